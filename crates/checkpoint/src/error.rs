@@ -1,0 +1,99 @@
+//! What can be wrong with a run folder: where, what was expected, what was found.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error of writing or reading a run folder. Its message is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system refused: a full disk, a missing file, no permission.
+    #[error("{path}: cannot {action}: {source}")]
+    Io {
+        /// What was tried, as a verb: `write`, `read`, `rename`.
+        action: &'static str,
+        /// The file or folder it was tried on.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder of a new run holds a run already.
+    #[error(
+        "{path}: expected no run here, found one; continue it with --resume, or name another folder with --run"
+    )]
+    Exists {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// A folder that holds something else than a run.
+    #[error("{path}: expected a run folder, found {found}")]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// Another process is writing to the run.
+    #[error("{path}: expected to be the only writer, found another process at work on this run")]
+    Busy {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// A run folder written by another version of Bonfire.
+    #[error("{path}: expected run folder format {expected}, found {found}")]
+    Version {
+        /// The run's `run.json`.
+        path: PathBuf,
+        /// The format this version reads and writes.
+        expected: u64,
+        /// The format that the file states.
+        found: String,
+    },
+    /// A file whose content is not what its name says.
+    #[error("{path}: expected {expected}, found {found}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What should be in it.
+        expected: String,
+        /// What is in it.
+        found: String,
+    },
+    /// A tensor that does not fit the model.
+    #[error("{path}: tensor `{tensor}`: expected {expected}, found {found}")]
+    Tensor {
+        /// The safetensors file.
+        path: PathBuf,
+        /// The tensor's path in the module.
+        tensor: String,
+        /// The model's shape, or `no such tensor`.
+        expected: String,
+        /// The file's shape, or `none`.
+        found: String,
+    },
+    /// Every checkpoint of the run is damaged.
+    #[error("{path}: expected an intact checkpoint, found {count} damaged: {newest}")]
+    NoneIntact {
+        /// The folder of checkpoints.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// What is wrong with the newest.
+        newest: String,
+    },
+}
+
+impl CheckpointError {
+    /// Turns an error of the file system into one that names what was tried, and on what.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+        let path = path.to_path_buf();
+        move |source| CheckpointError::Io { action, path, source }
+    }
+
+    pub(crate) fn malformed(path: &Path, expected: impl ToString, found: impl ToString) -> CheckpointError {
+        CheckpointError::Malformed {
+            path: path.to_path_buf(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}

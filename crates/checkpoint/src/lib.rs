@@ -1,0 +1,27 @@
+//! A training run on disk, safe against a crash at any instant.
+//!
+//! ```text
+//! RUN/
+//!   run.json              the folder's format
+//!   recipe.toml           what was asked for, resolved
+//!   metrics.jsonl         one record a line
+//!   model.safetensors     the weights that training chose
+//!   checkpoints/
+//!     step-000001200/     everything that resuming needs, with a checksum of every file
+//! ```
+//!
+//! [`RunFolder`] knows the names, [`CheckpointStore`] writes, verifies and prunes checkpoints, and
+//! [`Weights`] are a module's tensors by path, as safetensors. Whatever is written appears whole or
+//! not at all: [`write_atomically`].
+
+mod atomic;
+mod error;
+mod run;
+mod store;
+mod weights;
+
+pub use atomic::write_atomically;
+pub use error::CheckpointError;
+pub use run::{Existing, RunFolder};
+pub use store::{CheckpointStore, Files, Loaded};
+pub use weights::{Weights, load_weights, save_weights};

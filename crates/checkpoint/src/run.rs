@@ -1,0 +1,205 @@
+//! The names inside a run folder, and who may write there.
+
+use crate::atomic::sync_folder;
+use crate::{CheckpointError, CheckpointStore, write_atomically};
+use serde_json::{Value, json};
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The layout that this version reads and writes.
+const FORMAT: u64 = 1;
+
+/// What to do when the folder of a run that starts holds a run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// An error: nothing is ever overwritten.
+    Refuse,
+    /// Continue it; a folder without a run gets a new one.
+    Resume,
+}
+
+/// A folder that holds one training run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// Held while this process may write, and given back by the system if it is killed.
+    _lock: Option<Arc<File>>,
+}
+
+impl RunFolder {
+    /// Makes the folder of a run that starts or continues, and becomes its only writer.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Exists`] when there is a run and `existing` refuses it, `NotARun` when the
+    /// folder holds other files, `Version` when the run is of another format, `Busy` when another
+    /// process writes to it, `Io` when the file system refuses.
+    pub fn create(path: impl AsRef<Path>, existing: Existing) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
+        let marker = path.join("run.json");
+        if marker.exists() {
+            if existing == Existing::Refuse {
+                return Err(CheckpointError::Exists { path: path.to_path_buf() });
+            }
+            check_format(&marker)?;
+        } else {
+            fs::create_dir_all(path).map_err(CheckpointError::io("create", path))?;
+            // A writer that was killed before its first file leaves hidden names only.
+            if let Some(name) = first_visible(path)? {
+                let found = format!("`{name}` and no run.json");
+                return Err(CheckpointError::NotARun { path: path.to_path_buf(), found });
+            }
+        }
+        let lock = lock(path)?;
+        let run = RunFolder { path: path.to_path_buf(), _lock: lock };
+        fs::create_dir_all(run.checkpoints()).map_err(CheckpointError::io("create", &run.checkpoints()))?;
+        if !marker.exists() {
+            let text =
+                json!({ "format": FORMAT, "written_by": concat!("bonfire ", env!("CARGO_PKG_VERSION")) });
+            write_atomically(&marker, format!("{text:#}\n").as_bytes())?;
+            sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        }
+        Ok(run)
+    }
+
+    /// Opens a run for reading.
+    ///
+    /// # Errors
+    /// When there is no run of this version's format.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
+        let marker = path.join("run.json");
+        if !marker.exists() {
+            let found = match path.is_dir() {
+                true => "a folder without run.json",
+                false if path.exists() => "a file",
+                false => "nothing",
+            };
+            return Err(CheckpointError::NotARun { path: path.to_path_buf(), found: found.into() });
+        }
+        check_format(&marker)?;
+        Ok(RunFolder { path: path.to_path_buf(), _lock: None })
+    }
+
+    /// The folder itself; schemas (`labels.json`, `tokenizer.json`, `columns.json`) lie here.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved recipe.
+    pub fn recipe(&self) -> PathBuf {
+        self.path.join("recipe.toml")
+    }
+
+    /// The training log, one JSON record a line.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The weights that training chose.
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// The folder of checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The run's checkpoints.
+    pub fn checkpoint_store(&self) -> CheckpointStore {
+        CheckpointStore::new(self.checkpoints())
+    }
+}
+
+/// Refuses a run of another format.
+fn check_format(marker: &Path) -> Result<(), CheckpointError> {
+    let text = fs::read_to_string(marker).map_err(CheckpointError::io("read", marker))?;
+    let value: Value =
+        serde_json::from_str(&text).map_err(|error| CheckpointError::malformed(marker, "JSON", error))?;
+    match value.get("format") {
+        Some(format) if format.as_u64() == Some(FORMAT) => Ok(()),
+        found => Err(CheckpointError::Version {
+            path: marker.to_path_buf(),
+            expected: FORMAT,
+            found: found.map_or("none".to_string(), Value::to_string),
+        }),
+    }
+}
+
+/// The name of something in the folder that a user put there.
+fn first_visible(path: &Path) -> Result<Option<String>, CheckpointError> {
+    let entries = fs::read_dir(path).map_err(CheckpointError::io("list", path))?;
+    for entry in entries {
+        let name =
+            entry.map_err(CheckpointError::io("list", path))?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && name != "checkpoints" {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Becomes the folder's only writer; `None` on a file system that has no locks.
+fn lock(path: &Path) -> Result<Option<Arc<File>>, CheckpointError> {
+    let name = path.join(".lock");
+    let file = File::create(&name).map_err(CheckpointError::io("create", &name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Arc::new(file))),
+        Err(TryLockError::WouldBlock) => Err(CheckpointError::Busy { path: path.to_path_buf() }),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(TryLockError::Error(error)) => Err(CheckpointError::io("lock", &name)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_existing_run_is_refused_unless_it_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        drop(RunFolder::create(&path, Existing::Refuse).unwrap());
+        let error = RunFolder::create(&path, Existing::Refuse).unwrap_err().to_string();
+        assert!(error.contains("--resume") && error.contains("--run"), "{error}");
+        RunFolder::create(&path, Existing::Resume).unwrap();
+        RunFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_second_writer_is_refused_while_the_first_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+        let second = RunFolder::create(folder.path(), Existing::Resume);
+        assert!(matches!(second, Err(CheckpointError::Busy { .. })));
+        drop(first);
+        RunFolder::create(folder.path(), Existing::Resume).unwrap();
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("run.json"), r#"{"format": 2}"#).unwrap();
+        let error = RunFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("expected run folder format 1, found 2"), "{error}");
+        let error = RunFolder::create(folder.path(), Existing::Resume).unwrap_err().to_string();
+        assert!(error.contains("found 2"), "{error}");
+        fs::write(folder.path().join("run.json"), "{").unwrap();
+        assert!(RunFolder::open(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_folder_of_other_files_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.tex"), "years of work").unwrap();
+        for existing in [Existing::Refuse, Existing::Resume] {
+            let error = RunFolder::create(folder.path(), existing).unwrap_err().to_string();
+            assert!(error.contains("thesis.tex"), "{error}");
+        }
+        assert!(
+            RunFolder::open(folder.path().join("nowhere")).unwrap_err().to_string().contains("found nothing")
+        );
+    }
+}

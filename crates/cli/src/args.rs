@@ -1,0 +1,96 @@
+//! What was typed.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Train image, text and table models, on a laptop's CPU or a GPU.
+#[derive(Debug, Parser)]
+#[command(name = "bonfire", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model by a recipe: a TOML file, or a built-in name (`bonfire recipes` lists them).
+    Train(TrainArguments),
+    /// Measure a trained model on its test set, or on other data.
+    Evaluate(EvaluateArguments),
+    /// Answer for pictures, rows or texts, one JSON object a line; or write text with a language model.
+    Predict(PredictArguments),
+    /// List the architectures, or one of them with its options, parameters and sizes.
+    Models {
+        /// An architecture, such as `cnn`.
+        name: Option<String>,
+    },
+    /// List the built-in recipes, or print one.
+    Recipes {
+        /// A recipe, such as `fashion`.
+        name: Option<String>,
+    },
+    /// List the devices of this build and this machine.
+    Devices,
+}
+
+#[derive(Args, Debug)]
+pub struct TrainArguments {
+    /// A TOML file or a built-in recipe; may be left out with --resume.
+    #[arg(required_unless_present = "resume")]
+    pub recipe: Option<String>,
+    /// Change one key of the recipe; the value is TOML. Repeatable.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// cpu, ndarray, wgpu[:n], vulkan[:n], metal[:n], cuda[:n], rocm[:n] or tch[:n].
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// The run folder; by default runs/ and the recipe's name, numbered when taken.
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Go on from the last checkpoint of the run folder.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct EvaluateArguments {
+    /// A run folder.
+    pub run: PathBuf,
+    /// Other data of the same kind than the run's test set.
+    #[arg(long, value_name = "URI")]
+    pub data: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// The device; by default the one the run was trained on.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct PredictArguments {
+    /// A run folder.
+    pub run: PathBuf,
+    /// Image files or folders; CSV, JSONL or Parquet files of rows; text files or texts; prompts
+    /// for a language model.
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    /// Write the JSON lines to a file.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The device; by default the one the run was trained on.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// How many tokens a language model writes.
+    #[arg(long, default_value_t = 500)]
+    pub tokens: usize,
+    /// Randomness of a language model's choice: 0 always takes the likeliest token.
+    #[arg(long, default_value_t = 0.8)]
+    pub temperature: f64,
+    /// Choose among the k likeliest tokens only.
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+    /// Seeds a language model's choices.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}

@@ -1,0 +1,123 @@
+//! Data of any kind to a model of any kind: one enum of batches, and the loaders that wrap and
+//! unwrap it.
+
+use bonfire_contract::{Batch, Batches, Images, Input, Loader, Position, Table, Tokens};
+use burn::tensor::Device;
+
+/// A batch's input, of whichever kind the data are.
+#[derive(Clone, Debug)]
+pub enum AnyInput {
+    /// Pictures.
+    Images(Images),
+    /// Token sequences.
+    Tokens(Tokens),
+    /// Table rows.
+    Table(Table),
+}
+
+impl Input for AnyInput {
+    fn len(&self) -> usize {
+        match self {
+            AnyInput::Images(input) => input.len(),
+            AnyInput::Tokens(input) => input.len(),
+            AnyInput::Table(input) => input.len(),
+        }
+    }
+
+    fn device(&self) -> Device {
+        match self {
+            AnyInput::Images(input) => input.device(),
+            AnyInput::Tokens(input) => input.device(),
+            AnyInput::Table(input) => input.device(),
+        }
+    }
+}
+
+/// An input that some data can feed.
+pub trait Fed: Input {
+    /// This kind of input from what the data yield; `None` where the two do not fit, which the
+    /// registry has refused before any batch is read.
+    fn from_any(input: AnyInput) -> Option<Self>;
+}
+
+impl Fed for Images {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        match input {
+            AnyInput::Images(images) => Some(images),
+            _ => None,
+        }
+    }
+}
+
+impl Fed for Tokens {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        match input {
+            AnyInput::Tokens(tokens) => Some(tokens),
+            _ => None,
+        }
+    }
+}
+
+impl Fed for Table {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        match input {
+            AnyInput::Table(table) => Some(table),
+            AnyInput::Images(images) => Some(images.into()),
+            AnyInput::Tokens(_) => None,
+        }
+    }
+}
+
+/// A loader of any kind.
+pub type AnyLoader = Box<dyn Loader<AnyInput>>;
+
+/// Wraps the batches of a loader.
+pub struct Wrapped<L, I> {
+    loader: L,
+    wrap: fn(I) -> AnyInput,
+}
+
+impl<L: Loader<I> + 'static, I: 'static> Wrapped<L, I> {
+    /// A loader whose inputs are passed through `wrap`.
+    pub fn boxed(loader: L, wrap: fn(I) -> AnyInput) -> AnyLoader {
+        Box::new(Wrapped { loader, wrap })
+    }
+}
+
+impl<L: Loader<I>, I> Loader<AnyInput> for Wrapped<L, I> {
+    fn len(&self) -> u64 {
+        self.loader.len()
+    }
+
+    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, AnyInput> {
+        let batches = self.loader.batches(start, batch_size, device);
+        Box::new(batches.map(|batch| batch.map(|batch| with_input(batch, self.wrap))))
+    }
+
+    fn skipped(&self) -> u64 {
+        self.loader.skipped()
+    }
+}
+
+/// Unwraps the batches of a loader into what a model eats.
+pub struct Unwrapped<'a>(pub &'a dyn Loader<AnyInput>);
+
+impl<I: Fed> Loader<I> for Unwrapped<'_> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, I> {
+        let unwrap = |input| I::from_any(input).expect("the registry pairs models with data they eat");
+        let batches = self.0.batches(start, batch_size, device);
+        Box::new(batches.map(move |batch| batch.map(|batch| with_input(batch, unwrap))))
+    }
+
+    fn skipped(&self) -> u64 {
+        self.0.skipped()
+    }
+}
+
+fn with_input<A, B>(batch: Batch<A>, change: impl FnOnce(A) -> B) -> Batch<B> {
+    Batch { input: change(batch.input), target: batch.target, consumed: batch.consumed }
+}

@@ -1,0 +1,79 @@
+//! `bonfire models`, `bonfire recipes`, `bonfire devices`.
+
+use crate::registry::{self, ARCHITECTURES};
+use crate::{recipes, section};
+use anyhow::{Result, bail};
+use std::io::{Write, stdout};
+
+/// Lists the architectures, or shows one with its options and sizes.
+pub fn models(name: Option<&str>) -> Result<()> {
+    let mut out = stdout().lock();
+    let Some(name) = name else {
+        writeln!(out, "{:<18} {:<8} {:>12}  about", "model", "eats", "parameters")?;
+        for architecture in ARCHITECTURES {
+            let parameters = registry::describe(architecture.name)?.parameters;
+            let (name, eats) = (architecture.name, architecture.eats());
+            writeln!(out, "{name:<18} {eats:<8} {:>12}  {}", grouped(parameters), architecture.about)?;
+        }
+        writeln!(out, "\nParameters are of the default options on the sizes that `bonfire models NAME` states.")?;
+        return Ok(());
+    };
+    let names = registry::names();
+    let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == name) else {
+        let nearest = section::nearest(name, &names).map(|name| format!("; did you mean '{name}'?"));
+        bail!("model '{name}': expected one of {}{}", names.join(", "), nearest.unwrap_or_default());
+    };
+    let description = registry::describe(name)?;
+    writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, architecture.sizes())?;
+    writeln!(out, "options, below [model] in a recipe:")?;
+    for (key, value) in &description.options {
+        writeln!(out, "  {key} = {value}")?;
+    }
+    writeln!(out, "\n{}", description.summary)?;
+    Ok(())
+}
+
+/// Lists the built-in recipes, or prints one.
+pub fn recipes(name: Option<&str>) -> Result<()> {
+    let mut out = stdout().lock();
+    match name {
+        Some(name) => write!(out, "{}", recipes::builtin(name)?)?,
+        None => {
+            for (name, text) in recipes::BUILTIN {
+                let first = text.lines().next().unwrap_or_default().trim_start_matches(['#', ' ']);
+                writeln!(out, "{name:<20} {first}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists the devices of this build and this machine.
+pub fn devices() -> Result<()> {
+    let mut out = stdout().lock();
+    for listing in bonfire_device::list() {
+        let state = match listing.devices {
+            Some(1) => "1 device".to_string(),
+            Some(count) => format!("{count} devices"),
+            None => format!("build with --features {}", listing.feature),
+        };
+        writeln!(out, "{:<8} {state:<32} {}", listing.name, listing.description)?;
+    }
+    Ok(())
+}
+
+/// `1,234,567`
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn digits_are_grouped_from_the_right() {
+        assert_eq!(["7", "1,000", "12,345,678"], [7, 1000, 12_345_678].map(super::grouped).as_slice());
+    }
+}

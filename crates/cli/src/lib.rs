@@ -1,0 +1,53 @@
+//! The `bonfire` program: recipes in, run folders out.
+//!
+//! ```text
+//! args -> document (TOML + --set) -> recipe -> sets (data) -> registry (model) -> train | evaluate | predict
+//! ```
+//!
+//! [`registry`] is the only place that knows both models and data sets.
+
+mod args;
+pub mod document;
+mod evaluate;
+pub mod feed;
+mod generate;
+mod inform;
+mod predict;
+pub mod recipe;
+pub mod recipes;
+pub mod registry;
+mod run;
+pub mod section;
+pub mod sets;
+pub mod spec;
+mod train;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Runs the program. `started` is when the process began, for the time to the first step.
+pub fn main(started: Instant) -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Train(arguments) => return report(train::train(&arguments, started)),
+        Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Models { name } => inform::models(name.as_deref()),
+        Command::Recipes { name } => inform::recipes(name.as_deref()),
+        Command::Devices => inform::devices(),
+    };
+    report(result.map(|()| ExitCode::SUCCESS))
+}
+
+/// An error is one line on stderr, its causes joined by colons.
+fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS; // `bonfire models | head` closed the pipe
+        }
+        let message: Vec<String> = error.chain().map(ToString::to_string).collect();
+        eprintln!("error: {}", message.join(": ").replace('\n', " "));
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,136 @@
+//! `bonfire predict`: one JSON object a line for each picture, row or text.
+
+use crate::args::PredictArguments;
+use crate::feed::{AnyLoader, Fed, Unwrapped};
+use crate::generate;
+use crate::registry::Visit;
+use crate::run::Run;
+use crate::sets::Schema;
+use anyhow::{Context, Result};
+use bonfire_contract::{Input, Loader, Output, Position, Task};
+use bonfire_datasets::text::TextTask;
+use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
+use serde_json::{Map, Value, json};
+use std::fs::File;
+use std::io::{BufWriter, Write, stdout};
+
+/// Runs the subcommand.
+pub fn predict(arguments: &PredictArguments) -> Result<()> {
+    let run = Run::open(&arguments.run, arguments.device.as_deref())?;
+    let mut out: Box<dyn Write> = match &arguments.output {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("{}: expected a file to write", path.display()))?;
+            Box::new(BufWriter::new(file))
+        }
+        None => Box::new(BufWriter::new(stdout().lock())),
+    };
+    match &run.schema {
+        Schema::Text(schema) if schema.task == TextTask::LanguageModel => {
+            generate::generate(&run, schema, arguments, &mut out)?;
+        }
+        _ => {
+            let (data, names) = run.recipe.data.open_prediction(&run.schema, &arguments.inputs)?;
+            run.visit(Answer { run: &run, data: &data, names: &names, out: &mut out })?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+struct Answer<'a> {
+    run: &'a Run,
+    data: &'a AnyLoader,
+    names: &'a [String],
+    out: &'a mut dyn Write,
+}
+
+impl Visit for Answer<'_> {
+    type Output = ();
+
+    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<()>
+    where
+        M::Input: Fed,
+    {
+        let mut names = self.names.iter();
+        let batch_size = self.run.recipe.train.evaluate_batch_size;
+        let loader = Unwrapped(self.data.as_ref());
+        for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &self.run.device) {
+            let batch = batch?;
+            let samples = batch.input.len();
+            let answers = answers(model.predict(batch.input), self.run)?;
+            anyhow::ensure!(answers.len() == samples, "the model gave {} answers for {samples} inputs", answers.len());
+            for (name, answer) in names.by_ref().zip(answers) {
+                let mut line = Map::from_iter([("input".to_string(), Value::from(name.as_str()))]);
+                line.extend(answer);
+                serde_json::to_writer(&mut *self.out, &line)?;
+                self.out.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One object a sample: label and probabilities, a value in the target's unit, or the
+/// reconstruction error.
+fn answers(output: Output, run: &Run) -> Result<Vec<Map<String, Value>>> {
+    Ok(match output {
+        Output::Logits(logits) => {
+            let labels = run.schema.labels();
+            rows(softmax(logits, 1))?.into_iter().map(|row| class(&row, labels)).collect()
+        }
+        Output::Values(values) => {
+            let scale = run.schema.value_scale();
+            let unit = |value: f32| match &scale {
+                Some(scale) => f64::from(value) * scale.std + scale.mean,
+                None => f64::from(value),
+            };
+            rows(values)?
+                .into_iter()
+                .map(|row| match row[..] {
+                    [value] => Map::from_iter([("value".to_string(), json!(unit(value)))]),
+                    _ => Map::from_iter([("values".to_string(), row.into_iter().map(unit).collect())]),
+                })
+                .collect()
+        }
+        Output::Reconstruction { output, input } => {
+            let error = (output - input).square().mean_dim(1); // [B, 1]
+            let errors = rows(error)?;
+            errors.into_iter().map(|row| Map::from_iter([("reconstruction_error".to_string(), json!(row[0]))])).collect()
+        }
+        Output::TokenLogits(_) => unreachable!("language models generate"),
+    })
+}
+
+fn class(probabilities: &[f32], labels: &[String]) -> Map<String, Value> {
+    let best = (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or(0);
+    let label = |index: usize| labels.get(index).cloned().unwrap_or_else(|| index.to_string());
+    let all: Map<String, Value> =
+        probabilities.iter().enumerate().map(|(index, probability)| (label(index), json!(probability))).collect();
+    Map::from_iter([
+        ("label".to_string(), json!(label(best))),
+        ("probability".to_string(), json!(probabilities[best])),
+        ("probabilities".to_string(), Value::Object(all)),
+    ])
+}
+
+/// The rows of a tensor `[B, K]` on the host.
+fn rows(tensor: Tensor<2>) -> Result<Vec<Vec<f32>>> {
+    let [_, width] = tensor.dims();
+    let values = tensor.into_data().convert::<f32>().try_to_vec::<f32>()?;
+    Ok(values.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_names_its_label_and_all_probabilities() {
+        let labels = ["ham".to_string(), "spam".to_string()];
+        let answer = class(&[0.25, 0.75], &labels);
+        assert_eq!(
+            Value::Object(answer),
+            json!({ "label": "spam", "probability": 0.75, "probabilities": { "ham": 0.25, "spam": 0.75 } })
+        );
+    }
+}

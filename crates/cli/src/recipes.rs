@@ -1,0 +1,43 @@
+//! The built-in recipes, and recipes read from files.
+
+use crate::document::Document;
+use crate::section::nearest;
+use anyhow::{Context, Result, bail};
+
+macro_rules! builtin {
+    ($($name:literal)*) => {
+        /// Name and text of every built-in recipe, sorted from simple to hard.
+        pub const BUILTIN: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../../examples/recipes/", $name, ".toml")))),*];
+    };
+}
+
+builtin!("diamonds" "adult" "fashion" "fashion-autoencoder" "sms" "shakespeare-lstm" "shakespeare");
+
+/// The text of a built-in recipe.
+///
+/// # Errors
+/// When there is none of that name; the message names the nearest.
+pub fn builtin(name: &str) -> Result<&'static str> {
+    if let Some((_, text)) = BUILTIN.iter().find(|(known, _)| *known == name) {
+        return Ok(text);
+    }
+    let names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
+    let suggestion = nearest(name, &names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
+    bail!("recipe '{name}': expected a TOML file or one of {}, found neither{suggestion}", names.join(", "))
+}
+
+/// Reads a recipe by built-in name or by path. What looks like a path (an extension or a
+/// separator) is one.
+///
+/// # Errors
+/// When there is no such recipe, or it is not TOML.
+pub fn read(recipe: &str) -> Result<Document> {
+    let path = std::path::Path::new(recipe);
+    if path.is_file() || path.extension().is_some() || path.components().count() > 1 {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{recipe}: expected a recipe in TOML, found nothing readable"))?;
+        return Ok(Document::parse(recipe, &text)?);
+    }
+    Ok(Document::parse(recipe, builtin(recipe)?)?)
+}

@@ -1,0 +1,184 @@
+//! Opening the data of a recipe, whatever their kind, and what a run folder keeps of them.
+
+use crate::feed::{AnyInput, AnyLoader, Wrapped};
+use crate::recipe::{Data, LossConfig};
+use crate::spec::{Question, Sample, Spec};
+use bonfire_datasets::image::{self, ImageSchema, ImageTarget};
+use bonfire_datasets::table::{self, TableSchema, TableTarget};
+use bonfire_datasets::text::{self, TextSchema, TextTask};
+use bonfire_datasets::{DataError, Dataset, Opened, Pipeline};
+use bonfire_train::{MetricConfig, ValueScale};
+use std::path::Path;
+
+/// Opened data.
+pub struct Sets {
+    /// Shuffled anew each epoch.
+    pub train: AnyLoader,
+    /// Held out from training, for decisions during it.
+    pub valid: Option<AnyLoader>,
+    /// Held out from every decision.
+    pub test: Option<AnyLoader>,
+    /// What evaluation and prediction need.
+    pub schema: Schema,
+}
+
+/// How to read more data of the kind a run was trained on.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one a process
+pub enum Schema {
+    /// Labels, sizes and transforms.
+    Image(ImageSchema),
+    /// Vocabulary and labels.
+    Text(TextSchema),
+    /// Columns, their statistics and the target.
+    Table(TableSchema),
+}
+
+impl Data {
+    /// Opens the recipe's training, validation and test sets.
+    ///
+    /// # Errors
+    /// When anything about the data is not as the recipe says.
+    pub fn open(&self, seed: u64) -> Result<Sets, DataError> {
+        Ok(match self {
+            Data::Image(config) => sets(image::open(config, seed)?, AnyInput::Images, Schema::Image),
+            Data::Text(config) => sets(text::open(config, seed)?, AnyInput::Tokens, Schema::Text),
+            Data::Table(config) => sets(table::open(config, seed)?, AnyInput::Table, Schema::Table),
+        })
+    }
+
+    /// Opens data to evaluate a trained model on: `uri`, or the recipe's test set, or else its
+    /// validation set.
+    ///
+    /// # Errors
+    /// When there is none, or it is not as the schema says.
+    pub fn open_evaluation(&self, schema: &Schema, uri: Option<&str>, seed: u64) -> Result<AnyLoader, DataError> {
+        Ok(match (self, schema) {
+            (Data::Image(config), Schema::Image(schema)) => {
+                Wrapped::boxed(image::open_evaluation(config, schema, uri, seed)?, AnyInput::Images)
+            }
+            (Data::Text(config), Schema::Text(schema)) => {
+                Wrapped::boxed(text::open_evaluation(config, schema, uri, seed)?, AnyInput::Tokens)
+            }
+            (Data::Table(config), Schema::Table(schema)) => {
+                Wrapped::boxed(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
+            }
+            _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
+        })
+    }
+
+    /// Opens inputs without targets, with a name for each sample.
+    ///
+    /// # Errors
+    /// When an input is not there, or not as the schema says.
+    pub fn open_prediction(&self, schema: &Schema, inputs: &[String]) -> Result<(AnyLoader, Vec<String>), DataError> {
+        fn boxed<D: Dataset>(
+            (pipeline, names): (Pipeline<D>, Vec<String>),
+            wrap: fn(D::Input) -> AnyInput,
+        ) -> (AnyLoader, Vec<String>) {
+            (Wrapped::boxed(pipeline, wrap), names)
+        }
+        Ok(match (self, schema) {
+            (Data::Image(config), Schema::Image(schema)) => {
+                boxed(image::open_prediction(config, schema, inputs)?, AnyInput::Images)
+            }
+            (Data::Text(config), Schema::Text(schema)) => {
+                boxed(text::open_prediction(config, schema, inputs)?, AnyInput::Tokens)
+            }
+            (Data::Table(config), Schema::Table(schema)) => {
+                boxed(table::open_prediction(config, schema, inputs)?, AnyInput::Table)
+            }
+            _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
+        })
+    }
+
+    /// Loads the schema that a run folder keeps.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn load_schema(&self, folder: &Path) -> Result<Schema, DataError> {
+        Ok(match self {
+            Data::Image(_) => Schema::Image(ImageSchema::load(folder)?),
+            Data::Text(_) => Schema::Text(TextSchema::load(folder)?),
+            Data::Table(_) => Schema::Table(TableSchema::load(folder)?),
+        })
+    }
+}
+
+fn sets<D: Dataset, S>(opened: Opened<D, S>, wrap: fn(D::Input) -> AnyInput, schema: fn(S) -> Schema) -> Sets {
+    Sets {
+        train: Wrapped::boxed(opened.train, wrap),
+        valid: opened.valid.map(|pipeline| Wrapped::boxed(pipeline, wrap)),
+        test: opened.test.map(|pipeline| Wrapped::boxed(pipeline, wrap)),
+        schema: schema(opened.schema),
+    }
+}
+
+impl Schema {
+    /// Writes it into a run folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        match self {
+            Schema::Image(schema) => schema.save(folder),
+            Schema::Text(schema) => schema.save(folder),
+            Schema::Table(schema) => schema.save(folder),
+        }
+    }
+
+    /// What a model must know of the data.
+    pub fn spec(&self, loss: &LossConfig) -> Spec {
+        let (sample, question) = match self {
+            Schema::Image(schema) => (
+                Sample::Image([schema.channels, schema.height, schema.width]),
+                match schema.target {
+                    ImageTarget::Class => Question::Class(schema.labels.len()),
+                    ImageTarget::Input => Question::Reconstruction,
+                },
+            ),
+            Schema::Text(schema) => (
+                Sample::Text { vocabulary: schema.len(), max_tokens: schema.max_tokens },
+                match schema.task {
+                    TextTask::Classify => Question::Class(schema.labels().len()),
+                    TextTask::LanguageModel => Question::NextToken,
+                },
+            ),
+            Schema::Table(schema) => (
+                Sample::Table { num_numeric: schema.num_numeric(), category_sizes: schema.category_sizes() },
+                match &schema.target {
+                    TableTarget::Classes { labels, .. } => Question::Class(labels.len()),
+                    TableTarget::Value { .. } => Question::Value(1),
+                },
+            ),
+        };
+        Spec { sample, question, loss: loss.clone() }
+    }
+
+    /// The names of the classes; empty where the target is not a class.
+    pub fn labels(&self) -> &[String] {
+        match self {
+            Schema::Image(schema) => &schema.labels,
+            Schema::Text(schema) => schema.labels(),
+            Schema::Table(schema) => match &schema.target {
+                TableTarget::Classes { labels, .. } => labels,
+                TableTarget::Value { .. } => &[],
+            },
+        }
+    }
+
+    /// Mean and standard deviation of a target of values, in its own unit.
+    pub fn value_scale(&self) -> Option<ValueScale> {
+        match self {
+            Schema::Table(TableSchema { target: TableTarget::Value { mean, std, .. }, .. }) => {
+                Some(ValueScale { mean: *mean, std: *std })
+            }
+            _ => None,
+        }
+    }
+
+    /// How metrics are computed on this data.
+    pub fn metrics(&self, top_k: usize) -> MetricConfig {
+        MetricConfig { top_k, values: self.value_scale().into_iter().collect(), ..MetricConfig::default() }
+    }
+}

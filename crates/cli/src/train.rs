@@ -1,0 +1,133 @@
+//! `bonfire train`: a recipe becomes a run folder.
+
+use crate::args::TrainArguments;
+use crate::document::Document;
+use crate::feed::{Fed, Unwrapped};
+use crate::recipe::Recipe;
+use crate::registry::{self, Build, Visit};
+use crate::run::read_recipe;
+use crate::sets::Sets;
+use crate::{recipes, run};
+use anyhow::{Result, bail};
+use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
+use bonfire_contract::{Loader, Task};
+use bonfire_train::{Stopped, Terminal, Trainer};
+use burn::tensor::Device;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Runs the subcommand. The exit code is 0 for a finished run and 128 + signal for one that a
+/// signal stopped, which `--resume` goes on with.
+pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
+    let (document, mut recipe) = plan(arguments)?;
+    if let Some(device) = &arguments.device {
+        recipe.device.clone_from(device);
+    }
+    recipe.fit().check()?;
+    let device = bonfire_device::open(&recipe.device)?.autodiff();
+    let path = run_path(arguments, &recipe);
+    if arguments.resume && RunFolder::open(&path).is_ok() {
+        refuse_another_recipe(&path, &recipe)?;
+    }
+    let sets = recipe.data.open(recipe.seed)?;
+    let existing = if arguments.resume { Existing::Resume } else { Existing::Refuse };
+    let fit = Fit { recipe: &recipe, sets: &sets, device: &device, path: &path, existing, started };
+    let build = Build {
+        name: &recipe.model,
+        options: &recipe.model_options,
+        spec: &sets.schema.spec(&recipe.loss),
+        document: &document,
+        device: &device,
+        seed: recipe.seed,
+    };
+    registry::build(&build, fit)
+}
+
+/// The recipe that was asked for: a name or file, or the one of the run to resume, and `--set`.
+fn plan(arguments: &TrainArguments) -> Result<(Document, Recipe)> {
+    let mut document = match (&arguments.recipe, &arguments.run) {
+        (Some(recipe), _) => recipes::read(recipe)?,
+        (None, Some(folder)) => read_recipe(&RunFolder::open(folder)?)?.0,
+        (None, None) => bail!("--resume: expected a RECIPE or --run DIR, found neither"),
+    };
+    for assignment in &arguments.sets {
+        document.set(assignment)?;
+    }
+    let recipe = Recipe::resolve(&document)?;
+    Ok((document, recipe))
+}
+
+/// `--run`, or `runs/NAME`, numbered when a new run finds the name taken.
+fn run_path(arguments: &TrainArguments, recipe: &Recipe) -> PathBuf {
+    if let Some(path) = &arguments.run {
+        return path.clone();
+    }
+    let base = Path::new("runs");
+    let first = base.join(&recipe.name);
+    if arguments.resume || !first.exists() {
+        return first;
+    }
+    let mut numbered = (2..).map(|number| base.join(format!("{}-{number}", recipe.name)));
+    numbered.find(|path| !path.exists()).unwrap_or(first)
+}
+
+/// Resuming under another recipe would be a run that no recipe describes.
+fn refuse_another_recipe(path: &Path, recipe: &Recipe) -> Result<()> {
+    let (_, begun) = run::read_recipe(&RunFolder::open(path)?)?;
+    match begun.difference(recipe) {
+        Some(difference) => bail!(
+            "{}: expected the recipe that the run began with, found another: {difference} (only the length of training, \
+             evaluation, checkpoints and the device may change)",
+            path.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+struct Fit<'a> {
+    recipe: &'a Recipe,
+    sets: &'a Sets,
+    device: &'a Device,
+    path: &'a Path,
+    existing: Existing,
+    started: Instant,
+}
+
+impl Visit for Fit<'_> {
+    type Output = ExitCode;
+
+    fn visit<M: Task>(self, model: M, options: Map<String, Value>) -> Result<ExitCode>
+    where
+        M::Input: Fed,
+    {
+        let Fit { recipe, sets, device, path, existing, started } = self;
+        let folder = RunFolder::create(path, existing)?;
+        let resolved = Recipe { model_options: options, ..recipe.clone() };
+        write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
+        sets.schema.save(folder.path())?;
+
+        let mut trainer = Trainer::new(recipe.fit(), device.clone())
+            .run(folder.clone())
+            .resume(existing == Existing::Resume)
+            .metrics(sets.schema.metrics(recipe.train.top_k))
+            .listener(Box::new(Terminal::new()))
+            .started(started);
+        let (train, valid, test) = (
+            Unwrapped(sets.train.as_ref()),
+            sets.valid.as_ref().map(|loader| Unwrapped(loader.as_ref())),
+            sets.test.as_ref().map(|loader| Unwrapped(loader.as_ref())),
+        );
+        let valid = valid.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
+        let fitted = trainer.fit(model, &train, valid)?;
+        if let Stopped::Interrupted(signal) = fitted.summary.stopped {
+            return Ok(ExitCode::from(128 + signal as u8));
+        }
+        if let Some(test) = &test {
+            let e = bonfire_train::evaluate(&fitted.model, test, &sets.schema.metrics(recipe.train.top_k), 256, device)?;
+            println!("test {:?}", e.metrics);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,109 @@
+//! Batches: what a model of each kind eats. `B` samples, `C` channels, `H` x `W` pixels, `T`
+//! tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
+
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+/// Pictures, `[B, C, H, W]` f32, normalised as the data set's transforms say.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// `[B, C, H, W]`
+    pub pixels: Tensor<4>,
+}
+
+/// Token sequences of one length, the shorter ones padded at their end.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Indices into the vocabulary, `[B, T]`.
+    pub tokens: Tensor<2, Int>,
+    /// True where a position is padding and carries no text, `[B, T]`.
+    pub padding: Tensor<2, Bool>,
+}
+
+/// Rows of a table. Either part may have zero columns, never both.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Standardised numeric columns, `[B, N]`.
+    pub numeric: Tensor<2>,
+    /// Category indices, one column an attribute, `[B, M]`; index 0 is the unknown category.
+    pub categories: Tensor<2, Int>,
+}
+
+/// What a [`Task`](crate::Task) can eat.
+pub trait Input: Clone + Send + 'static {
+    /// The number of samples `B`.
+    fn len(&self) -> usize;
+
+    /// Whether there is no sample.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The device that holds the tensors.
+    fn device(&self) -> Device;
+}
+
+impl Input for Images {
+    fn len(&self) -> usize {
+        self.pixels.dims()[0]
+    }
+
+    fn device(&self) -> Device {
+        self.pixels.device()
+    }
+}
+
+impl Input for Tokens {
+    fn len(&self) -> usize {
+        self.tokens.dims()[0]
+    }
+
+    fn device(&self) -> Device {
+        self.tokens.device()
+    }
+}
+
+impl Input for Table {
+    fn len(&self) -> usize {
+        self.numeric.dims()[0]
+    }
+
+    fn device(&self) -> Device {
+        self.numeric.device()
+    }
+}
+
+/// Pictures as rows of numbers, `C * H * W` numeric columns, so that a table model trains on them.
+impl From<Images> for Table {
+    fn from(images: Images) -> Self {
+        let [batch, _, _, _] = images.pixels.dims();
+        let device = images.pixels.device();
+        Table {
+            numeric: images.pixels.flatten(1, 3), // [B, C * H * W]
+            categories: Tensor::zeros([batch, 0], &device),
+        }
+    }
+}
+
+/// What an output is compared with.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Class indices, `[B]`.
+    Classes(Tensor<1, Int>),
+    /// Real values, `[B, O]`, standardised as the columns' statistics say.
+    Values(Tensor<2>),
+    /// The token that follows each token of the input, `[B, T]`.
+    NextTokens(Tensor<2, Int>),
+    /// The input itself (autoencoders).
+    Input,
+}
+
+/// Some samples of an epoch, in the order's sequence.
+#[derive(Clone, Debug)]
+pub struct Batch<I> {
+    /// What the model eats.
+    pub input: I,
+    /// What its output is compared with.
+    pub target: Target,
+    /// Samples of the order that this batch used up: its own, and the corrupt ones it skipped.
+    pub consumed: u64,
+}

@@ -1,0 +1,19 @@
+//! What every room of Bonfire agrees on.
+//!
+//! ```text
+//! datasets --Batch--> Task (models) --loss, Output--> train --Metric--> records
+//! ```
+//!
+//! A loader yields a [`Batch`] from a [`Position`]; a [`Task`] turns its input into an [`Output`]
+//! and, with its [`Target`], into a scalar loss; a [`Metric`] is one figure computed from the two.
+//! Everybody points at these types; they point at Burn's tensors and modules alone.
+
+mod batch;
+mod loader;
+mod metric;
+mod task;
+
+pub use batch::{Batch, Images, Input, Table, Target, Tokens};
+pub use loader::{Batches, LoadError, Loader, Position};
+pub use metric::{Better, Metric};
+pub use task::{ConfigError, Output, Task};

@@ -1,0 +1,207 @@
+//! Device names to Burn devices. The only room that names backends: a cargo feature of the same
+//! name compiles a backend in, and a name such as `cpu`, `wgpu:0` or `cuda:1` picks one at run
+//! time.
+
+use burn::tensor::Device;
+use std::fmt;
+
+mod backend;
+use backend::Backend;
+
+/// A device name, parsed: a backend and, where one was typed, the index of the device in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceName {
+    backend: Backend,
+    index: Option<usize>,
+}
+
+/// Why a device name opens nothing.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum DeviceError {
+    /// No backend is called so.
+    #[error("device '{name}': expected one of {known}{suggestion}")]
+    Unknown {
+        /// What was typed.
+        name: String,
+        /// The names there are.
+        known: String,
+        /// The nearest of them, as a phrase, or nothing.
+        suggestion: String,
+    },
+    /// The part after the colon is not an index.
+    #[error("device '{name}': expected a device index after ':', found '{index}'")]
+    Index {
+        /// What was typed.
+        name: String,
+        /// The part after the colon.
+        index: String,
+    },
+    /// The backend exists, but not in this build.
+    #[error(
+        "device '{name}' is not compiled in: build with `cargo build --release --features {feature}` (this build has: {present})"
+    )]
+    NotCompiled {
+        /// What was typed.
+        name: String,
+        /// The cargo feature that compiles it in.
+        feature: &'static str,
+        /// The backends of this build.
+        present: String,
+    },
+    /// The backend is there, the device is not.
+    #[error("device '{name}': expected one of the {count} devices of {backend} on this machine, found none at this index")]
+    Absent {
+        /// What was typed.
+        name: String,
+        /// The backend's name.
+        backend: &'static str,
+        /// How many devices the backend sees.
+        count: usize,
+    },
+}
+
+impl DeviceName {
+    /// Reads `cpu`, `flex`, `ndarray`, `wgpu`, `wgpu:0`, `cuda:1`, …
+    ///
+    /// # Errors
+    /// When no backend has that name, or the index is not a number, or the backend has only one
+    /// device and an index other than 0 was typed.
+    pub fn parse(name: &str) -> Result<Self, DeviceError> {
+        let (backend_name, index) = match name.split_once(':') {
+            Some((backend, index)) => (backend, Some(index)),
+            None => (name, None),
+        };
+        let backend = match backend_name {
+            "cpu" => Backend::cpu(),
+            _ => Backend::ALL.into_iter().find(|backend| backend.name() == backend_name).ok_or_else(|| unknown(name))?,
+        };
+        let index = index
+            .map(|index| {
+                index
+                    .parse::<usize>()
+                    .map_err(|_| DeviceError::Index { name: name.to_string(), index: index.to_string() })
+            })
+            .transpose()?;
+        Ok(DeviceName { backend, index })
+    }
+
+    /// Opens the device, without autodiff.
+    ///
+    /// # Errors
+    /// When the backend is not compiled in, or the machine has no such device.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        if !self.backend.compiled() {
+            return Err(DeviceError::NotCompiled {
+                name: self.to_string(),
+                feature: self.backend.name(),
+                present: compiled_names().join(", "),
+            });
+        }
+        let mut devices = self.backend.devices();
+        let index = self.index.unwrap_or(0);
+        if index >= devices.len() {
+            return Err(DeviceError::Absent {
+                name: self.to_string(),
+                backend: self.backend.name(),
+                count: devices.len(),
+            });
+        }
+        Ok(devices.swap_remove(index))
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "{}:{index}", self.backend.name()),
+            None => f.write_str(self.backend.name()),
+        }
+    }
+}
+
+/// Opens a device by name, without autodiff: `open("cpu")?.autodiff()` trains.
+///
+/// # Errors
+/// See [`DeviceName::parse`] and [`DeviceName::open`].
+pub fn open(name: &str) -> Result<Device, DeviceError> {
+    DeviceName::parse(name)?.open()
+}
+
+/// One line of `bonfire devices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// What `--device` takes.
+    pub name: String,
+    /// What it is.
+    pub description: &'static str,
+    /// The cargo feature that compiles it in.
+    pub feature: &'static str,
+    /// `Some(n)`: compiled in, with `n` devices on this machine. `None`: not compiled in.
+    pub devices: Option<usize>,
+}
+
+/// Every backend Bonfire knows, with what this build and this machine have of it.
+pub fn list() -> Vec<Listing> {
+    Backend::ALL
+        .into_iter()
+        .map(|backend| Listing {
+            name: backend.name().to_string(),
+            description: backend.description(),
+            feature: backend.name(),
+            devices: backend.compiled().then(|| backend.devices().len()),
+        })
+        .collect()
+}
+
+fn compiled_names() -> Vec<&'static str> {
+    Backend::ALL.into_iter().filter(|backend| backend.compiled()).map(Backend::name).collect()
+}
+
+fn unknown(name: &str) -> DeviceError {
+    let known: Vec<&str> = std::iter::once("cpu").chain(Backend::ALL.into_iter().map(Backend::name)).collect();
+    let typed = name.split(':').next().unwrap_or(name);
+    let suggestion = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(known, typed), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, known)| format!("; did you mean '{known}'?"))
+        .unwrap_or_default();
+    DeviceError::Unknown { name: name.to_string(), known: known.join(", "), suggestion }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_opens_and_says_no_autodiff() {
+        assert!(!open("cpu").unwrap().is_autodiff());
+    }
+
+    #[test]
+    fn a_backend_that_is_not_compiled_in_names_its_feature() {
+        if let Err(error) = open("cuda:1") {
+            let text = error.to_string();
+            assert!(text.contains("--features cuda") || text.contains("devices of cuda"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_gets_a_suggestion() {
+        let text = DeviceName::parse("wpgu:0").unwrap_err().to_string();
+        assert!(text.contains("did you mean 'wgpu'?"), "{text}");
+    }
+
+    #[test]
+    fn an_index_must_be_a_number_and_there() {
+        assert!(matches!(DeviceName::parse("cuda:first"), Err(DeviceError::Index { .. })));
+        assert!(matches!(open("cpu:7"), Err(DeviceError::Absent { count: 1, .. })));
+    }
+
+    #[test]
+    fn every_backend_is_listed_once() {
+        let names: Vec<String> = list().into_iter().map(|listing| listing.name).collect();
+        assert_eq!(names, ["flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm", "tch"]);
+    }
+}

@@ -1,0 +1,301 @@
+//! What a recipe says about training: `[train]`, `[optimizer]`, `[schedule]`, `[checkpoint]`.
+
+use crate::{OptimizerConfig, ScheduleConfig, TrainError};
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// The recipe's section `[train]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training set; 10 when neither this nor `steps` is set.
+    pub epochs: Option<u64>,
+    /// Optimizer steps, instead of `epochs`.
+    pub steps: Option<u64>,
+    /// Samples whose mean gradient makes one step: `"full"` (batch gradient descent), 1
+    /// (stochastic), or any number between (mini-batch).
+    pub batch_size: BatchSize,
+    /// Batches whose mean gradient makes one step.
+    pub accumulate: u64,
+    /// The most samples on the device at once: a larger batch is computed in pieces and its
+    /// gradient accumulated, which is the same mean in less memory.
+    pub piece_size: usize,
+    /// Leave out an epoch's last step when it would have fewer samples than the others.
+    pub drop_last: bool,
+    /// Steps between evaluations; each epoch's end when absent. The end of training always has one.
+    pub evaluate_every: Option<u64>,
+    /// Samples evaluated at once.
+    pub evaluate_batch_size: usize,
+    /// The largest norm of the whole gradient; a longer one is scaled down to it.
+    pub clip_norm: Option<f64>,
+    /// The largest magnitude of each element of the gradient; applied before `clip_norm`.
+    pub clip_value: Option<f64>,
+    /// Decay of an exponential moving average of the weights, which is then what is evaluated and
+    /// saved; none when absent.
+    pub average: Option<f64>,
+    /// Whether weight decay also pulls parameters of one dimension: biases, scales of norms.
+    pub decay_biases_and_norms: bool,
+    /// Evaluations without improvement of the monitored metric after which training stops.
+    pub early_stopping: Option<u64>,
+    /// Which weights training ends with.
+    pub select: Select,
+    /// The metric that says which evaluation is best; the first (the loss) when absent.
+    pub monitor: Option<String>,
+    /// The `k` of top-k accuracy, reported when there are more classes than that.
+    pub top_k: usize,
+    /// Steps between training records.
+    pub report_every: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            epochs: None,
+            steps: None,
+            batch_size: BatchSize::Samples(64),
+            accumulate: 1,
+            piece_size: 1024,
+            drop_last: false,
+            evaluate_every: None,
+            evaluate_batch_size: 256,
+            clip_norm: None,
+            clip_value: None,
+            average: None,
+            decay_biases_and_norms: false,
+            early_stopping: None,
+            select: Select::Last,
+            monitor: None,
+            top_k: 5,
+            report_every: 10,
+        }
+    }
+}
+
+/// Samples a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSize {
+    /// The whole training set.
+    Full,
+    /// This many.
+    Samples(usize),
+}
+
+impl Serialize for BatchSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            BatchSize::Full => serializer.serialize_str("full"),
+            BatchSize::Samples(samples) => serializer.serialize_u64(samples as u64),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BatchSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl Visitor<'_> for Either {
+            type Value = BatchSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"full\" or a whole number from 1 on")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<BatchSize, E> {
+                usize::try_from(value).map(BatchSize::Samples).map_err(E::custom)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<BatchSize, E> {
+                usize::try_from(value)
+                    .map(BatchSize::Samples)
+                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(value), &self))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<BatchSize, E> {
+                match value {
+                    "full" => Ok(BatchSize::Full),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(value), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Either).map_err(D::Error::custom)
+    }
+}
+
+/// Which weights training ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    /// Those after the last step.
+    Last,
+    /// Those of the best evaluation.
+    Best,
+}
+
+/// The recipe's section `[checkpoint]`. Training also saves at its end, at an interruption, and at
+/// each evaluation that is the best so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Steps between checkpoints.
+    pub every_steps: Option<u64>,
+    /// Minutes between checkpoints.
+    pub every_minutes: Option<f64>,
+    /// Epochs between checkpoints; 1 when none of the three is set.
+    pub every_epochs: Option<u64>,
+    /// How many of the newest are kept; the best is kept besides.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        CheckpointConfig { every_steps: None, every_minutes: None, every_epochs: None, keep: 2 }
+    }
+}
+
+impl CheckpointConfig {
+    /// Epochs between checkpoints, with the default resolved; 0 for never.
+    pub(crate) fn epochs(&self) -> u64 {
+        match (self.every_epochs, self.every_steps, self.every_minutes) {
+            (Some(epochs), _, _) => epochs,
+            (None, None, None) => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// Everything that decides a training run, but for the model and the data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FitConfig {
+    /// `[train]`
+    pub train: TrainConfig,
+    /// `[optimizer]`
+    pub optimizer: OptimizerConfig,
+    /// `[schedule]`
+    pub schedule: ScheduleConfig,
+    /// `[checkpoint]`
+    pub checkpoint: CheckpointConfig,
+    /// Seeds dropout and sampling within the model.
+    pub seed: u64,
+}
+
+/// When training ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Epochs(u64),
+    Steps(u64),
+}
+
+impl FitConfig {
+    /// Refuses values that no run can have.
+    ///
+    /// # Errors
+    /// Names the recipe's key, what it may be, and what it was.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let train = &self.train;
+        if let (Some(epochs), Some(steps)) = (train.epochs, train.steps) {
+            let found = format!("epochs = {epochs} and steps = {steps}");
+            return Err(TrainError::config("train.epochs", "either epochs or steps", found));
+        }
+        positive("train.epochs", train.epochs)?;
+        positive("train.steps", train.steps)?;
+        if train.batch_size == BatchSize::Samples(0) {
+            return Err(TrainError::config("train.batch_size", "\"full\" or a whole number from 1 on", 0));
+        }
+        positive("train.accumulate", Some(train.accumulate))?;
+        if train.batch_size == BatchSize::Full && train.accumulate != 1 {
+            let expected = "1 where batch_size is \"full\"";
+            return Err(TrainError::config("train.accumulate", expected, train.accumulate));
+        }
+        positive("train.piece_size", Some(train.piece_size as u64))?;
+        positive("train.evaluate_every", train.evaluate_every)?;
+        positive("train.evaluate_batch_size", Some(train.evaluate_batch_size as u64))?;
+        positive("train.early_stopping", train.early_stopping)?;
+        positive("train.top_k", Some(train.top_k as u64))?;
+        positive("train.report_every", Some(train.report_every))?;
+        above_zero("train.clip_norm", train.clip_norm)?;
+        above_zero("train.clip_value", train.clip_value)?;
+        if let Some(average) = train.average {
+            check("train.average", "a decay from 0 to below 1", average, (0.0..1.0).contains(&average))?;
+        }
+        positive("checkpoint.every_steps", self.checkpoint.every_steps)?;
+        positive("checkpoint.every_epochs", self.checkpoint.every_epochs)?;
+        above_zero("checkpoint.every_minutes", self.checkpoint.every_minutes)?;
+        positive("checkpoint.keep", Some(self.checkpoint.keep as u64))?;
+        self.optimizer.check()?;
+        self.schedule.check()
+    }
+
+    /// When training ends, with the default resolved.
+    pub(crate) fn limit(&self) -> Limit {
+        match (self.train.epochs, self.train.steps) {
+            (_, Some(steps)) => Limit::Steps(steps),
+            (Some(epochs), None) => Limit::Epochs(epochs),
+            (None, None) => Limit::Epochs(10),
+        }
+    }
+}
+
+/// `Ok` when `holds`, otherwise an error that names the key and both values.
+pub(crate) fn check(key: &str, expected: &str, found: impl ToString, holds: bool) -> Result<(), TrainError> {
+    if holds { Ok(()) } else { Err(TrainError::config(key, expected, found)) }
+}
+
+pub(crate) fn positive(key: &str, value: Option<u64>) -> Result<(), TrainError> {
+    check(key, "a whole number from 1 on", value.unwrap_or(1), value != Some(0))
+}
+
+pub(crate) fn above_zero(key: &str, value: Option<f64>) -> Result<(), TrainError> {
+    let value = value.unwrap_or(1.0);
+    check(key, "a finite number above 0", value, value.is_finite() && value > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batch_sizes_are_a_word_or_a_number() {
+        let parse = |text: &str| toml::from_str::<TrainConfig>(text);
+        assert_eq!(parse("batch_size = \"full\"").unwrap().batch_size, BatchSize::Full);
+        assert_eq!(parse("batch_size = 12").unwrap().batch_size, BatchSize::Samples(12));
+        for wrong in ["\"all\"", "-3", "1.5", "[1]"] {
+            let error = parse(&format!("batch_size = {wrong}")).unwrap_err().to_string();
+            assert!(error.contains("\"full\" or a whole number"), "{error}");
+        }
+        assert!(parse("batch_sise = 3").unwrap_err().to_string().contains("batch_sise"));
+    }
+
+    #[test]
+    fn sections_survive_being_written_and_read() {
+        let train = TrainConfig { steps: Some(5), batch_size: BatchSize::Full, ..TrainConfig::default() };
+        let text = toml::to_string(&train).unwrap();
+        assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), train);
+        let keys = serde_json::to_value(TrainConfig::default()).unwrap();
+        assert!(keys.as_object().unwrap().contains_key("early_stopping"), "absent options are visible keys");
+    }
+
+    #[test]
+    fn impossible_values_name_their_key() {
+        let wrong: [(&str, fn(&mut FitConfig)); 10] = [
+            ("train.epochs", |c| (c.train.epochs, c.train.steps) = (Some(1), Some(1))),
+            ("train.steps", |c| c.train.steps = Some(0)),
+            ("train.batch_size", |c| c.train.batch_size = BatchSize::Samples(0)),
+            ("train.accumulate", |c| (c.train.batch_size, c.train.accumulate) = (BatchSize::Full, 2)),
+            ("train.piece_size", |c| c.train.piece_size = 0),
+            ("train.clip_norm", |c| c.train.clip_norm = Some(f64::NAN)),
+            ("train.average", |c| c.train.average = Some(1.0)),
+            ("checkpoint.keep", |c| c.checkpoint.keep = 0),
+            ("checkpoint.every_minutes", |c| c.checkpoint.every_minutes = Some(0.0)),
+            ("train.report_every", |c| c.train.report_every = 0),
+        ];
+        FitConfig::default().check().unwrap();
+        for (key, break_it) in wrong {
+            let mut config = FitConfig::default();
+            break_it(&mut config);
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{key}: expected ")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What can go wrong in training: where, what was expected, what was found.
+
+use bonfire_checkpoint::CheckpointError;
+use bonfire_contract::LoadError;
+
+/// An error of training or evaluation. Its message is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A recipe's key with a value that no run can have.
+    #[error("{key}: expected {expected}, found {found}")]
+    Config {
+        /// The recipe's key, such as `train.batch_size`.
+        key: String,
+        /// What it may be.
+        expected: String,
+        /// What it was.
+        found: String,
+    },
+    /// The loss or a weight is no number any more.
+    #[error(
+        "step {step}: expected a finite {what}, found {found}; lower optimizer.learning_rate or set train.clip_norm{kept}"
+    )]
+    Diverged {
+        /// The step, counted from 1.
+        step: u64,
+        /// `loss`, or the tensor's path.
+        what: String,
+        /// `NaN`, `inf`, or what else was found.
+        found: String,
+        /// Which checkpoint is left, or nothing.
+        kept: String,
+    },
+    /// A training or evaluation set without samples to use.
+    #[error("{set} set: expected {expected}, found {found}")]
+    Empty {
+        /// `training` or `evaluation`.
+        set: &'static str,
+        /// How many samples it needs.
+        expected: String,
+        /// How many it has.
+        found: String,
+    },
+    /// A model's output and the target it is compared with do not go together.
+    #[error("metrics: expected {expected}, found {found}")]
+    Mismatch {
+        /// What the output can be compared with.
+        expected: String,
+        /// What the target is.
+        found: String,
+    },
+    /// A batch could not be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The run folder could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The state of a checkpoint does not fit this run.
+    #[error("checkpoint {name}: expected {expected}, found {found}")]
+    Resume {
+        /// The checkpoint.
+        name: String,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// The system refused to watch for SIGINT and SIGTERM.
+    #[error("cannot watch for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+impl TrainError {
+    pub(crate) fn config(key: &str, expected: impl ToString, found: impl ToString) -> Self {
+        TrainError::Config { key: key.into(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    pub(crate) fn mismatch(expected: impl ToString, found: impl ToString) -> Self {
+        TrainError::Mismatch { expected: expected.to_string(), found: found.to_string() }
+    }
+}

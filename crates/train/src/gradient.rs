@@ -1,0 +1,176 @@
+//! The gradient of one step: accumulated over pieces, then clipped.
+
+use crate::parameters::{Parameter, by_rank};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+
+/// The gradient of the pieces so far.
+#[derive(Default)]
+pub(crate) struct Accumulated {
+    /// One piece: its own mean gradient. More: the sum of each piece's, times its samples. So a
+    /// step of one piece, the usual case, costs no pass over the gradient.
+    pub(crate) gradient: GradientsParams,
+    pub(crate) pieces: u64,
+    pub(crate) samples: u64,
+}
+
+impl Accumulated {
+    /// Adds the mean gradient of a piece of `samples`.
+    pub(crate) fn add(&mut self, mut piece: GradientsParams, samples: u64, parameters: &[Parameter]) {
+        let so_far = self.samples as f64;
+        for parameter in parameters.iter().filter(|_| self.pieces > 0) {
+            by_rank!(parameter.shape.len(), D => {
+                let sum = self.gradient.remove::<D>(parameter.id).map(|sum| match self.pieces {
+                    1 => sum.mul_scalar(so_far),
+                    _ => sum,
+                });
+                let next = piece.remove::<D>(parameter.id).map(|next| next.mul_scalar(samples as f64));
+                let total = match (sum, next) {
+                    (Some(sum), Some(next)) => Some(sum + next),
+                    (sum, next) => sum.or(next),
+                };
+                if let Some(total) = total {
+                    self.gradient.register(parameter.id, total);
+                }
+            });
+        }
+        if self.pieces == 0 {
+            self.gradient = piece;
+        }
+        self.pieces += 1;
+        self.samples += samples;
+    }
+
+    /// The mean gradient over all samples added; starts anew.
+    pub(crate) fn take_mean(&mut self, parameters: &[Parameter]) -> GradientsParams {
+        let Accumulated { mut gradient, pieces, samples } = std::mem::take(self);
+        if pieces > 1 {
+            each(&mut gradient, parameters, Scale(1.0 / samples as f64));
+        }
+        gradient
+    }
+}
+
+/// Limits the magnitude of each element.
+pub(crate) fn clip_value(gradient: &mut GradientsParams, parameters: &[Parameter], largest: f64) {
+    each(gradient, parameters, Clamp(largest));
+}
+
+/// Scales the whole gradient down to a norm of `largest` when it is longer, as PyTorch's
+/// `clip_grad_norm_` does. Stays on the device.
+pub(crate) fn clip_norm(gradient: &mut GradientsParams, parameters: &[Parameter], largest: f64) {
+    let mut squares: Vec<Tensor<1>> = Vec::new();
+    for parameter in parameters {
+        by_rank!(parameter.shape.len(), D => {
+            if let Some(tensor) = gradient.get::<D>(parameter.id) {
+                squares.push((tensor.clone() * tensor).sum());
+            }
+        });
+    }
+    if squares.is_empty() {
+        return;
+    }
+    let norm = Tensor::cat(squares, 0).sum().sqrt(); // [1]
+    let factor = norm.add_scalar(1e-6).recip().mul_scalar(largest).clamp_max(1.0);
+    each(gradient, parameters, Multiply(factor));
+}
+
+/// What can be done to every tensor of a gradient.
+trait Change {
+    fn change<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D>;
+}
+
+struct Scale(f64);
+struct Clamp(f64);
+struct Multiply(Tensor<1>);
+
+impl Change for Scale {
+    fn change<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+        tensor.mul_scalar(self.0)
+    }
+}
+
+impl Change for Clamp {
+    fn change<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+        tensor.clamp(-self.0, self.0)
+    }
+}
+
+impl Change for Multiply {
+    fn change<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+        tensor * self.0.clone().reshape([1; D])
+    }
+}
+
+fn each(gradient: &mut GradientsParams, parameters: &[Parameter], change: impl Change) {
+    for parameter in parameters {
+        by_rank!(parameter.shape.len(), D => {
+            if let Some(tensor) = gradient.remove::<D>(parameter.id) {
+                gradient.register(parameter.id, change.change(tensor));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::ParamId;
+    use burn::tensor::Device;
+
+    fn table() -> Vec<Parameter> {
+        let parameter = |id: u64, shape: &[usize]| Parameter {
+            path: id.to_string(),
+            id: ParamId::from(id),
+            shape: shape.to_vec(),
+            trained: true,
+        };
+        vec![parameter(1, &[2]), parameter(2, &[1, 2]), parameter(3, &[3])]
+    }
+
+    fn gradient(first: [f32; 2], second: [f32; 2]) -> GradientsParams {
+        let device = Device::flex();
+        let mut gradient = GradientsParams::new();
+        gradient.register(ParamId::from(1), Tensor::<1>::from_data(first, &device));
+        gradient.register(ParamId::from(2), Tensor::<2>::from_data([second], &device));
+        gradient
+    }
+
+    fn values(gradient: &GradientsParams) -> Vec<f32> {
+        let mut values =
+            gradient.get::<1>(ParamId::from(1)).unwrap().into_data().as_slice::<f32>().unwrap().to_vec();
+        values.extend(gradient.get::<2>(ParamId::from(2)).unwrap().into_data().as_slice::<f32>().unwrap());
+        values
+    }
+
+    #[test]
+    fn pieces_are_weighted_by_their_samples() {
+        let mut accumulated = Accumulated::default();
+        accumulated.add(gradient([1.0, 2.0], [0.0, 4.0]), 1, &table());
+        accumulated.add(gradient([3.0, 0.0], [8.0, 4.0]), 2, &table());
+        accumulated.add(gradient([0.0, 4.0], [0.0, 4.0]), 1, &table());
+        assert_eq!(values(&accumulated.take_mean(&table())), [1.75, 1.5, 4.0, 4.0]);
+        assert_eq!((accumulated.pieces, accumulated.samples), (0, 0));
+        accumulated.add(gradient([0.1, 0.2], [0.3, 0.4]), 7, &table());
+        assert_eq!(values(&accumulated.take_mean(&table())), [0.1, 0.2, 0.3, 0.4], "one piece is left alone");
+    }
+
+    #[test]
+    fn a_long_gradient_is_scaled_and_a_short_one_left_alone() {
+        let mut long = gradient([3.0, 0.0], [4.0, 12.0]); // norm 13
+        clip_norm(&mut long, &table(), 6.5);
+        for (value, expected) in values(&long).into_iter().zip([1.5, 0.0, 2.0, 6.0]) {
+            assert!((value - expected).abs() < 1e-5, "{value} against {expected}");
+        }
+        let mut short = gradient([0.3, 0.1], [0.0, -0.2]);
+        clip_norm(&mut short, &table(), 6.5);
+        assert_eq!(values(&short), [0.3, 0.1, 0.0, -0.2]);
+    }
+
+    #[test]
+    fn clipping_by_value_limits_each_element() {
+        let mut clipped = gradient([3.0, -0.25], [-4.0, 0.5]);
+        clip_value(&mut clipped, &table(), 0.5);
+        assert_eq!(values(&clipped), [0.5, -0.25, -0.5, 0.5]);
+    }
+}

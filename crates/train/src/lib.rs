@@ -1,0 +1,58 @@
+//! The step loop: from batches to a trained model, its records and its checkpoints.
+//!
+//! ```text
+//! Loader -> pieces -> Task::loss -> gradient (mean over the step's samples) -> clip -> optimizer
+//!                                                                                -> average
+//!        -> Task::predict -> Meter -> Record -> Listeners (metrics.jsonl, terminal)
+//! ```
+//!
+//! [`Trainer::fit`] trains any [`Task`](bonfire_contract::Task). Whatever decides the next step is
+//! in its checkpoints: weights, optimizer, average, accumulated gradient, position in the data. The
+//! learning rate and the seeds of dropout are pure functions of the step. So a run that was
+//! interrupted, or killed, ends with the same bits as one that was not.
+
+mod average;
+mod config;
+mod error;
+mod evaluate;
+mod feed;
+mod gradient;
+mod interrupt;
+mod listener;
+mod log;
+mod metrics;
+mod optimizer;
+mod parameters;
+mod ranking;
+mod resources;
+mod schedule;
+mod session;
+mod state;
+mod terminal;
+mod trainer;
+
+pub use config::{BatchSize, CheckpointConfig, FitConfig, Select, TrainConfig};
+pub use error::TrainError;
+pub use evaluate::evaluate;
+pub use interrupt::Interrupt;
+pub use listener::{Event, Listener, Progress, Record, Stopped, Summary};
+pub use log::MetricsLog;
+pub use metrics::{Evaluation, Meter, MetricConfig, ValueScale};
+pub use optimizer::OptimizerConfig;
+pub use parameters::{Parameter, parameter_table, parameters, tensor_summary};
+pub use resources::peak_memory_bytes;
+pub use schedule::ScheduleConfig;
+pub use terminal::Terminal;
+pub use trainer::{Fitted, Trainer};
+
+/// The options of each optimizer.
+pub mod optimizers {
+    pub use crate::optimizer::{
+        Adafactor, Adagrad, Adam, AdamW, Adan, Lamb, Lion, Muon, OptimizerConfig, RmsProp, Sgd,
+    };
+}
+
+/// The options of each schedule.
+pub mod schedules {
+    pub use crate::schedule::{Constant, Cosine, Exponential, Linear, OneCycle, ScheduleConfig, Step};
+}

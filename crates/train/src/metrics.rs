@@ -1,0 +1,499 @@
+//! Figures from outputs and targets, exact over any number of batches, on the host in f64.
+//!
+//! | output | figures |
+//! |---|---|
+//! | logits | loss (nats), accuracy, top-k accuracy, AUROC, F1, confusion matrix |
+//! | values | loss (squared, standardised), MAE, RMSE (the target's own unit), R2 |
+//! | token logits | loss (nats a token), perplexity, bits per character |
+//! | reconstruction | mean squared error over all elements |
+
+use crate::TrainError;
+use crate::ranking::auroc;
+use bonfire_contract::{Metric, Output, Target};
+use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
+use serde::{Deserialize, Serialize};
+
+/// The standardisation of one predicted value: `original = standardised * std + mean`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValueScale {
+    /// The target column's mean, in its own unit.
+    pub mean: f64,
+    /// The target column's standard deviation, in its own unit.
+    pub std: f64,
+}
+
+/// What the figures need to know of the task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricConfig {
+    /// The `k` of top-k accuracy, reported when there are more classes than that.
+    pub top_k: usize,
+    /// How each predicted value was standardised; where it is missing, mean 0 and deviation 1.
+    pub values: Vec<ValueScale>,
+    /// How many characters a token stands for on average: 1 for characters and bytes. Bits per
+    /// character are reported when it is known.
+    pub characters_per_token: Option<f64>,
+}
+
+impl Default for MetricConfig {
+    fn default() -> Self {
+        MetricConfig { top_k: 5, values: Vec::new(), characters_per_token: Some(1.0) }
+    }
+}
+
+/// The figures of one pass over a set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The figures; the first is the loss, or what stands for it.
+    pub metrics: Vec<Metric>,
+    /// Of classes: row the true class, column the predicted one.
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Samples evaluated.
+    pub samples: u64,
+}
+
+/// Above this many stored scores (256 MiB) a multi-class AUROC is left out.
+const MOST_SCORES: usize = 1 << 25;
+
+/// Collects figures batch by batch.
+pub struct Meter {
+    config: MetricConfig,
+    samples: u64,
+    kind: Kind,
+}
+
+enum Kind {
+    Nothing,
+    Classes(Classes),
+    Values(Vec<Column>),
+    Tokens { nats: f64, tokens: u64 },
+    Reconstruction { squares: f64, elements: u64 },
+}
+
+#[derive(Default)]
+struct Classes {
+    nats: f64,
+    in_top_k: u64,
+    /// Row by row, `[K, K]`.
+    confusion: Vec<u64>,
+    classes: usize,
+    labels: Vec<u32>,
+    /// The log-odds of each class, `[K]` a sample (of class 1 alone where there are two), which
+    /// rank as probabilities do without their rounding to 1.
+    scores: Vec<f64>,
+}
+
+/// Running sums of one predicted value, in the standardised unit.
+#[derive(Clone, Copy, Default)]
+struct Column {
+    count: f64,
+    absolute: f64,
+    squares: f64,
+    /// Mean and sum of squared deviations of the target (Welford 1962).
+    mean: f64,
+    spread: f64,
+}
+
+impl Meter {
+    /// A meter that has seen nothing.
+    pub fn new(config: &MetricConfig) -> Self {
+        Meter { config: config.clone(), samples: 0, kind: Kind::Nothing }
+    }
+
+    /// Takes in a batch.
+    ///
+    /// # Errors
+    /// When the target is not of the output's kind or size, or a class is outside the logits.
+    pub fn add(&mut self, output: Output, target: Target) -> Result<(), TrainError> {
+        match (output, target) {
+            (Output::Logits(logits), Target::Classes(classes)) => self.add_classes(logits, classes),
+            (Output::Values(found), Target::Values(expected)) => self.add_values(found, expected),
+            (Output::TokenLogits(logits), Target::NextTokens(next)) => self.add_tokens(logits, next),
+            (Output::Reconstruction { output, input }, Target::Input) => {
+                self.add_reconstruction(output, input)
+            }
+            (output, target) => Err(TrainError::mismatch(
+                match output {
+                    Output::Logits(_) => "classes",
+                    Output::Values(_) => "values",
+                    Output::TokenLogits(_) => "next tokens",
+                    Output::Reconstruction { .. } => "the input",
+                },
+                match target {
+                    Target::Classes(_) => "classes",
+                    Target::Values(_) => "values",
+                    Target::NextTokens(_) => "next tokens",
+                    Target::Input => "the input",
+                },
+            )),
+        }
+    }
+
+    fn add_classes(&mut self, logits: Tensor<2>, classes: Tensor<1, Int>) -> Result<(), TrainError> {
+        let [batch, width] = logits.dims();
+        let labels = int_values(classes);
+        if labels.len() != batch {
+            return Err(TrainError::mismatch(format!("{batch} classes"), labels.len()));
+        }
+        let logits = float_values(logits);
+        let k = self.config.top_k;
+        if matches!(self.kind, Kind::Nothing) {
+            let confusion = vec![0; width * width];
+            self.kind = Kind::Classes(Classes { confusion, classes: width, ..Classes::default() });
+        }
+        let Kind::Classes(sums) = &mut self.kind else {
+            return Err(TrainError::mismatch("outputs of one kind", "logits after another kind"));
+        };
+        for (row, &label) in logits.chunks_exact(width.max(1)).zip(&labels) {
+            let class = usize::try_from(label).ok().filter(|&class| class < width).ok_or_else(|| {
+                TrainError::mismatch(format!("a class below {width}"), format!("class {label}"))
+            })?;
+            let highest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+            let total = highest + row.iter().map(|z| (z - highest).exp()).sum::<f64>().ln();
+            sums.nats += total - row[class];
+            // Ties go to the lower class, here and in the arg-max.
+            let rank =
+                (0..width).filter(|&j| row[j] > row[class] || (row[j] == row[class] && j < class)).count();
+            sums.in_top_k += u64::from(rank < k);
+            let predicted = (1..width).fold(0, |best, j| if row[j] > row[best] { j } else { best });
+            sums.confusion[class * width + predicted] += 1;
+            sums.labels.push(class as u32);
+            match width {
+                2 => sums.scores.push(row[1] - row[0]),
+                _ if sums.labels.len() * width <= MOST_SCORES => {
+                    sums.scores.extend((0..width).map(|j| log_odds(row, j)))
+                }
+                _ => {}
+            }
+        }
+        self.samples += batch as u64;
+        Ok(())
+    }
+
+    fn add_values(&mut self, found: Tensor<2>, expected: Tensor<2>) -> Result<(), TrainError> {
+        let ([batch, width], shape) = (found.dims(), expected.dims());
+        if shape != [batch, width] {
+            return Err(TrainError::mismatch(format!("values [{batch}, {width}]"), format!("{shape:?}")));
+        }
+        let (found, expected) = (float_values(found), float_values(expected));
+        if matches!(self.kind, Kind::Nothing) {
+            self.kind = Kind::Values(vec![Column::default(); width]);
+        }
+        match &mut self.kind {
+            Kind::Values(columns) if columns.len() == width => {
+                for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    columns[i % width].add(*found, *expected);
+                }
+            }
+            _ => {
+                return Err(TrainError::mismatch("outputs of one kind and width", format!("{width} values")));
+            }
+        }
+        self.samples += batch as u64;
+        Ok(())
+    }
+
+    /// The logits of a large vocabulary stay on the device; one number a token comes to the host. A
+    /// negative target stands for no token.
+    fn add_tokens(&mut self, logits: Tensor<3>, next: Tensor<2, Int>) -> Result<(), TrainError> {
+        let ([batch, length, vocabulary], shape) = (logits.dims(), next.dims());
+        if shape != [batch, length] {
+            return Err(TrainError::mismatch(
+                format!("next tokens [{batch}, {length}]"),
+                format!("{shape:?}"),
+            ));
+        }
+        let targets = int_values(next.clone());
+        if let Some(token) = targets.iter().find(|&&token| token >= vocabulary as i64) {
+            return Err(TrainError::mismatch(
+                format!("a token below {vocabulary}"),
+                format!("token {token}"),
+            ));
+        }
+        let indices = next.clamp_min(0).unsqueeze_dim::<3>(2); // [B, T, 1]
+        let chosen = float_values(log_softmax(logits, 2).gather(2, indices)); // [B, T, 1]
+        if matches!(self.kind, Kind::Nothing) {
+            self.kind = Kind::Tokens { nats: 0.0, tokens: 0 };
+        }
+        let Kind::Tokens { nats, tokens } = &mut self.kind else {
+            return Err(TrainError::mismatch("outputs of one kind", "token logits after another kind"));
+        };
+        for (chosen, _) in chosen.iter().zip(&targets).filter(|(_, target)| **target >= 0) {
+            *nats -= chosen;
+            *tokens += 1;
+        }
+        self.samples += batch as u64;
+        Ok(())
+    }
+
+    fn add_reconstruction(&mut self, output: Tensor<2>, input: Tensor<2>) -> Result<(), TrainError> {
+        let ([batch, width], shape) = (output.dims(), input.dims());
+        if shape != [batch, width] {
+            return Err(TrainError::mismatch(format!("an input [{batch}, {width}]"), format!("{shape:?}")));
+        }
+        let difference = output - input;
+        let rows = float_values((difference.clone() * difference).sum_dim(1)); // [B, 1]
+        if matches!(self.kind, Kind::Nothing) {
+            self.kind = Kind::Reconstruction { squares: 0.0, elements: 0 };
+        }
+        let Kind::Reconstruction { squares, elements } = &mut self.kind else {
+            return Err(TrainError::mismatch("outputs of one kind", "a reconstruction after another kind"));
+        };
+        *squares += rows.iter().sum::<f64>();
+        *elements += (batch * width) as u64;
+        self.samples += batch as u64;
+        Ok(())
+    }
+
+    /// The figures of everything taken in.
+    pub fn finish(self) -> Evaluation {
+        let mut confusion = None;
+        let metrics = match self.kind {
+            Kind::Nothing => Vec::new(),
+            Kind::Classes(sums) => {
+                let metrics = sums.finish(self.config.top_k);
+                confusion = Some(sums.confusion.chunks(sums.classes.max(1)).map(<[u64]>::to_vec).collect());
+                metrics
+            }
+            Kind::Values(columns) => finish_values(&columns, &self.config.values),
+            Kind::Tokens { nats, tokens } => {
+                let nats = nats / tokens as f64;
+                let mut metrics = vec![Metric::lower("loss", nats), Metric::lower("perplexity", nats.exp())];
+                metrics.extend(self.config.characters_per_token.map(|characters| {
+                    Metric::lower("bits_per_character", nats / std::f64::consts::LN_2 / characters)
+                }));
+                metrics
+            }
+            Kind::Reconstruction { squares, elements } => {
+                vec![Metric::lower("reconstruction_error", squares / elements as f64)]
+            }
+        };
+        Evaluation { metrics, confusion, samples: self.samples }
+    }
+}
+
+impl Classes {
+    fn finish(&self, top_k: usize) -> Vec<Metric> {
+        let (k, total) = (self.classes, self.labels.len() as f64);
+        let right: u64 = (0..k).map(|i| self.confusion[i * k + i]).sum();
+        let mut metrics =
+            vec![Metric::lower("loss", self.nats / total), Metric::higher("accuracy", right as f64 / total)];
+        if k > top_k && top_k > 1 {
+            metrics.push(Metric::higher(format!("top_{top_k}_accuracy"), self.in_top_k as f64 / total));
+        }
+        metrics.extend(self.auroc().map(|area| Metric::higher("auroc", area)));
+        metrics.push(Metric::higher("f1", self.f1()));
+        metrics
+    }
+
+    /// Of class 1 where there are two; else the mean over classes of each against the rest.
+    fn auroc(&self) -> Option<f64> {
+        let (k, samples) = (self.classes, self.labels.len());
+        match k {
+            0 | 1 => None,
+            2 => auroc(&self.scores, |i| self.labels[i] == 1),
+            _ if self.scores.len() < samples * k => None,
+            _ => {
+                let areas: Vec<f64> = (0..k)
+                    .filter_map(|class| {
+                        let scores: Vec<f64> = self.scores.iter().skip(class).step_by(k).copied().collect();
+                        auroc(&scores, |i| self.labels[i] as usize == class)
+                    })
+                    .collect();
+                (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
+            }
+        }
+    }
+
+    /// Of class 1 where there are two; else the mean over the classes that occur, true or predicted.
+    fn f1(&self) -> f64 {
+        let k = self.classes;
+        let of = |class: usize| {
+            let right = self.confusion[class * k + class];
+            let truly: u64 = self.confusion[class * k..(class + 1) * k].iter().sum();
+            let predicted: u64 = (0..k).map(|row| self.confusion[row * k + class]).sum();
+            (truly + predicted > 0).then(|| 2.0 * right as f64 / (truly + predicted) as f64)
+        };
+        match k {
+            2 => of(1).unwrap_or(0.0),
+            _ => {
+                let scores: Vec<f64> = (0..k).filter_map(of).collect();
+                scores.iter().sum::<f64>() / scores.len().max(1) as f64
+            }
+        }
+    }
+}
+
+impl Column {
+    fn add(&mut self, found: f64, expected: f64) {
+        let error = found - expected;
+        self.count += 1.0;
+        self.absolute += error.abs();
+        self.squares += error * error;
+        let off = expected - self.mean;
+        self.mean += off / self.count;
+        self.spread += off * (expected - self.mean);
+    }
+}
+
+/// MAE and RMSE over all values, each in its own unit; R2 is the mean over values.
+fn finish_values(columns: &[Column], scales: &[ValueScale]) -> Vec<Metric> {
+    let (mut count, mut loss, mut absolute, mut squares, mut explained) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (i, column) in columns.iter().enumerate() {
+        let std = scales.get(i).map_or(1.0, |scale| scale.std);
+        count += column.count;
+        loss += column.squares;
+        absolute += column.absolute * std;
+        squares += column.squares * std * std;
+        explained += 1.0 - column.squares / column.spread;
+    }
+    vec![
+        Metric::lower("loss", loss / count),
+        Metric::lower("mae", absolute / count),
+        Metric::lower("rmse", (squares / count).sqrt()),
+        Metric::higher("r2", explained / columns.len() as f64),
+    ]
+}
+
+/// `ln(p / (1 - p))` of one class: its logit less the log-sum-exp of the others.
+fn log_odds(row: &[f64], class: usize) -> f64 {
+    let others = || row.iter().enumerate().filter(|(j, _)| *j != class).map(|(_, z)| *z);
+    let highest = others().fold(f64::NEG_INFINITY, f64::max);
+    row[class] - highest - others().map(|z| (z - highest).exp()).sum::<f64>().ln()
+}
+
+fn float_values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data_dtype(DType::F64).as_slice::<f64>().expect("the type asked for").to_vec()
+}
+
+fn int_values<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i64> {
+    tensor.into_data_dtype(DType::I64).as_slice::<i64>().expect("the type asked for").to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+
+    fn metric(evaluation: &Evaluation, name: &str) -> f64 {
+        let found = evaluation.metrics.iter().find(|metric| metric.name == name);
+        found.unwrap_or_else(|| panic!("no {name} in {:?}", evaluation.metrics)).value
+    }
+
+    fn classes(batches: &[(Vec<[f32; 3]>, Vec<i64>)], top_k: usize) -> Evaluation {
+        let device = Device::flex();
+        let mut meter = Meter::new(&MetricConfig { top_k, ..MetricConfig::default() });
+        for (logits, labels) in batches {
+            let logits = TensorData::new(logits.concat(), [logits.len(), 3]);
+            let labels = TensorData::new(labels.clone(), [labels.len()]);
+            let target = Target::Classes(Tensor::from_data(labels, &device));
+            meter.add(Output::Logits(Tensor::from_data(logits, &device)), target).unwrap();
+        }
+        meter.finish()
+    }
+
+    #[test]
+    fn figures_of_classes_by_hand() {
+        let ln = |p: f32| p.ln();
+        let row = |a, b, c| [ln(a), ln(b), ln(c)];
+        let evaluation = classes(
+            &[
+                (vec![row(0.7, 0.2, 0.1), row(0.3, 0.6, 0.1)], vec![0, 0]),
+                (vec![row(0.2, 0.5, 0.3), row(0.25, 0.35, 0.4)], vec![1, 2]),
+            ],
+            2,
+        );
+        let loss = -(0.7f64.ln() + 0.3f64.ln() + 0.5f64.ln() + 0.4f64.ln()) / 4.0;
+        assert!((metric(&evaluation, "loss") - loss).abs() < 1e-6);
+        assert_eq!(metric(&evaluation, "accuracy"), 0.75);
+        assert_eq!(metric(&evaluation, "top_2_accuracy"), 1.0);
+        assert_eq!(evaluation.confusion, Some(vec![vec![1, 1, 0], vec![0, 1, 0], vec![0, 0, 1]]));
+        // F1 of the classes: 2/3, 2/3, 1.
+        assert!((metric(&evaluation, "f1") - (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
+        // One against the rest: class 0 ranks {0.7, 0.3} above {0.2, 0.25}; class 1 ranks 0.5 above
+        // 0.2 and 0.35 but not 0.6; class 2 ranks 0.4 above all.
+        assert!((metric(&evaluation, "auroc") - (1.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
+        assert_eq!(evaluation.samples, 4);
+    }
+
+    #[test]
+    fn two_classes_score_class_one_without_saturation() {
+        let device = Device::flex();
+        let mut meter = Meter::new(&MetricConfig::default());
+        // As f32 probabilities, all of these are 1.
+        let logits = [[0.0f32, 40.0], [0.0, 41.0], [0.0, 42.0], [0.0, 43.0]];
+        let target = Target::Classes(Tensor::from_data([0i64, 1, 0, 1], &device));
+        meter.add(Output::Logits(Tensor::from_data(logits, &device)), target).unwrap();
+        let evaluation = meter.finish();
+        assert_eq!(metric(&evaluation, "auroc"), 0.75);
+        assert!((metric(&evaluation, "f1") - 2.0 / 3.0).abs() < 1e-12);
+        assert!((metric(&evaluation, "loss") - 82.0 / 4.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn values_are_in_their_own_unit_over_any_batches() {
+        let device = Device::flex();
+        let config =
+            MetricConfig { values: vec![ValueScale { mean: 100.0, std: 10.0 }], ..MetricConfig::default() };
+        let (found, expected) = ([1.0f32, 2.0, -1.0, 0.5], [1.5f32, 2.0, 0.0, -1.0]);
+        for split in 1..4 {
+            let mut meter = Meter::new(&config);
+            for range in [0..split, split..4] {
+                let tensor = |values: &[f32]| {
+                    Tensor::<2>::from_data(
+                        TensorData::new(values[range.clone()].to_vec(), [range.len(), 1]),
+                        &device,
+                    )
+                };
+                meter.add(Output::Values(tensor(&found)), Target::Values(tensor(&expected))).unwrap();
+            }
+            let evaluation = meter.finish();
+            assert!((metric(&evaluation, "loss") - 3.5 / 4.0).abs() < 1e-12);
+            assert!((metric(&evaluation, "mae") - 7.5).abs() < 1e-9);
+            assert!((metric(&evaluation, "rmse") - 10.0 * (3.5f64 / 4.0).sqrt()).abs() < 1e-9);
+            // Mean 0.625, squared deviations 5.6875.
+            assert!((metric(&evaluation, "r2") - (1.0 - 3.5 / 5.6875)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn tokens_without_a_successor_count_for_nothing() {
+        let device = Device::flex();
+        let mut meter = Meter::new(&MetricConfig::default());
+        let logits = Tensor::<3>::from_data([[[0.0f32, 0.0], [0.0, 3.0f32.ln()], [9.0, 0.0]]], &device);
+        let target = Target::NextTokens(Tensor::from_data([[0i64, 1, -1]], &device));
+        meter.add(Output::TokenLogits(logits), target).unwrap();
+        let evaluation = meter.finish();
+        let nats = -(0.5f64.ln() + 0.75f64.ln()) / 2.0;
+        assert!((metric(&evaluation, "loss") - nats).abs() < 1e-6);
+        assert!((metric(&evaluation, "perplexity") - nats.exp()).abs() < 1e-6);
+        assert!((metric(&evaluation, "bits_per_character") - nats / 2.0f64.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_reconstruction_is_scored_over_all_elements() {
+        let device = Device::flex();
+        let mut meter = Meter::new(&MetricConfig::default());
+        for rows in [1, 3] {
+            let output = Tensor::<2>::ones([rows, 4], &device);
+            let input = Tensor::<2>::ones([rows, 4], &device) * (rows as f32);
+            meter.add(Output::Reconstruction { output, input }, Target::Input).unwrap();
+        }
+        assert!((metric(&meter.finish(), "reconstruction_error") - 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn targets_that_do_not_fit_are_errors() {
+        let device = Device::flex();
+        let mut meter = Meter::new(&MetricConfig::default());
+        let logits = || Output::Logits(Tensor::<2>::zeros([2, 3], &device));
+        let error = meter.add(logits(), Target::Input).unwrap_err().to_string();
+        assert_eq!(error, "metrics: expected classes, found the input");
+        let outside = Target::Classes(Tensor::from_data([0i64, 3], &device));
+        assert!(meter.add(logits(), outside).unwrap_err().to_string().ends_with("below 3, found class 3"));
+        let short = Target::Classes(Tensor::from_data([0i64], &device));
+        assert!(meter.add(logits(), short).is_err());
+        let mut meter = Meter::new(&MetricConfig::default());
+        let next = Target::NextTokens(Tensor::from_data([[5i64]], &device));
+        assert!(meter.add(Output::TokenLogits(Tensor::zeros([1, 1, 5], &device)), next).is_err());
+    }
+}

@@ -1,0 +1,492 @@
+//! Burn's optimizers by recipe: one flat set of options each, and which parameters get weight decay.
+
+use crate::TrainError;
+use crate::config::{above_zero, check};
+use crate::parameters::Parameter;
+use burn::module::{ParamGroup, ParamId};
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{self as burns, AdjustLrFn, ModuleOptimizer, Optimizer};
+use serde::{Deserialize, Serialize};
+
+/// The recipe's section `[optimizer]`. `learning_rate` is the schedule's peak.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum OptimizerConfig {
+    /// Gradient descent, with momentum (Sutskever et al. 2013) where asked for.
+    Sgd(Sgd),
+    /// Adam (Kingma and Ba 2014); weight decay is added to the gradient.
+    Adam(Adam),
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2017).
+    #[serde(rename = "adamw")]
+    AdamW(AdamW),
+    /// Sign of an interpolated momentum (Chen et al. 2023).
+    Lion(Lion),
+    /// Adam with layer-wise trust ratios (You et al. 2019).
+    Lamb(Lamb),
+    /// Adam with factored second moments (Shazeer and Stern 2018).
+    Adafactor(Adafactor),
+    /// Orthogonalised momentum for matrices (Jordan 2024), AdamW for every other parameter.
+    Muon(Muon),
+    /// Per-element rates from summed squares (Duchi et al. 2011).
+    Adagrad(Adagrad),
+    /// Per-element rates from averaged squares (Hinton 2012).
+    #[serde(rename = "rmsprop")]
+    RmsProp(RmsProp),
+    /// Adam with Nesterov momentum of gradient differences (Xie et al. 2022).
+    Adan(Adan),
+}
+
+/// Declares an optimizer's options with the default of each.
+macro_rules! options {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Sgd`].
+    Sgd {
+        /// The peak learning rate.
+        learning_rate: f64 = 0.01,
+        /// How much of the last update is kept; 0 for plain gradient descent.
+        momentum: f64 = 0.0,
+        /// How much of the gradient is left out of the momentum.
+        dampening: f64 = 0.0,
+        /// Look ahead along the momentum.
+        nesterov: bool = false,
+        /// Added to the gradient, times the weight.
+        weight_decay: f64 = 0.0,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Adam`].
+    Adam {
+        /// The peak learning rate.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.9,
+        /// Decay of the mean of squares.
+        beta_2: f64 = 0.999,
+        /// Added to the root of the squares.
+        epsilon: f64 = 1e-8,
+        /// Added to the gradient, times the weight.
+        weight_decay: f64 = 0.0,
+        /// Keep the largest mean of squares (Reddi et al. 2018).
+        amsgrad: bool = false,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::AdamW`].
+    AdamW {
+        /// The peak learning rate.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.9,
+        /// Decay of the mean of squares.
+        beta_2: f64 = 0.999,
+        /// Added to the root of the squares.
+        epsilon: f64 = 1e-8,
+        /// The fraction of a weight, times the learning rate, that a step takes away.
+        weight_decay: f64 = 0.01,
+        /// Keep the largest mean of squares (Reddi et al. 2018).
+        amsgrad: bool = false,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Lion`].
+    Lion {
+        /// The peak learning rate; a third to a tenth of AdamW's.
+        learning_rate: f64 = 1e-4,
+        /// Interpolation of the update's direction.
+        beta_1: f64 = 0.9,
+        /// Decay of the momentum.
+        beta_2: f64 = 0.99,
+        /// The fraction of a weight, times the learning rate, that a step takes away.
+        weight_decay: f64 = 0.0,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Lamb`].
+    Lamb {
+        /// The peak learning rate.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.9,
+        /// Decay of the mean of squares.
+        beta_2: f64 = 0.999,
+        /// Added to the root of the squares.
+        epsilon: f64 = 1e-6,
+        /// Added to the update before its trust ratio, times the weight.
+        weight_decay: f64 = 0.0,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Adafactor`].
+    Adafactor {
+        /// The peak learning rate.
+        learning_rate: f64 = 1e-2,
+        /// The largest root mean square of an update.
+        clip_threshold: f64 = 1.0,
+        /// Exponent of the second moment's decay, below 0.
+        decay_rate: f64 = -0.8,
+        /// Cap the rate by one over the root of the step.
+        relative_step: bool = true,
+        /// Multiply the rate by the parameter's root mean square.
+        scale_parameter: bool = true,
+        /// The fraction of a weight, times the learning rate, that a step takes away.
+        weight_decay: f64 = 0.0,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Muon`]. Embedding tables (a path that contains `embed`) are
+    /// look-ups and not maps, so AdamW takes those too.
+    Muon {
+        /// The peak learning rate of both; matrices are scaled to AdamW's size of update (Liu et
+        /// al. 2025).
+        learning_rate: f64 = 1e-3,
+        /// How much of the last update of a matrix is kept.
+        momentum: f64 = 0.95,
+        /// Look ahead along the momentum.
+        nesterov: bool = true,
+        /// AdamW's decay of the mean of gradients.
+        beta_1: f64 = 0.9,
+        /// AdamW's decay of the mean of squares.
+        beta_2: f64 = 0.999,
+        /// AdamW's addition to the root of the squares.
+        epsilon: f64 = 1e-8,
+        /// The fraction of a weight, times the learning rate, that a step takes away.
+        weight_decay: f64 = 0.01,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Adagrad`].
+    Adagrad {
+        /// The peak learning rate.
+        learning_rate: f64 = 1e-2,
+        /// The rate is divided by 1 plus this times the step.
+        learning_rate_decay: f64 = 0.0,
+        /// Added to the root of the squares.
+        epsilon: f64 = 1e-10,
+        /// Added to the gradient, times the weight.
+        weight_decay: f64 = 0.0,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::RmsProp`].
+    RmsProp {
+        /// The peak learning rate.
+        learning_rate: f64 = 1e-2,
+        /// Decay of the mean of squares.
+        alpha: f64 = 0.99,
+        /// How much of the last update is kept.
+        momentum: f64 = 0.0,
+        /// Added to the root of the squares.
+        epsilon: f64 = 1e-8,
+        /// Divide by the variance of gradients instead of their mean square.
+        centered: bool = false,
+        /// Added to the gradient, times the weight.
+        weight_decay: f64 = 0.0,
+    }
+}
+
+options! {
+    /// Options of [`OptimizerConfig::Adan`].
+    Adan {
+        /// The peak learning rate.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.98,
+        /// Decay of the mean of gradient differences.
+        beta_2: f64 = 0.92,
+        /// Decay of the mean of squares.
+        beta_3: f64 = 0.99,
+        /// Added to the root of the squares.
+        epsilon: f64 = 1e-8,
+        /// The fraction of a weight, times the learning rate, that a step takes away.
+        weight_decay: f64 = 0.0,
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig::AdamW(AdamW::default())
+    }
+}
+
+impl OptimizerConfig {
+    /// The names a recipe may write.
+    pub const NAMES: [&str; 10] =
+        ["sgd", "adam", "adamw", "lion", "lamb", "adafactor", "muon", "adagrad", "rmsprop", "adan"];
+
+    /// The optimizer of this name with its default options.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "sgd" => OptimizerConfig::Sgd(Sgd::default()),
+            "adam" => OptimizerConfig::Adam(Adam::default()),
+            "adamw" => OptimizerConfig::AdamW(AdamW::default()),
+            "lion" => OptimizerConfig::Lion(Lion::default()),
+            "lamb" => OptimizerConfig::Lamb(Lamb::default()),
+            "adafactor" => OptimizerConfig::Adafactor(Adafactor::default()),
+            "muon" => OptimizerConfig::Muon(Muon::default()),
+            "adagrad" => OptimizerConfig::Adagrad(Adagrad::default()),
+            "rmsprop" => OptimizerConfig::RmsProp(RmsProp::default()),
+            "adan" => OptimizerConfig::Adan(Adan::default()),
+            _ => return None,
+        })
+    }
+
+    /// The peak learning rate.
+    pub fn learning_rate(&self) -> f64 {
+        self.rate_and_decay().0
+    }
+
+    fn rate_and_decay(&self) -> (f64, f64) {
+        match self {
+            OptimizerConfig::Sgd(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::Adam(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::AdamW(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::Lion(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::Lamb(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::Adafactor(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::Muon(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::Adagrad(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::RmsProp(o) => (o.learning_rate, o.weight_decay),
+            OptimizerConfig::Adan(o) => (o.learning_rate, o.weight_decay),
+        }
+    }
+
+    /// Refuses options that no optimizer can have.
+    ///
+    /// # Errors
+    /// Names the recipe's key, what it may be, and what it was.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let (rate, decay) = self.rate_and_decay();
+        above_zero("optimizer.learning_rate", Some(rate))?;
+        let holds = decay.is_finite() && decay >= 0.0;
+        check("optimizer.weight_decay", "a finite number from 0 on", decay, holds)?;
+        let fraction = |key: &str, value: f64| {
+            let holds = (0.0..1.0).contains(&value);
+            check(&format!("optimizer.{key}"), "a number from 0 to below 1", value, holds)
+        };
+        let epsilon = |value: f64| above_zero("optimizer.epsilon", Some(value));
+        let betas = |beta_1: f64, beta_2: f64| {
+            fraction("beta_1", beta_1)?;
+            fraction("beta_2", beta_2)
+        };
+        match self {
+            OptimizerConfig::Sgd(o) => {
+                fraction("momentum", o.momentum)?;
+                fraction("dampening", o.dampening)?;
+                let held = !o.nesterov || o.momentum > 0.0;
+                check("optimizer.nesterov", "false where momentum is 0", o.nesterov, held)
+            }
+            OptimizerConfig::Adam(o) => betas(o.beta_1, o.beta_2).and_then(|()| epsilon(o.epsilon)),
+            OptimizerConfig::AdamW(o) => betas(o.beta_1, o.beta_2).and_then(|()| epsilon(o.epsilon)),
+            OptimizerConfig::Lion(o) => betas(o.beta_1, o.beta_2),
+            OptimizerConfig::Lamb(o) => betas(o.beta_1, o.beta_2).and_then(|()| epsilon(o.epsilon)),
+            OptimizerConfig::Adafactor(o) => {
+                above_zero("optimizer.clip_threshold", Some(o.clip_threshold))?;
+                let holds = o.decay_rate.is_finite() && o.decay_rate < 0.0;
+                check("optimizer.decay_rate", "a finite number below 0", o.decay_rate, holds)
+            }
+            OptimizerConfig::Muon(o) => {
+                fraction("momentum", o.momentum)?;
+                betas(o.beta_1, o.beta_2).and_then(|()| epsilon(o.epsilon))
+            }
+            OptimizerConfig::Adagrad(o) => {
+                let (key, value) = ("optimizer.learning_rate_decay", o.learning_rate_decay);
+                check(key, "a finite number from 0 on", value, value.is_finite() && value >= 0.0)?;
+                epsilon(o.epsilon)
+            }
+            OptimizerConfig::RmsProp(o) => {
+                fraction("alpha", o.alpha)?;
+                fraction("momentum", o.momentum)?;
+                epsilon(o.epsilon)
+            }
+            OptimizerConfig::Adan(o) => {
+                betas(o.beta_1, o.beta_2)?;
+                fraction("beta_3", o.beta_3)?;
+                epsilon(o.epsilon)
+            }
+        }
+    }
+
+    /// Burn's optimizer for these parameters; those of one dimension get weight decay only where
+    /// `decay_all` says so.
+    pub(crate) fn build(&self, parameters: &[Parameter], decay_all: bool) -> ModuleOptimizer {
+        let decay = self.rate_and_decay().1;
+        // Every optimizer is built twice, with its decay and without; groups choose between them.
+        match self {
+            OptimizerConfig::Sgd(o) => {
+                let momentum = (o.momentum > 0.0).then_some(MomentumConfig {
+                    momentum: o.momentum,
+                    dampening: o.dampening,
+                    nesterov: o.nesterov,
+                });
+                let sgd = |decay| {
+                    let config = burns::SgdConfig::new().with_momentum(momentum.clone());
+                    config.with_weight_decay(penalty(decay)).build()
+                };
+                grouped(sgd, decay, parameters, decay_all)
+            }
+            OptimizerConfig::Adam(o) => {
+                let config = burns::AdamConfig::new()
+                    .with_beta_1(o.beta_1 as f32)
+                    .with_beta_2(o.beta_2 as f32)
+                    .with_epsilon(o.epsilon as f32)
+                    .with_amsgrad(o.amsgrad);
+                let adam = |decay| config.clone().with_weight_decay(penalty(decay)).build();
+                grouped(adam, decay, parameters, decay_all)
+            }
+            OptimizerConfig::AdamW(o) => {
+                let config = adamw(o.beta_1, o.beta_2, o.epsilon).with_amsgrad(o.amsgrad);
+                let adamw = |decay| config.clone().with_weight_decay(decay as f32).build();
+                grouped(adamw, decay, parameters, decay_all)
+            }
+            OptimizerConfig::Lion(o) => {
+                let config =
+                    burns::LionConfig::new().with_beta_1(o.beta_1 as f32).with_beta_2(o.beta_2 as f32);
+                let lion = |decay| config.clone().with_weight_decay(decay as f32).build();
+                grouped(lion, decay, parameters, decay_all)
+            }
+            OptimizerConfig::Lamb(o) => {
+                let config = burns::LambConfig::new()
+                    .with_beta_1(o.beta_1 as f32)
+                    .with_beta_2(o.beta_2 as f32)
+                    .with_epsilon(o.epsilon as f32);
+                let lamb = |decay| config.clone().with_weight_decay(decay as f32).build();
+                grouped(lamb, decay, parameters, decay_all)
+            }
+            OptimizerConfig::Adafactor(o) => {
+                let config = burns::AdafactorConfig::new()
+                    .with_clip_threshold(o.clip_threshold as f32)
+                    .with_decay_rate(o.decay_rate)
+                    .with_relative_step(o.relative_step)
+                    .with_scale_parameter(o.scale_parameter);
+                let adafactor = |decay| config.clone().with_weight_decay(decay as f32).build();
+                grouped(adafactor, decay, parameters, decay_all)
+            }
+            OptimizerConfig::Muon(o) => {
+                let config = adamw(o.beta_1, o.beta_2, o.epsilon);
+                let rest = |decay| config.clone().with_weight_decay(decay as f32).build();
+                let momentum = MomentumConfig { momentum: o.momentum, dampening: 0.0, nesterov: o.nesterov };
+                let muon = burns::MuonConfig::new()
+                    .with_momentum(momentum)
+                    .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
+                    .with_weight_decay(penalty(decay))
+                    .build();
+                let matrices = |p: &&Parameter| p.shape.len() == 2 && !p.path.contains("embed");
+                let matrices = ids(parameters.iter().filter(matrices));
+                grouped(rest, decay, parameters, decay_all).with_group(matrices, muon, None)
+            }
+            OptimizerConfig::Adagrad(o) => {
+                let config = burns::AdaGradConfig::new()
+                    .with_lr_decay(o.learning_rate_decay)
+                    .with_epsilon(o.epsilon as f32);
+                let adagrad = |decay| config.clone().with_weight_decay(penalty(decay)).build();
+                grouped(adagrad, decay, parameters, decay_all)
+            }
+            OptimizerConfig::RmsProp(o) => {
+                let config = burns::RmsPropConfig::new()
+                    .with_alpha(o.alpha as f32)
+                    .with_momentum(o.momentum as f32)
+                    .with_epsilon(o.epsilon as f32)
+                    .with_centered(o.centered);
+                let rmsprop = |decay| config.clone().with_weight_decay(penalty(decay)).build();
+                grouped(rmsprop, decay, parameters, decay_all)
+            }
+            OptimizerConfig::Adan(o) => {
+                let config = burns::AdanConfig::new()
+                    .with_beta_1(o.beta_1 as f32)
+                    .with_beta_2(o.beta_2 as f32)
+                    .with_beta_3(o.beta_3 as f32)
+                    .with_epsilon(o.epsilon as f32);
+                let adan = |decay| config.clone().with_weight_decay(decay as f32).build();
+                grouped(adan, decay, parameters, decay_all)
+            }
+        }
+    }
+}
+
+fn adamw(beta_1: f64, beta_2: f64, epsilon: f64) -> burns::AdamWConfig {
+    burns::AdamWConfig::new()
+        .with_beta_1(beta_1 as f32)
+        .with_beta_2(beta_2 as f32)
+        .with_epsilon(epsilon as f32)
+}
+
+fn penalty(decay: f64) -> Option<WeightDecayConfig> {
+    (decay > 0.0).then(|| WeightDecayConfig::new(decay as f32))
+}
+
+/// The optimizer with decay for everything, then without it for parameters of one dimension.
+fn grouped<O: Optimizer>(
+    make: impl Fn(f64) -> O,
+    decay: f64,
+    parameters: &[Parameter],
+    decay_all: bool,
+) -> ModuleOptimizer {
+    let optimizer = ModuleOptimizer::from(make(decay));
+    if decay == 0.0 || decay_all {
+        return optimizer;
+    }
+    optimizer.with_group(ids(parameters.iter().filter(|p| p.shape.len() < 2)), make(0.0), None)
+}
+
+fn ids<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> ParamGroup {
+    ParamGroup::from_ids(parameters.map(|p| p.id).collect::<Vec<ParamId>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_recipes_write() {
+        for name in OptimizerConfig::NAMES {
+            let optimizer = OptimizerConfig::named(name).unwrap();
+            optimizer.check().unwrap();
+            let parsed: OptimizerConfig = toml::from_str(&format!("name = {name:?}")).unwrap();
+            assert_eq!(parsed, optimizer);
+            assert_eq!(serde_json::to_value(&optimizer).unwrap()["name"], name);
+            let unknown = format!("name = {name:?}\nlearning_rat = 1.0");
+            let error = toml::from_str::<OptimizerConfig>(&unknown).unwrap_err().to_string();
+            assert!(error.contains("learning_rat"), "{error}");
+        }
+        assert_eq!(OptimizerConfig::named("adamax"), None);
+    }
+
+    #[test]
+    fn impossible_options_name_their_key() {
+        let wrong = [
+            ("optimizer.learning_rate", "name = \"adamw\"\nlearning_rate = 0.0"),
+            ("optimizer.weight_decay", "name = \"sgd\"\nweight_decay = -1.0"),
+            ("optimizer.nesterov", "name = \"sgd\"\nnesterov = true"),
+            ("optimizer.beta_2", "name = \"lion\"\nbeta_2 = 1.0"),
+            ("optimizer.epsilon", "name = \"adan\"\nepsilon = nan"),
+            ("optimizer.decay_rate", "name = \"adafactor\"\ndecay_rate = 0.5"),
+        ];
+        for (key, text) in wrong {
+            let error = toml::from_str::<OptimizerConfig>(text).unwrap().check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{key}: expected ")), "{error}");
+        }
+    }
+}

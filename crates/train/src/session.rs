@@ -1,0 +1,407 @@
+//! The bookkeeping of one training run, the same for every model: losses, records, what is due,
+//! checkpoints.
+
+use crate::config::{FitConfig, Limit};
+use crate::state::{Best, Due, State, to_figures, to_metrics};
+use crate::{
+    BatchSize, Evaluation, Event, Listener, MetricsLog, Parameter, Progress, Record, Select, Stopped,
+    Summary, TrainError, peak_memory_bytes,
+};
+use bonfire_checkpoint::{Files, RunFolder, Weights};
+use bonfire_contract::Metric;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::{DType, Tensor};
+use std::path::Path;
+use std::time::Instant;
+
+pub(crate) const STATE: &str = "state.json";
+pub(crate) const WEIGHTS: &str = "weights.safetensors";
+pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
+pub(crate) const AVERAGE: &str = "average.safetensors";
+pub(crate) const GRADIENT: &str = "gradient.safetensors";
+
+/// How many steps of how many samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Samples an epoch.
+    pub(crate) epoch: u64,
+    /// Samples a step; an epoch's last step may have fewer.
+    pub(crate) step: u64,
+    /// Samples on the device at once.
+    pub(crate) piece: usize,
+    /// Steps in all.
+    pub(crate) total_steps: u64,
+    limit: Limit,
+}
+
+impl Plan {
+    pub(crate) fn new(config: &FitConfig, epoch: u64, validated: bool) -> Result<Self, TrainError> {
+        let train = &config.train;
+        if epoch == 0 {
+            let expected = "at least one sample".to_string();
+            return Err(TrainError::Empty { set: "training", expected, found: "none".into() });
+        }
+        let (step, piece) = match train.batch_size {
+            BatchSize::Full => (epoch, train.piece_size.min(epoch.try_into().unwrap_or(usize::MAX))),
+            BatchSize::Samples(batch) => {
+                (batch as u64 * train.accumulate, crate::feed::piece_size(batch as u64, train.piece_size))
+            }
+        };
+        if train.drop_last && step > epoch {
+            let expected = format!("at least the {step} samples of one step (train.drop_last)");
+            return Err(TrainError::Empty { set: "training", expected, found: epoch.to_string() });
+        }
+        if !validated && train.select == Select::Best {
+            return Err(TrainError::config("train.select", "\"last\" without a validation set", "\"best\""));
+        }
+        if !validated && let Some(patience) = train.early_stopping {
+            return Err(TrainError::config(
+                "train.early_stopping",
+                "none without a validation set",
+                patience,
+            ));
+        }
+        let per_epoch = if train.drop_last { epoch / step } else { epoch.div_ceil(step) };
+        let limit = config.limit();
+        let total_steps = match limit {
+            Limit::Steps(steps) => steps,
+            Limit::Epochs(epochs) => epochs.saturating_mul(per_epoch),
+        };
+        Ok(Plan { epoch, step, piece, total_steps, limit })
+    }
+}
+
+/// One run of one process.
+pub(crate) struct Session<'a> {
+    config: &'a FitConfig,
+    plan: Plan,
+    run: Option<&'a RunFolder>,
+    log: Option<MetricsLog>,
+    listeners: &'a mut [Box<dyn Listener>],
+    pub(crate) state: State,
+    /// The checkpoint that is the newest on the disk.
+    kept: Option<String>,
+    /// Whether anything has changed since then.
+    dirty: bool,
+    /// Losses that are still on the device, each with its samples.
+    losses: Vec<(Tensor<1>, u64)>,
+    read_loss_every: u64,
+    last_loss: f64,
+    last_rate: f64,
+    process_started: Instant,
+    began: Instant,
+    saved: Instant,
+    seconds_before: f64,
+    samples_before: u64,
+    first_step_seconds: Option<f64>,
+}
+
+/// What a session is opened with.
+pub(crate) struct Opening<'a> {
+    pub(crate) config: &'a FitConfig,
+    pub(crate) plan: Plan,
+    pub(crate) run: Option<&'a RunFolder>,
+    pub(crate) listeners: &'a mut [Box<dyn Listener>],
+    pub(crate) state: State,
+    pub(crate) resumed: Option<String>,
+    pub(crate) process_started: Instant,
+    pub(crate) read_loss_every: u64,
+}
+
+impl<'a> Session<'a> {
+    /// Opens the log at the state's length and tells the listeners.
+    pub(crate) fn open(opening: Opening<'a>, parameters: &[Parameter]) -> Result<Self, TrainError> {
+        let Opening { config, plan, run, listeners, state, resumed, process_started, read_loss_every } =
+            opening;
+        let log = run.map(|run| MetricsLog::open(&run.metrics(), state.log_bytes)).transpose()?;
+        let now = Instant::now();
+        let mut session = Session {
+            config,
+            plan,
+            run,
+            log,
+            listeners,
+            seconds_before: state.seconds,
+            samples_before: state.samples,
+            dirty: resumed.is_none(),
+            kept: resumed.clone(),
+            state,
+            losses: Vec::new(),
+            read_loss_every,
+            last_loss: f64::NAN,
+            last_rate: f64::NAN,
+            process_started,
+            began: now,
+            saved: now,
+            first_step_seconds: None,
+        };
+        let (total_steps, step) = (plan.total_steps, session.state.step);
+        let resumed = resumed.as_deref();
+        session.emit(&Event::Started { parameters, total_steps, step, resumed })?;
+        Ok(session)
+    }
+
+    /// Tells the log and every listener.
+    pub(crate) fn emit(&mut self, event: &Event<'_>) -> Result<(), TrainError> {
+        for listener in self.listeners.iter_mut() {
+            listener.on(event);
+        }
+        match &mut self.log {
+            None => Ok(()),
+            Some(log) => {
+                log.on(event);
+                log.check()
+            }
+        }
+    }
+
+    /// Seconds of training so far, all processes together.
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+
+    pub(crate) fn finished(&self) -> bool {
+        match self.plan.limit {
+            Limit::Steps(steps) => self.state.step >= steps,
+            Limit::Epochs(epochs) => self.state.position.epoch >= epochs,
+        }
+    }
+
+    pub(crate) fn out_of_patience(&self) -> bool {
+        self.config.train.early_stopping.is_some_and(|patience| self.state.stale >= patience)
+    }
+
+    /// Takes in the loss of a piece, `[1]`.
+    pub(crate) fn add_loss(&mut self, loss: Tensor<1>, samples: u64) {
+        self.dirty = true;
+        self.losses.push((loss, samples));
+    }
+
+    /// Reads the losses where the step asks for it: a diverged model is noticed before its update.
+    pub(crate) fn check_losses(&mut self) -> Result<(), TrainError> {
+        match (self.state.step + 1).is_multiple_of(self.read_loss_every) || self.report_is_next() {
+            true => self.read_losses(),
+            false => Ok(()),
+        }
+    }
+
+    fn report_is_next(&self) -> bool {
+        (self.state.step + 1).is_multiple_of(self.config.train.report_every)
+    }
+
+    fn read_losses(&mut self) -> Result<(), TrainError> {
+        for (loss, samples) in std::mem::take(&mut self.losses) {
+            let data = loss.into_data_dtype(DType::F64);
+            let loss = data.as_slice::<f64>().expect("the type asked for")[0];
+            if !loss.is_finite() {
+                return Err(self.diverged("loss", loss));
+            }
+            self.state.window_loss += loss * samples as f64;
+            self.state.window_samples += samples;
+            self.last_loss = loss;
+        }
+        Ok(())
+    }
+
+    fn diverged(&self, what: &str, found: impl ToString) -> TrainError {
+        let kept = self.kept.as_ref().map(|name| format!("; checkpoint {name} is kept"));
+        TrainError::Diverged {
+            step: self.state.step + 1,
+            what: what.into(),
+            found: found.to_string(),
+            kept: kept.unwrap_or_default(),
+        }
+    }
+
+    /// Counts a step of `samples`.
+    pub(crate) fn step_done(&mut self, samples: u64, rate: f64) -> Result<(), TrainError> {
+        self.state.step += 1;
+        self.state.samples += samples;
+        self.last_rate = rate;
+        self.dirty = true;
+        self.first_step_seconds.get_or_insert_with(|| self.process_started.elapsed().as_secs_f64());
+        let progress = Progress {
+            step: self.state.step,
+            total_steps: self.plan.total_steps,
+            epoch: self.state.position.epoch,
+            samples: self.state.samples,
+            samples_here: self.state.samples - self.samples_before,
+            loss: self.last_loss,
+        };
+        self.emit(&Event::Step(&progress))
+    }
+
+    /// Writes the training record that is due.
+    pub(crate) fn report(&mut self) -> Result<(), TrainError> {
+        if !self.state.step.is_multiple_of(self.config.train.report_every) && !self.finished() {
+            return Ok(());
+        }
+        self.read_losses()?;
+        if self.state.window_samples == 0 {
+            return Ok(());
+        }
+        let loss = self.state.window_loss / self.state.window_samples as f64;
+        (self.state.window_loss, self.state.window_samples) = (0.0, 0);
+        // After a resume the step's rate is computed anew.
+        let rate = match self.last_rate.is_nan() {
+            true => self.learning_rate(self.state.step - 1),
+            false => self.last_rate,
+        };
+        let record = Record {
+            kind: "train".into(),
+            learning_rate: Some(rate),
+            samples: self.state.samples,
+            metrics: vec![Metric::lower("loss", loss)],
+            ..self.record()
+        };
+        self.emit(&Event::Record(&record))
+    }
+
+    /// The rate of a step, counted from 0.
+    pub(crate) fn learning_rate(&self, step: u64) -> f64 {
+        self.config.schedule.learning_rate(self.config.optimizer.learning_rate(), step, self.plan.total_steps)
+    }
+
+    /// A record of this moment, without figures.
+    pub(crate) fn record(&self) -> Record {
+        let position = self.state.position;
+        Record {
+            kind: String::new(),
+            step: self.state.step,
+            epoch: position.epoch as f64 + position.samples as f64 / self.plan.epoch as f64,
+            seconds: self.seconds(),
+            samples: 0,
+            learning_rate: None,
+            metrics: Vec::new(),
+        }
+    }
+
+    pub(crate) fn evaluation_due(&self, due: Due) -> bool {
+        let regular = match self.config.train.evaluate_every {
+            Some(steps) => due.step && self.state.step.is_multiple_of(steps),
+            None => due.epoch,
+        };
+        (regular || self.finished()) && self.state.evaluated != Some(self.state.step)
+    }
+
+    /// Records an evaluation; true when it is the best so far.
+    pub(crate) fn evaluated(&mut self, evaluation: &Evaluation) -> Result<bool, TrainError> {
+        let metrics = &evaluation.metrics;
+        let monitored = match &self.config.train.monitor {
+            None => metrics.first(),
+            Some(name) => Some(metrics.iter().find(|metric| metric.name == *name).ok_or_else(|| {
+                let names: Vec<_> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+                TrainError::config("train.monitor", format!("one of {}", names.join(", ")), name)
+            })?),
+        };
+        let metrics_now = to_figures(metrics);
+        let improved = monitored.is_some_and(|metric| match &self.state.best {
+            None => !metric.value.is_nan(),
+            Some(best) => metric.beats(best.value),
+        });
+        if let (true, Some(metric)) = (improved, monitored) {
+            let best = Best { checkpoint: None, value: metric.value, metrics: metrics_now.clone() };
+            (self.state.best, self.state.stale) = (Some(best), 0);
+        } else {
+            self.state.stale += 1;
+        }
+        (self.state.last, self.state.evaluated) = (metrics_now, Some(self.state.step));
+        self.dirty = true;
+        let samples = evaluation.samples;
+        let record = Record { kind: "valid".into(), samples, metrics: metrics.clone(), ..self.record() };
+        self.emit(&Event::Record(&record))?;
+        Ok(improved)
+    }
+
+    pub(crate) fn checkpoint_due(&self, due: Due) -> bool {
+        let config = &self.config.checkpoint;
+        let steps = config.every_steps.is_some_and(|n| due.step && self.state.step.is_multiple_of(n));
+        let minutes = config.every_minutes.is_some_and(|n| self.saved.elapsed().as_secs_f64() >= 60.0 * n);
+        let epochs =
+            due.epoch && config.epochs() > 0 && self.state.position.epoch.is_multiple_of(config.epochs());
+        self.run.is_some() && (steps || minutes || epochs)
+    }
+
+    /// Whether a checkpoint would hold anything that the newest does not.
+    pub(crate) fn unsaved(&self) -> bool {
+        self.run.is_some() && self.dirty
+    }
+
+    /// Writes a checkpoint of the state and these tensors, and prunes the older ones.
+    pub(crate) fn save(&mut self, tensors: Tensors<'_>, best: bool) -> Result<(), TrainError> {
+        let Some(run) = self.run else { return Ok(()) };
+        self.read_losses()?;
+        if let Some(path) = tensors.weights.first_not_finite() {
+            return Err(self.diverged(&format!("`{path}`"), "a number that is not"));
+        }
+        let store = run.checkpoint_store();
+        let name = store.next_name(self.state.step)?;
+        if let (true, Some(kept)) = (best, &mut self.state.best) {
+            kept.checkpoint = Some(name.clone());
+        }
+        self.state.seconds = self.seconds();
+        self.state.log_bytes = self.log.as_mut().map_or(Ok(0), MetricsLog::sync)?;
+
+        let folder = store.path(&name);
+        let mut files = Files::new();
+        let state = serde_json::to_vec_pretty(&self.state).expect("a state is plain numbers and strings");
+        files.insert(STATE.into(), state);
+        let file = |name: &str, weights: &Weights| weights.to_safetensors(&folder.join(name));
+        files.insert(WEIGHTS.into(), file(WEIGHTS, &tensors.weights)?);
+        if let Some(average) = &tensors.average {
+            files.insert(AVERAGE.into(), file(AVERAGE, average)?);
+        }
+        if let Some(gradient) = &tensors.gradient {
+            files.insert(GRADIENT.into(), file(GRADIENT, gradient)?);
+        }
+        files.insert(OPTIMIZER.into(), optimizer_file(tensors.optimizer, &folder.join(OPTIMIZER))?);
+        store.save(&name, &files)?;
+        let best = self.state.best.as_ref().and_then(|best| best.checkpoint.clone());
+        store.prune(self.config.checkpoint.keep, best.as_deref())?;
+        (self.dirty, self.saved, self.kept) = (false, Instant::now(), Some(name.clone()));
+        self.emit(&Event::Saved { checkpoint: &name })
+    }
+
+    /// Ends the session.
+    pub(crate) fn finish(mut self, stopped: Stopped, skipped: u64) -> Result<Summary, TrainError> {
+        if let Some(log) = &mut self.log {
+            log.sync()?;
+        }
+        let metrics = match (&self.state.best, self.config.train.select, stopped) {
+            (_, _, Stopped::Interrupted(_)) | (None, _, _) | (_, Select::Last, _) => &self.state.last,
+            (Some(best), Select::Best, _) => &best.metrics,
+        };
+        let here = (self.state.samples - self.samples_before) as f64;
+        let summary = Summary {
+            steps: self.state.step,
+            epochs: self.state.position.epoch,
+            samples: self.state.samples,
+            seconds: self.seconds(),
+            samples_per_second: here / self.began.elapsed().as_secs_f64().max(1e-9),
+            first_step_seconds: self.first_step_seconds,
+            peak_memory_bytes: peak_memory_bytes(),
+            metrics: to_metrics(metrics),
+            stopped,
+            skipped,
+        };
+        self.emit(&Event::Finished(&summary))?;
+        Ok(summary)
+    }
+}
+
+/// The tensors of a checkpoint, on the host.
+pub(crate) struct Tensors<'a> {
+    pub(crate) weights: Weights,
+    pub(crate) average: Option<Weights>,
+    pub(crate) gradient: Option<Weights>,
+    pub(crate) optimizer: &'a ModuleOptimizer,
+}
+
+fn optimizer_file(optimizer: &ModuleOptimizer, path: &Path) -> Result<Vec<u8>, TrainError> {
+    let bytes = optimizer.into_bytes().map_err(|error| TrainError::Resume {
+        name: path.display().to_string(),
+        expected: "optimizer state that can be written".into(),
+        found: error.to_string(),
+    })?;
+    Ok(bytes.to_vec())
+}

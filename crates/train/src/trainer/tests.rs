@@ -1,0 +1,498 @@
+//! The loop on a small regression with everything that has state: dropout, batch normalisation,
+//! averaging, momentum, a short last batch, pieces.
+
+use super::*;
+use crate::{
+    BatchSize, CheckpointConfig, OptimizerConfig, ScheduleConfig, TrainConfig, ValueScale, evaluate,
+    optimizers, schedules,
+};
+use bonfire_checkpoint::Existing;
+use bonfire_contract::{Batch, Batches, Output, Position, Table, Target};
+use burn::module::{Module, Param};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::{Int, Tensor, TensorData};
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+/// Flex has one random generator for the whole process, which every step seeds.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[derive(Module, Debug)]
+struct Net {
+    first: Linear,
+    norm: Option<BatchNorm>,
+    dropout: Dropout,
+    last: Linear,
+}
+
+/// Weights by formula, so that every call makes the same model.
+fn net(normalised: bool, dropout: f64) -> Net {
+    let device = Device::flex().autodiff();
+    let fill = |linear: Linear, scale: f32| {
+        let [rows, columns] = linear.weight.dims();
+        let values: Vec<f32> = (0..rows * columns).map(|i| scale * (i as f32 * 1.7).sin()).collect();
+        let weight = Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), &device);
+        let bias = Tensor::<1>::zeros([columns], &device);
+        Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)), ..linear }
+    };
+    Net {
+        first: fill(LinearConfig::new(3, 6).init(&device), 0.5),
+        norm: normalised.then(|| BatchNormConfig::new(6).init(&device)),
+        dropout: DropoutConfig::new(dropout).init(),
+        last: fill(LinearConfig::new(6, 1).init(&device), 0.3),
+    }
+}
+
+impl Net {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let hidden = self.first.forward(input); // [B, 6]
+        let hidden = match &self.norm {
+            Some(norm) => norm.forward(hidden),
+            None => hidden,
+        };
+        self.last.forward(self.dropout.forward(hidden.tanh())) // [B, 1]
+    }
+}
+
+impl Task for Net {
+    type Input = Table;
+
+    fn predict(&self, input: Table) -> Output {
+        Output::Values(self.forward(input.numeric))
+    }
+
+    fn loss(&self, input: Table, target: Target) -> Tensor<1> {
+        let Target::Values(expected) = target else { panic!("the test set has values") };
+        let error = self.forward(input.numeric) - expected;
+        (error.clone() * error).mean()
+    }
+}
+
+/// Rows in memory, in another order each epoch; raises an interrupt with the piece that it names.
+struct Rows {
+    count: u64,
+    poison: Option<u64>,
+    raise: Option<(Interrupt, u64)>,
+    pieces: Cell<u64>,
+}
+
+fn rows(count: u64) -> Rows {
+    Rows { count, poison: None, raise: None, pieces: Cell::new(0) }
+}
+
+impl Rows {
+    fn row(&self, index: u64) -> ([f32; 3], f32) {
+        let x = [0.9, 2.3, 4.1].map(|phase: f32| (index as f32 * phase).sin());
+        let y = if self.poison == Some(index) { f32::INFINITY } else { x[0] - 0.5 * x[1] * x[2] };
+        (x, y)
+    }
+}
+
+impl Loader<Table> for Rows {
+    fn len(&self) -> u64 {
+        self.count
+    }
+
+    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, Table> {
+        let device = device.clone();
+        let firsts = (start.samples..self.count).step_by(batch_size);
+        Box::new(firsts.map(move |first| {
+            let last = (first + batch_size as u64).min(self.count);
+            // A permutation, as 7 divides no count that the tests use.
+            let order = (first..last).map(|at| self.row((at * 7 + start.epoch * 5) % self.count));
+            let (xs, ys): (Vec<_>, Vec<_>) = order.unzip();
+            let size = ys.len();
+            self.pieces.set(self.pieces.get() + 1);
+            if let Some((interrupt, piece)) = &self.raise
+                && *piece == self.pieces.get()
+            {
+                interrupt.raise(15);
+            }
+            let numeric = Tensor::from_data(TensorData::new(xs.concat(), [size, 3]), &device);
+            let categories = Tensor::<2, Int>::zeros([size, 0], &device);
+            let target = Target::Values(Tensor::from_data(TensorData::new(ys, [size, 1]), &device));
+            Ok(Batch { input: Table { numeric, categories }, target, consumed: size as u64 })
+        }))
+    }
+}
+
+fn config() -> FitConfig {
+    FitConfig {
+        train: TrainConfig {
+            epochs: Some(3),
+            batch_size: BatchSize::Samples(8),
+            piece_size: 4,
+            average: Some(0.9),
+            clip_norm: Some(0.5),
+            report_every: 2,
+            ..TrainConfig::default()
+        },
+        optimizer: OptimizerConfig::AdamW(optimizers::AdamW { learning_rate: 0.02, ..Default::default() }),
+        schedule: ScheduleConfig::Cosine(schedules::Cosine { warmup: 2, final_learning_rate: 1e-3 }),
+        checkpoint: CheckpointConfig::default(),
+        seed: 17,
+    }
+}
+
+fn trainer(config: FitConfig) -> Trainer {
+    Trainer::new(config, Device::flex().autodiff())
+}
+
+/// Trains in `folder` until the end, or until the interrupt that comes with `piece`.
+fn run_until(config: FitConfig, folder: &Path, piece: Option<u64>) -> Summary {
+    let interrupt = Interrupt::new();
+    let mut train = rows(27);
+    train.raise = piece.map(|piece| (interrupt.clone(), piece));
+    let run = RunFolder::create(folder, Existing::Resume).unwrap();
+    let mut trainer = trainer(config).run(run).resume(true).interrupt(interrupt);
+    trainer.fit(net(true, 0.2), &train, Some(&rows(11))).unwrap().summary
+}
+
+/// Everything a run leaves that must not depend on interruptions.
+fn traces(folder: &Path) -> (Vec<Vec<u8>>, Vec<String>) {
+    let run = RunFolder::open(folder).unwrap();
+    let loaded = run.checkpoint_store().load_newest().unwrap().unwrap();
+    let mut files: Vec<_> = [WEIGHTS, AVERAGE].map(|name| loaded.files[name].clone()).to_vec();
+    files.push(fs::read(run.model()).unwrap());
+    // Burn writes optimizer state in the order of a hash map: the same bytes, elsewhere.
+    let mut optimizer = loaded.files.get(OPTIMIZER).unwrap().clone();
+    optimizer.sort_unstable();
+    files.push(optimizer);
+    let text = fs::read_to_string(run.metrics()).unwrap();
+    let records = text.lines().map(|line| {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        record.as_object_mut().unwrap().remove("seconds");
+        record.to_string()
+    });
+    (files, records.collect())
+}
+
+#[test]
+fn an_interruption_at_any_piece_changes_no_bit() {
+    let _alone = alone();
+    let whole = tempfile::tempdir().unwrap();
+    let summary = run_until(config(), whole.path(), None);
+    assert_eq!((summary.steps, summary.epochs, summary.samples), (12, 3, 81));
+    let expected = traces(whole.path());
+    assert_eq!(expected.1.len(), 6 + 3, "6 training records and 3 evaluations: {:?}", expected.1);
+    // 7 pieces an epoch: 4 + 4, 4 + 4, 4 + 4, 3.
+    for piece in 1..=21 {
+        let folder = tempfile::tempdir().unwrap();
+        let summary = run_until(config(), folder.path(), Some(piece));
+        assert_eq!(summary.stopped, Stopped::Interrupted(15), "piece {piece}");
+        assert!(!folder.path().join("model.safetensors").exists(), "an unfinished run has no final weights");
+        assert_eq!(run_until(config(), folder.path(), None).stopped, Stopped::Finished);
+        assert!(traces(folder.path()) == expected, "interrupted at piece {piece}");
+    }
+}
+
+#[test]
+fn a_run_of_nothing_but_interruptions_ends_the_same() {
+    let _alone = alone();
+    let (whole, pieces) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run_until(config(), whole.path(), None);
+    let mut runs = 1;
+    while run_until(config(), pieces.path(), Some(1)).stopped != Stopped::Finished {
+        runs += 1;
+    }
+    assert_eq!(runs, 22, "one piece each, and a last one that only finishes");
+    assert!(traces(pieces.path()) == traces(whole.path()));
+    // Resuming a finished run trains nothing and reports the same.
+    let again = run_until(config(), pieces.path(), None);
+    assert_eq!((again.steps, again.stopped), (12, Stopped::Finished));
+    assert_eq!(again.metrics.len(), 4);
+    assert!(traces(pieces.path()) == traces(whole.path()));
+}
+
+#[test]
+fn every_optimizer_learns_and_continues_bit_for_bit() {
+    let _alone = alone();
+    for name in OptimizerConfig::NAMES {
+        let mut config = config();
+        config.optimizer = OptimizerConfig::named(name).unwrap();
+        config.train = TrainConfig { epochs: None, steps: Some(40), average: None, ..config.train };
+        config.schedule = ScheduleConfig::default();
+        let set = rows(27);
+        let before = evaluated(&net(true, 0.0).valid(), &set);
+        let fitted = trainer(config.clone()).fit(net(true, 0.0), &set, None).unwrap();
+        let after = evaluated(&fitted.model, &set);
+        assert!(after < before, "{name}: {before} before training, {after} after");
+
+        let folder = tempfile::tempdir().unwrap();
+        let run = |interrupted: bool| {
+            let interrupt = Interrupt::new();
+            let mut train = rows(27);
+            train.raise = interrupted.then(|| (interrupt.clone(), 30));
+            let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+            let mut trainer = trainer(config.clone()).run(run).resume(true).interrupt(interrupt);
+            trainer.fit(net(true, 0.0), &train, None).unwrap()
+        };
+        assert_eq!(run(true).summary.stopped, Stopped::Interrupted(15));
+        let resumed = run(false);
+        assert_eq!(bits(&resumed.model), bits(&fitted.model), "{name}");
+    }
+}
+
+fn evaluated(model: &Net, set: &Rows) -> f64 {
+    evaluate(model, set, &MetricConfig::default(), 8, &Device::flex()).unwrap().metrics[0].value
+}
+
+fn bits(model: &Net) -> Vec<u8> {
+    Weights::of(model).to_safetensors(Path::new("model")).unwrap()
+}
+
+fn numbers(model: &Net) -> Vec<f32> {
+    let weights = Weights::of(model);
+    weights.iter().flat_map(|(_, data)| data.as_slice::<f32>().unwrap().to_vec()).collect()
+}
+
+/// A plain run without anything random.
+fn plain(train: TrainConfig) -> Net {
+    let optimizer =
+        OptimizerConfig::Sgd(optimizers::Sgd { learning_rate: 0.1, momentum: 0.9, ..Default::default() });
+    let config = FitConfig { train, optimizer, ..FitConfig::default() };
+    trainer(config).fit(net(false, 0.0), &rows(27), None).unwrap().model
+}
+
+fn assert_close(a: &Net, b: &Net) {
+    for (a, b) in numbers(a).into_iter().zip(numbers(b)) {
+        assert!((a - b).abs() < 1e-5, "{a} against {b}");
+    }
+}
+
+#[test]
+fn batch_gradient_descent_is_one_batch_of_everything() {
+    let _alone = alone();
+    let train = |batch_size, piece_size| TrainConfig {
+        epochs: Some(4),
+        batch_size,
+        piece_size,
+        ..TrainConfig::default()
+    };
+    let full = plain(train(BatchSize::Full, 1024));
+    assert_eq!(bits(&full), bits(&plain(train(BatchSize::Samples(27), 1024))));
+    assert_close(&full, &plain(train(BatchSize::Full, 5)));
+    assert_ne!(numbers(&full), numbers(&net(false, 0.0)), "it trained");
+}
+
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    let _alone = alone();
+    let train = |batch, accumulate| TrainConfig {
+        epochs: Some(2),
+        batch_size: BatchSize::Samples(batch),
+        accumulate,
+        ..TrainConfig::default()
+    };
+    assert_close(&plain(train(4, 3)), &plain(train(12, 1)));
+}
+
+#[test]
+fn dropping_the_last_batch_trains_whole_batches_alone() {
+    let _alone = alone();
+    let train = TrainConfig {
+        epochs: Some(3),
+        batch_size: BatchSize::Samples(8),
+        drop_last: true,
+        ..TrainConfig::default()
+    };
+    let config = FitConfig { train, ..FitConfig::default() };
+    let summary = trainer(config.clone()).fit(net(false, 0.0), &rows(27), Some(&rows(4))).unwrap().summary;
+    assert_eq!((summary.steps, summary.epochs, summary.samples), (9, 3, 72));
+    let error = trainer(config).fit(net(false, 0.0), &rows(5), None).unwrap_err().to_string();
+    assert!(error.contains("at least the 8 samples") && error.ends_with("found 5"), "{error}");
+}
+
+#[test]
+fn weight_decay_leaves_biases_alone_unless_told() {
+    let _alone = alone();
+    let decayed = |decay_biases_and_norms| {
+        let sgd = optimizers::Sgd { learning_rate: 1e-9, weight_decay: 1e8, ..Default::default() };
+        let train = TrainConfig { steps: Some(1), decay_biases_and_norms, ..TrainConfig::default() };
+        let config = FitConfig { train, optimizer: OptimizerConfig::Sgd(sgd), ..FitConfig::default() };
+        let mut model = net(true, 0.0);
+        model.first.bias =
+            model.first.bias.map(|bias| bias.map(|tensor| (tensor.detach() + 1.0).require_grad()));
+        let fitted = trainer(config).fit(model, &rows(27), None).unwrap().model;
+        let weights = Weights::of(&fitted);
+        let first = |path: &str| weights.get(path).unwrap().as_slice::<f32>().unwrap()[1];
+        (first("first.weight"), first("first.bias"), first("norm.gamma"))
+    };
+    // Each step takes a tenth of what decays; the gradient moves nothing at this rate.
+    let weight = 0.9 * 0.5 * 1.7f32.sin();
+    for (all, rest) in [(false, 1.0), (true, 0.9)] {
+        let (found, bias, gamma) = decayed(all);
+        assert!((found - weight).abs() < 1e-5, "{found} against {weight}");
+        assert!(
+            (bias - rest).abs() < 1e-5 && (gamma - rest).abs() < 1e-5,
+            "{bias} and {gamma} against {rest}"
+        );
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_before_the_update_and_keeps_the_checkpoint() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut train = rows(27);
+    // Sample 20 comes in the sixth step: 7 at + 5 = 20 mod 27 at position 6 of the second epoch.
+    let mut config = config();
+    config.checkpoint = CheckpointConfig { every_steps: Some(1), ..CheckpointConfig::default() };
+    config.train.average = None;
+    let start = |config: FitConfig, train: &Rows| {
+        let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+        trainer(config).run(run).resume(true).interrupt(Interrupt::new()).fit(net(true, 0.2), train, None)
+    };
+    let mut short = config.clone();
+    short.train = TrainConfig { epochs: None, steps: Some(4), ..short.train };
+    start(short, &train).unwrap();
+    train.poison = Some(20);
+    let error = start(config, &train).unwrap_err().to_string();
+    assert!(error.starts_with("step 5: expected a finite loss, found inf"), "{error}");
+    assert!(error.ends_with("checkpoint step-000000004 is kept"), "{error}");
+    assert_eq!(error.lines().count(), 1);
+    let store = RunFolder::open(folder.path()).unwrap().checkpoint_store();
+    assert_eq!(store.load_newest().unwrap().unwrap().name, "step-000000004");
+}
+
+#[test]
+fn weights_that_are_no_number_are_never_saved() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let sgd = optimizers::Sgd { learning_rate: 1e38, ..Default::default() };
+    let train = TrainConfig { steps: Some(1), batch_size: BatchSize::Full, ..TrainConfig::default() };
+    let config = FitConfig { train, optimizer: OptimizerConfig::Sgd(sgd), ..FitConfig::default() };
+    let run = RunFolder::create(folder.path(), Existing::Refuse).unwrap();
+    let mut model = net(false, 0.0);
+    model.last.bias = model.last.bias.map(|bias| bias.map(|tensor| (tensor.detach() + 1e3).require_grad()));
+    let error = trainer(config).run(run).interrupt(Interrupt::new()).fit(model, &rows(27), None).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { .. }), "{error}");
+    let run = RunFolder::open(folder.path()).unwrap();
+    assert!(run.checkpoint_store().names().unwrap().is_empty() && !run.model().exists());
+}
+
+#[test]
+fn a_damaged_newest_checkpoint_falls_back_and_ends_the_same() {
+    let _alone = alone();
+    let (whole, damaged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut config = config();
+    config.checkpoint = CheckpointConfig { every_steps: Some(1), keep: 3, ..CheckpointConfig::default() };
+    run_until(config.clone(), whole.path(), None);
+    run_until(config.clone(), damaged.path(), Some(10));
+    let store = RunFolder::open(damaged.path()).unwrap().checkpoint_store();
+    let newest = store.names().unwrap().pop().unwrap();
+    fs::write(store.path(&newest).join(OPTIMIZER), b"half a file").unwrap();
+
+    struct Warnings(std::rc::Rc<Cell<usize>>);
+    impl Listener for Warnings {
+        fn on(&mut self, event: &Event<'_>) {
+            if let Event::Warning(text) = event {
+                assert!(text.contains("optimizer.bpk"), "{text}");
+                self.0.set(self.0.get() + 1);
+            }
+        }
+    }
+    let count = std::rc::Rc::new(Cell::new(0));
+    let run = RunFolder::create(damaged.path(), Existing::Resume).unwrap();
+    let mut trainer = trainer(config.clone()).run(run).resume(true).interrupt(Interrupt::new());
+    trainer = trainer.listener(Box::new(Warnings(count.clone())));
+    trainer.fit(net(true, 0.2), &rows(27), Some(&rows(11))).unwrap();
+    assert_eq!(count.get(), 1);
+    assert!(traces(damaged.path()) == traces(whole.path()));
+}
+
+#[test]
+fn patience_ends_training_and_the_best_weights_are_selected() {
+    let _alone = alone();
+    let train = TrainConfig {
+        epochs: Some(50),
+        batch_size: BatchSize::Samples(8),
+        early_stopping: Some(3),
+        select: Select::Best,
+        monitor: Some("rmse".into()),
+        ..TrainConfig::default()
+    };
+    // Too high a rate: the validation error rises and falls.
+    let optimizer = OptimizerConfig::Sgd(optimizers::Sgd { learning_rate: 0.8, ..Default::default() });
+    let config = FitConfig { train, optimizer, ..FitConfig::default() };
+    let metrics =
+        MetricConfig { values: vec![ValueScale { mean: 3.0, std: 2.0 }], ..MetricConfig::default() };
+    let valid = rows(11);
+    let fit = |folder: Option<&Path>| {
+        let mut trainer = trainer(config.clone()).metrics(metrics.clone()).interrupt(Interrupt::new());
+        if let Some(folder) = folder {
+            trainer = trainer.run(RunFolder::create(folder, Existing::Refuse).unwrap());
+        }
+        trainer.fit(net(false, 0.0), &rows(27), Some(&valid)).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, memory) = (fit(Some(folder.path())), fit(None));
+    assert_eq!(kept.summary.stopped, Stopped::EarlyStopped);
+    let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    let errors: Vec<f64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|record| record["kind"] == "valid")
+        .map(|record| record["rmse"].as_f64().unwrap())
+        .collect();
+    let best = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let at = errors.iter().position(|error| *error == best).unwrap();
+    assert_eq!(errors.len(), at + 1 + 3, "{errors:?}");
+    let found = evaluate(&kept.model, &valid, &metrics, 4, &Device::flex()).unwrap().metrics;
+    assert!((found[2].value - best).abs() < 1e-6 && found[2].name == "rmse", "{found:?} against {best}");
+    assert!((kept.summary.metrics[2].value - best).abs() < 1e-12);
+    assert_eq!(bits(&kept.model), bits(&memory.model));
+}
+
+#[test]
+fn a_test_adds_one_record_that_resuming_takes_back() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+        let mut trainer = trainer(config()).run(run).resume(true).interrupt(Interrupt::new());
+        let fitted = trainer.fit(net(true, 0.2), &rows(27), None).unwrap();
+        let tested = trainer.test(&fitted.model, &rows(11)).unwrap();
+        let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+        let tests: Vec<_> = text.lines().filter(|line| line.contains("\"test\"")).collect();
+        assert_eq!(tests.len(), 1, "{text}");
+        let record: serde_json::Value = serde_json::from_str(tests[0]).unwrap();
+        assert_eq!((record["step"].as_u64(), record["samples"].as_u64()), (Some(12), Some(11)));
+        assert!((record["rmse"].as_f64().unwrap() - tested.metrics[2].value).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn what_a_run_cannot_be_is_said_before_it_starts() {
+    let _alone = alone();
+    let refused = |train: TrainConfig, valid: bool, set: Rows| {
+        let config = FitConfig { train, ..FitConfig::default() };
+        let rows = rows(4);
+        let valid = valid.then_some(&rows as &dyn Loader<Table>);
+        trainer(config).fit(net(false, 0.0), &set, valid).unwrap_err().to_string()
+    };
+    let best = TrainConfig { select: Select::Best, ..TrainConfig::default() };
+    assert!(refused(best, false, rows(4)).starts_with("train.select: expected \"last\""));
+    let patient = TrainConfig { early_stopping: Some(2), ..TrainConfig::default() };
+    assert!(refused(patient, false, rows(4)).starts_with("train.early_stopping: expected none"));
+    let error = refused(TrainConfig::default(), false, rows(0));
+    assert_eq!(error, "training set: expected at least one sample, found none");
+    let unheard = TrainConfig { monitor: Some("bleu".into()), ..TrainConfig::default() };
+    let error = refused(unheard, true, rows(4));
+    assert_eq!(error, "train.monitor: expected one of loss, mae, rmse, r2, found bleu");
+    let empty = evaluate(&net(false, 0.0).valid(), &rows(0), &MetricConfig::default(), 4, &Device::flex());
+    assert!(empty.unwrap_err().to_string().starts_with("evaluation set: expected at least one sample"));
+}
+
+#[test]
+fn seeds_of_neighbouring_pieces_are_unlike() {
+    let seeds: std::collections::HashSet<u64> = (0..4)
+        .flat_map(|seed| (0..50).flat_map(move |step| (0..50).map(move |piece| mix(seed, step, piece))))
+        .collect();
+    assert_eq!(seeds.len(), 4 * 50 * 50);
+}

@@ -1,0 +1,43 @@
+//! The contract of a data set inside this room.
+
+use crate::{DataError, Pipeline};
+use bonfire_contract::{Input, Target};
+use burn::tensor::Device;
+
+/// Samples that can be read by index, from several threads at once.
+pub trait Dataset: Send + Sync + 'static {
+    /// One decoded and transformed sample, on the host.
+    type Sample: Send + 'static;
+    /// The kind of batch that the samples make.
+    type Input: Input;
+
+    /// The number of samples.
+    fn len(&self) -> u64;
+
+    /// Whether there is no sample.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads sample `index`. `draw` seeds whatever is random about it (augmentation): a pure
+    /// function of the seed, the epoch and `index`, so never of threads or restarts.
+    ///
+    /// # Errors
+    /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
+    fn sample(&self, index: u64, draw: u64) -> Result<Self::Sample, DataError>;
+
+    /// Stacks samples into one batch on `device`.
+    fn collate(&self, samples: Vec<Self::Sample>, device: &Device) -> (Self::Input, Target);
+}
+
+/// What opening a data set for training yields.
+pub struct Opened<D: Dataset, S> {
+    /// Shuffled anew each epoch, augmented.
+    pub train: Pipeline<D>,
+    /// Held out from training, in its own order, not augmented; absent where none was asked for.
+    pub valid: Option<Pipeline<D>>,
+    /// Never looked at for a decision.
+    pub test: Option<Pipeline<D>>,
+    /// What evaluation and prediction need to read data in the same way; saved in the run folder.
+    pub schema: S,
+}

@@ -1,0 +1,65 @@
+//! What can be wrong with data: where, what was expected, what was received.
+
+/// An error of reading data. Its message is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A URI that names nothing, or nothing readable.
+    #[error("{uri}: expected {expected}, found {found}")]
+    Source {
+        /// The URI as it was given.
+        uri: String,
+        /// What should have been there.
+        expected: String,
+        /// What was there.
+        found: String,
+    },
+    /// Bytes that are not what their format says.
+    #[error("{uri}, {place}: expected {expected}, found {found}")]
+    Malformed {
+        /// The URI as it was given.
+        uri: String,
+        /// Line, byte, row or column.
+        place: String,
+        /// What the format asks for.
+        expected: String,
+        /// What the bytes say.
+        found: String,
+    },
+    /// A recipe's key that does not fit the data.
+    #[error("data.{key}: expected {expected}, found {found}")]
+    Config {
+        /// The key below `[data]`.
+        key: String,
+        /// What it may be.
+        expected: String,
+        /// What it was.
+        found: String,
+    },
+}
+
+impl DataError {
+    /// [`DataError::Source`] from anything that prints.
+    pub fn source(uri: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
+        DataError::Source { uri: uri.to_string(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// [`DataError::Malformed`] from anything that prints.
+    pub fn malformed(
+        uri: impl ToString,
+        place: impl ToString,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        DataError::Malformed {
+            uri: uri.to_string(),
+            place: place.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
+    /// [`DataError::Config`] from anything that prints.
+    pub fn config(key: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
+        DataError::Config { key: key.to_string(), expected: expected.to_string(), found: found.to_string() }
+    }
+}

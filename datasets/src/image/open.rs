@@ -1,0 +1,206 @@
+//! From a recipe's keys to pipelines of pictures.
+
+use super::gather::{Gathered, Item, Place, gather, places};
+use super::transform::{Augment, Transform};
+use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
+use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Split};
+
+/// Opens the training pictures and what is held out of them or given beside them. The seed
+/// decides the order of each epoch, the augmentation, and what is held out.
+///
+/// # Errors
+/// When a source is missing, empty or damaged, holds one class only or one that training lacks, or
+/// does not fit the keys. Picture files are not decoded here, but for the first, which decides the
+/// size where no key does.
+pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+    config.check()?;
+    let train = gather(&config.train, config.labels.as_deref(), config.target)?;
+    train.check_several_classes()?;
+    let labels = match (&config.class_names, config.target) {
+        (Some(names), ImageTarget::Class) => names.clone(),
+        (_, ImageTarget::Class) => train.class_names(),
+        (_, ImageTarget::Input) => Vec::new(),
+    };
+    let schema = schema(config, &train, labels.clone())?;
+    let mut parts = cut(config, train.label(&labels)?, seed)?;
+    for (uri, part) in [(&config.valid, &mut parts.valid), (&config.test, &mut parts.test)] {
+        if let Some(uri) = uri {
+            *part = Some(gather_more(config, uri)?.label(&labels)?);
+        }
+    }
+
+    let augment = Augment { random_crop: config.random_crop, flip: config.flip };
+    let held_out = |items| pipeline(config, &schema, items, seed);
+    Ok(Opened {
+        train: Pipeline::new(
+            set(&schema, parts.train, augment),
+            PipelineConfig {
+                shuffle: Some(seed),
+                seed,
+                on_corrupt: config.on_corrupt,
+                workers: config.workers,
+            },
+        ),
+        valid: parts.valid.map(held_out),
+        test: parts.test.map(held_out),
+        schema,
+    })
+}
+
+/// Opens the pictures of `uri` in their own order, without augmentation; without a `uri`, the
+/// recipe's test pictures, or else its validation pictures, exactly as [`open`] divides them for
+/// the same seed.
+///
+/// # Errors
+/// As [`open`], and when neither a URI nor held-out pictures are given.
+pub fn open_evaluation(
+    config: &ImageConfig,
+    schema: &ImageSchema,
+    uri: Option<&str>,
+    seed: u64,
+) -> Result<Pipeline<ImageSet>, DataError> {
+    config.check()?;
+    let items = match uri.or(config.test.as_deref()) {
+        Some(uri) => gather_more(config, uri)?.label(&schema.labels)?,
+        None if config.test_fraction > 0.0 => held_out(config, schema, seed)?.test.unwrap_or_default(),
+        None => match &config.valid {
+            Some(uri) => gather_more(config, uri)?.label(&schema.labels)?,
+            None if config.valid_fraction > 0.0 => held_out(config, schema, seed)?.valid.unwrap_or_default(),
+            None => {
+                return Err(DataError::config(
+                    "test",
+                    "pictures to evaluate on: test, valid, one of their fractions, or a URI on the command line",
+                    "none",
+                ));
+            }
+        },
+    };
+    Ok(pipeline(config, schema, items, seed))
+}
+
+/// Opens the pictures that `inputs` name (files, folders, globs, IDX files) in their order,
+/// without labels, and the name of each: its URI, followed by `:number` in an IDX file.
+///
+/// A picture that cannot be read always stops: skipping it would leave the names that follow
+/// beside the wrong answers.
+///
+/// # Errors
+/// When an input is missing, or holds no picture.
+pub fn open_prediction(
+    config: &ImageConfig,
+    schema: &ImageSchema,
+    inputs: &[String],
+) -> Result<(Pipeline<ImageSet>, Vec<String>), DataError> {
+    let mut found: Vec<Place> = Vec::new();
+    for input in inputs {
+        found.extend(places(input)?);
+    }
+    if found.is_empty() {
+        return Err(DataError::source("predict", "pictures, folders or IDX files", "no input"));
+    }
+    let names = found.iter().map(Place::to_string).collect();
+    let items = found.into_iter().map(|place| Item { place, class: None }).collect();
+    let config = ImageConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
+    Ok((pipeline(&config, schema, items, 0), names))
+}
+
+/// The pictures of another URI than the training set's, unless it is that one.
+fn gather_more(config: &ImageConfig, uri: &str) -> Result<Gathered, DataError> {
+    let labels = config.labels.as_deref().filter(|_| uri == config.train);
+    gather(uri, labels, config.target)
+}
+
+/// The parts of the training set, for evaluation.
+fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Parts, DataError> {
+    cut(config, gather_more(config, &config.train)?.label(&schema.labels)?, seed)
+}
+
+/// The training pictures, and those held out.
+struct Parts {
+    train: Vec<Item>,
+    valid: Option<Vec<Item>>,
+    test: Option<Vec<Item>>,
+}
+
+/// Holds out the fractions for which no URI is given.
+fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Parts, DataError> {
+    let wanted = |uri: &Option<String>, fraction: f64| if uri.is_none() { fraction } else { 0.0 };
+    let valid_fraction = wanted(&config.valid, config.valid_fraction);
+    let test_fraction = wanted(&config.test, config.test_fraction);
+    let split = Split::new(items.len() as u64, valid_fraction, test_fraction, seed);
+    if split.train.is_empty() {
+        let found = format!("{valid_fraction} + {test_fraction} of {} pictures", items.len());
+        return Err(DataError::config("valid_fraction", "shares that leave a picture to train on", found));
+    }
+    let part = |indices: &[u64]| indices.iter().map(|&index| items[index as usize].clone()).collect();
+    let held_out = |key: &str, fraction: f64, indices: &[u64]| match (fraction > 0.0, indices.is_empty()) {
+        (false, _) => Ok(None),
+        (true, false) => Ok(Some(part(indices))),
+        (true, true) => {
+            let found = format!("{fraction} of {}", items.len());
+            Err(DataError::config(key, "a share that holds at least one picture", found))
+        }
+    };
+    Ok(Parts {
+        train: part(&split.train),
+        valid: held_out("valid_fraction", valid_fraction, &split.valid)?,
+        test: held_out("test_fraction", test_fraction, &split.test)?,
+    })
+}
+
+/// Everything that evaluation and prediction need to know.
+fn schema(config: &ImageConfig, train: &Gathered, labels: Vec<String>) -> Result<ImageSchema, DataError> {
+    let from_files = matches!(train.places.first(), Some(Place::File(_)));
+    let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
+    let (mean, std) = config.normalisation(channels)?;
+    let [height, width] = match (config.center_crop, config.resize) {
+        (Some(size), _) | (None, Some(size)) => size,
+        (None, None) => first_size(config, &train.places)?,
+    };
+    if let (Some([crop_height, crop_width]), None, Some(Place::Idx(idx, _))) =
+        (config.center_crop, config.resize, train.places.first())
+        && (crop_height > idx.height || crop_width > idx.width)
+    {
+        let expected = format!("at most the size of the pictures, [{}, {}]", idx.height, idx.width);
+        return Err(DataError::config("center_crop", expected, format!("[{crop_height}, {crop_width}]")));
+    }
+    Ok(ImageSchema {
+        target: config.target,
+        labels,
+        channels,
+        height,
+        width,
+        resize: config.resize,
+        center_crop: config.center_crop,
+        mean,
+        std,
+    })
+}
+
+/// The size of the first picture that can be read; without `on_corrupt = "skip"`, of the first.
+fn first_size(config: &ImageConfig, places: &[Place]) -> Result<[usize; 2], DataError> {
+    let mut first_error = None;
+    for place in places {
+        match (place.picture(1), config.on_corrupt) {
+            (Ok(picture), _) => return Ok([picture.height, picture.width]),
+            (Err(error), OnCorrupt::Stop) => return Err(error),
+            (Err(error), OnCorrupt::Skip) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| DataError::source(&config.train, "pictures", "none")))
+}
+
+fn set(schema: &ImageSchema, items: Vec<Item>, augment: Augment) -> ImageSet {
+    let shape = [schema.channels, schema.height, schema.width];
+    ImageSet::new(items, Transform::new(schema, augment), shape)
+}
+
+/// Pictures in their own order, not augmented.
+fn pipeline(config: &ImageConfig, schema: &ImageSchema, items: Vec<Item>, seed: u64) -> Pipeline<ImageSet> {
+    let set = set(schema, items, Augment::default());
+    let (on_corrupt, workers) = (config.on_corrupt, config.workers);
+    Pipeline::new(set, PipelineConfig { shuffle: None, seed, on_corrupt, workers })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,340 @@
+use super::*;
+use crate::image::decode::tests::file;
+use bonfire_contract::{Batch, Images, Loader, Position, Target};
+use burn::tensor::Device;
+use image::ImageFormat;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const FASHION: &str = "builtin:fashion-mnist-small/train-images-idx3-ubyte.gz";
+const FASHION_TEST: &str = "builtin:fashion-mnist-small/t10k-images-idx3-ubyte.gz";
+
+fn fashion() -> ImageConfig {
+    ImageConfig { train: FASHION.into(), test: Some(FASHION_TEST.into()), ..ImageConfig::default() }
+}
+
+fn batches(pipeline: &Pipeline<ImageSet>, batch_size: usize) -> Vec<Batch<Images>> {
+    let all = pipeline.batches(Position::default(), batch_size, &Device::flex());
+    all.map(|batch| batch.unwrap()).collect()
+}
+
+fn classes(batch: &Batch<Images>) -> Vec<i64> {
+    match &batch.target {
+        Target::Classes(classes) => classes.to_data().convert::<i64>().try_to_vec().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All pixels and classes of one epoch.
+fn epoch(pipeline: &Pipeline<ImageSet>) -> (Vec<f32>, Vec<i64>) {
+    let batches = batches(pipeline, 64);
+    let pixels = batches.iter().flat_map(|batch| batch.input.pixels.to_data().try_to_vec::<f32>().unwrap());
+    (pixels.collect(), batches.iter().flat_map(classes).collect())
+}
+
+/// The pictures of a pipeline, each by its bits.
+fn pictures(pipeline: &Pipeline<ImageSet>) -> BTreeSet<Vec<u32>> {
+    let (pixels, classes) = epoch(pipeline);
+    let size = pixels.len() / classes.len();
+    pixels.chunks(size).map(|picture| picture.iter().map(|value| value.to_bits()).collect()).collect()
+}
+
+fn write(root: &Path, name: &str, bytes: &[u8]) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Six pictures of 8 x 6 in two classes, one of them a PNG of the name of a JPEG.
+fn class_folders() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format) in [
+        ("cat/1.png", ImageFormat::Png),
+        ("cat/2.jpg", ImageFormat::Png),
+        ("cat/more/3.jpeg", ImageFormat::Jpeg),
+        ("dog/1.png", ImageFormat::Png),
+        ("dog/2.png", ImageFormat::Png),
+        ("dog/3.png", ImageFormat::Png),
+    ] {
+        write(folder.path(), name, &file(format, 8, 6));
+    }
+    folder
+}
+
+fn folder_config(folder: &tempfile::TempDir) -> ImageConfig {
+    ImageConfig { train: folder.path().display().to_string(), ..ImageConfig::default() }
+}
+
+fn refused(config: &ImageConfig) -> String {
+    match open(config, 1) {
+        Ok(_) => panic!("{config:?} opens"),
+        Err(error) => {
+            let message = error.to_string();
+            assert!(!message.contains('\n'), "{message}");
+            message
+        }
+    }
+}
+
+#[test]
+fn the_embedded_set_opens() {
+    let opened = open(&fashion(), 1).unwrap();
+    let schema = &opened.schema;
+    assert_eq!((schema.channels, schema.height, schema.width), (1, 28, 28));
+    assert_eq!(schema.labels, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert_eq!((opened.train.len(), opened.test.as_ref().unwrap().len()), (2_500, 500));
+    assert!(opened.valid.is_none());
+
+    let first = &batches(&opened.train, 32)[0];
+    assert_eq!(first.input.pixels.dims(), [32, 1, 28, 28]);
+    let (pixels, labels) = epoch(opened.test.as_ref().unwrap());
+    assert!(pixels.iter().all(|value| (0.0..=1.0).contains(value)));
+    assert_eq!(
+        labels,
+        opened.test.unwrap().dataset().classes().iter().map(|&c| c as i64).collect::<Vec<_>>()
+    );
+    assert!((0..10).all(|class| labels.iter().filter(|&&label| label == class).count() == 50));
+}
+
+#[test]
+fn held_out_pictures_are_the_same_in_training_and_evaluation() {
+    let config = ImageConfig { valid_fraction: 0.1, test_fraction: 0.2, test: None, ..fashion() };
+    let opened = open(&config, 5).unwrap();
+    let (valid, test) = (opened.valid.unwrap(), opened.test.unwrap());
+    assert_eq!((opened.train.len(), valid.len(), test.len()), (1_750, 250, 500));
+    let parts = [pictures(&opened.train), pictures(&valid), pictures(&test)];
+    assert!(
+        parts[0].is_disjoint(&parts[1]) && parts[0].is_disjoint(&parts[2]) && parts[1].is_disjoint(&parts[2])
+    );
+
+    let evaluated = open_evaluation(&config, &opened.schema, None, 5).unwrap();
+    assert_eq!(epoch(&evaluated), epoch(&test));
+    let without_test = ImageConfig { test_fraction: 0.0, ..config.clone() };
+    let opened = open(&without_test, 5).unwrap();
+    let evaluated = open_evaluation(&without_test, &opened.schema, None, 5).unwrap();
+    assert_eq!(epoch(&evaluated), epoch(&opened.valid.unwrap()));
+    assert_ne!(epoch(&open_evaluation(&without_test, &opened.schema, None, 6).unwrap()), epoch(&evaluated));
+
+    let named = open_evaluation(&config, &opened.schema, Some(FASHION_TEST), 5).unwrap();
+    assert_eq!(named.len(), 500);
+    let nothing = ImageConfig { valid_fraction: 0.0, test_fraction: 0.0, ..config };
+    let error = open_evaluation(&nothing, &opened.schema, None, 5).err().unwrap().to_string();
+    assert!(error.starts_with("data.test: expected pictures to evaluate on"), "{error}");
+}
+
+#[test]
+fn training_is_shuffled_and_augmented_and_evaluation_is_not() {
+    let config = ImageConfig { random_crop: 2, flip: true, workers: 2, ..fashion() };
+    let opened = open(&config, 1).unwrap();
+    let (pixels, labels) = epoch(&opened.train);
+    assert_eq!((&pixels, &labels), (&epoch(&open(&config, 1).unwrap().train).0, &labels));
+    assert_ne!(labels, epoch(&open(&config, 2).unwrap().train).1);
+    let plain = pictures(&open(&fashion(), 1).unwrap().train);
+    let augmented = pictures(&opened.train);
+    // A shift of nothing, unmirrored, comes once in 50 pictures.
+    let unchanged = augmented.intersection(&plain).count();
+    assert!((10..150).contains(&unchanged), "{unchanged}");
+    assert_eq!(
+        pictures(opened.test.as_ref().unwrap()),
+        pictures(open(&fashion(), 1).unwrap().test.as_ref().unwrap())
+    );
+}
+
+#[test]
+fn class_folders_open_in_colour() {
+    let folder = class_folders();
+    let opened = open(&folder_config(&folder), 1).unwrap();
+    assert_eq!(opened.schema.labels, ["cat", "dog"]);
+    assert_eq!((opened.schema.channels, opened.schema.height, opened.schema.width), (3, 8, 6));
+    let (_, mut labels) = epoch(&opened.train);
+    labels.sort_unstable();
+    assert_eq!(labels, [0, 0, 0, 1, 1, 1]);
+
+    let grey = ImageConfig {
+        channels: Some(1),
+        class_names: Some(vec!["dog".into(), "cat".into()]),
+        ..folder_config(&folder)
+    };
+    let opened = open(&grey, 1).unwrap();
+    assert_eq!(opened.schema.labels, ["dog", "cat"]);
+    assert_eq!(batches(&opened.train, 6)[0].input.pixels.dims(), [6, 1, 8, 6]);
+    // In the set's own order, cats are first and have the index that class_names gives them.
+    assert_eq!(opened.train.dataset().classes(), [1, 1, 1, 0, 0, 0]);
+}
+
+#[test]
+fn autoencoders_need_no_labels() {
+    let folder = class_folders();
+    let config = ImageConfig { target: ImageTarget::Input, valid_fraction: 0.5, ..folder_config(&folder) };
+    let opened = open(&config, 1).unwrap();
+    assert!(opened.schema.labels.is_empty());
+    let batch = &batches(&opened.train, 9)[0];
+    assert_eq!(batch.input.pixels.dims(), [3, 3, 8, 6]);
+    assert!(matches!(batch.target, Target::Input));
+    let glob = ImageConfig { train: format!("{}/*/*.png", folder.path().display()), ..config };
+    assert_eq!(open(&ImageConfig { valid_fraction: 0.0, ..glob }, 1).unwrap().train.len(), 4);
+    let idx = ImageConfig { target: ImageTarget::Input, ..fashion() };
+    assert_eq!(open(&idx, 1).unwrap().train.len(), 2_500);
+}
+
+#[test]
+fn pictures_of_other_sizes_are_named_or_resized() {
+    let folder = class_folders();
+    write(folder.path(), "dog/4.png", &file(ImageFormat::Png, 9, 6));
+    let opened = open(&folder_config(&folder), 1).unwrap();
+    let mut rest = opened.train.batches(Position::default(), 1, &Device::flex());
+    let error = rest.find_map(Result::err).unwrap().to_string();
+    assert!(error.contains("/dog/4.png, size: expected 8 x 6 as the first picture"), "{error}");
+    assert!(error.ends_with("found 9 x 6 (height x width)"), "{error}");
+
+    let resized = ImageConfig { resize: Some([5, 7]), center_crop: Some([4, 4]), ..folder_config(&folder) };
+    assert_eq!(batches(&open(&resized, 1).unwrap().train, 7)[0].input.pixels.dims(), [7, 3, 4, 4]);
+    let cropped = ImageConfig { center_crop: Some([8, 4]), ..folder_config(&folder) };
+    assert_eq!(batches(&open(&cropped, 1).unwrap().train, 7)[0].input.pixels.dims(), [7, 3, 8, 4]);
+}
+
+#[test]
+fn corrupt_pictures_stop_or_are_skipped() {
+    let folder = class_folders();
+    let png = file(ImageFormat::Png, 8, 6);
+    write(folder.path(), "cat/0.png", &png[..png.len() / 2]);
+    write(folder.path(), "dog/0.png", b"");
+    let config = ImageConfig { workers: 2, ..folder_config(&folder) };
+    // The first picture decides the size.
+    assert!(refused(&config).contains("/cat/0.png, picture: expected a complete PNG or JPEG picture"));
+    let sized = ImageConfig { resize: Some([8, 6]), ..config.clone() };
+    let opened = open(&sized, 1).unwrap();
+    assert!(opened.train.batches(Position::default(), 1, &Device::flex()).any(|batch| batch.is_err()));
+
+    let skipping = ImageConfig { on_corrupt: OnCorrupt::Skip, ..config };
+    let opened = open(&skipping, 1).unwrap();
+    assert_eq!(opened.train.len(), 8);
+    let read = batches(&opened.train, 4);
+    assert_eq!(read.iter().map(|batch| batch.consumed).sum::<u64>(), 8);
+    assert_eq!(read.iter().map(|batch| batch.input.pixels.dims()[0]).sum::<usize>(), 6);
+    assert_eq!(opened.train.skipped(), 2);
+}
+
+#[test]
+fn sources_that_cannot_be_trained_on_are_refused() {
+    let folder = class_folders();
+    let config = folder_config(&folder);
+    assert!(
+        refused(&ImageConfig { train: "no/such".into(), ..config.clone() }).contains("nothing of that name")
+    );
+    let one_class = ImageConfig { train: format!("{}/cat", config.train), ..config.clone() };
+    assert!(refused(&one_class).contains("pictures in class folders"));
+    let single = tempfile::tempdir().unwrap();
+    write(single.path(), "cat/1.png", &file(ImageFormat::Png, 8, 6));
+    assert!(refused(&folder_config(&single)).ends_with("expected at least two classes, found only \"cat\""));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(refused(&folder_config(&empty)).ends_with("found an empty folder"));
+
+    // A class of the validation folder that training lacks.
+    let other = tempfile::tempdir().unwrap();
+    write(other.path(), "bird/1.png", &file(ImageFormat::Png, 8, 6));
+    let foreign = ImageConfig { valid: Some(other.path().display().to_string()), ..config.clone() };
+    assert!(refused(&foreign).ends_with("expected folders of the classes cat, dog, found \"bird\""));
+
+    let share = ImageConfig { test_fraction: 0.01, ..config.clone() };
+    assert_eq!(
+        refused(&share),
+        "data.test_fraction: expected a share that holds at least one picture, found 0.01 of 6"
+    );
+    assert!(refused(&ImageConfig { valid_fraction: 0.99, ..config }).contains("leave a picture to train on"));
+    let large = ImageConfig { center_crop: Some([29, 28]), ..fashion() };
+    assert_eq!(
+        refused(&large),
+        "data.center_crop: expected at most the size of the pictures, [28, 28], found [29, 28]"
+    );
+}
+
+/// IDX pictures of 1 x 2 and their labels, beside each other.
+fn idx(folder: &Path, name: &str, labels: &[u8]) -> String {
+    let count = (labels.len() as u32).to_be_bytes();
+    let pixels = vec![0; 2 * labels.len()];
+    let pictures = [&[0, 0, 8, 3][..], &count, &[0, 0, 0, 1, 0, 0, 0, 2], &pixels].concat();
+    write(folder, &format!("{name}-images-idx3-ubyte"), &pictures);
+    write(folder, &format!("{name}-labels-idx1-ubyte"), &[&[0, 0, 8, 1][..], &count, labels].concat());
+    folder.join(format!("{name}-images-idx3-ubyte")).display().to_string()
+}
+
+#[test]
+fn labels_of_idx_files_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = idx(folder.path(), "train", &[0, 1, 2, 1]);
+    let config = ImageConfig { train: train.clone(), ..ImageConfig::default() };
+    assert_eq!(open(&config, 1).unwrap().schema.labels, ["0", "1", "2"]);
+
+    let valid = idx(folder.path(), "valid", &[0, 1, 3]);
+    let foreign = refused(&ImageConfig { valid: Some(valid.clone()), ..config.clone() });
+    assert!(
+        foreign.contains("valid-labels-idx1-ubyte, label 2 (byte 10): expected a number below 3"),
+        "{foreign}"
+    );
+    assert!(foreign.ends_with("found 3"));
+    let named = Some(["a", "b", "c", "d"].map(String::from).to_vec());
+    let four = ImageConfig { valid: Some(valid), class_names: named, ..config.clone() };
+    assert_eq!(open(&four, 1).unwrap().schema.labels.len(), 4);
+
+    let one_class = idx(folder.path(), "one", &[4, 4, 4]);
+    assert!(refused(&ImageConfig { train: one_class, ..config.clone() }).ends_with("found only \"4\""));
+    let none = idx(folder.path(), "none", &[]);
+    assert!(
+        refused(&ImageConfig { train: none, ..config.clone() }).ends_with("expected pictures, found none")
+    );
+
+    let short = folder.path().join("valid-labels-idx1-ubyte").display().to_string();
+    let mismatch = refused(&ImageConfig { labels: Some(short), ..config.clone() });
+    assert!(mismatch.contains("expected 4 labels, as many as there are pictures in"), "{mismatch}");
+    assert!(mismatch.ends_with("found 3"), "{mismatch}");
+
+    fs::copy(&train, folder.path().join("pictures")).unwrap();
+    let renamed = folder.path().join("pictures").display().to_string();
+    assert!(
+        refused(&ImageConfig { train: renamed.clone(), ..config.clone() })
+            .starts_with("data.labels: expected")
+    );
+    let labels = Some(folder.path().join("train-labels-idx1-ubyte").display().to_string());
+    let explicit = ImageConfig { train: renamed.clone(), labels, ..config.clone() };
+    let opened = open(&explicit, 1).unwrap();
+    assert_eq!(open_evaluation(&explicit, &opened.schema, Some(&renamed), 1).unwrap().len(), 4);
+
+    fs::remove_file(folder.path().join("train-labels-idx1-ubyte")).unwrap();
+    assert!(
+        refused(&config).contains("train-labels-idx1-ubyte: expected a file, found nothing of that name")
+    );
+}
+
+#[test]
+fn prediction_names_every_picture_and_needs_no_labels() {
+    let folder = class_folders();
+    let config = folder_config(&folder);
+    let opened = open(&config, 1).unwrap();
+    let root = &config.train;
+    // A file without an ending is known by its content.
+    fs::copy(format!("{root}/dog/1.png"), format!("{root}/unnamed")).unwrap();
+    let inputs =
+        [format!("{root}/dog"), format!("{root}/unnamed"), FASHION_TEST.into(), format!("{root}/cat/2.jpg")];
+    let resizing = ImageSchema { resize: Some([8, 6]), ..opened.schema };
+    let (pipeline, names) = open_prediction(&config, &resizing, &inputs).unwrap();
+    assert_eq!(names.len(), 3 + 1 + 500 + 1);
+    assert_eq!(pipeline.len(), names.len() as u64);
+    assert_eq!(names[0], format!("{root}/dog/1.png"));
+    assert_eq!(names[3], format!("{root}/unnamed"));
+    assert_eq!(names[4], format!("{FASHION_TEST}:0"));
+    let batch = &batches(&pipeline, 505)[0];
+    assert_eq!(batch.input.pixels.dims(), [505, 3, 8, 6]);
+    assert!(matches!(batch.target, Target::Input));
+
+    // The fourth picture is the first again.
+    let pixels = batch.input.pixels.to_data().try_to_vec::<f32>().unwrap();
+    let size = 3 * 8 * 6;
+    assert_eq!(pixels[..size], pixels[3 * size..4 * size]);
+
+    let refused = |inputs: &[String]| open_prediction(&config, &resizing, inputs).err().unwrap().to_string();
+    assert!(refused(&[]).contains("found no input"));
+    assert!(refused(&["missing.png".into()]).contains("nothing of that name"));
+    assert!(refused(&["Cargo.toml".into()]).contains("a PNG, JPEG or IDX file of pictures"));
+}

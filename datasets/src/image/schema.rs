@@ -1,0 +1,132 @@
+//! What evaluation and prediction need to know of the training pictures, saved as `labels.json`.
+
+use super::ImageTarget;
+use crate::{DataError, source::one_line};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+
+/// The file's name in the run folder.
+const FILE: &str = "labels.json";
+
+/// Labels, sizes and transforms of a training set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSchema {
+    /// What the model finds out.
+    pub target: ImageTarget,
+    /// The names of the classes in the order of their indices; none for the target `input`.
+    pub labels: Vec<String>,
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Pixels of a sample from top to bottom.
+    pub height: usize,
+    /// Pixels of a sample from left to right.
+    pub width: usize,
+    /// Pictures are scaled to this size, `[height, width]`.
+    pub resize: Option<[usize; 2]>,
+    /// This size is then cut out of the middle, `[height, width]`.
+    pub center_crop: Option<[usize; 2]>,
+    /// Subtracted from pixels in 0..1, one value a channel.
+    pub mean: Vec<f64>,
+    /// Divides pixels after that, one value a channel.
+    pub std: Vec<f64>,
+}
+
+impl ImageSchema {
+    /// Writes `labels.json` into `folder`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        let path = folder.join(FILE);
+        let mut json = serde_json::to_string_pretty(self).expect("a schema has nothing that JSON lacks");
+        json.push('\n');
+        fs::write(&path, json)
+            .map_err(|error| DataError::source(path.display(), "a writable file", one_line(error)))
+    }
+
+    /// Reads `labels.json` from `folder`.
+    ///
+    /// # Errors
+    /// When the file is not there or is not what [`save`](Self::save) wrote.
+    pub fn load(folder: &Path) -> Result<Self, DataError> {
+        let path = folder.join(FILE);
+        let uri = path.display();
+        let json = fs::read(&path)
+            .map_err(|error| DataError::source(&uri, "the labels of a run", one_line(error)))?;
+        let schema: Self = serde_json::from_slice(&json).map_err(|error| {
+            let place = format!("line {}", error.line());
+            DataError::malformed(&uri, place, "the labels of a run", one_line(error))
+        })?;
+        let sizes = [Some([schema.height, schema.width]), schema.resize, schema.center_crop];
+        let consistent = [1, 3].contains(&schema.channels)
+            && schema.mean.len() == schema.channels
+            && schema.std.len() == schema.channels
+            && schema.std.iter().all(|std| *std > 0.0)
+            && sizes.iter().flatten().flatten().all(|side| (1..=u32::MAX as usize).contains(side))
+            && schema.center_crop.or(schema.resize).is_none_or(|size| size == [schema.height, schema.width]);
+        match consistent {
+            true => Ok(schema),
+            false => {
+                Err(DataError::malformed(&uri, "sizes", "sizes that fit each other", "ones that do not"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A schema without labels, transforms or normalisation.
+    pub(in crate::image) fn schema(channels: usize, height: usize, width: usize) -> ImageSchema {
+        ImageSchema {
+            target: ImageTarget::Input,
+            labels: Vec::new(),
+            channels,
+            height,
+            width,
+            resize: None,
+            center_crop: None,
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+        }
+    }
+
+    #[test]
+    fn a_schema_survives_saving() {
+        let folder = tempfile::tempdir().unwrap();
+        let saved = ImageSchema {
+            target: ImageTarget::Class,
+            labels: vec!["a \"cat\"".into(), "Hündin".into()],
+            resize: Some([8, 9]),
+            center_crop: Some([4, 6]),
+            mean: vec![0.1, 0.2, 0.485],
+            ..schema(3, 4, 6)
+        };
+        saved.save(folder.path()).unwrap();
+        assert_eq!(ImageSchema::load(folder.path()).unwrap(), saved);
+        let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert!(text.contains("\"target\": \"class\""), "{text}");
+    }
+
+    #[test]
+    fn missing_and_damaged_schemas_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = || {
+            let message = ImageSchema::load(folder.path()).unwrap_err().to_string();
+            assert!(message.contains("labels.json") && !message.contains('\n'), "{message}");
+            message
+        };
+        assert!(refused().contains("expected the labels of a run"));
+        fs::write(folder.path().join(FILE), "{\n\"labels\": 3}").unwrap();
+        assert!(refused().contains("line 2"));
+        ImageSchema { mean: vec![0.0; 2], ..schema(3, 4, 6) }.save(folder.path()).unwrap();
+        refused();
+        ImageSchema { height: 0, ..schema(1, 4, 6) }.save(folder.path()).unwrap();
+        refused();
+        let nowhere = folder.path().join("missing");
+        assert!(schema(1, 2, 2).save(&nowhere).unwrap_err().to_string().contains("a writable file"));
+    }
+}

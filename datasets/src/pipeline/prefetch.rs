@@ -1,0 +1,160 @@
+//! Samples of consecutive positions, decoded ahead by worker threads and handed out in order.
+//!
+//! ```text
+//! positions --chunks--> jobs queue --> workers --> results queue --> put in order --> samples
+//! ```
+
+use super::Plan;
+use crate::{DataError, Dataset};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// Samples that one job reads at most: enough to make the queues' cost small beside reading a row
+/// of a table, few enough that a batch of pictures is shared among the workers.
+const CHUNK: usize = 32;
+
+/// Samples of a batch that count for how far to read ahead; bounds the memory of huge batches.
+const AHEAD: usize = 1024;
+
+type Sample<D> = Result<<D as Dataset>::Sample, DataError>;
+/// What became of one job: its samples in order, or what a panicking worker said.
+type Outcome<D> = Result<Vec<Sample<D>>, Box<dyn Any + Send>>;
+
+/// Samples in the order of their positions.
+pub(super) struct Samples<D: Dataset> {
+    dataset: Arc<D>,
+    plan: Plan,
+    /// Positions not yet given out as jobs.
+    positions: Range<u64>,
+    /// Decoded samples whose turn it is.
+    ready: VecDeque<Sample<D>>,
+    workers: Option<Workers<D>>,
+}
+
+impl<D: Dataset> Samples<D> {
+    /// Reads `positions` of `plan` with that many threads, or on the caller's own with none.
+    /// About two batches are kept decoded ahead.
+    pub(super) fn new(
+        dataset: Arc<D>,
+        plan: Plan,
+        positions: Range<u64>,
+        workers: usize,
+        batch_size: usize,
+    ) -> Self {
+        let chunk = batch_size.div_ceil(workers.max(1)).min(CHUNK);
+        let ahead = (2 * batch_size.min(AHEAD)).div_ceil(chunk) + workers;
+        let wanted = (positions.end - positions.start).div_ceil(chunk as u64);
+        let threads = workers.min(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let workers = (threads > 0).then(|| Workers::start(&dataset, plan, threads, chunk, ahead));
+        Samples { dataset, plan, positions, ready: VecDeque::new(), workers }
+    }
+}
+
+impl<D: Dataset> Iterator for Samples<D> {
+    type Item = Sample<D>;
+
+    fn next(&mut self) -> Option<Sample<D>> {
+        let Some(workers) = &mut self.workers else {
+            return self.positions.next().map(|position| self.plan.read(&*self.dataset, position));
+        };
+        if self.ready.is_empty() {
+            workers.give_out(&mut self.positions);
+            self.ready.extend(workers.take_next()?);
+        }
+        self.ready.pop_front()
+    }
+}
+
+/// The threads, and the jobs between them and the caller.
+struct Workers<D: Dataset> {
+    jobs: Option<Sender<(u64, Range<u64>)>>,
+    outcomes: Receiver<(u64, Outcome<D>)>,
+    /// Finished jobs that wait for an earlier one.
+    early: BTreeMap<u64, Outcome<D>>,
+    /// Jobs given out, and jobs taken back, so far.
+    given: u64,
+    taken: u64,
+    chunk: usize,
+    ahead: usize,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<D: Dataset> Workers<D> {
+    fn start(dataset: &Arc<D>, plan: Plan, threads: usize, chunk: usize, ahead: usize) -> Self {
+        let (jobs, queue) = unbounded::<(u64, Range<u64>)>();
+        // Neither queue can grow past `ahead`: no more jobs than that are ever under way.
+        let (results, outcomes) = unbounded();
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = || {
+            let (dataset, queue, results, stop) =
+                (dataset.clone(), queue.clone(), results.clone(), stop.clone());
+            move || {
+                for (number, positions) in queue {
+                    let outcome = catch_unwind(AssertUnwindSafe(|| {
+                        positions
+                            .take_while(|_| !stop.load(Ordering::Relaxed))
+                            .map(|position| plan.read(&*dataset, position))
+                            .collect()
+                    }));
+                    if stop.load(Ordering::Relaxed) || results.send((number, outcome)).is_err() {
+                        break;
+                    }
+                }
+            }
+        };
+        let threads = (0..threads).map(|_| std::thread::spawn(work())).collect();
+        let early = BTreeMap::new();
+        Workers { jobs: Some(jobs), outcomes, early, given: 0, taken: 0, chunk, ahead, stop, threads }
+    }
+
+    /// Fills the jobs queue from `positions`, up to the bound.
+    fn give_out(&mut self, positions: &mut Range<u64>) {
+        while self.given - self.taken < self.ahead as u64 && !positions.is_empty() {
+            let end = positions.end.min(positions.start.saturating_add(self.chunk as u64));
+            let job = (self.given, positions.start..end);
+            self.jobs
+                .as_ref()
+                .expect("the queue is open until the workers are dropped")
+                .send(job)
+                .expect("workers live as long as the queue");
+            positions.start = end;
+            self.given += 1;
+        }
+    }
+
+    /// Waits for the samples of the next job in order; `None` when none is under way.
+    fn take_next(&mut self) -> Option<Vec<Sample<D>>> {
+        if self.taken == self.given {
+            return None;
+        }
+        let outcome = loop {
+            if let Some(outcome) = self.early.remove(&self.taken) {
+                break outcome;
+            }
+            let (number, outcome) =
+                self.outcomes.recv().expect("a worker answers every job, panicking or not");
+            self.early.insert(number, outcome);
+        };
+        self.taken += 1;
+        Some(outcome.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+}
+
+impl<D: Dataset> Drop for Workers<D> {
+    /// Ends the threads after the sample that each is reading.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // Panics were caught and handed over as outcomes.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a recipe may say about a table.
+
+use super::split;
+use crate::{DataError, OnCorrupt};
+use serde::{Deserialize, Serialize};
+
+/// How the cells of a file are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableFormat {
+    /// Lines of separated cells.
+    Csv,
+    /// A JSON object a line, its keys the column names.
+    Jsonl,
+    /// Apache Parquet, flat columns.
+    Parquet,
+}
+
+impl TableFormat {
+    /// By the extension, `.gz` aside: `.parquet`, `.jsonl` or `.ndjson`, anything else is CSV.
+    pub(crate) fn of(uri: &str) -> Self {
+        match extension(uri).as_str() {
+            "parquet" | "pq" => TableFormat::Parquet,
+            "jsonl" | "ndjson" => TableFormat::Jsonl,
+            _ => TableFormat::Csv,
+        }
+    }
+}
+
+/// The lower-case extension of the file, `.gz` aside; empty where there is none.
+pub(crate) fn extension(uri: &str) -> String {
+    let name = uri.rsplit(['/', ':']).next().unwrap_or(uri).to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    name.rsplit_once('.').map(|(_, extension)| extension.to_string()).unwrap_or_default()
+}
+
+/// What the target column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// One of a few labels.
+    Class,
+    /// A number.
+    Value,
+}
+
+/// A table, its columns and its splits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TableConfig {
+    /// Training rows: a file, a folder or a glob of files of one format, or `builtin:NAME`.
+    pub train: String,
+    /// Held-out rows. Without it, `valid_fraction` of the training file is held out.
+    pub valid: Option<String>,
+    /// Test rows. Without it, `test_fraction` of the training file is held out.
+    pub test: Option<String>,
+    /// Share of the training file's rows, drawn at random with the seed, that validate; 0 = none.
+    pub valid_fraction: f64,
+    /// Share of the training file's rows, drawn at random with the seed, that test; 0 = none.
+    pub test_fraction: f64,
+    /// What to do with a row that cannot be read: wrong number of cells, a cell that is no number
+    /// in a numeric column, a label outside the set. Skipped rows are left out when the file is
+    /// opened, and counted.
+    pub on_corrupt: OnCorrupt,
+    /// Threads that gather rows; 0 gathers on the trainer's own. The rows lie encoded in memory, so
+    /// that more than one seldom helps.
+    pub workers: usize,
+    /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
+    pub format: Option<TableFormat>,
+    /// Whether a CSV's first row names the columns; when not given, it does unless `column_names`
+    /// are.
+    pub has_header: Option<bool>,
+    /// The columns' names, for CSV files without a header (or in place of it). A CSV without both
+    /// has columns `0`, `1`, `2` …
+    pub column_names: Option<Vec<String>>,
+    /// One ASCII character between the cells of a CSV; spaces around cells never count, so `", "`
+    /// is `","`. When not given, a comma, or a tab in `.tsv` files.
+    pub separator: Option<String>,
+    /// Cells that mean "no value", besides null and not-a-number.
+    pub missing: Vec<String>,
+    /// Lines of a CSV that begin with this ASCII character are left out.
+    pub comment: Option<char>,
+    /// The column to predict.
+    pub target: String,
+    /// `class` or `value`; when not given, a column of numbers is a value if one of them is not
+    /// whole or more than 20 differ, and everything else is a class.
+    pub target_kind: Option<TargetKind>,
+    /// Taken off the end of class labels: `"."` for the test file of Adult.
+    pub strip_label_suffix: Option<String>,
+    /// Columns that hold numbers, whatever their cells look like.
+    pub numeric: Vec<String>,
+    /// Columns that hold categories, even where their cells look like numbers.
+    pub categorical: Vec<String>,
+    /// Columns to leave out.
+    pub ignore: Vec<String>,
+    /// Categories kept a column, the most frequent first; the others share the unknown slot.
+    pub max_categories: usize,
+    /// True: a 0/1 column a category, all zero for an unknown one, as linear models need. False: an
+    /// index a column for embeddings, 0 for an unknown category.
+    pub one_hot: bool,
+    /// Shift and scale numeric inputs to mean 0 and standard deviation 1 over the training rows. A
+    /// numeric target is standardised in any case.
+    pub standardise: bool,
+}
+
+impl Default for TableConfig {
+    fn default() -> Self {
+        TableConfig {
+            train: String::new(),
+            valid: None,
+            test: None,
+            valid_fraction: 0.0,
+            test_fraction: 0.0,
+            on_corrupt: OnCorrupt::Stop,
+            workers: 1,
+            format: None,
+            has_header: None,
+            column_names: None,
+            separator: None,
+            missing: ["", "?", "NA", "NaN", "null"].map(String::from).to_vec(),
+            comment: None,
+            target: String::new(),
+            target_kind: None,
+            strip_label_suffix: None,
+            numeric: Vec::new(),
+            categorical: Vec::new(),
+            ignore: Vec::new(),
+            max_categories: 128,
+            one_hot: true,
+            standardise: true,
+        }
+    }
+}
+
+impl TableConfig {
+    /// Refuses what no table can have.
+    ///
+    /// # Errors
+    /// Names the key, what it may be, and what it is.
+    pub fn check(&self) -> Result<(), DataError> {
+        if self.train.is_empty() {
+            return Err(DataError::config("train", "the URI of a table", "nothing"));
+        }
+        if self.target.is_empty() {
+            return Err(DataError::config("target", "the name of the column to predict", "nothing"));
+        }
+        if self.max_categories == 0 {
+            return Err(DataError::config("max_categories", "at least 1", 0));
+        }
+        for (key, columns) in
+            [("numeric", &self.numeric), ("categorical", &self.categorical), ("ignore", &self.ignore)]
+        {
+            if columns.contains(&self.target) {
+                let found = format!("the target `{}`", self.target);
+                return Err(DataError::config(key, "input columns", found));
+            }
+        }
+        if let Some(both) = self.numeric.iter().find(|name| self.categorical.contains(name)) {
+            let found = format!("`{both}`, which data.categorical names too");
+            return Err(DataError::config("numeric", "columns of one type", found));
+        }
+        split::check(self.valid_fraction, self.test_fraction)
+    }
+
+    /// Whether a cell's text means "no value".
+    pub(super) fn is_missing(&self, cell: &str) -> bool {
+        cell.eq_ignore_ascii_case("nan") || self.missing.iter().any(|mark| mark == cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_follow_the_extension() {
+        assert_eq!(TableFormat::of("a/b.parquet"), TableFormat::Parquet);
+        assert_eq!(TableFormat::of("a.b/rows.JSONL.gz"), TableFormat::Jsonl);
+        assert_eq!(TableFormat::of("builtin:adult.test.gz"), TableFormat::Csv);
+        assert_eq!(extension("dir.csv/rows"), "");
+    }
+
+    #[test]
+    fn the_default_serialises_every_key() {
+        let json = serde_json::to_value(TableConfig::default()).unwrap();
+        assert!(json["separator"].is_null() && json["target_kind"].is_null());
+        assert_eq!(serde_json::from_value::<TableConfig>(json).unwrap(), TableConfig::default());
+    }
+
+    #[test]
+    fn contradictions_are_errors() {
+        let good = TableConfig { train: "t".into(), target: "y".into(), ..Default::default() };
+        assert!(good.check().is_ok());
+        let twice = TableConfig { numeric: vec!["a".into()], categorical: vec!["a".into()], ..good.clone() };
+        assert!(twice.check().unwrap_err().to_string().contains("`a`"));
+        let ignored = TableConfig { ignore: vec!["y".into()], ..good.clone() };
+        assert!(ignored.check().unwrap_err().to_string().contains("data.ignore"));
+        let much = TableConfig { valid_fraction: 0.6, test_fraction: 0.4, ..good };
+        assert!(much.check().is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! JSON lines: one object a line, its keys the columns.
+
+use super::config::TableConfig;
+use super::frame::{Cells, Frame, TextCells};
+use crate::{DataError, OnCorrupt};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// Calls `row` with the line number, counted from 1, and the object of every line that is not
+/// blank. Lines that are no object go to `corrupt`, which says whether to stop with their error.
+///
+/// # Errors
+/// `row`'s own, or the first that `corrupt` hands back.
+pub(crate) fn for_each_object(
+    uri: &str,
+    bytes: &[u8],
+    mut corrupt: impl FnMut(DataError) -> ControlFlow<DataError>,
+    mut row: impl FnMut(u64, Map<String, Value>) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice(text) {
+            Ok(object) => row(line, object)?,
+            Err(error) => {
+                let error = DataError::malformed(uri, format!("line {line}"), "a JSON object", error);
+                if let ControlFlow::Break(error) = corrupt(error) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A value as a cell's text; `None` for null.
+///
+/// # Errors
+/// For lists and objects, with the word for what it is.
+pub(crate) fn cell(value: &Value) -> Result<Option<Cow<'_, str>>, &'static str> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(value) => Ok(Some(value.to_string().into())),
+        Value::Number(value) => Ok(Some(value.to_string().into())),
+        Value::String(text) => Ok(Some(text.into())),
+        Value::Array(_) => Err("a list"),
+        Value::Object(_) => Err("an object"),
+    }
+}
+
+/// Reads a table. A key that an object lacks has no value there; the columns stand in alphabetical
+/// order, so that they do not depend on the order of rows.
+///
+/// # Errors
+/// When a line is no object, or a value neither text, number, truth value nor null.
+pub(super) fn read(uri: &str, bytes: &[u8], config: &TableConfig) -> Result<Frame, DataError> {
+    let mut columns: BTreeMap<String, (TextCells, usize)> = BTreeMap::new();
+    let mut lines = Vec::new();
+    let mut skipped = 0;
+    let mut bad_values = 0;
+    let corrupt = |error| match config.on_corrupt {
+        OnCorrupt::Stop => ControlFlow::Break(error),
+        OnCorrupt::Skip => {
+            skipped += 1;
+            ControlFlow::Continue(())
+        }
+    };
+    for_each_object(uri, bytes, corrupt, |line, object| {
+        let nested = object
+            .iter()
+            .filter(|(name, _)| !config.ignore.contains(name))
+            .find_map(|(name, value)| cell(value).err().map(|found| (name, found)));
+        if let Some((name, found)) = nested {
+            if config.on_corrupt == OnCorrupt::Skip {
+                bad_values += 1;
+                return Ok(());
+            }
+            let place = format!("line {line}, column `{name}`");
+            return Err(DataError::malformed(uri, place, "text, a number, true, false or null", found));
+        }
+        for (name, value) in &object {
+            let Ok(text) = cell(value) else { continue };
+            let (cells, filled) = columns.entry(name.clone()).or_default();
+            for _ in *filled..lines.len() {
+                cells.push(None);
+            }
+            let text = text.as_deref().map(str::trim).filter(|text| !config.is_missing(text));
+            cells.push(text);
+            *filled = lines.len() + 1;
+        }
+        lines.push(line);
+        Ok(())
+    })?;
+    let mut names = Vec::with_capacity(columns.len());
+    let mut filled_columns = Vec::with_capacity(columns.len());
+    for (name, (mut cells, filled)) in columns {
+        for _ in filled..lines.len() {
+            cells.push(None);
+        }
+        names.push(name);
+        filled_columns.push(Cells::Text(cells));
+    }
+    let frame = Frame::new(uri, names, filled_columns, lines, "line");
+    Ok(Frame { skipped: skipped + bad_values, ..frame })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_become_columns_and_absent_keys_have_no_value() {
+        let text = b"{\"b\": \" x \", \"a\": 1.5}\n\n{\"a\": null, \"c\": true}\n";
+        let frame = read("t.jsonl", text, &TableConfig::default()).unwrap();
+        assert_eq!(frame.names, ["a", "b", "c"]);
+        assert_eq!(frame.lines, [1, 3]);
+        assert_eq!(frame.columns[0].number(0), Some(Ok(1.5)));
+        assert_eq!(frame.columns[0].number(1), None);
+        assert_eq!(frame.columns[1].text(0).unwrap(), "x");
+        assert_eq!(frame.columns[1].text(1), None);
+        assert_eq!(frame.columns[2].text(0), None);
+        assert_eq!(frame.columns[2].text(1).unwrap(), "true");
+    }
+
+    #[test]
+    fn what_is_no_row_is_an_error_or_counted() {
+        let text = b"{\"a\": 1}\n{\"a\": [1]}\nnot json\n[1]\n{\"a\": 2}\n";
+        let error = read("t.jsonl", text, &TableConfig::default()).unwrap_err().to_string();
+        assert!(error.contains("line 2, column `a`") && error.contains("a list"), "{error}");
+        let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
+        let frame = read("t.jsonl", text, &skip).unwrap();
+        assert_eq!((frame.len(), frame.skipped), (2, 3));
+        let ignore = TableConfig { ignore: vec!["a".into()], ..Default::default() };
+        let error = read("t.jsonl", text, &ignore).unwrap_err().to_string();
+        assert!(error.contains("line 3"), "{error}");
+        assert!(read("t.jsonl", b"{\"a\": \"\xff\"}", &TableConfig::default()).is_err());
+    }
+}

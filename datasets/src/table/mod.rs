@@ -1,0 +1,27 @@
+//! Tables: rows of numbers and categories, from CSV, JSONL and Parquet files.
+//!
+//! ```text
+//! files -> Frame (cells) -> split -> TableSchema (types, statistics) -> TableSet (encoded rows)
+//! ```
+//!
+//! A table is read once, whole, into memory. The types and statistics of its columns come from the
+//! training rows alone, are saved as `columns.json`, and encode every later row in the same way.
+
+pub(crate) mod columns;
+pub(crate) mod config;
+pub(crate) mod csv;
+pub(crate) mod encode;
+mod frame;
+pub(crate) mod jsonl;
+mod open;
+mod parquet;
+pub(crate) mod saved;
+pub(crate) mod schema;
+mod set;
+pub(crate) mod split;
+
+pub use columns::{Column, Encoding, TableTarget};
+pub use config::{TableConfig, TableFormat, TargetKind};
+pub use open::{open, open_evaluation, open_prediction};
+pub use schema::TableSchema;
+pub use set::TableSet;

@@ -1,0 +1,502 @@
+//! Opening tables: for training, evaluation and prediction.
+
+use super::config::TableConfig;
+use super::frame::Frame;
+use super::schema::TableSchema;
+use super::set::TableSet;
+use super::{encode, split};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Split};
+
+/// Reads the training table, infers its columns, and splits off what the recipe asks for.
+///
+/// Fractions are cut at random with `seed`; the rows of each part keep the file's order.
+///
+/// # Errors
+/// When the recipe does not fit the data, or the data cannot be read: see the crate's
+/// [`DataError`].
+pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSchema>, DataError> {
+    config.check()?;
+    let mut frame = Frame::read(&config.train, config, None)?;
+    let split = split_rows(&frame, config, seed)?;
+    let mut rows = indices(&split.train);
+    let mut schema = TableSchema::infer(&mut frame, &mut rows, config)?;
+    schema.skipped += frame.skipped;
+    let train = encode::encode(&schema, &frame, &rows, config, true)?;
+    let train = TableSet { skipped: schema.skipped, ..train };
+    let mut part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TableSet>>, DataError> {
+        let set = match uri {
+            Some(uri) => Some(open_file(uri, config, &schema)?),
+            None if rows.is_empty() => None,
+            None => Some(encode_rows(&frame, indices(rows), config, &schema)?),
+        };
+        schema.skipped += set.as_ref().map_or(0, TableSet::skipped);
+        Ok(set.map(|set| Pipeline::new(set, in_order(config, seed))))
+    };
+    let valid = part(&config.valid, &split.valid)?;
+    let test = part(&config.test, &split.test)?;
+    let shuffled = PipelineConfig { shuffle: Some(seed), ..in_order(config, seed) };
+    Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
+}
+
+/// Reads a table to evaluate on: `uri`, or the recipe's test set, or else its validation set, split
+/// off in the same way as by [`open`].
+///
+/// # Errors
+/// When the recipe has neither, or the data cannot be read.
+pub fn open_evaluation(
+    config: &TableConfig,
+    schema: &TableSchema,
+    uri: Option<&str>,
+    seed: u64,
+) -> Result<Pipeline<TableSet>, DataError> {
+    let uri = uri.map(String::from);
+    let file = match (&uri, &config.test, &config.valid) {
+        (Some(uri), _, _) | (None, Some(uri), _) => Some(uri),
+        (None, None, Some(uri)) if config.test_fraction == 0.0 => Some(uri),
+        _ => None,
+    };
+    let set = match file {
+        Some(uri) => open_file(uri, config, schema)?,
+        None => {
+            split::check(config.valid_fraction, config.test_fraction)?;
+            if config.test_fraction == 0.0 && config.valid_fraction == 0.0 {
+                return Err(DataError::config("test", "a test or validation set to evaluate on", "neither"));
+            }
+            let mut frame = Frame::read(&config.train, config, None)?;
+            let split = split_rows(&frame, config, seed)?;
+            encode::parse_numbers(schema, &mut frame);
+            let rows = if split.test.is_empty() { split.valid } else { split.test };
+            encode_rows(&frame, indices(&rows), config, schema)?
+        }
+    };
+    Ok(Pipeline::new(set, in_order(config, seed)))
+}
+
+/// Reads rows to predict from files of any of the formats, with or without the target column.
+/// Categories that training never saw go to the unknown slot. The strings name each row:
+/// `rows.csv:3`, by its line (or its row, in Parquet files).
+///
+/// # Errors
+/// When there is no input, or a file cannot be read, or lacks an input column.
+pub fn open_prediction(
+    config: &TableConfig,
+    schema: &TableSchema,
+    inputs: &[String],
+) -> Result<(Pipeline<TableSet>, Vec<String>), DataError> {
+    let mut all: Option<TableSet> = None;
+    let mut names = Vec::new();
+    for uri in inputs {
+        // The recipe's format is the training file's; rows to predict may come in another.
+        let format = if tells_format(uri) { None } else { config.format };
+        let config = TableConfig { format, ..config.clone() };
+        let mut frame = Frame::read(uri, &config, Some(schema.target.name()))?;
+        encode::parse_numbers(schema, &mut frame);
+        let mut rows: Vec<usize> = (0..frame.len()).collect();
+        let skipped = encode::keep_readable(schema, &frame, &mut rows, &config, false)?;
+        let set = encode::encode(schema, &frame, &rows, &config, false)?;
+        let set = TableSet { skipped: skipped + frame.skipped, ..set };
+        names.extend(rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])));
+        match &mut all {
+            Some(all) => all.append(set),
+            None => all = Some(set),
+        }
+    }
+    let set = all.ok_or_else(|| DataError::source("predict", "at least one file of rows", "no input"))?;
+    Ok((Pipeline::new(set, in_order(config, 0)), names))
+}
+
+/// Whether the extension alone says what a file holds.
+fn tells_format(uri: &str) -> bool {
+    matches!(super::config::extension(uri).as_str(), "csv" | "tsv" | "jsonl" | "ndjson" | "parquet" | "pq")
+}
+
+fn split_rows(frame: &Frame, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
+    let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
+    let valid = fraction(&config.valid, config.valid_fraction);
+    let test = fraction(&config.test, config.test_fraction);
+    split::random(frame.len(), valid, test, seed)
+}
+
+/// Positions in memory of the samples of a split.
+fn indices(part: &[u64]) -> Vec<usize> {
+    part.iter().map(|&index| index as usize).collect()
+}
+
+fn open_file(uri: &str, config: &TableConfig, schema: &TableSchema) -> Result<TableSet, DataError> {
+    let mut frame = Frame::read(uri, config, None)?;
+    encode::parse_numbers(schema, &mut frame);
+    let set = encode_rows(&frame, (0..frame.len()).collect(), config, schema)?;
+    Ok(TableSet { skipped: set.skipped + frame.skipped, ..set })
+}
+
+fn encode_rows(
+    frame: &Frame,
+    mut rows: Vec<usize>,
+    config: &TableConfig,
+    schema: &TableSchema,
+) -> Result<TableSet, DataError> {
+    let skipped = encode::keep_readable(schema, frame, &mut rows, config, true)?;
+    Ok(TableSet { skipped, ..encode::encode(schema, frame, &rows, config, true)? })
+}
+
+fn in_order(config: &TableConfig, seed: u64) -> PipelineConfig {
+    PipelineConfig { shuffle: None, seed, on_corrupt: config.on_corrupt, workers: config.workers }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Encoding, TableFormat, TableTarget};
+    use crate::{Dataset, OnCorrupt};
+    use bonfire_contract::{Loader, Target};
+    use burn::tensor::Device;
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                std::fs::write(folder.path().join(name), text).unwrap();
+            }
+            Files(folder)
+        }
+
+        fn uri(&self, name: &str) -> String {
+            self.0.path().join(name).to_str().unwrap().to_string()
+        }
+
+        fn config(&self, name: &str) -> TableConfig {
+            TableConfig { train: self.uri(name), target: "y".into(), workers: 0, ..Default::default() }
+        }
+    }
+
+    /// The whole set as one batch: numeric rows, category rows, targets.
+    fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
+        let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+        let (table, target) = set.collate(samples, &Device::flex());
+        let ([_, n], [_, m]) = (table.numeric.dims(), table.categories.dims());
+        let numeric: Vec<f32> = table.numeric.into_data().iter().collect();
+        let categories: Vec<i64> = table.categories.into_data().iter().collect();
+        let split = |width: usize| width.max(1);
+        let target = match target {
+            Target::Classes(classes) => classes.into_data().iter().collect(),
+            Target::Values(values) => values.into_data().iter().collect(),
+            _ => Vec::new(),
+        };
+        (
+            numeric.chunks(split(n)).map(<[f32]>::to_vec).collect(),
+            categories.chunks(split(m)).map(<[i64]>::to_vec).collect(),
+            target,
+        )
+    }
+
+    fn message<T>(result: Result<T, DataError>) -> String {
+        match result {
+            Ok(_) => panic!("expected an error"),
+            Err(error) => {
+                let message = error.to_string();
+                assert!(!message.contains('\n'), "{message}");
+                message
+            }
+        }
+    }
+
+    fn adult() -> TableConfig {
+        let names = [
+            "age",
+            "workclass",
+            "fnlwgt",
+            "education",
+            "education-num",
+            "marital-status",
+            "occupation",
+            "relationship",
+            "race",
+            "sex",
+            "capital-gain",
+            "capital-loss",
+            "hours-per-week",
+            "native-country",
+            "income",
+        ];
+        TableConfig {
+            train: "builtin:adult.data.gz".into(),
+            test: Some("builtin:adult.test.gz".into()),
+            column_names: Some(names.map(String::from).to_vec()),
+            separator: Some(", ".into()),
+            comment: Some('|'),
+            strip_label_suffix: Some(".".into()),
+            target: "income".into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn adult_is_read_whole() {
+        let config = adult();
+        let opened = open(&config, 1).unwrap();
+        let schema = &opened.schema;
+        assert_eq!(opened.train.len(), 32_561);
+        assert_eq!(opened.test.as_ref().unwrap().len(), 16_281);
+        assert!(opened.valid.is_none());
+        assert_eq!(schema.labels(), ["<=50K", ">50K"]);
+        let missing: Vec<(&str, u64)> = schema
+            .columns
+            .iter()
+            .filter(|column| column.missing > 0)
+            .map(|column| (column.name.as_str(), column.missing))
+            .collect();
+        // The counts of UCI's own description of the set.
+        assert_eq!(missing, [("workclass", 1836), ("occupation", 1843), ("native-country", 583)]);
+        assert_eq!(schema.num_numeric(), 6 + 8 + 16 + 7 + 14 + 6 + 5 + 2 + 41);
+        assert_eq!(schema.numeric_names().len(), schema.num_numeric());
+        let train = opened.train.dataset();
+        for (column, name) in
+            schema.numeric_names().iter().enumerate().filter(|(_, name)| !name.contains('='))
+        {
+            let cells =
+                || train.numeric.iter().skip(column).step_by(train.num_numeric).map(|&cell| f64::from(cell));
+            let mean = cells().sum::<f64>() / 32_561.0;
+            let variance = cells().map(|cell| (cell - mean).powi(2)).sum::<f64>() / 32_561.0;
+            assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{name}: {mean}, {variance}");
+        }
+        let (_, _, classes) = rows(opened.test.unwrap().dataset());
+        assert_eq!(classes.iter().sum::<f32>(), 3846.0);
+    }
+
+    #[test]
+    fn adult_with_embeddings_has_an_unknown_slot_a_column() {
+        let opened = open(&TableConfig { one_hot: false, test: None, ..adult() }, 1).unwrap();
+        assert_eq!(opened.schema.num_numeric(), 6);
+        assert_eq!(opened.schema.category_sizes(), [9, 17, 8, 15, 7, 6, 3, 42]);
+        let set = opened.train.dataset();
+        let unknown = set.categories.iter().filter(|&&index| index == 0).count();
+        assert_eq!(unknown, 1836 + 1843 + 583);
+    }
+
+    #[test]
+    fn diamonds_have_a_price() {
+        let config = TableConfig {
+            train: "builtin:diamonds.csv.gz".into(),
+            target: "price".into(),
+            ..Default::default()
+        };
+        let opened = open(&config, 1).unwrap();
+        assert_eq!(opened.train.len(), 53_940);
+        let TableTarget::Value { name, mean, std } = &opened.schema.target else {
+            panic!("expected a value")
+        };
+        assert_eq!(name, "price");
+        assert!((mean - 3932.799722).abs() < 1e-5 && (std - 3989.402758).abs() < 1e-4, "{mean} {std}");
+        assert_eq!(opened.schema.num_numeric(), 6 + 5 + 7 + 8);
+        let (_, _, values) = rows(opened.train.dataset());
+        assert!((f64::from(values[0]) * std + mean - 326.0).abs() < 1e-2);
+    }
+
+    const SMALL: &str = "n,c,y\n1,red,a\n,blue,b\n3,?,a\n2,red,b\n";
+
+    #[test]
+    fn numbers_are_standardised_and_missing_ones_indicated() {
+        let files = Files::new(&[("t.csv", SMALL)]);
+        let opened = open(&files.config("t.csv"), 0).unwrap();
+        assert_eq!(opened.schema.numeric_names(), ["n", "n_missing", "c=blue", "c=red"]);
+        let (numeric, categories, classes) = rows(opened.train.dataset());
+        let one = 1.5f32.sqrt();
+        let expected =
+            [[-one, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0], [one, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        for (row, expected) in numeric.iter().zip(expected) {
+            assert!(row.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{row:?} {expected:?}");
+        }
+        assert!(categories.is_empty());
+        assert_eq!(classes, [0.0, 1.0, 0.0, 1.0]);
+        let raw = TableConfig { standardise: false, one_hot: false, ..files.config("t.csv") };
+        let (numeric, categories, _) = rows(open(&raw, 0).unwrap().train.dataset());
+        assert_eq!(numeric, [[1.0, 0.0], [2.0, 1.0], [3.0, 0.0], [2.0, 0.0]]);
+        assert_eq!(categories, [[2], [1], [0], [2]]);
+    }
+
+    #[test]
+    fn a_saved_schema_encodes_bit_for_bit_alike() {
+        let config = TableConfig {
+            train: "builtin:diamonds.csv.gz".into(),
+            target: "price".into(),
+            test_fraction: 0.1,
+            ..Default::default()
+        };
+        let opened = open(&config, 7).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        opened.schema.save(folder.path()).unwrap();
+        let schema = TableSchema::load(folder.path()).unwrap();
+        assert_eq!(schema, opened.schema);
+        let again = open_evaluation(&config, &schema, None, 7).unwrap();
+        let test = opened.test.unwrap();
+        assert_eq!(again.dataset().numeric, test.dataset().numeric);
+        assert_eq!(again.dataset().targets, test.dataset().targets);
+        assert_eq!(opened.train.len() + again.len(), 53_940);
+    }
+
+    #[test]
+    fn statistics_see_the_training_rows_alone() {
+        let text: String = (0..100).map(|row| format!("{row},{}\n", row % 2)).collect();
+        let files = Files::new(&[("t.csv", &format!("x,y\n{text}"))]);
+        let config = TableConfig { valid_fraction: 0.2, test_fraction: 0.1, ..files.config("t.csv") };
+        let opened = open(&config, 3).unwrap();
+        assert_eq!(
+            (opened.train.len(), opened.valid.unwrap().len(), opened.test.unwrap().len()),
+            (70, 20, 10)
+        );
+        assert_eq!(opened.schema.rows, 70);
+        let mean = |set: &TableSet| set.numeric.iter().sum::<f32>() / set.rows as f32;
+        assert!(mean(opened.train.dataset()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn prediction_needs_no_target_and_names_its_rows() {
+        let files = Files::new(&[
+            ("t.csv", SMALL),
+            ("new.csv", "c,extra,n\ngreen,1,3\n\nblue,2,\n"),
+            ("new.jsonl", "{\"n\": 1, \"c\": \"red\", \"y\": \"never seen\"}\n"),
+            ("less.csv", "n\n1\n"),
+            ("bad.csv", "n,c\n1,red\nx,red\n"),
+        ]);
+        let config = TableConfig { one_hot: false, ..files.config("t.csv") };
+        let schema = open(&config, 0).unwrap().schema;
+        let predict = |names: &[&str], config: &TableConfig| {
+            let uris: Vec<String> = names.iter().map(|name| files.uri(name)).collect();
+            open_prediction(config, &schema, &uris)
+        };
+        let (pipeline, names) = predict(&["new.csv", "new.jsonl"], &config).unwrap();
+        let (numeric, categories, targets) = rows(pipeline.dataset());
+        assert_eq!(categories, [[0], [1], [2]]);
+        assert_eq!(numeric[1], [0.0, 1.0]);
+        assert!(targets.is_empty());
+        let ends: Vec<&str> = names.iter().map(|name| name.rsplit('/').next().unwrap()).collect();
+        assert_eq!(ends, ["new.csv:2", "new.csv:4", "new.jsonl:1"]);
+        assert!(message(predict(&["less.csv"], &config)).contains("a column `c`"));
+        assert!(message(predict(&[], &config)).contains("no input"));
+        let error = message(predict(&["bad.csv"], &config));
+        assert!(error.contains("line 3, column `n`") && error.contains("`x`"), "{error}");
+        let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..config };
+        let (pipeline, names) = predict(&["bad.csv"], &skip).unwrap();
+        assert_eq!((pipeline.len(), names.len(), pipeline.dataset().skipped()), (1, 1, 1));
+    }
+
+    #[test]
+    fn rows_without_a_header_may_lack_the_target() {
+        let files = Files::new(&[(
+            "new.csv",
+            "39, ?, 77516, Bachelors, 13, Never-married, Adm-clerical, \
+            Not-in-family, White, Male, 2174, 0, 40, Atlantis\n",
+        )]);
+        let schema = open(&TableConfig { test: None, ..adult() }, 0).unwrap().schema;
+        let (pipeline, _) = open_prediction(&adult(), &schema, &[files.uri("new.csv")]).unwrap();
+        let (numeric, _, _) = rows(pipeline.dataset());
+        // Six numbers, and six of eight categories that training knows.
+        assert_eq!(numeric[0][1..9].iter().filter(|&&cell| cell == 1.0).count(), 0);
+        assert_eq!(numeric[0].iter().filter(|&&cell| cell == 1.0).count(), 6);
+    }
+
+    #[test]
+    fn a_recipe_that_names_no_column_learns_the_nearest() {
+        let files = Files::new(&[("t.csv", SMALL)]);
+        let error = message(open(&TableConfig { target: "yy".into(), ..files.config("t.csv") }, 0));
+        assert!(error.starts_with("data.target:") && error.contains("the nearest are `y`"), "{error}");
+        let numeric = TableConfig { numeric: vec!["m".into()], ..files.config("t.csv") };
+        assert!(message(open(&numeric, 0)).starts_with("data.numeric:"));
+        let ignore = TableConfig { ignore: vec!["n".into(), "c".into()], ..files.config("t.csv") };
+        assert!(message(open(&ignore, 0)).contains("at least one input column"));
+    }
+
+    #[test]
+    fn cells_that_do_not_fit_are_errors_with_their_place_or_skipped() {
+        let files = Files::new(&[
+            ("stray.csv", "n,y\n1,a\n2,b\nx,a\n4,b\n"),
+            ("infinite.csv", "n,y\n1,a\ninf,b\n"),
+            ("huge.csv", "n,y\n1,a\n1e300,b\n"),
+            ("nan.csv", "n,y\n1,a\nnan,b\n3,a\n"),
+            ("unlabelled.csv", "n,y\n1,a\n2,\n3,b\n"),
+            ("one.csv", "n,y\n1,a\n2,a\n"),
+            ("none.csv", "n,z,y\n1,,a\n2,?,b\n"),
+            ("price.csv", "n,y\n1,0.5\n2,0.25\n3,?\n4,much\n5,2\n6,3\n"),
+        ]);
+        let error = |name| message(open(&files.config(name), 0));
+        let stray = error("stray.csv");
+        assert!(stray.contains("stray.csv, line 4, column `n`: expected a number"), "{stray}");
+        assert!(stray.ends_with("found `x`"), "{stray}");
+        assert!(error("infinite.csv").contains("line 3, column `n`: expected a finite number"));
+        assert!(error("huge.csv").contains("line 3"));
+        assert!(error("unlabelled.csv").contains("line 3, column `y`: expected a target, found no value"));
+        assert!(error("one.csv").contains("at least two classes, found only `a`"));
+        assert!(error("none.csv").contains("column `z`"));
+        assert!(error("price.csv").contains("line 4, column `y`"));
+        let opened = open(&files.config("nan.csv"), 0).unwrap();
+        assert_eq!(opened.schema.numeric_names(), ["n", "n_missing"]);
+        for (name, rows) in [("stray.csv", 3), ("infinite.csv", 1), ("unlabelled.csv", 2), ("price.csv", 4)] {
+            let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..files.config(name) };
+            let opened = open(&skip, 0).unwrap();
+            assert_eq!(opened.train.len(), rows, "{name}");
+            assert!(opened.schema.skipped > 0 && opened.train.dataset().skipped() == opened.schema.skipped);
+        }
+        let declared = TableConfig { categorical: vec!["n".into()], ..files.config("stray.csv") };
+        assert_eq!(open(&declared, 0).unwrap().schema.num_numeric(), 4);
+    }
+
+    #[test]
+    fn a_label_outside_the_set_is_an_error() {
+        let files = Files::new(&[("t.csv", SMALL), ("e.csv", "n,c,y\n1,red,a\n1,red,z\n")]);
+        let config = files.config("t.csv");
+        let schema = open(&config, 0).unwrap().schema;
+        let evaluate = |config: &TableConfig| open_evaluation(config, &schema, Some(&files.uri("e.csv")), 0);
+        let error = message(evaluate(&config));
+        assert!(error.contains("line 3, column `y`: expected one of `a`, `b`, found `z`"), "{error}");
+        let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..config.clone() };
+        assert_eq!(evaluate(&skip).unwrap().len(), 1);
+        assert!(message(open_evaluation(&config, &schema, None, 0)).starts_with("data.test"));
+    }
+
+    #[test]
+    fn rare_categories_share_the_unknown_slot() {
+        let files = Files::new(&[("t.csv", "c,y\na,0\na,1\nb,0\nb,1\nc,0\n")]);
+        let config = TableConfig { max_categories: 2, ..files.config("t.csv") };
+        let opened = open(&config, 0).unwrap();
+        let expected = Encoding::Categorical { categories: vec!["a".into(), "b".into()], rare: 1 };
+        assert_eq!(opened.schema.columns[0].encoding, expected);
+        assert!(opened.schema.to_string().contains("too rare for a category of their own: c in 1 cells"));
+    }
+
+    #[test]
+    fn jsonl_trains_like_csv() {
+        let json: String = ["1,red,a", ",blue,b", "3,,a", "2,red,b"]
+            .iter()
+            .map(|row| {
+                let cells: Vec<&str> = row.split(',').collect();
+                let text = |cell: &str| if cell.is_empty() { "null".into() } else { format!("\"{cell}\"") };
+                let number = if cells[0].is_empty() { "null" } else { cells[0] };
+                format!("{{\"n\": {number}, \"c\": {}, \"y\": {}}}\n", text(cells[1]), text(cells[2]))
+            })
+            .collect();
+        let files = Files::new(&[("t.csv", SMALL), ("t.jsonl", &json), ("t.txt", &json)]);
+        let sorted = |name: &str, format| {
+            let opened = open(&TableConfig { format, ..files.config(name) }, 0).unwrap();
+            let names = opened.schema.numeric_names();
+            let mut order: Vec<usize> = (0..names.len()).collect();
+            order.sort_by_key(|&column| &names[column]);
+            let (numeric, _, classes) = rows(opened.train.dataset());
+            let numeric: Vec<Vec<f32>> =
+                numeric.iter().map(|row| order.iter().map(|&column| row[column]).collect()).collect();
+            (numeric, classes)
+        };
+        assert_eq!(sorted("t.csv", None), sorted("t.jsonl", None));
+        assert_eq!(sorted("t.csv", None), sorted("t.txt", Some(TableFormat::Jsonl)));
+    }
+
+    #[test]
+    fn pipelines_read_every_row_once() {
+        let files = Files::new(&[("t.csv", SMALL)]);
+        let opened = open(&files.config("t.csv"), 5).unwrap();
+        let batches = opened.train.batches(Default::default(), 3, &Device::flex());
+        let sizes: Vec<u64> = batches.map(|batch| batch.unwrap().consumed).collect();
+        assert_eq!(sizes, [3, 1]);
+    }
+}

@@ -1,0 +1,277 @@
+//! Parquet, through arrow: flat columns of numbers, truth values and text.
+//!
+//! Numbers, dates and times become f64 (days or the unit of the file, since its own origin): whole
+//! numbers beyond 2^53 lose their last digits. Truth values become the categories `false` and
+//! `true`. Null is a missing value.
+
+use super::config::TableConfig;
+use super::frame::{Cells, Frame, TextCells};
+use crate::DataError;
+use crate::source::one_line;
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Date64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray};
+use arrow_schema::{DataType, TimeUnit};
+use bytes::Bytes;
+use std::panic::AssertUnwindSafe;
+
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 8192;
+
+/// Reads a table; the columns of `data.ignore` are not decoded.
+///
+/// # Errors
+/// When the bytes are no Parquet file, are damaged or cut short, or a column is nested or binary.
+pub(super) fn read(uri: &str, bytes: Bytes, config: &TableConfig) -> Result<Frame, DataError> {
+    // The crate panics on some damage within pages (of 60.1.0: "Decoder for dict should have been
+    // set"). Nothing outlives the decoding but its result, so unwinding leaves nothing half done.
+    let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| decode(uri, bytes, config)));
+    decoded.unwrap_or_else(|_| Err(DataError::source(uri, "a whole Parquet file", "damaged pages")))
+}
+
+fn decode(uri: &str, bytes: Bytes, config: &TableConfig) -> Result<Frame, DataError> {
+    // Every damage that the crate reports is the file's, wherever it is noticed.
+    let damaged =
+        |error: &dyn std::fmt::Display| DataError::source(uri, "a whole Parquet file", one_line(error));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| damaged(&error))?;
+    let fields = builder.schema().fields().clone();
+    let kept: Vec<usize> =
+        (0..fields.len()).filter(|&index| !config.ignore.contains(fields[index].name())).collect();
+    let mut names = Vec::with_capacity(kept.len());
+    let mut columns = Vec::with_capacity(kept.len());
+    for &index in &kept {
+        let field = &fields[index];
+        let Some(cells) = empty(field.data_type()) else {
+            let place = format!("column `{}`", field.name());
+            let expected = "numbers, truth values or text (or its name in data.ignore)";
+            return Err(DataError::malformed(uri, place, expected, field.data_type()));
+        };
+        names.push(field.name().clone());
+        columns.push(cells);
+    }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), kept);
+    let reader =
+        builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| damaged(&error))?;
+    let mut rows = 0;
+    for batch in reader {
+        let batch = batch.map_err(|error| damaged(&error))?;
+        rows += batch.num_rows() as u64;
+        for (cells, array) in columns.iter_mut().zip(batch.columns()) {
+            match cells {
+                Cells::Numbers(numbers) => append_numbers(numbers, array),
+                Cells::Text(text) => append_text(text, array, config),
+            }
+        }
+    }
+    let ignored = config.ignore.iter().filter(|name| fields.find(name).is_some()).cloned().collect();
+    Ok(Frame { ignored, ..Frame::new(uri, names, columns, (1..=rows).collect(), "row") })
+}
+
+/// An empty column for this type; `None` for types that are no cells of a table.
+fn empty(data_type: &DataType) -> Option<Cells> {
+    match data_type {
+        DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            Some(Cells::Text(TextCells::default()))
+        }
+        DataType::Dictionary(_, values) => empty(values),
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Some(Cells::Numbers(Vec::new())),
+        DataType::Time32(_) | DataType::Time64(_) => Some(Cells::Numbers(Vec::new())),
+        DataType::Decimal128(..) | DataType::Null => Some(Cells::Numbers(Vec::new())),
+        numeric if numeric.is_integer() || numeric.is_floating() => Some(Cells::Numbers(Vec::new())),
+        _ => None,
+    }
+}
+
+/// Appends an array of a type that [`empty`] calls numbers; null becomes not-a-number.
+fn append_numbers(numbers: &mut Vec<f64>, array: &dyn Array) {
+    fn extend<T: ArrowPrimitiveType>(
+        numbers: &mut Vec<f64>,
+        array: &dyn Array,
+        f64_of: impl Fn(T::Native) -> f64,
+    ) {
+        let array: &PrimitiveArray<T> = array.as_primitive();
+        numbers.extend(array.iter().map(|value| value.map_or(f64::NAN, &f64_of)));
+    }
+    use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+    match array.data_type() {
+        DataType::Int8 => extend::<Int8Type>(numbers, array, f64::from),
+        DataType::Int16 => extend::<Int16Type>(numbers, array, f64::from),
+        DataType::Int32 => extend::<Int32Type>(numbers, array, f64::from),
+        DataType::Int64 => extend::<Int64Type>(numbers, array, |value| value as f64),
+        DataType::UInt8 => extend::<UInt8Type>(numbers, array, f64::from),
+        DataType::UInt16 => extend::<UInt16Type>(numbers, array, f64::from),
+        DataType::UInt32 => extend::<UInt32Type>(numbers, array, f64::from),
+        DataType::UInt64 => extend::<UInt64Type>(numbers, array, |value| value as f64),
+        DataType::Float16 => extend::<Float16Type>(numbers, array, |value| value.to_f64()),
+        DataType::Float32 => extend::<Float32Type>(numbers, array, f64::from),
+        DataType::Float64 => extend::<Float64Type>(numbers, array, |value| value),
+        DataType::Date32 => extend::<Date32Type>(numbers, array, f64::from),
+        DataType::Date64 => extend::<Date64Type>(numbers, array, |value| value as f64),
+        DataType::Time32(Second) => extend::<Time32SecondType>(numbers, array, f64::from),
+        DataType::Time32(_) => extend::<Time32MillisecondType>(numbers, array, f64::from),
+        DataType::Time64(Microsecond) => {
+            extend::<Time64MicrosecondType>(numbers, array, |value| value as f64)
+        }
+        DataType::Time64(_) => extend::<Time64NanosecondType>(numbers, array, |value| value as f64),
+        DataType::Timestamp(Second, _) => extend::<TimestampSecondType>(numbers, array, |value| value as f64),
+        DataType::Timestamp(Millisecond, _) => {
+            extend::<TimestampMillisecondType>(numbers, array, |value| value as f64);
+        }
+        DataType::Timestamp(Microsecond, _) => {
+            extend::<TimestampMicrosecondType>(numbers, array, |value| value as f64);
+        }
+        DataType::Timestamp(Nanosecond, _) => {
+            extend::<TimestampNanosecondType>(numbers, array, |value| value as f64);
+        }
+        DataType::Decimal128(_, scale) => {
+            let unit = 10f64.powi(-i32::from(*scale));
+            extend::<Decimal128Type>(numbers, array, |value| value as f64 * unit);
+        }
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            if dictionary.values().is_empty() {
+                numbers.extend(std::iter::repeat_n(f64::NAN, array.len()));
+                return;
+            }
+            let mut values = Vec::new();
+            append_numbers(&mut values, dictionary.values());
+            let keys = dictionary.normalized_keys();
+            let value =
+                |(row, &key): (usize, &usize)| if array.is_null(row) { f64::NAN } else { values[key] };
+            numbers.extend(keys.iter().enumerate().map(value));
+        }
+        // Only the Null type is left of what `empty` lets through.
+        _ => numbers.extend(std::iter::repeat_n(f64::NAN, array.len())),
+    }
+}
+
+/// Appends an array of a type that [`empty`] calls text.
+fn append_text(text: &mut TextCells, array: &dyn Array, config: &TableConfig) {
+    let trimmed =
+        |cell: Option<&str>| cell.map(str::trim).filter(|cell| !config.is_missing(cell)).map(String::from);
+    match array.data_type() {
+        DataType::Boolean => {
+            let name = |value| if value { "true" } else { "false" };
+            array.as_boolean().iter().for_each(|value| text.push(value.map(name)));
+        }
+        DataType::Utf8 => {
+            array.as_string::<i32>().iter().for_each(|cell| text.push(trimmed(cell).as_deref()))
+        }
+        DataType::LargeUtf8 => {
+            array.as_string::<i64>().iter().for_each(|cell| text.push(trimmed(cell).as_deref()));
+        }
+        DataType::Utf8View => {
+            array.as_string_view().iter().for_each(|cell| text.push(trimmed(cell).as_deref()))
+        }
+        // A dictionary, the last of what `empty` lets through.
+        _ => {
+            let dictionary = array.as_any_dictionary();
+            if dictionary.values().is_empty() {
+                (0..array.len()).for_each(|_| text.push(None));
+                return;
+            }
+            let mut values = TextCells::default();
+            append_text(&mut values, dictionary.values(), config);
+            let values = Cells::Text(values);
+            for (row, key) in dictionary.normalized_keys().into_iter().enumerate() {
+                let cell = if array.is_null(row) { None } else { values.text(key) };
+                text.push(cell.as_deref());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::parquet::arrow::ArrowWriter;
+    use arrow_array::{
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int32Array,
+        RecordBatch, StringArray,
+    };
+    use std::sync::Arc;
+
+    fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, array)| (name, array, true)),
+        )
+        .unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    fn sample() -> Vec<u8> {
+        let colours: DictionaryArray<Int32Type> = [Some("red"), None, Some("blue")].into_iter().collect();
+        file(vec![
+            ("count", Arc::new(Int32Array::from(vec![Some(1), None, Some(3)]))),
+            ("size", Arc::new(Float64Array::from(vec![0.5, f64::NAN, 2.5]))),
+            ("flag", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+            ("name", Arc::new(StringArray::from(vec![Some(" x"), Some("?"), None]))),
+            ("colour", Arc::new(colours)),
+            ("day", Arc::new(Date32Array::from(vec![Some(7), None, Some(9)]))),
+        ])
+    }
+
+    #[test]
+    fn every_type_becomes_cells() {
+        let frame = read("t.parquet", sample().into(), &TableConfig::default()).unwrap();
+        assert_eq!(frame.names, ["count", "size", "flag", "name", "colour", "day"]);
+        let text = |column: usize, row| frame.columns[column].text(row).map(|cell| cell.into_owned());
+        assert_eq!(text(0, 2).as_deref(), Some("3"));
+        assert_eq!((text(0, 1), text(1, 1), text(2, 2)), (None, None, None));
+        assert_eq!(text(2, 0).as_deref(), Some("true"));
+        assert_eq!((text(3, 0).as_deref(), text(3, 1), text(3, 2)), (Some("x"), None, None));
+        assert_eq!(
+            (text(4, 0).as_deref(), text(4, 1), text(4, 2).as_deref()),
+            (Some("red"), None, Some("blue"))
+        );
+        assert_eq!(frame.columns[5].number(2), Some(Ok(9.0)));
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let whole = sample();
+        for length in [0, 3, 8, whole.len() / 2, whole.len() - 1] {
+            let cut = Bytes::copy_from_slice(&whole[..length]);
+            let error = read("t.parquet", cut, &TableConfig::default()).unwrap_err().to_string();
+            assert!(error.starts_with("t.parquet: expected a whole Parquet file"), "{error}");
+            assert!(!error.contains('\n'));
+        }
+        let text = Bytes::from_static(b"a,b\n1,2\n3,4\n5,6\n7,8\n");
+        assert!(read("t.parquet", text, &TableConfig::default()).is_err());
+    }
+
+    #[test]
+    fn a_flipped_byte_is_at_most_an_error() {
+        let whole = sample();
+        for position in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[position] ^= 0x5a;
+            if let Err(error) = read("t.parquet", flipped.into(), &TableConfig::default()) {
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn binary_columns_are_refused_unless_ignored() {
+        let bytes = file(vec![
+            ("blob", Arc::new(BinaryArray::from(vec![&b"x"[..]]))),
+            ("a", Arc::new(Int32Array::from(vec![1]))),
+        ]);
+        let error = read("t.parquet", bytes.clone().into(), &TableConfig::default()).unwrap_err().to_string();
+        assert!(error.contains("column `blob`") && error.contains("Binary"), "{error}");
+        let ignore = TableConfig { ignore: vec!["blob".into()], ..Default::default() };
+        assert_eq!(read("t.parquet", bytes.into(), &ignore).unwrap().names, ["a"]);
+    }
+}

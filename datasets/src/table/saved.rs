@@ -1,0 +1,63 @@
+//! A schema on disk: one readable JSON file of the run folder.
+
+use crate::DataError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// Writes `schema` as `folder/name`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn save(folder: &Path, name: &str, schema: &impl Serialize) -> Result<(), DataError> {
+    let path = folder.join(name);
+    let text = serde_json::to_string_pretty(schema)
+        .map_err(|error| DataError::source(path.display(), "a schema that JSON can hold", error))?;
+    std::fs::write(&path, text + "\n")
+        .map_err(|error| DataError::source(path.display(), "a file that can be written", error))
+}
+
+/// Reads `folder/name`, whose `format` and `version` must be these.
+///
+/// # Errors
+/// When the file is not there, is no JSON, or is of another format or version.
+pub(crate) fn load<S: DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    format: &str,
+    version: u64,
+) -> Result<S, DataError> {
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| DataError::source(path.display(), "a schema file", error))?;
+    let malformed = |error: serde_json::Error| {
+        let place = format!("line {}", error.line());
+        DataError::malformed(path.display(), place, format!("a {format} schema"), error)
+    };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(malformed)?;
+    for (key, expected) in [("format", serde_json::json!(format)), ("version", serde_json::json!(version))] {
+        if value[key] != expected {
+            return Err(DataError::malformed(path.display(), format!("`{key}`"), expected, &value[key]));
+        }
+    }
+    serde_json::from_str(&text).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn another_version_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = || load::<Value>(folder.path(), "s.json", "bonfire.test", 1);
+        assert!(load().unwrap_err().to_string().contains("s.json"));
+        save(folder.path(), "s.json", &json!({"format": "bonfire.test", "version": 1})).unwrap();
+        assert!(load().is_ok());
+        save(folder.path(), "s.json", &json!({"format": "bonfire.test", "version": 2})).unwrap();
+        assert!(load().unwrap_err().to_string().contains("`version`: expected 1, found 2"));
+        std::fs::write(folder.path().join("s.json"), "{\n\"format\": ").unwrap();
+        assert!(load().unwrap_err().to_string().contains("line 2"));
+    }
+}

@@ -1,0 +1,163 @@
+//! What a recipe may say about text.
+
+use super::vocabulary::VocabularyKind;
+use crate::table::split;
+use crate::{DataError, OnCorrupt};
+use serde::{Deserialize, Serialize};
+
+/// What is to be learned about a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextTask {
+    /// The label of each text.
+    Classify,
+    /// The token after each token.
+    LanguageModel,
+}
+
+/// How texts lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextFormat {
+    /// A text a line; the whole file for language models.
+    Txt,
+    /// A column of a CSV.
+    Csv,
+    /// A key of JSON objects, one a line.
+    Jsonl,
+}
+
+/// Texts, their labels, tokens and splits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextConfig {
+    /// Training texts: a file, `builtin:NAME`, or a folder. A folder of folders of `.txt` files is
+    /// a sample a file, its label the name of the folder that holds it.
+    pub train: String,
+    /// Held-out texts. Without it, `valid_fraction` of the training texts is held out.
+    pub valid: Option<String>,
+    /// Test texts. Without it, `test_fraction` of the training texts is held out.
+    pub test: Option<String>,
+    /// Share of the training texts that validates; 0 = none. Drawn at random with the seed when
+    /// classifying; for language models the tail of the file (before the test part), never random,
+    /// because windows overlap.
+    pub valid_fraction: f64,
+    /// Share of the training texts that tests; 0 = none. Cut like `valid_fraction`, at the very end
+    /// for language models.
+    pub test_fraction: f64,
+    /// What to do with a text that cannot be read: a row of the wrong width, a line that is not
+    /// UTF-8, a label outside the set. Skipped texts are left out when the file is opened, and
+    /// counted. Language models read whole files and never skip inside them.
+    pub on_corrupt: OnCorrupt,
+    /// Threads that gather samples; 0 gathers on the trainer's own. The tokens lie in memory, so
+    /// that more than one seldom helps.
+    pub workers: usize,
+    /// `classify` or `language_model`.
+    pub task: TextTask,
+    /// `txt`, `csv` or `jsonl`; by the file's extension (`.gz` aside) when not given.
+    pub format: Option<TextFormat>,
+    /// The column or key of the text; the index of the column in a CSV without a header.
+    pub text_column: String,
+    /// The column or key of the label; the index of the column in a CSV without a header.
+    pub label_column: String,
+    /// Whether a CSV's first row names the columns.
+    pub has_header: bool,
+    /// One ASCII character between the cells of a CSV; when not given, a comma, or a tab in `.tsv`
+    /// files.
+    pub separator: Option<String>,
+    /// What a token is: `character`, `byte` or `word`.
+    pub vocabulary: VocabularyKind,
+    /// Tokens kept, the most frequent first, ties in the order of their text; all when not given.
+    /// Language models of characters keep every one in any case.
+    pub max_vocabulary: Option<usize>,
+    /// How often a token occurs in the training texts at least, to be kept.
+    pub min_count: u64,
+    /// Whether texts are lower-cased first.
+    pub lowercase: bool,
+    /// Classification: tokens kept of a text, from its start. Language models: the context, which is
+    /// the length of every window.
+    pub max_tokens: usize,
+    /// Language models: tokens from the start of one training window to the start of the next; 1
+    /// when not given, so that every position begins a window. Evaluation always uses windows side
+    /// by side.
+    pub stride: Option<usize>,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        TextConfig {
+            train: String::new(),
+            valid: None,
+            test: None,
+            valid_fraction: 0.0,
+            test_fraction: 0.0,
+            on_corrupt: OnCorrupt::Stop,
+            workers: 1,
+            task: TextTask::Classify,
+            format: None,
+            text_column: "text".to_string(),
+            label_column: "label".to_string(),
+            has_header: true,
+            separator: None,
+            vocabulary: VocabularyKind::Word,
+            max_vocabulary: None,
+            min_count: 1,
+            lowercase: false,
+            max_tokens: 256,
+            stride: None,
+        }
+    }
+}
+
+impl TextConfig {
+    /// Refuses what no text can have.
+    ///
+    /// # Errors
+    /// Names the key, what it may be, and what it is.
+    pub fn check(&self) -> Result<(), DataError> {
+        if self.train.is_empty() {
+            return Err(DataError::config("train", "the URI of texts", "nothing"));
+        }
+        for (key, value) in [
+            ("max_tokens", Some(self.max_tokens)),
+            ("max_vocabulary", self.max_vocabulary),
+            ("stride", self.stride),
+        ] {
+            if value == Some(0) {
+                return Err(DataError::config(key, "at least 1", 0));
+            }
+        }
+        let characters = self.vocabulary == VocabularyKind::Character;
+        if self.task == TextTask::LanguageModel && characters && self.min_count > 1 {
+            let expected = "1 for language models of characters, which keep every one";
+            return Err(DataError::config("min_count", expected, self.min_count));
+        }
+        split::check(self.valid_fraction, self.test_fraction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_serialises_every_key() {
+        let json = serde_json::to_value(TextConfig::default()).unwrap();
+        assert!(json["stride"].is_null() && json["format"].is_null());
+        assert_eq!(serde_json::from_value::<TextConfig>(json).unwrap(), TextConfig::default());
+    }
+
+    #[test]
+    fn impossible_sizes_are_errors() {
+        let good = TextConfig { train: "t".into(), ..Default::default() };
+        assert!(good.check().is_ok());
+        for bad in [
+            TextConfig { train: String::new(), ..good.clone() },
+            TextConfig { max_tokens: 0, ..good.clone() },
+            TextConfig { stride: Some(0), ..good.clone() },
+            TextConfig { test_fraction: 1.0, ..good },
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Text: samples to classify, and long files to learn the language of.
+//!
+//! ```text
+//! files -> texts (with labels) -> split -> vocabulary -> token ids -> padded batch
+//! file  -> one stream of ids   -> cut its tail off     -> windows of `max_tokens`
+//! ```
+//!
+//! Everything is read once and held as compact token ids. What turns text into ids and back is
+//! saved as `tokenizer.json`.
+
+mod config;
+mod open;
+mod reader;
+mod schema;
+mod set;
+mod stream;
+mod vocabulary;
+
+pub use config::{TextConfig, TextFormat, TextTask};
+pub use open::{open, open_evaluation, open_prediction};
+pub use schema::TextSchema;
+pub use set::{TextSample, TextSet};
+pub use vocabulary::{Vocabulary, VocabularyKind};

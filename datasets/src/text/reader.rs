@@ -1,0 +1,387 @@
+//! Texts out of files: lines, columns of CSV, keys of JSON lines, class folders, whole files.
+
+use super::config::{TextConfig, TextFormat};
+use crate::table::config::extension;
+use crate::table::csv::{Csv, Dialect, for_each_row};
+use crate::table::jsonl;
+use crate::table::schema::nearest;
+use crate::{DataError, OnCorrupt, source};
+use std::ops::ControlFlow;
+
+/// One text and where it stands.
+#[derive(Debug, PartialEq)]
+pub(super) struct Text {
+    pub text: String,
+    /// Absent where the data have none or none is asked for.
+    pub label: Option<String>,
+    /// The file.
+    pub uri: String,
+    /// The line it begins on, counted from 1; `None` for a whole file.
+    pub line: Option<u64>,
+}
+
+impl Text {
+    /// `sms.csv:17`, or the file alone where it is the whole of it.
+    pub(super) fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.uri),
+            None => self.uri.clone(),
+        }
+    }
+}
+
+/// The texts of some files.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub texts: Vec<Text>,
+    /// Texts that could not be read and were left out.
+    pub skipped: u64,
+}
+
+impl TextFormat {
+    /// By the extension, `.gz` aside; lines for what is neither CSV nor JSONL.
+    fn of(uri: &str) -> Self {
+        match extension(uri).as_str() {
+            "csv" | "tsv" => TextFormat::Csv,
+            "jsonl" | "ndjson" => TextFormat::Jsonl,
+            _ => TextFormat::Txt,
+        }
+    }
+}
+
+/// Whether a name ends like a file of texts.
+pub(super) fn is_text_file(uri: &str) -> bool {
+    matches!(extension(uri).as_str(), "txt" | "csv" | "tsv" | "jsonl" | "ndjson")
+}
+
+/// The files below a URI that hold texts: those of a folder by their extension, a file always.
+fn files(uri: &str) -> Result<Vec<String>, DataError> {
+    let mut files = source::list(uri)?;
+    if source::is_folder(uri) {
+        files.retain(|file| is_text_file(file) && !source::name(file).starts_with('.'));
+    }
+    match files.is_empty() {
+        true => Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl)", "none")),
+        false => Ok(files),
+    }
+}
+
+/// Reads samples. Of `.txt` files, those of a folder are a sample each and others a sample a line,
+/// unless `whole_files` says that they, too, are one each. With `labelled`, every sample gets its
+/// label.
+///
+/// # Errors
+/// When something cannot be read (and is not to be skipped), has no label, or there is no text.
+pub(super) fn read(
+    uri: &str,
+    config: &TextConfig,
+    whole_files: bool,
+    labelled: bool,
+) -> Result<Texts, DataError> {
+    let folder = source::is_folder(uri);
+    let mut all = Texts::default();
+    for file in files(uri)? {
+        let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
+        let reader = Reader { uri: &file, config, labelled };
+        match format {
+            TextFormat::Csv => reader.csv(&mut all)?,
+            TextFormat::Jsonl => reader.jsonl(&mut all)?,
+            TextFormat::Txt if folder || whole_files => {
+                let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
+                reader.whole(label, &mut all)?;
+            }
+            TextFormat::Txt if labelled => {
+                let expected = "labelled texts: a CSV, JSONL, or a folder of .txt files for each label";
+                return Err(DataError::source(uri, expected, "lines without labels"));
+            }
+            TextFormat::Txt => reader.lines(&mut all)?,
+        }
+    }
+    match all.texts.is_empty() {
+        true => Err(DataError::source(uri, "at least one text", "none")),
+        false => Ok(all),
+    }
+}
+
+/// Whether samples of this URI are whole `.txt` files.
+pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
+    let txt = |file: &String| config.format.unwrap_or_else(|| TextFormat::of(file)) == TextFormat::Txt;
+    Ok(source::is_folder(uri) && files(uri)?.iter().any(txt))
+}
+
+/// Reads everything as one text: `.txt` files as they are, one after the other by name; the texts of
+/// CSV and JSONL with a line break behind each.
+///
+/// # Errors
+/// When something cannot be read.
+pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, DataError> {
+    let mut corpus = String::new();
+    for file in files(uri)? {
+        let reader = Reader { uri: &file, config, labelled: false };
+        let mut texts = Texts::default();
+        match config.format.unwrap_or_else(|| TextFormat::of(&file)) {
+            TextFormat::Csv => reader.csv(&mut texts)?,
+            TextFormat::Jsonl => reader.jsonl(&mut texts)?,
+            TextFormat::Txt => {
+                corpus += utf8(&file, &source::read_unpacked(&file)?)?;
+                continue;
+            }
+        }
+        for text in texts.texts {
+            corpus += &text.text;
+            corpus.push('\n');
+        }
+    }
+    Ok(corpus)
+}
+
+/// The label of a file in a folder of class folders.
+fn class_folder(root: &str, file: &str) -> Result<String, DataError> {
+    let below = file.strip_prefix(root.trim_end_matches('/')).unwrap_or(file).trim_start_matches('/');
+    match below.split_once('/') {
+        Some((class, _)) => Ok(class.to_string()),
+        None => {
+            Err(DataError::source(root, "a folder of text files for each label", format!("the file {below}")))
+        }
+    }
+}
+
+/// Bytes as text, without a byte order mark.
+fn utf8<'a>(uri: &str, bytes: &'a [u8]) -> Result<&'a str, DataError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        not_utf8(uri, line, bytes[error.valid_up_to()])
+    })
+}
+
+fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
+    DataError::malformed(uri, format!("line {line}"), "UTF-8 text", format!("the byte 0x{byte:02x}"))
+}
+
+/// Reads one file.
+struct Reader<'a> {
+    uri: &'a str,
+    config: &'a TextConfig,
+    labelled: bool,
+}
+
+impl Reader<'_> {
+    /// Stops with an error, or counts it.
+    fn corrupt(&self, error: DataError, skipped: &mut u64) -> ControlFlow<DataError> {
+        match self.config.on_corrupt {
+            OnCorrupt::Stop => ControlFlow::Break(error),
+            OnCorrupt::Skip => {
+                *skipped += 1;
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    fn push(&self, text: &str, label: Option<String>, line: Option<u64>, texts: &mut Texts) {
+        texts.texts.push(Text { text: text.to_string(), label, uri: self.uri.to_string(), line });
+    }
+
+    /// A text a line; blank lines are none.
+    fn lines(&self, texts: &mut Texts) -> Result<(), DataError> {
+        let bytes = source::read_unpacked(self.uri)?;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+            match std::str::from_utf8(text) {
+                Ok(text) if text.trim().is_empty() => {}
+                Ok(text) => self.push(text.trim_end_matches('\r'), None, Some(line), texts),
+                Err(error) => {
+                    let error = not_utf8(self.uri, line, text[error.valid_up_to()]);
+                    if let ControlFlow::Break(error) = self.corrupt(error, &mut texts.skipped) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file as one text.
+    fn whole(&self, label: Option<String>, texts: &mut Texts) -> Result<(), DataError> {
+        let text = source::read_unpacked(self.uri).and_then(|bytes| utf8(self.uri, &bytes).map(String::from));
+        match text {
+            Ok(text) => self.push(&text, label, None, texts),
+            Err(error) => {
+                if let ControlFlow::Break(error) = self.corrupt(error, &mut texts.skipped) {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn csv(&self, texts: &mut Texts) -> Result<(), DataError> {
+        let bytes = source::read_unpacked(self.uri)?;
+        let config = self.config;
+        let separator = config.separator.as_deref();
+        let dialect = Dialect::new(&extension(self.uri), separator, None, Some(config.has_header), None)?;
+        let mut csv = Csv::open(self.uri, &bytes, &dialect)?;
+        let column = |key: &str, name: &String| {
+            csv.names().iter().position(|column| column == name).ok_or_else(|| {
+                let expected = format!("a column of {} ({})", self.uri, nearest(csv.names(), name));
+                DataError::config(key, expected, format!("`{name}`"))
+            })
+        };
+        let text = column("text_column", &config.text_column)?;
+        let label = match self.labelled {
+            true => Some(column("label_column", &config.label_column)?),
+            false => None,
+        };
+        let (mut skipped, mut unlabelled) = (0, 0);
+        let corrupt = |error| self.corrupt(error, &mut skipped);
+        for_each_row(&mut csv, corrupt, |line, csv| {
+            let label = label.map(|column| csv.cell(column).trim().to_string());
+            match label {
+                Some(label) if label.is_empty() => self.unlabelled(line, &mut unlabelled),
+                label => {
+                    self.push(csv.cell(text), label, Some(line), texts);
+                    Ok(())
+                }
+            }
+        })?;
+        texts.skipped += skipped + unlabelled;
+        Ok(())
+    }
+
+    fn jsonl(&self, texts: &mut Texts) -> Result<(), DataError> {
+        let bytes = source::read_unpacked(self.uri)?;
+        let config = self.config;
+        let (mut skipped, mut bad) = (0, 0);
+        let corrupt = |error| self.corrupt(error, &mut skipped);
+        jsonl::for_each_object(self.uri, &bytes, corrupt, |line, object| {
+            let text = match object.get(&config.text_column) {
+                Some(serde_json::Value::String(text)) => text,
+                _ => return self.bad(line, &format!("a text under `{}`", config.text_column), &mut bad),
+            };
+            let label = object.get(&config.label_column).and_then(|value| jsonl::cell(value).ok().flatten());
+            match label.map(|label| label.trim().to_string()).filter(|label| !label.is_empty()) {
+                None if self.labelled => self.unlabelled(line, &mut bad),
+                label => {
+                    self.push(text, label.filter(|_| self.labelled), Some(line), texts);
+                    Ok(())
+                }
+            }
+        })?;
+        texts.skipped += skipped + bad;
+        Ok(())
+    }
+
+    fn unlabelled(&self, line: u64, skipped: &mut u64) -> Result<(), DataError> {
+        self.bad(line, &format!("a label under `{}`", self.config.label_column), skipped)
+    }
+
+    fn bad(&self, line: u64, expected: &str, skipped: &mut u64) -> Result<(), DataError> {
+        let error = DataError::malformed(self.uri, format!("line {line}"), expected, "none");
+        match self.corrupt(error, skipped) {
+            ControlFlow::Break(error) => Err(error),
+            ControlFlow::Continue(()) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new(files: &[(&str, &[u8])]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, bytes) in files {
+                let path = folder.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            Folder(folder)
+        }
+
+        fn uri(&self, name: &str) -> String {
+            self.0.path().join(name).to_str().unwrap().to_string()
+        }
+    }
+
+    fn strings(texts: &Texts) -> Vec<(&str, Option<&str>, Option<u64>)> {
+        texts.texts.iter().map(|text| (text.text.as_str(), text.label.as_deref(), text.line)).collect()
+    }
+
+    #[test]
+    fn lines_csv_and_jsonl_give_texts_with_their_lines() {
+        let folder = Folder::new(&[
+            ("a.txt", b"one\r\n\n two\n"),
+            ("a.csv", b"label,text\nx,\"multi\nline\"\ny,\n"),
+            ("a.jsonl", b"{\"text\": \"t\", \"label\": 1}\n"),
+        ]);
+        let config = TextConfig::default();
+        let read = |name, labelled| read(&folder.uri(name), &config, false, labelled).unwrap();
+        assert_eq!(strings(&read("a.txt", false)), [("one", None, Some(1)), (" two", None, Some(3))]);
+        assert_eq!(
+            strings(&read("a.csv", true)),
+            [("multi\nline", Some("x"), Some(2)), ("", Some("y"), Some(4))]
+        );
+        assert_eq!(strings(&read("a.jsonl", true)), [("t", Some("1"), Some(1))]);
+        assert_eq!(read("a.csv", false).texts[0].label, None);
+        assert!(read("a.csv", true).texts[1].place().ends_with("a.csv:4"));
+    }
+
+    #[test]
+    fn class_folders_label_their_files() {
+        let folder = Folder::new(&[
+            ("set/neg/1.txt", b"bad"),
+            ("set/pos/deep/2.txt", b"good\nindeed"),
+            ("set/README.md", b"not a text"),
+            ("flat/1.txt", b"x"),
+        ]);
+        let config = TextConfig::default();
+        let texts = read(&folder.uri("set"), &config, false, true).unwrap();
+        assert_eq!(strings(&texts), [("bad", Some("neg"), None), ("good\nindeed", Some("pos"), None)]);
+        assert!(has_whole_files(&folder.uri("set"), &config).unwrap());
+        let error = read(&folder.uri("flat"), &config, false, true).unwrap_err().to_string();
+        assert!(error.contains("a folder of text files for each label"), "{error}");
+    }
+
+    #[test]
+    fn a_corpus_is_every_text_in_order() {
+        let folder = Folder::new(&[("c/1.txt", b"ab\n"), ("c/2.txt", b"c"), ("r.csv", b"text\nx\ny\n")]);
+        let config = TextConfig::default();
+        assert_eq!(read_corpus(&folder.uri("c"), &config).unwrap(), "ab\nc");
+        assert_eq!(read_corpus(&folder.uri("r.csv"), &config).unwrap(), "x\ny\n");
+    }
+
+    #[test]
+    fn hostile_files_are_errors_with_their_line_or_counted() {
+        let folder = Folder::new(&[
+            ("a.txt", b"fine\nbad \xff\nfine\n"),
+            ("a.csv", b"label,text\nx,ok\nx,\xff\nx\n,unlabelled\nx,\"open\n"),
+            ("b.csv", b"label,txt\nx,y\n"),
+            (
+                "a.jsonl",
+                b"{\"text\": 1, \"label\": 1}\n{\"text\": \"t\"}\n[]\n{\"text\": \"t\", \"label\": 0}\n",
+            ),
+        ]);
+        let stop = TextConfig::default();
+        let skip = TextConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
+        let message =
+            |name, labelled| read(&folder.uri(name), &stop, false, labelled).unwrap_err().to_string();
+        assert!(message("a.txt", false).ends_with("line 2: expected UTF-8 text, found the byte 0xff"));
+        assert!(message("a.txt", true).contains("lines without labels"));
+        assert!(message("a.csv", true).contains("line 3: expected UTF-8"));
+        assert!(message("b.csv", true).contains("`txt`, `label`"));
+        assert!(message("a.jsonl", true).contains("line 1: expected a text under `text`, found none"));
+        assert!(message("missing.csv", true).contains("missing.csv"));
+        let counts = |name, labelled| {
+            let texts = read(&folder.uri(name), &skip, false, labelled).unwrap();
+            (texts.texts.len(), texts.skipped)
+        };
+        assert_eq!(counts("a.txt", false), (2, 1));
+        assert_eq!(counts("a.csv", true), (1, 4));
+        assert_eq!(counts("a.jsonl", true), (1, 3));
+        let error = read_corpus(&folder.uri("a.txt"), &skip).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}

@@ -1,0 +1,254 @@
+//! What turns text into token ids and back, saved as `tokenizer.json`.
+
+use super::config::TextTask;
+use super::vocabulary::{Vocabulary, VocabularyKind};
+use crate::DataError;
+use crate::table::saved;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::path::Path;
+
+const FILE: &str = "tokenizer.json";
+const FORMAT: &str = "bonfire.tokenizer";
+const VERSION: u64 = 1;
+
+/// The special tokens' names; a vocabulary has the last `specials()` of them.
+const SPECIALS: [&str; 2] = ["<padding>", "<unknown>"];
+
+/// A tokeniser with what it was trained for: everything that evaluation, prediction and generation
+/// need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Saved", try_from = "Saved")]
+pub struct TextSchema {
+    /// What was learned about the texts.
+    pub task: TextTask,
+    /// The tokens.
+    pub vocabulary: Vocabulary,
+    /// Whether texts are lower-cased first.
+    pub lowercase: bool,
+    /// Tokens kept of a text, or the context of a language model.
+    pub max_tokens: usize,
+    /// The column or key of the text.
+    pub text_column: String,
+    /// The column or key of the label.
+    pub label_column: String,
+    /// Whether a `.txt` file is one sample, not one a line.
+    pub whole_files: bool,
+    /// The classes, sorted, by value where all are numbers; empty for language models.
+    pub labels: Vec<String>,
+}
+
+/// The file, as it reads.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    format: String,
+    version: u64,
+    task: TextTask,
+    vocabulary: VocabularyKind,
+    lowercase: bool,
+    max_tokens: usize,
+    text_column: String,
+    label_column: String,
+    whole_files: bool,
+    labels: Vec<String>,
+    /// Names of the first ids.
+    specials: Vec<String>,
+    /// The tokens of the ids behind; none for bytes.
+    symbols: Vec<String>,
+}
+
+impl From<TextSchema> for Saved {
+    fn from(schema: TextSchema) -> Self {
+        Saved {
+            format: FORMAT.to_string(),
+            version: VERSION,
+            task: schema.task,
+            vocabulary: schema.vocabulary.kind(),
+            lowercase: schema.lowercase,
+            max_tokens: schema.max_tokens,
+            text_column: schema.text_column,
+            label_column: schema.label_column,
+            whole_files: schema.whole_files,
+            labels: schema.labels,
+            specials: names(schema.vocabulary.specials()).iter().map(|name| name.to_string()).collect(),
+            symbols: schema.vocabulary.symbols().to_vec(),
+        }
+    }
+}
+
+impl TryFrom<Saved> for TextSchema {
+    type Error = String;
+
+    fn try_from(saved: Saved) -> Result<Self, String> {
+        let specials = specials(saved.task, saved.vocabulary);
+        if saved.specials != names(specials) {
+            return Err(format!("expected the specials {:?}, found {:?}", names(specials), saved.specials));
+        }
+        let expected = "expected distinct symbols of the vocabulary's kind, found others";
+        let vocabulary = Vocabulary::new(saved.vocabulary, specials, saved.symbols).ok_or(expected)?;
+        if vocabulary.len() == 0 || saved.max_tokens == 0 {
+            return Err("expected at least one token, found none".to_string());
+        }
+        Ok(TextSchema {
+            task: saved.task,
+            vocabulary,
+            lowercase: saved.lowercase,
+            max_tokens: saved.max_tokens,
+            text_column: saved.text_column,
+            label_column: saved.label_column,
+            whole_files: saved.whole_files,
+            labels: saved.labels,
+        })
+    }
+}
+
+/// How many of the first ids are special: language models need no padding, and none that knows
+/// every symbol needs an unknown one.
+pub(super) fn specials(task: TextTask, kind: VocabularyKind) -> u32 {
+    match (task, kind) {
+        (TextTask::Classify, _) => 2,
+        (TextTask::LanguageModel, VocabularyKind::Word) => 1,
+        (TextTask::LanguageModel, _) => 0,
+    }
+}
+
+/// The names of that many special ids.
+fn names(specials: u32) -> &'static [&'static str] {
+    &SPECIALS[SPECIALS.len() - specials as usize..]
+}
+
+impl TextSchema {
+    /// Writes `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        saved::save(folder, FILE, self)
+    }
+
+    /// Reads `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When it is not there, of another format or version, or its symbols make no vocabulary.
+    pub fn load(folder: &Path) -> Result<Self, DataError> {
+        saved::load(folder, FILE, FORMAT, VERSION)
+    }
+
+    /// The number of token ids, special ones included.
+    #[expect(clippy::len_without_is_empty, reason = "no vocabulary is empty")]
+    pub fn len(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// The classes; empty for language models.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The ids of a text, all of them: nothing is cut off here. When classifying, a text without a
+    /// token is one unknown token.
+    ///
+    /// # Errors
+    /// Names the first symbol that the vocabulary lacks, where it has no unknown token.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        self.encode_first(text, usize::MAX, "text", 1)
+    }
+
+    /// The text of some ids. Characters and bytes come back as they went in; words come back with
+    /// one blank between them.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.vocabulary.decode(ids)
+    }
+
+    /// The first `most` ids of a text that begins on line `first_line` of `uri`.
+    pub(super) fn encode_first(
+        &self,
+        text: &str,
+        most: usize,
+        uri: &str,
+        first_line: u64,
+    ) -> Result<Vec<u32>, DataError> {
+        let text: Cow<'_, str> = if self.lowercase { text.to_lowercase().into() } else { text.into() };
+        let mut ids = Vec::new();
+        self.vocabulary.encode_into(&text, most, &mut ids).map_err(|(symbol, byte)| {
+            let line = first_line + text[..byte].matches('\n').count() as u64;
+            let expected = "a symbol of the training text";
+            DataError::malformed(
+                uri,
+                format!("line {line}"),
+                expected,
+                format!("`{}`", symbol.escape_debug()),
+            )
+        })?;
+        if ids.is_empty()
+            && let Some(unknown) = self.vocabulary.unknown()
+            && self.task == TextTask::Classify
+        {
+            ids.push(unknown);
+        }
+        Ok(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(task: TextTask, kind: VocabularyKind, symbols: &[&str]) -> TextSchema {
+        let symbols = symbols.iter().map(|symbol| symbol.to_string()).collect();
+        TextSchema {
+            task,
+            vocabulary: Vocabulary::new(kind, specials(task, kind), symbols).unwrap(),
+            lowercase: true,
+            max_tokens: 4,
+            text_column: "text".into(),
+            label_column: "label".into(),
+            whole_files: false,
+            labels: vec!["a".into(), "b".into()],
+        }
+    }
+
+    #[test]
+    fn a_schema_survives_the_run_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for schema in [
+            schema(TextTask::Classify, VocabularyKind::Word, &["so", "\"", "é"]),
+            schema(TextTask::LanguageModel, VocabularyKind::Character, &["\n", " ", "a"]),
+            schema(TextTask::LanguageModel, VocabularyKind::Byte, &[]),
+        ] {
+            schema.save(folder.path()).unwrap();
+            assert_eq!(TextSchema::load(folder.path()).unwrap(), schema);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        schema(TextTask::Classify, VocabularyKind::Word, &["so", "so much"]).save(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (from, to) in [
+            ("so much", "so"),
+            ("<padding>", "<pad>"),
+            ("\"version\": 1", "\"version\": 9"),
+            ("\"max_tokens\": 4", "\"max_tokens\": 0"),
+        ] {
+            std::fs::write(&path, text.replace(from, to)).unwrap();
+            let error = TextSchema::load(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("tokenizer.json") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn texts_become_ids_in_lower_case() {
+        let classify = schema(TextTask::Classify, VocabularyKind::Word, &["so"]);
+        assert_eq!(classify.encode("SO what").unwrap(), [2, 1]);
+        assert_eq!(classify.encode(" ").unwrap(), [1]);
+        let model = schema(TextTask::LanguageModel, VocabularyKind::Character, &["\n", "a"]);
+        assert_eq!(model.encode("A\n").unwrap(), [1, 0]);
+        assert_eq!(model.encode("").unwrap(), [0u32; 0]);
+        let error = model.encode("a\na\tb").unwrap_err().to_string();
+        assert_eq!(error, "text, line 2: expected a symbol of the training text, found `\\t`");
+    }
+}

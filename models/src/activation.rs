@@ -1,0 +1,31 @@
+//! The non-linear function between two layers, by the name that a recipe gives it.
+
+use burn::tensor::{Tensor, activation};
+use serde::{Deserialize, Serialize};
+
+/// An elementwise non-linearity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`
+    #[default]
+    Relu,
+    /// `x * Phi(x)` with the exact normal distribution function (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// `x * sigmoid(x)`
+    Silu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// Applies the function to every element; the shape stays.
+    pub fn forward<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
+        match self {
+            Activation::Relu => activation::relu(input),
+            Activation::Gelu => activation::gelu(input),
+            Activation::Silu => activation::silu(input),
+            Activation::Tanh => activation::tanh(input),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! GPT: a causal transformer that predicts the next token.
+//!
+//! Axes: `B` texts, `T` tokens, `D` width, `V` words. Radford et al., "Language models are unsupervised multitask
+//! learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one matrix for queries,
+//! keys and values, GELU by tanh, the output layer tied to the embedding, biases optional.
+
+use super::block::{Block, HIDDEN, Tower, WEIGHT_STD};
+use crate::check;
+use crate::language::{LanguageModel, last_tokens, next_token_loss, without_padding};
+use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm};
+use burn::tensor::{Device, Int, Tensor};
+
+const MODEL: &str = "gpt";
+
+/// Sizes of a [`Gpt`]. The defaults are nanoGPT's setting for a CPU.
+#[derive(Config, Debug, PartialEq)]
+pub struct GptConfig {
+    /// Tokens that are known, `V`.
+    pub vocabulary: usize,
+    /// The longest sequence, in tokens.
+    pub context: usize,
+    /// Blocks.
+    #[config(default = 4)]
+    pub layers: usize,
+    /// Heads a block; they divide the width.
+    #[config(default = 4)]
+    pub heads: usize,
+    /// Numbers that stand for a token, `D`.
+    #[config(default = 128)]
+    pub width: usize,
+    /// The share of embeddings, attention weights and block outputs that is dropped in training, in `[0, 1)`.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+    /// Whether linear layers and norms have biases, as GPT-2's do.
+    #[config(default = false)]
+    pub bias: bool,
+}
+
+impl GptConfig {
+    fn tower(&self) -> Tower {
+        let GptConfig { width, heads, layers, bias, dropout, .. } = *self;
+        Tower { width, heads, layers, bias, dropout }
+    }
+
+    /// Refuses sizes that no GPT can have.
+    ///
+    /// # Errors
+    /// When a size is zero, the heads do not divide the width, or the dropout is outside `[0, 1)`.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        check::positive(MODEL, "vocabulary", self.vocabulary)?;
+        check::positive(MODEL, "context", self.context)?;
+        self.tower().check(MODEL)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    pub fn init(&self, device: &Device) -> Gpt {
+        let tower = self.tower();
+        let embedding = |rows: usize| {
+            let initializer = Initializer::Normal { mean: 0.0, std: WEIGHT_STD };
+            EmbeddingConfig::new(rows, self.width).with_initializer(initializer).init(device)
+        };
+        Gpt {
+            embedding: embedding(self.vocabulary),
+            positions: embedding(self.context),
+            dropout: DropoutConfig::new(self.dropout).init(),
+            blocks: tower.init(device),
+            norm: tower.norm(device),
+        }
+    }
+}
+
+/// Embeddings, causal blocks, and the embedding again as the output layer.
+#[derive(Module, Debug)]
+pub struct Gpt {
+    /// `[V, D]`, both of the input and of the output
+    embedding: Embedding,
+    /// `[context, D]`
+    positions: Embedding,
+    dropout: Dropout,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+}
+
+impl Gpt {
+    /// Unnormalised log-probabilities of the token after each position; none depends on a later token, and so none
+    /// of a text's on the padding behind it.
+    ///
+    /// # Shapes
+    /// - input: tokens and padding, `[B, T]`, `T` at most the context
+    /// - output: `[B, T, V]`
+    ///
+    /// # Panics
+    /// When the sequence is longer than the context.
+    pub fn forward(&self, input: Tokens) -> Tensor<3> {
+        self.logits(self.hidden(input.tokens))
+    }
+
+    /// The last block's normalised output, `[B, T, D]`.
+    fn hidden(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let [_, length] = tokens.dims();
+        let context = self.context();
+        assert!(length <= context, "at most {context} tokens were expected, found {length}");
+        let device = tokens.device();
+        let positions = Tensor::<1, Int>::arange(0..length as i64, &device).unsqueeze(); // [1, T]
+        let x = self.embedding.forward(tokens) + self.positions.forward(positions); // [B, T, D]
+        let mut x = self.dropout.forward(x);
+        let later = Tensor::<2>::full([length, length], HIDDEN, &device).triu(1); // [T, T]
+        let bias = later.unsqueeze::<4>(); // [1, 1, T, T]
+        for block in &self.blocks {
+            x = block.forward(x, bias.clone()); // [B, T, D]
+        }
+        self.norm.forward(x)
+    }
+
+    /// `[B, T, D]` to `[B, T, V]`.
+    fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let [batch, tokens, width] = hidden.dims();
+        let weight = self.embedding.weight.val(); // [V, D]
+        let [vocabulary, _] = weight.dims();
+        let rows = hidden.reshape([batch * tokens, width]); // [B * T, D]
+        rows.matmul(weight.transpose()).reshape([batch, tokens, vocabulary])
+    }
+}
+
+impl Task for Gpt {
+    type Input = Tokens;
+
+    fn predict(&self, input: Tokens) -> Output {
+        Output::TokenLogits(self.forward(input))
+    }
+
+    /// Cross-entropy of the next tokens, in nats a token; padding takes no part.
+    fn loss(&self, input: Tokens, target: Target) -> Tensor<1> {
+        let padding = input.padding.clone();
+        next_token_loss(self.forward(input), padding, target)
+    }
+}
+
+impl LanguageModel for Gpt {
+    fn context(&self) -> usize {
+        self.positions.weight.shape().dims::<2>()[0]
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.embedding.weight.shape().dims::<2>()[0]
+    }
+
+    fn next_logits(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+        let input = without_padding(last_tokens(tokens, self.context()));
+        let hidden = self.hidden(input.tokens); // [B, T, D]
+        let [_, length, _] = hidden.dims();
+        self.logits(hidden.narrow(1, length - 1, 1)).squeeze_dim(1) // [B, V]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rnn::tests::assert_causal;
+    use burn::tensor::Tolerance;
+
+    fn config() -> GptConfig {
+        GptConfig::new(7, 6).with_layers(2).with_heads(2).with_width(8)
+    }
+
+    #[test]
+    fn the_mask_hides_the_future() {
+        let device = Device::flex();
+        device.seed(21);
+        for bias in [false, true] {
+            let model = config().with_bias(bias).init(&device);
+            assert_causal(7, |input| model.forward(input));
+        }
+    }
+
+    #[test]
+    fn sampling_reads_the_last_position_of_the_context() {
+        let device = Device::flex();
+        device.seed(22);
+        let model = config().init(&device);
+        let tokens = Tensor::<2, Int>::from_data([[6, 1, 2, 3, 4, 5, 0, 1]], &device);
+        let window = tokens.clone().narrow(1, 2, 6);
+        let expected = model.forward(without_padding(window)).narrow(1, 5, 1).squeeze_dim::<2>(1);
+        let next = model.next_logits(tokens);
+        next.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+        assert_eq!((model.context(), model.vocabulary()), (6, 7));
+    }
+
+    #[test]
+    fn has_the_size_of_gpt_2() {
+        // Radford et al. 2019's smallest: 124,439,808 parameters
+        let config = GptConfig::new(50257, 1024).with_layers(12).with_heads(12).with_width(768);
+        assert_eq!(config.with_bias(true).init(&Device::flex()).num_params(), 124_439_808);
+    }
+
+    #[test]
+    fn untrained_it_finds_every_token_about_equally_likely() {
+        let device = Device::flex();
+        device.seed(23);
+        let model = GptConfig::new(50, 8).init(&device);
+        let tokens = Tensor::<2, Int>::from_data([[3, 1, 4, 1, 5, 9, 2, 6]], &device);
+        let target = Target::NextTokens(Tensor::from_data([[1, 4, 1, 5, 9, 2, 6, 5]], &device));
+        let loss = model.loss(without_padding(tokens), target).into_scalar::<f32>();
+        assert!((loss - 50f32.ln()).abs() < 0.2, "{loss} nats");
+    }
+
+    #[test]
+    fn refuses_impossible_sizes() {
+        let field = |config: GptConfig| config.check().unwrap_err().field;
+        assert_eq!(field(GptConfig::new(0, 6)), "vocabulary");
+        assert_eq!(field(GptConfig::new(7, 0)), "context");
+        assert_eq!(field(config().with_heads(3)), "heads");
+        assert_eq!(field(config().with_heads(0)), "heads");
+        assert_eq!(field(config().with_width(0)), "width");
+        assert_eq!(field(config().with_layers(0)), "layers");
+        assert_eq!(field(config().with_dropout(1.0)), "dropout");
+        config().check().unwrap();
+    }
+}

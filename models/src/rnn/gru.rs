@@ -1,0 +1,240 @@
+//! Gated recurrent unit, as a classifier and as a language model.
+//!
+//! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Cho et al., "Learning phrase representations using RNN
+//! encoder-decoder", 2014, with the reset gate after the multiplication, as PyTorch and cuDNN have it. What differs from
+//! PyTorch's: the reset and update gates have one bias in place of two that are summed.
+//!
+//! The three gates are one matrix for the input and one for the state.
+
+use super::classifier::RecurrentClassifier;
+use super::language_model::RecurrentLanguageModel;
+use super::recurrent::{Recurrent, walk};
+use super::stack::StackSizes;
+use crate::check;
+use crate::objective::Objective;
+use crate::sequence::Pooling;
+use bonfire_contract::ConfigError;
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::activation::{sigmoid, tanh};
+use burn::tensor::module::linear;
+use burn::tensor::{Device, Tensor};
+
+const CLASSIFIER: &str = "gru_classifier";
+const LANGUAGE_MODEL: &str = "gru_language_model";
+
+/// Reads a text and names its class, or a value.
+pub type GruClassifier = RecurrentClassifier<Gru>;
+
+/// Reads tokens and predicts the next.
+pub type GruLanguageModel = RecurrentLanguageModel<Gru>;
+
+/// Sizes of a GRU classifier.
+#[derive(Config, Debug, PartialEq)]
+pub struct GruClassifierConfig {
+    /// Tokens that are known, `V`.
+    pub vocabulary: usize,
+    /// What is predicted, and the loss on it.
+    pub objective: Objective,
+    /// Numbers that stand for a token.
+    #[config(default = 64)]
+    pub embedding: usize,
+    /// Units of each layer and direction, `D`.
+    #[config(default = 128)]
+    pub hidden: usize,
+    /// Layers on top of each other.
+    #[config(default = 1)]
+    pub layers: usize,
+    /// Whether each layer also reads the text from its end.
+    #[config(default = false)]
+    pub bidirectional: bool,
+    /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+    /// How the states of a text become one vector.
+    #[config(default = "Pooling::Mean")]
+    pub pooling: Pooling,
+}
+
+impl GruClassifierConfig {
+    fn sizes(&self) -> StackSizes {
+        StackSizes {
+            vocabulary: self.vocabulary,
+            embedding: self.embedding,
+            hidden: self.hidden,
+            layers: self.layers,
+            bidirectional: self.bidirectional,
+            dropout: self.dropout,
+        }
+    }
+
+    /// Refuses sizes that no such model can have.
+    ///
+    /// # Errors
+    /// When a size is zero, the dropout is outside `[0, 1)`, or the objective is impossible.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.sizes().check(CLASSIFIER)?;
+        self.objective.check(CLASSIFIER)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    pub fn init(&self, device: &Device) -> GruClassifier {
+        RecurrentClassifier::new(&self.sizes(), self.pooling, &self.objective, device)
+    }
+}
+
+/// Sizes of a GRU language model.
+#[derive(Config, Debug, PartialEq)]
+pub struct GruLanguageModelConfig {
+    /// Tokens that are known, `V`.
+    pub vocabulary: usize,
+    /// Numbers that stand for a token.
+    #[config(default = 64)]
+    pub embedding: usize,
+    /// Units of each layer, `D`.
+    #[config(default = 256)]
+    pub hidden: usize,
+    /// Layers on top of each other.
+    #[config(default = 1)]
+    pub layers: usize,
+    /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+    /// The number of last tokens that are read again to sample the next one. Training is not bound by it: there, the
+    /// data set's sequences are read whole.
+    #[config(default = 256)]
+    pub context: usize,
+}
+
+impl GruLanguageModelConfig {
+    fn sizes(&self) -> StackSizes {
+        StackSizes {
+            vocabulary: self.vocabulary,
+            embedding: self.embedding,
+            hidden: self.hidden,
+            layers: self.layers,
+            bidirectional: false,
+            dropout: self.dropout,
+        }
+    }
+
+    /// Refuses sizes that no such model can have.
+    ///
+    /// # Errors
+    /// When a size is zero, or the dropout is outside `[0, 1)`.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.sizes().check(LANGUAGE_MODEL)?;
+        check::positive(LANGUAGE_MODEL, "context", self.context)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    pub fn init(&self, device: &Device) -> GruLanguageModel {
+        RecurrentLanguageModel::new(&self.sizes(), self.context, device)
+    }
+}
+
+/// One GRU layer. Gates stand in the order reset, update, candidate.
+#[derive(Module, Debug)]
+pub struct Gru {
+    /// `[inputs, 3 D]`
+    input_weight: Param<Tensor<2>>,
+    /// `[D, 3 D]`
+    hidden_weight: Param<Tensor<2>>,
+    /// `[3 D]`
+    bias: Param<Tensor<1>>,
+    /// The candidate's bias that the reset gate acts on, `[D]`.
+    candidate_bias: Param<Tensor<1>>,
+}
+
+impl Recurrent for Gru {
+    /// Weights are uniform in `[-1 / sqrt(D), 1 / sqrt(D)]`, biases 0.
+    fn new(inputs: usize, hidden: usize, device: &Device) -> Self {
+        let bound = 1.0 / (hidden as f64).sqrt();
+        let uniform = Initializer::Uniform { min: -bound, max: bound };
+        Gru {
+            input_weight: uniform.init([inputs, 3 * hidden], device),
+            hidden_weight: uniform.init([hidden, 3 * hidden], device),
+            bias: Initializer::Zeros.init([3 * hidden], device),
+            candidate_bias: Initializer::Zeros.init([hidden], device),
+        }
+    }
+
+    fn forward(&self, steps: &[Tensor<2>], text: &[Tensor<2>], backwards: bool) -> Vec<Tensor<2>> {
+        let (input_weight, bias) = (self.input_weight.val(), self.bias.val()); // [inputs, 3 D], [3 D]
+        let hidden_weight = self.hidden_weight.val(); // [D, 3 D]
+        let [hidden, _] = hidden_weight.dims();
+        let candidate_bias = self.candidate_bias.val().unsqueeze::<2>(); // [1, D]
+        let zeros = Tensor::<2>::zeros([steps[0].dims()[0], hidden], &steps[0].device());
+        let step = |input: Tensor<2>, [state]: [Tensor<2>; 1]| {
+            let seen = linear(input, input_weight.clone(), Some(bias.clone())); // [B, 3 D]
+            let recalled = state.clone().matmul(hidden_weight.clone()); // [B, 3 D]
+            let both = |x: &Tensor<2>| x.clone().narrow(1, 0, 2 * hidden); // [B, 2 D]
+            let last = |x: Tensor<2>| x.narrow(1, 2 * hidden, hidden); // [B, D]
+            let open = sigmoid(both(&seen) + both(&recalled)); // [B, 2 D]
+            let reset = open.clone().narrow(1, 0, hidden); // [B, D]
+            let update = open.narrow(1, hidden, hidden); // [B, D]
+            let candidate = tanh(last(seen) + reset * (last(recalled) + candidate_bias.clone())); // [B, D]
+            [candidate.clone() + update * (state - candidate)]
+        };
+        walk(steps, text, backwards, [zeros], step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::LanguageModel;
+    use crate::rnn::tests::{assert_causal, assert_padding_changes_nothing};
+    use burn::tensor::{Int, Tolerance};
+
+    #[test]
+    fn padding_never_changes_logits() {
+        let device = Device::flex();
+        device.seed(11);
+        for pooling in [Pooling::Mean, Pooling::Last] {
+            for bidirectional in [false, true] {
+                let model = GruClassifierConfig::new(7, Objective::classes(3))
+                    .with_embedding(5)
+                    .with_hidden(6)
+                    .with_layers(2)
+                    .with_bidirectional(bidirectional)
+                    .with_pooling(pooling)
+                    .init(&device);
+                assert_padding_changes_nothing(|input| model.forward(input));
+            }
+        }
+    }
+
+    #[test]
+    fn the_future_is_hidden_and_sampling_reads_the_last_position() {
+        let device = Device::flex();
+        device.seed(12);
+        let config = GruLanguageModelConfig::new(7).with_embedding(5).with_hidden(6).with_layers(2);
+        let model = config.with_context(4).init(&device);
+        assert_causal(7, |input| model.forward(input));
+        let tokens = Tensor::<2, Int>::from_data([[6, 1, 2, 3, 4], [5, 4, 3, 2, 1]], &device);
+        let short = tokens.clone().narrow(1, 1, 4);
+        let whole = model.forward(crate::language::without_padding(short)).narrow(1, 3, 1);
+        let next = model.next_logits(tokens);
+        assert_eq!(next.dims(), [2, model.vocabulary()]);
+        let expected = whole.squeeze_dim::<2>(1).into_data();
+        next.into_data().assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn refuses_impossible_sizes() {
+        let classifier = || GruClassifierConfig::new(7, Objective::classes(3));
+        classifier().check().unwrap();
+        assert_eq!(
+            GruClassifierConfig::new(0, Objective::values(1)).check().unwrap_err().field,
+            "vocabulary"
+        );
+        assert_eq!(classifier().with_embedding(0).check().unwrap_err().field, "embedding");
+        assert_eq!(classifier().with_hidden(0).check().unwrap_err().field, "hidden");
+        assert_eq!(classifier().with_layers(0).check().unwrap_err().field, "layers");
+        assert_eq!(classifier().with_dropout(1.5).check().unwrap_err().field, "dropout");
+        let model = GruLanguageModelConfig::new(7).with_context(0);
+        assert_eq!(model.check().unwrap_err().field, "context");
+    }
+}

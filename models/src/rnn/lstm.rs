@@ -1,0 +1,231 @@
+//! Long short-term memory, as a classifier and as a language model.
+//!
+//! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Hochreiter and Schmidhuber, "Long short-term memory", 1997,
+//! with the forget gate of Gers et al. 2000. What differs from PyTorch's: one bias in place of two that are summed, and
+//! the forget gate's starts at 1 (Jozefowicz et al. 2015), so that a new model remembers.
+//!
+//! The four gates of input and state are one matrix: one multiplication a step, where Burn's own LSTM has eight.
+
+use super::classifier::RecurrentClassifier;
+use super::language_model::RecurrentLanguageModel;
+use super::recurrent::{Recurrent, walk};
+use super::stack::StackSizes;
+use crate::check;
+use crate::objective::Objective;
+use crate::sequence::Pooling;
+use bonfire_contract::ConfigError;
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::activation::{sigmoid, tanh};
+use burn::tensor::module::linear;
+use burn::tensor::{Device, Tensor};
+
+const CLASSIFIER: &str = "lstm_classifier";
+const LANGUAGE_MODEL: &str = "lstm_language_model";
+
+/// Reads a text and names its class, or a value.
+pub type LstmClassifier = RecurrentClassifier<Lstm>;
+
+/// Reads tokens and predicts the next.
+pub type LstmLanguageModel = RecurrentLanguageModel<Lstm>;
+
+/// Sizes of an LSTM classifier.
+#[derive(Config, Debug, PartialEq)]
+pub struct LstmClassifierConfig {
+    /// Tokens that are known, `V`.
+    pub vocabulary: usize,
+    /// What is predicted, and the loss on it.
+    pub objective: Objective,
+    /// Numbers that stand for a token.
+    #[config(default = 64)]
+    pub embedding: usize,
+    /// Units of each layer and direction, `D`.
+    #[config(default = 128)]
+    pub hidden: usize,
+    /// Layers on top of each other.
+    #[config(default = 1)]
+    pub layers: usize,
+    /// Whether each layer also reads the text from its end.
+    #[config(default = false)]
+    pub bidirectional: bool,
+    /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+    /// How the states of a text become one vector.
+    #[config(default = "Pooling::Mean")]
+    pub pooling: Pooling,
+}
+
+impl LstmClassifierConfig {
+    fn sizes(&self) -> StackSizes {
+        StackSizes {
+            vocabulary: self.vocabulary,
+            embedding: self.embedding,
+            hidden: self.hidden,
+            layers: self.layers,
+            bidirectional: self.bidirectional,
+            dropout: self.dropout,
+        }
+    }
+
+    /// Refuses sizes that no such model can have.
+    ///
+    /// # Errors
+    /// When a size is zero, the dropout is outside `[0, 1)`, or the objective is impossible.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.sizes().check(CLASSIFIER)?;
+        self.objective.check(CLASSIFIER)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    pub fn init(&self, device: &Device) -> LstmClassifier {
+        RecurrentClassifier::new(&self.sizes(), self.pooling, &self.objective, device)
+    }
+}
+
+/// Sizes of an LSTM language model.
+#[derive(Config, Debug, PartialEq)]
+pub struct LstmLanguageModelConfig {
+    /// Tokens that are known, `V`.
+    pub vocabulary: usize,
+    /// Numbers that stand for a token.
+    #[config(default = 64)]
+    pub embedding: usize,
+    /// Units of each layer, `D`.
+    #[config(default = 256)]
+    pub hidden: usize,
+    /// Layers on top of each other.
+    #[config(default = 1)]
+    pub layers: usize,
+    /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+    /// The number of last tokens that are read again to sample the next one. Training is not bound by it: there, the
+    /// data set's sequences are read whole.
+    #[config(default = 256)]
+    pub context: usize,
+}
+
+impl LstmLanguageModelConfig {
+    fn sizes(&self) -> StackSizes {
+        StackSizes {
+            vocabulary: self.vocabulary,
+            embedding: self.embedding,
+            hidden: self.hidden,
+            layers: self.layers,
+            bidirectional: false,
+            dropout: self.dropout,
+        }
+    }
+
+    /// Refuses sizes that no such model can have.
+    ///
+    /// # Errors
+    /// When a size is zero, or the dropout is outside `[0, 1)`.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.sizes().check(LANGUAGE_MODEL)?;
+        check::positive(LANGUAGE_MODEL, "context", self.context)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    pub fn init(&self, device: &Device) -> LstmLanguageModel {
+        RecurrentLanguageModel::new(&self.sizes(), self.context, device)
+    }
+}
+
+/// One LSTM layer. Gates stand in the order input, forget, output, candidate.
+#[derive(Module, Debug)]
+pub struct Lstm {
+    /// `[inputs + D, 4 D]`: the rows of the input, then those of the state.
+    weight: Param<Tensor<2>>,
+    /// `[4 D]`
+    bias: Param<Tensor<1>>,
+}
+
+impl Recurrent for Lstm {
+    /// Weights are uniform in `[-1 / sqrt(D), 1 / sqrt(D)]`, biases 0 and 1 for the forget gate.
+    fn new(inputs: usize, hidden: usize, device: &Device) -> Self {
+        let bound = 1.0 / (hidden as f64).sqrt();
+        let uniform = Initializer::Uniform { min: -bound, max: bound };
+        let bias: Vec<f32> = (0..4 * hidden).map(|unit| f32::from(u8::from(unit / hidden == 1))).collect();
+        Lstm {
+            weight: uniform.init([inputs + hidden, 4 * hidden], device),
+            bias: Param::from_tensor(Tensor::from_data(bias.as_slice(), device)),
+        }
+    }
+
+    fn forward(&self, steps: &[Tensor<2>], text: &[Tensor<2>], backwards: bool) -> Vec<Tensor<2>> {
+        let (weight, bias) = (self.weight.val(), self.bias.val()); // [inputs + D, 4 D], [4 D]
+        let hidden = weight.dims()[1] / 4;
+        let zeros = Tensor::<2>::zeros([steps[0].dims()[0], hidden], &steps[0].device());
+        let step = |input: Tensor<2>, [state, cell]: [Tensor<2>; 2]| {
+            let both = Tensor::cat(vec![input, state], 1); // [B, inputs + D]
+            let gates = linear(both, weight.clone(), Some(bias.clone())); // [B, 4 D]
+            let open = sigmoid(gates.clone().narrow(1, 0, 3 * hidden)); // [B, 3 D]
+            let candidate = tanh(gates.narrow(1, 3 * hidden, hidden)); // [B, D]
+            let gate = |index: usize| open.clone().narrow(1, index * hidden, hidden); // [B, D]
+            let cell = gate(1) * cell + gate(0) * candidate;
+            [gate(2) * tanh(cell.clone()), cell]
+        };
+        walk(steps, text, backwards, [zeros.clone(), zeros], step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::LanguageModel;
+    use crate::rnn::tests::{assert_causal, assert_padding_changes_nothing};
+    use burn::tensor::{Int, Tolerance};
+
+    #[test]
+    fn padding_never_changes_logits() {
+        let device = Device::flex();
+        device.seed(11);
+        for pooling in [Pooling::Mean, Pooling::Last] {
+            for bidirectional in [false, true] {
+                let model = LstmClassifierConfig::new(7, Objective::classes(3))
+                    .with_embedding(5)
+                    .with_hidden(6)
+                    .with_layers(2)
+                    .with_bidirectional(bidirectional)
+                    .with_pooling(pooling)
+                    .init(&device);
+                assert_padding_changes_nothing(|input| model.forward(input));
+            }
+        }
+    }
+
+    #[test]
+    fn the_future_is_hidden_and_sampling_reads_the_last_position() {
+        let device = Device::flex();
+        device.seed(12);
+        let config = LstmLanguageModelConfig::new(7).with_embedding(5).with_hidden(6).with_layers(2);
+        let model = config.with_context(4).init(&device);
+        assert_causal(7, |input| model.forward(input));
+        let tokens = Tensor::<2, Int>::from_data([[6, 1, 2, 3, 4], [5, 4, 3, 2, 1]], &device);
+        let short = tokens.clone().narrow(1, 1, 4);
+        let whole = model.forward(crate::language::without_padding(short)).narrow(1, 3, 1);
+        let next = model.next_logits(tokens);
+        assert_eq!(next.dims(), [2, model.vocabulary()]);
+        let expected = whole.squeeze_dim::<2>(1).into_data();
+        next.into_data().assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn refuses_impossible_sizes() {
+        let classifier = || LstmClassifierConfig::new(7, Objective::classes(3));
+        classifier().check().unwrap();
+        assert_eq!(
+            LstmClassifierConfig::new(0, Objective::values(1)).check().unwrap_err().field,
+            "vocabulary"
+        );
+        assert_eq!(classifier().with_embedding(0).check().unwrap_err().field, "embedding");
+        assert_eq!(classifier().with_hidden(0).check().unwrap_err().field, "hidden");
+        assert_eq!(classifier().with_layers(0).check().unwrap_err().field, "layers");
+        assert_eq!(classifier().with_dropout(1.5).check().unwrap_err().field, "dropout");
+        let model = LstmLanguageModelConfig::new(7).with_context(0);
+        assert_eq!(model.check().unwrap_err().field, "context");
+    }
+}

@@ -1,0 +1,63 @@
+//! The same step on every backend: one step of gradient descent of every registered architecture
+//! on each device of this build, compared with the first one (flex in a default build).
+//!
+//! `cargo test --release --workspace` compares flex with ndarray. A build with `--features wgpu`
+//! adds the GPU, or Mesa's software driver, when the machine has one; with
+//! `BONFIRE_REQUIRE_DEVICE=wgpu` it is an error when it has none.
+
+#[path = "support/architectures.rs"]
+mod architectures;
+
+use architectures::{Descent, Trace, small, with};
+use bonfire::device;
+use bonfire_cli::registry::ARCHITECTURES;
+
+/// The devices of this build that the machine has.
+fn devices() -> Vec<String> {
+    let present = device::list().into_iter().filter(|listing| listing.devices.is_some_and(|count| count > 0));
+    let names: Vec<String> = present.map(|listing| listing.name).collect();
+    if let Ok(required) = std::env::var("BONFIRE_REQUIRE_DEVICE") {
+        assert!(names.contains(&required), "expected a {required} device, found {names:?}");
+    }
+    names
+}
+
+fn step(device: &str, architecture: &bonfire_cli::registry::Architecture) -> Trace {
+    let device = device::open(device).unwrap().autodiff();
+    let spec = small(architecture);
+    let descent = Descent { spec: &spec, device: &device, steps: 1, learning_rate: 0.1 };
+    with(architecture, &spec, &device, descent).unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name))
+}
+
+#[test]
+fn every_architecture_takes_the_same_step_on_every_device() {
+    let devices = devices();
+    let (first, others) = devices.split_first().expect("a build has at least one device");
+    for architecture in ARCHITECTURES {
+        let expected = step(first, architecture);
+        for other in others {
+            let found = step(other, architecture);
+            agree(architecture.name, other, &expected, &found);
+            eprintln!("{}: {first} and {other} agree", architecture.name);
+        }
+    }
+}
+
+/// Losses within 1e-4 of each other, and every weight's change within 1e-3 of the largest change
+/// of its tensor (sums of thousands of f32 products differ in order between backends).
+fn agree(name: &str, device: &str, expected: &Trace, found: &Trace) {
+    let (a, b) = (expected.losses[0], found.losses[0]);
+    assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{name} on {device}: loss {b}, expected {a}");
+    assert_eq!(expected.after.len(), found.after.len());
+    for (((path, before), (_, a)), (_, b)) in expected.before.iter().zip(&expected.after).zip(&found.after) {
+        let change = before.iter().zip(a).map(|(before, after)| (after - before).abs()).fold(0.0, f32::max);
+        let difference = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(
+            difference <= 1e-3 * change + 2e-6,
+            "{name} on {device}: {path}: differs by {difference} where the step changed it by {change}"
+        );
+    }
+    for (a, b) in expected.answer.iter().zip(&found.answer) {
+        assert!((a - b).abs() <= 1e-3 * a.abs().max(1.0), "{name} on {device}: answers {b}, expected {a}");
+    }
+}

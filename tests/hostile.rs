@@ -1,0 +1,225 @@
+//! A user's mistake and a damaged file: one line that says where, what was expected and what was
+//! found, a non-zero exit, no panic, nothing lost.
+
+#[path = "support/program.rs"]
+mod program;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use program::{Workshop, records};
+use std::io::Write;
+use std::path::Path;
+
+const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/datasets/builtin");
+
+fn embedded(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(EMBEDDED).join(name)).unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// `train fashion` on another training file.
+fn fashion(workshop: &Workshop, train: &str, fragments: &[&str]) {
+    let set = format!("data.train={train}");
+    workshop.fail(&["train", "fashion", "--run", "run", "--set", "train.steps=1", "--set", &set], fragments);
+}
+
+const TABLE: &str = "[data]\nkind = 'table'\ntrain = 'rows.csv'\ntarget = 'y'\n[model]\nname = 'logistic'\n[train]\nsteps = 1\n";
+
+/// Trains a table recipe on `rows`.
+fn table(rows: impl AsRef<[u8]>, more: &str, fragments: &[&str]) {
+    let workshop = Workshop::new();
+    workshop.write("rows.csv", rows);
+    let recipe = TABLE.replace("target = 'y'", &format!("target = 'y'\n{more}"));
+    workshop.write("recipe.toml", recipe);
+    workshop.fail(&["train", "recipe.toml", "--run", "run"], fragments);
+}
+
+#[test]
+fn recipes_with_mistakes() {
+    let workshop = Workshop::new();
+    let recipe = |text: &str, fragments: &[&str]| {
+        workshop.write("r.toml", text);
+        workshop.fail(&["train", "r.toml", "--run", "run"], fragments);
+    };
+    recipe("[data\nkind = 1", &["r.toml:1"]);
+    recipe(&TABLE.replace("steps = 1", "stepz = 1"), &["r.toml:8", "train.stepz", "did you mean 'train.steps'?"]);
+    recipe(&TABLE.replace("steps = 1", "steps = 'many'"), &["r.toml:8", "train.steps", "many"]);
+    recipe(&TABLE.replace("'logistic'", "'logistik'"), &["r.toml:6", "did you mean 'logistic'?"]);
+    recipe(&format!("{TABLE}[optimiser]\nname = 'sgd'"), &["r.toml:9", "did you mean 'optimizer'?"]);
+    recipe(&format!("{TABLE}[optimizer]\nname = 'sgdd'"), &["r.toml:10", "did you mean 'sgd'?"]);
+    recipe(&format!("{TABLE}[optimizer]\nname = 'sgd'\nbeta_1 = 0.9"), &["r.toml:11", "optimizer.beta_1"]);
+    recipe(&TABLE.replace("name = 'logistic'", "name = 'logistic'\nwidths = [3]"), &["r.toml:7", "model.widths"]);
+    recipe("[model]\nname = 'cnn'", &["[data]"]);
+    workshop.fail(&["train", "fashon"], &["did you mean 'fashion'?"]);
+    workshop.fail(&["train", "nowhere.toml"], &["nowhere.toml"]);
+    workshop.fail(&["train", "fashion", "--set", "train.epochs"], &["--set train.epochs", "'='"]);
+    workshop.fail(&["train", "fashion", "--set", "train.batch_size=0"], &["batch_size"]);
+    workshop.fail(&["train", "fashion", "--set", "optimizer.learning_rate=-1"], &["learning_rate", "-1"]);
+    workshop.fail(&["train", "fashion", "--device", "cuda"], &["--features cuda"]);
+    workshop.fail(&["train", "fashion", "--device", "gpu"], &["expected one of cpu"]);
+    assert!(!workshop.path("run").exists(), "a refused recipe leaves no run folder");
+}
+
+#[test]
+fn pictures_that_are_none() {
+    let workshop = Workshop::new();
+    let images = {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(
+            &mut flate2::read::GzDecoder::new(&embedded("fashion-mnist-small-t10k-images-idx3-ubyte.gz")[..]),
+            &mut bytes,
+        )
+        .unwrap();
+        bytes
+    };
+    let labels = embedded("fashion-mnist-small-t10k-labels-idx1-ubyte.gz");
+    workshop.write("a-labels-idx1-ubyte", &labels);
+
+    fashion(&workshop, "nowhere/a-images-idx3-ubyte", &["nowhere"]);
+    fashion(&workshop, "s3://bucket/a-images-idx3-ubyte", &["s3"]);
+    fashion(&workshop, "builtin:fashon", &["builtin:", "fashion-mnist-small"]);
+
+    let path = workshop.write("a-images-idx3-ubyte", [&[9, 9, 9, 9], &images[4..]].concat());
+    fashion(&workshop, &path, &["a-images-idx3-ubyte", "expected", "found"]);
+    workshop.write("a-images-idx3-ubyte", &images[..images.len() / 2]);
+    fashion(&workshop, &path, &["a-images-idx3-ubyte", "expected", "found"]);
+    let packed = gzip(&images);
+    workshop.write("a-images-idx3-ubyte", &packed[..packed.len() / 2]);
+    fashion(&workshop, &path, &["a-images-idx3-ubyte", "gzip"]);
+    workshop.write("a-images-idx3-ubyte", &images);
+    workshop.write("a-labels-idx1-ubyte", gzip(&[0, 0, 8, 1, 0, 0, 0, 2, 0, 1]));
+    fashion(&workshop, &path, &["500", "2"]);
+
+    std::fs::create_dir(workshop.path("empty")).unwrap();
+    fashion(&workshop, "empty", &["empty"]);
+}
+
+#[test]
+fn a_folder_with_damaged_pictures_stops_or_skips() {
+    let workshop = Workshop::new();
+    let mut png = Vec::new();
+    let picture = image_of(8);
+    png.extend_from_slice(&picture);
+    for class in ["cat", "dog"] {
+        for number in 0..6 {
+            workshop.write(&format!("pictures/{class}/{number}.png"), &png);
+        }
+    }
+    workshop.write("pictures/dog/broken.png", &png[..png.len() / 2]);
+    workshop.write("pictures/dog/text.jpg", "no picture at all");
+    workshop.write(
+        "r.toml",
+        "[data]\nkind = 'image'\ntrain = 'pictures'\ntest = 'pictures'\n[model]\nname = 'logistic'\n[train]\nepochs = 1\n",
+    );
+    workshop.fail(&["train", "r.toml", "--run", "stopped"], &["pictures/dog/", "expected", "found"]);
+    workshop.succeed(&["train", "r.toml", "--run", "skipped", "--set", "data.on_corrupt=skip"]);
+    let evaluated = workshop.succeed(&["evaluate", "skipped", "--json"]);
+    let figures: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
+    assert_eq!((&figures["samples"], &figures["skipped"]), (&12.into(), &2.into()), "{figures}");
+
+    std::fs::remove_dir_all(workshop.path("pictures/cat")).unwrap();
+    workshop.fail(&["train", "r.toml", "--run", "one"], &["dog", "class"]);
+}
+
+/// A grey PNG of `size` x `size`, written by hand: stored (uncompressed) deflate blocks.
+fn image_of(size: u32) -> Vec<u8> {
+    fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
+        png.extend_from_slice(&(data.len() as u32).to_be_bytes());
+        let body = [kind, data].concat();
+        png.extend_from_slice(&body);
+        let mut crc = flate2::Crc::new();
+        crc.update(&body);
+        png.extend_from_slice(&crc.sum().to_be_bytes());
+    }
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let header = [&size.to_be_bytes()[..], &size.to_be_bytes()[..], &[8, 0, 0, 0, 0]].concat();
+    chunk(&mut png, b"IHDR", &header);
+    let rows: Vec<u8> =
+        (0..size).flat_map(|row| std::iter::once(0).chain((0..size).map(move |column| (row * column * 3) as u8))).collect();
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Compression::none());
+    encoder.write_all(&rows).unwrap();
+    chunk(&mut png, b"IDAT", &encoder.finish().unwrap());
+    chunk(&mut png, b"IEND", &[]);
+    png
+}
+
+#[test]
+fn tables_that_do_not_fit() {
+    table("a,y\n1,no\n2\n", "", &["rows.csv", "line 3", "2", "1"]);
+    table("a,y\n1,no\n2,no\n", "", &["class"]);
+    table("a,y\n", "", &["rows.csv"]);
+    table("", "", &["rows.csv"]);
+    table("a,b\n1,no\n2,yes\n", "", &["'y'", "a"]);
+    table("a,y\n1,no\nx,yes\n", "numeric = ['a']", &["rows.csv", "line 3", "x"]);
+    table("a,y\n1,no\n2,yes\n", "ignore = ['c']", &["'c'"]);
+    table(b"a,y\n1,no\n\xff\xfe,yes\n", "", &["rows.csv", "line 3"]);
+    table("a,y\n1,no\n2,yes\n", "test = 'gone.csv'", &["gone.csv"]);
+
+    let workshop = Workshop::new();
+    workshop.write("rows.csv", "a,y\n1,no\n2,yes\n3,no\n4,yes\n");
+    workshop.write("test.csv", "a,y\n1,no\n2,maybe\n");
+    workshop.write("recipe.toml", TABLE);
+    workshop.succeed(&["train", "recipe.toml", "--run", "run"]);
+    workshop.fail(&["evaluate", "run", "--data", "test.csv"], &["test.csv", "maybe"]);
+    workshop.write("test.csv", "b,y\n1,no\n");
+    workshop.fail(&["evaluate", "run", "--data", "test.csv"], &["test.csv", "'a'"]);
+    workshop.write("wrong.parquet", "PAR1 and then nothing of the kind");
+    workshop.fail(&["predict", "run", "wrong.parquet"], &["wrong.parquet"]);
+    workshop.fail(&["predict", "run", "nothing.csv"], &["nothing.csv"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint() {
+    let workshop = Workshop::new();
+    let explode = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e30"];
+    let steps = ["train", "diamonds", "--run", "run", "--set", "train.steps=50", "--set", "checkpoint.every_steps=1"];
+    workshop.fail(&[&steps[..], &explode[..]].concat(), &["step", "loss"]);
+    assert!(!workshop.path("run/model.safetensors").exists());
+    workshop.fail(&["evaluate", "run"], &["model.safetensors"]);
+}
+
+#[test]
+fn run_folders_that_are_none() {
+    let workshop = Workshop::new();
+    workshop.fail(&["evaluate", "nowhere"], &["nowhere", "run folder"]);
+    workshop.succeed(&["train", "diamonds", "--run", "run", "--set", "train.steps=2"]);
+    let weights = workshop.read("run/model.safetensors");
+    workshop.write("run/model.safetensors", &weights[..weights.len() / 2]);
+    workshop.fail(&["evaluate", "run"], &["model.safetensors"]);
+    workshop.write("run/model.safetensors", &weights);
+    workshop.write("run/columns.json", "{}");
+    workshop.fail(&["evaluate", "run"], &["columns.json"]);
+    workshop.write("run/run.json", r#"{"format": 99}"#);
+    workshop.fail(&["evaluate", "run"], &["99"]);
+    workshop.fail(&["train", "--run", "run", "--resume"], &["99"]);
+}
+
+/// A limit on the size of files stands for a full disk: writing beyond it is an error.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_while_saving_is_an_error_and_loses_no_checkpoint() {
+    let workshop = Workshop::new();
+    let sets = ["--set", "train.steps=4", "--set", "checkpoint.every_steps=2", "--set", "train.batch_size=8"];
+    let train = [&["train", "fashion", "--run", "run"], &sets[..]].concat();
+    workshop.succeed(&train);
+    let before = records(&workshop.path("run")).len();
+
+    let longer = [&train[..], &["--resume", "--set", "train.steps=8"]].concat();
+    let bonfire = workshop.command(&longer);
+    let mut shell = std::process::Command::new("sh");
+    shell.current_dir(workshop.path("")).args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""]);
+    shell.arg(bonfire.get_program()).args(bonfire.get_args());
+    let output = shell.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && !stderr.contains("panicked"), "{stderr}");
+    assert!(stderr.lines().any(|line| line.starts_with("error: ") && line.contains("run/")), "{stderr}");
+
+    // With room again the run goes on from the checkpoint that was there.
+    workshop.succeed(&longer);
+    assert!(records(&workshop.path("run")).len() > before);
+}

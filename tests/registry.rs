@@ -1,0 +1,107 @@
+//! What every registered architecture must do, unasked.
+
+#[path = "support/architectures.rs"]
+mod architectures;
+
+use anyhow::Result;
+use architectures::{Descent, answer, batch, small, weights, with};
+use bonfire::checkpoint::{load_weights, save_weights};
+use bonfire::prelude::*;
+use bonfire_cli::feed::Fed;
+use bonfire_cli::registry::{ARCHITECTURES, Visit};
+use bonfire_cli::spec::{Question, Sample, Spec};
+use serde_json::{Map, Value};
+
+#[test]
+fn the_loss_falls_on_a_tiny_set() {
+    let device = device::open("cpu").unwrap().autodiff();
+    for architecture in ARCHITECTURES {
+        let spec = small(architecture);
+        let descent = Descent { spec: &spec, device: &device, steps: 12, learning_rate: 0.02 };
+        let losses = with(architecture, &spec, &device, descent).unwrap().losses;
+        let (first, last) = (losses[0], losses[losses.len() - 1]);
+        assert!(last < first, "{}: {losses:?}", architecture.name);
+    }
+}
+
+struct SaveAndLoad<'a> {
+    spec: &'a Spec,
+    device: &'a Device,
+}
+
+impl Visit for SaveAndLoad<'_> {
+    type Output = ();
+
+    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<()>
+    where
+        M::Input: Fed,
+    {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("model.safetensors");
+        let (input, _) = batch::<M::Input>(self.spec, 3, self.device);
+        save_weights(&model, &path)?;
+        // Other weights of the same architecture, to be replaced.
+        let loaded = load_weights(architectures::filled(model.clone()), &path)?;
+        assert_eq!(weights(&model), weights(&loaded));
+        assert_eq!(answer(model.predict(input.clone())), answer(loaded.predict(input)));
+        Ok(())
+    }
+}
+
+#[test]
+fn weights_survive_a_save_and_a_load() {
+    let device = device::open("cpu").unwrap();
+    for architecture in ARCHITECTURES {
+        let spec = small(architecture);
+        with(architecture, &spec, &device, SaveAndLoad { spec: &spec, device: &device })
+            .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name));
+    }
+}
+
+struct Nothing;
+
+impl Visit for Nothing {
+    type Output = ();
+
+    fn visit<M: Task>(self, _: M, _: Map<String, Value>) -> Result<()>
+    where
+        M::Input: Fed,
+    {
+        Ok(())
+    }
+}
+
+#[test]
+fn impossible_sizes_are_refused_with_a_message() {
+    let device = device::open("cpu").unwrap();
+    for architecture in ARCHITECTURES {
+        let spec = small(architecture);
+        let nothing = match spec.sample {
+            Sample::Image(_) => Sample::Image([0, 28, 28]),
+            Sample::Table { .. } => Sample::Table { num_numeric: 0, category_sizes: Vec::new() },
+            Sample::Text { .. } => Sample::Text { vocabulary: 0, max_tokens: 6 },
+        };
+        let error = with(architecture, &Spec { sample: nothing, ..spec.clone() }, &device, Nothing).unwrap_err();
+        let message = format!("{error:#}");
+        assert!(message.contains("expected") && message.contains("found"), "{}: {message}", architecture.name);
+
+        let question = match spec.question {
+            Question::Class(_) => Question::Class(0),
+            Question::Value(_) => Question::Value(0),
+            Question::NextToken | Question::Reconstruction => Question::Class(3),
+        };
+        let error = with(architecture, &Spec { question, ..spec }, &device, Nothing).unwrap_err();
+        assert!(format!("{error:#}").contains("expected"), "{}: {error:#}", architecture.name);
+    }
+}
+
+#[test]
+fn data_of_another_kind_are_refused_by_name() {
+    let device = device::open("cpu").unwrap();
+    let text = Sample::Text { vocabulary: 9, max_tokens: 4 };
+    for architecture in ARCHITECTURES.iter().filter(|architecture| architecture.eats() != "text") {
+        let spec = Spec { sample: text.clone(), ..small(architecture) };
+        let message = format!("{:#}", with(architecture, &spec, &device, Nothing).unwrap_err());
+        assert!(message.contains("model.name") && message.contains("text"), "{}: {message}", architecture.name);
+    }
+}

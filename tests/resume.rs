@@ -1,0 +1,165 @@
+//! A run that is killed at any instant and resumed ends as if it had never been killed: the same
+//! weights and the same optimizer state, bit for bit, and the same log but for its clock.
+
+#[path = "support/program.rs"]
+mod program;
+
+use program::{Workshop, records};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Small runs that between them hold everything a checkpoint must carry.
+const RUNS: [(&str, &[&str]); 4] = [
+    // Batch norm's running statistics, augmentation, momentum, an average of the weights.
+    (
+        "fashion",
+        &[
+            "train.steps=24",
+            "train.average=0.9",
+            "optimizer.name=sgd",
+            "optimizer.momentum=0.9",
+            "model.dropout=0.2",
+            "train.batch_size=16",
+        ],
+    ),
+    // Dropout in a transformer, gradients accumulated over several batches, AdamW, a schedule.
+    ("shakespeare", &["train.steps=16", "model.dropout=0.1", "train.accumulate=3", "train.evaluate_every=5"]),
+    // Padded sequences, several epochs.
+    ("sms", &["train.steps=30", "train.evaluate_every=10"]),
+    // The gradient of the whole set in pieces: one step an epoch.
+    ("adult", &["train.epochs=6", "train.batch_size=full", "train.piece_size=4000"]),
+];
+
+fn arguments<'a>(recipe: &'a str, sets: &[&'a str], run: &'a str) -> Vec<&'a str> {
+    let mut arguments = vec!["train", recipe, "--run", run, "--set", "checkpoint.every_steps=2"];
+    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    arguments
+}
+
+/// The newest checkpoint of a run.
+fn newest(run: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(run.join("checkpoints")).unwrap();
+    let mut names: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("step-"));
+    names.sort();
+    names.pop().expect("a finished run has a checkpoint")
+}
+
+/// Records without the fields that only a clock decides.
+fn timeless(run: &Path) -> Vec<Value> {
+    let mut records = records(run);
+    for record in &mut records {
+        let object = record.as_object_mut().unwrap();
+        object.retain(|key, _| !key.contains("second") && !key.contains("memory"));
+    }
+    records
+}
+
+fn assert_same(workshop: &Workshop, recipe: &str, killed: &str) {
+    let (whole, killed) = (workshop.path("whole"), workshop.path(killed));
+    let read = |run: &Path, file: &str| std::fs::read(run.join(file)).unwrap();
+    assert!(read(&whole, "model.safetensors") == read(&killed, "model.safetensors"), "{recipe}: weights differ");
+    let (a, b) = (newest(&whole), newest(&killed));
+    for file in ["weights.safetensors", "optimizer.bpk"] {
+        assert!(read(&a, file) == read(&b, file), "{recipe}: {file} differs");
+    }
+    assert_eq!(timeless(&whole), timeless(&killed), "{recipe}: the logs differ");
+}
+
+/// A small generator, seeded by the clock and printed, so that a failure can be repeated.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit.max(1)
+    }
+}
+
+#[test]
+fn a_run_killed_at_random_moments_ends_bit_identical() {
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    eprintln!("moments of killing drawn from seed {seed}");
+    let mut chance = Chance(seed);
+    for (recipe, sets) in RUNS {
+        let workshop = Workshop::new();
+        let begun = Instant::now();
+        workshop.succeed(&arguments(recipe, sets, "whole"));
+        let whole = begun.elapsed();
+
+        const KILLS: usize = 4;
+        for _ in 0..KILLS {
+            let mut child = resume(&workshop, recipe, sets).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(chance.below(whole.as_millis() as u64)));
+            child.kill().unwrap(); // SIGKILL: nothing of the process runs after it
+            child.wait().unwrap();
+        }
+        let ended = resume(&workshop, recipe, sets).output().unwrap();
+        assert!(ended.status.success(), "{recipe}: {}", String::from_utf8_lossy(&ended.stderr));
+        assert_same(&workshop, recipe, "killed");
+    }
+}
+
+fn resume(workshop: &Workshop, recipe: &str, sets: &[&str]) -> std::process::Command {
+    let mut command = workshop.command(&arguments(recipe, sets, "killed"));
+    command.arg("--resume").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_interrupted_by_a_signal_saves_and_goes_on_bit_identical() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    let (recipe, sets) = RUNS[3]; // the gradient of the whole set, so that signals fall inside a step
+    let workshop = Workshop::new();
+    workshop.succeed(&arguments(recipe, sets, "whole"));
+
+    for (round, signal) in [(1, Signal::SIGTERM), (2, Signal::SIGINT)] {
+        // No checkpoint but the one the signal asks for.
+        let mut command = resume(&workshop, recipe, sets);
+        let child = command.args(["--set", "checkpoint.every_steps=100000"]).spawn().unwrap();
+        let checkpoints = workshop.path("killed/metrics.jsonl");
+        let patience = Instant::now();
+        while std::fs::metadata(&checkpoints).map_or(0, |file| file.len()) == 0 && patience.elapsed().as_secs() < 30 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(40 * round));
+        let _ = kill(Pid::from_raw(child.id() as i32), signal);
+        let output = child.wait_with_output().unwrap();
+        let code = output.status.code();
+        assert!(
+            code == Some(128 + signal as i32) || code == Some(0),
+            "{signal}: {code:?} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let ended = resume(&workshop, recipe, sets).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_same(&workshop, recipe, "killed");
+}
+
+#[test]
+fn the_resolved_recipe_gives_the_same_run_again() {
+    let (recipe, sets) = RUNS[0];
+    let workshop = Workshop::new();
+    workshop.succeed(&arguments(recipe, sets, "whole"));
+    workshop.succeed(&["train", "whole/recipe.toml", "--run", "again"]);
+    assert_same(&workshop, recipe, "again");
+    assert_eq!(workshop.read("whole/recipe.toml"), workshop.read("again/recipe.toml"));
+}
+
+#[test]
+fn another_recipe_cannot_be_resumed() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["train", "diamonds", "--run", "run", "--set", "train.steps=3"]);
+    workshop.fail(
+        &["train", "diamonds", "--run", "run", "--resume", "--set", "optimizer.learning_rate=0.5"],
+        &["learning_rate", "0.5"],
+    );
+    workshop.fail(&["train", "diamonds", "--run", "run"], &["--resume"]);
+    // A longer run of the same recipe may.
+    workshop.succeed(&["train", "--run", "run", "--resume", "--set", "train.steps=5"]);
+    assert_eq!(records(&workshop.path("run")).iter().filter_map(|record| record["step"].as_u64()).max(), Some(5));
+}

@@ -1,0 +1,208 @@
+//! Every registered architecture on small data, its weights filled by a formula, so that backends
+//! can be compared without sharing a random generator.
+
+use anyhow::Result;
+use bonfire::contract::{Images, Input, Output, Table, Target, Task, Tokens};
+use bonfire::prelude::*;
+use bonfire_cli::document::Document;
+use bonfire_cli::feed::{AnyInput, Fed};
+use bonfire_cli::registry::{self, Architecture, Build, Visit};
+use bonfire_cli::spec::{Question, Sample, Spec};
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use serde_json::{Map, Value, json};
+
+/// An architecture's example, shrunk to what compiles and runs in moments.
+pub fn small(architecture: &Architecture) -> Spec {
+    let mut spec = (architecture.example)();
+    match &mut spec.sample {
+        Sample::Table { num_numeric, .. } => *num_numeric = 5,
+        Sample::Text { vocabulary, max_tokens } => (*vocabulary, *max_tokens) = (11, 6),
+        Sample::Image(_) => {}
+    }
+    spec
+}
+
+/// The architecture's options without anything random.
+pub fn calm(architecture: &Architecture) -> Map<String, Value> {
+    let known = registry::describe(architecture.name).unwrap().options;
+    let random = ["dropout", "noise"];
+    Map::from_iter(random.iter().filter(|key| known.contains_key(**key)).map(|key| (key.to_string(), json!(0.0))))
+}
+
+/// Builds an architecture on a device and hands it on.
+pub fn with<V: Visit>(architecture: &Architecture, spec: &Spec, device: &Device, visitor: V) -> Result<V::Output> {
+    let document = Document::parse("test", "")?;
+    let options = calm(architecture);
+    let build = Build { name: architecture.name, options: &options, spec, document: &document, device, seed: 1 };
+    registry::build(&build, visitor)
+}
+
+/// A batch of `samples` for the spec, by formula.
+pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target) {
+    let wave = |count: usize, phase: f32| -> Vec<f32> {
+        (0..count).map(|index| (index as f32 * 0.7 + phase).sin()).collect()
+    };
+    let integers = |count: usize, below: usize, factor: usize| -> Vec<i64> {
+        (0..count).map(|index| ((index * factor + index / 3 + 1) % below) as i64).collect()
+    };
+    let (input, tokens) = match &spec.sample {
+        Sample::Image([channels, height, width]) => {
+            let pixels = wave(samples * channels * height * width, 0.3).into_iter().map(|pixel| 0.5 + 0.5 * pixel).collect();
+            let data = TensorData::new(pixels, [samples, *channels, *height, *width]);
+            (AnyInput::Images(Images { pixels: Tensor::from_data(data, device) }), 0)
+        }
+        Sample::Table { num_numeric, .. } => {
+            let data = TensorData::new(wave(samples * num_numeric, 0.3), [samples, *num_numeric]);
+            let categories = Tensor::<2, Int>::zeros([samples, 0], device);
+            (AnyInput::Table(Table { numeric: Tensor::from_data(data, device), categories }), 0)
+        }
+        Sample::Text { vocabulary, max_tokens } => {
+            let data = TensorData::new(integers(samples * max_tokens, *vocabulary, 5), [samples, *max_tokens]);
+            let classify = matches!(spec.question, Question::Class(_));
+            let padding = (0..samples * max_tokens).map(|index| {
+                let (row, column) = (index / max_tokens, index % max_tokens);
+                classify && row % 2 == 1 && column + 2 >= *max_tokens
+            });
+            let padding = TensorData::new(padding.collect(), [samples, *max_tokens]);
+            let tokens = Tokens { tokens: Tensor::from_data(data, device), padding: Tensor::from_data(padding, device) };
+            (AnyInput::Tokens(tokens), *max_tokens)
+        }
+    };
+    let target = match spec.question {
+        Question::Class(classes) => {
+            let data = TensorData::new(integers(samples, classes, 3), [samples]);
+            Target::Classes(Tensor::from_data(data, device))
+        }
+        Question::Value(values) => {
+            Target::Values(Tensor::from_data(TensorData::new(wave(samples * values, 1.1), [samples, values]), device))
+        }
+        Question::NextToken => {
+            let Sample::Text { vocabulary, .. } = spec.sample else { unreachable!("language models read text") };
+            let data = TensorData::new(integers(samples * tokens, vocabulary, 7), [samples, tokens]);
+            Target::NextTokens(Tensor::from_data(data, device))
+        }
+        Question::Reconstruction => Target::Input,
+    };
+    (I::from_any(input).expect("the example fits its architecture"), target)
+}
+
+/// Fills every float parameter by a formula of its place, so that all backends start alike.
+pub fn filled<M: Module>(model: M) -> M {
+    struct Fill {
+        path: Vec<String>,
+        count: usize,
+    }
+    impl ModuleMapper for Fill {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.count += 1;
+            let path = self.path.join(".");
+            let (center, spread) = match () {
+                // Scales and variances lie around one.
+                () if path.contains("gamma") || path.ends_with("running_var") => (1.0, 0.1),
+                // A variational code without noise: its draws differ from backend to backend.
+                () if path.contains("log_variance") => (if D == 1 { -30.0 } else { 0.0 }, 0.0),
+                () => (0.0, 0.2),
+            };
+            let phase = self.count as f32;
+            param.map(|tensor| {
+                let shape = tensor.dims();
+                let count: usize = shape.iter().product();
+                let values: Vec<f32> =
+                    (0..count).map(|index| center + spread * (index as f32 * 0.37 + phase).sin()).collect();
+                let gradient = tensor.is_require_grad();
+                let tensor = Tensor::from_data(TensorData::new(values, shape), &tensor.device());
+                tensor.set_require_grad(gradient)
+            })
+        }
+    }
+    model.map(&mut Fill { path: Vec::new(), count: 0 })
+}
+
+/// Path and values of every float parameter.
+pub fn weights<M: Module>(model: &M) -> Vec<(String, Vec<f32>)> {
+    struct Read {
+        path: Vec<String>,
+        weights: Vec<(String, Vec<f32>)>,
+    }
+    impl ModuleVisitor for Read {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.weights.push((self.path.join("."), numbers(param.val())));
+        }
+    }
+    let mut read = Read { path: Vec::new(), weights: Vec::new() };
+    model.visit(&mut read);
+    read.weights
+}
+
+/// A tensor's values on the host.
+pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_to_vec().unwrap()
+}
+
+/// What a model said, as numbers.
+pub fn answer(output: Output) -> Vec<f32> {
+    match output {
+        Output::Logits(logits) => numbers(logits),
+        Output::Values(values) => numbers(values),
+        Output::TokenLogits(logits) => numbers(logits),
+        Output::Reconstruction { output, .. } => numbers(output),
+    }
+}
+
+/// The loss before and after `steps` steps of gradient descent from filled weights, and the weights
+/// after them.
+pub struct Descent<'a> {
+    pub spec: &'a Spec,
+    pub device: &'a Device,
+    pub steps: usize,
+    pub learning_rate: f64,
+}
+
+/// What a [`Descent`] found.
+pub struct Trace {
+    pub losses: Vec<f32>,
+    pub before: Vec<(String, Vec<f32>)>,
+    pub after: Vec<(String, Vec<f32>)>,
+    pub answer: Vec<f32>,
+}
+
+impl Visit for Descent<'_> {
+    type Output = Trace;
+
+    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<Trace>
+    where
+        M::Input: Fed,
+    {
+        let mut model = filled(model);
+        let before = weights(&model);
+        let (input, target) = batch::<M::Input>(self.spec, 4, self.device);
+        assert_eq!(input.len(), 4);
+        let mut optimizer = burn::optim::SgdConfig::new().init();
+        let mut losses = Vec::new();
+        for _ in 0..self.steps {
+            let loss = model.loss(input.clone(), target.clone());
+            losses.push(numbers(loss.clone())[0]);
+            let gradients = burn::optim::GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(self.learning_rate, model, gradients);
+        }
+        let (input, _) = batch::<M::Input>(self.spec, 4, &self.device.clone().inner());
+        let answer = answer(model.valid().predict(input));
+        Ok(Trace { losses, before, after: weights(&model), answer })
+    }
+}
