@@ -39,8 +39,8 @@ pub use burn;
 /// What a training script needs: `use bonfire::prelude::*`.
 pub mod prelude {
     pub use crate::contract::{
-        Batch, Batches, ConfigError, Images, Input, LoadError, Loader, Metric, Output, Position, Table, Target, Task,
-        Tokens,
+        Batch, Batches, ConfigError, Images, Input, LoadError, Loader, Metric, Output, Position, Table,
+        Target, Task, Tokens,
     };
     pub use crate::datasets::image::{self, ImageConfig};
     pub use crate::datasets::table::{self, TableConfig};
@@ -49,8 +49,8 @@ pub mod prelude {
     pub use crate::device;
     pub use crate::models::*;
     pub use crate::train::{
-        BatchSize, CheckpointConfig, Evaluation, FitConfig, Fitted, MetricConfig, OptimizerConfig, ScheduleConfig,
-        TrainConfig, Trainer, evaluate,
+        BatchSize, CheckpointConfig, Evaluation, FitConfig, Fitted, MetricConfig, OptimizerConfig,
+        ScheduleConfig, Terminal, TrainConfig, Trainer, evaluate,
     };
     pub use burn::module::Module;
     pub use burn::tensor::{Bool, Device, Distribution, Int, Tensor, TensorData};

@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let at = |x: f32| -> f32 {
         let numeric = Tensor::from_data([[x]], &device);
-        let Output::Values(y) = model.predict(Table { numeric, categories: Tensor::zeros([1, 0], &device) }) else {
+        let Output::Values(y) = model.predict(Table { numeric, categories: Tensor::zeros([1, 0], &device) })
+        else {
             unreachable!("a regression answers with values")
         };
         y.into_scalar()

@@ -24,12 +24,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     device.seed(1);
     let model = LogisticRegressionConfig::new(data.schema.num_numeric(), Objective::classes(2)).init(&device);
     let fit = FitConfig {
-        train: TrainConfig { epochs: Some(10), batch_size: BatchSize::Samples(256), ..TrainConfig::default() },
+        train: TrainConfig {
+            epochs: Some(10),
+            batch_size: BatchSize::Samples(256),
+            ..TrainConfig::default()
+        },
         optimizer: OptimizerConfig::named("adam").expect("Adam is registered"),
         schedule: ScheduleConfig::named("cosine").expect("cosine is registered"),
         ..FitConfig::default()
     };
-    let fitted = Trainer::new(fit, device.clone()).fit(model, &data.train, None)?;
+    let fitted = Trainer::new(fit, device.clone()).listener(Box::new(Terminal::new())).fit(
+        model,
+        &data.train,
+        None,
+    )?;
 
     let test = data.test.expect("the config names a test file");
     let evaluation = evaluate(&fitted.model, &test, &MetricConfig::default(), 1024, &device.inner())?;

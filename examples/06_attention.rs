@@ -32,7 +32,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..FitConfig::default()
     };
     let valid = data.valid.expect("a tenth is held out");
-    let fitted = Trainer::new(fit, device.clone()).fit(model, &data.train, Some(&valid))?;
+    let fitted = Trainer::new(fit, device.clone()).listener(Box::new(Terminal::new())).fit(
+        model,
+        &data.train,
+        Some(&valid),
+    )?;
     for metric in fitted.summary.metrics {
         println!("{} {:.3}", metric.name, metric.value);
     }
@@ -46,7 +50,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let shape = [1, ids.len()];
         let padding = Tensor::<2, Bool>::from_data(TensorData::new(vec![false; ids.len()], shape), &plain);
         let input = Tokens { tokens: Tensor::from_data(TensorData::new(ids, shape), &plain), padding };
-        let Output::TokenLogits(logits) = fitted.model.predict(input) else { unreachable!("GPT is a language model") };
+        let Output::TokenLogits(logits) = fitted.model.predict(input) else {
+            unreachable!("GPT is a language model")
+        };
         let likeliest = logits.slice([0..1, shape[1] - 1..shape[1]]).argmax(2); // [1, 1, 1]
         tokens.push(likeliest.into_scalar::<i64>() as u32);
     }

@@ -111,7 +111,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         schedule: ScheduleConfig::named("one_cycle").expect("one-cycle is registered"),
         ..FitConfig::default()
     };
-    let fitted = Trainer::new(fit, device.clone()).fit(model, &data.train, None)?;
+    let fitted = Trainer::new(fit, device.clone()).listener(Box::new(Terminal::new())).fit(
+        model,
+        &data.train,
+        None,
+    )?;
 
     let test = data.test.expect("the config names a test file");
     let evaluation = evaluate(&fitted.model, &test, &MetricConfig::default(), 256, &device.inner())?;

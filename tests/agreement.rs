@@ -26,7 +26,8 @@ fn step(device: &str, architecture: &bonfire_cli::registry::Architecture) -> Tra
     let device = device::open(device).unwrap().autodiff();
     let spec = small(architecture);
     let descent = Descent { spec: &spec, device: &device, steps: 1, learning_rate: 0.1 };
-    with(architecture, &spec, &device, descent).unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name))
+    with(architecture, &spec, &device, descent)
+        .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name))
 }
 
 #[test]

@@ -7,14 +7,16 @@ use program::{Workshop, records};
 use serde_json::Value;
 
 fn json_lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 #[test]
 fn a_table_is_trained_evaluated_and_predicted() {
     let workshop = Workshop::new();
     let trained = workshop.succeed(&["train", "adult", "--run", "run", "--set", "train.epochs=2"]);
-    assert!(trained.stdout.contains("accuracy"), "{}", trained.stdout);
+    assert!(trained.stderr.contains("accuracy"), "{}", trained.stderr);
     for file in ["recipe.toml", "metrics.jsonl", "columns.json", "model.safetensors", "run.json"] {
         assert!(workshop.path("run").join(file).is_file(), "{file} is missing");
     }
@@ -41,8 +43,13 @@ fn a_table_is_trained_evaluated_and_predicted() {
     );
     let predicted = json_lines(&workshop.succeed(&["predict", "run", "people.jsonl"]).stdout);
     assert_eq!(predicted.len(), 2);
-    assert_eq!((&predicted[0]["label"], &predicted[1]["label"]), (&">50K".into(), &"<=50K".into()), "{predicted:?}");
-    let sum: f64 = predicted[0]["probabilities"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
+    assert_eq!(
+        (&predicted[0]["label"], &predicted[1]["label"]),
+        (&">50K".into(), &"<=50K".into()),
+        "{predicted:?}"
+    );
+    let sum: f64 =
+        predicted[0]["probabilities"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
     assert!((sum - 1.0).abs() < 1e-5);
 }
 
@@ -90,10 +97,15 @@ fn pictures_are_told_apart_and_reconstructed() {
     let workshop = Workshop::new();
     workshop.succeed(&["train", "fashion", "--run", "run", "--set", "train.steps=20"]);
     let evaluated = workshop.succeed(&["evaluate", "run"]);
-    assert!(evaluated.stdout.contains("confusion") && evaluated.stdout.contains("sneaker"), "{}", evaluated.stdout);
+    assert!(
+        evaluated.stdout.contains("confusion") && evaluated.stdout.contains("sneaker"),
+        "{}",
+        evaluated.stdout
+    );
 
     workshop.succeed(&["train", "fashion-autoencoder", "--run", "codes", "--set", "train.steps=20"]);
-    let figures: Value = serde_json::from_str(&workshop.succeed(&["evaluate", "codes", "--json"]).stdout).unwrap();
+    let figures: Value =
+        serde_json::from_str(&workshop.succeed(&["evaluate", "codes", "--json"]).stdout).unwrap();
     assert!(figures["reconstruction_error"].as_f64().unwrap() < 0.2, "{figures}");
 }
 
@@ -107,7 +119,9 @@ fn models_recipes_and_devices_are_listed() {
         let described = workshop.succeed(&["models", name]).stdout;
         assert!(described.contains("options"), "{described}");
     }
-    for name in ["fashion", "fashion-autoencoder", "shakespeare", "shakespeare-lstm", "sms", "adult", "diamonds"] {
+    for name in
+        ["fashion", "fashion-autoencoder", "shakespeare", "shakespeare-lstm", "sms", "adult", "diamonds"]
+    {
         assert!(recipes.contains(name), "{name}: {recipes}");
         // What is printed is a recipe.
         workshop.write("printed.toml", workshop.succeed(&["recipes", name]).stdout);

@@ -47,13 +47,19 @@ fn recipes_with_mistakes() {
         workshop.fail(&["train", "r.toml", "--run", "run"], fragments);
     };
     recipe("[data\nkind = 1", &["r.toml:1"]);
-    recipe(&TABLE.replace("steps = 1", "stepz = 1"), &["r.toml:8", "train.stepz", "did you mean 'train.steps'?"]);
+    recipe(
+        &TABLE.replace("steps = 1", "stepz = 1"),
+        &["r.toml:8", "train.stepz", "did you mean 'train.steps'?"],
+    );
     recipe(&TABLE.replace("steps = 1", "steps = 'many'"), &["r.toml:8", "train.steps", "many"]);
     recipe(&TABLE.replace("'logistic'", "'logistik'"), &["r.toml:6", "did you mean 'logistic'?"]);
     recipe(&format!("{TABLE}[optimiser]\nname = 'sgd'"), &["r.toml:9", "did you mean 'optimizer'?"]);
     recipe(&format!("{TABLE}[optimizer]\nname = 'sgdd'"), &["r.toml:10", "did you mean 'sgd'?"]);
     recipe(&format!("{TABLE}[optimizer]\nname = 'sgd'\nbeta_1 = 0.9"), &["r.toml:11", "optimizer.beta_1"]);
-    recipe(&TABLE.replace("name = 'logistic'", "name = 'logistic'\nwidths = [3]"), &["r.toml:7", "model.widths"]);
+    recipe(
+        &TABLE.replace("name = 'logistic'", "name = 'logistic'\nwidths = [3]"),
+        &["r.toml:7", "model.widths"],
+    );
     recipe("[model]\nname = 'cnn'", &["[data]"]);
     workshop.fail(&["train", "fashon"], &["did you mean 'fashion'?"]);
     workshop.fail(&["train", "nowhere.toml"], &["nowhere.toml"]);
@@ -139,8 +145,9 @@ fn image_of(size: u32) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let header = [&size.to_be_bytes()[..], &size.to_be_bytes()[..], &[8, 0, 0, 0, 0]].concat();
     chunk(&mut png, b"IHDR", &header);
-    let rows: Vec<u8> =
-        (0..size).flat_map(|row| std::iter::once(0).chain((0..size).map(move |column| (row * column * 3) as u8))).collect();
+    let rows: Vec<u8> = (0..size)
+        .flat_map(|row| std::iter::once(0).chain((0..size).map(move |column| (row * column * 3) as u8)))
+        .collect();
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Compression::none());
     encoder.write_all(&rows).unwrap();
     chunk(&mut png, b"IDAT", &encoder.finish().unwrap());
@@ -177,7 +184,8 @@ fn tables_that_do_not_fit() {
 fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint() {
     let workshop = Workshop::new();
     let explode = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e30"];
-    let steps = ["train", "diamonds", "--run", "run", "--set", "train.steps=50", "--set", "checkpoint.every_steps=1"];
+    let steps =
+        ["train", "diamonds", "--run", "run", "--set", "train.steps=50", "--set", "checkpoint.every_steps=1"];
     workshop.fail(&[&steps[..], &explode[..]].concat(), &["step", "loss"]);
     assert!(!workshop.path("run/model.safetensors").exists());
     workshop.fail(&["evaluate", "run"], &["model.safetensors"]);

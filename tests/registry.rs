@@ -81,9 +81,14 @@ fn impossible_sizes_are_refused_with_a_message() {
             Sample::Table { .. } => Sample::Table { num_numeric: 0, category_sizes: Vec::new() },
             Sample::Text { .. } => Sample::Text { vocabulary: 0, max_tokens: 6 },
         };
-        let error = with(architecture, &Spec { sample: nothing, ..spec.clone() }, &device, Nothing).unwrap_err();
+        let error =
+            with(architecture, &Spec { sample: nothing, ..spec.clone() }, &device, Nothing).unwrap_err();
         let message = format!("{error:#}");
-        assert!(message.contains("expected") && message.contains("found"), "{}: {message}", architecture.name);
+        assert!(
+            message.contains("expected") && message.contains("found"),
+            "{}: {message}",
+            architecture.name
+        );
 
         let question = match spec.question {
             Question::Class(_) => Question::Class(0),
@@ -102,6 +107,10 @@ fn data_of_another_kind_are_refused_by_name() {
     for architecture in ARCHITECTURES.iter().filter(|architecture| architecture.eats() != "text") {
         let spec = Spec { sample: text.clone(), ..small(architecture) };
         let message = format!("{:#}", with(architecture, &spec, &device, Nothing).unwrap_err());
-        assert!(message.contains("model.name") && message.contains("text"), "{}: {message}", architecture.name);
+        assert!(
+            message.contains("model.name") && message.contains("text"),
+            "{}: {message}",
+            architecture.name
+        );
     }
 }

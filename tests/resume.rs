@@ -59,7 +59,10 @@ fn timeless(run: &Path) -> Vec<Value> {
 fn assert_same(workshop: &Workshop, recipe: &str, killed: &str) {
     let (whole, killed) = (workshop.path("whole"), workshop.path(killed));
     let read = |run: &Path, file: &str| std::fs::read(run.join(file)).unwrap();
-    assert!(read(&whole, "model.safetensors") == read(&killed, "model.safetensors"), "{recipe}: weights differ");
+    assert!(
+        read(&whole, "model.safetensors") == read(&killed, "model.safetensors"),
+        "{recipe}: weights differ"
+    );
     let (a, b) = (newest(&whole), newest(&killed));
     for file in ["weights.safetensors", "optimizer.bpk"] {
         assert!(read(&a, file) == read(&b, file), "{recipe}: {file} differs");
@@ -122,7 +125,9 @@ fn a_run_interrupted_by_a_signal_saves_and_goes_on_bit_identical() {
         let child = command.args(["--set", "checkpoint.every_steps=100000"]).spawn().unwrap();
         let checkpoints = workshop.path("killed/metrics.jsonl");
         let patience = Instant::now();
-        while std::fs::metadata(&checkpoints).map_or(0, |file| file.len()) == 0 && patience.elapsed().as_secs() < 30 {
+        while std::fs::metadata(&checkpoints).map_or(0, |file| file.len()) == 0
+            && patience.elapsed().as_secs() < 30
+        {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(40 * round));
@@ -161,5 +166,8 @@ fn another_recipe_cannot_be_resumed() {
     workshop.fail(&["train", "diamonds", "--run", "run"], &["--resume"]);
     // A longer run of the same recipe may.
     workshop.succeed(&["train", "--run", "run", "--resume", "--set", "train.steps=5"]);
-    assert_eq!(records(&workshop.path("run")).iter().filter_map(|record| record["step"].as_u64()).max(), Some(5));
+    assert_eq!(
+        records(&workshop.path("run")).iter().filter_map(|record| record["step"].as_u64()).max(),
+        Some(5)
+    );
 }

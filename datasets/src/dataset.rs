@@ -26,6 +26,11 @@ pub trait Dataset: Send + Sync + 'static {
     /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
     fn sample(&self, index: u64, draw: u64) -> Result<Self::Sample, DataError>;
 
+    /// Corrupt samples that were left out, and counted, when the set was opened.
+    fn skipped(&self) -> u64 {
+        0
+    }
+
     /// Stacks samples into one batch on `device`.
     fn collate(&self, samples: Vec<Self::Sample>, device: &Device) -> (Self::Input, Target);
 }

@@ -97,7 +97,7 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
     }
 
     fn skipped(&self) -> u64 {
-        self.skipped.load(Ordering::Relaxed)
+        self.dataset.skipped() + self.skipped.load(Ordering::Relaxed)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every registered architecture on small data, its weights filled by a formula, so that backends
 //! can be compared without sharing a random generator.
 
+#![allow(dead_code)] // each test uses a part
+
 use anyhow::Result;
 use bonfire::contract::{Images, Input, Output, Table, Target, Task, Tokens};
 use bonfire::prelude::*;
@@ -26,14 +28,22 @@ pub fn small(architecture: &Architecture) -> Spec {
 pub fn calm(architecture: &Architecture) -> Map<String, Value> {
     let known = registry::describe(architecture.name).unwrap().options;
     let random = ["dropout", "noise"];
-    Map::from_iter(random.iter().filter(|key| known.contains_key(**key)).map(|key| (key.to_string(), json!(0.0))))
+    Map::from_iter(
+        random.iter().filter(|key| known.contains_key(**key)).map(|key| (key.to_string(), json!(0.0))),
+    )
 }
 
 /// Builds an architecture on a device and hands it on.
-pub fn with<V: Visit>(architecture: &Architecture, spec: &Spec, device: &Device, visitor: V) -> Result<V::Output> {
+pub fn with<V: Visit>(
+    architecture: &Architecture,
+    spec: &Spec,
+    device: &Device,
+    visitor: V,
+) -> Result<V::Output> {
     let document = Document::parse("test", "")?;
     let options = calm(architecture);
-    let build = Build { name: architecture.name, options: &options, spec, document: &document, device, seed: 1 };
+    let build =
+        Build { name: architecture.name, options: &options, spec, document: &document, device, seed: 1 };
     registry::build(&build, visitor)
 }
 
@@ -47,7 +57,10 @@ pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target
     };
     let (input, tokens) = match &spec.sample {
         Sample::Image([channels, height, width]) => {
-            let pixels = wave(samples * channels * height * width, 0.3).into_iter().map(|pixel| 0.5 + 0.5 * pixel).collect();
+            let pixels = wave(samples * channels * height * width, 0.3)
+                .into_iter()
+                .map(|pixel| 0.5 + 0.5 * pixel)
+                .collect();
             let data = TensorData::new(pixels, [samples, *channels, *height, *width]);
             (AnyInput::Images(Images { pixels: Tensor::from_data(data, device) }), 0)
         }
@@ -57,14 +70,18 @@ pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target
             (AnyInput::Table(Table { numeric: Tensor::from_data(data, device), categories }), 0)
         }
         Sample::Text { vocabulary, max_tokens } => {
-            let data = TensorData::new(integers(samples * max_tokens, *vocabulary, 5), [samples, *max_tokens]);
+            let data =
+                TensorData::new(integers(samples * max_tokens, *vocabulary, 5), [samples, *max_tokens]);
             let classify = matches!(spec.question, Question::Class(_));
             let padding = (0..samples * max_tokens).map(|index| {
                 let (row, column) = (index / max_tokens, index % max_tokens);
                 classify && row % 2 == 1 && column + 2 >= *max_tokens
             });
             let padding = TensorData::new(padding.collect(), [samples, *max_tokens]);
-            let tokens = Tokens { tokens: Tensor::from_data(data, device), padding: Tensor::from_data(padding, device) };
+            let tokens = Tokens {
+                tokens: Tensor::from_data(data, device),
+                padding: Tensor::from_data(padding, device),
+            };
             (AnyInput::Tokens(tokens), *max_tokens)
         }
     };
@@ -73,11 +90,14 @@ pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target
             let data = TensorData::new(integers(samples, classes, 3), [samples]);
             Target::Classes(Tensor::from_data(data, device))
         }
-        Question::Value(values) => {
-            Target::Values(Tensor::from_data(TensorData::new(wave(samples * values, 1.1), [samples, values]), device))
-        }
+        Question::Value(values) => Target::Values(Tensor::from_data(
+            TensorData::new(wave(samples * values, 1.1), [samples, values]),
+            device,
+        )),
         Question::NextToken => {
-            let Sample::Text { vocabulary, .. } = spec.sample else { unreachable!("language models read text") };
+            let Sample::Text { vocabulary, .. } = spec.sample else {
+                unreachable!("language models read text")
+            };
             let data = TensorData::new(integers(samples * tokens, vocabulary, 7), [samples, tokens]);
             Target::NextTokens(Tensor::from_data(data, device))
         }

@@ -1,5 +1,7 @@
 //! The program itself, run on files of a temporary folder.
 
+#![allow(dead_code)] // each test uses a part
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -51,7 +53,14 @@ impl Workshop {
     /// Runs and expects success.
     pub fn succeed(&self, arguments: &[&str]) -> Ended {
         let ended = self.run(arguments);
-        assert_eq!(ended.code, Some(0), "bonfire {}\n{}\n{}", arguments.join(" "), ended.stdout, ended.stderr);
+        assert_eq!(
+            ended.code,
+            Some(0),
+            "bonfire {}\n{}\n{}",
+            arguments.join(" "),
+            ended.stdout,
+            ended.stderr
+        );
         ended
     }
 

@@ -112,7 +112,9 @@ impl Document {
         let mut argument = Document { name: place.clone(), root: Map::new(), places: BTreeMap::new() };
         let line = format!("value = {text}");
         let value = match DeTable::parse(&line) {
-            Ok(table) if table.get_ref().len() == 1 => argument.table(&line, "", table.get_ref())?.remove("value"),
+            Ok(table) if table.get_ref().len() == 1 => {
+                argument.table(&line, "", table.get_ref())?.remove("value")
+            }
             _ => None,
         };
         let value = value.unwrap_or_else(|| Value::String(text.to_string()));
@@ -208,7 +210,9 @@ mod tests {
     #[test]
     fn set_reads_toml_values_and_falls_back_to_text() {
         let mut document = Document::parse("r.toml", "[train]\nepochs = 3").unwrap();
-        for assignment in ["train.epochs=5", "train.batch_size=full", "model.widths=[8, 16]", "data.flip=true"] {
+        for assignment in
+            ["train.epochs=5", "train.batch_size=full", "model.widths=[8, 16]", "data.flip=true"]
+        {
             document.set(assignment).unwrap();
         }
         assert_eq!(document.root["train"], json!({ "epochs": 5, "batch_size": "full" }));

@@ -70,7 +70,11 @@ fn to_text(evaluation: &Evaluation, labels: &[String], skipped: u64) -> String {
         let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).clamp(6, 14);
         let cell = |label: &str| format!("{label:>width$.width$}");
         text += "\nconfusion (a row a true class, a column a predicted one)\n";
-        text += &format!("{} {}\n", cell(""), labels.iter().map(|label| cell(label)).collect::<Vec<_>>().join(" "));
+        text += &format!(
+            "{} {}\n",
+            cell(""),
+            labels.iter().map(|label| cell(label)).collect::<Vec<_>>().join(" ")
+        );
         for (label, row) in labels.iter().zip(confusion) {
             let counts: Vec<String> = row.iter().map(|count| cell(&count.to_string())).collect();
             text += &format!("{} {}\n", cell(label), counts.join(" "));

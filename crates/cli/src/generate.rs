@@ -15,7 +15,12 @@ use std::io::Write;
 ///
 /// # Errors
 /// When a prompt is empty or holds a symbol outside the vocabulary, or an option is impossible.
-pub fn generate(run: &Run, schema: &TextSchema, arguments: &PredictArguments, out: &mut dyn Write) -> Result<()> {
+pub fn generate(
+    run: &Run,
+    schema: &TextSchema,
+    arguments: &PredictArguments,
+    out: &mut dyn Write,
+) -> Result<()> {
     ensure!(
         arguments.temperature >= 0.0 && arguments.temperature.is_finite(),
         "--temperature: expected a number of at least 0, found {}",

@@ -15,7 +15,10 @@ pub fn models(name: Option<&str>) -> Result<()> {
             let (name, eats) = (architecture.name, architecture.eats());
             writeln!(out, "{name:<18} {eats:<8} {:>12}  {}", grouped(parameters), architecture.about)?;
         }
-        writeln!(out, "\nParameters are of the default options on the sizes that `bonfire models NAME` states.")?;
+        writeln!(
+            out,
+            "\nParameters are of the default options on the sizes that `bonfire models NAME` states."
+        )?;
         return Ok(());
     };
     let names = registry::names();
@@ -65,8 +68,12 @@ pub fn devices() -> Result<()> {
 /// `1,234,567`
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
     groups.join(",")
 }
 

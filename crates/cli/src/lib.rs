@@ -43,7 +43,10 @@ pub fn main(started: Instant) -> ExitCode {
 /// An error is one line on stderr, its causes joined by colons.
 fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+        if error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        {
             return ExitCode::SUCCESS; // `bonfire models | head` closed the pipe
         }
         let message: Vec<String> = error.chain().map(ToString::to_string).collect();

@@ -20,7 +20,8 @@ pub fn predict(arguments: &PredictArguments) -> Result<()> {
     let run = Run::open(&arguments.run, arguments.device.as_deref())?;
     let mut out: Box<dyn Write> = match &arguments.output {
         Some(path) => {
-            let file = File::create(path).with_context(|| format!("{}: expected a file to write", path.display()))?;
+            let file = File::create(path)
+                .with_context(|| format!("{}: expected a file to write", path.display()))?;
             Box::new(BufWriter::new(file))
         }
         None => Box::new(BufWriter::new(stdout().lock())),
@@ -58,7 +59,11 @@ impl Visit for Answer<'_> {
             let batch = batch?;
             let samples = batch.input.len();
             let answers = answers(model.predict(batch.input), self.run)?;
-            anyhow::ensure!(answers.len() == samples, "the model gave {} answers for {samples} inputs", answers.len());
+            anyhow::ensure!(
+                answers.len() == samples,
+                "the model gave {} answers for {samples} inputs",
+                answers.len()
+            );
             for (name, answer) in names.by_ref().zip(answers) {
                 let mut line = Map::from_iter([("input".to_string(), Value::from(name.as_str()))]);
                 line.extend(answer);
@@ -95,17 +100,24 @@ fn answers(output: Output, run: &Run) -> Result<Vec<Map<String, Value>>> {
         Output::Reconstruction { output, input } => {
             let error = (output - input).square().mean_dim(1); // [B, 1]
             let errors = rows(error)?;
-            errors.into_iter().map(|row| Map::from_iter([("reconstruction_error".to_string(), json!(row[0]))])).collect()
+            errors
+                .into_iter()
+                .map(|row| Map::from_iter([("reconstruction_error".to_string(), json!(row[0]))]))
+                .collect()
         }
         Output::TokenLogits(_) => unreachable!("language models generate"),
     })
 }
 
 fn class(probabilities: &[f32], labels: &[String]) -> Map<String, Value> {
-    let best = (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or(0);
+    let best =
+        (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or(0);
     let label = |index: usize| labels.get(index).cloned().unwrap_or_else(|| index.to_string());
-    let all: Map<String, Value> =
-        probabilities.iter().enumerate().map(|(index, probability)| (label(index), json!(probability))).collect();
+    let all: Map<String, Value> = probabilities
+        .iter()
+        .enumerate()
+        .map(|(index, probability)| (label(index), json!(probability)))
+        .collect();
     Map::from_iter([
         ("label".to_string(), json!(label(best))),
         ("probability".to_string(), json!(probabilities[best])),

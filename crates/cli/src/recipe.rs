@@ -243,7 +243,11 @@ impl Recipe {
             recipe.to_toml()
         };
         let (ours, theirs) = (comparable(self), comparable(other));
-        let difference = ours.lines().zip(theirs.lines()).find(|(a, b)| a != b).map(|(a, b)| format!("'{a}' against '{b}'"));
+        let difference = ours
+            .lines()
+            .zip(theirs.lines())
+            .find(|(a, b)| a != b)
+            .map(|(a, b)| format!("'{a}' against '{b}'"));
         difference.or_else(|| (ours != theirs).then(|| "a different number of keys".to_string()))
     }
 }
@@ -308,7 +312,8 @@ fn name_of(
         Some(Value::String(name)) if known.contains(&name.as_str()) => Ok(Some(name)),
         Some(Value::String(name)) => {
             let nearest = crate::section::nearest(&name, known);
-            let suggestion = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
+            let suggestion =
+                nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
             Err(document.wrong(&key, format!("one of {}", known.join(", ")), format!("'{name}'{suggestion}")))
         }
         Some(other) => Err(document.wrong(&key, "a string", other)),

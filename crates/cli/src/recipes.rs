@@ -23,7 +23,8 @@ pub fn builtin(name: &str) -> Result<&'static str> {
         return Ok(text);
     }
     let names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
-    let suggestion = nearest(name, &names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
+    let suggestion =
+        nearest(name, &names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
     bail!("recipe '{name}': expected a TOML file or one of {}, found neither{suggestion}", names.join(", "))
 }
 

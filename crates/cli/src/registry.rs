@@ -55,8 +55,16 @@ pub struct Build<'a> {
 }
 
 /// Keys of configs that the data decide and no recipe gives.
-const DATA_KEYS: [&str; 8] =
-    ["num_numeric", "category_sizes", "objective", "picture", "vocabulary", "context", "max_tokens", "inputs"];
+const DATA_KEYS: [&str; 8] = [
+    "num_numeric",
+    "category_sizes",
+    "objective",
+    "picture",
+    "vocabulary",
+    "context",
+    "max_tokens",
+    "inputs",
+];
 
 macro_rules! architectures {
     ($($name:literal, $example:ident, $about:literal, |$spec:ident| $config:expr;)*) => {
@@ -212,8 +220,12 @@ impl Architecture {
             Question::Reconstruction => "answers with its input".to_string(),
         };
         let sample = match spec.sample {
-            Sample::Table { num_numeric, .. } => format!("rows of a table (here {num_numeric} numeric columns)"),
-            Sample::Image([channels, height, width]) => format!("pictures (here {channels} x {height} x {width})"),
+            Sample::Table { num_numeric, .. } => {
+                format!("rows of a table (here {num_numeric} numeric columns)")
+            }
+            Sample::Image([channels, height, width]) => {
+                format!("pictures (here {channels} x {height} x {width})")
+            }
             Sample::Text { vocabulary, max_tokens } => {
                 format!("text (here a vocabulary of {vocabulary}, {max_tokens} tokens)")
             }
@@ -254,7 +266,10 @@ pub fn describe(name: &str) -> anyhow::Result<Description> {
     let device = bonfire_device::open("cpu")?;
     let document = Document::parse("defaults", "").expect("an empty document parses");
     let spec = (architecture.example)();
-    build(&Build { name, options: &Map::new(), spec: &spec, document: &document, device: &device, seed: 1 }, Describe)
+    build(
+        &Build { name, options: &Map::new(), spec: &spec, document: &document, device: &device, seed: 1 },
+        Describe,
+    )
 }
 
 fn impossible(document: &Document, error: &ConfigError) -> RecipeError {

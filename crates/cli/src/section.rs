@@ -11,7 +11,12 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// On an unknown key, and on a value of the wrong type.
-pub fn overlay<T>(document: &Document, path: &str, given: &Map<String, Value>, defaults: &T) -> Result<T, RecipeError>
+pub fn overlay<T>(
+    document: &Document,
+    path: &str,
+    given: &Map<String, Value>,
+    defaults: &T,
+) -> Result<T, RecipeError>
 where
     T: Serialize + DeserializeOwned,
 {

@@ -52,7 +52,12 @@ impl Data {
     ///
     /// # Errors
     /// When there is none, or it is not as the schema says.
-    pub fn open_evaluation(&self, schema: &Schema, uri: Option<&str>, seed: u64) -> Result<AnyLoader, DataError> {
+    pub fn open_evaluation(
+        &self,
+        schema: &Schema,
+        uri: Option<&str>,
+        seed: u64,
+    ) -> Result<AnyLoader, DataError> {
         Ok(match (self, schema) {
             (Data::Image(config), Schema::Image(schema)) => {
                 Wrapped::boxed(image::open_evaluation(config, schema, uri, seed)?, AnyInput::Images)
@@ -71,7 +76,11 @@ impl Data {
     ///
     /// # Errors
     /// When an input is not there, or not as the schema says.
-    pub fn open_prediction(&self, schema: &Schema, inputs: &[String]) -> Result<(AnyLoader, Vec<String>), DataError> {
+    pub fn open_prediction(
+        &self,
+        schema: &Schema,
+        inputs: &[String],
+    ) -> Result<(AnyLoader, Vec<String>), DataError> {
         fn boxed<D: Dataset>(
             (pipeline, names): (Pipeline<D>, Vec<String>),
             wrap: fn(D::Input) -> AnyInput,
@@ -105,7 +114,11 @@ impl Data {
     }
 }
 
-fn sets<D: Dataset, S>(opened: Opened<D, S>, wrap: fn(D::Input) -> AnyInput, schema: fn(S) -> Schema) -> Sets {
+fn sets<D: Dataset, S>(
+    opened: Opened<D, S>,
+    wrap: fn(D::Input) -> AnyInput,
+    schema: fn(S) -> Schema,
+) -> Sets {
     Sets {
         train: Wrapped::boxed(opened.train, wrap),
         valid: opened.valid.map(|pipeline| Wrapped::boxed(pipeline, wrap)),

@@ -11,6 +11,7 @@ use crate::{recipes, run};
 use anyhow::{Result, bail};
 use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_contract::{Loader, Task};
+use bonfire_device::DeviceName;
 use bonfire_train::{Stopped, Terminal, Trainer};
 use burn::tensor::Device;
 use serde_json::{Map, Value};
@@ -113,6 +114,11 @@ impl Visit for Fit<'_> {
             .resume(existing == Existing::Resume)
             .metrics(sets.schema.metrics(recipe.train.top_k))
             .listener(Box::new(Terminal::new()))
+            .read_loss_every(if DeviceName::parse(&recipe.device)?.is_cpu() {
+                1
+            } else {
+                recipe.train.report_every
+            })
             .started(started);
         let (train, valid, test) = (
             Unwrapped(sets.train.as_ref()),
@@ -125,8 +131,7 @@ impl Visit for Fit<'_> {
             return Ok(ExitCode::from(128 + signal as u8));
         }
         if let Some(test) = &test {
-            let e = bonfire_train::evaluate(&fitted.model, test, &sets.schema.metrics(recipe.train.top_k), 256, device)?;
-            println!("test {:?}", e.metrics);
+            trainer.test(&fitted.model, test)?;
         }
         Ok(ExitCode::SUCCESS)
     }

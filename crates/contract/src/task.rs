@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 /// What a model says about a batch: `B` samples, `K` classes, `O` values, `T` tokens, `V` words,
 /// `D` reconstructed numbers a sample.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one a batch, and boxing would cost more than it saves
 pub enum Output {
     /// Unnormalised log-probabilities of the classes, `[B, K]`.
     Logits(Tensor<2>),
@@ -70,12 +71,9 @@ impl ConfigError {
     ) -> Result<(), ConfigError> {
         match holds {
             true => Ok(()),
-            false => Err(ConfigError {
-                model,
-                field,
-                expected: expected.to_string(),
-                found: found.to_string(),
-            }),
+            false => {
+                Err(ConfigError { model, field, expected: expected.to_string(), found: found.to_string() })
+            }
         }
     }
 }

@@ -1,7 +1,14 @@
 //! The backends, one match arm each.
 
 use burn::tensor::Device;
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda", feature = "rocm", feature = "tch"))]
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "cuda",
+    feature = "rocm",
+    feature = "tch"
+))]
 use burn::tensor::DeviceType;
 
 /// A Burn backend that a cargo feature of the same name compiles in.

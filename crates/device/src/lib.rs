@@ -49,7 +49,9 @@ pub enum DeviceError {
         present: String,
     },
     /// The backend is there, the device is not.
-    #[error("device '{name}': expected one of the {count} devices of {backend} on this machine, found none at this index")]
+    #[error(
+        "device '{name}': expected one of the {count} devices of {backend} on this machine, found none at this index"
+    )]
     Absent {
         /// What was typed.
         name: String,
@@ -73,7 +75,10 @@ impl DeviceName {
         };
         let backend = match backend_name {
             "cpu" => Backend::cpu(),
-            _ => Backend::ALL.into_iter().find(|backend| backend.name() == backend_name).ok_or_else(|| unknown(name))?,
+            _ => Backend::ALL
+                .into_iter()
+                .find(|backend| backend.name() == backend_name)
+                .ok_or_else(|| unknown(name))?,
         };
         let index = index
             .map(|index| {
@@ -83,6 +88,12 @@ impl DeviceName {
             })
             .transpose()?;
         Ok(DeviceName { backend, index })
+    }
+
+    /// Whether the backend computes on the CPU as it is told to, so that reading a result waits for
+    /// nothing else.
+    pub fn is_cpu(self) -> bool {
+        matches!(self.backend, Backend::Flex | Backend::NdArray)
     }
 
     /// Opens the device, without autodiff.
@@ -158,7 +169,8 @@ fn compiled_names() -> Vec<&'static str> {
 }
 
 fn unknown(name: &str) -> DeviceError {
-    let known: Vec<&str> = std::iter::once("cpu").chain(Backend::ALL.into_iter().map(Backend::name)).collect();
+    let known: Vec<&str> =
+        std::iter::once("cpu").chain(Backend::ALL.into_iter().map(Backend::name)).collect();
     let typed = name.split(':').next().unwrap_or(name);
     let suggestion = known
         .iter()

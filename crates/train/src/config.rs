@@ -133,8 +133,8 @@ pub enum Select {
     Best,
 }
 
-/// The recipe's section `[checkpoint]`. Training also saves at its end, at an interruption, and at
-/// each evaluation that is the best so far.
+/// The recipe's section `[checkpoint]`. Training also saves at its end, at an interruption, and,
+/// where `train.select` is `best`, at each evaluation that is the best so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
@@ -144,7 +144,7 @@ pub struct CheckpointConfig {
     pub every_minutes: Option<f64>,
     /// Epochs between checkpoints; 1 when none of the three is set.
     pub every_epochs: Option<u64>,
-    /// How many of the newest are kept; the best is kept besides.
+    /// How many of the newest are kept; that of the best evaluation is kept besides.
     pub keep: usize,
 }
 
@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn impossible_values_name_their_key() {
-        let wrong: [(&str, fn(&mut FitConfig)); 10] = [
+        type Break = fn(&mut FitConfig);
+        let wrong: [(&str, Break); 10] = [
             ("train.epochs", |c| (c.train.epochs, c.train.steps) = (Some(1), Some(1))),
             ("train.steps", |c| c.train.steps = Some(0)),
             ("train.batch_size", |c| c.train.batch_size = BatchSize::Samples(0)),

@@ -25,8 +25,11 @@ impl MetricsLog {
     pub fn open(path: &Path, bytes: u64) -> Result<Self, TrainError> {
         let opened = || -> io::Result<(File, u64)> {
             let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-            let bytes = bytes.min(file.metadata()?.len());
-            file.set_len(bytes)?;
+            let length = file.metadata()?.len();
+            let bytes = bytes.min(length);
+            if bytes < length {
+                file.set_len(bytes)?;
+            }
             file.seek(SeekFrom::Start(bytes))?;
             Ok((file, bytes))
         };

@@ -2,15 +2,19 @@
 //! checkpoints.
 
 use crate::config::{FitConfig, Limit};
+use crate::plan::Plan;
 use crate::state::{Best, Due, State, to_figures, to_metrics};
 use crate::{
-    BatchSize, Evaluation, Event, Listener, MetricsLog, Parameter, Progress, Record, Select, Stopped,
-    Summary, TrainError, peak_memory_bytes,
+    Evaluation, Event, Listener, MetricsLog, Parameter, Progress, Record, Select, Stopped, Summary,
+    TrainError, peak_memory_bytes,
 };
 use bonfire_checkpoint::{Files, RunFolder, Weights};
 use bonfire_contract::Metric;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{DType, Tensor};
+use burn_pack::{Reader, Writer};
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Instant;
 
@@ -19,57 +23,6 @@ pub(crate) const WEIGHTS: &str = "weights.safetensors";
 pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
 pub(crate) const AVERAGE: &str = "average.safetensors";
 pub(crate) const GRADIENT: &str = "gradient.safetensors";
-
-/// How many steps of how many samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Samples an epoch.
-    pub(crate) epoch: u64,
-    /// Samples a step; an epoch's last step may have fewer.
-    pub(crate) step: u64,
-    /// Samples on the device at once.
-    pub(crate) piece: usize,
-    /// Steps in all.
-    pub(crate) total_steps: u64,
-    limit: Limit,
-}
-
-impl Plan {
-    pub(crate) fn new(config: &FitConfig, epoch: u64, validated: bool) -> Result<Self, TrainError> {
-        let train = &config.train;
-        if epoch == 0 {
-            let expected = "at least one sample".to_string();
-            return Err(TrainError::Empty { set: "training", expected, found: "none".into() });
-        }
-        let (step, piece) = match train.batch_size {
-            BatchSize::Full => (epoch, train.piece_size.min(epoch.try_into().unwrap_or(usize::MAX))),
-            BatchSize::Samples(batch) => {
-                (batch as u64 * train.accumulate, crate::feed::piece_size(batch as u64, train.piece_size))
-            }
-        };
-        if train.drop_last && step > epoch {
-            let expected = format!("at least the {step} samples of one step (train.drop_last)");
-            return Err(TrainError::Empty { set: "training", expected, found: epoch.to_string() });
-        }
-        if !validated && train.select == Select::Best {
-            return Err(TrainError::config("train.select", "\"last\" without a validation set", "\"best\""));
-        }
-        if !validated && let Some(patience) = train.early_stopping {
-            return Err(TrainError::config(
-                "train.early_stopping",
-                "none without a validation set",
-                patience,
-            ));
-        }
-        let per_epoch = if train.drop_last { epoch / step } else { epoch.div_ceil(step) };
-        let limit = config.limit();
-        let total_steps = match limit {
-            Limit::Steps(steps) => steps,
-            Limit::Epochs(epochs) => epochs.saturating_mul(per_epoch),
-        };
-        Ok(Plan { epoch, step, piece, total_steps, limit })
-    }
-}
 
 /// One run of one process.
 pub(crate) struct Session<'a> {
@@ -397,11 +350,31 @@ pub(crate) struct Tensors<'a> {
     pub(crate) optimizer: &'a ModuleOptimizer,
 }
 
+/// Burn's optimizer file with its tensors in the order of their names: Burn writes them in that of a
+/// hash map, and the same state shall be the same file.
 fn optimizer_file(optimizer: &ModuleOptimizer, path: &Path) -> Result<Vec<u8>, TrainError> {
-    let bytes = optimizer.into_bytes().map_err(|error| TrainError::Resume {
+    let unwritable = |error: &dyn Display| TrainError::Resume {
         name: path.display().to_string(),
         expected: "optimizer state that can be written".into(),
         found: error.to_string(),
-    })?;
-    Ok(bytes.to_vec())
+    };
+    let bytes = optimizer.into_bytes().map_err(|error| unwritable(&error))?;
+    let sorted = || -> Result<Vec<u8>, burn_pack::Error> {
+        let reader = Reader::from_bytes(bytes)?;
+        let (scalars, paths) = (reader.scalars().clone(), reader.metadata().clone());
+        let mut tensors = BTreeMap::new();
+        for tensor in reader.into_tensors()? {
+            let (name, dtype, shape, id, bytes) = tensor.into_parts()?;
+            tensors.insert(name.clone(), burn_pack::Tensor::new(name, dtype, shape, id, bytes));
+        }
+        let mut writer = Writer::new(tensors.into_values().collect());
+        for (name, value) in scalars {
+            writer = writer.with_scalar(&name, value);
+        }
+        for (id, path) in paths {
+            writer = writer.with_metadata(&id, &path);
+        }
+        Ok(writer.into_bytes()?.to_vec())
+    };
+    sorted().map_err(|error| unwritable(&error))
 }

@@ -1,20 +1,22 @@
 //! Trains any task: the step loop, and how it starts again where it stopped.
 
-use crate::average::Average;
 use crate::evaluate::{evaluate, evaluate_until};
 use crate::feed::Feed;
+use crate::fitting::{Checkpoint, Fitting};
 use crate::gradient::{Accumulated, clip_norm, clip_value};
-use crate::parameters::{from_weights, parameters, renumber, to_weights};
-use crate::session::{AVERAGE, GRADIENT, OPTIMIZER, Opening, Plan, STATE, Session, Tensors, WEIGHTS};
+use crate::parameters::{parameters, renumber};
+use crate::plan::Plan;
+use crate::session::{AVERAGE, Opening, Session, WEIGHTS};
 use crate::state::{Due, State};
 use crate::{
-    Evaluation, Event, FitConfig, Interrupt, Listener, MetricConfig, MetricsLog, Parameter, Record, Select,
-    Stopped, Summary, TrainError,
+    Evaluation, Event, FitConfig, Interrupt, Listener, MetricConfig, MetricsLog, Record, Select, Stopped,
+    Summary, TrainError,
 };
-use bonfire_checkpoint::{Files, RunFolder, Weights, save_weights};
+use bonfire_checkpoint::{RunFolder, Weights, save_weights};
 use bonfire_contract::{Input, Loader, Task};
-use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device};
+use burn::optim::GradientsParams;
+use burn::tensor::Device;
+use std::path::Path;
 use std::time::Instant;
 
 /// Trains tasks as a [`FitConfig`] says.
@@ -175,7 +177,9 @@ impl Trainer {
                     }
                 }
                 session.state.due = None;
-                if improved || session.checkpoint_due(due) {
+                // A best evaluation between checkpoints is worth one only where it is selected.
+                let wanted = improved && config.train.select == Select::Best;
+                if wanted || session.checkpoint_due(due) {
                     session.save(progress.tensors(&table), improved)?;
                 }
             }
@@ -271,7 +275,7 @@ impl Trainer {
                 selected = Weights::from_safetensors(&bytes, &path)?.apply(selected, &path)?;
             }
             (_, Some(weights), None) if !interrupted => {
-                selected = weights.apply(selected, std::path::Path::new("best weights"))?;
+                selected = weights.apply(selected, Path::new("best weights"))?;
             }
             _ => {}
         }
@@ -323,118 +327,6 @@ impl Trainer {
         let Some(loaded) = store.load_newest()? else { return Ok(None) };
         let path = store.path(&loaded.name);
         Ok(Some(Checkpoint { name: loaded.name, path, files: loaded.files, warnings: loaded.warnings }))
-    }
-}
-
-/// A checkpoint to continue from.
-struct Checkpoint {
-    name: String,
-    path: std::path::PathBuf,
-    files: Files,
-    warnings: Vec<String>,
-}
-
-impl Checkpoint {
-    fn weights(&self, file: &str) -> Result<Option<Weights>, TrainError> {
-        let Some(bytes) = self.files.get(file) else { return Ok(None) };
-        Ok(Some(Weights::from_safetensors(bytes, &self.path.join(file))?))
-    }
-
-    fn unfit(&self, expected: &str, found: impl ToString) -> TrainError {
-        let (name, expected) = (self.path.display().to_string(), expected.to_string());
-        TrainError::Resume { name, expected, found: found.to_string() }
-    }
-}
-
-/// The tensors that training changes.
-struct Fitting<M> {
-    model: M,
-    optimizer: ModuleOptimizer,
-    average: Option<Average>,
-    accumulated: Accumulated,
-}
-
-impl<M: Task> Fitting<M> {
-    fn start(config: &FitConfig, model: M, table: &[Parameter]) -> Self {
-        let optimizer = config.optimizer.build(table, config.train.decay_biases_and_norms);
-        let average = config.train.average.map(|decay| {
-            let mut average = Average::new(decay, table);
-            average.update(&model, 0);
-            average
-        });
-        Fitting { model, optimizer, average, accumulated: Accumulated::default() }
-    }
-
-    /// Puts back what the checkpoint holds.
-    fn restore(
-        self,
-        checkpoint: &Checkpoint,
-        table: &[Parameter],
-        device: &Device,
-    ) -> Result<(Self, State), TrainError> {
-        let Fitting { model, optimizer, mut average, .. } = self;
-        let state: State = match checkpoint.files.get(STATE) {
-            Some(bytes) => serde_json::from_slice(bytes)
-                .map_err(|error| checkpoint.unfit("a training state in state.json", error))?,
-            None => return Err(checkpoint.unfit(STATE, "no such file")),
-        };
-        let weights =
-            checkpoint.weights(WEIGHTS)?.ok_or_else(|| checkpoint.unfit(WEIGHTS, "no such file"))?;
-        let model = weights.apply(model, &checkpoint.path.join(WEIGHTS))?;
-        let bytes =
-            checkpoint.files.get(OPTIMIZER).ok_or_else(|| checkpoint.unfit(OPTIMIZER, "no such file"))?;
-        let optimizer = optimizer
-            .from_bytes(Bytes::from_bytes_vec(bytes.clone()))
-            .map_err(|error| checkpoint.unfit("optimizer state", error))?;
-        let plain = device.clone().without_autodiff();
-        let on_device = |file: &str| -> Result<Option<GradientsParams>, TrainError> {
-            let Some(weights) = checkpoint.weights(file)? else { return Ok(None) };
-            let tensors = from_weights(&weights, table, &plain);
-            Ok(Some(tensors.map_err(|found| checkpoint.unfit("tensors of the model's shapes", found))?))
-        };
-        if let Some(average) = &mut average {
-            let expected = "the averaged weights that train.average asks for";
-            average.tensors = on_device(AVERAGE)?.ok_or_else(|| checkpoint.unfit(expected, "none"))?;
-        }
-        let mut accumulated = Accumulated::default();
-        if state.pieces > 0 {
-            let gradient = on_device(GRADIENT)?;
-            let expected = format!("the gradient of {} pieces", state.pieces);
-            let gradient = gradient.ok_or_else(|| checkpoint.unfit(&expected, "none"))?;
-            accumulated = Accumulated { gradient, pieces: state.pieces, samples: state.piece_samples };
-        }
-        Ok((Fitting { model, optimizer, average, accumulated }, state))
-    }
-
-    /// One update; `count` is the number of steps with it.
-    fn step(self, rate: f64, gradient: GradientsParams, count: u64) -> Self {
-        let Fitting { model, mut optimizer, mut average, accumulated } = self;
-        let model = optimizer.step(rate, model, gradient);
-        if let Some(average) = &mut average {
-            average.update(&model, count);
-        }
-        Fitting { model, optimizer, average, accumulated }
-    }
-
-    /// The model to evaluate.
-    fn subject(&self) -> M {
-        match &self.average {
-            Some(average) => average.model(&self.model),
-            None => self.model.valid(),
-        }
-    }
-
-    /// Everything to save, on the host.
-    fn tensors(&self, table: &[Parameter]) -> Tensors<'_> {
-        let gradient = (self.accumulated.pieces > 0).then(|| to_weights(&self.accumulated.gradient, table));
-        Tensors {
-            weights: Weights::of(&self.model),
-            // The averaged model and not the average alone: tensors that are not averaged, such as
-            // integers, are part of what is evaluated.
-            average: self.average.as_ref().map(|average| Weights::of(&average.model(&self.model))),
-            gradient,
-            optimizer: &self.optimizer,
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::{encode, split};
-use crate::{DataError, Opened, Pipeline, PipelineConfig, Split};
+use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Split};
 
 /// Reads the training table, infers its columns, and splits off what the recipe asks for.
 ///
@@ -29,7 +29,7 @@ pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSch
             None if rows.is_empty() => None,
             None => Some(encode_rows(&frame, indices(rows), config, &schema)?),
         };
-        schema.skipped += set.as_ref().map_or(0, TableSet::skipped);
+        schema.skipped += set.as_ref().map_or(0, Dataset::skipped);
         Ok(set.map(|set| Pipeline::new(set, in_order(config, seed))))
     };
     let valid = part(&config.valid, &split.valid)?;

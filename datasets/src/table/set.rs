@@ -30,11 +30,6 @@ pub struct TableSet {
 }
 
 impl TableSet {
-    /// Rows that could not be read and were left out when the set was opened.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
     /// Adds rows without a target.
     pub(super) fn append(&mut self, other: TableSet) {
         self.rows += other.rows;
@@ -68,6 +63,10 @@ impl Dataset for TableSet {
 
     /// `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to predict have
     /// no target: theirs is [`Target::Input`].
+    fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     fn collate(&self, samples: Vec<usize>, device: &Device) -> (Table, Target) {
         let batch = samples.len();
         let (n, m) = (self.num_numeric, self.num_categories);

@@ -88,11 +88,6 @@ impl TextSet {
         Some(TextSet { stream, parts, skipped: 0 })
     }
 
-    /// Texts that could not be read and were left out when the set was opened.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
     /// The tokens that one epoch reads, overlaps counted each time.
     pub fn num_tokens(&self) -> u64 {
         match &self.parts {
@@ -137,6 +132,10 @@ impl Dataset for TextSet {
     /// Texts: tokens `[B, T]`, padded at the end to the longest of the batch, and classes `[B]`
     /// (texts to predict have none: their target is [`Target::Input`]). Windows: tokens `[B, T]`
     /// without padding, and the tokens behind each, `[B, T]`.
+    fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     fn collate(&self, samples: Vec<TextSample>, device: &Device) -> (Tokens, Target) {
         let batch = samples.len();
         match &self.parts {
