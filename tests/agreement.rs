@@ -9,6 +9,7 @@
 mod architectures;
 
 use architectures::{Descent, Trace, small, with};
+use bonfire::burn::optim::SgdConfig;
 use bonfire::device;
 use bonfire_cli::registry::ARCHITECTURES;
 
@@ -25,7 +26,8 @@ fn devices() -> Vec<String> {
 fn step(device: &str, architecture: &bonfire_cli::registry::Architecture) -> Trace {
     let device = device::open(device).unwrap().autodiff();
     let spec = small(architecture);
-    let descent = Descent { spec: &spec, device: &device, steps: 1, learning_rate: 0.1 };
+    let optimizer = SgdConfig::new().init();
+    let descent = Descent { spec: &spec, device: &device, optimizer, steps: 1, learning_rate: 0.1 };
     with(architecture, &spec, &device, descent)
         .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name))
 }

@@ -161,9 +161,9 @@ fn tables_that_do_not_fit() {
     table("a,y\n1,no\n2,no\n", "", &["class"]);
     table("a,y\n", "", &["rows.csv"]);
     table("", "", &["rows.csv"]);
-    table("a,b\n1,no\n2,yes\n", "", &["'y'", "a"]);
+    table("a,b\n1,no\n2,yes\n", "", &["rows.csv", "`y`", "`a`"]);
     table("a,y\n1,no\nx,yes\n", "numeric = ['a']", &["rows.csv", "line 3", "x"]);
-    table("a,y\n1,no\n2,yes\n", "ignore = ['c']", &["'c'"]);
+    table("a,y\n1,no\n2,yes\n", "ignore = ['c']", &["`c`"]);
     table(b"a,y\n1,no\n\xff\xfe,yes\n", "", &["rows.csv", "line 3"]);
     table("a,y\n1,no\n2,yes\n", "test = 'gone.csv'", &["gone.csv"]);
 
@@ -174,7 +174,7 @@ fn tables_that_do_not_fit() {
     workshop.succeed(&["train", "recipe.toml", "--run", "run"]);
     workshop.fail(&["evaluate", "run", "--data", "test.csv"], &["test.csv", "maybe"]);
     workshop.write("test.csv", "b,y\n1,no\n");
-    workshop.fail(&["evaluate", "run", "--data", "test.csv"], &["test.csv", "'a'"]);
+    workshop.fail(&["evaluate", "run", "--data", "test.csv"], &["test.csv", "`a`"]);
     workshop.write("wrong.parquet", "PAR1 and then nothing of the kind");
     workshop.fail(&["predict", "run", "wrong.parquet"], &["wrong.parquet"]);
     workshop.fail(&["predict", "run", "nothing.csv"], &["nothing.csv"]);

@@ -5,6 +5,7 @@ mod architectures;
 
 use anyhow::Result;
 use architectures::{Descent, answer, batch, small, weights, with};
+use bonfire::burn::optim::AdamConfig;
 use bonfire::checkpoint::{load_weights, save_weights};
 use bonfire::prelude::*;
 use bonfire_cli::feed::Fed;
@@ -17,7 +18,8 @@ fn the_loss_falls_on_a_tiny_set() {
     let device = device::open("cpu").unwrap().autodiff();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
-        let descent = Descent { spec: &spec, device: &device, steps: 12, learning_rate: 0.02 };
+        let optimizer = AdamConfig::new().init();
+        let descent = Descent { spec: &spec, device: &device, optimizer, steps: 12, learning_rate: 0.002 };
         let losses = with(architecture, &spec, &device, descent).unwrap().losses;
         let (first, last) = (losses[0], losses[losses.len() - 1]);
         assert!(last < first, "{}: {losses:?}", architecture.name);

@@ -11,6 +11,7 @@ use bonfire_cli::feed::{AnyInput, Fed};
 use bonfire_cli::registry::{self, Architecture, Build, Visit};
 use bonfire_cli::spec::{Question, Sample, Spec};
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use serde_json::{Map, Value, json};
 
 /// An architecture's example, shrunk to what compiles and runs in moments.
@@ -106,6 +107,15 @@ pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target
     (I::from_any(input).expect("the example fits its architecture"), target)
 }
 
+/// A number in `[-1, 1)`, scattered as random ones are: smooth fillings make degenerate activations.
+fn scattered(stream: usize, index: usize) -> f32 {
+    let mut mixed = (stream as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (index as u64 + 1);
+    for _ in 0..3 {
+        mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    }
+    (mixed >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+}
+
 /// Fills every float parameter by a formula of its place, so that all backends start alike.
 pub fn filled<M: Module>(model: M) -> M {
     struct Fill {
@@ -124,19 +134,21 @@ pub fn filled<M: Module>(model: M) -> M {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             self.count += 1;
             let path = self.path.join(".");
-            let (center, spread) = match () {
-                // Scales and variances lie around one.
-                () if path.contains("gamma") || path.ends_with("running_var") => (1.0, 0.1),
-                // A variational code without noise: its draws differ from backend to backend.
-                () if path.contains("log_variance") => (if D == 1 { -30.0 } else { 0.0 }, 0.0),
-                () => (0.0, 0.2),
-            };
-            let phase = self.count as f32;
+            let stream = self.count;
             param.map(|tensor| {
                 let shape = tensor.dims();
                 let count: usize = shape.iter().product();
+                let (center, spread) = match () {
+                    // Scales and variances lie around one.
+                    () if path.contains("gamma") || path.ends_with("running_var") => (1.0, 0.1),
+                    // A variational code without noise: its draws differ from backend to backend.
+                    () if path.contains("log_variance") => (if D == 1 { -30.0 } else { 0.0 }, 0.0),
+                    () if D == 1 => (0.0, 0.1),
+                    // The variance that keeps activations at theirs, whichever axis is the input.
+                    () => (0.0, (3.0 / shape[0].max(count / shape[0]) as f32).sqrt()),
+                };
                 let values: Vec<f32> =
-                    (0..count).map(|index| center + spread * (index as f32 * 0.37 + phase).sin()).collect();
+                    (0..count).map(|index| center + spread * scattered(stream, index)).collect();
                 let gradient = tensor.is_require_grad();
                 let tensor = Tensor::from_data(TensorData::new(values, shape), &tensor.device());
                 tensor.set_require_grad(gradient)
@@ -185,16 +197,17 @@ pub fn answer(output: Output) -> Vec<f32> {
     }
 }
 
-/// The loss before and after `steps` steps of gradient descent from filled weights, and the weights
-/// after them.
+/// Steps from filled weights.
 pub struct Descent<'a> {
     pub spec: &'a Spec,
     pub device: &'a Device,
+    pub optimizer: ModuleOptimizer,
     pub steps: usize,
     pub learning_rate: f64,
 }
 
-/// What a [`Descent`] found.
+/// The loss before each step, the weights before the first and after the last, and the answer of
+/// the model that came of them.
 pub struct Trace {
     pub losses: Vec<f32>,
     pub before: Vec<(String, Vec<f32>)>,
@@ -213,12 +226,12 @@ impl Visit for Descent<'_> {
         let before = weights(&model);
         let (input, target) = batch::<M::Input>(self.spec, 4, self.device);
         assert_eq!(input.len(), 4);
-        let mut optimizer = burn::optim::SgdConfig::new().init();
+        let mut optimizer = self.optimizer;
         let mut losses = Vec::new();
         for _ in 0..self.steps {
             let loss = model.loss(input.clone(), target.clone());
             losses.push(numbers(loss.clone())[0]);
-            let gradients = burn::optim::GradientsParams::from_grads(loss.backward(), &model);
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(self.learning_rate, model, gradients);
         }
         let (input, _) = batch::<M::Input>(self.spec, 4, &self.device.clone().inner());

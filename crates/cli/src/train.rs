@@ -4,10 +4,10 @@ use crate::args::TrainArguments;
 use crate::document::Document;
 use crate::feed::{Fed, Unwrapped};
 use crate::recipe::Recipe;
+use crate::recipes;
 use crate::registry::{self, Build, Visit};
 use crate::run::read_recipe;
 use crate::sets::Sets;
-use crate::{recipes, run};
 use anyhow::{Result, bail};
 use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_contract::{Loader, Task};
@@ -29,9 +29,6 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
     recipe.fit().check()?;
     let device = bonfire_device::open(&recipe.device)?.autodiff();
     let path = run_path(arguments, &recipe);
-    if arguments.resume && RunFolder::open(&path).is_ok() {
-        refuse_another_recipe(&path, &recipe)?;
-    }
     let sets = recipe.data.open(recipe.seed)?;
     let existing = if arguments.resume { Existing::Resume } else { Existing::Refuse };
     let fit = Fit { recipe: &recipe, sets: &sets, device: &device, path: &path, existing, started };
@@ -74,13 +71,17 @@ fn run_path(arguments: &TrainArguments, recipe: &Recipe) -> PathBuf {
     numbered.find(|path| !path.exists()).unwrap_or(first)
 }
 
-/// Resuming under another recipe would be a run that no recipe describes.
+/// Resuming under another recipe would be a run that no recipe describes. A folder without a run
+/// yet has nothing to differ from.
 fn refuse_another_recipe(path: &Path, recipe: &Recipe) -> Result<()> {
-    let (_, begun) = run::read_recipe(&RunFolder::open(path)?)?;
+    if !path.join("recipe.toml").exists() {
+        return Ok(());
+    }
+    let (_, begun) = read_recipe(&RunFolder::open(path)?)?;
     match begun.difference(recipe) {
         Some(difference) => bail!(
-            "{}: expected the recipe that the run began with, found another: {difference} (only the length of training, \
-             evaluation, checkpoints and the device may change)",
+            "{}: expected the recipe that the run began with, found another: {difference} (only the length of \
+             training, evaluation, checkpoints and the device may change)",
             path.display()
         ),
         None => Ok(()),
@@ -104,8 +105,11 @@ impl Visit for Fit<'_> {
         M::Input: Fed,
     {
         let Fit { recipe, sets, device, path, existing, started } = self;
-        let folder = RunFolder::create(path, existing)?;
         let resolved = Recipe { model_options: options, ..recipe.clone() };
+        if existing == Existing::Resume {
+            refuse_another_recipe(path, &resolved)?;
+        }
+        let folder = RunFolder::create(path, existing)?;
         write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
         sets.schema.save(folder.path())?;
 
