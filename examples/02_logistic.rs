@@ -3,6 +3,7 @@
 //! cargo run --release --example 02_logistic
 
 use bonfire::prelude::*;
+use bonfire::train::optimizers::Sgd;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = device::open("cpu")?.autodiff();
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             batch_size: BatchSize::Samples(256),
             ..TrainConfig::default()
         },
-        optimizer: OptimizerConfig::named("adam").expect("Adam is registered"),
+        optimizer: OptimizerConfig::Sgd(Sgd { learning_rate: 0.1, momentum: 0.9, ..Sgd::default() }),
         schedule: ScheduleConfig::named("cosine").expect("cosine is registered"),
         ..FitConfig::default()
     };

@@ -94,7 +94,7 @@ impl Document {
                 array.iter().map(|element| self.value(text, path, element)).collect::<Result<_, _>>()?,
             ),
             DeValue::Table(table) => Value::Object(self.table(text, path, table)?),
-            DeValue::Datetime(date) => return Err(self.wrong(path, "no date", &date.to_string())),
+            DeValue::Datetime(date) => return Err(self.wrong(path, "no date", date.to_string())),
         })
     }
 

@@ -12,6 +12,7 @@ mod evaluate;
 pub mod feed;
 mod generate;
 mod inform;
+pub mod loss;
 mod predict;
 pub mod recipe;
 pub mod recipes;

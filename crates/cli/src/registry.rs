@@ -1,9 +1,9 @@
 //! Every architecture by name: what it eats, its options, and how it is built for given data.
-//! A new one is one line of [`architectures!`] below.
+//! A new one is one line of `architectures!` below.
 
 use crate::document::{Document, RecipeError};
 use crate::feed::Fed;
-use crate::recipe::LossConfig;
+use crate::loss::LossConfig;
 use crate::section::overlay_without;
 use crate::spec::{Misfit, Question, Sample, Spec};
 use bonfire_contract::{ConfigError, Task};
@@ -238,7 +238,7 @@ impl Architecture {
 pub struct Description {
     /// Options and their defaults.
     pub options: Map<String, Value>,
-    /// The number of parameters.
+    /// The number of parameters that training changes: running statistics are not among them.
     pub parameters: usize,
     /// Each parameter's path, shape and count.
     pub summary: String,
@@ -257,13 +257,14 @@ pub fn describe(name: &str) -> anyhow::Result<Description> {
         where
             M::Input: Fed,
         {
-            let summary = bonfire_train::tensor_summary(&model);
-            Ok(Description { options, parameters: model.num_params(), summary })
+            let trained = bonfire_train::parameters(&model).into_iter().filter(|parameter| parameter.trained);
+            let parameters = trained.map(|parameter| parameter.numbers()).sum();
+            Ok(Description { options, parameters, summary: bonfire_train::tensor_summary(&model) })
         }
     }
     let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == name);
     let architecture = architecture.unwrap_or_else(|| unreachable!("'{name}' is not registered"));
-    let device = bonfire_device::open("cpu")?;
+    let device = bonfire_device::open("cpu")?.autodiff();
     let document = Document::parse("defaults", "").expect("an empty document parses");
     let spec = (architecture.example)();
     build(

@@ -1,7 +1,8 @@
 //! Opening the data of a recipe, whatever their kind, and what a run folder keeps of them.
 
 use crate::feed::{AnyInput, AnyLoader, Wrapped};
-use crate::recipe::{Data, LossConfig};
+use crate::loss::LossConfig;
+use crate::recipe::Data;
 use crate::spec::{Question, Sample, Spec};
 use bonfire_datasets::image::{self, ImageSchema, ImageTarget};
 use bonfire_datasets::table::{self, TableSchema, TableTarget};

@@ -1,6 +1,6 @@
 //! What a model must know of the data before it can be built.
 
-use crate::recipe::LossConfig;
+use crate::loss::LossConfig;
 use bonfire_models::{LossKind, Objective};
 
 /// The sizes of the data and the question asked of the model.

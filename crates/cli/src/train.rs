@@ -7,7 +7,7 @@ use crate::recipe::Recipe;
 use crate::recipes;
 use crate::registry::{self, Build, Visit};
 use crate::run::read_recipe;
-use crate::sets::Sets;
+use crate::sets::{Schema, Sets};
 use anyhow::{Result, bail};
 use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_contract::{Loader, Task};
@@ -30,6 +30,9 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
     let device = bonfire_device::open(&recipe.device)?.autodiff();
     let path = run_path(arguments, &recipe);
     let sets = recipe.data.open(recipe.seed)?;
+    if let Schema::Table(schema) = &sets.schema {
+        eprintln!("{schema}");
+    }
     let existing = if arguments.resume { Existing::Resume } else { Existing::Refuse };
     let fit = Fit { recipe: &recipe, sets: &sets, device: &device, path: &path, existing, started };
     let build = Build {
@@ -131,12 +134,15 @@ impl Visit for Fit<'_> {
         );
         let valid = valid.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
         let fitted = trainer.fit(model, &train, valid)?;
+        let path = path.display();
         if let Stopped::Interrupted(signal) = fitted.summary.stopped {
+            eprintln!("saved: `bonfire train --run {path} --resume` goes on");
             return Ok(ExitCode::from(128 + signal as u8));
         }
         if let Some(test) = &test {
             trainer.test(&fitted.model, test)?;
         }
+        eprintln!("run folder: {path}  (`bonfire evaluate {path}`, `bonfire predict {path} INPUT…`)");
         Ok(ExitCode::SUCCESS)
     }
 }

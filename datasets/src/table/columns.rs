@@ -1,6 +1,7 @@
 //! What a column of a table means: its type, and the statistics that encode it.
 
-use super::frame::{Cells, Frame};
+use super::cells::Cells;
+use super::frame::Frame;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -179,7 +180,7 @@ impl Column {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::frame::TextCells;
+    use crate::table::cells::TextCells;
     use proptest::prelude::*;
 
     fn text(cells: &[&str]) -> Cells {

@@ -1,11 +1,13 @@
 //! Cells into numbers, by a schema.
 
+use super::cells::Cells;
 use super::columns::{Encoding, TableTarget};
 use super::config::TableConfig;
-use super::frame::{Cells, Frame};
-use super::schema::{TableSchema, column_index, label};
+use super::frame::Frame;
+use super::schema::{TableSchema, column_index};
 use super::set::{RowTargets, TableSet};
 use crate::{DataError, OnCorrupt};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Parses the text of numeric columns once, where it all parses.
@@ -114,6 +116,16 @@ fn check_target(
             }
         }
     }
+}
+
+/// A cell of the target as a label, without the recipe's suffix.
+pub(super) fn label<'a>(cells: &'a Cells, row: usize, config: &TableConfig) -> Option<Cow<'a, str>> {
+    let cell = cells.text(row)?;
+    let stripped = config.strip_label_suffix.as_deref().and_then(|suffix| cell.strip_suffix(suffix));
+    Some(match stripped {
+        Some(stripped) => stripped.trim_end().to_string().into(),
+        None => cell,
+    })
 }
 
 /// Labels in an error: all of a few, the first of many.

@@ -1,7 +1,8 @@
 //! JSON lines: one object a line, its keys the columns.
 
+use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
-use super::frame::{Cells, Frame, TextCells};
+use super::frame::Frame;
 use crate::{DataError, OnCorrupt};
 use serde_json::{Map, Value};
 use std::borrow::Cow;

@@ -7,14 +7,17 @@
 //! A table is read once, whole, into memory. The types and statistics of its columns come from the
 //! training rows alone, are saved as `columns.json`, and encode every later row in the same way.
 
+mod cells;
 pub(crate) mod columns;
 pub(crate) mod config;
 pub(crate) mod csv;
 pub(crate) mod encode;
 mod frame;
+mod infer;
 pub(crate) mod jsonl;
 mod open;
 mod parquet;
+mod read;
 pub(crate) mod saved;
 pub(crate) mod schema;
 mod set;

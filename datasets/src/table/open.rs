@@ -2,6 +2,8 @@
 
 use super::config::TableConfig;
 use super::frame::Frame;
+use super::infer::infer;
+use super::read::read;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::{encode, split};
@@ -16,10 +18,10 @@ use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Split};
 /// [`DataError`].
 pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSchema>, DataError> {
     config.check()?;
-    let mut frame = Frame::read(&config.train, config, None)?;
+    let mut frame = read(&config.train, config, None)?;
     let split = split_rows(&frame, config, seed)?;
     let mut rows = indices(&split.train);
-    let mut schema = TableSchema::infer(&mut frame, &mut rows, config)?;
+    let mut schema = infer(&mut frame, &mut rows, config)?;
     schema.skipped += frame.skipped;
     let train = encode::encode(&schema, &frame, &rows, config, true)?;
     let train = TableSet { skipped: schema.skipped, ..train };
@@ -62,7 +64,7 @@ pub fn open_evaluation(
             if config.test_fraction == 0.0 && config.valid_fraction == 0.0 {
                 return Err(DataError::config("test", "a test or validation set to evaluate on", "neither"));
             }
-            let mut frame = Frame::read(&config.train, config, None)?;
+            let mut frame = read(&config.train, config, None)?;
             let split = split_rows(&frame, config, seed)?;
             encode::parse_numbers(schema, &mut frame);
             let rows = if split.test.is_empty() { split.valid } else { split.test };
@@ -89,7 +91,7 @@ pub fn open_prediction(
         // The recipe's format is the training file's; rows to predict may come in another.
         let format = if tells_format(uri) { None } else { config.format };
         let config = TableConfig { format, ..config.clone() };
-        let mut frame = Frame::read(uri, &config, Some(schema.target.name()))?;
+        let mut frame = read(uri, &config, Some(schema.target.name()))?;
         encode::parse_numbers(schema, &mut frame);
         let mut rows: Vec<usize> = (0..frame.len()).collect();
         let skipped = encode::keep_readable(schema, &frame, &mut rows, &config, false)?;
@@ -123,7 +125,7 @@ fn indices(part: &[u64]) -> Vec<usize> {
 }
 
 fn open_file(uri: &str, config: &TableConfig, schema: &TableSchema) -> Result<TableSet, DataError> {
-    let mut frame = Frame::read(uri, config, None)?;
+    let mut frame = read(uri, config, None)?;
     encode::parse_numbers(schema, &mut frame);
     let set = encode_rows(&frame, (0..frame.len()).collect(), config, schema)?;
     Ok(TableSet { skipped: set.skipped + frame.skipped, ..set })

@@ -4,8 +4,9 @@
 //! numbers beyond 2^53 lose their last digits. Truth values become the categories `false` and
 //! `true`. Null is a missing value.
 
+use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
-use super::frame::{Cells, Frame, TextCells};
+use super::frame::Frame;
 use crate::DataError;
 use crate::source::one_line;
 use ::parquet::arrow::ProjectionMask;
