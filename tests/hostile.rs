@@ -66,6 +66,20 @@ fn recipes_with_mistakes() {
     workshop.fail(&["train", "fashion", "--set", "train.epochs"], &["--set train.epochs", "'='"]);
     workshop.fail(&["train", "fashion", "--set", "train.batch_size=0"], &["batch_size"]);
     workshop.fail(&["train", "fashion", "--set", "optimizer.learning_rate=-1"], &["learning_rate", "-1"]);
+    workshop
+        .fail(&["train", "fashion", "--set", "name=../../out"], &["--set name=../../out", "a folder's name"]);
+    workshop.fail(
+        &["train", "fashion", "--set", "model.hidden=9223372036854775807"],
+        &["model.hidden", "at most"],
+    );
+    workshop.fail(&["train", "fashion", "--set", "model.widths=[1000000, 1000000]"], &["parameters"]);
+    workshop.fail(&["train", "fashion", "--set", "train.accumulate=-1"], &["a whole number from 0 on", "-1"]);
+    workshop
+        .fail(&["train", "fashion", "--set", "loss.label_smoothing=1"], &["loss.label_smoothing", "found 1"]);
+    workshop.fail(&["train", "fashion", "--set", "loss.name=squared"], &["loss.name", "cross_entropy"]);
+    workshop.fail(&["train", "fashion", "--set", "loss.class_weights=[1, 2]"], &["loss.class_weights", "10"]);
+    workshop.fail(&["train", "fashion", "--set", "model.name=gpt"], &["model.name", "pictures"]);
+    workshop.fail(&["train", "diamonds", "--set", "model.name=logistic"], &["model.name", "regression"]);
     workshop.fail(&["train", "fashion", "--device", "cuda"], &["--features cuda"]);
     workshop.fail(&["train", "fashion", "--device", "gpu"], &["expected one of cpu"]);
     assert!(!workshop.path("run").exists(), "a refused recipe leaves no run folder");
@@ -177,7 +191,26 @@ fn tables_that_do_not_fit() {
     workshop.fail(&["evaluate", "run", "--data", "test.csv"], &["test.csv", "`a`"]);
     workshop.write("wrong.parquet", "PAR1 and then nothing of the kind");
     workshop.fail(&["predict", "run", "wrong.parquet"], &["wrong.parquet"]);
-    workshop.fail(&["predict", "run", "nothing.csv"], &["nothing.csv"]);
+    workshop.write("answers.jsonl", "kept");
+    workshop.fail(&["predict", "run", "nothing.csv", "--output", "answers.jsonl"], &["nothing.csv"]);
+    assert_eq!(workshop.read("answers.jsonl"), b"kept");
+    workshop
+        .fail(&["predict", "run", "rows.csv", "--temperature", "1"], &["--temperature", "language model"]);
+    workshop.fail(&["predict", "run", "rows.csv", "--output", "no/such/folder"], &["no/such/folder"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_or_closed_output_is_no_panic() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["train", "diamonds", "--run", "run", "--set", "train.steps=2"]);
+    for arguments in [&["evaluate", "run", "--json"][..], &["models"], &["recipes", "fashion"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = workshop.command(arguments).stdout(full).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("error: output") && stderr.lines().count() == 1, "{stderr}");
+    }
 }
 
 #[test]
@@ -212,7 +245,8 @@ fn run_folders_that_are_none() {
 #[test]
 fn a_full_disk_while_saving_is_an_error_and_loses_no_checkpoint() {
     let workshop = Workshop::new();
-    let sets = ["--set", "train.steps=4", "--set", "checkpoint.every_steps=2", "--set", "train.batch_size=8"];
+    let sets = ["train.steps=4", "checkpoint.every_steps=2", "train.batch_size=8", "schedule.name=constant"];
+    let sets = sets.map(|set| ["--set", set]).concat();
     let train = [&["train", "fashion", "--run", "run"], &sets[..]].concat();
     workshop.succeed(&train);
     let before = records(&workshop.path("run")).len();

@@ -163,10 +163,19 @@ fn another_recipe_cannot_be_resumed() {
         &["learning_rate", "0.5"],
     );
     workshop.fail(&["train", "diamonds", "--run", "run"], &["--resume"]);
-    // A longer run of the same recipe may.
-    workshop.succeed(&["train", "--run", "run", "--resume", "--set", "train.steps=5"]);
-    assert_eq!(
-        records(&workshop.path("run")).iter().filter_map(|record| record["step"].as_u64()).max(),
-        Some(5)
+    // A cosine over another length would be another run; without one, a longer run goes on.
+    workshop
+        .fail(&["train", "--run", "run", "--resume", "--set", "train.steps=5"], &["steps = 3", "steps = 5"]);
+    let constant = ["--run", "longer", "--set", "schedule.name=constant"];
+    workshop.succeed(&[&["train", "diamonds", "--set", "train.steps=3"], &constant[..]].concat());
+    workshop.succeed(&["train", "--run", "longer", "--resume", "--set", "train.steps=5"]);
+    let run = workshop.path("longer");
+    // A shorter one than it is already cannot be, and leaves the run's recipe alone.
+    let recipe = workshop.read("longer/recipe.toml");
+    workshop.fail(
+        &["train", "--run", "longer", "--resume", "--set", "train.steps=2"],
+        &["train.steps", "5", "2"],
     );
+    assert_eq!(workshop.read("longer/recipe.toml"), recipe);
+    assert_eq!(records(&run).iter().filter_map(|record| record["step"].as_u64()).max(), Some(5));
 }

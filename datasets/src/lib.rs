@@ -8,12 +8,14 @@
 //! [`Pipeline`] turns any [`Dataset`] into the [`Loader`](bonfire_contract::Loader) that trains.
 //! [`image`], [`text`] and [`table`] hold the data sets.
 
+mod bounds;
 mod dataset;
 mod error;
 pub mod image;
 mod order;
 mod pipeline;
 mod random;
+mod saved;
 pub mod source;
 pub mod table;
 pub mod text;

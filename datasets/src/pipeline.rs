@@ -8,8 +8,8 @@ use bonfire_contract::{Batch, Batches, LoadError, Loader, Position};
 use burn::tensor::Device;
 use prefetch::Samples;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What to do with a sample that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,18 +42,24 @@ pub struct PipelineConfig {
 pub struct Pipeline<D: Dataset> {
     dataset: Arc<D>,
     config: PipelineConfig,
-    skipped: AtomicU64,
+    /// The indices of the corrupt samples met so far; an epoch meets them all again.
+    skipped: Mutex<HashSet<u64>>,
 }
 
 impl<D: Dataset> Pipeline<D> {
     /// Reads `dataset` as `config` says.
     pub fn new(dataset: D, config: PipelineConfig) -> Self {
-        Pipeline { dataset: Arc::new(dataset), config, skipped: AtomicU64::new(0) }
+        Pipeline { dataset: Arc::new(dataset), config, skipped: Mutex::default() }
     }
 
     /// The data set behind the pipeline.
     pub fn dataset(&self) -> &D {
         &self.dataset
+    }
+
+    /// A set stays whole wherever a thread that held it panicked.
+    fn skipped_indices(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,9 +92,12 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let plan = Plan { order, seed: self.config.seed, epoch: start.epoch };
         let batch_size = batch_size.max(1);
         let positions = start.samples.min(len)..len;
+        let next = positions.start;
         Box::new(Epoch {
             samples: Samples::new(self.dataset.clone(), plan, positions, self.config.workers, batch_size),
             pipeline: self,
+            order,
+            next,
             batch_size,
             device: device.clone(),
             pending: None,
@@ -96,8 +105,9 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         })
     }
 
+    /// Different samples, however many epochs met them, and those that the data set left out itself.
     fn skipped(&self) -> u64 {
-        self.dataset.skipped() + self.skipped.load(Ordering::Relaxed)
+        self.dataset.skipped() + self.skipped_indices().len() as u64
     }
 }
 
@@ -105,6 +115,9 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
 struct Epoch<'a, D: Dataset> {
     pipeline: &'a Pipeline<D>,
     samples: Samples<D>,
+    order: Order,
+    /// The position of the sample that `samples` gives next.
+    next: u64,
     batch_size: usize,
     device: Device,
     /// A readable sample met while looking past the end of the batch before.
@@ -122,7 +135,10 @@ impl<D: Dataset> Epoch<'_, D> {
         let mut consumed = collected.len() as u64;
         let mut last_error = None;
         while collected.len() < self.batch_size || skip {
-            match self.samples.next() {
+            let sample = self.samples.next();
+            let position = self.next;
+            self.next += 1;
+            match sample {
                 None => break,
                 Some(Ok(sample)) if collected.len() < self.batch_size => collected.push(sample),
                 Some(Ok(sample)) => {
@@ -130,7 +146,7 @@ impl<D: Dataset> Epoch<'_, D> {
                     break;
                 }
                 Some(Err(error)) if skip => {
-                    self.pipeline.skipped.fetch_add(1, Ordering::Relaxed);
+                    self.pipeline.skipped_indices().insert(self.order.at(position));
                     last_error = Some(error);
                 }
                 Some(Err(error)) => return Err(error),
@@ -167,7 +183,7 @@ mod tests {
     use bonfire_contract::{Table, Target};
     use burn::tensor::{Tensor, TensorData};
     use proptest::prelude::*;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Samples that are their own index and draw; every `corrupt`-th index cannot be read.
     struct Numbers {
@@ -288,6 +304,15 @@ mod tests {
             let indices: Vec<f32> = samples.iter().step_by(2).copied().collect();
             assert_eq!(indices, [0.0, 1.0, 3.0, 4.0, 6.0, 7.0, 9.0, 10.0]);
             assert_eq!(sizes, [(4, 6), (4, 6)]);
+            assert_eq!(pipeline.skipped(), 4);
+        }
+    }
+
+    #[test]
+    fn a_sample_skipped_in_every_epoch_counts_once() {
+        let pipeline = pipeline(Numbers::new(12, Some(3)), Some(9), 2);
+        for epoch in 0..3 {
+            read(&pipeline, at(epoch, 0), 5);
             assert_eq!(pipeline.skipped(), 4);
         }
     }

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file system refused: a full disk, a missing file, no permission.
-    #[error("{path}: cannot {action}: {source}")]
+    #[error("{path}: cannot {action}: {cause}")]
     Io {
         /// What was tried, as a verb: `write`, `read`, `rename`.
         action: &'static str,
         /// The file or folder it was tried on.
         path: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said. A part of the message, so no `source()`, which a chain of errors
+        /// would print a second time.
+        cause: io::Error,
     },
     /// The folder of a new run holds a run already.
     #[error(
@@ -86,7 +87,7 @@ impl CheckpointError {
     /// Turns an error of the file system into one that names what was tried, and on what.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
         let path = path.to_path_buf();
-        move |source| CheckpointError::Io { action, path, source }
+        move |cause| CheckpointError::Io { action, path, cause }
     }
 
     pub(crate) fn malformed(path: &Path, expected: impl ToString, found: impl ToString) -> CheckpointError {
@@ -95,5 +96,18 @@ impl CheckpointError {
             expected: expected.to_string(),
             found: found.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    #[test]
+    fn a_chain_of_errors_states_a_cause_once() {
+        let error = CheckpointError::io("write", Path::new("run"))(io::Error::other("no space"));
+        assert_eq!(error.to_string(), "run: cannot write: no space");
+        assert!(error.source().is_none());
     }
 }

@@ -82,7 +82,7 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_path_buf(), _lock: None })
     }
 
-    /// The folder itself; schemas (`labels.json`, `tokenizer.json`, `columns.json`) lie here.
+    /// The folder itself; schemas (`labels.json`, `vocabulary.json`, `columns.json`) lie here.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -7,6 +7,7 @@
 //!     weights.safetensors
 //!     …
 //!   step-000001200-1/     a second one at the same step: an interruption within the step after it
+//!   .damaged-step-0000…/  one that a resume could not read; never read or counted again
 //! ```
 
 use crate::CheckpointError;
@@ -22,6 +23,7 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 const MANIFEST: &str = "manifest.json";
 const WRITING: &str = ".writing-";
 const REMOVING: &str = ".removing-";
+const DAMAGED: &str = ".damaged-";
 
 /// A checkpoint read back and verified.
 #[derive(Debug)]
@@ -176,14 +178,32 @@ impl CheckpointStore {
         }
     }
 
-    /// Removes all but the newest `keep` checkpoints and the one named `best`.
+    /// Renames every checkpoint newer than the one named `loaded`, so that a run that continues from
+    /// an older one neither counts the damaged ones as its newest nor reads them again. Only the
+    /// run's one writer may call it.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn prune(&self, keep: usize, best: Option<&str>) -> Result<(), CheckpointError> {
+    pub fn set_aside_newer(&self, loaded: &str) -> Result<(), CheckpointError> {
+        for name in self.names()?.iter().rev().take_while(|name| *name != loaded) {
+            let (path, aside) = (self.path(name), self.folder.join(format!("{DAMAGED}{name}")));
+            if aside.exists() {
+                fs::remove_dir_all(&aside).map_err(CheckpointError::io("remove", &aside))?;
+            }
+            fs::rename(&path, &aside).map_err(CheckpointError::io("set aside", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes all but the newest `keep` checkpoints and those named in `spared`: the one just
+    /// saved, whatever else there is, and the best.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn prune(&self, keep: usize, spared: &[&str]) -> Result<(), CheckpointError> {
         let names = self.names()?;
         let surplus = names.len().saturating_sub(keep);
-        for name in names[..surplus].iter().filter(|name| Some(name.as_str()) != best) {
+        for name in names[..surplus].iter().filter(|name| !spared.contains(&name.as_str())) {
             self.remove(name)?;
         }
         Ok(())
@@ -278,7 +298,7 @@ mod tests {
         for step in 2..=6 {
             save(&store, step);
         }
-        store.prune(2, Some(&best)).unwrap();
+        store.prune(2, &[&best]).unwrap();
         assert_eq!(store.names().unwrap(), ["step-000000001", "step-000000005", "step-000000006"]);
     }
 
@@ -306,6 +326,30 @@ mod tests {
         assert!(error.contains("found 3 damaged") && error.contains("weights"), "{error}");
         fs::remove_file(store.path("step-000000001").join(MANIFEST)).unwrap();
         assert!(store.load_newest().is_err());
+    }
+
+    #[test]
+    fn damaged_newer_checkpoints_are_set_aside_and_never_displace_an_intact_one() {
+        let (_folder, store) = store();
+        for step in 1..=4 {
+            save(&store, step);
+        }
+        let damage = |name: &str| fs::write(store.path(name).join("weights"), b"half").unwrap();
+        for _ in 0..2 {
+            damage("step-000000003");
+            damage("step-000000004");
+            let loaded = store.load_newest().unwrap().unwrap();
+            assert_eq!((loaded.name.as_str(), loaded.warnings.len()), ("step-000000002", 2));
+            store.set_aside_newer(&loaded.name).unwrap();
+            assert_eq!(store.names().unwrap(), ["step-000000001", "step-000000002"]);
+            assert!(store.path(".damaged-step-000000004").is_dir());
+            // The second time round, the names are taken by those set aside before.
+            save(&store, 3);
+            save(&store, 4);
+        }
+        let saved = save(&store, 2);
+        store.prune(2, &[&saved]).unwrap();
+        assert_eq!(store.names().unwrap(), ["step-000000002-1", "step-000000003", "step-000000004"]);
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub struct TrainArguments {
 pub struct EvaluateArguments {
     /// A run folder.
     pub run: PathBuf,
-    /// Other data of the same kind than the run's test set.
+    /// Data of the same kind as the run's, instead of its test set.
     #[arg(long, value_name = "URI")]
     pub data: Option<String>,
     /// Print one JSON object.
@@ -71,8 +71,8 @@ pub struct EvaluateArguments {
 pub struct PredictArguments {
     /// A run folder.
     pub run: PathBuf,
-    /// Image files or folders; CSV, JSONL or Parquet files of rows; text files or texts; prompts
-    /// for a language model.
+    /// Image files or folders; CSV, JSONL or Parquet files of rows; text files or texts; prompts,
+    /// or files of one prompt each, for a language model.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Write the JSON lines to a file.
@@ -81,16 +81,16 @@ pub struct PredictArguments {
     /// The device; by default the one the run was trained on.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
-    /// How many tokens a language model writes.
-    #[arg(long, default_value_t = 500)]
-    pub tokens: usize,
-    /// Randomness of a language model's choice: 0 always takes the likeliest token.
-    #[arg(long, default_value_t = 0.8)]
-    pub temperature: f64,
-    /// Choose among the k likeliest tokens only.
+    /// How many tokens a language model writes, 500 by default.
+    #[arg(long)]
+    pub tokens: Option<usize>,
+    /// Randomness of a language model's choice, 0.8 by default: 0 always takes the likeliest token.
+    #[arg(long, allow_negative_numbers = true)]
+    pub temperature: Option<f64>,
+    /// Let a language model choose among the k likeliest tokens only.
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
-    /// Seeds a language model's choices.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// Seeds a language model's choices, 1 by default.
+    #[arg(long)]
+    pub seed: Option<u64>,
 }

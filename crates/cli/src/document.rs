@@ -113,7 +113,15 @@ impl Document {
         let line = format!("value = {text}");
         let value = match DeTable::parse(&line) {
             Ok(table) if table.get_ref().len() == 1 => {
-                argument.table(&line, "", table.get_ref())?.remove("value")
+                let values = argument.table(&line, "", table.get_ref());
+                // The key that was typed, not the one that stands for it here.
+                let values = values.map_err(|error| match error {
+                    RecipeError::Value { place, expected, found, .. } => {
+                        RecipeError::Value { place, key: path.to_string(), expected, found }
+                    }
+                    other => other,
+                });
+                values?.remove("value")
             }
             _ => None,
         };

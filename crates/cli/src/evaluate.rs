@@ -8,6 +8,7 @@ use anyhow::Result;
 use bonfire_contract::Task;
 use bonfire_train::Evaluation;
 use serde_json::{Map, Value, json};
+use std::io::{Write, stdout};
 
 /// Runs the subcommand.
 pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
@@ -15,11 +16,11 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let data = run.recipe.data.open_evaluation(&run.schema, arguments.data.as_deref(), run.recipe.seed)?;
     let evaluation = run.visit(Measure { run: &run, data: &data })?;
     let skipped = data.skipped();
-    match arguments.json {
-        true => println!("{}", to_json(&evaluation, run.schema.labels(), skipped)),
-        false => print!("{}", to_text(&evaluation, run.schema.labels(), skipped)),
-    }
-    Ok(())
+    let text = match arguments.json {
+        true => format!("{}\n", to_json(&evaluation, run.schema.labels(), skipped)),
+        false => to_text(&evaluation, run.schema.labels(), skipped),
+    };
+    Ok(stdout().lock().write_all(text.as_bytes())?)
 }
 
 struct Measure<'a> {

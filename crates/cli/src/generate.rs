@@ -4,12 +4,16 @@ use crate::args::PredictArguments;
 use crate::feed::{AnyInput, Fed};
 use crate::registry::Visit;
 use crate::run::Run;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bonfire_contract::{Output, Task, Tokens};
 use bonfire_datasets::text::TextSchema;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 use std::io::Write;
+use std::path::Path;
+
+const DEFAULT_TOKENS: usize = 500;
+const DEFAULT_TEMPERATURE: f64 = 0.8;
 
 /// Continues each prompt and writes `{"input", "text"}` lines.
 ///
@@ -21,16 +25,25 @@ pub fn generate(
     arguments: &PredictArguments,
     out: &mut dyn Write,
 ) -> Result<()> {
+    let temperature = arguments.temperature.unwrap_or(DEFAULT_TEMPERATURE);
     ensure!(
-        arguments.temperature >= 0.0 && arguments.temperature.is_finite(),
-        "--temperature: expected a number of at least 0, found {}",
-        arguments.temperature
+        temperature >= 0.0 && temperature.is_finite(),
+        "--temperature: expected a number of at least 0, found {temperature}"
     );
     ensure!(arguments.top_k != Some(0), "--top-k: expected at least 1, found 0");
     let mut prompts = Vec::with_capacity(arguments.inputs.len());
-    for prompt in &arguments.inputs {
-        let tokens = schema.encode(prompt)?;
-        ensure!(!tokens.is_empty(), "a prompt: expected at least one token, found an empty text");
+    for input in &arguments.inputs {
+        let tokens = match Path::new(input).is_file() {
+            true => schema.encode(
+                &std::fs::read_to_string(input)
+                    .with_context(|| format!("{input}: expected a prompt in UTF-8"))?,
+            )?,
+            false => schema.encode(input)?,
+        };
+        ensure!(
+            !tokens.is_empty(),
+            "'{input}': expected a prompt of at least one token, found an empty text"
+        );
         prompts.push(tokens);
     }
     let texts = run.visit(Continue { run, schema, arguments, prompts })?;
@@ -59,7 +72,7 @@ impl Visit for Continue<'_> {
         for (number, mut tokens) in self.prompts.into_iter().enumerate() {
             let mut sampler = Sampler::new(self.arguments, number as u64);
             let prompt = tokens.len();
-            for _ in 0..self.arguments.tokens {
+            for _ in 0..self.arguments.tokens.unwrap_or(DEFAULT_TOKENS) {
                 // Learned positions end where training's windows did: older tokens fall out.
                 let start = tokens.len().saturating_sub(self.schema.max_tokens);
                 let logits = next_logits(&model, &tokens[start..], &self.run.device)?;
@@ -103,9 +116,9 @@ struct Sampler {
 impl Sampler {
     fn new(arguments: &PredictArguments, stream: u64) -> Self {
         Sampler {
-            temperature: arguments.temperature,
+            temperature: arguments.temperature.unwrap_or(DEFAULT_TEMPERATURE),
             top_k: arguments.top_k.unwrap_or(usize::MAX),
-            state: arguments.seed.wrapping_add(stream.wrapping_mul(0xA076_1D64_78BD_642F)),
+            state: arguments.seed.unwrap_or(1).wrapping_add(stream.wrapping_mul(0xA076_1D64_78BD_642F)),
         }
     }
 

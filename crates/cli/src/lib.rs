@@ -44,12 +44,12 @@ pub fn main(started: Instant) -> ExitCode {
 /// An error is one line on stderr, its causes joined by colons.
 fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        if error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-        {
-            return ExitCode::SUCCESS; // `bonfire models | head` closed the pipe
-        }
+        let error = match error.downcast::<std::io::Error>() {
+            // `bonfire models | head` closed the pipe.
+            Ok(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Ok(error) => anyhow::Error::new(error).context("output: expected to write, found it refused"),
+            Err(error) => error,
+        };
         let message: Vec<String> = error.chain().map(ToString::to_string).collect();
         eprintln!("error: {}", message.join(": ").replace('\n', " "));
         ExitCode::FAILURE

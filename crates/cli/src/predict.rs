@@ -6,7 +6,7 @@ use crate::generate;
 use crate::registry::Visit;
 use crate::run::Run;
 use crate::sets::Schema;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bonfire_contract::{Input, Loader, Output, Position, Task};
 use bonfire_datasets::text::TextTask;
 use burn::tensor::Tensor;
@@ -18,21 +18,43 @@ use std::io::{BufWriter, Write, stdout};
 /// Runs the subcommand.
 pub fn predict(arguments: &PredictArguments) -> Result<()> {
     let run = Run::open(&arguments.run, arguments.device.as_deref())?;
-    let mut out: Box<dyn Write> = match &arguments.output {
-        Some(path) => {
-            let file = File::create(path)
-                .with_context(|| format!("{}: expected a file to write", path.display()))?;
-            Box::new(BufWriter::new(file))
-        }
-        None => Box::new(BufWriter::new(stdout().lock())),
+    let Some(path) = &arguments.output else {
+        return answer_all(&run, arguments, &mut BufWriter::new(stdout().lock()));
     };
+    // Written beside and renamed, so that a mistake leaves the file that was there.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let refused = || format!("{}: expected a file to write, found it refused", path.display());
+    let file = File::create(&beside).with_context(refused)?;
+    let written = answer_all(&run, arguments, &mut BufWriter::new(file))
+        .and_then(|()| std::fs::rename(&beside, path).with_context(refused));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Writes one JSON object a line for each input.
+fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> Result<()> {
     match &run.schema {
         Schema::Text(schema) if schema.task == TextTask::LanguageModel => {
-            generate::generate(&run, schema, arguments, &mut out)?;
+            generate::generate(run, schema, arguments, out)?;
         }
         _ => {
+            let given = [
+                ("--tokens", arguments.tokens.is_some()),
+                ("--temperature", arguments.temperature.is_some()),
+                ("--top-k", arguments.top_k.is_some()),
+                ("--seed", arguments.seed.is_some()),
+            ];
+            if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+                bail!("{option}: expected a run of a language model, found a '{}'", run.recipe.model);
+            }
             let (data, names) = run.recipe.data.open_prediction(&run.schema, &arguments.inputs)?;
-            run.visit(Answer { run: &run, data: &data, names: &names, out: &mut out })?;
+            run.visit(Answer { run, data: &data, names: &names, out })?;
+            if data.skipped() > 0 {
+                eprintln!("warning: {} inputs could not be read and have no answer", data.skipped());
+            }
         }
     }
     Ok(out.flush()?)

@@ -104,6 +104,15 @@ impl Recipe {
             }
         }
         let head: Head = overlay(document, "", &head, &Head::default())?;
+        let mut parts = std::path::Path::new(&head.name).components();
+        let one_part = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None));
+        if !one_part || head.name.ends_with(['/', '\\']) {
+            return Err(document.wrong(
+                "name",
+                "a folder's name, without separators",
+                format!("'{}'", head.name),
+            ));
+        }
         let mut data = required(document, "data")?;
         let mut model_options = required(document, "model")?;
         let model = name_of(document, "model", &mut model_options, &registry::names())?
@@ -212,9 +221,13 @@ impl Recipe {
             recipe.device.clear();
             recipe.description.clear();
             recipe.checkpoint = CheckpointConfig::default();
+            if matches!(
+                recipe.schedule,
+                ScheduleConfig::Constant(_) | ScheduleConfig::Step(_) | ScheduleConfig::Exponential(_)
+            ) {
+                (recipe.train.epochs, recipe.train.steps) = (None, None);
+            }
             recipe.train = TrainConfig {
-                epochs: None,
-                steps: None,
                 evaluate_every: None,
                 early_stopping: None,
                 report_every: TrainConfig::default().report_every,

@@ -98,9 +98,12 @@ macro_rules! architectures {
                     let default = (|$spec: &Spec| -> Result<_, Misfit> { Ok($config) })(build.spec)
                         .map_err(|misfit| build.document.wrong(misfit.key, misfit.expected, misfit.found))?;
                     let config = overlay_without(build.document, "model", build.options, &default, &DATA_KEYS)?;
+                    let options = options(&config);
+                    bounded(build.document, &options)?;
                     config.check().map_err(|error| impossible(build.document, &error))?;
                     build.device.seed(build.seed);
-                    visitor.visit(initialised(config.init(build.device)), options(&config))
+                    let model = initialised(build.document, config.init(build.device))?;
+                    visitor.visit(model, options)
                 })*
                 other => unreachable!("'{other}' is not registered"),
             }
@@ -112,12 +115,12 @@ architectures! {
     "linear", values, "linear regression: least squares",
         |spec| {
             let (numeric, categories) = spec.table()?;
-            LinearRegressionConfig::new(numeric, spec.objective()?).with_category_sizes(categories)
+            LinearRegressionConfig::new(numeric, spec.values()?).with_category_sizes(categories)
         };
     "logistic", rows, "logistic (softmax) regression",
         |spec| {
             let (numeric, categories) = spec.table()?;
-            LogisticRegressionConfig::new(numeric, spec.objective()?).with_category_sizes(categories)
+            LogisticRegressionConfig::new(numeric, spec.classes()?).with_category_sizes(categories)
         };
     "mlp", rows, "multi-layer perceptron, with embeddings for categories",
         |spec| {
@@ -247,7 +250,7 @@ pub struct Description {
 /// Describes an architecture.
 ///
 /// # Errors
-/// When this build has no CPU backend to build it on.
+/// When this machine has no device of this build's backends.
 pub fn describe(name: &str) -> anyhow::Result<Description> {
     struct Describe;
     impl Visit for Describe {
@@ -264,7 +267,7 @@ pub fn describe(name: &str) -> anyhow::Result<Description> {
     }
     let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == name);
     let architecture = architecture.unwrap_or_else(|| unreachable!("'{name}' is not registered"));
-    let device = bonfire_device::open("cpu")?.autodiff();
+    let device = bonfire_device::first()?.autodiff();
     let document = Document::parse("defaults", "").expect("an empty document parses");
     let spec = (architecture.example)();
     build(
@@ -273,8 +276,31 @@ pub fn describe(name: &str) -> anyhow::Result<Description> {
     )
 }
 
+/// A config's own refusal, under the recipe's key that decides the field.
 fn impossible(document: &Document, error: &ConfigError) -> RecipeError {
-    document.wrong(&format!("model.{}", error.field), &error.expected, &error.found)
+    let key = match error.field.strip_prefix("objective.") {
+        Some("loss") => "loss.name".to_string(),
+        Some("outputs") => "data".to_string(),
+        Some(field) => format!("loss.{field}"),
+        None if error.field == "picture" => "data.resize".to_string(),
+        None => format!("model.{}", error.field),
+    };
+    document.wrong(&key, &error.expected, &error.found)
+}
+
+/// Refuses sizes beyond any machine before memory is asked for.
+fn bounded(document: &Document, options: &Map<String, Value>) -> Result<(), RecipeError> {
+    const LARGEST: u64 = 1 << 20;
+    const MOST_LAYERS: u64 = 1000;
+    for (key, value) in options {
+        let most = if key.contains("layers") || key.contains("convolutions") { MOST_LAYERS } else { LARGEST };
+        let sizes = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let size = sizes.iter().filter_map(Value::as_u64).max().unwrap_or(0);
+        if size > most || sizes.len() as u64 > MOST_LAYERS {
+            return Err(document.wrong(&format!("model.{key}"), format!("at most {most}"), value));
+        }
+    }
+    Ok(())
 }
 
 /// A config's keys that a recipe may give.
@@ -287,7 +313,16 @@ fn options(config: &impl Serialize) -> Map<String, Value> {
 
 /// Burn draws a parameter when it is first read; reading all of them now makes the weights depend
 /// on the seed alone, not on the order in which a forward pass meets them.
-fn initialised<M: Module>(model: M) -> M {
+///
+/// # Errors
+/// When there are more parameters than any machine's memory holds.
+fn initialised<M: Module>(document: &Document, model: M) -> Result<M, RecipeError> {
+    const MOST_PARAMETERS: usize = 100_000_000_000;
+    let parameters = model.num_params();
+    if parameters > MOST_PARAMETERS {
+        let expected = format!("sizes of at most {MOST_PARAMETERS} parameters together");
+        return Err(document.wrong("model", expected, format!("{parameters} parameters")));
+    }
     struct Read;
     impl ModuleVisitor for Read {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -295,5 +330,5 @@ fn initialised<M: Module>(model: M) -> M {
         }
     }
     model.visit(&mut Read);
-    model
+    Ok(model)
 }

@@ -91,7 +91,24 @@ fn expectation(message: &str) -> Option<(String, String)> {
     }
     let rest = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "))?;
     let (found, expected) = rest.rsplit_once(", expected ")?;
-    Some((expected.to_string(), found.to_string()))
+    Some((plain(expected), plain(found)))
+}
+
+/// Serde's words for types and values, as a writer of recipes knows them.
+fn plain(words: &str) -> String {
+    let (kind, value) = words.split_once(' ').unwrap_or((words, ""));
+    match kind {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on".to_string(),
+        "i32" | "i64" => "a whole number".to_string(),
+        "f32" | "f64" => "a number".to_string(),
+        "integer" | "boolean" => value.trim_matches('`').to_string(),
+        "floating" => value.trim_start_matches("point ").trim_matches('`').to_string(),
+        "sequence" => "a list".to_string(),
+        "map" => "a table".to_string(),
+        "a" => words.replace("sequence", "list").replace("boolean", "true or false"),
+        "string" => value.to_string(),
+        _ => words.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +158,7 @@ mod tests {
     #[test]
     fn a_wrong_type_is_charged_to_its_key() {
         let error = read("[train]\nepochs = 3\nbatch_size = 'many'").unwrap_err().to_string();
-        assert_eq!(error, "r.toml:3: train.batch_size: expected u64, found string \"many\"");
+        assert_eq!(error, "r.toml:3: train.batch_size: expected a whole number from 0 on, found \"many\"");
         let error = read("[train]\norder = 'sorted'").unwrap_err().to_string();
         assert_eq!(error, "r.toml:2: train.order: expected `full` or `window`, found `sorted`");
     }

@@ -193,6 +193,10 @@ impl Schema {
 
     /// How metrics are computed on this data.
     pub fn metrics(&self, top_k: usize) -> MetricConfig {
-        MetricConfig { top_k, values: self.value_scale().into_iter().collect(), ..MetricConfig::default() }
+        let characters_per_token = match self {
+            Schema::Text(schema) => Some(schema.characters_per_token),
+            _ => None,
+        };
+        MetricConfig { top_k, values: self.value_scale().into_iter().collect(), characters_per_token }
     }
 }

@@ -149,6 +149,22 @@ impl Spec {
             .with_huber_delta(loss.huber_delta))
     }
 
+    /// [`objective`](Self::objective), for models that answer with a class only.
+    pub fn classes(&self) -> Fit<Objective> {
+        match self.question {
+            Question::Class(_) => self.objective(),
+            _ => self.wrong_question("a classifier"),
+        }
+    }
+
+    /// [`objective`](Self::objective), for models that answer with values only.
+    pub fn values(&self) -> Fit<Objective> {
+        match self.question {
+            Question::Value(_) => self.objective(),
+            _ => self.wrong_question("a regression model"),
+        }
+    }
+
     /// The vocabulary's size and the context, for models asked for the token after each token.
     pub fn language(&self) -> Fit<(usize, usize)> {
         match self.question {

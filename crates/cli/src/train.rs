@@ -11,8 +11,9 @@ use crate::sets::{Schema, Sets};
 use anyhow::{Result, bail};
 use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_contract::{Loader, Task};
+use bonfire_datasets::DataError;
 use bonfire_device::DeviceName;
-use bonfire_train::{Stopped, Terminal, Trainer};
+use bonfire_train::{Stopped, Terminal, TrainError, Trainer};
 use burn::tensor::Device;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -26,15 +27,28 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
     if let Some(device) = &arguments.device {
         recipe.device.clone_from(device);
     }
-    recipe.fit().check()?;
+    recipe.fit().check().map_err(|error| placed(&document, error))?;
     let device = bonfire_device::open(&recipe.device)?.autodiff();
     let path = run_path(arguments, &recipe);
-    let sets = recipe.data.open(recipe.seed)?;
+    let sets = recipe.data.open(recipe.seed).map_err(|error| match error {
+        DataError::Config { key, expected, found } => {
+            document.wrong(&format!("data.{key}"), expected, found).into()
+        }
+        other => anyhow::Error::new(other),
+    })?;
     if let Schema::Table(schema) = &sets.schema {
         eprintln!("{schema}");
     }
     let existing = if arguments.resume { Existing::Resume } else { Existing::Refuse };
-    let fit = Fit { recipe: &recipe, sets: &sets, device: &device, path: &path, existing, started };
+    let fit = Fit {
+        document: &document,
+        recipe: &recipe,
+        sets: &sets,
+        device: &device,
+        path: &path,
+        existing,
+        started,
+    };
     let build = Build {
         name: &recipe.model,
         options: &recipe.model_options,
@@ -60,18 +74,31 @@ fn plan(arguments: &TrainArguments) -> Result<(Document, Recipe)> {
     Ok((document, recipe))
 }
 
-/// `--run`, or `runs/NAME`, numbered when a new run finds the name taken.
+/// An error of a recipe's key, with the place the key came from.
+fn placed(document: &Document, error: TrainError) -> anyhow::Error {
+    match error {
+        TrainError::Config { key, expected, found } => document.wrong(&key, expected, found).into(),
+        other => other.into(),
+    }
+}
+
+/// `--run`, or `runs/NAME`, numbered when a new run finds the name taken; the last of these when
+/// it is to go on.
 fn run_path(arguments: &TrainArguments, recipe: &Recipe) -> PathBuf {
     if let Some(path) = &arguments.run {
         return path.clone();
     }
     let base = Path::new("runs");
     let first = base.join(&recipe.name);
-    if arguments.resume || !first.exists() {
-        return first;
+    let numbered = (2..).map(|number| base.join(format!("{}-{number}", recipe.name)));
+    let mut taken = first.clone();
+    for next in std::iter::once(first).chain(numbered) {
+        if !next.exists() {
+            return if arguments.resume { taken } else { next };
+        }
+        taken = next;
     }
-    let mut numbered = (2..).map(|number| base.join(format!("{}-{number}", recipe.name)));
-    numbered.find(|path| !path.exists()).unwrap_or(first)
+    taken
 }
 
 /// Resuming under another recipe would be a run that no recipe describes. A folder without a run
@@ -83,8 +110,8 @@ fn refuse_another_recipe(path: &Path, recipe: &Recipe) -> Result<()> {
     let (_, begun) = read_recipe(&RunFolder::open(path)?)?;
     match begun.difference(recipe) {
         Some(difference) => bail!(
-            "{}: expected the recipe that the run began with, found another: {difference} (only the length of \
-             training, evaluation, checkpoints and the device may change)",
+            "{}: expected the recipe that the run began with, found another: {difference} (evaluation, checkpoints \
+             and the device may change, and the length where the schedule does not depend on it)",
             path.display()
         ),
         None => Ok(()),
@@ -92,6 +119,7 @@ fn refuse_another_recipe(path: &Path, recipe: &Recipe) -> Result<()> {
 }
 
 struct Fit<'a> {
+    document: &'a Document,
     recipe: &'a Recipe,
     sets: &'a Sets,
     device: &'a Device,
@@ -107,12 +135,13 @@ impl Visit for Fit<'_> {
     where
         M::Input: Fed,
     {
-        let Fit { recipe, sets, device, path, existing, started } = self;
+        let Fit { document, recipe, sets, device, path, existing, started } = self;
         let resolved = Recipe { model_options: options, ..recipe.clone() };
         if existing == Existing::Resume {
             refuse_another_recipe(path, &resolved)?;
         }
         let folder = RunFolder::create(path, existing)?;
+        let begun = std::fs::read(folder.recipe()).ok();
         write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
         sets.schema.save(folder.path())?;
 
@@ -133,14 +162,20 @@ impl Visit for Fit<'_> {
             sets.test.as_ref().map(|loader| Unwrapped(loader.as_ref())),
         );
         let valid = valid.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
-        let fitted = trainer.fit(model, &train, valid)?;
+        let test = test.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
+        let fitted = match (trainer.fit_and_test(model, &train, valid, test), begun) {
+            (Ok(fitted), _) => fitted,
+            (Err(error @ TrainError::Config { .. }), Some(begun)) => {
+                // Refused before a step: the run's recipe stays the one it was trained by.
+                write_atomically(&folder.recipe(), &begun)?;
+                return Err(placed(document, error));
+            }
+            (Err(error), _) => return Err(placed(document, error)),
+        };
         let path = path.display();
         if let Stopped::Interrupted(signal) = fitted.summary.stopped {
             eprintln!("saved: `bonfire train --run {path} --resume` goes on");
             return Ok(ExitCode::from(128 + signal as u8));
-        }
-        if let Some(test) = &test {
-            trainer.test(&fitted.model, test)?;
         }
         eprintln!("run folder: {path}  (`bonfire evaluate {path}`, `bonfire predict {path} INPUT…`)");
         Ok(ExitCode::SUCCESS)

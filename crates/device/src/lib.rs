@@ -50,7 +50,7 @@ pub enum DeviceError {
     },
     /// The backend is there, the device is not.
     #[error(
-        "device '{name}': expected one of the {count} devices of {backend} on this machine, found none at this index"
+        "device '{name}': expected an index below {count}, the number of {backend} devices here, found {index}"
     )]
     Absent {
         /// What was typed.
@@ -59,6 +59,14 @@ pub enum DeviceError {
         backend: &'static str,
         /// How many devices the backend sees.
         count: usize,
+        /// The index that was asked for.
+        index: usize,
+    },
+    /// This build's backends find nothing to run on.
+    #[error("expected a device of one of this build's backends ({present}), found none on this machine")]
+    Nothing {
+        /// The backends of this build.
+        present: String,
     },
 }
 
@@ -115,6 +123,7 @@ impl DeviceName {
                 name: self.to_string(),
                 backend: self.backend.name(),
                 count: devices.len(),
+                index,
             });
         }
         Ok(devices.swap_remove(index))
@@ -136,6 +145,15 @@ impl fmt::Display for DeviceName {
 /// See [`DeviceName::parse`] and [`DeviceName::open`].
 pub fn open(name: &str) -> Result<Device, DeviceError> {
     DeviceName::parse(name)?.open()
+}
+
+/// The first device of this build: the CPU in a build that has a CPU backend.
+///
+/// # Errors
+/// When the machine has no device of any backend of this build.
+pub fn first() -> Result<Device, DeviceError> {
+    let mut devices = Backend::ALL.into_iter().flat_map(Backend::devices);
+    devices.next().ok_or_else(|| DeviceError::Nothing { present: compiled_names().join(", ") })
 }
 
 /// One line of `bonfire devices`.

@@ -40,7 +40,8 @@ pub struct TrainConfig {
     pub early_stopping: Option<u64>,
     /// Which weights training ends with.
     pub select: Select,
-    /// The metric that says which evaluation is best; the first (the loss) when absent.
+    /// The metric that says which evaluation is best; the first when absent (`loss` of
+    /// classes and tokens, `mse` of values).
     pub monitor: Option<String>,
     /// The `k` of top-k accuracy, reported when there are more classes than that.
     pub top_k: usize,
@@ -133,8 +134,8 @@ pub enum Select {
     Best,
 }
 
-/// The recipe's section `[checkpoint]`. Training also saves at its end, at an interruption, and,
-/// where `train.select` is `best`, at each evaluation that is the best so far.
+/// The recipe's section `[checkpoint]`. Training also saves at its end, at an interruption, and at
+/// each evaluation that is the best so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {

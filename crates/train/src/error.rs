@@ -18,7 +18,7 @@ pub enum TrainError {
     },
     /// The loss or a weight is no number any more.
     #[error(
-        "step {step}: expected a finite {what}, found {found}; lower optimizer.learning_rate or set train.clip_norm{kept}"
+        "step {step}: expected a finite {what}, found {found}{kept}; start a new run with a lower optimizer.learning_rate or with train.clip_norm"
     )]
     Diverged {
         /// The step, counted from 1.
@@ -27,7 +27,7 @@ pub enum TrainError {
         what: String,
         /// `NaN`, `inf`, or what else was found.
         found: String,
-        /// Which checkpoint is left, or nothing.
+        /// After which checkpoint nothing is saved; empty where nothing ever is.
         kept: String,
     },
     /// A training or evaluation set without samples to use.

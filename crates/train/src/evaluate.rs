@@ -15,32 +15,47 @@ pub fn evaluate<M: Task>(
     batch_size: usize,
     device: &Device,
 ) -> Result<Evaluation, TrainError> {
-    let evaluation = evaluate_until(model, loader, config, batch_size, device, &Interrupt::new())?;
-    Ok(evaluation.expect("nobody else holds this interrupt"))
+    let pass = Pass { metrics: config, monitor: None, batch_size, device, interrupt: &Interrupt::new() };
+    Ok(pass.over(model, loader)?.expect("nobody else holds this interrupt"))
 }
 
-/// As [`evaluate`]; `None` when the interrupt was raised on the way.
-pub(crate) fn evaluate_until<M: Task>(
-    model: &M,
-    loader: &dyn Loader<M::Input>,
-    config: &MetricConfig,
-    batch_size: usize,
-    device: &Device,
-    interrupt: &Interrupt,
-) -> Result<Option<Evaluation>, TrainError> {
-    let device = device.clone().without_autodiff();
-    let mut meter = Meter::new(config);
-    for batch in loader.batches(Position::default(), batch_size, &device) {
-        let batch = batch?;
-        meter.add(model.predict(batch.input), batch.target)?;
-        if interrupt.raised().is_some() {
-            return Ok(None);
+/// How to evaluate.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a> {
+    pub(crate) metrics: &'a MetricConfig,
+    /// `train.monitor`: a figure that must be among those of this pass.
+    pub(crate) monitor: Option<&'a str>,
+    pub(crate) batch_size: usize,
+    pub(crate) device: &'a Device,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+impl Pass<'_> {
+    /// As [`evaluate`]; `None` when the interrupt was raised on the way. A monitored figure that
+    /// there will not be is refused after the first batch.
+    pub(crate) fn over<M: Task>(
+        &self,
+        model: &M,
+        loader: &dyn Loader<M::Input>,
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let device = self.device.clone().without_autodiff();
+        let mut meter = Meter::new(self.metrics);
+        let mut unchecked = self.monitor;
+        for batch in loader.batches(Position::default(), self.batch_size, &device) {
+            let batch = batch?;
+            meter.add(model.predict(batch.input), batch.target)?;
+            if let Some(monitor) = unchecked.take() {
+                meter.check_monitor(monitor)?;
+            }
+            if self.interrupt.raised().is_some() {
+                return Ok(None);
+            }
         }
+        let evaluation = meter.finish();
+        if evaluation.samples == 0 {
+            let expected = "at least one sample that can be read".to_string();
+            return Err(TrainError::Empty { set: "evaluation", expected, found: "none".into() });
+        }
+        Ok(Some(evaluation))
     }
-    let evaluation = meter.finish();
-    if evaluation.samples == 0 {
-        let expected = "at least one sample that can be read".to_string();
-        return Err(TrainError::Empty { set: "evaluation", expected, found: "none".into() });
-    }
-    Ok(Some(evaluation))
 }

@@ -49,7 +49,7 @@ impl<'a, I> Feed<'a, I> {
 pub(crate) fn piece_size(batch: u64, limit: usize) -> usize {
     let limit = limit as u64;
     let fewest = batch.div_ceil(limit);
-    let even = (fewest..=2 * fewest).find(|pieces| batch.is_multiple_of(*pieces));
+    let even = (fewest..=fewest.saturating_mul(2)).find(|pieces| batch.is_multiple_of(*pieces));
     (batch.div_ceil(even.unwrap_or(fewest))).min(limit) as usize
 }
 

@@ -3,8 +3,8 @@
 use crate::average::Average;
 use crate::gradient::Accumulated;
 use crate::parameters::{from_weights, to_weights};
-use crate::session::{AVERAGE, GRADIENT, OPTIMIZER, STATE, Tensors, WEIGHTS};
 use crate::state::State;
+use crate::tensors::{AVERAGE, GRADIENT, OPTIMIZER, STATE, Tensors, WEIGHTS};
 use crate::{FitConfig, Parameter, TrainError};
 use bonfire_checkpoint::{Files, Weights};
 use bonfire_contract::Task;

@@ -12,6 +12,7 @@
 //! interrupted, or killed, ends with the same bits as one that was not.
 
 mod average;
+mod classes;
 mod config;
 mod error;
 mod evaluate;
@@ -30,6 +31,8 @@ mod resources;
 mod schedule;
 mod session;
 mod state;
+mod steps;
+mod tensors;
 mod terminal;
 mod trainer;
 

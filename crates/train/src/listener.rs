@@ -26,7 +26,7 @@ pub enum Event<'a> {
     },
     /// A step is done.
     Step(&'a Progress),
-    /// A report: every `report_every` steps, and at each evaluation.
+    /// A report: every `report_every` steps, at each evaluation, and at the test.
     Record(&'a Record),
     /// A checkpoint is on the disk.
     Saved {
@@ -125,6 +125,8 @@ pub struct Summary {
     pub peak_memory_bytes: u64,
     /// The figures of the selected weights on the validation set; empty where there is none.
     pub metrics: Vec<Metric>,
+    /// Those on the test set; empty where none was given, or where training was interrupted.
+    pub test: Vec<Metric>,
     /// Why training ended.
     pub stopped: Stopped,
     /// Corrupt samples skipped.

@@ -33,7 +33,7 @@ impl MetricsLog {
             file.seek(SeekFrom::Start(bytes))?;
             Ok((file, bytes))
         };
-        let (file, bytes) = opened().map_err(|source| refusal(path, source))?;
+        let (file, bytes) = opened().map_err(|cause| refusal(path, cause))?;
         Ok(MetricsLog { path: path.to_path_buf(), file, bytes, refused: None })
     }
 
@@ -51,7 +51,7 @@ impl MetricsLog {
     /// When the file system refuses.
     pub fn write(&mut self, record: &Record) -> Result<(), TrainError> {
         let line = format!("{}\n", record.to_json());
-        self.file.write_all(line.as_bytes()).map_err(|source| refusal(&self.path, source))?;
+        self.file.write_all(line.as_bytes()).map_err(|cause| refusal(&self.path, cause))?;
         self.bytes += line.len() as u64;
         Ok(())
     }
@@ -62,7 +62,7 @@ impl MetricsLog {
     /// When the file system refuses, or refused a record before.
     pub fn sync(&mut self) -> Result<u64, TrainError> {
         self.check()?;
-        self.file.sync_data().map_err(|source| refusal(&self.path, source))?;
+        self.file.sync_data().map_err(|cause| refusal(&self.path, cause))?;
         Ok(self.bytes)
     }
 
@@ -73,7 +73,7 @@ impl MetricsLog {
     pub fn check(&mut self) -> Result<(), TrainError> {
         match self.refused.take() {
             None => Ok(()),
-            Some(source) => Err(refusal(&self.path, source)),
+            Some(cause) => Err(refusal(&self.path, cause)),
         }
     }
 }
@@ -82,15 +82,15 @@ impl Listener for MetricsLog {
     fn on(&mut self, event: &Event<'_>) {
         if let Event::Record(record) = event
             && self.refused.is_none()
-            && let Err(TrainError::Checkpoint(CheckpointError::Io { source, .. })) = self.write(record)
+            && let Err(TrainError::Checkpoint(CheckpointError::Io { cause, .. })) = self.write(record)
         {
-            self.refused = Some(source);
+            self.refused = Some(cause);
         }
     }
 }
 
-fn refusal(path: &Path, source: io::Error) -> TrainError {
-    CheckpointError::Io { action: "write", path: path.to_path_buf(), source }.into()
+fn refusal(path: &Path, cause: io::Error) -> TrainError {
+    CheckpointError::Io { action: "write", path: path.to_path_buf(), cause }.into()
 }
 
 #[cfg(test)]

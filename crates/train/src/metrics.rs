@@ -3,12 +3,15 @@
 //! | output | figures |
 //! |---|---|
 //! | logits | loss (nats), accuracy, top-k accuracy, AUROC, F1, confusion matrix |
-//! | values | loss (squared, standardised), MAE, RMSE (the target's own unit), R2 |
+//! | values | MSE (standardised unit), MAE, RMSE (the target's own unit), R2 |
 //! | token logits | loss (nats a token), perplexity, bits per character |
 //! | reconstruction | mean squared error over all elements |
+//!
+//! `loss` is the plain cross-entropy, without weights or smoothing. Of values and reconstructions no
+//! figure has that name, as the loss that is trained may be another.
 
 use crate::TrainError;
-use crate::ranking::auroc;
+use crate::classes::Classes;
 use bonfire_contract::{Metric, Output, Target};
 use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
 use serde::{Deserialize, Serialize};
@@ -43,16 +46,13 @@ impl Default for MetricConfig {
 /// The figures of one pass over a set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// The figures; the first is the loss, or what stands for it.
+    /// The figures; the first is the loss, or what stands for it where the trained loss is another.
     pub metrics: Vec<Metric>,
     /// Of classes: row the true class, column the predicted one.
     pub confusion: Option<Vec<Vec<u64>>>,
     /// Samples evaluated.
     pub samples: u64,
 }
-
-/// Above this many stored scores (256 MiB) a multi-class AUROC is left out.
-const MOST_SCORES: usize = 1 << 25;
 
 /// Collects figures batch by batch.
 pub struct Meter {
@@ -67,19 +67,6 @@ enum Kind {
     Values(Vec<Column>),
     Tokens { nats: f64, tokens: u64 },
     Reconstruction { squares: f64, elements: u64 },
-}
-
-#[derive(Default)]
-struct Classes {
-    nats: f64,
-    in_top_k: u64,
-    /// Row by row, `[K, K]`.
-    confusion: Vec<u64>,
-    classes: usize,
-    labels: Vec<u32>,
-    /// The log-odds of each class, `[K]` a sample (of class 1 alone where there are two), which
-    /// rank as probabilities do without their rounding to 1.
-    scores: Vec<f64>,
 }
 
 /// Running sums of one predicted value, in the standardised unit.
@@ -135,10 +122,8 @@ impl Meter {
             return Err(TrainError::mismatch(format!("{batch} classes"), labels.len()));
         }
         let logits = float_values(logits);
-        let k = self.config.top_k;
         if matches!(self.kind, Kind::Nothing) {
-            let confusion = vec![0; width * width];
-            self.kind = Kind::Classes(Classes { confusion, classes: width, ..Classes::default() });
+            self.kind = Kind::Classes(Classes::new(width));
         }
         let Kind::Classes(sums) = &mut self.kind else {
             return Err(TrainError::mismatch("outputs of one kind", "logits after another kind"));
@@ -147,23 +132,7 @@ impl Meter {
             let class = usize::try_from(label).ok().filter(|&class| class < width).ok_or_else(|| {
                 TrainError::mismatch(format!("a class below {width}"), format!("class {label}"))
             })?;
-            let highest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-            let total = highest + row.iter().map(|z| (z - highest).exp()).sum::<f64>().ln();
-            sums.nats += total - row[class];
-            // Ties go to the lower class, here and in the arg-max.
-            let rank =
-                (0..width).filter(|&j| row[j] > row[class] || (row[j] == row[class] && j < class)).count();
-            sums.in_top_k += u64::from(rank < k);
-            let predicted = (1..width).fold(0, |best, j| if row[j] > row[best] { j } else { best });
-            sums.confusion[class * width + predicted] += 1;
-            sums.labels.push(class as u32);
-            match width {
-                2 => sums.scores.push(row[1] - row[0]),
-                _ if sums.labels.len() * width <= MOST_SCORES => {
-                    sums.scores.extend((0..width).map(|j| log_odds(row, j)))
-                }
-                _ => {}
-            }
+            sums.add(row, class, self.config.top_k);
         }
         self.samples += batch as u64;
         Ok(())
@@ -244,19 +213,36 @@ impl Meter {
         Ok(())
     }
 
+    /// Refuses a monitored figure that [`Meter::finish`] can never give after what was taken in. The
+    /// AUROC is granted: a set without one of two classes has none, which only its end shows.
+    pub(crate) fn check_monitor(&self, monitor: &str) -> Result<(), TrainError> {
+        let mut names: Vec<String> = self.figures().into_iter().map(|metric| metric.name).collect();
+        let scored = matches!(&self.kind, Kind::Classes(sums) if sums.classes > 1);
+        if scored && !names.iter().any(|name| name == "auroc") {
+            names.push("auroc".into());
+        }
+        if names.is_empty() || names.iter().any(|name| name == monitor) {
+            return Ok(());
+        }
+        Err(TrainError::config("train.monitor", format!("one of {}", names.join(", ")), monitor))
+    }
+
     /// The figures of everything taken in.
     pub fn finish(self) -> Evaluation {
-        let mut confusion = None;
-        let metrics = match self.kind {
+        let confusion = match &self.kind {
+            Kind::Classes(sums) => Some(sums.confusion()),
+            _ => None,
+        };
+        Evaluation { metrics: self.figures(), confusion, samples: self.samples }
+    }
+
+    fn figures(&self) -> Vec<Metric> {
+        match &self.kind {
             Kind::Nothing => Vec::new(),
-            Kind::Classes(sums) => {
-                let metrics = sums.finish(self.config.top_k);
-                confusion = Some(sums.confusion.chunks(sums.classes.max(1)).map(<[u64]>::to_vec).collect());
-                metrics
-            }
-            Kind::Values(columns) => finish_values(&columns, &self.config.values),
+            Kind::Classes(sums) => sums.figures(self.config.top_k),
+            Kind::Values(columns) => finish_values(columns, &self.config.values),
             Kind::Tokens { nats, tokens } => {
-                let nats = nats / tokens as f64;
+                let nats = nats / *tokens as f64;
                 let mut metrics = vec![Metric::lower("loss", nats), Metric::lower("perplexity", nats.exp())];
                 metrics.extend(self.config.characters_per_token.map(|characters| {
                     Metric::lower("bits_per_character", nats / std::f64::consts::LN_2 / characters)
@@ -264,60 +250,7 @@ impl Meter {
                 metrics
             }
             Kind::Reconstruction { squares, elements } => {
-                vec![Metric::lower("reconstruction_error", squares / elements as f64)]
-            }
-        };
-        Evaluation { metrics, confusion, samples: self.samples }
-    }
-}
-
-impl Classes {
-    fn finish(&self, top_k: usize) -> Vec<Metric> {
-        let (k, total) = (self.classes, self.labels.len() as f64);
-        let right: u64 = (0..k).map(|i| self.confusion[i * k + i]).sum();
-        let mut metrics =
-            vec![Metric::lower("loss", self.nats / total), Metric::higher("accuracy", right as f64 / total)];
-        if k > top_k && top_k > 1 {
-            metrics.push(Metric::higher(format!("top_{top_k}_accuracy"), self.in_top_k as f64 / total));
-        }
-        metrics.extend(self.auroc().map(|area| Metric::higher("auroc", area)));
-        metrics.push(Metric::higher("f1", self.f1()));
-        metrics
-    }
-
-    /// Of class 1 where there are two; else the mean over classes of each against the rest.
-    fn auroc(&self) -> Option<f64> {
-        let (k, samples) = (self.classes, self.labels.len());
-        match k {
-            0 | 1 => None,
-            2 => auroc(&self.scores, |i| self.labels[i] == 1),
-            _ if self.scores.len() < samples * k => None,
-            _ => {
-                let areas: Vec<f64> = (0..k)
-                    .filter_map(|class| {
-                        let scores: Vec<f64> = self.scores.iter().skip(class).step_by(k).copied().collect();
-                        auroc(&scores, |i| self.labels[i] as usize == class)
-                    })
-                    .collect();
-                (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
-            }
-        }
-    }
-
-    /// Of class 1 where there are two; else the mean over the classes that occur, true or predicted.
-    fn f1(&self) -> f64 {
-        let k = self.classes;
-        let of = |class: usize| {
-            let right = self.confusion[class * k + class];
-            let truly: u64 = self.confusion[class * k..(class + 1) * k].iter().sum();
-            let predicted: u64 = (0..k).map(|row| self.confusion[row * k + class]).sum();
-            (truly + predicted > 0).then(|| 2.0 * right as f64 / (truly + predicted) as f64)
-        };
-        match k {
-            2 => of(1).unwrap_or(0.0),
-            _ => {
-                let scores: Vec<f64> = (0..k).filter_map(of).collect();
-                scores.iter().sum::<f64>() / scores.len().max(1) as f64
+                vec![Metric::lower("reconstruction_error", squares / *elements as f64)]
             }
         }
     }
@@ -335,30 +268,23 @@ impl Column {
     }
 }
 
-/// MAE and RMSE over all values, each in its own unit; R2 is the mean over values.
+/// MSE in the standardised unit; MAE and RMSE over all values, each in its own unit; R2 is the mean over values.
 fn finish_values(columns: &[Column], scales: &[ValueScale]) -> Vec<Metric> {
-    let (mut count, mut loss, mut absolute, mut squares, mut explained) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let (mut count, mut standardised, mut absolute, mut squares, mut explained) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for (i, column) in columns.iter().enumerate() {
         let std = scales.get(i).map_or(1.0, |scale| scale.std);
         count += column.count;
-        loss += column.squares;
+        standardised += column.squares;
         absolute += column.absolute * std;
         squares += column.squares * std * std;
         explained += 1.0 - column.squares / column.spread;
     }
     vec![
-        Metric::lower("loss", loss / count),
+        Metric::lower("mse", standardised / count),
         Metric::lower("mae", absolute / count),
         Metric::lower("rmse", (squares / count).sqrt()),
         Metric::higher("r2", explained / columns.len() as f64),
     ]
-}
-
-/// `ln(p / (1 - p))` of one class: its logit less the log-sum-exp of the others.
-fn log_odds(row: &[f64], class: usize) -> f64 {
-    let others = || row.iter().enumerate().filter(|(j, _)| *j != class).map(|(_, z)| *z);
-    let highest = others().fold(f64::NEG_INFINITY, f64::max);
-    row[class] - highest - others().map(|z| (z - highest).exp()).sum::<f64>().ln()
 }
 
 fn float_values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -447,7 +373,7 @@ mod tests {
                 meter.add(Output::Values(tensor(&found)), Target::Values(tensor(&expected))).unwrap();
             }
             let evaluation = meter.finish();
-            assert!((metric(&evaluation, "loss") - 3.5 / 4.0).abs() < 1e-12);
+            assert!((metric(&evaluation, "mse") - 3.5 / 4.0).abs() < 1e-12);
             assert!((metric(&evaluation, "mae") - 7.5).abs() < 1e-9);
             assert!((metric(&evaluation, "rmse") - 10.0 * (3.5f64 / 4.0).sqrt()).abs() < 1e-9);
             // Mean 0.625, squared deviations 5.6875.

@@ -1,4 +1,4 @@
-//! Burn's optimizers by recipe: one flat set of options each, and which parameters get weight decay.
+//! Burn's optimizers by recipe: their names, and which parameters get weight decay.
 
 use crate::TrainError;
 use crate::config::{above_zero, check};
@@ -8,6 +8,9 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{self as burns, AdjustLrFn, ModuleOptimizer, Optimizer};
 use serde::{Deserialize, Serialize};
+
+mod options;
+pub use options::{Adafactor, Adagrad, Adam, AdamW, Adan, Lamb, Lion, Muon, RmsProp, Sgd};
 
 /// The recipe's section `[optimizer]`. `learning_rate` is the schedule's peak.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +29,7 @@ pub enum OptimizerConfig {
     Lamb(Lamb),
     /// Adam with factored second moments (Shazeer and Stern 2018).
     Adafactor(Adafactor),
-    /// Orthogonalised momentum for matrices (Jordan 2024), AdamW for every other parameter.
+    /// Orthogonalised momentum for matrices (Jordan 2024), by their paths; AdamW for the rest.
     Muon(Muon),
     /// Per-element rates from summed squares (Duchi et al. 2011).
     Adagrad(Adagrad),
@@ -35,194 +38,6 @@ pub enum OptimizerConfig {
     RmsProp(RmsProp),
     /// Adam with Nesterov momentum of gradient differences (Xie et al. 2022).
     Adan(Adan),
-}
-
-/// Declares an optimizer's options with the default of each.
-macro_rules! options {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
-
-        impl Default for $name {
-            fn default() -> Self {
-                $name { $($field: $default,)* }
-            }
-        }
-    };
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Sgd`].
-    Sgd {
-        /// The peak learning rate.
-        learning_rate: f64 = 0.01,
-        /// How much of the last update is kept; 0 for plain gradient descent.
-        momentum: f64 = 0.0,
-        /// How much of the gradient is left out of the momentum.
-        dampening: f64 = 0.0,
-        /// Look ahead along the momentum.
-        nesterov: bool = false,
-        /// Added to the gradient, times the weight.
-        weight_decay: f64 = 0.0,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Adam`].
-    Adam {
-        /// The peak learning rate.
-        learning_rate: f64 = 1e-3,
-        /// Decay of the mean of gradients.
-        beta_1: f64 = 0.9,
-        /// Decay of the mean of squares.
-        beta_2: f64 = 0.999,
-        /// Added to the root of the squares.
-        epsilon: f64 = 1e-8,
-        /// Added to the gradient, times the weight.
-        weight_decay: f64 = 0.0,
-        /// Keep the largest mean of squares (Reddi et al. 2018).
-        amsgrad: bool = false,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::AdamW`].
-    AdamW {
-        /// The peak learning rate.
-        learning_rate: f64 = 1e-3,
-        /// Decay of the mean of gradients.
-        beta_1: f64 = 0.9,
-        /// Decay of the mean of squares.
-        beta_2: f64 = 0.999,
-        /// Added to the root of the squares.
-        epsilon: f64 = 1e-8,
-        /// The fraction of a weight, times the learning rate, that a step takes away.
-        weight_decay: f64 = 0.01,
-        /// Keep the largest mean of squares (Reddi et al. 2018).
-        amsgrad: bool = false,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Lion`].
-    Lion {
-        /// The peak learning rate; a third to a tenth of AdamW's.
-        learning_rate: f64 = 1e-4,
-        /// Interpolation of the update's direction.
-        beta_1: f64 = 0.9,
-        /// Decay of the momentum.
-        beta_2: f64 = 0.99,
-        /// The fraction of a weight, times the learning rate, that a step takes away.
-        weight_decay: f64 = 0.0,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Lamb`].
-    Lamb {
-        /// The peak learning rate.
-        learning_rate: f64 = 1e-3,
-        /// Decay of the mean of gradients.
-        beta_1: f64 = 0.9,
-        /// Decay of the mean of squares.
-        beta_2: f64 = 0.999,
-        /// Added to the root of the squares.
-        epsilon: f64 = 1e-6,
-        /// Added to the update before its trust ratio, times the weight.
-        weight_decay: f64 = 0.0,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Adafactor`].
-    Adafactor {
-        /// The peak learning rate.
-        learning_rate: f64 = 1e-2,
-        /// The largest root mean square of an update.
-        clip_threshold: f64 = 1.0,
-        /// Exponent of the second moment's decay, below 0.
-        decay_rate: f64 = -0.8,
-        /// Cap the rate by one over the root of the step.
-        relative_step: bool = true,
-        /// Multiply the rate by the parameter's root mean square.
-        scale_parameter: bool = true,
-        /// The fraction of a weight, times the learning rate, that a step takes away.
-        weight_decay: f64 = 0.0,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Muon`]. Embedding tables (a path that contains `embed`) are
-    /// look-ups and not maps, so AdamW takes those too.
-    Muon {
-        /// The peak learning rate of both; matrices are scaled to AdamW's size of update (Liu et
-        /// al. 2025).
-        learning_rate: f64 = 1e-3,
-        /// How much of the last update of a matrix is kept.
-        momentum: f64 = 0.95,
-        /// Look ahead along the momentum.
-        nesterov: bool = true,
-        /// AdamW's decay of the mean of gradients.
-        beta_1: f64 = 0.9,
-        /// AdamW's decay of the mean of squares.
-        beta_2: f64 = 0.999,
-        /// AdamW's addition to the root of the squares.
-        epsilon: f64 = 1e-8,
-        /// The fraction of a weight, times the learning rate, that a step takes away.
-        weight_decay: f64 = 0.01,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Adagrad`].
-    Adagrad {
-        /// The peak learning rate.
-        learning_rate: f64 = 1e-2,
-        /// The rate is divided by 1 plus this times the step.
-        learning_rate_decay: f64 = 0.0,
-        /// Added to the root of the squares.
-        epsilon: f64 = 1e-10,
-        /// Added to the gradient, times the weight.
-        weight_decay: f64 = 0.0,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::RmsProp`].
-    RmsProp {
-        /// The peak learning rate.
-        learning_rate: f64 = 1e-2,
-        /// Decay of the mean of squares.
-        alpha: f64 = 0.99,
-        /// How much of the last update is kept.
-        momentum: f64 = 0.0,
-        /// Added to the root of the squares.
-        epsilon: f64 = 1e-8,
-        /// Divide by the variance of gradients instead of their mean square.
-        centered: bool = false,
-        /// Added to the gradient, times the weight.
-        weight_decay: f64 = 0.0,
-    }
-}
-
-options! {
-    /// Options of [`OptimizerConfig::Adan`].
-    Adan {
-        /// The peak learning rate.
-        learning_rate: f64 = 1e-3,
-        /// Decay of the mean of gradients.
-        beta_1: f64 = 0.98,
-        /// Decay of the mean of gradient differences.
-        beta_2: f64 = 0.92,
-        /// Decay of the mean of squares.
-        beta_3: f64 = 0.99,
-        /// Added to the root of the squares.
-        epsilon: f64 = 1e-8,
-        /// The fraction of a weight, times the learning rate, that a step takes away.
-        weight_decay: f64 = 0.0,
-    }
 }
 
 impl Default for OptimizerConfig {
@@ -393,8 +208,7 @@ impl OptimizerConfig {
                     .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
                     .with_weight_decay(penalty(decay))
                     .build();
-                let matrices = |p: &&Parameter| p.shape.len() == 2 && !p.path.contains("embed");
-                let matrices = ids(parameters.iter().filter(matrices));
+                let matrices = ids(parameters.iter().filter(|parameter| orthogonalised(parameter)));
                 grouped(rest, decay, parameters, decay_all).with_group(matrices, muon, None)
             }
             OptimizerConfig::Adagrad(o) => {
@@ -433,6 +247,13 @@ fn adamw(beta_1: f64, beta_2: f64, epsilon: f64) -> burns::AdamWConfig {
         .with_epsilon(epsilon as f32)
 }
 
+/// Whether Muon takes a parameter: a matrix that is, by its path, neither a table of look-ups nor a
+/// last layer.
+fn orthogonalised(parameter: &Parameter) -> bool {
+    const LEFT_TO_ADAMW: [&str; 5] = ["embed", "position", "token", "head", "output"];
+    parameter.shape.len() == 2 && !LEFT_TO_ADAMW.iter().any(|word| parameter.path.contains(word))
+}
+
 fn penalty(decay: f64) -> Option<WeightDecayConfig> {
     (decay > 0.0).then(|| WeightDecayConfig::new(decay as f32))
 }
@@ -458,6 +279,20 @@ fn ids<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> ParamGroup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn muon_takes_matrices_by_their_path() {
+        let taken = |path: &str, shape: &[usize]| {
+            let (path, shape) = (path.to_string(), shape.to_vec());
+            orthogonalised(&Parameter { path, id: ParamId::from(1), shape, trained: true })
+        };
+        assert!(taken("blocks.0.attention.query.weight", &[8, 8]));
+        assert!(!taken("blocks.0.attention.query.bias", &[8]));
+        assert!(!taken("stem.weight", &[8, 3, 3, 3]));
+        for left in ["embedding.weight", "position.weight", "class_token", "head.weight", "output.weight"] {
+            assert!(!taken(left, &[8, 8]), "{left}");
+        }
+    }
 
     #[test]
     fn names_are_what_recipes_write() {

@@ -2,7 +2,9 @@
 
 use crate::config::Limit;
 use crate::feed::piece_size;
+use crate::state::State;
 use crate::{BatchSize, FitConfig, Select, TrainError};
+use bonfire_contract::Position;
 
 /// How many steps of how many samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +30,19 @@ impl Plan {
         let (step, piece) = match train.batch_size {
             BatchSize::Full => (epoch, train.piece_size.min(epoch.try_into().unwrap_or(usize::MAX))),
             BatchSize::Samples(batch) => {
-                (batch as u64 * train.accumulate, piece_size(batch as u64, train.piece_size))
+                let batch = batch as u64;
+                // A step is within an epoch, so a larger batch is one epoch, here as everywhere.
+                let piece = piece_size(batch.min(epoch), train.piece_size);
+                (batch.saturating_mul(train.accumulate), piece)
             }
         };
         if train.drop_last && step > epoch {
             let expected = format!("at least the {step} samples of one step (train.drop_last)");
             return Err(TrainError::Empty { set: "training", expected, found: epoch.to_string() });
+        }
+        let step = step.min(epoch);
+        if let (false, Some(monitor)) = (validated, &train.monitor) {
+            return Err(TrainError::config("train.monitor", "none without a validation set", monitor));
         }
         if !validated && train.select == Select::Best {
             return Err(TrainError::config("train.select", "\"last\" without a validation set", "\"best\""));
@@ -52,5 +61,67 @@ impl Plan {
             Limit::Epochs(epochs) => epochs.saturating_mul(per_epoch),
         };
         Ok(Plan { epoch, step, piece, total_steps, limit })
+    }
+
+    /// Refuses to continue a run that is longer already than this plan.
+    pub(crate) fn check_length(&self, state: &State) -> Result<(), TrainError> {
+        let (done, Position { epoch, samples }) = (state.step, state.position);
+        match self.limit {
+            Limit::Steps(steps) if done > steps => {
+                let expected = format!("at least the {done} steps that the run has done");
+                Err(TrainError::config("train.steps", expected, steps))
+            }
+            // Pieces of a step that is still open are left out, as they are of `steps`.
+            Limit::Epochs(epochs) if epoch > epochs || (epoch == epochs && samples > state.piece_samples) => {
+                let begun = epoch + u64::from(samples > 0);
+                let expected = format!("at least {begun}, as the run has done {done} steps");
+                Err(TrainError::config("train.epochs", expected, epochs))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TrainConfig;
+
+    fn plan(batch: usize, accumulate: u64, piece_size: usize) -> Plan {
+        let batch_size = BatchSize::Samples(batch);
+        let train = TrainConfig { batch_size, accumulate, piece_size, ..TrainConfig::default() };
+        Plan::new(&FitConfig { train, ..FitConfig::default() }, 100, false).unwrap()
+    }
+
+    #[test]
+    fn a_step_is_at_most_an_epoch_however_large_the_numbers() {
+        let sizes = |plan: Plan| (plan.step, plan.piece, plan.total_steps);
+        assert_eq!(sizes(plan(4, 3, 1024)), (12, 4, 90));
+        assert_eq!(sizes(plan(64, 1, 1024)), (64, 64, 20));
+        assert_eq!(sizes(plan(4, 1 << 62, 1024)), (100, 4, 10));
+        assert_eq!(sizes(plan(1_000_000_000_000_000_003, 1, 8)), (100, 5, 10));
+        assert_eq!(sizes(plan(usize::MAX, u64::MAX, 1024)), (100, 100, 10));
+    }
+
+    #[test]
+    fn a_run_is_never_shorter_than_it_is() {
+        let at = |step: u64, epoch: u64, samples: u64, piece_samples: u64| State {
+            step,
+            position: Position { epoch, samples },
+            piece_samples,
+            ..State::default()
+        };
+        let check = |limit: Limit, state: State| {
+            let error = Plan { limit, ..plan(10, 1, 1024) }.check_length(&state).err();
+            error.map(|error| error.to_string())
+        };
+        assert_eq!(check(Limit::Steps(20), at(20, 2, 5, 5)), None);
+        let error = "train.steps: expected at least the 20 steps that the run has done, found 19";
+        assert_eq!(check(Limit::Steps(19), at(20, 2, 0, 0)).unwrap(), error);
+        assert_eq!(check(Limit::Epochs(2), at(20, 2, 0, 0)), None);
+        assert_eq!(check(Limit::Epochs(2), at(20, 2, 5, 5)), None);
+        let error = "train.epochs: expected at least 3, as the run has done 21 steps, found 2";
+        assert_eq!(check(Limit::Epochs(2), at(21, 2, 15, 5)).unwrap(), error);
+        assert!(check(Limit::Epochs(1), at(20, 2, 0, 0)).is_some());
     }
 }

@@ -4,25 +4,15 @@
 use crate::config::{FitConfig, Limit};
 use crate::plan::Plan;
 use crate::state::{Best, Due, State, to_figures, to_metrics};
+use crate::tensors::{STATE, Tensors};
 use crate::{
     Evaluation, Event, Listener, MetricsLog, Parameter, Progress, Record, Select, Stopped, Summary,
     TrainError, peak_memory_bytes,
 };
-use bonfire_checkpoint::{Files, RunFolder, Weights};
+use bonfire_checkpoint::RunFolder;
 use bonfire_contract::Metric;
-use burn::optim::ModuleOptimizer;
 use burn::tensor::{DType, Tensor};
-use burn_pack::{Reader, Writer};
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::path::Path;
 use std::time::Instant;
-
-pub(crate) const STATE: &str = "state.json";
-pub(crate) const WEIGHTS: &str = "weights.safetensors";
-pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
-pub(crate) const AVERAGE: &str = "average.safetensors";
-pub(crate) const GRADIENT: &str = "gradient.safetensors";
 
 /// One run of one process.
 pub(crate) struct Session<'a> {
@@ -157,13 +147,12 @@ impl<'a> Session<'a> {
     }
 
     fn diverged(&self, what: &str, found: impl ToString) -> TrainError {
-        let kept = self.kept.as_ref().map(|name| format!("; checkpoint {name} is kept"));
-        TrainError::Diverged {
-            step: self.state.step + 1,
-            what: what.into(),
-            found: found.to_string(),
-            kept: kept.unwrap_or_default(),
-        }
+        let kept = match (&self.kept, self.run) {
+            (Some(name), _) => format!("; nothing after checkpoint {name} was saved"),
+            (None, Some(_)) => "; no checkpoint was saved".into(),
+            (None, None) => String::new(),
+        };
+        TrainError::Diverged { step: self.state.step + 1, what: what.into(), found: found.to_string(), kept }
     }
 
     /// Counts a step of `samples`.
@@ -295,37 +284,24 @@ impl<'a> Session<'a> {
         self.state.seconds = self.seconds();
         self.state.log_bytes = self.log.as_mut().map_or(Ok(0), MetricsLog::sync)?;
 
-        let folder = store.path(&name);
-        let mut files = Files::new();
+        let mut files = tensors.files(&store.path(&name))?;
         let state = serde_json::to_vec_pretty(&self.state).expect("a state is plain numbers and strings");
         files.insert(STATE.into(), state);
-        let file = |name: &str, weights: &Weights| weights.to_safetensors(&folder.join(name));
-        files.insert(WEIGHTS.into(), file(WEIGHTS, &tensors.weights)?);
-        if let Some(average) = &tensors.average {
-            files.insert(AVERAGE.into(), file(AVERAGE, average)?);
-        }
-        if let Some(gradient) = &tensors.gradient {
-            files.insert(GRADIENT.into(), file(GRADIENT, gradient)?);
-        }
-        files.insert(OPTIMIZER.into(), optimizer_file(tensors.optimizer, &folder.join(OPTIMIZER))?);
         store.save(&name, &files)?;
-        let best = self.state.best.as_ref().and_then(|best| best.checkpoint.clone());
-        store.prune(self.config.checkpoint.keep, best.as_deref())?;
+        let best = self.state.best.as_ref().and_then(|best| best.checkpoint.as_deref());
+        store.prune(self.config.checkpoint.keep, &[&name, best.unwrap_or(&name)])?;
         (self.dirty, self.saved, self.kept) = (false, Instant::now(), Some(name.clone()));
         self.emit(&Event::Saved { checkpoint: &name })
     }
 
-    /// Ends the session.
-    pub(crate) fn finish(mut self, stopped: Stopped, skipped: u64) -> Result<Summary, TrainError> {
-        if let Some(log) = &mut self.log {
-            log.sync()?;
-        }
+    /// What training came to, without a test.
+    pub(crate) fn summary(&self, stopped: Stopped, skipped: u64) -> Summary {
         let metrics = match (&self.state.best, self.config.train.select, stopped) {
             (_, _, Stopped::Interrupted(_)) | (None, _, _) | (_, Select::Last, _) => &self.state.last,
             (Some(best), Select::Best, _) => &best.metrics,
         };
         let here = (self.state.samples - self.samples_before) as f64;
-        let summary = Summary {
+        Summary {
             steps: self.state.step,
             epochs: self.state.position.epoch,
             samples: self.state.samples,
@@ -334,47 +310,24 @@ impl<'a> Session<'a> {
             first_step_seconds: self.first_step_seconds,
             peak_memory_bytes: peak_memory_bytes(),
             metrics: to_metrics(metrics),
+            test: Vec::new(),
             stopped,
             skipped,
-        };
-        self.emit(&Event::Finished(&summary))?;
-        Ok(summary)
+        }
     }
-}
 
-/// The tensors of a checkpoint, on the host.
-pub(crate) struct Tensors<'a> {
-    pub(crate) weights: Weights,
-    pub(crate) average: Option<Weights>,
-    pub(crate) gradient: Option<Weights>,
-    pub(crate) optimizer: &'a ModuleOptimizer,
-}
+    /// Records the test of the selected weights.
+    pub(crate) fn tested(&mut self, evaluation: &Evaluation) -> Result<(), TrainError> {
+        let (samples, metrics) = (evaluation.samples, evaluation.metrics.clone());
+        self.emit(&Event::Record(&Record { kind: "test".into(), samples, metrics, ..self.record() }))
+    }
 
-/// Burn's optimizer file with its tensors in the order of their names: Burn writes them in that of a
-/// hash map, and the same state shall be the same file.
-fn optimizer_file(optimizer: &ModuleOptimizer, path: &Path) -> Result<Vec<u8>, TrainError> {
-    let unwritable = |error: &dyn Display| TrainError::Resume {
-        name: path.display().to_string(),
-        expected: "optimizer state that can be written".into(),
-        found: error.to_string(),
-    };
-    let bytes = optimizer.into_bytes().map_err(|error| unwritable(&error))?;
-    let sorted = || -> Result<Vec<u8>, burn_pack::Error> {
-        let reader = Reader::from_bytes(bytes)?;
-        let (scalars, paths) = (reader.scalars().clone(), reader.metadata().clone());
-        let mut tensors = BTreeMap::new();
-        for tensor in reader.into_tensors()? {
-            let (name, dtype, shape, id, bytes) = tensor.into_parts()?;
-            tensors.insert(name.clone(), burn_pack::Tensor::new(name, dtype, shape, id, bytes));
+    /// Ends the session.
+    pub(crate) fn finish(mut self, summary: &mut Summary) -> Result<(), TrainError> {
+        if let Some(log) = &mut self.log {
+            log.sync()?;
         }
-        let mut writer = Writer::new(tensors.into_values().collect());
-        for (name, value) in scalars {
-            writer = writer.with_scalar(&name, value);
-        }
-        for (id, path) in paths {
-            writer = writer.with_metadata(&id, &path);
-        }
-        Ok(writer.into_bytes()?.to_vec())
-    };
-    sorted().map_err(|error| unwritable(&error))
+        summary.peak_memory_bytes = peak_memory_bytes();
+        self.emit(&Event::Finished(summary))
+    }
 }

@@ -133,6 +133,9 @@ fn finished(summary: &Summary) -> String {
     if !summary.metrics.is_empty() {
         write!(text, "; {}", figures(&summary.metrics)).expect("strings take any text");
     }
+    if !summary.test.is_empty() {
+        write!(text, "; test {}", figures(&summary.test)).expect("strings take any text");
+    }
     text
 }
 
@@ -163,14 +166,15 @@ mod tests {
             samples_per_second: 518.6,
             first_step_seconds: Some(0.21),
             peak_memory_bytes: 300 << 20,
-            metrics: vec![Metric::lower("loss", 0.1234567), Metric::lower("mae", 0.00123456)],
+            metrics: vec![Metric::lower("mse", 0.1234567), Metric::lower("mae", 0.00123456)],
+            test: vec![Metric::higher("accuracy", 0.896)],
             stopped: Stopped::EarlyStopped,
             skipped: 3,
         };
         assert_eq!(
             finished(&summary),
             "stopped early: 100 steps, 6400 samples in 12.3 s (519 samples/s), first step after 0.21 s, \
-             peak memory 300 MiB, 3 corrupt samples skipped; loss 0.1235  mae 1.235e-3"
+             peak memory 300 MiB, 3 corrupt samples skipped; mse 0.1235  mae 1.235e-3; test accuracy 0.8960"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The keys of `[data]` for images.
 
-use crate::{DataError, OnCorrupt};
+use crate::{DataError, OnCorrupt, bounds};
 use serde::{Deserialize, Serialize};
 
 /// What a model is to find out about a picture.
@@ -84,8 +84,11 @@ impl Default for ImageConfig {
     }
 }
 
-/// Pixels a side that no picture of a training set has: larger sizes are slips of the keyboard.
-const LARGEST_SIDE: usize = 1 << 16;
+/// Pixels a side that a picture may be scaled or cut to.
+pub(super) const LARGEST_SIDE: usize = 16_384;
+
+/// Pixels on each side that a picture may be padded with.
+const LARGEST_PADDING: usize = 4_096;
 
 impl ImageConfig {
     /// Refuses what no data could fit.
@@ -115,6 +118,7 @@ impl ImageConfig {
         {
             return refuse("channels", "1 or 3", channels.to_string());
         }
+        bounds::workers(self.workers)?;
         for (key, size) in [("resize", self.resize), ("center_crop", self.center_crop)] {
             if let Some([height, width]) = size
                 && ![height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side))
@@ -129,9 +133,7 @@ impl ImageConfig {
             let expected = format!("at most the size of resize, [{height}, {width}]");
             return refuse("center_crop", &expected, format!("[{crop_height}, {crop_width}]"));
         }
-        if self.random_crop > LARGEST_SIDE {
-            return refuse("random_crop", "a padding in pixels", self.random_crop.to_string());
-        }
+        bounds::within("random_crop", self.random_crop, 0..=LARGEST_PADDING)?;
         if let Some(names) = &self.class_names {
             if names.len() < 2 {
                 return refuse("class_names", "at least two names", names.len().to_string());
@@ -177,13 +179,17 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_refused_by_key() {
-        let cases: [(&str, ImageConfig); 8] = [
+        let cases: [(&str, ImageConfig); 12] = [
             ("data.train", ImageConfig::default()),
             ("data.valid_fraction", ImageConfig { valid_fraction: 1.0, ..base() }),
             ("data.test_fraction", ImageConfig { test_fraction: f64::NAN, ..base() }),
             ("data.valid_fraction", ImageConfig { valid_fraction: 0.5, test_fraction: 0.5, ..base() }),
             ("data.channels", ImageConfig { channels: Some(2), ..base() }),
             ("data.resize", ImageConfig { resize: Some([0, 4]), ..base() }),
+            ("data.resize", ImageConfig { resize: Some([16_384, 16_385]), ..base() }),
+            ("data.center_crop", ImageConfig { center_crop: Some([usize::MAX, 4]), ..base() }),
+            ("data.random_crop", ImageConfig { random_crop: 4_097, ..base() }),
+            ("data.workers", ImageConfig { workers: 1 << 40, ..base() }),
             ("data.center_crop", ImageConfig { resize: Some([4, 4]), center_crop: Some([4, 5]), ..base() }),
             ("data.class_names", ImageConfig { class_names: Some(vec!["a".into(), "a".into()]), ..base() }),
         ];

@@ -75,7 +75,12 @@ pub(super) fn gather(uri: &str, labels: Option<&str>, target: ImageTarget) -> Re
     if !classed {
         return Ok(Gathered { places: places(uri)?, classes: Classes::None });
     }
-    let pictures = IdxPictures::read(uri)?;
+    let bytes = source::read_unpacked(uri)?;
+    if !idx::is_pictures(&bytes) {
+        let expected = "a folder of class folders (root/<class>/picture), or an IDX file of pictures";
+        return Err(DataError::source(uri, expected, idx::described(&bytes)));
+    }
+    let pictures = IdxPictures::parse(uri, bytes)?;
     let labels_uri = match labels {
         Some(labels) => labels.to_string(),
         None => labels_beside(uri)?,

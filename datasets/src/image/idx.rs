@@ -38,11 +38,6 @@ pub(super) struct IdxPictures {
 }
 
 impl IdxPictures {
-    /// Reads a file of pictures.
-    pub(super) fn read(uri: &str) -> Result<Self, DataError> {
-        Self::parse(uri, source::read_unpacked(uri)?)
-    }
-
     /// Checks the header against what follows it; allocates nothing.
     pub(super) fn parse(uri: &str, bytes: Bytes) -> Result<Self, DataError> {
         check_magic(uri, &bytes, PICTURES, "pictures")?;
@@ -87,6 +82,16 @@ fn parse_labels(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
 /// Whether the bytes are those of an IDX file of pictures.
 pub(super) fn is_pictures(bytes: &[u8]) -> bool {
     bytes.starts_with(&PICTURES)
+}
+
+/// What a file that is no IDX file of pictures looks like.
+pub(super) fn described(bytes: &[u8]) -> String {
+    match bytes {
+        [] => "an empty file".to_string(),
+        _ if bytes.starts_with(&LABELS) => "an IDX file of labels".to_string(),
+        _ if image::guess_format(bytes).is_ok() => "a single picture".to_string(),
+        _ => format!("a file that begins with {}", hex(&bytes[..bytes.len().min(4)])),
+    }
 }
 
 fn check_magic(uri: &str, bytes: &[u8], magic: [u8; 4], of: &str) -> Result<(), DataError> {
@@ -202,7 +207,8 @@ mod tests {
 
     #[test]
     fn the_embedded_set_is_whole() {
-        let idx = IdxPictures::read("builtin:fashion-mnist-small/train-images-idx3-ubyte.gz").unwrap();
+        let uri = "builtin:fashion-mnist-small/train-images-idx3-ubyte.gz";
+        let idx = IdxPictures::parse(uri, source::read_unpacked(uri).unwrap()).unwrap();
         assert_eq!((idx.count, idx.height, idx.width), (2_500, 28, 28));
         let labels = read_labels("builtin:fashion-mnist-small/train-labels-idx1-ubyte.gz").unwrap();
         assert!((0..10).all(|class| labels.iter().filter(|&&label| label == class).count() == 250));

@@ -85,12 +85,13 @@ pub fn open_evaluation(
 /// beside the wrong answers.
 ///
 /// # Errors
-/// When an input is missing, or holds no picture.
+/// When an input is missing, or holds no picture, or a key is out of its bounds.
 pub fn open_prediction(
     config: &ImageConfig,
     schema: &ImageSchema,
     inputs: &[String],
 ) -> Result<(Pipeline<ImageSet>, Vec<String>), DataError> {
+    config.check()?;
     let mut found: Vec<Place> = Vec::new();
     for input in inputs {
         found.extend(places(input)?);

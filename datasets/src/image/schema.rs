@@ -1,7 +1,8 @@
 //! What evaluation and prediction need to know of the training pictures, saved as `labels.json`.
 
 use super::ImageTarget;
-use crate::{DataError, source::one_line};
+use super::config::LARGEST_SIDE;
+use crate::{DataError, saved, source::one_line};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -39,11 +40,7 @@ impl ImageSchema {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), DataError> {
-        let path = folder.join(FILE);
-        let mut json = serde_json::to_string_pretty(self).expect("a schema has nothing that JSON lacks");
-        json.push('\n');
-        fs::write(&path, json)
-            .map_err(|error| DataError::source(path.display(), "a writable file", one_line(error)))
+        saved::save(folder, FILE, self)
     }
 
     /// Reads `labels.json` from `folder`.
@@ -59,12 +56,13 @@ impl ImageSchema {
             let place = format!("line {}", error.line());
             DataError::malformed(&uri, place, "the labels of a run", one_line(error))
         })?;
-        let sizes = [Some([schema.height, schema.width]), schema.resize, schema.center_crop];
+        let sizes = [schema.resize, schema.center_crop];
         let consistent = [1, 3].contains(&schema.channels)
             && schema.mean.len() == schema.channels
             && schema.std.len() == schema.channels
             && schema.std.iter().all(|std| *std > 0.0)
-            && sizes.iter().flatten().flatten().all(|side| (1..=u32::MAX as usize).contains(side))
+            && [schema.height, schema.width].iter().all(|side| (1..=u32::MAX as usize).contains(side))
+            && sizes.iter().flatten().flatten().all(|side| (1..=LARGEST_SIDE).contains(side))
             && schema.center_crop.or(schema.resize).is_none_or(|size| size == [schema.height, schema.width]);
         match consistent {
             true => Ok(schema),
@@ -127,6 +125,8 @@ pub(super) mod tests {
         ImageSchema { height: 0, ..schema(1, 4, 6) }.save(folder.path()).unwrap();
         refused();
         let nowhere = folder.path().join("missing");
-        assert!(schema(1, 2, 2).save(&nowhere).unwrap_err().to_string().contains("a writable file"));
+        assert!(
+            schema(1, 2, 2).save(&nowhere).unwrap_err().to_string().contains("a file that can be written")
+        );
     }
 }

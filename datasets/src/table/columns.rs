@@ -83,7 +83,8 @@ pub(super) fn mean_and_std(numbers: impl Iterator<Item = f64> + Clone) -> (f64, 
     (round(mean), if constant { 1.0 } else { round(std) })
 }
 
-fn round(number: f64) -> f64 {
+/// Rounds to 12 significant digits.
+pub(crate) fn round(number: f64) -> f64 {
     format!("{number:.11e}").parse().unwrap_or(number)
 }
 

@@ -1,7 +1,7 @@
 //! What a recipe may say about a table.
 
 use super::split;
-use crate::{DataError, OnCorrupt};
+use crate::{DataError, OnCorrupt, bounds};
 use serde::{Deserialize, Serialize};
 
 /// How the cells of a file are written down.
@@ -159,7 +159,13 @@ impl TableConfig {
             let found = format!("`{both}`, which data.categorical names too");
             return Err(DataError::config("numeric", "columns of one type", found));
         }
+        self.check_sizes()?;
         split::check(self.valid_fraction, self.test_fraction)
+    }
+
+    /// Refuses sizes that no machine could hold, whatever the set is opened for.
+    pub(super) fn check_sizes(&self) -> Result<(), DataError> {
+        bounds::workers(self.workers)
     }
 
     /// Whether a cell's text means "no value".
@@ -195,6 +201,8 @@ mod tests {
         assert!(twice.check().unwrap_err().to_string().contains("`a`"));
         let ignored = TableConfig { ignore: vec!["y".into()], ..good.clone() };
         assert!(ignored.check().unwrap_err().to_string().contains("data.ignore"));
+        let busy = TableConfig { workers: 257, ..good.clone() };
+        assert_eq!(busy.check().unwrap_err().to_string(), "data.workers: expected 0 to 256, found 257");
         let much = TableConfig { valid_fraction: 0.6, test_fraction: 0.4, ..good };
         assert!(much.check().is_err());
     }

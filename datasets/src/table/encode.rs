@@ -8,7 +8,7 @@ use super::schema::{TableSchema, column_index};
 use super::set::{RowTargets, TableSet};
 use crate::{DataError, OnCorrupt};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Parses the text of numeric columns once, where it all parses.
 pub(super) fn parse_numbers(schema: &TableSchema, frame: &mut Frame) {
@@ -43,12 +43,13 @@ pub(super) fn keep_readable(
         }
     }
     let target = if with_target { Some(column_index(frame, schema.target.name())?) } else { None };
+    let labels: HashSet<&str> = schema.labels().iter().map(String::as_str).collect();
     let check = |row: usize| -> Result<(), DataError> {
         for &index in &numeric {
             check_number(frame, index, row, schema)?;
         }
         match target {
-            Some(index) => check_target(frame, index, row, schema, config),
+            Some(index) => check_target(frame, index, row, schema, &labels, config),
             None => Ok(()),
         }
     };
@@ -88,11 +89,13 @@ fn check_number(frame: &Frame, index: usize, row: usize, schema: &TableSchema) -
     }
 }
 
+/// Whether the target of a row is a number, or one of the `known` labels.
 fn check_target(
     frame: &Frame,
     index: usize,
     row: usize,
     schema: &TableSchema,
+    known: &HashSet<&str>,
     config: &TableConfig,
 ) -> Result<(), DataError> {
     let name = &frame.names[index];
@@ -107,7 +110,7 @@ fn check_target(
         }
         TableTarget::Classes { labels, .. } => {
             let label = label(cells, row, config).ok_or_else(absent)?;
-            match labels.iter().any(|known| *known == label) {
+            match known.contains(label.as_ref()) {
                 true => Ok(()),
                 false => {
                     let expected = format!("one of {}", quoted(labels));

@@ -7,7 +7,7 @@ use super::config::{TableConfig, TargetKind};
 use super::encode::{keep_readable, label, parse_numbers};
 use super::frame::Frame;
 use super::schema::{FORMAT, TableSchema, VERSION, column_index, nearest};
-use crate::DataError;
+use crate::{DataError, bounds};
 use std::collections::BTreeSet;
 
 /// Types and statistics from the training rows, and the labels from the whole training file.
@@ -125,6 +125,7 @@ fn infer_target(
     for label in (0..frame.len()).filter_map(|row| label(cells, row, config)) {
         if !distinct.contains(label.as_ref()) {
             distinct.insert(label.into_owned());
+            bounds::classes(&frame.uri, &name, distinct.len())?;
         }
     }
     let mut labels: Vec<String> = distinct.into_iter().collect();

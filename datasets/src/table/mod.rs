@@ -18,7 +18,6 @@ pub(crate) mod jsonl;
 mod open;
 mod parquet;
 mod read;
-pub(crate) mod saved;
 pub(crate) mod schema;
 mod set;
 pub(crate) mod split;

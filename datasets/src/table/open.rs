@@ -51,6 +51,7 @@ pub fn open_evaluation(
     uri: Option<&str>,
     seed: u64,
 ) -> Result<Pipeline<TableSet>, DataError> {
+    config.check_sizes()?;
     let uri = uri.map(String::from);
     let file = match (&uri, &config.test, &config.valid) {
         (Some(uri), _, _) | (None, Some(uri), _) => Some(uri),
@@ -85,6 +86,7 @@ pub fn open_prediction(
     schema: &TableSchema,
     inputs: &[String],
 ) -> Result<(Pipeline<TableSet>, Vec<String>), DataError> {
+    config.check_sizes()?;
     let mut all: Option<TableSet> = None;
     let mut names = Vec::new();
     for uri in inputs {
@@ -361,6 +363,7 @@ mod tests {
             ("new.jsonl", "{\"n\": 1, \"c\": \"red\", \"y\": \"never seen\"}\n"),
             ("less.csv", "n\n1\n"),
             ("bad.csv", "n,c\n1,red\nx,red\n"),
+            ("ragged.csv", "n,c\n1\ny,red\n2,blue\n"),
         ]);
         let config = TableConfig { one_hot: false, ..files.config("t.csv") };
         let schema = open(&config, 0).unwrap().schema;
@@ -381,7 +384,13 @@ mod tests {
         assert!(error.contains("line 3, column `n`") && error.contains("`x`"), "{error}");
         let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..config };
         let (pipeline, names) = predict(&["bad.csv"], &skip).unwrap();
-        assert_eq!((pipeline.len(), names.len(), pipeline.dataset().skipped()), (1, 1, 1));
+        assert_eq!((pipeline.len(), names.len(), pipeline.skipped()), (1, 1, 1));
+        let (pipeline, names) = predict(&["ragged.csv", "bad.csv"], &skip).unwrap();
+        assert_eq!(rows(pipeline.dataset()).1, [[1], [2]]);
+        assert!(names[0].ends_with("ragged.csv:4") && names[1].ends_with("bad.csv:2"), "{names:?}");
+        assert_eq!(pipeline.skipped(), 3);
+        let busy = TableConfig { workers: 300, ..skip };
+        assert!(message(predict(&["new.csv"], &busy)).starts_with("data.workers: expected 0 to 256"));
     }
 
     #[test]
@@ -442,6 +451,18 @@ mod tests {
         }
         let declared = TableConfig { categorical: vec!["n".into()], ..files.config("stray.csv") };
         assert_eq!(open(&declared, 0).unwrap().schema.num_numeric(), 4);
+    }
+
+    #[test]
+    fn many_classes_are_read_at_once_and_too_many_refused() {
+        let lines = |count: usize| -> String { (0..count).map(|row| format!("{row},l{row}\n")).collect() };
+        let many = format!("n,y\n{}", lines(65_536));
+        let files = Files::new(&[("most.csv", &many), ("more.csv", &format!("{many}1,one more\n"))]);
+        let opened = open(&files.config("most.csv"), 0).unwrap();
+        assert_eq!((opened.train.len(), opened.schema.labels().len()), (65_536, 65_536));
+        let error = message(open(&files.config("more.csv"), 0));
+        assert!(error.contains("column `y`: expected at most 65536 classes"), "{error}");
+        assert!(error.ends_with("is this column a class?"), "{error}");
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use super::columns::{Column, Encoding, TableTarget};
 use super::frame::Frame;
-use super::saved;
-use crate::DataError;
+use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;

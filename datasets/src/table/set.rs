@@ -61,12 +61,12 @@ impl Dataset for TableSet {
         Ok(index as usize)
     }
 
-    /// `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to predict have
-    /// no target: theirs is [`Target::Input`].
     fn skipped(&self) -> u64 {
         self.skipped
     }
 
+    /// `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to predict have
+    /// no target: theirs is [`Target::Input`].
     fn collate(&self, samples: Vec<usize>, device: &Device) -> (Table, Target) {
         let batch = samples.len();
         let (n, m) = (self.num_numeric, self.num_categories);

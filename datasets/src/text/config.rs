@@ -2,7 +2,7 @@
 
 use super::vocabulary::VocabularyKind;
 use crate::table::split;
-use crate::{DataError, OnCorrupt};
+use crate::{DataError, OnCorrupt, bounds};
 use serde::{Deserialize, Serialize};
 
 /// What is to be learned about a text.
@@ -109,6 +109,9 @@ impl Default for TextConfig {
     }
 }
 
+/// Tokens of the longest text or window.
+pub(super) const MOST_TOKENS: usize = 65_536;
+
 impl TextConfig {
     /// Refuses what no text can have.
     ///
@@ -118,21 +121,24 @@ impl TextConfig {
         if self.train.is_empty() {
             return Err(DataError::config("train", "the URI of texts", "nothing"));
         }
-        for (key, value) in [
-            ("max_tokens", Some(self.max_tokens)),
-            ("max_vocabulary", self.max_vocabulary),
-            ("stride", self.stride),
-        ] {
-            if value == Some(0) {
-                return Err(DataError::config(key, "at least 1", 0));
-            }
-        }
+        self.check_sizes()?;
         let characters = self.vocabulary == VocabularyKind::Character;
         if self.task == TextTask::LanguageModel && characters && self.min_count > 1 {
             let expected = "1 for language models of characters, which keep every one";
             return Err(DataError::config("min_count", expected, self.min_count));
         }
         split::check(self.valid_fraction, self.test_fraction)
+    }
+
+    /// Refuses sizes that no machine could hold, whatever the set is opened for.
+    pub(super) fn check_sizes(&self) -> Result<(), DataError> {
+        for (key, value) in [("max_vocabulary", self.max_vocabulary), ("stride", self.stride)] {
+            if value == Some(0) {
+                return Err(DataError::config(key, "at least 1", 0));
+            }
+        }
+        bounds::within("max_tokens", self.max_tokens, 1..=MOST_TOKENS)?;
+        bounds::workers(self.workers)
     }
 }
 
@@ -154,7 +160,10 @@ mod tests {
         for bad in [
             TextConfig { train: String::new(), ..good.clone() },
             TextConfig { max_tokens: 0, ..good.clone() },
+            TextConfig { max_tokens: 65_537, ..good.clone() },
             TextConfig { stride: Some(0), ..good.clone() },
+            TextConfig { max_vocabulary: Some(0), ..good.clone() },
+            TextConfig { workers: usize::MAX, ..good.clone() },
             TextConfig { test_fraction: 1.0, ..good },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Everything is read once and held as compact token ids. What turns text into ids and back is
-//! saved as `tokenizer.json`.
+//! saved as `vocabulary.json`.
 
 mod config;
 mod open;

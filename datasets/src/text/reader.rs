@@ -3,9 +3,11 @@
 use super::config::{TextConfig, TextFormat};
 use crate::table::config::extension;
 use crate::table::csv::{Csv, Dialect, for_each_row};
+use crate::table::encode::shortened;
 use crate::table::jsonl;
 use crate::table::schema::nearest;
 use crate::{DataError, OnCorrupt, source};
+use serde_json::Value;
 use std::ops::ControlFlow;
 
 /// One text and where it stands.
@@ -159,6 +161,19 @@ fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
     DataError::malformed(uri, format!("line {line}"), "UTF-8 text", format!("the byte 0x{byte:02x}"))
 }
 
+/// What stands in the place of a text, in an error.
+fn kind(value: Option<&Value>) -> String {
+    match value {
+        None => "none".to_string(),
+        Some(Value::Null) => "null".to_string(),
+        Some(Value::Bool(value)) => value.to_string(),
+        Some(Value::Number(number)) => format!("the number {}", shortened(&number.to_string())),
+        Some(Value::String(_)) => "a text".to_string(),
+        Some(Value::Array(_)) => "a list".to_string(),
+        Some(Value::Object(_)) => "an object".to_string(),
+    }
+}
+
 /// Reads one file.
 struct Reader<'a> {
     uri: &'a str,
@@ -255,10 +270,20 @@ impl Reader<'_> {
         let corrupt = |error| self.corrupt(error, &mut skipped);
         jsonl::for_each_object(self.uri, &bytes, corrupt, |line, object| {
             let text = match object.get(&config.text_column) {
-                Some(serde_json::Value::String(text)) => text,
-                _ => return self.bad(line, &format!("a text under `{}`", config.text_column), &mut bad),
+                Some(Value::String(text)) => text,
+                other => {
+                    let expected = format!("a text under `{}`", config.text_column);
+                    return self.bad(line, &expected, &kind(other), &mut bad);
+                }
             };
-            let label = object.get(&config.label_column).and_then(|value| jsonl::cell(value).ok().flatten());
+            let value = object.get(&config.label_column);
+            let label = match value.map(jsonl::cell) {
+                Some(Err(_)) if self.labelled => {
+                    let expected = format!("a label under `{}`", config.label_column);
+                    return self.bad(line, &expected, &kind(value), &mut bad);
+                }
+                label => label.and_then(|cell| cell.ok().flatten()),
+            };
             match label.map(|label| label.trim().to_string()).filter(|label| !label.is_empty()) {
                 None if self.labelled => self.unlabelled(line, &mut bad),
                 label => {
@@ -272,11 +297,11 @@ impl Reader<'_> {
     }
 
     fn unlabelled(&self, line: u64, skipped: &mut u64) -> Result<(), DataError> {
-        self.bad(line, &format!("a label under `{}`", self.config.label_column), skipped)
+        self.bad(line, &format!("a label under `{}`", self.config.label_column), "none", skipped)
     }
 
-    fn bad(&self, line: u64, expected: &str, skipped: &mut u64) -> Result<(), DataError> {
-        let error = DataError::malformed(self.uri, format!("line {line}"), expected, "none");
+    fn bad(&self, line: u64, expected: &str, found: &str, skipped: &mut u64) -> Result<(), DataError> {
+        let error = DataError::malformed(self.uri, format!("line {line}"), expected, found);
         match self.corrupt(error, skipped) {
             ControlFlow::Break(error) => Err(error),
             ControlFlow::Continue(()) => Ok(()),
@@ -359,6 +384,8 @@ mod tests {
             ("a.txt", b"fine\nbad \xff\nfine\n"),
             ("a.csv", b"label,text\nx,ok\nx,\xff\nx\n,unlabelled\nx,\"open\n"),
             ("b.csv", b"label,txt\nx,y\n"),
+            ("b.jsonl", b"{\"text\": \"t\", \"label\": [1]}\n"),
+            ("c.jsonl", b"{\"txt\": \"t\", \"label\": 1}\n"),
             (
                 "a.jsonl",
                 b"{\"text\": 1, \"label\": 1}\n{\"text\": \"t\"}\n[]\n{\"text\": \"t\", \"label\": 0}\n",
@@ -372,7 +399,11 @@ mod tests {
         assert!(message("a.txt", true).contains("lines without labels"));
         assert!(message("a.csv", true).contains("line 3: expected UTF-8"));
         assert!(message("b.csv", true).contains("`txt`, `label`"));
-        assert!(message("a.jsonl", true).contains("line 1: expected a text under `text`, found none"));
+        assert!(
+            message("a.jsonl", true).contains("line 1: expected a text under `text`, found the number 1")
+        );
+        assert!(message("b.jsonl", true).ends_with("line 1: expected a label under `label`, found a list"));
+        assert!(message("c.jsonl", true).ends_with("line 1: expected a text under `text`, found none"));
         assert!(message("missing.csv", true).contains("missing.csv"));
         let counts = |name, labelled| {
             let texts = read(&folder.uri(name), &skip, false, labelled).unwrap();

@@ -1,15 +1,14 @@
-//! What turns text into token ids and back, saved as `tokenizer.json`.
+//! What turns text into token ids and back, saved as `vocabulary.json`.
 
-use super::config::TextTask;
+use super::config::{MOST_TOKENS, TextTask};
 use super::vocabulary::{Vocabulary, VocabularyKind};
-use crate::DataError;
-use crate::table::saved;
+use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::Path;
 
-const FILE: &str = "tokenizer.json";
-const FORMAT: &str = "bonfire.tokenizer";
+const FILE: &str = "vocabulary.json";
+const FORMAT: &str = "bonfire.vocabulary";
 const VERSION: u64 = 1;
 
 /// The special tokens' names; a vocabulary has the last `specials()` of them.
@@ -36,6 +35,9 @@ pub struct TextSchema {
     pub whole_files: bool,
     /// The classes, sorted, by value where all are numbers; empty for language models.
     pub labels: Vec<String>,
+    /// Mean characters per token over the training texts, to 12 significant digits: 1 for
+    /// characters, at most 1 for bytes, and for words with the white space between them.
+    pub characters_per_token: f64,
 }
 
 /// The file, as it reads.
@@ -52,6 +54,7 @@ struct Saved {
     label_column: String,
     whole_files: bool,
     labels: Vec<String>,
+    characters_per_token: f64,
     /// Names of the first ids.
     specials: Vec<String>,
     /// The tokens of the ids behind; none for bytes.
@@ -71,6 +74,7 @@ impl From<TextSchema> for Saved {
             label_column: schema.label_column,
             whole_files: schema.whole_files,
             labels: schema.labels,
+            characters_per_token: schema.characters_per_token,
             specials: names(schema.vocabulary.specials()).iter().map(|name| name.to_string()).collect(),
             symbols: schema.vocabulary.symbols().to_vec(),
         }
@@ -87,8 +91,15 @@ impl TryFrom<Saved> for TextSchema {
         }
         let expected = "expected distinct symbols of the vocabulary's kind, found others";
         let vocabulary = Vocabulary::new(saved.vocabulary, specials, saved.symbols).ok_or(expected)?;
-        if vocabulary.len() == 0 || saved.max_tokens == 0 {
+        if vocabulary.len() == 0 {
             return Err("expected at least one token, found none".to_string());
+        }
+        if !(1..=MOST_TOKENS).contains(&saved.max_tokens) {
+            return Err(format!("expected max_tokens of 1 to {MOST_TOKENS}, found {}", saved.max_tokens));
+        }
+        let characters = saved.characters_per_token;
+        if !(characters.is_finite() && characters > 0.0) {
+            return Err(format!("expected characters_per_token above 0, found {characters}"));
         }
         Ok(TextSchema {
             task: saved.task,
@@ -99,6 +110,7 @@ impl TryFrom<Saved> for TextSchema {
             label_column: saved.label_column,
             whole_files: saved.whole_files,
             labels: saved.labels,
+            characters_per_token: saved.characters_per_token,
         })
     }
 }
@@ -119,7 +131,7 @@ fn names(specials: u32) -> &'static [&'static str] {
 }
 
 impl TextSchema {
-    /// Writes `tokenizer.json`.
+    /// Writes `vocabulary.json`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -127,7 +139,7 @@ impl TextSchema {
         saved::save(folder, FILE, self)
     }
 
-    /// Reads `tokenizer.json`.
+    /// Reads `vocabulary.json`.
     ///
     /// # Errors
     /// When it is not there, of another format or version, or its symbols make no vocabulary.
@@ -206,6 +218,7 @@ mod tests {
             label_column: "label".into(),
             whole_files: false,
             labels: vec!["a".into(), "b".into()],
+            characters_per_token: 4.25,
         }
     }
 
@@ -233,10 +246,11 @@ mod tests {
             ("<padding>", "<pad>"),
             ("\"version\": 1", "\"version\": 9"),
             ("\"max_tokens\": 4", "\"max_tokens\": 0"),
+            ("4.25", "0.0"),
         ] {
             std::fs::write(&path, text.replace(from, to)).unwrap();
             let error = TextSchema::load(folder.path()).unwrap_err().to_string();
-            assert!(error.contains("tokenizer.json") && !error.contains('\n'), "{error}");
+            assert!(error.contains("vocabulary.json") && !error.contains('\n'), "{error}");
         }
     }
 

@@ -129,13 +129,13 @@ impl Dataset for TextSet {
         })
     }
 
-    /// Texts: tokens `[B, T]`, padded at the end to the longest of the batch, and classes `[B]`
-    /// (texts to predict have none: their target is [`Target::Input`]). Windows: tokens `[B, T]`
-    /// without padding, and the tokens behind each, `[B, T]`.
     fn skipped(&self) -> u64 {
         self.skipped
     }
 
+    /// Texts: tokens `[B, T]`, padded at the end to the longest of the batch, and classes `[B]`
+    /// (texts to predict have none: their target is [`Target::Input`]). Windows: tokens `[B, T]`
+    /// without padding, and the tokens behind each, `[B, T]`.
     fn collate(&self, samples: Vec<TextSample>, device: &Device) -> (Tokens, Target) {
         let batch = samples.len();
         match &self.parts {

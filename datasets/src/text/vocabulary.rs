@@ -22,6 +22,35 @@ pub enum VocabularyKind {
     Word,
 }
 
+impl VocabularyKind {
+    /// The number of tokens of a text.
+    pub(super) fn num_tokens(self, text: &str) -> usize {
+        match self {
+            VocabularyKind::Character => text.chars().count(),
+            VocabularyKind::Byte => text.len(),
+            VocabularyKind::Word => words(text).count(),
+        }
+    }
+
+    /// The number of characters that the first `tokens` tokens of a text cover: up to where the
+    /// next one begins. A character counts with the first of its bytes.
+    pub(super) fn num_characters(self, text: &str, tokens: usize) -> usize {
+        match self {
+            VocabularyKind::Character => text.chars().take(tokens).count(),
+            VocabularyKind::Byte => {
+                let continues = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+                text.bytes().take(tokens).filter(|&byte| !continues(byte)).count()
+            }
+            VocabularyKind::Word => {
+                // Both are slices of one text, so the distance is the position.
+                let next = words(text).nth(tokens);
+                let end = next.map_or(text.len(), |word| word.as_ptr() as usize - text.as_ptr() as usize);
+                text[..end].chars().count()
+            }
+        }
+    }
+}
+
 /// The id of padding, where there is one.
 pub(super) const PADDING: u32 = 0;
 
@@ -58,11 +87,6 @@ pub(super) struct Counter {
 impl Counter {
     pub(super) fn new(kind: VocabularyKind) -> Self {
         Counter { kind, ascii: [0; 128], characters: HashMap::new(), words: HashMap::new() }
-    }
-
-    /// The number of word tokens in a text.
-    pub(super) fn num_words(text: &str) -> usize {
-        words(text).count()
     }
 
     /// Counts the first `most` symbols of a text.

@@ -13,7 +13,7 @@ use burn::module::Module;
 use burn::nn::{GaussianNoise, GaussianNoiseConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
 
-const MODEL: &str = "dense_autoencoder";
+const MODEL: &str = "autoencoder";
 
 /// Sizes of a [`DenseAutoencoder`].
 #[derive(Config, Debug, PartialEq)]

@@ -15,7 +15,7 @@ use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-const MODEL: &str = "variational_autoencoder";
+const MODEL: &str = "vae";
 
 /// The distribution of a sample's numbers, given its codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-const MODEL: &str = "linear_regression";
+const MODEL: &str = "linear";
 
 /// Sizes of a [`LinearRegression`].
 #[derive(Config, Debug, PartialEq)]

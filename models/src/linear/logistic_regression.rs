@@ -11,7 +11,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-const MODEL: &str = "logistic_regression";
+const MODEL: &str = "logistic";
 
 /// Sizes of a [`LogisticRegression`].
 #[derive(Config, Debug, PartialEq)]

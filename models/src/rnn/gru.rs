@@ -21,8 +21,8 @@ use burn::tensor::activation::{sigmoid, tanh};
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
-const CLASSIFIER: &str = "gru_classifier";
-const LANGUAGE_MODEL: &str = "gru_language_model";
+const CLASSIFIER: &str = "gru";
+const LANGUAGE_MODEL: &str = "gru_lm";
 
 /// Reads a text and names its class, or a value.
 pub type GruClassifier = RecurrentClassifier<Gru>;

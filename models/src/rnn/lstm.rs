@@ -21,8 +21,8 @@ use burn::tensor::activation::{sigmoid, tanh};
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
-const CLASSIFIER: &str = "lstm_classifier";
-const LANGUAGE_MODEL: &str = "lstm_language_model";
+const CLASSIFIER: &str = "lstm";
+const LANGUAGE_MODEL: &str = "lstm_lm";
 
 /// Reads a text and names its class, or a value.
 pub type LstmClassifier = RecurrentClassifier<Lstm>;

@@ -2,12 +2,13 @@
 //! averaging, momentum, a short last batch, pieces.
 
 use super::*;
-use crate::session::OPTIMIZER;
+use crate::steps::mix;
+use crate::tensors::{AVERAGE, OPTIMIZER, WEIGHTS};
 use crate::{
-    BatchSize, CheckpointConfig, OptimizerConfig, ScheduleConfig, TrainConfig, ValueScale, evaluate,
+    BatchSize, CheckpointConfig, OptimizerConfig, ScheduleConfig, Select, TrainConfig, ValueScale, evaluate,
     optimizers, schedules,
 };
-use bonfire_checkpoint::Existing;
+use bonfire_checkpoint::{Existing, Weights};
 use bonfire_contract::{Batch, Batches, Output, Position, Table, Target};
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear};
@@ -354,7 +355,10 @@ fn a_loss_that_is_no_number_stops_before_the_update_and_keeps_the_checkpoint() {
     train.poison = Some(20);
     let error = start(config, &train).unwrap_err().to_string();
     assert!(error.starts_with("step 5: expected a finite loss, found inf"), "{error}");
-    assert!(error.ends_with("checkpoint step-000000004 is kept"), "{error}");
+    assert!(
+        error.contains("; nothing after checkpoint step-000000004 was saved; start a new run"),
+        "{error}"
+    );
     assert_eq!(error.lines().count(), 1);
     let store = RunFolder::open(folder.path()).unwrap().checkpoint_store();
     assert_eq!(store.load_newest().unwrap().unwrap().name, "step-000000004");
@@ -403,6 +407,7 @@ fn a_damaged_newest_checkpoint_falls_back_and_ends_the_same() {
     trainer = trainer.listener(Box::new(Warnings(count.clone())));
     trainer.fit(net(true, 0.2), &rows(27), Some(&rows(11))).unwrap();
     assert_eq!(count.get(), 1);
+    assert!(store.path(&format!(".damaged-{newest}")).is_dir());
     assert!(traces(damaged.path()) == traces(whole.path()));
 }
 
@@ -468,6 +473,83 @@ fn a_test_adds_one_record_that_resuming_takes_back() {
 }
 
 #[test]
+fn a_test_with_the_fit_is_in_the_summary_and_the_log_once() {
+    let _alone = alone();
+    let folder = self::folder();
+    for _ in 0..2 {
+        let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+        let mut trainer = trainer(config()).run(run).resume(true).interrupt(Interrupt::new());
+        let fitted = trainer.fit_and_test(net(true, 0.2), &rows(27), None, Some(&rows(11))).unwrap();
+        let expected = evaluated(&fitted.model, &rows(11));
+        assert_eq!(fitted.summary.test[0].name, "mse");
+        assert!((fitted.summary.test[0].value - expected).abs() < 1e-6 && fitted.summary.metrics.is_empty());
+        let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+        assert_eq!(text.lines().filter(|line| line.contains("\"test\"")).count(), 1, "{text}");
+    }
+    // An interrupted run is not tested.
+    let interrupt = Interrupt::new();
+    let train = Rows { raise: Some((interrupt.clone(), 2)), ..rows(27) };
+    let mut trainer = trainer(config()).interrupt(interrupt);
+    let summary = trainer.fit_and_test(net(true, 0.2), &train, None, Some(&rows(11))).unwrap().summary;
+    assert_eq!((summary.stopped, summary.test), (Stopped::Interrupted(15), Vec::new()));
+}
+
+#[test]
+fn a_run_that_cannot_be_continued_is_left_as_it_is() {
+    let _alone = alone();
+    let folder = self::folder();
+    run_until(config(), folder.path(), None);
+    let resume = |train: TrainConfig| {
+        let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+        let config = FitConfig { train, ..config() };
+        let mut trainer = trainer(config).run(run).resume(true).interrupt(Interrupt::new());
+        trainer.fit(net(true, 0.2), &rows(27), Some(&rows(11))).unwrap_err().to_string()
+    };
+    let before = traces(folder.path());
+    let error = resume(TrainConfig { epochs: Some(2), ..config().train });
+    assert_eq!(error, "train.epochs: expected at least 3, as the run has done 12 steps, found 2");
+    let error = resume(TrainConfig { epochs: None, steps: Some(11), ..config().train });
+    assert_eq!(error, "train.steps: expected at least the 12 steps that the run has done, found 11");
+    assert!(traces(folder.path()) == before);
+
+    let files =
+        || ["model.safetensors", "metrics.jsonl"].map(|name| fs::read(folder.path().join(name)).unwrap());
+    let before = files();
+    fs::remove_dir_all(folder.path().join("checkpoints")).unwrap();
+    let error = resume(config().train);
+    assert!(error.contains("expected one to continue from") && error.lines().count() == 1, "{error}");
+    assert!(files() == before);
+    // Killed before its first checkpoint: it starts again.
+    fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    assert_eq!(run_until(config(), folder.path(), None).steps, 12);
+}
+
+#[test]
+fn the_best_checkpoint_is_kept_where_the_last_weights_are_selected() {
+    let _alone = alone();
+    let folder = self::folder();
+    let train = TrainConfig { epochs: Some(4), batch_size: BatchSize::Samples(8), ..TrainConfig::default() };
+    // Too high a rate: the validation error rises and falls.
+    let optimizer = OptimizerConfig::Sgd(optimizers::Sgd { learning_rate: 0.8, ..Default::default() });
+    let checkpoint = CheckpointConfig { every_steps: Some(1000), keep: 1, ..CheckpointConfig::default() };
+    let config = FitConfig { train, optimizer, checkpoint, ..FitConfig::default() };
+    let run = RunFolder::create(folder.path(), Existing::Refuse).unwrap();
+    let mut trainer = trainer(config).run(run).interrupt(Interrupt::new());
+    trainer.fit(net(false, 0.0), &rows(27), Some(&rows(11))).unwrap();
+    let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    let (_, best) = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|record| record["kind"] == "valid")
+        .map(|record| (record["mse"].as_f64().unwrap(), record["step"].as_u64().unwrap()))
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .unwrap();
+    let names = RunFolder::open(folder.path()).unwrap().checkpoint_store().names().unwrap();
+    assert_ne!(best, 16, "the case is one where the last is not the best");
+    assert_eq!(names, [format!("step-{best:09}"), "step-000000016".into()]);
+}
+
+#[test]
 fn what_a_run_cannot_be_is_said_before_it_starts() {
     let _alone = alone();
     let refused = |train: TrainConfig, valid: bool, set: Rows| {
@@ -480,11 +562,14 @@ fn what_a_run_cannot_be_is_said_before_it_starts() {
     assert!(refused(best, false, rows(4)).starts_with("train.select: expected \"last\""));
     let patient = TrainConfig { early_stopping: Some(2), ..TrainConfig::default() };
     assert!(refused(patient, false, rows(4)).starts_with("train.early_stopping: expected none"));
+    let monitored = TrainConfig { monitor: Some("mse".into()), ..TrainConfig::default() };
+    let error = refused(monitored, false, rows(4));
+    assert_eq!(error, "train.monitor: expected none without a validation set, found mse");
     let error = refused(TrainConfig::default(), false, rows(0));
     assert_eq!(error, "training set: expected at least one sample, found none");
     let unheard = TrainConfig { monitor: Some("bleu".into()), ..TrainConfig::default() };
     let error = refused(unheard, true, rows(4));
-    assert_eq!(error, "train.monitor: expected one of loss, mae, rmse, r2, found bleu");
+    assert_eq!(error, "train.monitor: expected one of mse, mae, rmse, r2, found bleu");
     let empty = evaluate(&net(false, 0.0).valid(), &rows(0), &MetricConfig::default(), 4, &Device::flex());
     assert!(empty.unwrap_err().to_string().starts_with("evaluation set: expected at least one sample"));
 }

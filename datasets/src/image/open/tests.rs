@@ -338,3 +338,32 @@ fn prediction_names_every_picture_and_needs_no_labels() {
     assert!(refused(&["missing.png".into()]).contains("nothing of that name"));
     assert!(refused(&["Cargo.toml".into()]).contains("a PNG, JPEG or IDX file of pictures"));
 }
+
+#[test]
+fn a_file_that_is_no_training_set_is_named_for_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, found) in [
+        ("table.csv", &b"a,b\n1,2\n"[..], "found a file that begins with 61 2c 62 0a"),
+        ("one.png", &file(ImageFormat::Png, 8, 6), "found a single picture"),
+        ("labels", &[0, 0, 8, 1, 0, 0, 0, 1, 7], "found an IDX file of labels"),
+        ("empty", &[], "found an empty file"),
+    ] {
+        write(folder.path(), name, bytes);
+        let config = ImageConfig { train: folder.path().join(name).display().to_string(), ..fashion() };
+        let message = refused(&config);
+        assert!(message.contains("a folder of class folders") && message.ends_with(found), "{message}");
+    }
+}
+
+#[test]
+fn a_corrupt_picture_counts_once_in_many_epochs() {
+    let folder = class_folders();
+    write(folder.path(), "dog/4.png", b"no picture");
+    let config = ImageConfig { on_corrupt: OnCorrupt::Skip, ..folder_config(&folder) };
+    let train = open(&config, 1).unwrap().train;
+    for epoch in 0..3 {
+        let start = Position { epoch, samples: 0 };
+        assert!(train.batches(start, 2, &Device::flex()).all(|batch| batch.is_ok()));
+        assert_eq!(train.skipped(), 1);
+    }
+}

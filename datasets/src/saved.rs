@@ -1,11 +1,14 @@
 //! A schema on disk: one readable JSON file of the run folder.
 
 use crate::DataError;
+use crate::source::one_line;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes `schema` as `folder/name`.
+/// Writes `schema` as `folder/name`, whole or not at all.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -13,8 +16,23 @@ pub(crate) fn save(folder: &Path, name: &str, schema: &impl Serialize) -> Result
     let path = folder.join(name);
     let text = serde_json::to_string_pretty(schema)
         .map_err(|error| DataError::source(path.display(), "a schema that JSON can hold", error))?;
-    std::fs::write(&path, text + "\n")
-        .map_err(|error| DataError::source(path.display(), "a file that can be written", error))
+    replace(folder, name, (text + "\n").as_bytes())
+        .map_err(|error| DataError::source(path.display(), "a file that can be written", one_line(error)))
+}
+
+/// Writes beside the file and renames: a kill or a full disk leaves what was there before.
+fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = folder.join(format!(".{name}.tmp"));
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, folder.join(name))
+    });
+    if written.is_err() {
+        // The first error is the one to report.
+        fs::remove_file(&beside).ok();
+    }
+    written
 }
 
 /// Reads `folder/name`, whose `format` and `version` must be these.
@@ -28,7 +46,7 @@ pub(crate) fn load<S: DeserializeOwned>(
     version: u64,
 ) -> Result<S, DataError> {
     let path = folder.join(name);
-    let text = std::fs::read_to_string(&path)
+    let text = fs::read_to_string(&path)
         .map_err(|error| DataError::source(path.display(), "a schema file", error))?;
     let malformed = |error: serde_json::Error| {
         let place = format!("line {}", error.line());
@@ -57,7 +75,32 @@ mod tests {
         assert!(load().is_ok());
         save(folder.path(), "s.json", &json!({"format": "bonfire.test", "version": 2})).unwrap();
         assert!(load().unwrap_err().to_string().contains("`version`: expected 1, found 2"));
-        std::fs::write(folder.path().join("s.json"), "{\n\"format\": ").unwrap();
+        fs::write(folder.path().join("s.json"), "{\n\"format\": ").unwrap();
         assert!(load().unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn a_file_is_replaced_never_written_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.json");
+        save(folder.path(), "s.json", &json!({"is": "old"})).unwrap();
+        // Another name for the old file: writing into it would show here.
+        let old = folder.path().join("old.json");
+        fs::hard_link(&path, &old).unwrap();
+        fs::write(folder.path().join(".s.json.tmp"), "what a kill left behind, longer than the file")
+            .unwrap();
+        save(folder.path(), "s.json", &json!({"is": "new"})).unwrap();
+        assert!(fs::read_to_string(&old).unwrap().contains("old"));
+        assert_eq!(serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap(), json!({"is": "new"}));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("s.json/below")).unwrap();
+        let error = save(folder.path(), "s.json", &json!(1)).unwrap_err().to_string();
+        assert!(error.contains("a file that can be written") && !error.contains('\n'), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -1,0 +1,48 @@
+//! Bounds on what a recipe may ask for: beyond them a number is a slip of the keyboard, and time or
+//! memory runs out.
+
+use crate::DataError;
+use std::ops::RangeInclusive;
+
+/// Classes that a set may have.
+pub(crate) const MOST_CLASSES: usize = 65_536;
+
+/// Threads that a pipeline may start.
+const MOST_WORKERS: usize = 256;
+
+/// Refuses a value of `data.<key>` outside of `range`.
+///
+/// # Errors
+/// Names the key, its range, and its value.
+pub(crate) fn within(key: &str, value: usize, range: RangeInclusive<usize>) -> Result<(), DataError> {
+    match range.contains(&value) {
+        true => Ok(()),
+        false => {
+            let expected = format!("{} to {}", range.start(), range.end());
+            Err(DataError::config(key, expected, value))
+        }
+    }
+}
+
+/// Refuses more threads than any machine has use for.
+///
+/// # Errors
+/// Names the key, its range, and its value.
+pub(crate) fn workers(workers: usize) -> Result<(), DataError> {
+    within("workers", workers, 0..=MOST_WORKERS)
+}
+
+/// Refuses more labels than [`MOST_CLASSES`].
+///
+/// # Errors
+/// Asks whether the column is a class.
+pub(crate) fn classes(uri: &str, column: &str, count: usize) -> Result<(), DataError> {
+    match count <= MOST_CLASSES {
+        true => Ok(()),
+        false => {
+            let expected = format!("at most {MOST_CLASSES} classes");
+            let found = "more different labels; is this column a class?";
+            Err(DataError::malformed(uri, format!("column `{column}`"), expected, found))
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The quick examples reach the number that their first lines state. (Cargo builds examples with
+//! the tests; the slower ones are only built here.)
+
+use std::path::Path;
+use std::process::Command;
+
+/// Runs an example and gives what it printed on standard output.
+fn run(name: &str) -> String {
+    let examples = Path::new(env!("CARGO_BIN_EXE_bonfire")).with_file_name("examples");
+    let output = Command::new(examples.join(name)).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The number after `label` in a text.
+fn number_after(text: &str, label: &str) -> f64 {
+    let rest = &text[text.find(label).unwrap_or_else(|| panic!("no '{label}' in {text}")) + label.len()..];
+    let number: String =
+        rest.trim_start().chars().take_while(|c| c.is_ascii_digit() || "+-.e".contains(*c)).collect();
+    number.parse().unwrap_or_else(|_| panic!("no number after '{label}' in {text}"))
+}
+
+#[test]
+fn the_line_is_found() {
+    let text = run("01_line");
+    assert!((number_after(&text, "y =") - 2.0).abs() < 0.02, "{text}");
+    assert!((number_after(&text, "x +") - 1.0).abs() < 0.02, "{text}");
+}
+
+#[test]
+fn logistic_regression_reaches_its_number() {
+    let stated = include_str!("../examples/02_logistic.rs");
+    let text = run("02_logistic");
+    assert!(number_after(&text, "accuracy") >= number_after(stated, "reaches") - 0.001, "{text}");
+}
