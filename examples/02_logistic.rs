@@ -1,4 +1,4 @@
-//! Logistic regression on the 1994 census: reaches @02@ accuracy on the 16,281 test rows.
+//! Logistic regression on the 1994 census: reaches 0.853 accuracy on the 16,281 test rows.
 //!
 //! cargo run --release --example 02_logistic
 

@@ -78,7 +78,7 @@ fn recipes_with_mistakes() {
         .fail(&["train", "fashion", "--set", "loss.label_smoothing=1"], &["loss.label_smoothing", "found 1"]);
     workshop.fail(&["train", "fashion", "--set", "loss.name=squared"], &["loss.name", "cross_entropy"]);
     workshop.fail(&["train", "fashion", "--set", "loss.class_weights=[1, 2]"], &["loss.class_weights", "10"]);
-    workshop.fail(&["train", "fashion", "--set", "model.name=gpt"], &["model.name", "pictures"]);
+    workshop.fail(&["train", "fashion", "--set", "model.name=gpt"], &["model.name", "a language model"]);
     workshop.fail(&["train", "diamonds", "--set", "model.name=logistic"], &["model.name", "regression"]);
     workshop.fail(&["train", "fashion", "--device", "cuda"], &["--features cuda"]);
     workshop.fail(&["train", "fashion", "--device", "gpu"], &["expected one of cpu"]);

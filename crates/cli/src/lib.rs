@@ -44,11 +44,14 @@ pub fn main(started: Instant) -> ExitCode {
 /// An error is one line on stderr, its causes joined by colons.
 fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        let error = match error.downcast::<std::io::Error>() {
-            // `bonfire models | head` closed the pipe.
-            Ok(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            Ok(error) => anyhow::Error::new(error).context("output: expected to write, found it refused"),
-            Err(error) => error,
+        // Files are named by the context of their errors; without one it is standard output's.
+        let error = match error.downcast_ref::<std::io::Error>() {
+            Some(refused) if error.chain().count() == 1 => match refused.kind() {
+                // `bonfire models | head` closed the pipe.
+                std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+                _ => error.context("output: expected to write, found it refused"),
+            },
+            _ => error,
         };
         let message: Vec<String> = error.chain().map(ToString::to_string).collect();
         eprintln!("error: {}", message.join(": ").replace('\n', " "));
