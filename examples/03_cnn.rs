@@ -3,6 +3,7 @@
 //! cargo run --release --example 03_cnn
 
 use bonfire::prelude::*;
+use bonfire::train::optimizers::AdamW;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = device::open("cpu")?.autodiff();
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{} parameters", model.num_params());
     let fit = FitConfig {
         train: TrainConfig { epochs: Some(10), ..TrainConfig::default() },
-        optimizer: OptimizerConfig::named("adamw").expect("AdamW is registered"),
+        optimizer: OptimizerConfig::AdamW(AdamW { learning_rate: 5e-3, ..AdamW::default() }),
         schedule: ScheduleConfig::named("one_cycle").expect("one-cycle is registered"),
         ..FitConfig::default()
     };

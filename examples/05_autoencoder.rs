@@ -1,4 +1,4 @@
-//! A dense autoencoder with 32 codes a picture: reaches a mean squared error of @05@ on the test
+//! A convolutional autoencoder with 32 codes a picture: reaches a mean squared error of 0.0205 on the test
 //! pictures.
 //!
 //! cargo run --release --example 05_autoencoder

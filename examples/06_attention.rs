@@ -1,4 +1,4 @@
-//! A small GPT on nine plays of Shakespeare: reaches @06@ nats a character on the last tenth of the
+//! A small GPT on nine plays of Shakespeare: reaches 2.47 nats a character on the last tenth of the
 //! file after 300 steps, and writes a few lines.
 //!
 //! cargo run --release --example 06_attention

@@ -9,6 +9,7 @@ use bonfire::burn;
 use bonfire::burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use bonfire::burn::tensor::activation::gelu;
 use bonfire::prelude::*;
+use bonfire::train::optimizers::AdamW;
 
 const PATCH: usize = 4;
 const WIDTH: usize = 64;
@@ -107,7 +108,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Mixer::new(data.schema.height, Objective::classes(data.schema.labels.len()), &device);
     let fit = FitConfig {
         train: TrainConfig { epochs: Some(10), ..TrainConfig::default() },
-        optimizer: OptimizerConfig::named("adamw").expect("AdamW is registered"),
+        optimizer: OptimizerConfig::AdamW(AdamW { learning_rate: 5e-3, ..AdamW::default() }),
         schedule: ScheduleConfig::named("one_cycle").expect("one-cycle is registered"),
         ..FitConfig::default()
     };
