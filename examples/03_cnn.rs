@@ -1,4 +1,4 @@
-//! A CNN on 2,500 pictures of clothes: reaches @03@ of the 500 test pictures.
+//! A CNN on 2,500 pictures of clothes: reaches 88 % of the 500 test pictures.
 //!
 //! cargo run --release --example 03_cnn
 
