@@ -159,7 +159,11 @@ fn another_recipe_cannot_be_resumed() {
     let workshop = Workshop::new();
     workshop.succeed(&["train", "diamonds", "--run", "run", "--set", "train.steps=3"]);
     workshop.fail(
-        &["train", "diamonds", "--run", "run", "--resume", "--set", "optimizer.learning_rate=0.5"],
+        &[
+            &["train", "diamonds", "--run", "run", "--resume", "--set", "train.steps=3"][..],
+            &["--set", "optimizer.learning_rate=0.5"],
+        ]
+        .concat(),
         &["learning_rate", "0.5"],
     );
     workshop.fail(&["train", "diamonds", "--run", "run"], &["--resume"]);
