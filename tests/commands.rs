@@ -65,6 +65,20 @@ fn a_value_is_predicted_in_its_own_unit() {
     let prices = json_lines(&String::from_utf8(workshop.read("prices.jsonl")).unwrap());
     let price = |row: usize| prices[row]["value"].as_f64().unwrap();
     assert!(price(1) > 10_000.0 && price(0) < 5_000.0, "{prices:?}");
+
+    // More rows than one batch: each answer keeps its own name.
+    let header = "carat,cut,color,clarity,depth,table,x,y,z";
+    let row =
+        |number: usize| format!("{:.2},Ideal,E,SI2,61.5,55,3.95,3.98,2.43", 0.2 + number as f64 / 500.0);
+    let rows: Vec<String> = (0..600).map(row).collect();
+    workshop.write("many.csv", format!("{header}\n{}\n", rows.join("\n")));
+    workshop.write("last.csv", format!("{header}\n{}\n", rows[599]));
+    let many = json_lines(&workshop.succeed(&["predict", "run", "many.csv"]).stdout);
+    let last = json_lines(&workshop.succeed(&["predict", "run", "last.csv"]).stdout);
+    let names: Vec<String> = many.iter().map(|line| line["input"].as_str().unwrap().to_string()).collect();
+    assert_eq!(names, (0..600).map(|number| format!("many.csv:{}", number + 2)).collect::<Vec<_>>());
+    let (a, b) = (many[599]["value"].as_f64().unwrap(), last[0]["value"].as_f64().unwrap());
+    assert!((a - b).abs() < 1e-3 * b.abs(), "{a} alone is {b}");
 }
 
 #[test]

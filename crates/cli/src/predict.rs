@@ -86,7 +86,8 @@ impl Visit for Answer<'_> {
                 "the model gave {} answers for {samples} inputs",
                 answers.len()
             );
-            for (name, answer) in names.by_ref().zip(answers) {
+            // The answers end first: a name taken for none of them would be lost to the next batch.
+            for (answer, name) in answers.into_iter().zip(names.by_ref()) {
                 let mut line = Map::from_iter([("input".to_string(), Value::from(name.as_str()))]);
                 line.extend(answer);
                 serde_json::to_writer(&mut *self.out, &line)?;
