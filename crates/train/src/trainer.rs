@@ -1,6 +1,6 @@
 //! Trains any task: how training starts, or starts again where it stopped, and what it ends with.
 
-use crate::evaluate::{Pass, evaluate};
+use crate::evaluate::Pass;
 use crate::feed::Feed;
 use crate::fitting::{Checkpoint, Fitting};
 use crate::parameters::{parameters, renumber};
@@ -8,10 +8,7 @@ use crate::plan::Plan;
 use crate::session::{Opening, Session};
 use crate::state::State;
 use crate::steps::Steps;
-use crate::{
-    Evaluation, Event, FitConfig, Interrupt, Listener, MetricConfig, MetricsLog, Record, Stopped, Summary,
-    TrainError,
-};
+use crate::{Event, FitConfig, Interrupt, Listener, MetricConfig, Stopped, Summary, TrainError};
 use bonfire_checkpoint::RunFolder;
 use bonfire_contract::{Loader, Task};
 use burn::tensor::Device;
@@ -28,8 +25,6 @@ pub struct Trainer {
     interrupt: Option<Interrupt>,
     started: Instant,
     read_loss_every: u64,
-    /// Where the last fit ended.
-    fitted: Option<Record>,
 }
 
 /// What training ends with.
@@ -57,7 +52,6 @@ impl Trainer {
             interrupt: None,
             started: Instant::now(),
             read_loss_every: 1,
-            fitted: None,
         }
     }
 
@@ -195,7 +189,6 @@ impl Trainer {
         let (steps, stopped) = steps.run()?;
         let (mut session, model) = steps.select(stopped)?;
 
-        self.fitted = Some(session.record());
         let mut summary = session.summary(stopped, train.skipped());
         if let Some(test) = test.filter(|_| !matches!(stopped, Stopped::Interrupted(_))) {
             match pass.over(&model, test)? {
@@ -208,27 +201,6 @@ impl Trainer {
         }
         session.finish(&mut summary)?;
         Ok(Fitted { model, summary })
-    }
-
-    /// Evaluates the model that [`Trainer::fit`] ended with on a set that no decision looked at, and
-    /// adds a record of kind `test` to the log and the listeners.
-    ///
-    /// # Errors
-    /// When the set is empty or cannot be read, or the log cannot be written.
-    pub fn test<M: Task>(&mut self, model: &M, set: &dyn Loader<M::Input>) -> Result<Evaluation, TrainError> {
-        let batch = self.config.train.evaluate_batch_size;
-        let evaluation = evaluate(model, set, &self.metrics, batch, &self.device)?;
-        let (samples, metrics) = (evaluation.samples, evaluation.metrics.clone());
-        let place = self.fitted.clone().unwrap_or_default();
-        let record = Record { kind: "test".into(), samples, metrics, ..place };
-        for listener in &mut self.listeners {
-            listener.on(&Event::Record(&record));
-        }
-        if let Some(run) = &self.run {
-            // Resuming the run cuts the log back to its last checkpoint, so this never doubles.
-            MetricsLog::append(&run.metrics())?.write(&record)?;
-        }
-        Ok(evaluation)
     }
 
     fn wish_to_stop(&self) -> Result<Interrupt, TrainError> {
