@@ -1,0 +1,122 @@
+//! Activations, as parts of other ops and for whole slices.
+
+use crate::simd::{Kernel, Simd, math, run};
+use crate::threads::{self, Shared};
+use burn::tensor::{Tensor, activation};
+
+/// What is applied to each number of an op's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    Identity,
+    /// `max(x, 0)`
+    Relu,
+    /// `x Phi(x)` with the normal distribution's `Phi` (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// GELU by its approximation with a hyperbolic tangent, as GPT-2 has it.
+    GeluTanh,
+    /// `x sigmoid(x)` (Elfwing et al. 2017).
+    Silu,
+}
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_56;
+const CUBIC: f32 = 0.044_715;
+
+impl Activation {
+    /// The same by Burn's own ops.
+    pub fn plain<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Activation::Identity => x,
+            Activation::Relu => activation::relu(x),
+            Activation::Gelu => activation::gelu(x),
+            Activation::GeluTanh => activation::gelu_approximate(x),
+            Activation::Silu => activation::silu(x),
+        }
+    }
+
+    /// Whether the derivative can be told from the output alone.
+    pub(crate) fn is_known_by_output(self) -> bool {
+        matches!(self, Activation::Identity | Activation::Relu)
+    }
+
+    /// The activation of `x`.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+        match self {
+            Activation::Identity => x,
+            Activation::Relu => s.max(x, s.splat(0.0)),
+            Activation::Gelu => {
+                let erf = math::erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+                let half = s.mul(x, s.splat(0.5));
+                s.mul_add(half, erf, half)
+            }
+            Activation::GeluTanh => {
+                let (gate, _) = gelu_tanh(s, x);
+                s.mul(x, gate)
+            }
+            Activation::Silu => s.mul(x, math::sigmoid(s, x)),
+        }
+    }
+
+    /// The derivative at `x`; for ReLU, `x` may be its output instead.
+    #[inline(always)]
+    pub(crate) fn derivative<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+        let one = s.splat(1.0);
+        match self {
+            Activation::Identity => one,
+            Activation::Relu => s.select(s.less(s.splat(0.0), x), one, s.splat(0.0)),
+            Activation::Gelu => {
+                let inner = s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2));
+                let (erf, gauss) = math::erf_and_exp(s, inner);
+                let phi = s.mul_add(s.splat(0.5), erf, s.splat(0.5));
+                let density = s.mul(gauss, s.splat(0.398_942_3)); // 1 / sqrt(2 pi)
+                s.mul_add(x, density, phi)
+            }
+            Activation::GeluTanh => {
+                // gate = sigmoid(2 u), and its derivative gate (1 - gate) 2 u'
+                let (gate, square) = gelu_tanh(s, x);
+                let slope = s.mul_add(s.splat(3.0 * CUBIC), square, one);
+                let slope = s.mul(slope, s.splat(2.0 * SQRT_2_OVER_PI));
+                let change = s.mul(s.mul(gate, s.sub(one, gate)), slope);
+                s.mul_add(x, change, gate)
+            }
+            Activation::Silu => {
+                let gate = math::sigmoid(s, x);
+                s.mul(gate, s.mul_add(x, s.sub(one, gate), one))
+            }
+        }
+    }
+}
+
+/// `(1 + tanh u) / 2 = sigmoid(2 u)` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`, and `x^2`.
+#[inline(always)]
+fn gelu_tanh<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
+    let square = s.mul(x, x);
+    let u = s.mul(x, s.mul_add(s.splat(CUBIC), square, s.splat(1.0)));
+    (math::sigmoid(s, s.mul(u, s.splat(2.0 * SQRT_2_OVER_PI))), square)
+}
+
+/// `to = gradient * derivative(x)` on all threads.
+pub(crate) fn backward(activation: Activation, x: &[f32], gradient: &[f32], to: &mut [f32]) {
+    struct Part<'a>(Activation, &'a [f32], &'a [f32], &'a mut [f32]);
+    impl Kernel for Part<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Part(activation, x, gradient, to) = self;
+            let chunks = x.chunks(S::LANES).zip(gradient.chunks(S::LANES));
+            for ((x, gradient), to) in chunks.zip(to.chunks_mut(S::LANES)) {
+                let slope = activation.derivative(s, s.load_first(x));
+                s.store_first(to, s.mul(slope, s.load_first(gradient)));
+            }
+        }
+    }
+    assert_eq!((x.len(), gradient.len()), (to.len(), to.len()));
+    let shared = Shared::new(to);
+    threads::ranges(x.len(), 1 << 14, |range| {
+        // SAFETY: the ranges do not overlap.
+        let to = unsafe { shared.part(range.clone()) };
+        run(Part(activation, &x[range.clone()], &gradient[range], to));
+    });
+}

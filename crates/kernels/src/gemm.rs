@@ -1,0 +1,492 @@
+//! Matrix products: packed panels and a tile of registers, after Goto and van de Geijn, "Anatomy of high-performance
+//! matrix multiplication", 2008, and BLIS (Van Zee and van de Geijn 2015).
+//!
+//! `C [M, N] = A [M, K] B [K, N]`. Rows of `A` are packed in panels of a tile's height, columns of `B` in panels of a
+//! tile's width, so that the innermost loop reads both one after the other:
+//!
+//! ```text
+//! A, panel of R rows:     [a(0,k) a(1,k) ... a(R-1,k)] for k in 0..depth
+//! B, panel of W columns:  [b(k,0) b(k,1) ... b(k,W-1)] for k in 0..depth
+//! ```
+
+use crate::memory::for_overwriting;
+use crate::simd::{Kernel, Simd, run};
+use crate::threads::{self, Shared};
+
+/// Depth of a block: a panel of `B` of this depth fits the first cache.
+pub(crate) const DEPTH: usize = 256;
+/// Rows of a block of `A`, which fits the second cache.
+const BLOCK_ROWS: usize = 96;
+/// Vectors of columns of a tile.
+pub(crate) const TILE_VECTORS: usize = 2;
+
+/// A matrix that is read: element `(i, j)` is at `i * row_stride + j * column_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub data: &'a [f32],
+    pub rows: usize,
+    pub columns: usize,
+    pub row_stride: usize,
+    pub column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row after row.
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert!(
+            data.len() >= rows * columns,
+            "{rows} x {columns} numbers were expected, found {}",
+            data.len()
+        );
+        Matrix { data, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// Rows become columns.
+    pub(crate) fn transposed(self) -> Self {
+        let Matrix { data, rows, columns, row_stride, column_stride } = self;
+        Matrix { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
+    }
+
+    fn check(&self) {
+        if self.rows > 0 && self.columns > 0 {
+            let last = (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;
+            assert!(last < self.data.len(), "a matrix of {last} places in {} numbers", self.data.len());
+        }
+    }
+}
+
+/// What happens to a product's numbers once their sums are complete.
+pub(crate) trait Finish: Copy + Send + Sync {
+    /// `value` holds the numbers from `(row, column)` on, of which `columns` exist.
+    ///
+    /// Must be `#[inline(always)]`.
+    fn finish<S: Simd>(self, s: S, value: S::F32, row: usize, column: usize, columns: usize) -> S::F32;
+}
+
+/// Leaves the product as it is.
+#[derive(Clone, Copy)]
+pub(crate) struct AsIs;
+
+impl Finish for AsIs {
+    #[inline(always)]
+    fn finish<S: Simd>(self, _: S, value: S::F32, _: usize, _: usize, _: usize) -> S::F32 {
+        value
+    }
+}
+
+/// Where a tile's rows go.
+pub(crate) trait Sink: Copy + Send + Sync {
+    /// Takes the first `columns` numbers of `values`, which belong to `row` from `column` on.
+    ///
+    /// Must be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// Those places must exist, and nobody else may use them meanwhile.
+    unsafe fn take<S: Simd, const V: usize>(
+        self,
+        s: S,
+        row: usize,
+        column: usize,
+        values: [S::F32; V],
+        columns: usize,
+    );
+}
+
+/// The product of one panel of `A` and one of `B`.
+///
+/// `a` points to `depth` times `R` numbers and `b` to `depth` times `V` vectors.
+///
+/// # Safety
+/// Those numbers must be readable, and the sink's contract hold for `rows` (at most `R`) rows from `row` on and
+/// `columns` columns from `column` on.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
+    s: S,
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    sink: K,
+    (row, rows): (usize, usize),
+    (column, columns): (usize, usize),
+) {
+    let mut sums = [[s.splat(0.0); V]; R];
+    let (mut a, mut b) = (a, b);
+    for _ in 0..depth {
+        // SAFETY: the caller promises `depth` groups behind both pointers.
+        unsafe {
+            let mut vectors = [s.splat(0.0); V];
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                *vector = s.load_from(b.add(v * S::LANES));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let scalar = s.splat(a.add(r).read());
+                for (sum, vector) in sums.iter_mut().zip(vectors) {
+                    *sum = s.mul_add(scalar, vector, *sum);
+                }
+            }
+            a = a.add(R);
+            b = b.add(V * S::LANES);
+        }
+    }
+    for (r, sums) in sums.into_iter().enumerate() {
+        if r < rows {
+            // SAFETY: the caller's promise.
+            unsafe { sink.take(s, row + r, column, sums, columns) };
+        }
+    }
+}
+
+/// [`tile`] with the least height of 3/3, 2/3 and 1/3 of the full that holds `rows`: see [`panel_height`].
+///
+/// # Safety
+/// As [`tile`]'s, `a` being packed with that height and `b` with [`TILE_VECTORS`] vectors.
+#[inline(always)]
+pub(crate) unsafe fn fitting_tile<S: Simd, K: Sink>(
+    s: S,
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    sink: K,
+    rows: (usize, usize),
+    columns: (usize, usize),
+) {
+    // SAFETY: the caller's promise. Only the heights of this instruction set are reachable.
+    unsafe {
+        match panel_height::<S>(rows.1) {
+            12 => tile::<S, K, 12, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+            8 => tile::<S, K, 8, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+            6 => tile::<S, K, 6, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+            4 => tile::<S, K, 4, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+            3 => tile::<S, K, 3, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+            2 => tile::<S, K, 2, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+            _ => tile::<S, K, 1, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+        }
+    }
+}
+
+/// The height of a panel of `A` that holds `rows` rows, at most `S::TILE_ROWS`: a last panel of few rows wastes little.
+#[inline(always)]
+pub(crate) fn panel_height<S: Simd>(rows: usize) -> usize {
+    let third = S::TILE_ROWS / 3;
+    rows.div_ceil(third).clamp(1, 3) * third
+}
+
+/// Numbers that the panels of `rows` rows take, a unit of depth.
+#[inline(always)]
+fn packed_rows<S: Simd>(rows: usize) -> usize {
+    let full = rows / S::TILE_ROWS * S::TILE_ROWS;
+    if rows > full { full + panel_height::<S>(rows - full) } else { full }
+}
+
+/// Packs rows `rows` and columns `depth` of `a`: panel after panel, missing rows as zeros.
+#[inline(always)]
+fn pack_rows<S: Simd>(
+    _: S,
+    a: &Matrix,
+    rows: std::ops::Range<usize>,
+    depth: std::ops::Range<usize>,
+    to: &mut [f32],
+) {
+    let mut at = 0;
+    let mut row = rows.start;
+    while row < rows.end {
+        let count = (rows.end - row).min(S::TILE_ROWS);
+        let height = panel_height::<S>(count);
+        let panel = &mut to[at..at + height * depth.len()];
+        let start = row * a.row_stride + depth.start * a.column_stride;
+        pack_panel(&a.data[start..], (count, a.row_stride), a.column_stride, height, panel);
+        at += panel.len();
+        row += count;
+    }
+}
+
+/// Packs columns `columns` and rows `depth` of `b`: panel after panel, missing columns as zeros.
+#[inline(always)]
+fn pack_columns<S: Simd>(
+    _: S,
+    b: &Matrix,
+    depth: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+    to: &mut [f32],
+) {
+    let width = TILE_VECTORS * S::LANES;
+    for (panel, column) in to.chunks_exact_mut(width * depth.len()).zip(columns.clone().step_by(width)) {
+        let count = (columns.end - column).min(width);
+        let start = depth.start * b.row_stride + column * b.column_stride;
+        pack_panel(&b.data[start..], (count, b.column_stride), b.row_stride, width, panel);
+    }
+}
+
+/// One panel: `to[k * width + i] = from[i * stride + k * depth_stride]` for `i` below `count`, 0 for the rest.
+#[inline(always)]
+fn pack_panel(
+    from: &[f32],
+    (count, stride): (usize, usize),
+    depth_stride: usize,
+    width: usize,
+    to: &mut [f32],
+) {
+    if stride == 1 {
+        for (k, group) in to.chunks_exact_mut(width).enumerate() {
+            let start = k * depth_stride;
+            let (real, padding) = group.split_at_mut(count);
+            real.copy_from_slice(&from[start..start + count]);
+            padding.fill(0.0);
+        }
+        return;
+    }
+    if count < width {
+        to.fill(0.0);
+    }
+    let depth = to.len() / width;
+    if depth_stride == 1 {
+        // 8 columns of depth at a time, so that a row's line of the cache is used while it is there
+        for k in (0..depth).step_by(8) {
+            let steps = (depth - k).min(8);
+            for i in 0..count {
+                let row = &from[i * stride + k..i * stride + k + steps];
+                for (j, value) in row.iter().enumerate() {
+                    to[(k + j) * width + i] = *value;
+                }
+            }
+        }
+        return;
+    }
+    for (k, group) in to.chunks_exact_mut(width).enumerate() {
+        for (i, place) in group[..count].iter_mut().enumerate() {
+            *place = from[i * stride + k * depth_stride];
+        }
+    }
+}
+
+/// Rows of a matrix in memory, plain or added to what is there.
+#[derive(Clone, Copy)]
+struct Rows<'a, F> {
+    to: Shared<'a, f32>,
+    stride: usize,
+    /// Whether to add to what is there.
+    add: bool,
+    /// Whether the sums are complete with this, so that `finish` is due.
+    complete: bool,
+    finish: F,
+}
+
+impl<F: Finish> Sink for Rows<'_, F> {
+    #[inline(always)]
+    unsafe fn take<S: Simd, const V: usize>(
+        self,
+        s: S,
+        row: usize,
+        column: usize,
+        values: [S::F32; V],
+        columns: usize,
+    ) {
+        for (v, mut value) in values.into_iter().enumerate() {
+            let first = v * S::LANES;
+            if first >= columns {
+                return;
+            }
+            let count = (columns - first).min(S::LANES);
+            // SAFETY: the caller promises that these places exist and are its own.
+            unsafe {
+                let to = self.to.pointer().add(row * self.stride + column + first);
+                if self.add {
+                    let before =
+                        if count == S::LANES { s.load_from(to) } else { s.load_first_from(to, count) };
+                    value = s.add(before, value);
+                }
+                if self.complete {
+                    value = self.finish.finish(s, value, row, column + first, count);
+                }
+                if count == S::LANES {
+                    s.store_to(to, value);
+                } else {
+                    s.store_first_to(to, value, count);
+                }
+            }
+        }
+    }
+}
+
+/// `c = finish(a b)`, or `c = finish(c + a b)` with `add`; `c` is `[M, N]`, row after row.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool, finish: F) {
+    assert_eq!(a.columns, b.rows, "the columns of A and the rows of B");
+    assert_eq!(c.len(), a.rows * b.columns, "the numbers of C");
+    a.check();
+    b.check();
+    if c.is_empty() {
+        return;
+    }
+    if a.columns == 0 {
+        run(Product {
+            a,
+            b,
+            packed: &[],
+            rows: 0..a.rows,
+            depth: 0..0,
+            to: Rows { to: Shared::new(c), stride: b.columns, add, complete: true, finish },
+        });
+        return;
+    }
+    let (rows, columns) = (a.rows, b.columns);
+    let width = TILE_VECTORS * run(Lanes);
+    let panels = columns.div_ceil(width);
+    let deepest = a.columns.min(DEPTH);
+    let mut packed = for_overwriting(panels * width * deepest);
+    let to = Shared::new(c);
+    let work = rows * columns * a.columns;
+    for start in (0..a.columns).step_by(DEPTH) {
+        let depth = start..(start + DEPTH).min(a.columns);
+        let packed = &mut packed[..panels * width * depth.len()];
+        {
+            let shared = Shared::new(packed);
+            let size = width * depth.len();
+            // a part packs about 64 KiB at least
+            threads::ranges(panels, (1 << 14) / size + 1, |range| {
+                // SAFETY: the ranges of panels do not overlap.
+                let to = unsafe { shared.part(range.start * size..range.end * size) };
+                let columns = range.start * width..(range.end * width).min(columns);
+                run(PackColumns { b, depth: depth.clone(), columns, to });
+            });
+        }
+        let rows_to =
+            Rows { to, stride: columns, add: add || start > 0, complete: depth.end == a.columns, finish };
+        let parts = if work < 1 << 19 { 1 } else { threads::count().min(rows.div_ceil(4)) };
+        threads::parallel(parts, |part| {
+            let rows = threads::range(rows, parts, part, 12);
+            run(Product { a, b, packed, rows, depth: depth.clone(), to: rows_to });
+        });
+    }
+}
+
+struct Lanes;
+
+impl Kernel for Lanes {
+    type Output = usize;
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        S::LANES
+    }
+}
+
+struct PackColumns<'a> {
+    b: Matrix<'a>,
+    depth: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+    to: &'a mut [f32],
+}
+
+impl Kernel for PackColumns<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        pack_columns(s, &self.b, self.depth, self.columns, self.to);
+    }
+}
+
+/// Some rows of a product with a packed `B`.
+struct Product<'a, F> {
+    a: Matrix<'a>,
+    b: Matrix<'a>,
+    packed: &'a [f32],
+    rows: std::ops::Range<usize>,
+    depth: std::ops::Range<usize>,
+    to: Rows<'a, F>,
+}
+
+impl<F: Finish> Kernel for Product<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Product { a, b, packed, rows, depth, to } = self;
+        let width = TILE_VECTORS * S::LANES;
+        let size = width * depth.len();
+        let mut block = for_overwriting(packed_rows::<S>(BLOCK_ROWS.min(rows.len())) * depth.len());
+        for first in rows.clone().step_by(BLOCK_ROWS) {
+            let block_rows = first..(first + BLOCK_ROWS).min(rows.end);
+            pack_rows(s, &a, block_rows.clone(), depth.clone(), &mut block);
+            for (panel, column) in (0..b.columns).step_by(width).enumerate() {
+                let columns = (b.columns - column).min(width);
+                let mut at = 0;
+                for row in block_rows.clone().step_by(S::TILE_ROWS) {
+                    let count = (block_rows.end - row).min(S::TILE_ROWS);
+                    // SAFETY: the panels were packed with this depth and this height just above; the tile's rows are
+                    // this part's own, and its rows and columns lie in C.
+                    unsafe {
+                        let (rows, columns) = ((row, count), (column, columns));
+                        let (a, b) = (block.as_ptr().add(at), packed.as_ptr().add(panel * size));
+                        fitting_tile(s, depth.len(), a, b, to, rows, columns);
+                    }
+                    at += panel_height::<S>(count) * depth.len();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    fn plain(a: Matrix, b: Matrix) -> Vec<f32> {
+        let mut c = Vec::new();
+        for i in 0..a.rows {
+            for j in 0..b.columns {
+                let term = |k: usize| {
+                    let a = a.data[i * a.row_stride + k * a.column_stride];
+                    f64::from(a) * f64::from(b.data[k * b.row_stride + j * b.column_stride])
+                };
+                c.push((0..a.columns).map(term).sum::<f64>() as f32);
+            }
+        }
+        c
+    }
+
+    #[test]
+    fn every_layout_and_odd_size() {
+        let sizes = [1, 2, 3, 5, 11, 12, 13, 31, 33, 47, 97, 130];
+        for (index, &rows) in sizes.iter().enumerate() {
+            for (other, &columns) in sizes.iter().enumerate() {
+                let depth = [1, 7, 255, 256, 257, 600][(index + other) % 6];
+                let (left, right) = (numbers(rows * depth, 1), numbers(depth * columns, 2));
+                let a = [Matrix::new(&left, rows, depth), Matrix::new(&left, depth, rows).transposed()];
+                let b =
+                    [Matrix::new(&right, depth, columns), Matrix::new(&right, columns, depth).transposed()];
+                for (a, b) in [(a[0], b[0]), (a[1], b[0]), (a[0], b[1]), (a[1], b[1])] {
+                    let expected = plain(a, b);
+                    let mut found = vec![1.0; rows * columns];
+                    product(a, b, &mut found, false, AsIs);
+                    let mut added = vec![1.0; rows * columns];
+                    product(a, b, &mut added, true, AsIs);
+                    for ((found, added), expected) in found.iter().zip(added).zip(expected) {
+                        assert!(
+                            (found - expected).abs() < 1e-3,
+                            "{rows} x {depth} x {columns}: {found}, {expected}"
+                        );
+                        assert!((added - expected - 1.0).abs() < 1e-3);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_rows_no_columns_and_no_depth() {
+        product(Matrix::new(&[], 0, 3), Matrix::new(&[0.0; 6], 3, 2), &mut [], false, AsIs);
+        product(Matrix::new(&[0.0; 6], 2, 3), Matrix::new(&[], 3, 0), &mut [], false, AsIs);
+        let mut c = [5.0; 4];
+        product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), &mut c, true, AsIs);
+        assert_eq!(c, [5.0; 4]);
+        product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), &mut c, false, AsIs);
+        assert_eq!(c, [0.0; 4]);
+    }
+}

@@ -1,0 +1,250 @@
+//! Memory that is used again: an allocator for large blocks, to be put in front of another.
+//!
+//! A training step frees what the next allocates again, at the same sizes. A general allocator gives such blocks back
+//! to the system and takes them anew, and the system zeroes every page: 10 to 15 % of a step. [`Recycling`] keeps
+//! freed blocks of 64 KiB and more in lists by size class, up to a bound.
+//!
+//! ```
+//! # use bonfire_kernels::memory::Recycling;
+//! #[global_allocator]
+//! static ALLOCATOR: Recycling<std::alloc::System> = Recycling::new(std::alloc::System);
+//! # fn main() {}
+//! ```
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Smaller blocks are left to the allocator behind, in bytes.
+const SMALLEST: usize = 1 << 16;
+/// A power of two has this many classes, so that a block is at most an eighth larger than asked for.
+const STEPS: usize = 8;
+const CLASSES: usize = 24 * STEPS;
+/// A cache line, and a vector of AVX-512.
+const ALIGNMENT: usize = 64;
+
+static LIMIT: AtomicUsize = AtomicUsize::new(1 << 30);
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// The most bytes that are kept for later use; a block that would exceed it is given back at once. 1 GiB unless set.
+pub fn limit() -> usize {
+    LIMIT.load(Ordering::Relaxed)
+}
+
+/// Sets [`limit`]. What is kept beyond it goes at the next [`Recycling::release`].
+pub fn set_limit(bytes: usize) {
+    LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+/// Bytes that are kept for later use now.
+pub fn kept() -> usize {
+    KEPT.load(Ordering::Relaxed)
+}
+
+/// An allocator that keeps large freed blocks for later use.
+pub struct Recycling<A> {
+    behind: A,
+    lists: [Mutex<Block>; CLASSES],
+}
+
+/// The head of a list of free blocks; each holds the address of the next in its first bytes.
+struct Block(*mut u8);
+
+// SAFETY: a list's blocks belong to the list alone, which is behind a mutex.
+unsafe impl Send for Block {}
+
+impl<A: GlobalAlloc> Recycling<A> {
+    /// Keeps blocks in front of `behind`.
+    pub const fn new(behind: A) -> Self {
+        Recycling { behind, lists: [const { Mutex::new(Block(ptr::null_mut())) }; CLASSES] }
+    }
+
+    /// Gives everything that is kept back to the allocator behind.
+    pub fn release(&self) {
+        for (class, list) in self.lists.iter().enumerate() {
+            let mut next = std::mem::replace(&mut lock(list).0, ptr::null_mut());
+            while !next.is_null() {
+                let block = next;
+                // SAFETY: the block is on the list, so that it is ours and its first bytes are the next one's address;
+                // it was allocated with its class's layout.
+                unsafe {
+                    next = block.cast::<*mut u8>().read();
+                    self.behind.dealloc(block, layout_of(class));
+                }
+                KEPT.fetch_sub(layout_of(class).size(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn take(&self, class: usize) -> *mut u8 {
+        let mut head = lock(&self.lists[class]);
+        let block = head.0;
+        if !block.is_null() {
+            // SAFETY: a block on the list is ours, and its first bytes are the next one's address.
+            head.0 = unsafe { block.cast::<*mut u8>().read() };
+            KEPT.fetch_sub(layout_of(class).size(), Ordering::Relaxed);
+        }
+        block
+    }
+}
+
+fn lock(list: &Mutex<Block>) -> std::sync::MutexGuard<'_, Block> {
+    // Nothing can panic while a list is held.
+    list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The class of the smallest blocks that hold the layout; none where such blocks are not kept.
+fn class_of(layout: Layout) -> Option<usize> {
+    let size = layout.size();
+    if size < SMALLEST || layout.align() > ALIGNMENT {
+        return None;
+    }
+    // sizes in (2^p, 2^(p+1)] are rounded up to one of STEPS steps
+    let power = (size - 1).ilog2() as usize;
+    let step = ((size - 1) >> (power - STEPS.ilog2() as usize)) - STEPS;
+    let class = (power + 1 - SMALLEST.ilog2() as usize) * STEPS + step;
+    (class < CLASSES).then_some(class)
+}
+
+/// What the blocks of a class are allocated with.
+fn layout_of(class: usize) -> Layout {
+    let power = class / STEPS + SMALLEST.ilog2() as usize - 1;
+    let size = (1 << power) + ((class % STEPS + 1) << (power - STEPS.ilog2() as usize));
+    // SAFETY: the alignment is a power of two, and sizes end far below the largest.
+    unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) }
+}
+
+// SAFETY: a block comes from the allocator behind with its class's layout, which holds every layout of that class, and
+// goes back with the same; while it is on a list nobody else knows of it.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Some(class) = class_of(layout) else {
+            // SAFETY: the caller's contract.
+            return unsafe { self.behind.alloc(layout) };
+        };
+        let block = self.take(class);
+        if block.is_null() {
+            // SAFETY: the class's layout is not empty.
+            unsafe { self.behind.alloc(layout_of(class)) }
+        } else {
+            block
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let Some(class) = class_of(layout) else {
+            // SAFETY: the caller's contract.
+            return unsafe { self.behind.alloc_zeroed(layout) };
+        };
+        let block = self.take(class);
+        if block.is_null() {
+            // SAFETY: the class's layout is not empty.
+            return unsafe { self.behind.alloc_zeroed(layout_of(class)) };
+        }
+        // SAFETY: the block has the class's size, which is at least the layout's.
+        unsafe { block.write_bytes(0, layout.size()) };
+        block
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let Some(class) = class_of(layout) else {
+            // SAFETY: the caller's contract.
+            return unsafe { self.behind.dealloc(block, layout) };
+        };
+        let size = layout_of(class).size();
+        if KEPT.fetch_add(size, Ordering::Relaxed) + size > limit() {
+            KEPT.fetch_sub(size, Ordering::Relaxed);
+            // SAFETY: the block was allocated with its class's layout.
+            return unsafe { self.behind.dealloc(block, layout_of(class)) };
+        }
+        let mut head = lock(&self.lists[class]);
+        // SAFETY: the block is large enough for an address, aligned for one, and nobody's any more.
+        unsafe { block.cast::<*mut u8>().write(head.0) };
+        head.0 = block;
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the size is not empty and does not overflow with the alignment.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (class_of(layout), class_of(wanted)) {
+            // SAFETY: the caller's contract.
+            (None, None) => unsafe { self.behind.realloc(block, layout, size) },
+            (Some(old), Some(new)) if old == new => block,
+            // SAFETY: the new block does not overlap the old, and each holds the bytes that are copied.
+            _ => unsafe {
+                let new = self.alloc(wanted);
+                if !new.is_null() {
+                    ptr::copy_nonoverlapping(block, new, layout.size().min(size));
+                    self.dealloc(block, layout);
+                }
+                new
+            },
+        }
+    }
+}
+
+/// A buffer of `length` numbers that the caller writes in full before reading any.
+pub(crate) fn for_overwriting(length: usize) -> Vec<f32> {
+    let mut buffer = Vec::with_capacity(length);
+    // SAFETY: the capacity is there, every pattern of bits is a number, and callers write before they read.
+    #[allow(clippy::uninit_vec)]
+    unsafe {
+        buffer.set_len(length)
+    };
+    buffer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::alloc::System;
+
+    #[test]
+    fn classes_hold_their_sizes_with_little_waste() {
+        for size in
+            (SMALLEST..1 << 20).step_by(997).chain([SMALLEST, 1 << 17, (1 << 17) + 1, 1 << 30, (1 << 34) + 5])
+        {
+            let class = class_of(Layout::from_size_align(size, 4).unwrap()).unwrap();
+            let block = layout_of(class).size();
+            assert!(block >= size && (block as f64) < size as f64 * 1.126, "{size} bytes in {block}");
+            assert_eq!(class_of(Layout::from_size_align(block, 4).unwrap()), Some(class), "{size}");
+        }
+        assert_eq!(class_of(Layout::from_size_align(SMALLEST - 1, 4).unwrap()), None);
+        assert_eq!(class_of(Layout::from_size_align(SMALLEST, 4096).unwrap()), None);
+    }
+
+    /// One test, since what is kept is counted for the whole process.
+    #[test]
+    fn blocks_come_back_zeroed_where_asked_and_within_the_limit() {
+        let allocator = Recycling::new(System);
+        let layout = Layout::from_size_align(100_000, 16).unwrap();
+        // SAFETY: every block is freed once, with its layout, and written within its size.
+        unsafe {
+            let first = allocator.alloc(layout);
+            assert_eq!(first as usize % ALIGNMENT, 0);
+            first.write_bytes(7, 100_000);
+            allocator.dealloc(first, layout);
+            assert!(kept() >= 100_000);
+            let second = allocator.alloc_zeroed(layout);
+            assert_eq!(second, first, "the same block again");
+            assert!((0..100_000).all(|place| second.add(place).read() == 0));
+            second.write(5);
+            assert_eq!(allocator.realloc(second, layout, 100_001), second, "inside its class");
+            let larger = allocator.realloc(second, Layout::from_size_align(100_001, 16).unwrap(), 300_000);
+            assert_eq!(larger.read(), 5);
+            let small = allocator.realloc(larger, Layout::from_size_align(300_000, 16).unwrap(), 10);
+            assert_eq!(small.read(), 5);
+            allocator.dealloc(small, Layout::from_size_align(10, 16).unwrap());
+            let before = limit();
+            set_limit(0);
+            let block = allocator.alloc(layout);
+            let held = kept();
+            allocator.dealloc(block, layout);
+            assert_eq!(kept(), held, "nothing is kept beyond the limit");
+            set_limit(before);
+        }
+        allocator.release();
+        assert_eq!(kept(), 0);
+    }
+}

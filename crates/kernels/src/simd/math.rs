@@ -1,0 +1,200 @@
+//! Elementary functions on vectors.
+//!
+//! Each is a polynomial after a reduction of its range, as in Cephes (Moshier 1989) and its vector descendants; the
+//! tests hold each to a bound on its error over the whole range.
+
+use super::Simd;
+
+/// `e^x`: 0 below -87.3, `f32::MAX`-sized above 88.7 (and infinite there); within 2 units in the last place between.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    let low = s.splat(-87.33);
+    let clamped = s.min(s.splat(88.72), s.max(low, x));
+    // x = n ln 2 + r, with ln 2 in two parts so that the product with n is exact
+    let n = s.round(s.mul(clamped, s.splat(std::f32::consts::LOG2_E)));
+    let r = s.neg_mul_add(n, s.splat(0.693_359_4), clamped);
+    let r = s.neg_mul_add(n, s.splat(-2.121_944_4e-4), r);
+    let p = s.splat(1.987_569_1e-4);
+    let p = s.mul_add(p, r, s.splat(1.398_199_9e-3));
+    let p = s.mul_add(p, r, s.splat(8.333_452e-3));
+    let p = s.mul_add(p, r, s.splat(4.166_579_6e-2));
+    let p = s.mul_add(p, r, s.splat(1.666_666_5e-1));
+    let p = s.mul_add(p, r, s.splat(5.000_000_1e-1));
+    let p = s.mul_add(p, s.mul(r, r), s.add(r, s.splat(1.0)));
+    // 2^n in two factors, since n reaches 128
+    let half = s.round(s.mul(n, s.splat(0.5)));
+    let scaled = s.scale(s.scale(p, half), s.sub(n, half));
+    let flushed = s.select(s.less(x, low), s.splat(0.0), scaled);
+    // `min` and `max` drop a not-a-number; it comes back here
+    s.select(s.less(x, s.splat(f32::INFINITY)), flushed, s.mul(x, x))
+}
+
+/// `1 / (1 + e^-x)`
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    let one = s.splat(1.0);
+    s.div(one, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
+}
+
+/// The hyperbolic tangent: a polynomial near 0, where `1 - 2 / (e^2x + 1)` would cancel.
+#[inline(always)]
+pub(crate) fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    let magnitude = s.abs(x);
+    let square = s.mul(x, x);
+    let p = s.splat(-5.704_988_7e-3);
+    let p = s.mul_add(p, square, s.splat(2.063_908_8e-2));
+    let p = s.mul_add(p, square, s.splat(-5.373_971_4e-2));
+    let p = s.mul_add(p, square, s.splat(1.333_144_2e-1));
+    let p = s.mul_add(p, square, s.splat(-3.333_328_2e-1));
+    let near = s.mul_add(s.mul(p, square), x, x);
+    let one = s.splat(1.0);
+    let e = exp(s, s.add(magnitude, magnitude));
+    let far = s.sub(one, s.div(s.splat(2.0), s.add(e, one)));
+    s.select(s.less(magnitude, s.splat(0.625)), near, s.copy_sign(far, x))
+}
+
+/// The error function, by Abramowitz and Stegun's 7.1.26 sharpened to single precision away from 0, and by its series
+/// near 0.
+#[inline(always)]
+pub(crate) fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    erf_and_exp(s, x).0
+}
+
+/// The error function and `e^(-x^2)`, which it needs and its derivative too.
+#[inline(always)]
+pub(crate) fn erf_and_exp<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
+    let magnitude = s.abs(x);
+    let square = s.mul(x, x);
+    let gauss = exp(s, s.sub(s.splat(0.0), square));
+    // |x| < 1: the series x * (2 / sqrt(pi)) * sum (-1)^k x^2k / (k! (2k + 1)), to k = 9
+    let p = s.splat(-1.448_326_4e-7);
+    let p = s.mul_add(p, square, s.splat(1.641_107_7e-6));
+    let p = s.mul_add(p, square, s.splat(-1.492_565_0e-5));
+    let p = s.mul_add(p, square, s.splat(1.205_533_3e-4));
+    let p = s.mul_add(p, square, s.splat(-8.548_327e-4));
+    let p = s.mul_add(p, square, s.splat(5.223_977_6e-3));
+    let p = s.mul_add(p, square, s.splat(-2.686_617_1e-2));
+    let p = s.mul_add(p, square, s.splat(1.128_379_2e-1));
+    let p = s.mul_add(p, square, s.splat(-3.761_263_9e-1));
+    let p = s.mul_add(p, square, s.splat(std::f32::consts::FRAC_2_SQRT_PI));
+    let near = s.mul(p, x);
+    // beyond: 1 - (a1 t + ... + a5 t^5) e^(-x^2), with t = 1 / (1 + 0.3275911 |x|): within 1.5e-7
+    let one = s.splat(1.0);
+    let t = s.div(one, s.mul_add(s.splat(0.327_591_1), magnitude, one));
+    let q = s.splat(1.061_405_4);
+    let q = s.mul_add(q, t, s.splat(-1.453_152));
+    let q = s.mul_add(q, t, s.splat(1.421_413_7));
+    let q = s.mul_add(q, t, s.splat(-0.284_496_74));
+    let q = s.mul_add(q, t, s.splat(0.254_829_6));
+    let far = s.neg_mul_add(s.mul(q, t), gauss, one);
+    (s.select(s.less(magnitude, one), near, s.copy_sign(far, x)), gauss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, Kernel, Simd, available, run_with};
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Function {
+        Exp,
+        Sigmoid,
+        Tanh,
+        Erf,
+    }
+
+    struct Apply<'a>(Function, &'a [f32]);
+
+    impl Kernel for Apply<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<f32> {
+            let mut out = vec![0.0; self.1.len()];
+            for (from, to) in self.1.chunks(S::LANES).zip(out.chunks_mut(S::LANES)) {
+                let x = s.load_first(from);
+                let y = match self.0 {
+                    Function::Exp => exp(s, x),
+                    Function::Sigmoid => sigmoid(s, x),
+                    Function::Tanh => tanh(s, x),
+                    Function::Erf => erf(s, x),
+                };
+                s.store_first(to, y);
+            }
+            out
+        }
+    }
+
+    /// The error function in double precision by its series and its continued fraction.
+    fn erf_f64(x: f64) -> f64 {
+        let magnitude = x.abs();
+        let value = if magnitude < 3.0 {
+            let (mut term, mut sum) = (magnitude, magnitude);
+            for k in 1..200 {
+                term *= -magnitude * magnitude / k as f64;
+                sum += term / (2 * k + 1) as f64;
+            }
+            sum * std::f64::consts::FRAC_2_SQRT_PI
+        } else {
+            let fraction = (1..60).rev().fold(magnitude, |tail, k| magnitude + k as f64 / 2.0 / tail);
+            1.0 - (-magnitude * magnitude).exp() / fraction / std::f64::consts::PI.sqrt()
+        };
+        value.copysign(x)
+    }
+
+    #[test]
+    fn errors_stay_within_a_few_units_in_the_last_place() {
+        let inputs: Vec<f32> = (-100_000..=100_000).map(|i| i as f32 * 9e-4).collect();
+        let reference = |function, x: f64| match function {
+            Function::Exp => x.exp(),
+            Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Function::Tanh => x.tanh(),
+            Function::Erf => erf_f64(x),
+        };
+        let bounds =
+            [(Function::Exp, 3e-7), (Function::Sigmoid, 5e-7), (Function::Tanh, 3e-7), (Function::Erf, 4e-7)];
+        for isa in available() {
+            for (function, bound) in bounds {
+                let found = run_with(isa, Apply(function, &inputs));
+                for (x, y) in inputs.iter().zip(found) {
+                    let expected = reference(function, f64::from(*x));
+                    if expected > 3.3e38 {
+                        continue;
+                    }
+                    let error = (f64::from(y) - expected).abs() / expected.abs().max(1.2e-38);
+                    // below the smallest normal number, results are flushed to 0
+                    assert!(
+                        error < bound || expected < 1.2e-38,
+                        "{isa:?}: {function:?}({x}) = {y}, expected {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_inputs() {
+        for isa in available() {
+            let of = |function, x: f32| run_with(isa, Apply(function, &[x]))[0];
+            assert_eq!(of(Function::Exp, f32::NEG_INFINITY), 0.0, "{isa:?}");
+            assert_eq!(of(Function::Exp, -1e30), 0.0);
+            assert_eq!(of(Function::Exp, f32::INFINITY), f32::INFINITY);
+            assert!(of(Function::Exp, 1e30) > 3e38);
+            assert_eq!(of(Function::Exp, 0.0), 1.0);
+            assert!(of(Function::Sigmoid, -1e30) < 1e-37);
+            assert_eq!(of(Function::Sigmoid, 1e30), 1.0);
+            for function in [Function::Tanh, Function::Erf] {
+                assert_eq!(of(function, f32::INFINITY), 1.0);
+                assert_eq!(of(function, f32::NEG_INFINITY), -1.0);
+                assert_eq!(
+                    of(function, 1e-30),
+                    if matches!(function, Function::Tanh) { 1e-30 } else { 1.128_379_2e-30 }
+                );
+            }
+            for function in [Function::Exp, Function::Sigmoid, Function::Tanh, Function::Erf] {
+                assert!(of(function, f32::NAN).is_nan(), "{isa:?} {function:?}");
+            }
+            assert!(Isa::named("avx512").is_some());
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Vectors of `f32`, written once and compiled for each instruction set.
+//!
+//! A kernel is a struct with its operands and one generic method, [`Kernel::run`]. [`run`] compiles that method three
+//! times, inside functions that enable AVX-512, AVX2 with FMA, or nothing, and calls the one that this machine has.
+//! For the vectors to stay in registers, everything between [`Kernel::run`] and the intrinsics must be
+//! `#[inline(always)]`: the compiler inlines an intrinsic only into a function that enables its instructions, and
+//! closures take no such attribute from the function they stand in.
+
+mod avx2;
+mod avx512;
+pub(crate) mod math;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use portable::Portable;
+
+use std::sync::OnceLock;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// What every processor of the target has; vectorised by the compiler.
+    Portable,
+    /// x86-64 with AVX2 and FMA: 8 lanes.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL: 16 lanes.
+    Avx512,
+}
+
+impl Isa {
+    /// The widest that this machine has.
+    pub fn detected() -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if avx2 && avx512 {
+                return Isa::Avx512;
+            }
+            if avx2 {
+                return Isa::Avx2;
+            }
+        }
+        Isa::Portable
+    }
+
+    /// The one that runs: the widest, or a narrower one that the environment variable `BONFIRE_CPU` names
+    /// (`portable`, `avx2` or `avx512`). Read once.
+    ///
+    /// # Panics
+    /// When the variable names none of these, or one that the machine lacks.
+    pub fn chosen() -> Isa {
+        static CHOSEN: OnceLock<Isa> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let detected = Isa::detected();
+            let Ok(name) = std::env::var("BONFIRE_CPU") else { return detected };
+            let isa = Isa::named(&name)
+                .unwrap_or_else(|| panic!("BONFIRE_CPU: expected portable, avx2 or avx512, found {name:?}"));
+            assert!(
+                isa <= detected,
+                "BONFIRE_CPU: expected at most {detected:?}, which this machine has, found {name:?}"
+            );
+            isa
+        })
+    }
+
+    /// The instruction set of this name in `BONFIRE_CPU`.
+    pub fn named(name: &str) -> Option<Isa> {
+        match name {
+            "portable" => Some(Isa::Portable),
+            "avx2" => Some(Isa::Avx2),
+            "avx512" => Some(Isa::Avx512),
+            _ => None,
+        }
+    }
+}
+
+/// Operands of a computation, and the computation for any instruction set.
+pub(crate) trait Kernel {
+    type Output;
+
+    /// Must be `#[inline(always)]`, as must all that it calls with vectors.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs a kernel with the instruction set that was chosen at the start.
+pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
+    run_with(Isa::chosen(), kernel)
+}
+
+/// Runs a kernel with a given instruction set.
+///
+/// # Panics
+/// When the machine lacks it.
+pub(crate) fn run_with<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    match isa {
+        Isa::Portable => kernel.run(Portable),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => {
+            let simd = Avx2::new().expect("AVX2 and FMA");
+            // SAFETY: the token is only made where the processor has the features that the function enables.
+            unsafe { avx2::with_features(simd, kernel) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => {
+            let simd = Avx512::new().expect("AVX-512 F, BW, DQ and VL");
+            // SAFETY: the token is only made where the processor has the features that the function enables.
+            unsafe { avx512::with_features(simd, kernel) }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2 | Isa::Avx512 => unreachable!("never detected on this architecture"),
+    }
+}
+
+/// The instruction sets to test: every one that the machine has.
+#[cfg(test)]
+pub(crate) fn available() -> Vec<Isa> {
+    [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| *isa <= Isa::detected()).collect()
+}
+
+/// Vectors of [`Simd::LANES`] numbers. A value of the type is the proof that the processor has the instructions.
+///
+/// Arithmetic is IEEE's, but for `mul_add`, which the portable path rounds twice.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// Numbers a vector.
+    const LANES: usize;
+    /// Rows of the register tile of matrix products, a multiple of 3; with two vectors of columns it fills the registers.
+    const TILE_ROWS: usize;
+    /// `LANES` numbers.
+    type F32: Copy;
+    /// One truth value a lane.
+    type Mask: Copy;
+
+    fn splat(self, value: f32) -> Self::F32;
+    /// # Safety
+    /// `LANES` numbers must be readable from `from`.
+    unsafe fn load_from(self, from: *const f32) -> Self::F32;
+    /// The first `count < LANES` numbers; 0 in the other lanes.
+    ///
+    /// # Safety
+    /// `count` numbers must be readable from `from`.
+    unsafe fn load_first_from(self, from: *const f32, count: usize) -> Self::F32;
+    /// # Safety
+    /// `LANES` numbers must be writable at `to`.
+    unsafe fn store_to(self, to: *mut f32, value: Self::F32);
+    /// The first `count < LANES` lanes.
+    ///
+    /// # Safety
+    /// `count` numbers must be writable at `to`.
+    unsafe fn store_first_to(self, to: *mut f32, value: Self::F32, count: usize);
+
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b + c`
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `c - a * b`
+    fn neg_mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// The larger; `b` where `a` is not a number, as `a > b ? a : b` has it.
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The smaller; `b` where `a` is not a number, as `a < b ? a : b` has it.
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn abs(self, a: Self::F32) -> Self::F32;
+    fn sqrt(self, a: Self::F32) -> Self::F32;
+    /// The nearest whole number, halves to even. `|a|` must be below 2^22.
+    fn round(self, a: Self::F32) -> Self::F32;
+    /// `a * 2^n` for whole `n` in [-126, 127].
+    fn scale(self, a: Self::F32, n: Self::F32) -> Self::F32;
+    /// The sign of `sign` on the magnitude of `a`.
+    fn copy_sign(self, a: Self::F32, sign: Self::F32) -> Self::F32;
+    /// Where `a < b`; nowhere that either is not a number.
+    fn less(self, a: Self::F32, b: Self::F32) -> Self::Mask;
+    /// `yes` where the mask holds, `no` elsewhere.
+    fn select(self, mask: Self::Mask, yes: Self::F32, no: Self::F32) -> Self::F32;
+    /// The sum of all lanes, in a fixed order.
+    fn sum(self, a: Self::F32) -> f32;
+    /// The largest lane.
+    fn largest(self, a: Self::F32) -> f32;
+
+    /// The first `LANES` of `from`.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> Self::F32 {
+        assert!(from.len() >= Self::LANES);
+        // SAFETY: the length was checked.
+        unsafe { self.load_from(from.as_ptr()) }
+    }
+
+    /// The first of `from`, at most `LANES`; 0 in the lanes behind.
+    #[inline(always)]
+    fn load_first(self, from: &[f32]) -> Self::F32 {
+        if from.len() >= Self::LANES {
+            return self.load(from);
+        }
+        // SAFETY: the slice has that many.
+        unsafe { self.load_first_from(from.as_ptr(), from.len()) }
+    }
+
+    /// Into the first `LANES` of `to`.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[inline(always)]
+    fn store(self, to: &mut [f32], value: Self::F32) {
+        assert!(to.len() >= Self::LANES);
+        // SAFETY: the length was checked.
+        unsafe { self.store_to(to.as_mut_ptr(), value) }
+    }
+
+    /// As many lanes as `to` has room for, at most `LANES`.
+    #[inline(always)]
+    fn store_first(self, to: &mut [f32], value: Self::F32) {
+        if to.len() >= Self::LANES {
+            return self.store(to, value);
+        }
+        // SAFETY: the slice has that much room.
+        unsafe { self.store_first_to(to.as_mut_ptr(), value, to.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every operation on the same numbers, one row of results each.
+    struct All<'a> {
+        a: &'a [f32],
+        b: &'a [f32],
+    }
+
+    impl Kernel for All<'_> {
+        type Output = Vec<Vec<f32>>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<Vec<f32>> {
+            let mut rows = vec![Vec::new(); 14];
+            for (a, b) in self.a.chunks(S::LANES).zip(self.b.chunks(S::LANES)) {
+                let (x, y) = (s.load_first(a), s.load_first(b));
+                let results = [
+                    s.add(x, y),
+                    s.sub(x, y),
+                    s.mul(x, y),
+                    s.div(x, y),
+                    s.mul_add(x, y, x),
+                    s.neg_mul_add(x, y, x),
+                    s.max(x, y),
+                    s.min(x, y),
+                    s.abs(x),
+                    s.sqrt(s.abs(x)),
+                    s.round(x),
+                    s.scale(x, s.round(s.min(s.splat(9.0), s.max(s.splat(-9.0), y)))),
+                    s.copy_sign(x, y),
+                    s.select(s.less(x, y), x, y),
+                ];
+                for (row, result) in rows.iter_mut().zip(results) {
+                    let mut out = vec![0.0; a.len()];
+                    s.store_first(&mut out, result);
+                    row.extend(out);
+                }
+            }
+            rows
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_computes_the_same() {
+        let a: Vec<f32> = (0..53).map(|i| (i as f32 - 26.0) * 0.73).collect();
+        let b: Vec<f32> = (0..53).map(|i| ((i * 7 % 53) as f32 - 20.0) * 0.31 + 0.05).collect();
+        let expected: Vec<Vec<f32>> = {
+            let each =
+                |f: fn(f32, f32) -> f32| a.iter().zip(&b).map(|(a, b)| f(*a, *b)).collect::<Vec<f32>>();
+            vec![
+                each(|a, b| a + b),
+                each(|a, b| a - b),
+                each(|a, b| a * b),
+                each(|a, b| a / b),
+                each(|a, b| a * b + a),
+                each(|a, b| a - a * b),
+                each(f32::max),
+                each(f32::min),
+                each(|a, _| a.abs()),
+                each(|a, _| a.abs().sqrt()),
+                each(|a, _| a.round_ties_even()),
+                each(|a, b| a * b.clamp(-9.0, 9.0).round_ties_even().exp2()),
+                each(|a, b| a.copysign(b)),
+                each(|a, b| if a < b { a } else { b }),
+            ]
+        };
+        for isa in available() {
+            let found = run_with(isa, All { a: &a, b: &b });
+            for (operation, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                for (found, expected) in found.iter().zip(expected) {
+                    let close = (found - expected).abs() <= 1e-5 * expected.abs().max(1.0);
+                    assert!(close, "{isa:?}, operation {operation}: {found} against {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn reductions_see_every_lane() {
+        struct Reduce<'a>(&'a [f32]);
+        impl Kernel for Reduce<'_> {
+            type Output = (f32, f32);
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) -> (f32, f32) {
+                let vector = s.load_first(self.0);
+                (s.sum(vector), s.largest(vector))
+            }
+        }
+        for isa in available() {
+            let lanes = match isa {
+                Isa::Avx512 => 16,
+                _ => 8,
+            };
+            for place in 0..lanes {
+                let mut values = vec![-1.0; lanes];
+                values[place] = 5.0;
+                assert_eq!(run_with(isa, Reduce(&values)), (6.0 - lanes as f32, 5.0), "{isa:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn partial_loads_and_stores_stay_inside() {
+        struct Copy<'a>(&'a [f32], &'a mut [f32]);
+        impl Kernel for Copy<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) {
+                s.store_first(self.1, s.load_first(self.0));
+            }
+        }
+        for isa in available() {
+            for count in 0..=17 {
+                let from: Vec<f32> = (0..count).map(|i| i as f32 + 1.0).collect();
+                let mut to = vec![-1.0; 24];
+                run_with(isa, Copy(&from, &mut to[..count]));
+                let lanes = if isa == Isa::Avx512 { 16 } else { 8 };
+                for (i, value) in to.iter().enumerate() {
+                    let expected = if i < count.min(lanes) { i as f32 + 1.0 } else { -1.0 };
+                    assert_eq!(*value, expected, "{isa:?}, {count} numbers, place {i}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Work split over the one pool of threads, rayon's, which Burn's CPU backend uses too.
+//!
+//! Parts are cut by sizes alone and each part writes what no other does; sums over parts are added in the order of the
+//! parts. So results are the same from run to run at the same number of threads, whoever runs which part first.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Threads of the pool that the caller runs on.
+pub fn count() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Runs the pool's work on `threads` threads; 0 means as many as there are processors, or as `RAYON_NUM_THREADS` says.
+/// To be called once, before anything else uses the pool.
+///
+/// # Errors
+/// When the pool stands already.
+pub fn set_count(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
+}
+
+/// Runs `work` on a thread of the pool. Work that a thread outside hands to the pool wakes it and waits each time, some
+/// ten microseconds; inside, the caller takes part itself.
+pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
+/// Calls `work` with each of `0..parts`, on all threads.
+pub(crate) fn parallel(parts: usize, work: impl Fn(usize) + Sync) {
+    fn halves(parts: Range<usize>, work: &(impl Fn(usize) + Sync)) {
+        match parts.len() {
+            0 => {}
+            1 => work(parts.start),
+            length => {
+                let middle = parts.start + length.div_ceil(2);
+                rayon::join(|| halves(parts.start..middle, work), || halves(middle..parts.end, work));
+            }
+        }
+    }
+    if parts <= 1 || count() == 1 {
+        (0..parts).for_each(work);
+    } else {
+        halves(0..parts, &work);
+    }
+}
+
+/// Into how many parts to cut `length` pieces of work, of which `least` are worth a thread.
+pub(crate) fn parts(length: usize, least: usize) -> usize {
+    (length / least.max(1)).clamp(1, count())
+}
+
+/// The `part`-th of `parts` nearly equal ranges of `0..length`, their bounds multiples of `step` but for the end.
+pub(crate) fn range(length: usize, parts: usize, part: usize, step: usize) -> Range<usize> {
+    let steps = length.div_ceil(step);
+    let bound = |part: usize| (steps * part / parts * step).min(length);
+    bound(part)..bound(part + 1)
+}
+
+/// Calls `work` with ranges that together are `0..length`, each of at least about `least`, on all threads.
+pub(crate) fn ranges(length: usize, least: usize, work: impl Fn(Range<usize>) + Sync) {
+    let parts = parts(length, least);
+    parallel(parts, |part| work(range(length, parts, part, 1)));
+}
+
+/// A slice that threads write disjoint parts of.
+pub(crate) struct Shared<'a, T> {
+    start: *mut T,
+    length: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<'_, T> {}
+
+// SAFETY: it is a borrowed slice; `part` leaves it to its caller that parts in use do not overlap.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
+        Shared { start: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
+    }
+
+    /// A part of the slice, to write.
+    ///
+    /// # Safety
+    /// No other part that is in use may overlap it.
+    ///
+    /// # Panics
+    /// When the range is not inside the slice.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &'a mut [T] {
+        assert!(range.start <= range.end && range.end <= self.length);
+        // SAFETY: inside the slice, and by the caller's promise nobody else's.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start) }
+    }
+
+    /// Where the slice starts.
+    #[inline(always)]
+    pub(crate) fn pointer(&self) -> *mut T {
+        self.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn every_part_runs_once() {
+        for parts in [0, 1, 2, 3, 17] {
+            let counts: Vec<AtomicUsize> = (0..parts).map(|_| AtomicUsize::new(0)).collect();
+            parallel(parts, |part| {
+                counts[part].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn ranges_cover_without_overlap() {
+        for (length, count, step) in [(0, 3, 4), (1, 2, 1), (17, 4, 4), (100, 7, 8), (5, 9, 1)] {
+            let mut end = 0;
+            for part in 0..count {
+                let range = range(length, count, part, step);
+                assert_eq!(range.start, end);
+                assert!(range.end == length || range.end % step == 0);
+                end = range.end;
+            }
+            assert_eq!(end, length);
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_part_outside_is_refused() {
+        let mut numbers = [0; 4];
+        let shared = Shared::new(&mut numbers);
+        // SAFETY: no other part is in use.
+        unsafe { shared.part(2..5) };
+    }
+}
