@@ -12,11 +12,14 @@
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
+use std::ops::Range;
 
 /// Depth of a block: a panel of `B` of this depth fits the first cache.
 pub(crate) const DEPTH: usize = 256;
-/// Rows of a block of `A`, which fits the second cache.
-const BLOCK_ROWS: usize = 96;
+/// Rows of a block of `A`, which fits the first cache beside a panel of `B`.
+const BLOCK_ROWS: usize = 48;
+/// Columns of a block of `B`, which fits the second cache.
+const BLOCK_COLUMNS: usize = 1024;
 /// Vectors of columns of a tile.
 pub(crate) const TILE_VECTORS: usize = 2;
 
@@ -181,81 +184,85 @@ fn packed_rows<S: Simd>(rows: usize) -> usize {
 
 /// Packs rows `rows` and columns `depth` of `a`: panel after panel, missing rows as zeros.
 #[inline(always)]
-fn pack_rows<S: Simd>(
-    _: S,
-    a: &Matrix,
-    rows: std::ops::Range<usize>,
-    depth: std::ops::Range<usize>,
-    to: &mut [f32],
-) {
-    let mut at = 0;
-    let mut row = rows.start;
-    while row < rows.end {
-        let count = (rows.end - row).min(S::TILE_ROWS);
-        let height = panel_height::<S>(count);
-        let panel = &mut to[at..at + height * depth.len()];
-        let start = row * a.row_stride + depth.start * a.column_stride;
-        pack_panel(&a.data[start..], (count, a.row_stride), a.column_stride, height, panel);
-        at += panel.len();
-        row += count;
-    }
+fn pack_rows<S: Simd>(s: S, a: &Matrix, rows: Range<usize>, depth: Range<usize>, to: &mut [f32]) {
+    let last = panel_height::<S>((rows.len() - 1) % S::TILE_ROWS + 1);
+    let from = a.data.get(rows.start * a.row_stride + depth.start * a.column_stride..).unwrap_or_default();
+    pack(s, from, (rows.len(), a.row_stride), (depth.len(), a.column_stride), (S::TILE_ROWS, last), to);
 }
 
 /// Packs columns `columns` and rows `depth` of `b`: panel after panel, missing columns as zeros.
 #[inline(always)]
-fn pack_columns<S: Simd>(
-    _: S,
-    b: &Matrix,
-    depth: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-    to: &mut [f32],
-) {
+fn pack_columns<S: Simd>(s: S, b: &Matrix, depth: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
     let width = TILE_VECTORS * S::LANES;
-    for (panel, column) in to.chunks_exact_mut(width * depth.len()).zip(columns.clone().step_by(width)) {
-        let count = (columns.end - column).min(width);
-        let start = depth.start * b.row_stride + column * b.column_stride;
-        pack_panel(&b.data[start..], (count, b.column_stride), b.row_stride, width, panel);
-    }
+    let from = b.data.get(depth.start * b.row_stride + columns.start * b.column_stride..).unwrap_or_default();
+    pack(s, from, (columns.len(), b.column_stride), (depth.len(), b.row_stride), (width, width), to);
 }
 
-/// One panel: `to[k * width + i] = from[i * stride + k * depth_stride]` for `i` below `count`, 0 for the rest.
+/// Cuts `count` lines into panels of `full` lines, the last one of `last`, and lays each panel out by depth: line `i` of
+/// a panel of `width` lines has its number of depth `k`, `from[i * stride + k * depth_stride]`, at `k * width + i`.
 #[inline(always)]
-fn pack_panel(
+fn pack<S: Simd>(
+    s: S,
     from: &[f32],
     (count, stride): (usize, usize),
-    depth_stride: usize,
-    width: usize,
+    (depth, depth_stride): (usize, usize),
+    (full, last): (usize, usize),
     to: &mut [f32],
 ) {
+    let width = |first: usize| if count - first > full - 1 { full } else { last };
     if stride == 1 {
-        for (k, group) in to.chunks_exact_mut(width).enumerate() {
-            let start = k * depth_stride;
-            let (real, padding) = group.split_at_mut(count);
-            real.copy_from_slice(&from[start..start + count]);
-            padding.fill(0.0);
-        }
-        return;
-    }
-    if count < width {
-        to.fill(0.0);
-    }
-    let depth = to.len() / width;
-    if depth_stride == 1 {
-        // 8 columns of depth at a time, so that a row's line of the cache is used while it is there
-        for k in (0..depth).step_by(8) {
-            let steps = (depth - k).min(8);
-            for i in 0..count {
-                let row = &from[i * stride + k..i * stride + k + steps];
-                for (j, value) in row.iter().enumerate() {
-                    to[(k + j) * width + i] = *value;
+        // depth by depth over all panels, so that the source is read once along its rows
+        for k in 0..depth {
+            let row = &from[k * depth_stride..k * depth_stride + count];
+            for first in (0..count).step_by(full) {
+                let start = first * depth + k * width(first);
+                let group = &mut to[start..start + width(first)];
+                for lane in (0..group.len()).step_by(S::LANES) {
+                    // behind the last line, a vector of zeros
+                    let numbers = &row[(first + lane).min(count)..(first + lane + S::LANES).min(count)];
+                    s.store_first(&mut group[lane..], s.load_first(numbers));
                 }
             }
         }
         return;
     }
-    for (k, group) in to.chunks_exact_mut(width).enumerate() {
-        for (i, place) in group[..count].iter_mut().enumerate() {
-            *place = from[i * stride + k * depth_stride];
+    for first in (0..count).step_by(full) {
+        let width = width(first);
+        let panel = &mut to[first * depth..(first + width) * depth];
+        let lines = (count - first).min(full);
+        let from = &from[(first * stride).min(from.len())..];
+        if lines < width {
+            panel.fill(0.0);
+        }
+        if depth_stride == 1 {
+            pack_transposed(s, from, (lines, stride), width, panel);
+            continue;
+        }
+        for (k, group) in panel.chunks_exact_mut(width).enumerate() {
+            for (i, place) in group[..lines].iter_mut().enumerate() {
+                *place = from[i * stride + k * depth_stride];
+            }
+        }
+    }
+}
+
+/// A panel of lines that each lie in one piece.
+#[inline(always)]
+fn pack_transposed<S: Simd>(
+    s: S,
+    from: &[f32],
+    (lines, stride): (usize, usize),
+    width: usize,
+    panel: &mut [f32],
+) {
+    let depth = panel.len() / width;
+    for k in (0..depth).step_by(S::LANES) {
+        for i in (0..lines).step_by(S::LANES) {
+            let size = ((lines - i).min(S::LANES), (depth - k).min(S::LANES));
+            let block = &from[i * stride + k..(i + size.0 - 1) * stride + k + size.1];
+            let place = &mut panel[k * width + i..(k + size.1 - 1) * width + i + size.0];
+            // SAFETY: the two slices end with the last number that is read and written.
+            unsafe { s.transpose(block.as_ptr(), stride, size, place.as_mut_ptr(), width) };
         }
     }
 }
@@ -311,6 +318,8 @@ impl<F: Finish> Sink for Rows<'_, F> {
 
 /// `c = finish(a b)`, or `c = finish(c + a b)` with `add`; `c` is `[M, N]`, row after row.
 ///
+/// Threads share out the places of `C`, and each packs what it needs: nobody waits for another.
+///
 /// # Panics
 /// When the shapes do not fit each other.
 pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool, finish: F) {
@@ -321,80 +330,37 @@ pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool,
     if c.is_empty() {
         return;
     }
-    if a.columns == 0 {
-        run(Product {
-            a,
-            b,
-            packed: &[],
-            rows: 0..a.rows,
-            depth: 0..0,
-            to: Rows { to: Shared::new(c), stride: b.columns, add, complete: true, finish },
-        });
-        return;
-    }
     let (rows, columns) = (a.rows, b.columns);
-    let width = TILE_VECTORS * run(Lanes);
-    let panels = columns.div_ceil(width);
-    let deepest = a.columns.min(DEPTH);
-    let mut packed = for_overwriting(panels * width * deepest);
-    let to = Shared::new(c);
-    let work = rows * columns * a.columns;
-    for start in (0..a.columns).step_by(DEPTH) {
-        let depth = start..(start + DEPTH).min(a.columns);
-        let packed = &mut packed[..panels * width * depth.len()];
-        {
-            let shared = Shared::new(packed);
-            let size = width * depth.len();
-            // a part packs about 64 KiB at least
-            threads::ranges(panels, (1 << 14) / size + 1, |range| {
-                // SAFETY: the ranges of panels do not overlap.
-                let to = unsafe { shared.part(range.start * size..range.end * size) };
-                let columns = range.start * width..(range.end * width).min(columns);
-                run(PackColumns { b, depth: depth.clone(), columns, to });
-            });
+    let to = Rows { to: Shared::new(c), stride: columns, add, complete: true, finish };
+    let worth = (rows * columns * a.columns.max(1)).div_ceil(1 << 18);
+    let (high, wide) = grid(rows, columns, threads::count().min(worth));
+    threads::parallel(high * wide, |part| {
+        let rows = threads::range(rows, high, part / wide, TILE);
+        let columns = threads::range(columns, wide, part % wide, TILE);
+        if !rows.is_empty() && !columns.is_empty() {
+            run(Product { a, b, rows, columns, to });
         }
-        let rows_to =
-            Rows { to, stride: columns, add: add || start > 0, complete: depth.end == a.columns, finish };
-        let parts = if work < 1 << 19 { 1 } else { threads::count().min(rows.div_ceil(4)) };
-        threads::parallel(parts, |part| {
-            let rows = threads::range(rows, parts, part, 12);
-            run(Product { a, b, packed, rows, depth: depth.clone(), to: rows_to });
-        });
-    }
+    });
 }
 
-struct Lanes;
+/// A multiple of every tile's height and width is the step at which threads share out rows and columns.
+const TILE: usize = 96;
 
-impl Kernel for Lanes {
-    type Output = usize;
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        S::LANES
-    }
+/// Into how many parts to cut rows and columns for `parts` threads, so that the parts' borders are shortest: what is
+/// packed grows with them.
+fn grid(rows: usize, columns: usize, parts: usize) -> (usize, usize) {
+    let border = |high: usize| rows.div_ceil(high) + columns.div_ceil(parts / high);
+    let high =
+        (1..=parts).filter(|high| parts.is_multiple_of(*high)).min_by_key(|high| border(*high)).unwrap_or(1);
+    (high, (parts / high).max(1))
 }
 
-struct PackColumns<'a> {
-    b: Matrix<'a>,
-    depth: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-    to: &'a mut [f32],
-}
-
-impl Kernel for PackColumns<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        pack_columns(s, &self.b, self.depth, self.columns, self.to);
-    }
-}
-
-/// Some rows of a product with a packed `B`.
+/// The places `rows` by `columns` of a product.
 struct Product<'a, F> {
     a: Matrix<'a>,
     b: Matrix<'a>,
-    packed: &'a [f32],
-    rows: std::ops::Range<usize>,
-    depth: std::ops::Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
     to: Rows<'a, F>,
 }
 
@@ -403,28 +369,59 @@ impl<F: Finish> Kernel for Product<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Product { a, b, packed, rows, depth, to } = self;
+        let Product { a, b, rows, columns, to } = self;
         let width = TILE_VECTORS * S::LANES;
-        let size = width * depth.len();
-        let mut block = for_overwriting(packed_rows::<S>(BLOCK_ROWS.min(rows.len())) * depth.len());
-        for first in rows.clone().step_by(BLOCK_ROWS) {
-            let block_rows = first..(first + BLOCK_ROWS).min(rows.end);
-            pack_rows(s, &a, block_rows.clone(), depth.clone(), &mut block);
-            for (panel, column) in (0..b.columns).step_by(width).enumerate() {
-                let columns = (b.columns - column).min(width);
-                let mut at = 0;
-                for row in block_rows.clone().step_by(S::TILE_ROWS) {
-                    let count = (block_rows.end - row).min(S::TILE_ROWS);
-                    // SAFETY: the panels were packed with this depth and this height just above; the tile's rows are
-                    // this part's own, and its rows and columns lie in C.
-                    unsafe {
-                        let (rows, columns) = ((row, count), (column, columns));
-                        let (a, b) = (block.as_ptr().add(at), packed.as_ptr().add(panel * size));
-                        fitting_tile(s, depth.len(), a, b, to, rows, columns);
-                    }
-                    at += panel_height::<S>(count) * depth.len();
+        let depth = a.columns.min(DEPTH);
+        let widest = columns.len().min(BLOCK_COLUMNS).next_multiple_of(width);
+        let mut packed = for_overwriting(widest * depth);
+        let mut block = for_overwriting(packed_rows::<S>(BLOCK_ROWS.min(rows.len())) * depth);
+        for first in columns.clone().step_by(BLOCK_COLUMNS) {
+            let columns = first..(first + BLOCK_COLUMNS).min(columns.end);
+            let mut start = 0;
+            // a product without depth still has its places to finish
+            while start == 0 || start < a.columns {
+                let depth = start..(start + DEPTH).min(a.columns);
+                let to = Rows { add: to.add || start > 0, complete: depth.end == a.columns, ..to };
+                pack_columns(s, &b, depth.clone(), columns.clone(), &mut packed);
+                for first in rows.clone().step_by(BLOCK_ROWS) {
+                    let rows = first..(first + BLOCK_ROWS).min(rows.end);
+                    pack_rows(s, &a, rows.clone(), depth.clone(), &mut block);
+                    // SAFETY: both were packed with this depth just above, and the places are this part's own.
+                    unsafe { multiply(s, depth.len(), &block, rows, &packed, columns.clone(), to) };
                 }
+                start += DEPTH;
             }
+        }
+    }
+}
+
+/// All tiles of a packed block of rows and a packed block of columns.
+///
+/// # Safety
+/// The blocks must have been packed by [`pack_rows`] and [`pack_columns`] for these rows and columns and this depth,
+/// and the sink's contract hold for them.
+#[inline(always)]
+unsafe fn multiply<S: Simd, K: Sink>(
+    s: S,
+    depth: usize,
+    block: &[f32],
+    rows: Range<usize>,
+    packed: &[f32],
+    columns: Range<usize>,
+    to: K,
+) {
+    let width = TILE_VECTORS * S::LANES;
+    for (panel, column) in columns.clone().step_by(width).enumerate() {
+        let column = (column, (columns.end - column).min(width));
+        let mut at = 0;
+        for row in rows.clone().step_by(S::TILE_ROWS) {
+            let count = (rows.end - row).min(S::TILE_ROWS);
+            // SAFETY: the panels lie where the two functions put them; the rest is the caller's promise.
+            unsafe {
+                let (a, b) = (block.as_ptr().add(at), packed.as_ptr().add(panel * width * depth));
+                fitting_tile(s, depth, a, b, to, (row, count), column);
+            }
+            at += panel_height::<S>(count) * depth;
         }
     }
 }

@@ -143,4 +143,52 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
         }
     }
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        stride: usize,
+        (rows, columns): (usize, usize),
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        unsafe {
+            let mut a = [_mm256_setzero_ps(); 8];
+            for (r, row) in a.iter_mut().enumerate() {
+                if r < rows {
+                    *row = if columns == 8 {
+                        self.load_from(from.add(r * stride))
+                    } else {
+                        self.load_first_from(from.add(r * stride), columns)
+                    };
+                }
+            }
+            // 1 x 1 blocks change places in pairs of rows, then 2 x 2 blocks, then 4 x 4
+            let mut b = a;
+            for pair in 0..4 {
+                b[2 * pair] = _mm256_unpacklo_ps(a[2 * pair], a[2 * pair + 1]);
+                b[2 * pair + 1] = _mm256_unpackhi_ps(a[2 * pair], a[2 * pair + 1]);
+            }
+            for four in [0, 4] {
+                for half in [0, 1] {
+                    let (low, high) = (b[four + half], b[four + half + 2]);
+                    a[four + 2 * half] = _mm256_shuffle_ps::<0x44>(low, high);
+                    a[four + 2 * half + 1] = _mm256_shuffle_ps::<0xee>(low, high);
+                }
+            }
+            for place in 0..4 {
+                b[place] = _mm256_permute2f128_ps::<0x20>(a[place], a[place + 4]);
+                b[place + 4] = _mm256_permute2f128_ps::<0x31>(a[place], a[place + 4]);
+            }
+            for (c, column) in b.into_iter().enumerate() {
+                if c < columns {
+                    if rows == 8 {
+                        self.store_to(to.add(c * to_stride), column);
+                    } else {
+                        self.store_first_to(to.add(c * to_stride), column, rows);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -127,4 +127,53 @@ impl Simd for Avx512 {
     fn largest(self, a: __m512) -> f32 {
         unsafe { _mm512_reduce_max_ps(a) }
     }
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        stride: usize,
+        (rows, columns): (usize, usize),
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        unsafe {
+            let wanted = first(columns);
+            let mut a = [_mm512_setzero_ps(); 16];
+            for (r, row) in a.iter_mut().enumerate() {
+                if r < rows {
+                    *row = _mm512_maskz_loadu_ps(wanted, from.add(r * stride));
+                }
+            }
+            // 1 x 1 blocks change places in pairs of rows, then 2 x 2 blocks, then 4 x 4, then 8 x 8
+            let mut b = a;
+            for pair in 0..8 {
+                b[2 * pair] = _mm512_unpacklo_ps(a[2 * pair], a[2 * pair + 1]);
+                b[2 * pair + 1] = _mm512_unpackhi_ps(a[2 * pair], a[2 * pair + 1]);
+            }
+            for four in [0, 4, 8, 12] {
+                for half in [0, 1] {
+                    let (low, high) = (b[four + half], b[four + half + 2]);
+                    a[four + 2 * half] = _mm512_shuffle_ps::<0x44>(low, high);
+                    a[four + 2 * half + 1] = _mm512_shuffle_ps::<0xee>(low, high);
+                }
+            }
+            for eight in [0, 8] {
+                for place in 0..4 {
+                    let (low, high) = (a[eight + place], a[eight + place + 4]);
+                    b[eight + place] = _mm512_shuffle_f32x4::<0x88>(low, high);
+                    b[eight + place + 4] = _mm512_shuffle_f32x4::<0xdd>(low, high);
+                }
+            }
+            for place in 0..8 {
+                a[place] = _mm512_shuffle_f32x4::<0x88>(b[place], b[place + 8]);
+                a[place + 8] = _mm512_shuffle_f32x4::<0xdd>(b[place], b[place + 8]);
+            }
+            let wanted = first(rows);
+            for (c, column) in a.into_iter().enumerate() {
+                if c < columns {
+                    _mm512_mask_storeu_ps(to.add(c * to_stride), wanted, column);
+                }
+            }
+        }
+    }
 }

@@ -184,6 +184,21 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// The largest lane.
     fn largest(self, a: Self::F32) -> f32;
 
+    /// Transposes a block: `to[c * to_stride + r] = from[r * stride + c]` for `r` below `rows` and `c` below `columns`,
+    /// the two of `size`, both at most `LANES`.
+    ///
+    /// # Safety
+    /// The numbers of the block must be readable, and the places that are written be writable; the two must not
+    /// overlap.
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        stride: usize,
+        size: (usize, usize),
+        to: *mut f32,
+        to_stride: usize,
+    );
+
     /// The first `LANES` of `from`.
     ///
     /// # Panics
@@ -331,6 +346,42 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_transposed_within_their_bounds() {
+        struct Transpose<'a>(&'a [f32], usize, (usize, usize), &'a mut [f32], usize);
+        impl Kernel for Transpose<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) {
+                let Transpose(from, stride, (rows, columns), to, to_stride) = self;
+                let size = (rows.min(S::LANES), columns.min(S::LANES));
+                // SAFETY: the slices were made for blocks of this size.
+                unsafe { s.transpose(from.as_ptr(), stride, size, to.as_mut_ptr(), to_stride) }
+            }
+        }
+        for isa in available() {
+            let lanes: usize = if isa == Isa::Avx512 { 16 } else { 8 };
+            for rows in 0..=lanes {
+                for columns in 0..=lanes {
+                    let (stride, to_stride) = (columns + 3, rows + 2);
+                    let from: Vec<f32> = (0..(rows * stride).saturating_sub(3)).map(|i| i as f32).collect();
+                    let mut to = vec![-1.0; columns * to_stride];
+                    run_with(isa, Transpose(&from, stride, (rows, columns), &mut to, to_stride));
+                    for c in 0..columns {
+                        for r in 0..to_stride {
+                            let expected = if r < rows { (r * stride + c) as f32 } else { -1.0 };
+                            assert_eq!(
+                                to[c * to_stride + r],
+                                expected,
+                                "{isa:?}, {rows} x {columns} at {r}, {c}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn partial_loads_and_stores_stay_inside() {
         struct Copy<'a>(&'a [f32], &'a mut [f32]);
         impl Kernel for Copy<'_> {
@@ -345,7 +396,7 @@ mod tests {
                 let from: Vec<f32> = (0..count).map(|i| i as f32 + 1.0).collect();
                 let mut to = vec![-1.0; 24];
                 run_with(isa, Copy(&from, &mut to[..count]));
-                let lanes = if isa == Isa::Avx512 { 16 } else { 8 };
+                let lanes: usize = if isa == Isa::Avx512 { 16 } else { 8 };
                 for (i, value) in to.iter().enumerate() {
                     let expected = if i < count.min(lanes) { i as f32 + 1.0 } else { -1.0 };
                     assert_eq!(*value, expected, "{isa:?}, {count} numbers, place {i}");

@@ -146,4 +146,20 @@ impl Simd for Portable {
     fn largest(self, a: [f32; LANES]) -> f32 {
         a.into_iter().fold(f32::NEG_INFINITY, |largest, lane| if lane > largest { lane } else { largest })
     }
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        stride: usize,
+        (rows, columns): (usize, usize),
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        for r in 0..rows {
+            for c in 0..columns {
+                // SAFETY: the caller's contract.
+                unsafe { to.add(c * to_stride + r).write(from.add(r * stride + c).read()) }
+            }
+        }
+    }
 }
