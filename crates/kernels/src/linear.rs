@@ -224,7 +224,7 @@ impl Saved<3> for Linear {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check, random};
+    use crate::testing::{check, check_differences, random};
 
     #[test]
     fn agrees_with_its_twin() {
@@ -251,6 +251,16 @@ mod tests {
                     |i| plain(i.get::<2>(0), i.get::<2>(1).transpose(), None, activation),
                 );
             }
+        }
+    }
+
+    #[test]
+    fn gradients_are_the_slopes() {
+        let samples = [random(&[3, 4], 1), random(&[4, 5], 2), random(&[5], 3)];
+        for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+            check_differences(&format!("{activation:?}"), &samples, |i| {
+                linear(i.get::<2>(0), i.get(1), Some(i.get(2)), activation)
+            });
         }
     }
 

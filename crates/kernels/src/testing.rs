@@ -1,6 +1,6 @@
 //! Holds a fast path and its twin together: the same outputs and the same gradients on the same inputs.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// An input: numbers of a fixed formula, and their shape.
 #[derive(Clone, Debug)]
@@ -135,6 +135,44 @@ pub(crate) fn check_within<const D: usize>(
             let what = format!("gradient {index} (input {left_out} of {} untracked)", samples.len());
             assert_close(name, &what, found, expected, tolerance);
         }
+    }
+}
+
+/// Asserts that the gradients of a fast path are what central differences of its twin in double precision say.
+///
+/// In `f64` an op's public function is its twin, so that `op` serves for both.
+pub(crate) fn check_differences<const D: usize>(
+    name: &str,
+    samples: &[Sample],
+    op: impl Fn(&Inputs) -> Tensor<D>,
+) {
+    const STEP: f64 = 1e-5;
+    let (_, gradients) = outcome(samples, &op);
+    let mut tracked = gradients.into_iter();
+    let numbers: Vec<Vec<f64>> =
+        samples.iter().map(|sample| sample.values.iter().map(|value| f64::from(*value)).collect()).collect();
+    let loss = |numbers: &[Vec<f64>]| -> f64 {
+        let device = Device::flex();
+        let leaf = |numbers: &Vec<f64>| {
+            Tensor::from_data(TensorData::new(numbers.clone(), [numbers.len()]), (&device, DType::F64))
+        };
+        let shapes = samples.iter().map(|sample| sample.shape.clone()).collect();
+        let output = op(&Inputs { leaves: numbers.iter().map(leaf).collect(), shapes });
+        let weights = random(&output.dims(), 977).values;
+        let output: Vec<f64> = output.into_data().try_into_vec().expect("f64");
+        output.iter().zip(weights).map(|(output, weight)| output * f64::from(weight)).sum()
+    };
+    for (index, sample) in samples.iter().enumerate().filter(|(_, sample)| sample.tracked) {
+        let mut slope = |place: usize| {
+            let mut moved = numbers.clone();
+            moved[index][place] += STEP;
+            let above = loss(&moved);
+            moved[index][place] -= 2.0 * STEP;
+            ((above - loss(&moved)) / (2.0 * STEP)) as f32
+        };
+        let expected: Vec<f32> = (0..sample.values.len()).map(&mut slope).collect();
+        let found = tracked.next().expect("a gradient for each tracked input");
+        assert_close(name, &format!("the gradient of input {index} by differences"), &found, &expected, 2e-4);
     }
 }
 
