@@ -17,5 +17,5 @@ mod simd;
 mod testing;
 
 pub use activation::Activation;
-pub use linear::linear;
+pub use linear::{linear, linear_onto};
 pub use simd::Isa;

@@ -31,47 +31,75 @@ pub fn linear<const D: usize>(
     bias: Option<Tensor<1>>,
     activation: Activation,
 ) -> Tensor<D> {
-    let [inputs, outputs] = weight.dims();
-    let dims = x.dims();
-    assert_eq!(
-        dims[D - 1],
-        inputs,
-        "the last axis of an input of {dims:?} and the rows of a weight of {:?}",
-        [inputs, outputs]
-    );
-    if let Some(bias) = &bias {
-        assert_eq!(bias.dims(), [outputs], "the bias of a weight of {:?}", [inputs, outputs]);
-    }
-    if !flex::runs_on(&x) {
-        return plain(x, weight, bias, activation);
-    }
-    let bias = flex::or_empty(bias, &x);
-    Tensor::from_dispatch(Dispatch::linear_activated(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias,
-        activation,
-    ))
+    dispatch(x, weight, bias, None, activation)
 }
 
-/// The same by Burn's own ops.
-pub(crate) fn plain<const D: usize>(
+/// `residual + x W + b`: the end of a residual branch, without a pass of its own for the sum.
+///
+/// # Shapes
+/// As [`linear`]'s; the residual has the output's.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn linear_onto<const D: usize>(
+    residual: Tensor<D>,
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    dispatch(x, weight, bias, Some(residual), Activation::Identity)
+}
+
+fn dispatch<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<D>>,
     activation: Activation,
 ) -> Tensor<D> {
-    activation.plain(burn::tensor::module::linear(x, weight, bias))
+    let [inputs, outputs] = weight.dims();
+    let mut dims = x.dims();
+    let shapes = format_args!("an input of {dims:?} and a weight of {:?}", [inputs, outputs]);
+    assert_eq!(dims[D - 1], inputs, "the last axis and the rows of {shapes}");
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [outputs], "the bias of {shapes}");
+    }
+    if let Some(residual) = &residual {
+        dims[D - 1] = outputs;
+        assert_eq!(residual.dims(), dims, "the residual of an output");
+    }
+    if !flex::runs_on(&x) {
+        return plain(x, weight, bias, residual, activation);
+    }
+    let (bias, residual) = (flex::or_empty(bias, &x), flex::or_empty(residual, &x));
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::linear_activated(x, weight, bias, residual, activation))
+}
+
+/// The same by Burn's own ops.
+fn plain<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<D>>,
+    activation: Activation,
+) -> Tensor<D> {
+    let output = activation.plain(burn::tensor::module::linear(x, weight, bias));
+    match residual {
+        Some(residual) => residual + output,
+        None => output,
+    }
 }
 
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait LinearOps: Backend {
-    /// See [`linear`]; without a bias where that is empty.
+    /// See [`linear`] and [`linear_onto`]; without a bias or a residual where that is empty.
     fn linear_activated(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self>;
 }
@@ -81,9 +109,10 @@ impl LinearOps for Flex {
         x: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
+        residual: FlexTensor,
         activation: Activation,
     ) -> FlexTensor {
-        forward(x, weight, bias, activation, Keep::Nothing).0
+        forward([x, weight, bias, residual], activation, Keep::Nothing).0
     }
 }
 
@@ -92,11 +121,10 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        flex::track::<C, _, 3>([x, weight, bias], |[x, weight, bias], keep| {
-            forward(x, weight, bias, activation, keep)
-        })
+        flex::track::<C, _, 4>([x, weight, bias, residual], |inputs, keep| forward(inputs, activation, keep))
     }
 }
 
@@ -123,13 +151,12 @@ fn readable(weight: FlexTensor) -> FlexTensor {
 }
 
 fn forward(
-    x: FlexTensor,
-    weight: FlexTensor,
-    bias: FlexTensor,
+    [x, weight, bias, residual]: [FlexTensor; 4],
     activation: Activation,
     keep: Keep,
 ) -> (FlexTensor, Option<Linear>) {
-    let (x, weight, bias) = (Floats::new(x), readable(weight), flex::unless_empty(bias));
+    let (x, weight) = (Floats::new(x), readable(weight));
+    let (bias, residual) = (flex::unless_empty(bias), flex::unless_empty(residual));
     let map = matrix(&weight);
     let rows = x.len().checked_div(map.rows).unwrap_or_else(|| x.dims().iter().rev().skip(1).product());
     let mut shape = x.dims().to_vec();
@@ -139,6 +166,7 @@ fn forward(
     let mut sums = for_overwriting(if sums_kept { output.len() } else { 0 });
     let finish = Affine {
         bias: bias.as_deref(),
+        residual: residual.as_deref(),
         activation,
         sums: sums_kept.then(|| Shared::new(&mut sums)),
         stride: map.columns,
@@ -158,10 +186,11 @@ fn forward(
     (output, saved)
 }
 
-/// Adds the bias, keeps the sums where they are wanted, and activates.
+/// Adds the bias, keeps the sums where they are wanted, activates, and adds the residual.
 #[derive(Clone, Copy)]
 struct Affine<'a> {
     bias: Option<&'a [f32]>,
+    residual: Option<&'a [f32]>,
     activation: Activation,
     sums: Option<Shared<'a, f32>>,
     stride: usize,
@@ -174,17 +203,21 @@ impl Finish for Affine<'_> {
         if let Some(bias) = self.bias {
             value = s.add(value, s.load_first(&bias[column..column + columns]));
         }
+        let start = row * self.stride + column;
         if let Some(sums) = self.sums {
-            let start = row * self.stride + column;
             // SAFETY: each place of a product is finished once, by one thread.
             s.store_first(unsafe { sums.part(start..start + columns) }, value);
         }
-        self.activation.apply(s, value)
+        value = self.activation.apply(s, value);
+        if let Some(residual) = self.residual {
+            value = s.add(value, s.load_first(&residual[start..start + columns]));
+        }
+        value
     }
 }
 
-impl Saved<3> for Linear {
-    fn backward(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+impl Saved<4> for Linear {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 4]) -> [Option<FlexTensor>; 4] {
         let gradient = Floats::new(gradient);
         let weight = matrix(&self.weight);
         let (inputs, outputs) = (weight.rows, weight.columns);
@@ -217,7 +250,8 @@ impl Saved<3> for Linear {
         });
         let of_bias = wanted[2].then(|| flex::tensor(reduce::column_sums(slope.data, outputs), &[outputs]));
         drop(scaled);
-        [of_x, of_weight, of_bias]
+        let of_residual = wanted[3].then(|| gradient.tensor());
+        [of_x, of_weight, of_bias, of_residual]
     }
 }
 
@@ -240,7 +274,7 @@ mod tests {
                     &format!("{rows} x {inputs} x {outputs}, {activation:?}"),
                     &all,
                     |i| linear(i.get::<2>(0), i.get(1), Some(i.get(2)), activation),
-                    |i| plain(i.get::<2>(0), i.get(1), Some(i.get(2)), activation),
+                    |i| plain(i.get::<2>(0), i.get(1), Some(i.get(2)), None, activation),
                 );
                 check(
                     &format!(
@@ -248,10 +282,21 @@ mod tests {
                     ),
                     &transposed,
                     |i| linear(i.get::<2>(0), i.get::<2>(1).transpose(), None, activation),
-                    |i| plain(i.get::<2>(0), i.get::<2>(1).transpose(), None, activation),
+                    |i| plain(i.get::<2>(0), i.get::<2>(1).transpose(), None, None, activation),
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_residual_is_added_and_gets_the_whole_gradient() {
+        let samples = [random(&[7, 3, 20], 1), random(&[7, 3, 9], 2), random(&[9, 20], 3), random(&[20], 4)];
+        check(
+            "residual",
+            &samples,
+            |i| linear_onto(i.get::<3>(0), i.get(1), i.get(2), Some(i.get(3))),
+            |i| plain(i.get::<3>(1), i.get(2), Some(i.get(3)), Some(i.get(0)), Activation::Identity),
+        );
     }
 
     #[test]
@@ -271,14 +316,14 @@ mod tests {
             "transposed input",
             &samples,
             |i| linear(i.get::<3>(0).swap_dims(1, 2), i.get(1), Some(i.get(2)), Activation::Gelu),
-            |i| plain(i.get::<3>(0).swap_dims(1, 2), i.get(1), Some(i.get(2)), Activation::Gelu),
+            |i| plain(i.get::<3>(0).swap_dims(1, 2), i.get(1), Some(i.get(2)), None, Activation::Gelu),
         );
         let samples = [random(&[1, 1, 5], 1), random(&[5, 9], 2)];
         check(
             "broadcast input",
             &samples,
             |i| linear(i.get::<3>(0).expand([3, 2, 5]), i.get(1), None, Activation::Relu),
-            |i| plain(i.get::<3>(0).expand([3, 2, 5]), i.get(1), None, Activation::Relu),
+            |i| plain(i.get::<3>(0).expand([3, 2, 5]), i.get(1), None, None, Activation::Relu),
         );
     }
 }
