@@ -18,6 +18,8 @@ pub enum Activation {
     GeluTanh,
     /// `x sigmoid(x)` (Elfwing et al. 2017).
     Silu,
+    /// The hyperbolic tangent.
+    Tanh,
 }
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_56;
@@ -32,12 +34,13 @@ impl Activation {
             Activation::Gelu => activation::gelu(x),
             Activation::GeluTanh => activation::gelu_approximate(x),
             Activation::Silu => activation::silu(x),
+            Activation::Tanh => activation::tanh(x),
         }
     }
 
     /// Whether the derivative can be told from the output alone.
     pub(crate) fn is_known_by_output(self) -> bool {
-        matches!(self, Activation::Identity | Activation::Relu)
+        matches!(self, Activation::Identity | Activation::Relu | Activation::Tanh)
     }
 
     /// The activation of `x`.
@@ -56,10 +59,11 @@ impl Activation {
                 s.mul(x, gate)
             }
             Activation::Silu => s.mul(x, math::sigmoid(s, x)),
+            Activation::Tanh => math::tanh(s, x),
         }
     }
 
-    /// The derivative at `x`; for ReLU, `x` may be its output instead.
+    /// The derivative at `x`, or, where [`Activation::is_known_by_output`], where the output is `x`.
     #[inline(always)]
     pub(crate) fn derivative<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
         let one = s.splat(1.0);
@@ -85,6 +89,7 @@ impl Activation {
                 let gate = math::sigmoid(s, x);
                 s.mul(gate, s.mul_add(x, s.sub(one, gate), one))
             }
+            Activation::Tanh => s.neg_mul_add(x, x, one),
         }
     }
 }
@@ -97,7 +102,7 @@ fn gelu_tanh<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     (math::sigmoid(s, s.mul(u, s.splat(2.0 * SQRT_2_OVER_PI))), square)
 }
 
-/// `to = gradient * derivative(x)` on all threads.
+/// `to = gradient * derivative(x)` on all threads; `x` as [`Activation::derivative`] takes it.
 pub(crate) fn backward(activation: Activation, x: &[f32], gradient: &[f32], to: &mut [f32]) {
     struct Part<'a>(Activation, &'a [f32], &'a [f32], &'a mut [f32]);
     impl Kernel for Part<'_> {

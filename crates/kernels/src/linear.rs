@@ -177,7 +177,7 @@ fn forward(
         x,
         activated: match activation {
             Activation::Identity => None,
-            Activation::Relu => Some(output.clone()),
+            _ if activation.is_known_by_output() => Some(output.clone()),
             _ => Some(flex::tensor(sums, &shape)),
         },
         weight,
@@ -269,7 +269,7 @@ mod tests {
             let (x, weight) = (random(&[rows, inputs], 1), random(&[inputs, outputs], 2));
             let all = [x.clone(), weight, random(&[outputs], 3)];
             let transposed = [x, random(&[outputs, inputs], 4)];
-            for activation in [Identity, Relu, Gelu, GeluTanh, Silu] {
+            for activation in [Identity, Relu, Gelu, GeluTanh, Silu, Tanh] {
                 check(
                     &format!("{rows} x {inputs} x {outputs}, {activation:?}"),
                     &all,
