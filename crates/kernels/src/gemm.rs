@@ -97,7 +97,8 @@ pub(crate) trait Sink: Copy + Send + Sync {
 
 /// The product of one panel of `A` and one of `B`.
 ///
-/// `a` points to `depth` times `R` numbers and `b` to `depth` times `V` vectors.
+/// `a` points to `depth` times `R` numbers, and `b` to `depth` times `V` vectors, one group `step` numbers behind the
+/// other: `V * LANES` in a panel, a row of the matrix where `B` is read as it lies.
 ///
 /// # Safety
 /// Those numbers must be readable, and the sink's contract hold for `rows` (at most `R`) rows from `row` on and
@@ -108,7 +109,7 @@ pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
     s: S,
     depth: usize,
     a: *const f32,
-    b: *const f32,
+    (b, step): (*const f32, usize),
     sink: K,
     (row, rows): (usize, usize),
     (column, columns): (usize, usize),
@@ -129,41 +130,63 @@ pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
                 }
             }
             a = a.add(R);
-            b = b.add(V * S::LANES);
+            b = b.wrapping_add(step);
         }
     }
-    for (r, sums) in sums.into_iter().enumerate() {
-        if r < rows {
-            // SAFETY: the caller's promise.
-            unsafe { sink.take(s, row + r, column, sums, columns) };
+    // Out of the registers first: what the sink does to a row is then compiled once, not for each row.
+    let mut out = [[[0.0f32; MOST_LANES]; V]; R];
+    for (out, sums) in out.iter_mut().zip(sums) {
+        for (out, sum) in out.iter_mut().zip(sums) {
+            s.store(out, sum);
         }
+    }
+    for (r, row_sums) in out.iter().enumerate().take(rows) {
+        let mut values = [s.splat(0.0); V];
+        for (value, sums) in values.iter_mut().zip(row_sums) {
+            *value = s.load(sums);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { sink.take(s, row + r, column, values, columns) };
     }
 }
+
+/// Lanes of the widest vectors.
+const MOST_LANES: usize = 16;
 
 /// [`tile`] with the least height of 3/3, 2/3 and 1/3 of the full that holds `rows`: see [`panel_height`].
 ///
 /// # Safety
-/// As [`tile`]'s, `a` being packed with that height and `b` with [`TILE_VECTORS`] vectors.
+/// As [`tile`]'s, `a` being packed with that height.
 #[inline(always)]
-pub(crate) unsafe fn fitting_tile<S: Simd, K: Sink>(
+pub(crate) unsafe fn fitting_tile<S: Simd, K: Sink, const V: usize>(
     s: S,
     depth: usize,
     a: *const f32,
-    b: *const f32,
+    b: (*const f32, usize),
     sink: K,
     rows: (usize, usize),
     columns: (usize, usize),
 ) {
-    // SAFETY: the caller's promise. Only the heights of this instruction set are reachable.
+    // The outer choice is made when this is compiled, so that an instruction set has three tiles, not nine.
+    // SAFETY: the caller's promise.
     unsafe {
-        match panel_height::<S>(rows.1) {
-            12 => tile::<S, K, 12, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
-            8 => tile::<S, K, 8, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
-            6 => tile::<S, K, 6, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
-            4 => tile::<S, K, 4, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
-            3 => tile::<S, K, 3, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
-            2 => tile::<S, K, 2, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
-            _ => tile::<S, K, 1, TILE_VECTORS>(s, depth, a, b, sink, rows, columns),
+        let thirds = panel_height::<S>(rows.1) / (S::TILE_ROWS / 3);
+        match S::TILE_ROWS {
+            12 => match thirds {
+                3 => tile::<S, K, 12, V>(s, depth, a, b, sink, rows, columns),
+                2 => tile::<S, K, 8, V>(s, depth, a, b, sink, rows, columns),
+                _ => tile::<S, K, 4, V>(s, depth, a, b, sink, rows, columns),
+            },
+            6 => match thirds {
+                3 => tile::<S, K, 6, V>(s, depth, a, b, sink, rows, columns),
+                2 => tile::<S, K, 4, V>(s, depth, a, b, sink, rows, columns),
+                _ => tile::<S, K, 2, V>(s, depth, a, b, sink, rows, columns),
+            },
+            _ => match thirds {
+                3 => tile::<S, K, 3, V>(s, depth, a, b, sink, rows, columns),
+                2 => tile::<S, K, 2, V>(s, depth, a, b, sink, rows, columns),
+                _ => tile::<S, K, 1, V>(s, depth, a, b, sink, rows, columns),
+            },
         }
     }
 }
@@ -211,19 +234,7 @@ fn pack<S: Simd>(
 ) {
     let width = |first: usize| if count - first > full - 1 { full } else { last };
     if stride == 1 {
-        // depth by depth over all panels, so that the source is read once along its rows
-        for k in 0..depth {
-            let row = &from[k * depth_stride..k * depth_stride + count];
-            for first in (0..count).step_by(full) {
-                let start = first * depth + k * width(first);
-                let group = &mut to[start..start + width(first)];
-                for lane in (0..group.len()).step_by(S::LANES) {
-                    // behind the last line, a vector of zeros
-                    let numbers = &row[(first + lane).min(count)..(first + lane + S::LANES).min(count)];
-                    s.store_first(&mut group[lane..], s.load_first(numbers));
-                }
-            }
-        }
+        pack_contiguous(s, from, count, (depth, depth_stride), (full, last), to);
         return;
     }
     for first in (0..count).step_by(full) {
@@ -241,6 +252,52 @@ fn pack<S: Simd>(
         for (k, group) in panel.chunks_exact_mut(width).enumerate() {
             for (i, place) in group[..lines].iter_mut().enumerate() {
                 *place = from[i * stride + k * depth_stride];
+            }
+        }
+    }
+}
+
+/// [`pack`] of lines that lie beside each other: depth by depth over all panels, so that the source is read along its
+/// rows.
+#[inline(always)]
+fn pack_contiguous<S: Simd>(
+    s: S,
+    from: &[f32],
+    count: usize,
+    (depth, depth_stride): (usize, usize),
+    (full, last): (usize, usize),
+    to: &mut [f32],
+) {
+    if count == 0 || depth == 0 {
+        return;
+    }
+    let (panels, rest) = (count / full, count % full);
+    let end = panels * full * depth;
+    assert!((depth - 1) * depth_stride + count <= from.len(), "lines within the source");
+    assert!(end + if rest > 0 { last * depth } else { 0 } <= to.len(), "panels within the block");
+    let (vectors, lanes) = (full / S::LANES, full % S::LANES);
+    for k in 0..depth {
+        for panel in 0..panels {
+            // SAFETY: by the assertions, `full` numbers are there from either place on.
+            unsafe {
+                let from = from.as_ptr().add(k * depth_stride + panel * full);
+                let to = to.as_mut_ptr().add(panel * full * depth + k * full);
+                for v in 0..vectors {
+                    s.store_to(to.add(v * S::LANES), s.load_from(from.add(v * S::LANES)));
+                }
+                if lanes > 0 {
+                    let done = vectors * S::LANES;
+                    s.store_first_to(to.add(done), s.load_first_from(from.add(done), lanes), lanes);
+                }
+            }
+        }
+        if rest > 0 {
+            let row = &from[k * depth_stride + count - rest..k * depth_stride + count];
+            let group = &mut to[end + k * last..end + (k + 1) * last];
+            for lane in (0..last).step_by(S::LANES) {
+                // behind the last line, a vector of zeros
+                let numbers = &row[lane.min(rest)..(lane + S::LANES).min(rest)];
+                s.store_first(&mut group[lane..], s.load_first(numbers));
             }
         }
     }
@@ -335,23 +392,28 @@ pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool,
     let worth = (rows * columns * a.columns.max(1)).div_ceil(1 << 18);
     let (high, wide) = grid(rows, columns, threads::count().min(worth));
     threads::parallel(high * wide, |part| {
-        let rows = threads::range(rows, high, part / wide, TILE);
-        let columns = threads::range(columns, wide, part % wide, TILE);
+        let rows = threads::range(rows, high, part / wide, HEIGHT);
+        let columns = threads::range(columns, wide, part % wide, WIDTH);
         if !rows.is_empty() && !columns.is_empty() {
             run(Product { a, b, rows, columns, to });
         }
     });
 }
 
-/// A multiple of every tile's height and width is the step at which threads share out rows and columns.
-const TILE: usize = 96;
+/// Multiples of every tile's height and width, at which threads share out rows and columns.
+const HEIGHT: usize = 12;
+const WIDTH: usize = 32;
 
-/// Into how many parts to cut rows and columns for `parts` threads, so that the parts' borders are shortest: what is
-/// packed grows with them.
+/// Into how many parts to cut rows and columns for `parts` threads, so that the largest part is smallest, and among
+/// such, so that parts' borders are shortest: what is packed grows with them.
 fn grid(rows: usize, columns: usize, parts: usize) -> (usize, usize) {
-    let border = |high: usize| rows.div_ceil(high) + columns.div_ceil(parts / high);
+    let cut = |high: usize| {
+        let rows = rows.div_ceil(HEIGHT).div_ceil(high) * HEIGHT;
+        let columns = columns.div_ceil(WIDTH).div_ceil(parts / high) * WIDTH;
+        (rows * columns, rows + columns)
+    };
     let high =
-        (1..=parts).filter(|high| parts.is_multiple_of(*high)).min_by_key(|high| border(*high)).unwrap_or(1);
+        (1..=parts).filter(|high| parts.is_multiple_of(*high)).min_by_key(|high| cut(*high)).unwrap_or(1);
     (high, (parts / high).max(1))
 }
 
@@ -372,7 +434,8 @@ impl<F: Finish> Kernel for Product<'_, F> {
         let Product { a, b, rows, columns, to } = self;
         let width = TILE_VECTORS * S::LANES;
         let depth = a.columns.min(DEPTH);
-        let widest = columns.len().min(BLOCK_COLUMNS).next_multiple_of(width);
+        let in_place = rows.len() <= FEW_ROWS && b.column_stride == 1;
+        let widest = if in_place { width } else { columns.len().min(BLOCK_COLUMNS).next_multiple_of(width) };
         let mut packed = for_overwriting(widest * depth);
         let mut block = for_overwriting(packed_rows::<S>(BLOCK_ROWS.min(rows.len())) * depth);
         for first in columns.clone().step_by(BLOCK_COLUMNS) {
@@ -382,12 +445,21 @@ impl<F: Finish> Kernel for Product<'_, F> {
             while start == 0 || start < a.columns {
                 let depth = start..(start + DEPTH).min(a.columns);
                 let to = Rows { add: to.add || start > 0, complete: depth.end == a.columns, ..to };
-                pack_columns(s, &b, depth.clone(), columns.clone(), &mut packed);
+                let panels = if in_place {
+                    let whole = columns.start + columns.len() / width * width;
+                    if whole < columns.end {
+                        pack_columns(s, &b, depth.clone(), whole..columns.end, &mut packed);
+                    }
+                    Panels { packed: &packed, unpacked: Some((&b, depth.start)) }
+                } else {
+                    pack_columns(s, &b, depth.clone(), columns.clone(), &mut packed);
+                    Panels { packed: &packed, unpacked: None }
+                };
                 for first in rows.clone().step_by(BLOCK_ROWS) {
                     let rows = first..(first + BLOCK_ROWS).min(rows.end);
                     pack_rows(s, &a, rows.clone(), depth.clone(), &mut block);
                     // SAFETY: both were packed with this depth just above, and the places are this part's own.
-                    unsafe { multiply(s, depth.len(), &block, rows, &packed, columns.clone(), to) };
+                    unsafe { multiply(s, depth.len(), &block, rows, panels, columns.clone(), to) };
                 }
                 start += DEPTH;
             }
@@ -395,31 +467,62 @@ impl<F: Finish> Kernel for Product<'_, F> {
     }
 }
 
-/// All tiles of a packed block of rows and a packed block of columns.
+/// A block of columns: packed, or, for few rows, for which packing does not pay, as `B` has it but for a last panel that
+/// is not whole.
+#[derive(Clone, Copy)]
+struct Panels<'a> {
+    packed: &'a [f32],
+    /// `B`, and the row that the block starts at.
+    unpacked: Option<(&'a Matrix<'a>, usize)>,
+}
+
+/// So few rows are multiplied with `B` as it lies.
+const FEW_ROWS: usize = 24;
+
+/// All tiles of a packed block of rows and a block of columns.
 ///
 /// # Safety
 /// The blocks must have been packed by [`pack_rows`] and [`pack_columns`] for these rows and columns and this depth,
-/// and the sink's contract hold for them.
+/// the rows of an unpacked `B` lie in one piece each, and the sink's contract hold for them.
 #[inline(always)]
 unsafe fn multiply<S: Simd, K: Sink>(
     s: S,
     depth: usize,
     block: &[f32],
     rows: Range<usize>,
-    packed: &[f32],
+    panels: Panels,
     columns: Range<usize>,
     to: K,
 ) {
     let width = TILE_VECTORS * S::LANES;
     for (panel, column) in columns.clone().step_by(width).enumerate() {
         let column = (column, (columns.end - column).min(width));
+        let b = match panels.unpacked {
+            Some((b, row)) if column.1 == width => {
+                let from = &b.data[row * b.row_stride + column.0..];
+                assert!(
+                    depth == 0 || (depth - 1) * b.row_stride + width <= from.len(),
+                    "rows of B within its numbers"
+                );
+                (from.as_ptr(), b.row_stride)
+            }
+            Some(_) => (panels.packed.as_ptr(), width),
+            None => (panels.packed[panel * width * depth..].as_ptr(), width),
+        };
         let mut at = 0;
         for row in rows.clone().step_by(S::TILE_ROWS) {
             let count = (rows.end - row).min(S::TILE_ROWS);
             // SAFETY: the panels lie where the two functions put them; the rest is the caller's promise.
             unsafe {
-                let (a, b) = (block.as_ptr().add(at), packed.as_ptr().add(panel * width * depth));
-                fitting_tile(s, depth, a, b, to, (row, count), column);
+                fitting_tile::<S, K, TILE_VECTORS>(
+                    s,
+                    depth,
+                    block.as_ptr().add(at),
+                    b,
+                    to,
+                    (row, count),
+                    column,
+                );
             }
             at += panel_height::<S>(count) * depth;
         }

@@ -5,17 +5,47 @@
 //! twin does. A test in each file holds the two together, gradients included.
 
 pub mod memory;
+pub mod modules;
+pub mod optimizer;
 pub mod threads;
 
 mod activation;
+mod attention;
+mod batch_norm;
+mod conv;
+mod cross_entropy;
+mod depthwise;
+mod dropout;
+mod elementwise;
+mod embedding;
+mod error_of_values;
 mod flex;
 mod gemm;
+mod group_norm;
+mod indices;
+mod layer_norm;
 mod linear;
+mod narrow;
+mod pool;
+mod recurrent;
 mod reduce;
 mod simd;
 #[cfg(test)]
 mod testing;
 
 pub use activation::Activation;
+pub use attention::{AttentionOptions, attention, cross_attention};
+pub use batch_norm::{batch_norm, batch_norm_eval, batch_norm_train};
+pub use conv::{ConvOptions, ConvTransposeOptions, conv_transpose2d, conv2d};
+pub use cross_entropy::{cross_entropy, cross_entropy_soft};
+pub use depthwise::depthwise_conv2d;
+pub use dropout::{dropout, dropout_with};
+pub use elementwise::{blended, scaled, serve, sum_of_squares};
+pub use embedding::embedding;
+pub use error_of_values::{ErrorOfValue, mean_error};
+pub use group_norm::group_norm;
+pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_onto};
+pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
+pub use recurrent::{GruWeights, Squash, gru, lstm, rnn};
 pub use simd::Isa;

@@ -6,6 +6,7 @@ use crate::activation::{self, Activation};
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::gemm::{Finish, Matrix, product};
 use crate::memory::for_overwriting;
+use crate::narrow;
 use crate::reduce;
 use crate::simd::Simd;
 use crate::threads::Shared;
@@ -71,13 +72,16 @@ fn dispatch<const D: usize>(
     if !flex::runs_on(&x) {
         return plain(x, weight, bias, residual, activation);
     }
+    if residual.is_none() && activation == Activation::Identity && outputs <= narrow::MOST_OUTPUTS {
+        return narrow::linear(x, weight, bias);
+    }
     let (bias, residual) = (flex::or_empty(bias, &x), flex::or_empty(residual, &x));
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(Dispatch::linear_activated(x, weight, bias, residual, activation))
 }
 
 /// The same by Burn's own ops.
-fn plain<const D: usize>(
+pub(crate) fn plain<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,

@@ -5,6 +5,9 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Threads of the pool that the caller runs on.
 pub fn count() -> usize {
@@ -20,10 +23,54 @@ pub fn set_count(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
 }
 
-/// Runs `work` on a thread of the pool. Work that a thread outside hands to the pool wakes it and waits each time, some
-/// ten microseconds; inside, the caller takes part itself.
+/// Runs `work` on a thread of the pool, and keeps the pool's other threads awake until it is done.
+///
+/// Work that a thread outside hands to the pool wakes it and waits each time, and a pool's thread that has gone to sleep
+/// comes late to its part: some ten to hundreds of microseconds, as long as many an op. Inside, the caller takes part
+/// itself, and the others look for work all the while.
 pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| work())
+    if count() == 1 {
+        return work();
+    }
+    rayon::scope(|scope| {
+        let owner = rayon::current_thread_index();
+        let done = Arc::new(AtomicBool::new(false));
+        let _done = SetWhenDropped(Arc::clone(&done));
+        scope.spawn_broadcast(move |_, context| {
+            // The owner may come across its own copy while it waits for others: it has to go back to its work.
+            if Some(context.index()) != owner {
+                look_for_work(&done);
+            }
+        });
+        work()
+    })
+}
+
+/// Takes over whatever the pool has to do until `done`: at first without a pause, then letting other threads of the
+/// machine go first, and after some milliseconds of nothing, as while data are awaited, with naps.
+fn look_for_work(done: &AtomicBool) {
+    let mut idle = 0u32;
+    while !done.load(Ordering::Acquire) {
+        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            idle = 0;
+            continue;
+        }
+        idle = idle.saturating_add(1);
+        match idle {
+            0..4_000 => std::hint::spin_loop(),
+            4_000..20_000 => std::thread::yield_now(),
+            _ => std::thread::sleep(Duration::from_micros(50)),
+        }
+    }
+}
+
+/// Tells the threads that look for work that there will be none, also when the work ends in a panic.
+struct SetWhenDropped(Arc<AtomicBool>);
+
+impl Drop for SetWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Calls `work` with each of `0..parts`, on all threads.
@@ -127,13 +174,33 @@ mod tests {
     }
 
     #[test]
+    fn work_inside_may_nest_share_out_and_panic() {
+        let sum = inside(|| {
+            let sum = AtomicUsize::new(0);
+            parallel(9, |part| {
+                sum.fetch_add(part, Ordering::Relaxed);
+            });
+            inside(|| {
+                parallel(9, |part| {
+                    sum.fetch_add(part, Ordering::Relaxed);
+                })
+            });
+            sum.into_inner()
+        });
+        assert_eq!(sum, 72);
+        let caught = std::panic::catch_unwind(|| inside(|| panic!("as a test asks for")));
+        assert!(caught.is_err());
+        assert_eq!(inside(|| 5), 5);
+    }
+
+    #[test]
     fn ranges_cover_without_overlap() {
         for (length, count, step) in [(0, 3, 4), (1, 2, 1), (17, 4, 4), (100, 7, 8), (5, 9, 1)] {
             let mut end = 0;
             for part in 0..count {
                 let range = range(length, count, part, step);
                 assert_eq!(range.start, end);
-                assert!(range.end == length || range.end % step == 0);
+                assert!(range.end == length || range.end.is_multiple_of(step));
                 end = range.end;
             }
             assert_eq!(end, length);

@@ -124,6 +124,33 @@ impl Simd for Avx2 {
         unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(a, b) }
     }
     #[inline(always)]
+    fn less_or_nan(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_or_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b), _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b)) }
+    }
+    #[inline(always)]
+    fn evens(self, a: __m256, b: __m256) -> __m256 {
+        unsafe {
+            // a0 a2 b0 b2 | a4 a6 b4 b6, and then its pairs in order
+            let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(pairs))
+        }
+    }
+    #[inline(always)]
+    fn odds(self, a: __m256, b: __m256) -> __m256 {
+        unsafe {
+            let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(pairs))
+        }
+    }
+    #[inline(always)]
+    fn interleave(self, a: __m256, b: __m256) -> (__m256, __m256) {
+        unsafe {
+            // a0 b0 a1 b1 | a4 b4 a5 b5, and a2 b2 a3 b3 | a6 b6 a7 b7
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+        }
+    }
+    #[inline(always)]
     fn select(self, mask: __m256, yes: __m256, no: __m256) -> __m256 {
         unsafe { _mm256_blendv_ps(no, yes, mask) }
     }
@@ -141,6 +168,17 @@ impl Simd for Avx2 {
             let four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
             let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+    #[inline(always)]
+    fn lanes(self, start: usize, end: usize) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_andnot_si256(first(start), first(end))) }
+    }
+    #[inline(always)]
+    unsafe fn load_where(self, mask: __m256, from: *const f32, other: __m256) -> __m256 {
+        unsafe {
+            let read = _mm256_maskload_ps(from, _mm256_castps_si256(mask));
+            _mm256_blendv_ps(other, read, mask)
         }
     }
     #[inline(always)]

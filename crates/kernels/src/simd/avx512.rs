@@ -116,6 +116,32 @@ impl Simd for Avx512 {
         unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }
     }
     #[inline(always)]
+    fn less_or_nan(self, a: __m512, b: __m512) -> __mmask16 {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(b, b) }
+    }
+    #[inline(always)]
+    fn evens(self, a: __m512, b: __m512) -> __m512 {
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            _mm512_permutex2var_ps(a, lanes, b)
+        }
+    }
+    #[inline(always)]
+    fn odds(self, a: __m512, b: __m512) -> __m512 {
+        unsafe {
+            let lanes = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            _mm512_permutex2var_ps(a, lanes, b)
+        }
+    }
+    #[inline(always)]
+    fn interleave(self, a: __m512, b: __m512) -> (__m512, __m512) {
+        unsafe {
+            let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            (_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, second, b))
+        }
+    }
+    #[inline(always)]
     fn select(self, mask: __mmask16, yes: __m512, no: __m512) -> __m512 {
         unsafe { _mm512_mask_blend_ps(mask, no, yes) }
     }
@@ -126,6 +152,14 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn largest(self, a: __m512) -> f32 {
         unsafe { _mm512_reduce_max_ps(a) }
+    }
+    #[inline(always)]
+    fn lanes(self, start: usize, end: usize) -> __mmask16 {
+        first(end) & !first(start)
+    }
+    #[inline(always)]
+    unsafe fn load_where(self, mask: __mmask16, from: *const f32, other: __m512) -> __m512 {
+        unsafe { _mm512_mask_loadu_ps(other, mask, from) }
     }
     #[inline(always)]
     unsafe fn transpose(

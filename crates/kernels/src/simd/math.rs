@@ -29,6 +29,24 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.select(s.less(x, s.splat(f32::INFINITY)), flushed, s.mul(x, x))
 }
 
+/// `2^x` for the weights of a softmax, whose largest `x` is 0: 0 below -100, so that no product with a weight leaves the
+/// normal numbers; within 3 units in the last place up to 126.
+#[inline(always)]
+pub(crate) fn exp2<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    let low = s.splat(-100.0);
+    let clamped = s.max(low, x);
+    let n = s.round(clamped);
+    let f = s.sub(clamped, n);
+    // the polynomial of degree 5 of the least relative error on [-1/2, 1/2]
+    let p = s.splat(1.327_647_1e-3);
+    let p = s.mul_add(p, f, s.splat(9.675_542e-3));
+    let p = s.mul_add(p, f, s.splat(5.550_713e-2));
+    let p = s.mul_add(p, f, s.splat(2.402_212e-1));
+    let p = s.mul_add(p, f, s.splat(6.931_469_4e-1));
+    let p = s.mul_add(p, f, s.splat(1.000_000_1));
+    s.select(s.less(x, low), s.splat(0.0), s.scale(p, n))
+}
+
 /// `1 / (1 + e^-x)`
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
@@ -98,6 +116,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Function {
         Exp,
+        Exp2,
         Sigmoid,
         Tanh,
         Erf,
@@ -115,6 +134,7 @@ mod tests {
                 let x = s.load_first(from);
                 let y = match self.0 {
                     Function::Exp => exp(s, x),
+                    Function::Exp2 => exp2(s, x),
                     Function::Sigmoid => sigmoid(s, x),
                     Function::Tanh => tanh(s, x),
                     Function::Erf => erf(s, x),
@@ -147,6 +167,7 @@ mod tests {
         let inputs: Vec<f32> = (-100_000..=100_000).map(|i| i as f32 * 9e-4).collect();
         let reference = |function, x: f64| match function {
             Function::Exp => x.exp(),
+            Function::Exp2 => x.exp2(),
             Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Function::Tanh => x.tanh(),
             Function::Erf => erf_f64(x),
@@ -169,6 +190,24 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn powers_of_two_of_softmax() {
+        let inputs: Vec<f32> = (-100_000..=1_000).map(|i| i as f32 * 9.99e-4).collect();
+        for isa in available() {
+            for (x, y) in inputs.iter().zip(run_with(isa, Apply(Function::Exp2, &inputs))) {
+                let expected = f64::from(*x).exp2();
+                assert!(
+                    (f64::from(y) - expected).abs() < 4e-7 * expected,
+                    "{isa:?}: {x} to {y}, not {expected}"
+                );
+            }
+            let ends = [-100.1, -1e30, f32::NEG_INFINITY, f32::NAN];
+            let found = run_with(isa, Apply(Function::Exp2, &ends));
+            assert_eq!(found[..3], [0.0; 3], "{isa:?}");
+            assert!(found[3].is_nan(), "{isa:?}");
         }
     }
 

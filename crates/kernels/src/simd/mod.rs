@@ -177,13 +177,28 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn copy_sign(self, a: Self::F32, sign: Self::F32) -> Self::F32;
     /// Where `a < b`; nowhere that either is not a number.
     fn less(self, a: Self::F32, b: Self::F32) -> Self::Mask;
+    /// Where `a < b`, or `b` is not a number.
+    fn less_or_nan(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// `yes` where the mask holds, `no` elsewhere.
     fn select(self, mask: Self::Mask, yes: Self::F32, no: Self::F32) -> Self::F32;
+    /// The lanes 0, 2, 4 and so on of `a` and then of `b`.
+    fn evens(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The lanes 1, 3, 5 and so on of `a` and then of `b`.
+    fn odds(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The vectors whose [`Simd::evens`] are `a`, and whose [`Simd::odds`] are `b`.
+    fn interleave(self, a: Self::F32, b: Self::F32) -> (Self::F32, Self::F32);
     /// The sum of all lanes, in a fixed order.
     fn sum(self, a: Self::F32) -> f32;
     /// The largest lane.
     fn largest(self, a: Self::F32) -> f32;
 
+    /// True in the lanes from `start` to `end`.
+    fn lanes(self, start: usize, end: usize) -> Self::Mask;
+    /// The numbers of the lanes in which the mask holds; those of `other` in the others.
+    ///
+    /// # Safety
+    /// Those numbers must be readable from `from`, which is where lane 0 would be, there or not.
+    unsafe fn load_where(self, mask: Self::Mask, from: *const f32, other: Self::F32) -> Self::F32;
     /// Transposes a block: `to[c * to_stride + r] = from[r * stride + c]` for `r` below `rows` and `c` below `columns`,
     /// the two of `size`, both at most `LANES`.
     ///
@@ -257,7 +272,7 @@ mod tests {
 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Vec<Vec<f32>> {
-            let mut rows = vec![Vec::new(); 14];
+            let mut rows = vec![Vec::new(); 15];
             for (a, b) in self.a.chunks(S::LANES).zip(self.b.chunks(S::LANES)) {
                 let (x, y) = (s.load_first(a), s.load_first(b));
                 let results = [
@@ -275,6 +290,7 @@ mod tests {
                     s.scale(x, s.round(s.min(s.splat(9.0), s.max(s.splat(-9.0), y)))),
                     s.copy_sign(x, y),
                     s.select(s.less(x, y), x, y),
+                    s.select(s.less_or_nan(x, y), x, y),
                 ];
                 for (row, result) in rows.iter_mut().zip(results) {
                     let mut out = vec![0.0; a.len()];
@@ -307,6 +323,7 @@ mod tests {
                 each(|a, _| a.round_ties_even()),
                 each(|a, b| a * b.clamp(-9.0, 9.0).round_ties_even().exp2()),
                 each(|a, b| a.copysign(b)),
+                each(|a, b| if a < b { a } else { b }),
                 each(|a, b| if a < b { a } else { b }),
             ]
         };
@@ -346,6 +363,34 @@ mod tests {
     }
 
     #[test]
+    fn masked_loads_read_their_lanes_alone() {
+        struct Check;
+        impl Kernel for Check {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) {
+                for start in 0..=S::LANES {
+                    for end in start..=S::LANES {
+                        let held: Vec<f32> = (1..=end - start).map(|i| i as f32).collect();
+                        let from = held.as_ptr().wrapping_sub(start);
+                        let mut found = vec![-1.0; S::LANES];
+                        // SAFETY: the lanes from `start` to `end` are the numbers held.
+                        s.store(&mut found, unsafe {
+                            s.load_where(s.lanes(start, end), from, s.splat(-2.0))
+                        });
+                        for (lane, found) in found.into_iter().enumerate() {
+                            let expected =
+                                if (start..end).contains(&lane) { held[lane - start] } else { -2.0 };
+                            assert_eq!(found, expected, "lane {lane} of {start}..{end}");
+                        }
+                    }
+                }
+            }
+        }
+        available().into_iter().for_each(|isa| run_with(isa, Check));
+    }
+
+    #[test]
     fn blocks_are_transposed_within_their_bounds() {
         struct Transpose<'a>(&'a [f32], usize, (usize, usize), &'a mut [f32], usize);
         impl Kernel for Transpose<'_> {
@@ -382,6 +427,54 @@ mod tests {
     }
 
     #[test]
+    fn lanes_are_parted_and_joined() {
+        struct Part<'a>(&'a [f32]);
+        impl Kernel for Part<'_> {
+            type Output = Vec<f32>;
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) -> Vec<f32> {
+                let (a, b) = (s.load(self.0), s.load(&self.0[S::LANES..]));
+                let (evens, odds) = (s.evens(a, b), s.odds(a, b));
+                let (first, second) = s.interleave(evens, odds);
+                let mut out = vec![0.0; 4 * S::LANES];
+                for (to, value) in out.chunks_mut(S::LANES).zip([evens, odds, first, second]) {
+                    s.store(to, value);
+                }
+                out
+            }
+        }
+        let numbers: Vec<f32> = (0..32).map(|i| i as f32).collect();
+        for isa in available() {
+            let found = run_with(isa, Part(&numbers));
+            let lanes = found.len() / 4;
+            let expected = (0..lanes).map(|i| 2 * i).chain((0..lanes).map(|i| 2 * i + 1)).chain(0..2 * lanes);
+            assert_eq!(found, expected.map(|i| i as f32).collect::<Vec<_>>(), "{isa:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_seen() {
+        struct Compare<'a>(&'a [f32], &'a [f32]);
+        impl Kernel for Compare<'_> {
+            type Output = [f32; 4];
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) -> [f32; 4] {
+                let mask = s.less_or_nan(s.load_first(self.0), s.load_first(self.1));
+                let mut out = [0.0; 4];
+                s.store_first(&mut out, s.select(mask, s.splat(1.0), s.splat(0.0)));
+                out
+            }
+        }
+        for isa in available() {
+            let nan = f32::NAN;
+            assert_eq!(
+                run_with(isa, Compare(&[1.0, nan, nan, 2.0], &[nan, 1.0, nan, 2.0])),
+                [1.0, 0.0, 1.0, 0.0]
+            );
+        }
+    }
+
+    #[test]
     fn partial_loads_and_stores_stay_inside() {
         struct Copy<'a>(&'a [f32], &'a mut [f32]);
         impl Kernel for Copy<'_> {
@@ -394,7 +487,7 @@ mod tests {
         for isa in available() {
             for count in 0..=17 {
                 let from: Vec<f32> = (0..count).map(|i| i as f32 + 1.0).collect();
-                let mut to = vec![-1.0; 24];
+                let mut to = [-1.0; 24];
                 run_with(isa, Copy(&from, &mut to[..count]));
                 let lanes: usize = if isa == Isa::Avx512 { 16 } else { 8 };
                 for (i, value) in to.iter().enumerate() {

@@ -131,6 +131,39 @@ impl Simd for Portable {
         out
     }
     #[inline(always)]
+    fn less_or_nan(self, a: [f32; LANES], b: [f32; LANES]) -> [bool; LANES] {
+        let mut out = [false; LANES];
+        for (out, (a, b)) in out.iter_mut().zip(a.into_iter().zip(b)) {
+            *out = a < b || b.is_nan();
+        }
+        out
+    }
+    #[inline(always)]
+    fn evens(self, a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
+        let mut out = a;
+        for place in 0..LANES / 2 {
+            (out[place], out[LANES / 2 + place]) = (a[2 * place], b[2 * place]);
+        }
+        out
+    }
+    #[inline(always)]
+    fn odds(self, a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
+        let mut out = a;
+        for place in 0..LANES / 2 {
+            (out[place], out[LANES / 2 + place]) = (a[2 * place + 1], b[2 * place + 1]);
+        }
+        out
+    }
+    #[inline(always)]
+    fn interleave(self, a: [f32; LANES], b: [f32; LANES]) -> ([f32; LANES], [f32; LANES]) {
+        let (mut first, mut second) = (a, a);
+        for place in 0..LANES / 2 {
+            (first[2 * place], first[2 * place + 1]) = (a[place], b[place]);
+            (second[2 * place], second[2 * place + 1]) = (a[LANES / 2 + place], b[LANES / 2 + place]);
+        }
+        (first, second)
+    }
+    #[inline(always)]
     fn select(self, mask: [bool; LANES], yes: [f32; LANES], no: [f32; LANES]) -> [f32; LANES] {
         let mut out = no;
         for (lane, (mask, yes)) in out.iter_mut().zip(mask.into_iter().zip(yes)) {
@@ -145,6 +178,25 @@ impl Simd for Portable {
     #[inline(always)]
     fn largest(self, a: [f32; LANES]) -> f32 {
         a.into_iter().fold(f32::NEG_INFINITY, |largest, lane| if lane > largest { lane } else { largest })
+    }
+    #[inline(always)]
+    fn lanes(self, start: usize, end: usize) -> [bool; LANES] {
+        let mut out = [false; LANES];
+        for (place, lane) in out.iter_mut().enumerate() {
+            *lane = (start..end).contains(&place);
+        }
+        out
+    }
+    #[inline(always)]
+    unsafe fn load_where(self, mask: [bool; LANES], from: *const f32, other: [f32; LANES]) -> [f32; LANES] {
+        let mut out = other;
+        for (place, (lane, mask)) in out.iter_mut().zip(mask).enumerate() {
+            if mask {
+                // SAFETY: the caller's contract.
+                *lane = unsafe { from.wrapping_add(place).read() };
+            }
+        }
+        out
     }
     #[inline(always)]
     unsafe fn transpose(

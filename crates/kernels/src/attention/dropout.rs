@@ -1,0 +1,71 @@
+//! Which weights are dropped: numbers that depend on a seed and a weight's place alone, so that the backward pass makes
+//! them again.
+
+/// A share of weights that are dropped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropout {
+    seed: u64,
+    /// A number of 32 random bits below it drops its weight.
+    threshold: u32,
+    /// What the others are multiplied with.
+    factor: f32,
+}
+
+impl Dropout {
+    /// `share` is in `(0, 1)`.
+    pub(super) fn new(share: f64, seed: u64) -> Self {
+        let threshold = (share * 2f64.powi(32)).min(f64::from(u32::MAX)) as u32;
+        Dropout { seed, threshold, factor: (1.0 / (1.0 - share)) as f32 }
+    }
+
+    /// The factors of a row of weights from a column on: 0, or what makes up for the dropped.
+    #[inline(always)]
+    pub(super) fn factors(&self, row: usize, first: usize, to: &mut [f32]) {
+        let key = mixed(self.seed ^ mixed(row as u64));
+        let (low, high) = (key as u32, (key >> 32) as u32);
+        for (column, to) in to.iter_mut().enumerate() {
+            // a hash of 32 bits with good avalanche (Wellons 2018), keyed before and between
+            let mut bits = (first as u32 + column as u32).wrapping_mul(0x9e37_79b9) ^ low;
+            bits = (bits ^ (bits >> 16)).wrapping_mul(0x7feb_352d) ^ high;
+            bits = (bits ^ (bits >> 15)).wrapping_mul(0x846c_a68b);
+            bits ^= bits >> 16;
+            *to = if bits < self.threshold { 0.0 } else { self.factor };
+        }
+    }
+}
+
+/// SplitMix64's finaliser (Steele et al. 2014).
+fn mixed(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_its_share_the_same_way_each_time_and_rows_differ() {
+        for share in [0.1, 0.5, 0.9] {
+            let dropout = Dropout::new(share, 7);
+            let row = |row| {
+                let mut factors = vec![0.0; 20_000];
+                dropout.factors(row, 0, &mut factors);
+                factors
+            };
+            let (first, second) = (row(0), row(1));
+            assert_eq!(first, row(0));
+            let dropped = |row: &[f32]| row.iter().filter(|factor| **factor == 0.0).count() as f64 / 20_000.0;
+            assert!((dropped(&first) - share).abs() < 0.015, "{share}: {}", dropped(&first));
+            let both = first.iter().zip(&second).filter(|(a, b)| **a == 0.0 && **b == 0.0).count();
+            assert!(
+                (both as f64 / 20_000.0 - share * share).abs() < 0.015,
+                "{share}: rows depend on each other"
+            );
+            let mean: f32 = first.iter().sum::<f32>() / 20_000.0;
+            assert!((mean - 1.0).abs() < 0.15, "{share}: {mean}");
+        }
+    }
+}

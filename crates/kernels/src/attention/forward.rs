@@ -1,0 +1,299 @@
+//! The forward pass, a tile of queries at a time.
+
+use super::dropout::Dropout;
+use super::tile::{
+    KEYS, Operands, Output, QUERY, SCORES, Sink, VECTORS, View, copy_rows, fitting, panel, transpose_rows,
+};
+use super::visible::{Visible, tail};
+use crate::memory::for_overwriting;
+use crate::simd::{Kernel, Simd, math, run};
+use crate::threads::{self, Shared};
+use std::ops::Range;
+
+/// What attention is computed of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Problem<'a> {
+    pub batch: usize,
+    pub heads: usize,
+    pub queries: usize,
+    pub keys: usize,
+    /// Numbers a head.
+    pub width: usize,
+    pub query: View<'a>,
+    pub key: View<'a>,
+    pub value: View<'a>,
+    pub visible: &'a Visible,
+    pub dropout: Option<Dropout>,
+}
+
+impl Problem<'_> {
+    /// What the queries are multiplied with, so that weights are powers of two of scores.
+    pub(super) fn scale(&self) -> f32 {
+        std::f32::consts::LOG2_E / (self.width as f32).sqrt()
+    }
+}
+
+/// Of each row of weights, what the backward pass makes them again from: `weight = 2^(score - largest) / sum`.
+#[derive(Clone, Debug)]
+pub(super) struct Rows {
+    /// The largest score, `[B, A, Tq]`.
+    pub largest: Vec<f32>,
+    /// The inverse of the sum, `[B, A, Tq]`.
+    pub inverse: Vec<f32>,
+}
+
+/// The outputs `[B, Tq, A * width]`, and the rows' softmaxes.
+pub(super) fn forward(problem: Problem) -> (Vec<f32>, Rows) {
+    let Problem { batch, heads, queries, width, .. } = problem;
+    let mut output = for_overwriting(batch * queries * heads * width);
+    let count = batch * heads * queries;
+    let mut rows = Rows { largest: for_overwriting(count), inverse: for_overwriting(count) };
+    if !output.is_empty() {
+        let pairs = batch * heads;
+        // where there are few heads, their queries are split too
+        let splits = (4 * threads::count()).div_ceil(pairs).min(queries.div_ceil(48));
+        let splits = if threads::count() == 1 { 1 } else { splits };
+        let to = Shared::new(&mut output);
+        let (largest, inverse) = (Shared::new(&mut rows.largest), Shared::new(&mut rows.inverse));
+        let pieces = pairs * splits;
+        let work = pieces * queries.div_ceil(splits) * problem.keys * width;
+        let parts = if work < 1 << 17 { 1 } else { pieces.min(8 * threads::count()) };
+        threads::parallel(parts, |part| {
+            run(Forward {
+                problem,
+                splits,
+                pieces: threads::range(pieces, parts, part, 1),
+                output: to,
+                largest,
+                inverse,
+            });
+        });
+    }
+    (output, rows)
+}
+
+struct Forward<'a> {
+    problem: Problem<'a>,
+    splits: usize,
+    pieces: Range<usize>,
+    output: Shared<'a, f32>,
+    largest: Shared<'a, f32>,
+    inverse: Shared<'a, f32>,
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let problem = self.problem;
+        let Problem { heads, queries, keys, width, .. } = problem;
+        let mut scratch = Scratch::new::<S>(&problem);
+        let mut packed = usize::MAX;
+        for piece in self.pieces {
+            let (pair, split) = (piece / self.splits, piece % self.splits);
+            let (item, head) = (pair / heads, pair % heads);
+            let count = problem.visible.count(item, keys);
+            if pair != packed {
+                let (key, value) =
+                    (problem.key.head(item, head * width), problem.value.head(item, head * width));
+                transpose_rows(s, (key, problem.key.row), (count, width), &mut scratch.keys);
+                let pitch = scratch.pitch;
+                copy_rows(s, (value, problem.value.row), (count, width), 1.0, &mut scratch.values, pitch);
+                packed = pair;
+            }
+            let range = threads::range(queries, self.splits, split, S::TILE_ROWS);
+            for row in range.clone().step_by(S::TILE_ROWS) {
+                let rows = row..(row + S::TILE_ROWS).min(range.end);
+                // SAFETY: each row of a pair belongs to one piece.
+                let (largest, inverse) = unsafe {
+                    let rows = pair * queries + rows.start..pair * queries + rows.end;
+                    (self.largest.part(rows.clone()), self.inverse.part(rows))
+                };
+                let to = (item * queries + row) * heads * width + head * width;
+                let to = self.output.pointer().wrapping_add(to);
+                query_tile(s, &problem, (item, head), rows, &mut scratch, (largest, inverse), to);
+            }
+        }
+    }
+}
+
+struct Scratch {
+    /// The transposed keys, in panels.
+    keys: Vec<f32>,
+    /// The values, rows of `pitch`.
+    values: Vec<f32>,
+    pitch: usize,
+    /// A tile of queries.
+    queries: Vec<f32>,
+    /// Their scores, then weights: blocks of [`KEYS`] columns.
+    scores: Vec<f32>,
+    /// Factors of a row of weights.
+    kept: Vec<f32>,
+}
+
+impl Scratch {
+    #[inline(always)]
+    fn new<S: Simd>(problem: &Problem) -> Self {
+        let pitch = problem.width.next_multiple_of(S::LANES);
+        let padded = problem.keys.next_multiple_of(VECTORS * S::LANES);
+        Scratch {
+            keys: for_overwriting(padded * problem.width),
+            values: for_overwriting(padded * pitch),
+            pitch,
+            queries: vec![0.0; S::TILE_ROWS * QUERY],
+            scores: vec![0.0; problem.keys.div_ceil(KEYS) * S::TILE_ROWS * SCORES],
+            kept: vec![0.0; KEYS],
+        }
+    }
+}
+
+/// Writes a tile's scores where they are turned into weights.
+#[derive(Clone, Copy)]
+struct Scores(*mut f32);
+
+impl Sink for Scores {
+    /// # Safety
+    /// The row must be the tile's, the columns inside its block.
+    #[inline(always)]
+    unsafe fn take<S: Simd, const V: usize>(self, s: S, row: usize, column: usize, values: [S::F32; V]) {
+        for v in 0..V {
+            let value = values[v];
+            // SAFETY: the caller's promise.
+            unsafe { s.store_to(self.0.add(row * SCORES + column + v * S::LANES), value) };
+        }
+    }
+}
+
+/// The outputs of one tile of queries, written to `to` and the rows behind it.
+#[inline(always)]
+fn query_tile<S: Simd>(
+    s: S,
+    problem: &Problem,
+    (item, head): (usize, usize),
+    rows: Range<usize>,
+    scratch: &mut Scratch,
+    (largest, inverse): (&mut [f32], &mut [f32]),
+    to: *mut f32,
+) {
+    let Problem { heads, width, .. } = *problem;
+    let from = &problem.query.head(item, head * width)[rows.start * problem.query.row..];
+    copy_rows(
+        s,
+        (from, problem.query.row),
+        (rows.len(), width),
+        problem.scale(),
+        &mut scratch.queries,
+        QUERY,
+    );
+    // the last row sees the most keys
+    let most = problem.visible.seen(item, rows.end - 1, problem.keys);
+    let count = problem.visible.count(item, problem.keys);
+    let block = S::TILE_ROWS * SCORES;
+    let mut column = 0;
+    while column < most {
+        let vectors = panel::<S>(count - column);
+        // SAFETY: the panels of keys hold `width` groups of so many vectors; the scores have room for whole panels.
+        unsafe {
+            let sink = Scores(scratch.scores.as_mut_ptr().add(column / KEYS * block));
+            let operands = Operands {
+                a: scratch.queries.as_ptr(),
+                block: 0,
+                b: scratch.keys.as_ptr().add(column * width),
+                pitch: vectors * S::LANES,
+                depth: width,
+            };
+            let rows = (0, rows.len());
+            fitting::<S, _, QUERY, 1>(s, operands, sink, rows, column % KEYS, vectors);
+        }
+        column += vectors * S::LANES;
+    }
+    let bias = problem.visible.bias(item);
+    for group in (0..rows.len()).step_by(GROUP) {
+        let seen: [usize; GROUP] =
+            std::array::from_fn(|row| problem.visible.seen(item, rows.start + group + row, problem.keys));
+        let (tops, sums) = softmax(s, &mut scratch.scores[group * SCORES..], block, seen, most, bias);
+        for row in 0..GROUP.min(rows.len() - group) {
+            largest[group + row] = tops[row];
+            inverse[group + row] = 1.0 / sums[row];
+        }
+    }
+    if let Some(dropout) = problem.dropout {
+        for row in 0..rows.len() {
+            let of_all = (item * heads + head) * problem.queries + rows.start + row;
+            for (first, weights) in (0..most).step_by(KEYS).zip(scratch.scores.chunks_mut(block)) {
+                let weights = &mut weights[row * SCORES..][..(most - first).min(KEYS)];
+                let kept = &mut scratch.kept[..weights.len()];
+                dropout.factors(of_all, first, kept);
+                weights.iter_mut().zip(kept).for_each(|(weight, kept)| *weight *= *kept);
+            }
+        }
+    }
+    for column in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
+        let vectors = panel::<S>(scratch.pitch - column);
+        let output =
+            Output { to, pitch: heads * width, width, factor: 1.0, factors: Some(inverse), add: false };
+        // SAFETY: the weights and values were written just above for `most` keys; the rows at `to` are this tile's.
+        unsafe {
+            let operands = Operands {
+                a: scratch.scores.as_ptr(),
+                block,
+                b: scratch.values.as_ptr().add(column),
+                pitch: scratch.pitch,
+                depth: most,
+            };
+            fitting::<S, _, SCORES, 1>(s, operands, output, (0, rows.len()), column, vectors);
+        }
+    }
+}
+
+/// Rows whose softmaxes are computed side by side, since each is a chain of sums; they divide every tile's height.
+const GROUP: usize = 3;
+
+/// Turns rows of scores, of which the first so many are `seen` and `most` are read later, into weights that are not
+/// yet divided by their sums. Returns the largest scores and the sums.
+#[inline(always)]
+fn softmax<S: Simd>(
+    s: S,
+    rows: &mut [f32],
+    block: usize,
+    seen: [usize; GROUP],
+    most: usize,
+    bias: Option<&[f32]>,
+) -> ([f32; GROUP], [f32; GROUP]) {
+    let mut tops = [s.splat(f32::NEG_INFINITY); GROUP];
+    for first in (0..most).step_by(KEYS) {
+        let rows = &mut rows[first / KEYS * block..];
+        let count = (most - first).min(KEYS);
+        for column in (0..count).step_by(S::LANES) {
+            for (row, (top, seen)) in tops.iter_mut().zip(seen).enumerate() {
+                let to = &mut rows[row * SCORES + column..][..S::LANES];
+                let mut score = s.load(to);
+                let place = first + column;
+                if bias.is_some() || place + S::LANES > seen {
+                    if let Some(bias) = bias {
+                        score = s.add(score, s.load(&bias[place..]));
+                    }
+                    score = s.add(score, tail(s, seen.saturating_sub(place)));
+                    s.store(to, score);
+                }
+                *top = s.max(*top, score);
+            }
+        }
+    }
+    let tops = tops.map(|top| s.largest(top));
+    let mut sums = [s.splat(0.0); GROUP];
+    for first in (0..most).step_by(KEYS) {
+        let rows = &mut rows[first / KEYS * block..];
+        let count = (most - first).min(KEYS);
+        for column in (0..count).step_by(S::LANES) {
+            for (row, (sum, top)) in sums.iter_mut().zip(tops).enumerate() {
+                let to = &mut rows[row * SCORES + column..][..S::LANES];
+                let weight = math::exp2(s, s.sub(s.load(to), s.splat(top)));
+                *sum = s.add(*sum, weight);
+                s.store(to, weight);
+            }
+        }
+    }
+    (tops, sums.map(|sum| s.sum(sum)))
+}

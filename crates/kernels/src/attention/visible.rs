@@ -1,0 +1,79 @@
+//! Which keys a query looks at.
+
+use crate::simd::Simd;
+
+/// Added to the score of a key that carries no text: far below any real score, and finite, so that a row with nothing
+/// else to look at stays a number.
+pub(super) const HIDDEN: f64 = -1e4;
+
+/// The keys that count, of every batch item.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Visible {
+    /// The place of the first query among the keys, where a query sees no key behind its own place.
+    pub causal: Option<usize>,
+    /// Keys up to the last that carries text, or all where none does; empty where all keys count.
+    counts: Vec<usize>,
+    /// Where there are keys without text between: what is added to scores, in powers of two.
+    biases: Vec<Option<Vec<f32>>>,
+}
+
+impl Visible {
+    /// `mask` holds 1 for keys that carry text and 0 for others, `keys` of them a batch item.
+    pub(super) fn new(causal: Option<usize>, mask: Option<&[f32]>, keys: usize) -> Self {
+        let mut visible = Visible { causal, ..Visible::default() };
+        for item in mask.into_iter().flat_map(|mask| mask.chunks_exact(keys.max(1))) {
+            let count = item.iter().rposition(|text| *text != 0.0).map_or(keys, |last| last + 1);
+            let holes = item[..count].contains(&0.0) && item[count - 1] != 0.0;
+            visible.counts.push(count);
+            visible.biases.push(holes.then(|| {
+                let bias =
+                    |text: &f32| ((f64::from(*text) - 1.0) * -HIDDEN * std::f64::consts::LOG2_E) as f32;
+                let mut biases: Vec<f32> = item[..count].iter().map(bias).collect();
+                biases.resize(count.next_multiple_of(super::tile::KEYS), 0.0);
+                biases
+            }));
+        }
+        visible
+    }
+
+    /// Keys of a batch item that any query looks at, all before the first that none does.
+    #[inline(always)]
+    pub(super) fn count(&self, item: usize, keys: usize) -> usize {
+        self.counts.get(item).copied().unwrap_or(keys)
+    }
+
+    /// Keys that one query looks at: the first so many.
+    #[inline(always)]
+    pub(super) fn seen(&self, item: usize, query: usize, keys: usize) -> usize {
+        let count = self.count(item, keys);
+        self.causal.map_or(count, |first| count.min(first + query + 1))
+    }
+
+    /// The first query of those from `query` on that sees the key.
+    #[inline(always)]
+    pub(super) fn first_to_see(&self, key: usize) -> usize {
+        self.causal.map_or(0, |first| key.saturating_sub(first))
+    }
+
+    #[inline(always)]
+    pub(super) fn bias(&self, item: usize) -> Option<&[f32]> {
+        self.biases.get(item).and_then(|bias| bias.as_deref())
+    }
+}
+
+const MOST_LANES: usize = 16;
+static TAIL: [f32; 2 * MOST_LANES] = {
+    let mut tail = [0.0; 2 * MOST_LANES];
+    let mut lane = MOST_LANES;
+    while lane < 2 * MOST_LANES {
+        tail[lane] = f32::NEG_INFINITY;
+        lane += 1;
+    }
+    tail
+};
+
+/// 0 in the first `count` lanes, at most all; negative infinity in the others.
+#[inline(always)]
+pub(super) fn tail<S: Simd>(s: S, count: usize) -> S::F32 {
+    s.load(&TAIL[MOST_LANES - count.min(MOST_LANES)..])
+}

@@ -1,0 +1,430 @@
+//! Batch norm with its activation, and a residual added before that, in the same passes (Ioffe and Szegedy 2015).
+//!
+//! Axes: `B` images, `C` channels, `S` places of a plane.
+//!
+//! A channel is measured and mapped at one go, while it is in the cache: memory is read once and written once. The
+//! backward pass does the same with its sums and the gradient, which it writes over the gradient that it was given
+//! where nobody else holds that.
+
+pub(crate) mod channels;
+mod layer;
+
+pub use layer::batch_norm;
+
+use crate::activation::Activation;
+use crate::flex::{self, Floats, Keep, Saved};
+use crate::memory::for_overwriting;
+use crate::simd::run;
+use crate::threads::Shared;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::Tensor;
+use channels::{Affine, Map, Measure, Moments, Planes, Slopes, Source, Spread, Told, in_turn};
+
+/// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)` with the mean and the variance of each
+/// channel of this batch, and those two. The variance is the biased one, which Burn's running statistics take. The two
+/// carry no gradient; the output's takes their dependence on `x` into account.
+///
+/// # Shapes
+/// - x, residual, output: `[B, C, ...]`
+/// - weight, bias, mean, variance: `[C]`
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn batch_norm_train<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    residual: Option<Tensor<D>>,
+    epsilon: f64,
+    activation: Activation,
+) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
+    assert_fitting(&x, &[&weight, &bias], &residual);
+    if !flex::runs_on(&x) {
+        return plain_train(x, weight, bias, residual, epsilon, activation);
+    }
+    if let Some(flat) = flat(&x) {
+        let residual = residual.map(|residual| flatten(residual, flat));
+        let (y, mean, variance) =
+            batch_norm_train(flatten(x.clone(), flat), weight, bias, residual, epsilon, activation);
+        return (unflatten(y, x.dims()), mean, variance);
+    }
+    let residual = flex::or_empty(residual, &x);
+    let (y, mean, variance) = Dispatch::batch_norm_measured(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        residual,
+        epsilon,
+        activation,
+    );
+    (Tensor::from_dispatch(y), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
+}
+
+/// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)` with the given mean and variance of
+/// each channel, which carry no gradient.
+///
+/// # Shapes
+/// - x, residual, output: `[B, C, ...]`
+/// - weight, bias, mean, variance: `[C]`
+///
+/// # Panics
+/// When the shapes do not fit each other.
+#[allow(clippy::too_many_arguments)]
+pub fn batch_norm_eval<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+    residual: Option<Tensor<D>>,
+    epsilon: f64,
+    activation: Activation,
+) -> Tensor<D> {
+    assert_fitting(&x, &[&weight, &bias, &mean, &variance], &residual);
+    if !flex::runs_on(&x) {
+        return plain_eval(x, weight, bias, mean, variance, residual, epsilon, activation);
+    }
+    if let Some(flat) = flat(&x) {
+        let residual = residual.map(|residual| flatten(residual, flat));
+        let x_flat = flatten(x.clone(), flat);
+        let y = batch_norm_eval(x_flat, weight, bias, mean, variance, residual, epsilon, activation);
+        return unflatten(y, x.dims());
+    }
+    let residual = flex::or_empty(residual, &x);
+    Tensor::from_dispatch(Dispatch::batch_norm_given(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        residual,
+        epsilon,
+        activation,
+    ))
+}
+
+fn assert_fitting<const D: usize>(x: &Tensor<D>, of_channels: &[&Tensor<1>], residual: &Option<Tensor<D>>) {
+    assert!(D >= 2, "an input of [B, C, ...], found {:?}", x.dims());
+    for tensor in of_channels {
+        assert_eq!(tensor.dims(), [x.dims()[1]], "a number for each channel of {:?}", x.dims());
+    }
+    if let Some(residual) = residual {
+        assert_eq!(residual.dims(), x.dims(), "the residual beside its input");
+    }
+}
+
+/// Planes below this many numbers leave most of a vector empty; whole channels are laid one behind the other first.
+const SMALL: usize = 8;
+
+/// `[1, C, B * S]` where the planes of an input are small.
+fn flat<const D: usize>(x: &Tensor<D>) -> Option<[usize; 3]> {
+    let dims = x.dims();
+    let size: usize = dims[2..].iter().product();
+    (size < SMALL && dims[0] > 1 && dims[1] * size > 0).then(|| [1, dims[1], dims[0] * size])
+}
+
+fn flatten<const D: usize>(x: Tensor<D>, flat: [usize; 3]) -> Tensor<3> {
+    x.swap_dims(0, 1).reshape(flat)
+}
+
+fn unflatten<const D: usize>(x: Tensor<3>, mut dims: [usize; D]) -> Tensor<D> {
+    dims.swap(0, 1);
+    x.reshape(dims).swap_dims(0, 1)
+}
+
+/// [`batch_norm_train`] by Burn's own ops.
+pub(crate) fn plain_train<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    residual: Option<Tensor<D>>,
+    epsilon: f64,
+    activation: Activation,
+) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
+    let normal = burn::tensor::module::batch_norm_train(x, weight, bias, epsilon);
+    let sum = match residual {
+        None => normal.output,
+        Some(residual) => normal.output + residual,
+    };
+    (activation.plain(sum), normal.mean, normal.variance)
+}
+
+/// [`batch_norm_eval`] by Burn's own ops.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn plain_eval<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+    residual: Option<Tensor<D>>,
+    epsilon: f64,
+    activation: Activation,
+) -> Tensor<D> {
+    let (mean, variance) = (mean.detach(), variance.detach());
+    let normal = burn::tensor::module::batch_norm(x, weight, bias, mean, variance, epsilon);
+    activation.plain(match residual {
+        None => normal,
+        Some(residual) => normal + residual,
+    })
+}
+
+/// The ops as an extension of Burn's CPU backend; without a residual where that is empty.
+#[backend_extension(Autodiff, Flex)]
+pub trait BatchNormOps: Backend {
+    /// See [`batch_norm_train`].
+    fn batch_norm_measured(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// See [`batch_norm_eval`].
+    #[allow(clippy::too_many_arguments)]
+    fn batch_norm_given(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+}
+
+impl BatchNormOps for Flex {
+    fn batch_norm_measured(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        residual: FlexTensor,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let inputs = [x, weight, bias, residual];
+        let (y, statistics, _) = forward(inputs, None, epsilon, activation, Keep::Nothing);
+        (y, statistics.mean, statistics.variance)
+    }
+
+    fn batch_norm_given(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        residual: FlexTensor,
+        epsilon: f64,
+        activation: Activation,
+    ) -> FlexTensor {
+        let given = Some(Statistics { mean, variance });
+        forward([x, weight, bias, residual], given, epsilon, activation, Keep::Nothing).0
+    }
+}
+
+impl<C: CheckpointStrategy> BatchNormOps for Autodiff<Flex, C> {
+    fn batch_norm_measured(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let mut measured = None;
+        let y = flex::track::<C, _, 4>([x, weight, bias, residual], |inputs, keep| {
+            let (y, statistics, saved) = forward(inputs, None, epsilon, activation, keep);
+            measured = Some(statistics);
+            (y, saved)
+        });
+        let statistics = measured.expect("the op has run");
+        (y, Self::from_inner(statistics.mean), Self::from_inner(statistics.variance))
+    }
+
+    fn batch_norm_given(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let given = Some(Statistics { mean: Self::inner(mean), variance: Self::inner(variance) });
+        flex::track::<C, _, 4>([x, weight, bias, residual], |inputs, keep| {
+            let (y, _, saved) = forward(inputs, given, epsilon, activation, keep);
+            (y, saved)
+        })
+    }
+}
+
+/// A mean and a variance a channel.
+struct Statistics {
+    mean: FlexTensor,
+    variance: FlexTensor,
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+struct BatchNorm {
+    x: Floats,
+    planes: Planes,
+    /// Each channel's map.
+    maps: Vec<Affine>,
+    /// `1 / sqrt(variance + epsilon)` of each channel.
+    inverses: Vec<f32>,
+    /// Whether the statistics depend on the input.
+    measured: bool,
+    told: Teller,
+    activation: Activation,
+}
+
+/// [`Told`], owned.
+#[derive(Clone, Debug)]
+enum Teller {
+    Nothing,
+    Input,
+    Residual(Floats),
+    Output(Floats),
+}
+
+fn forward(
+    [x, weight, bias, residual]: [FlexTensor; 4],
+    given: Option<Statistics>,
+    epsilon: f64,
+    activation: Activation,
+    keep: Keep,
+) -> (FlexTensor, Statistics, Option<BatchNorm>) {
+    let (x, residual) = (Floats::new(x), flex::unless_empty(residual));
+    let (weight, bias) = (Floats::new(weight), Floats::new(bias));
+    let shape = x.dims().to_vec();
+    let planes = Planes { images: shape[0], channels: shape[1], size: shape[2..].iter().product() };
+    let mut output = for_overwriting(x.len());
+    let measured = given.is_none();
+    let given = given.map(|given| (Floats::new(given.mean), Floats::new(given.variance)));
+    let to = Shared::new(&mut output);
+    let affine = |channel: usize, moments: Moments| Affine {
+        mean: moments.mean as f32,
+        scale: weight[channel] * inverse(moments, epsilon),
+        bias: bias[channel],
+    };
+    let moments = in_turn(
+        planes,
+        |channel, range| match &given {
+            None => run(Measure { x: &x, planes, channel, range }),
+            Some((mean, variance)) => {
+                Moments { count: 1.0, mean: mean[channel] as f64, squares: variance[channel] as f64 }
+            }
+        },
+        |all, more| if measured { all.and(more) } else { all },
+        |channel, range, moments| {
+            let (residual, affine) = (residual.as_deref(), affine(channel, moments));
+            run(Map { x: &x, residual, to, planes, channel, range, affine, activation });
+        },
+    );
+    let means = moments.iter().map(|moments| moments.mean as f32).collect();
+    let variances = moments.iter().map(|moments| moments.variance() as f32).collect();
+    let inverses = moments.iter().map(|moments| inverse(*moments, epsilon)).collect();
+    let maps = moments.iter().enumerate().map(|(channel, moments)| affine(channel, *moments)).collect();
+    let channels = [planes.channels];
+    let statistics =
+        Statistics { mean: flex::tensor(means, &channels), variance: flex::tensor(variances, &channels) };
+    let output = flex::tensor(output, &shape);
+    let saved = (keep == Keep::ForBackward).then(|| BatchNorm {
+        told: match (activation, residual) {
+            (Activation::Identity, _) => Teller::Nothing,
+            (_, None) => Teller::Input,
+            (Activation::Relu, Some(_)) => Teller::Output(Floats::new(output.clone())),
+            (_, Some(residual)) => Teller::Residual(residual),
+        },
+        x,
+        planes,
+        maps,
+        inverses,
+        measured,
+        activation,
+    });
+    (output, statistics, saved)
+}
+
+fn inverse(moments: Moments, epsilon: f64) -> f32 {
+    (1.0 / (moments.variance() + epsilon).sqrt()) as f32
+}
+
+impl Saved<4> for BatchNorm {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 4]) -> [Option<FlexTensor>; 4] {
+        let planes = self.planes;
+        let shape = self.x.dims().to_vec();
+        let [of_x, _, _, of_residual] = wanted;
+        let told = match &self.told {
+            Teller::Nothing => Told::Nothing,
+            Teller::Input => Told::ByInput,
+            Teller::Residual(residual) => Told::ByResidual(residual),
+            Teller::Output(output) => Told::ByOutput(output),
+        };
+        let identity = matches!(told, Told::Nothing);
+        let mut gradient = if gradient.is_contiguous() { gradient } else { gradient.to_contiguous() };
+        // The residual's gradient is the slopes, so that they stay. Else the gradient of the input is written over
+        // them, and both over the gradient that came in where nobody else holds it.
+        let in_place = of_x && !of_residual && is_own(&mut gradient);
+        let held = (identity && of_residual).then(|| gradient.clone());
+        let mut own = for_overwriting(if of_x && !in_place { self.x.len() } else { 0 });
+        let mut slopes = for_overwriting(if of_residual && !identity { self.x.len() } else { 0 });
+        let (source, to) = if in_place {
+            let shared = Shared::new(gradient.storage_mut::<f32>());
+            (Source::Written(shared), Some(shared))
+        } else {
+            let numbers = gradient.as_slice::<f32>().expect("contiguous f32");
+            (Source::Apart(numbers), of_x.then(|| Shared::new(&mut own)))
+        };
+        let slopes_to = match (identity, of_residual) {
+            (true, _) => None,
+            (false, true) => Some(Shared::new(&mut slopes)),
+            (false, false) => to,
+        };
+        let (x, activation) = (&self.x, self.activation);
+        let sums = in_turn(
+            planes,
+            |channel, range| {
+                let (affine, to) = (self.maps[channel], slopes_to);
+                run(Slopes { x, gradient: source, told, to, planes, channel, range, affine, activation })
+            },
+            |all: [f64; 2], more| [all[0] + more[0], all[1] + more[1]],
+            |channel, range, sums| {
+                let Some(to) = to else { return };
+                let slope = slopes_to.map_or(source, Source::Written);
+                let Affine { mean, scale, .. } = self.maps[channel];
+                let share = if self.measured { 1.0 / planes.count() as f64 } else { 0.0 };
+                let share = share * scale as f64;
+                let constant = (sums[0] * share) as f32;
+                let linear = (sums[1] * share * (self.inverses[channel] as f64).powi(2)) as f32;
+                run(Spread { x, slope, to, planes, channel, range, mean, scale, constant, linear });
+            },
+        );
+        let of_weight = wanted[1].then(|| {
+            let each = |(sums, inverse): (&[f64; 2], &f32)| (sums[1] * *inverse as f64) as f32;
+            flex::tensor(sums.iter().zip(&self.inverses).map(each).collect(), &[planes.channels])
+        });
+        let of_bias = wanted[2]
+            .then(|| flex::tensor(sums.iter().map(|sums| sums[0] as f32).collect(), &[planes.channels]));
+        let of_residual = of_residual.then(|| held.unwrap_or_else(|| flex::tensor(slopes, &shape)));
+        let of_x = of_x.then(|| if in_place { gradient } else { flex::tensor(own, &shape) });
+        [of_x, of_weight, of_bias, of_residual]
+    }
+}
+
+/// Whether a tensor's numbers are nobody else's, and all that its memory holds.
+fn is_own(tensor: &mut FlexTensor) -> bool {
+    let count = tensor.layout().num_elements();
+    tensor.try_storage_mut::<f32>().is_some_and(|numbers| numbers.len() == count)
+}
+
+#[cfg(test)]
+mod tests;

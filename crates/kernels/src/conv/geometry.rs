@@ -1,0 +1,138 @@
+//! The sizes of a convolution, and which input a tap of its kernel meets at which output.
+
+/// Everything about a convolution but its numbers. A transposed convolution is described by the convolution whose input
+/// gradient it is: its input is that one's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Geometry {
+    pub images: usize,
+    pub groups: usize,
+    /// Channels of the input in a group.
+    pub inputs: usize,
+    /// Channels of the output in a group.
+    pub outputs: usize,
+    /// Height and width, as in all that follows.
+    pub input: [usize; 2],
+    pub output: [usize; 2],
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub padding: [usize; 2],
+    pub dilation: [usize; 2],
+}
+
+/// A product whose columns are the positions of a grid over all images: at each, some tensor is read, and the result
+/// goes to one or more positions of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub size: [usize; 2],
+    /// The position `(i, j)` reads around `(i, j) * read_step`.
+    pub read_step: [usize; 2],
+    /// The position `(i, j)` is written from `(i, j) * write_step` on, before the next one's.
+    pub write_step: [usize; 2],
+    pub families: Vec<Family>,
+}
+
+/// What is written of the same numbers read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Family {
+    /// How far from a grid's position the taps of the kernel read.
+    pub reach: Vec<[isize; 2]>,
+    pub outlets: Vec<Outlet>,
+}
+
+/// One of the positions that a grid's position is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outlet {
+    /// From the first of them, less than `write_step`.
+    pub phase: [usize; 2],
+    /// The taps' places in the kernel's rows.
+    pub places: Vec<usize>,
+}
+
+impl Geometry {
+    /// The same convolution with as few axes as it needs: planes of one row where the kernel is a point.
+    pub(super) fn simplified(mut self) -> Self {
+        let point = self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0];
+        if point && self.input == self.output {
+            self.input = [1, self.input[0] * self.input[1]];
+            self.output = self.input;
+        }
+        self
+    }
+
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    pub(super) fn input_plane(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    pub(super) fn output_plane(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    pub(super) fn input_length(&self) -> usize {
+        self.images * self.groups * self.inputs * self.input_plane()
+    }
+
+    pub(super) fn output_length(&self) -> usize {
+        self.images * self.groups * self.outputs * self.output_plane()
+    }
+
+    pub(super) fn weight_length(&self) -> usize {
+        self.groups * self.outputs * self.inputs * self.taps()
+    }
+
+    /// From the input to the output.
+    pub(super) fn forward(&self) -> Grid {
+        let reach = |axis: usize, place: usize| {
+            (place * self.dilation[axis]).cast_signed() - self.padding[axis].cast_signed()
+        };
+        let columns = self.kernel[1];
+        let taps = (0..self.taps()).map(|place| [reach(0, place / columns), reach(1, place % columns)]);
+        let outlet = Outlet { phase: [0, 0], places: (0..self.taps()).collect() };
+        Grid {
+            size: self.output,
+            read_step: self.stride,
+            write_step: [1, 1],
+            families: vec![Family { reach: taps.collect(), outlets: vec![outlet] }],
+        }
+    }
+
+    /// From the output's gradient to the input's. Input `i` is read by output `o` through the tap `t` where
+    /// `o * stride + t * dilation - padding = i`, so that the taps depend on the remainder of `i` by the stride.
+    pub(super) fn backward(&self) -> Grid {
+        let mut families: Vec<Family> = Vec::new();
+        for above in 0..self.stride[0].min(self.input[0]) {
+            for left in 0..self.stride[1].min(self.input[1]) {
+                let (mut reach, mut places) = (Vec::new(), Vec::new());
+                for (i, down) in self.taps_of_phase(0, above) {
+                    for (j, across) in self.taps_of_phase(1, left) {
+                        reach.push([down, across]);
+                        places.push(i * self.kernel[1] + j);
+                    }
+                }
+                if reach.is_empty() {
+                    continue;
+                }
+                let outlet = Outlet { phase: [above, left], places };
+                match families.iter_mut().find(|family| family.reach == reach) {
+                    Some(family) => family.outlets.push(outlet),
+                    None => families.push(Family { reach, outlets: vec![outlet] }),
+                }
+            }
+        }
+        let size = [0, 1].map(|axis| self.input[axis].div_ceil(self.stride[axis]));
+        Grid { size, read_step: [1, 1], write_step: self.stride, families }
+    }
+
+    /// The places of the kernel on one axis that inputs with this remainder meet, and how far away the outputs are.
+    fn taps_of_phase(&self, axis: usize, phase: usize) -> impl Iterator<Item = (usize, isize)> {
+        let (padding, dilation, stride) = (self.padding[axis], self.dilation[axis], self.stride[axis]);
+        (0..self.kernel[axis]).filter_map(move |place| {
+            let distance = (phase + padding).cast_signed() - (place * dilation).cast_signed();
+            let stride = stride.cast_signed();
+            (distance % stride == 0).then_some((place, distance / stride))
+        })
+    }
+}

@@ -1,0 +1,432 @@
+//! Convolutions of images and their transposes, with bias and activation in the same pass.
+//!
+//! Axes: `N` images, `C` channels, `H` rows and `W` columns of pixels. One engine serves both: a transposed convolution
+//! is the input gradient of a convolution, and its own input gradient is that convolution.
+
+mod columns;
+mod engine;
+mod geometry;
+mod slope;
+mod weight_gradient;
+mod weights;
+mod writer;
+
+use crate::activation::Activation;
+use crate::depthwise::depthwise_conv2d;
+use crate::flex::{self, Floats, Keep, Saved};
+use crate::memory::for_overwriting;
+use crate::threads::Shared;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Tensor, module, ops};
+use geometry::Geometry;
+use writer::Finish;
+
+/// How a convolution's kernel moves: heights, then widths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvOptions {
+    /// Pixels from one output to the next.
+    pub stride: [usize; 2],
+    /// Zeros around the input, on each side.
+    pub padding: [usize; 2],
+    /// Pixels from one place of the kernel to the next.
+    pub dilation: [usize; 2],
+    /// Channels are convolved in as many groups, each apart from the others.
+    pub groups: usize,
+}
+
+impl Default for ConvOptions {
+    fn default() -> Self {
+        ConvOptions { stride: [1; 2], padding: [0; 2], dilation: [1; 2], groups: 1 }
+    }
+}
+
+/// How a transposed convolution's kernel moves: heights, then widths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvTransposeOptions {
+    /// Pixels of the output from one input to the next.
+    pub stride: [usize; 2],
+    /// Pixels cut off the output, on each side.
+    pub padding: [usize; 2],
+    /// Pixels put to the output's end.
+    pub padding_out: [usize; 2],
+    /// Pixels from one place of the kernel to the next.
+    pub dilation: [usize; 2],
+    /// Channels are convolved in as many groups, each apart from the others.
+    pub groups: usize,
+}
+
+impl Default for ConvTransposeOptions {
+    fn default() -> Self {
+        let ConvOptions { stride, padding, dilation, groups } = ConvOptions::default();
+        ConvTransposeOptions { stride, padding, padding_out: [0; 2], dilation, groups }
+    }
+}
+
+/// `activation(x * weight + bias)`, `*` being the cross-correlation that networks call convolution.
+///
+/// # Shapes
+/// - x: `[N, C_in, H, W]`
+/// - weight: `[C_out, C_in / groups, kernel height, kernel width]`
+/// - bias: `[C_out]`
+/// - output: `[N, C_out, H', W']` with `H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1`
+///
+/// # Panics
+/// When the shapes do not fit each other, the kernel is larger than the padded image, or an option but the padding is 0.
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions,
+    activation: Activation,
+) -> Tensor<4> {
+    let geometry = convolution(x.dims(), weight.dims(), options);
+    check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
+    // Burn decides what a convolution of nothing is.
+    if !flex::runs_on(&x) || geometry.input_length() == 0 || geometry.weight_length() == 0 {
+        return plain(x, weight, bias, options, activation);
+    }
+    if geometry.groups == x.dims()[1] && geometry.outputs == 1 && geometry.groups > 1 {
+        let ConvOptions { stride, padding, dilation, .. } = options;
+        return depthwise_conv2d(x, weight, bias, stride, padding, dilation, activation);
+    }
+    let bias = flex::or_empty(bias, &x);
+    Tensor::from_dispatch(Dispatch::convolve(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias,
+        options,
+        activation,
+    ))
+}
+
+/// `activation(x * weight + bias)`, `*` being the transposed convolution: the input gradient of the convolution with
+/// the same weight and options.
+///
+/// # Shapes
+/// - x: `[N, C_in, H, W]`
+/// - weight: `[C_in, C_out / groups, kernel height, kernel width]`
+/// - bias: `[C_out]`
+/// - output: `[N, C_out, H', W']` with
+///   `H' = (H - 1) stride + dilation (kernel - 1) + 1 + padding_out - 2 padding`
+///
+/// # Panics
+/// When the shapes do not fit each other, nothing is left of the output, or an option but the paddings is 0.
+pub fn conv_transpose2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvTransposeOptions,
+    activation: Activation,
+) -> Tensor<4> {
+    let geometry = transposed(x.dims(), weight.dims(), options);
+    check_bias(bias.as_ref(), geometry.groups * geometry.inputs);
+    if !flex::runs_on(&x) || geometry.output_length() == 0 || geometry.weight_length() == 0 {
+        return plain_transposed(x, weight, bias, options, activation);
+    }
+    let bias = flex::or_empty(bias, &x);
+    Tensor::from_dispatch(Dispatch::convolve_transposed(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias,
+        options,
+        activation,
+    ))
+}
+
+/// [`conv2d`] by Burn's own ops.
+pub(crate) fn plain(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions,
+    activation: Activation,
+) -> Tensor<4> {
+    let ConvOptions { stride, padding, dilation, groups } = options;
+    let options = ops::ConvOptions::new(stride, padding, dilation, groups);
+    activation.plain(module::conv2d(x, weight, bias, options))
+}
+
+/// [`conv_transpose2d`] by Burn's own ops.
+pub(crate) fn plain_transposed(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvTransposeOptions,
+    activation: Activation,
+) -> Tensor<4> {
+    let ConvTransposeOptions { stride, padding, padding_out, dilation, groups } = options;
+    let options = ops::ConvTransposeOptions::new(stride, padding, padding_out, dilation, groups);
+    activation.plain(module::conv_transpose2d(x, weight, bias, options))
+}
+
+fn check_bias(bias: Option<&Tensor<1>>, channels: usize) {
+    if let Some(bias) = bias {
+        assert_eq!(bias.dims(), [channels], "the bias of {channels} channels");
+    }
+}
+
+fn convolution(x: [usize; 4], weight: [usize; 4], options: ConvOptions) -> Geometry {
+    let ConvOptions { stride, padding, dilation, groups } = options;
+    check_options(stride, dilation, groups);
+    let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
+    assert_eq!(
+        (channels, outputs % groups),
+        (inputs * groups, 0),
+        "an input of {x:?} and a weight of {weight:?} in {groups} groups: C_in / groups, and C_out in whole groups"
+    );
+    let (input, kernel) = ([height, width], [rows, columns]);
+    let output = [0, 1].map(|axis| {
+        let reach = dilation[axis] * kernel[axis].saturating_sub(1) + 1;
+        let padded = input[axis] + 2 * padding[axis];
+        assert!(
+            kernel[axis] > 0 && reach <= padded,
+            "a kernel of {kernel:?} (dilated by {dilation:?}) does not fit {input:?} pixels padded by {padding:?}"
+        );
+        (padded - reach) / stride[axis] + 1
+    });
+    Geometry {
+        images,
+        groups,
+        inputs,
+        outputs: outputs / groups,
+        input,
+        output,
+        kernel,
+        stride,
+        padding,
+        dilation,
+    }
+}
+
+/// The convolution whose input gradient it is.
+fn transposed(x: [usize; 4], weight: [usize; 4], options: ConvTransposeOptions) -> Geometry {
+    let ConvTransposeOptions { stride, padding, padding_out, dilation, groups } = options;
+    check_options(stride, dilation, groups);
+    let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
+    assert_eq!(
+        (channels, outputs % groups),
+        (outputs, 0),
+        "an input of {x:?} and a weight of {weight:?} in {groups} groups: C_in, in whole groups"
+    );
+    let (output, kernel) = ([height, width], [rows, columns]);
+    let input = [0, 1].map(|axis| {
+        let reach = output[axis].saturating_sub(1) * stride[axis]
+            + dilation[axis] * kernel[axis].saturating_sub(1)
+            + 1
+            + padding_out[axis];
+        assert!(
+            kernel[axis] > 0 && reach > 2 * padding[axis],
+            "nothing is left of {output:?} pixels with a kernel of {kernel:?} and a padding of {padding:?}"
+        );
+        reach - 2 * padding[axis]
+    });
+    Geometry {
+        images,
+        groups,
+        inputs,
+        outputs: outputs / groups,
+        input,
+        output,
+        kernel,
+        stride,
+        padding,
+        dilation,
+    }
+}
+
+fn check_options(stride: [usize; 2], dilation: [usize; 2], groups: usize) {
+    assert!(
+        groups > 0 && [stride, dilation].iter().flatten().all(|number| *number > 0),
+        "a stride of {stride:?}, a dilation of {dilation:?} and {groups} groups: none may be 0"
+    );
+}
+
+/// The ops as an extension of Burn's CPU backend.
+#[backend_extension(Autodiff, Flex)]
+pub trait ConvOps: Backend {
+    /// See [`conv2d`]; without a bias where that is empty.
+    fn convolve(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// See [`conv_transpose2d`]; without a bias where that is empty.
+    fn convolve_transposed(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvTransposeOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+}
+
+impl ConvOps for Flex {
+    fn convolve(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> FlexTensor {
+        let op = Op::of_convolution(&x, &weight, options, activation);
+        op.forward([x, weight, bias], Keep::Nothing).0
+    }
+
+    fn convolve_transposed(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        options: ConvTransposeOptions,
+        activation: Activation,
+    ) -> FlexTensor {
+        let op = Op::of_transposed(&x, &weight, options, activation);
+        op.forward([x, weight, bias], Keep::Nothing).0
+    }
+}
+
+impl<C: CheckpointStrategy> ConvOps for Autodiff<Flex, C> {
+    fn convolve(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        flex::track::<C, _, 3>([x, weight, bias], |inputs, keep| {
+            Op::of_convolution(&inputs[0], &inputs[1], options, activation).forward(inputs, keep)
+        })
+    }
+
+    fn convolve_transposed(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvTransposeOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        flex::track::<C, _, 3>([x, weight, bias], |inputs, keep| {
+            Op::of_transposed(&inputs[0], &inputs[1], options, activation).forward(inputs, keep)
+        })
+    }
+}
+
+/// What is computed, of any numbers.
+#[derive(Clone, Copy, Debug)]
+struct Op {
+    geometry: Geometry,
+    transposed: bool,
+    activation: Activation,
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+struct Convolved {
+    op: Op,
+    x: Floats,
+    weight: Floats,
+    /// The sums before the activation; the output where that tells the derivative; nothing for the identity.
+    activated: Option<FlexTensor>,
+}
+
+fn four(tensor: &FlexTensor) -> [usize; 4] {
+    flex::dims(tensor).try_into().expect("four axes")
+}
+
+impl Op {
+    fn of_convolution(
+        x: &FlexTensor,
+        weight: &FlexTensor,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> Self {
+        Op { geometry: convolution(four(x), four(weight), options), transposed: false, activation }
+    }
+
+    fn of_transposed(
+        x: &FlexTensor,
+        weight: &FlexTensor,
+        options: ConvTransposeOptions,
+        activation: Activation,
+    ) -> Self {
+        Op { geometry: transposed(four(x), four(weight), options), transposed: true, activation }
+    }
+
+    /// Channels and pixels of what comes out.
+    fn out(&self) -> (usize, [usize; 2]) {
+        let Geometry { groups, inputs, outputs, input, output, .. } = self.geometry;
+        if self.transposed { (groups * inputs, input) } else { (groups * outputs, output) }
+    }
+
+    fn forward(self, inputs: [FlexTensor; 3], keep: Keep) -> (FlexTensor, Option<Convolved>) {
+        let Op { geometry, transposed, activation } = self;
+        let [x, weight, bias] = inputs;
+        let (x, weight, bias) = (Floats::new(x), Floats::new(weight), flex::unless_empty(bias));
+        let (channels, [height, width]) = self.out();
+        let shape = [geometry.images, channels, height, width];
+        let mut output = for_overwriting(shape.iter().product());
+        let sums_kept = keep == Keep::ForBackward && !activation.is_known_by_output();
+        let mut sums = for_overwriting(if sums_kept { output.len() } else { 0 });
+        let finish =
+            Finish { bias: bias.as_deref(), activation, sums: sums_kept.then(|| Shared::new(&mut sums)) };
+        if transposed {
+            engine::backward(geometry, &x, &weight, finish, &mut output);
+        } else {
+            engine::forward(geometry, &x, &weight, finish, &mut output);
+        }
+        let output = flex::tensor(output, &shape);
+        let saved = (keep == Keep::ForBackward).then(|| Convolved {
+            op: self,
+            x,
+            weight,
+            activated: match activation {
+                Activation::Identity => None,
+                _ if activation.is_known_by_output() => Some(output.clone()),
+                _ => Some(flex::tensor(sums, &shape)),
+            },
+        });
+        (output, saved)
+    }
+}
+
+impl Saved<3> for Convolved {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let Convolved { op, x, weight, activated } = self;
+        let gradient = Floats::new(gradient);
+        let activated = activated.map(Floats::new);
+        let (channels, [height, width]) = op.out();
+        let (scaled, of_bias) = slope::slope(
+            op.activation,
+            activated.as_deref().unwrap_or(&[]),
+            &gradient,
+            channels,
+            height * width,
+            wanted[2],
+        );
+        let slope: &[f32] = if activated.is_some() { &scaled } else { &gradient };
+        let of_x = wanted[0].then(|| {
+            let mut to = for_overwriting(x.len());
+            if op.transposed {
+                engine::forward(op.geometry, slope, &weight, Finish::default(), &mut to);
+            } else {
+                engine::backward(op.geometry, slope, &weight, Finish::default(), &mut to);
+            }
+            flex::tensor(to, x.dims())
+        });
+        let of_weight = wanted[1].then(|| {
+            let (input, output) = if op.transposed { (slope, &x[..]) } else { (&x[..], slope) };
+            let to = weight_gradient::weight_gradient(op.geometry, input, output);
+            flex::tensor(to, weight.dims())
+        });
+        let of_bias = wanted[2].then(|| flex::tensor(of_bias, &[channels]));
+        [of_x, of_weight, of_bias]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,296 @@
+//! Dropout whose mask is a function of a seed, so that nothing is kept for the backward pass.
+
+use crate::flex::{self, Floats, Keep, Saved};
+use crate::memory::for_overwriting;
+use crate::simd::{Kernel, Simd, run};
+use crate::threads::{self, Shared};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::nn::Dropout;
+use burn::tensor::{Distribution, Tensor, TensorData};
+
+/// What the layer does to its input: in training, each number is dropped with the layer's probability and scaled by
+/// `1 / (1 - probability)` otherwise (Srivastava et al. 2014); elsewhere, nothing.
+///
+/// Training is where Burn's layer has it: on a device with autodiff, and not frozen. The mask follows from a seed that is
+/// drawn from the device's generator.
+pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
+    let device = x.device();
+    let off = !layer.training.is_enabled() || !device.is_autodiff() || layer.prob == 0.0;
+    if off || !flex::runs_on(&x) {
+        return layer.forward(x);
+    }
+    // 24 bits each
+    let drawn = Tensor::<1>::random([2], Distribution::Default, &device.inner());
+    let drawn = drawn.into_data();
+    let seed = drawn
+        .as_slice::<f32>()
+        .expect("f32")
+        .iter()
+        .fold(0, |seed, number| (seed << 24) | (f64::from(*number) * f64::from(1u32 << 24)) as u64);
+    dropout_with(x, layer.prob, seed)
+}
+
+/// Drops each number with this probability, and scales the others by `1 / (1 - probability)`, always and by the mask of
+/// this seed. A number's fate depends on the seed and on its place alone.
+///
+/// # Panics
+/// When the probability is not in `[0, 1)`.
+pub fn dropout_with<const D: usize>(x: Tensor<D>, probability: f64, seed: u64) -> Tensor<D> {
+    assert!((0.0..1.0).contains(&probability), "a probability in [0, 1) was expected, found {probability}");
+    if !flex::runs_on(&x) {
+        return plain(x, probability, seed);
+    }
+    let mask = Mask::new(probability, seed);
+    Tensor::from_dispatch(Dispatch::dropout_by(x.into_dispatch(), mask))
+}
+
+/// The same by Burn's own ops.
+pub(crate) fn plain<const D: usize>(x: Tensor<D>, probability: f64, seed: u64) -> Tensor<D> {
+    let mask = Mask::new(probability, seed);
+    let count = x.shape().num_elements();
+    let factors: Vec<f32> = (0..count as u64).map(|place| mask.factor(place)).collect();
+    let factors = TensorData::new(factors, x.dims());
+    let factors = Tensor::from_data(factors, &x.device());
+    x * factors
+}
+
+/// The op as an extension of Burn's CPU backend.
+#[backend_extension(Autodiff, Flex)]
+pub trait DropoutOps: Backend {
+    /// See [`dropout_with`].
+    fn dropout_by(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self>;
+}
+
+impl DropoutOps for Flex {
+    fn dropout_by(x: FlexTensor, mask: Mask) -> FlexTensor {
+        masked(x, mask)
+    }
+}
+
+impl<C: CheckpointStrategy> DropoutOps for Autodiff<Flex, C> {
+    fn dropout_by(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self> {
+        flex::track::<C, _, 1>([x], |[x], keep| {
+            (masked(x, mask), (keep == Keep::ForBackward).then_some(mask))
+        })
+    }
+}
+
+impl Saved<1> for Mask {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [wanted[0].then(|| masked(gradient, self))]
+    }
+}
+
+/// What is dropped, as a function of the place.
+///
+/// The bits at a place are Wellons' `triple32` of the place ("Prospecting for hash functions", 2018; the worst bias of
+/// its bits is 0.02 %), with one half of a key added before its first product and the other after it. The key is
+/// SplitMix64's of the seed (Steele et al. 2014) and of the place's bits beyond 32.
+#[derive(Clone, Copy, Debug)]
+pub struct Mask {
+    seed: u64,
+    /// Bits below it drop.
+    threshold: u32,
+    scale: f32,
+}
+
+impl Mask {
+    fn new(probability: f64, seed: u64) -> Self {
+        let threshold = (probability * 4_294_967_296.0).min(4_294_967_295.0) as u32;
+        Mask { seed, threshold, scale: (1.0 / (1.0 - probability)) as f32 }
+    }
+
+    /// Of the places that have these bits beyond 32.
+    #[inline(always)]
+    fn key(self, beyond: u64) -> [u32; 2] {
+        let mut z = self.seed.wrapping_add(beyond.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        [z as u32, (z >> 32) as u32]
+    }
+
+    /// What the number at a place is multiplied with.
+    fn factor(self, place: u64) -> f32 {
+        if bits(place as u32, self.key(place >> 32)) < self.threshold { 0.0 } else { self.scale }
+    }
+}
+
+/// Evenly distributed bits of a place.
+#[inline(always)]
+fn bits(place: u32, [first, second]: [u32; 2]) -> u32 {
+    let mut x = place.wrapping_add(first);
+    x = (x ^ (x >> 17)).wrapping_mul(0xed5a_d4bb) ^ second;
+    x = (x ^ (x >> 11)).wrapping_mul(0xac4c_1b51);
+    x = (x ^ (x >> 15)).wrapping_mul(0x3184_8bab);
+    x ^ (x >> 14)
+}
+
+/// Each number times its factor, in place where nobody else holds them.
+fn masked(x: FlexTensor, mask: Mask) -> FlexTensor {
+    let mut x = x.to_contiguous();
+    if let Some(place) = x.try_storage_mut::<f32>() {
+        let (length, to) = (place.len(), Shared::new(place));
+        apply(to.pointer().cast_const(), to, length, mask);
+        return x;
+    }
+    let from = Floats::new(x);
+    let mut to = for_overwriting(from.len());
+    apply(from.as_ptr(), Shared::new(&mut to), from.len(), mask);
+    flex::tensor(to, from.dims())
+}
+
+/// `from` may be where `to` is.
+fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, mask: Mask) {
+    #[derive(Clone, Copy)]
+    struct From(*const f32);
+    // SAFETY: each thread reads the places that it writes.
+    unsafe impl Send for From {}
+    // SAFETY: as above.
+    unsafe impl Sync for From {}
+
+    struct Part<'a> {
+        from: From,
+        to: &'a mut [f32],
+        start: usize,
+        mask: Mask,
+    }
+    impl Kernel for Part<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            // whole numbers are left to the compiler, which vectorises such loops with what the caller enables
+            const CHUNK: usize = 32;
+            let Mask { threshold, scale, .. } = self.mask;
+            let (mut beyond, mut key) = (u64::MAX, [0; 2]);
+            for (index, to) in self.to.chunks_mut(CHUNK).enumerate() {
+                let place = self.start + index * CHUNK;
+                if (place as u64) >> 32 != beyond {
+                    beyond = (place as u64) >> 32;
+                    key = self.mask.key(beyond);
+                }
+                let mut factors = [0.0f32; CHUNK];
+                for (lane, factor) in factors.iter_mut().enumerate() {
+                    let keeps = bits((place as u32).wrapping_add(lane as u32), key) >= threshold;
+                    *factor = if keeps { scale } else { 0.0 };
+                }
+                // SAFETY: the part is inside the tensor.
+                let from = unsafe { self.from.0.add(place) };
+                for (lane, to) in (0..CHUNK).step_by(S::LANES).zip(to.chunks_mut(S::LANES)) {
+                    // SAFETY: as many numbers are at `from` as there is room at `to`.
+                    let x = unsafe {
+                        match to.len() >= S::LANES {
+                            true => s.load_from(from.add(lane)),
+                            false => s.load_first_from(from.add(lane), to.len()),
+                        }
+                    };
+                    s.store_first(to, s.mul(x, s.load(&factors[lane..])));
+                }
+            }
+        }
+    }
+    let from = From(from);
+    // parts begin at multiples of a chunk, so that no chunk spans two keys
+    let parts = threads::parts(length, 1 << 14);
+    threads::parallel(parts, |part| {
+        let range = threads::range(length, parts, part, 64);
+        let start = range.start;
+        // SAFETY: the ranges do not overlap.
+        run(Part { from, to: unsafe { to.part(range) }, start, mask });
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check, random};
+    use burn::nn::DropoutConfig;
+    use burn::tensor::Device;
+
+    #[test]
+    fn agrees_with_its_twin() {
+        for shape in [[1, 1], [3, 5], [4, 16], [7, 33], [300, 257], [0, 4]] {
+            for (probability, seed) in [(0.0, 1), (0.1, 2), (0.5, u64::MAX), (0.999, 4)] {
+                check(
+                    &format!("{shape:?}, {probability}"),
+                    &[random(&shape, 1)],
+                    |i| dropout_with(i.get::<2>(0), probability, seed),
+                    |i| plain(i.get::<2>(0), probability, seed),
+                );
+                check(
+                    &format!("{shape:?}, {probability}, transposed and fresh"),
+                    &[random(&shape, 1)],
+                    |i| dropout_with(i.get::<2>(0).transpose() * 2.0, probability, seed),
+                    |i| plain(i.get::<2>(0).transpose() * 2.0, probability, seed),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn drops_as_often_as_it_should_and_evenly() {
+        let count = 1 << 18;
+        for probability in [0.1, 0.5, 0.9] {
+            for seed in 0..4 {
+                let mask = Mask::new(probability, seed);
+                let dropped: Vec<bool> = (0..count).map(|place| mask.factor(place) == 0.0).collect();
+                let share = |dropped: &mut dyn Iterator<Item = bool>| {
+                    let (mut all, mut hits) = (0.0, 0.0);
+                    for dropped in dropped {
+                        all += 1.0;
+                        hits += f64::from(dropped);
+                    }
+                    (all, hits / all)
+                };
+                let within = |(all, share): (f64, f64), expected: f64, what: &str| {
+                    let deviation = (expected * (1.0 - expected) / all).sqrt();
+                    assert!((share - expected).abs() < 4.5 * deviation, "{what}, {probability}: {share}");
+                };
+                within(share(&mut dropped.iter().copied()), probability, "all");
+                for step in [2, 7, 16, 64, 256] {
+                    within(share(&mut dropped.iter().copied().step_by(step)), probability, "every few");
+                }
+                let other = Mask::new(probability, seed + 100);
+                for distance in [1, 2, 16, 1024] {
+                    let both = &mut (0..count - distance)
+                        .map(|i| dropped[i as usize] && dropped[(i + distance) as usize]);
+                    within(share(both), probability * probability, "pairs");
+                }
+                let both = &mut (0..count).map(|i| dropped[i as usize] && other.factor(i) == 0.0);
+                within(share(both), probability * probability, "two seeds");
+            }
+        }
+    }
+
+    #[test]
+    fn stands_in_for_burns_layer() {
+        let device = Device::flex();
+        let layer = DropoutConfig::new(0.5).init();
+        let plain = Tensor::<2>::ones([8, 8], &device);
+        let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap();
+        assert_eq!(
+            values(dropout(&layer, plain.clone())),
+            values(plain),
+            "nothing drops where nothing trains"
+        );
+        let training = || Tensor::<2>::ones([8, 8], &device.clone().autodiff());
+        device.seed(4);
+        let first = values(dropout(&layer, training()));
+        let second = values(dropout(&layer, training()));
+        device.seed(4);
+        assert_eq!(values(dropout(&layer, training())), first);
+        assert_ne!(first, second);
+        assert!(first.iter().all(|x| *x == 0.0 || *x == 2.0));
+        let none = DropoutConfig::new(0.0).init();
+        assert_eq!(values(dropout(&none, training())), values(training()));
+    }
+
+    #[test]
+    #[should_panic(expected = "a probability in [0, 1) was expected, found 1")]
+    fn dropping_everything_is_refused() {
+        dropout_with(Tensor::<1>::ones([2], &Device::flex()), 1.0, 0);
+    }
+}

@@ -1,0 +1,191 @@
+//! A sequence forwards: each thread walks through all steps with rows of the batch of its own.
+
+use super::cell::{Cell, SLOTS};
+use super::panels::{accumulate, lanes, pack_gates, tile_height};
+use super::sequence::Sequence;
+use crate::memory::for_overwriting;
+use crate::simd::{Kernel, Simd, run};
+use crate::threads::Shared;
+use std::ops::Range;
+
+/// Weights of a layer, as they lie.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    /// `[I, GATES D]`
+    pub input: &'a [f32],
+    /// `[D, GATES D]`
+    pub state: &'a [f32],
+}
+
+/// The states `[T, B, D]`, and what the cell keeps for the backward pass: `[T, B, groups of units, KEPT, lanes]`, or of
+/// the last step alone unless `keep`.
+///
+/// `bias` has `D` numbers for each slot.
+pub(super) fn forward<C: Cell<G>, const G: usize>(
+    cell: C,
+    sequence: Sequence,
+    weights: Weights,
+    bias: [&[f32]; SLOTS],
+    keep: bool,
+) -> (Vec<f32>, Vec<f32>) {
+    let Sequence { steps, batch, units, .. } = sequence;
+    sequence.check();
+    let lanes = lanes();
+    let groups = units.div_ceil(lanes);
+    let mut states = for_overwriting(steps * batch * units);
+    let kept_row = groups * C::KEPT * lanes;
+    let mut kept = for_overwriting(if keep { steps * batch * kept_row } else { batch * kept_row });
+    if states.is_empty() {
+        return (states, kept);
+    }
+    let input = pack_gates(weights.input, units, &C::INPUT_GATES);
+    let state = pack_gates(weights.state, units, &std::array::from_fn::<usize, G, _>(|gate| gate));
+    let mut packed_bias = vec![0.0; groups * SLOTS * lanes];
+    for (slot, bias) in bias.into_iter().enumerate() {
+        for (group, bias) in bias.chunks(lanes).enumerate() {
+            let start = (group * SLOTS + slot) * lanes;
+            packed_bias[start..start + bias.len()].copy_from_slice(bias);
+        }
+    }
+    let (shared_states, shared_kept) = (Shared::new(&mut states), Shared::new(&mut kept));
+    sequence.in_parts(|rows| {
+        run(Forward {
+            cell,
+            sequence,
+            input: &input,
+            state: &state,
+            bias: &packed_bias,
+            keep,
+            states: shared_states,
+            kept: shared_kept,
+            rows,
+        });
+    });
+    (states, kept)
+}
+
+struct Forward<'a, C, const G: usize> {
+    cell: C,
+    sequence: Sequence<'a>,
+    input: &'a [f32],
+    state: &'a [f32],
+    /// `[groups, SLOTS, lanes]`
+    bias: &'a [f32],
+    keep: bool,
+    states: Shared<'a, f32>,
+    kept: Shared<'a, f32>,
+    rows: Range<usize>,
+}
+
+impl<C: Cell<G>, const G: usize> Kernel for Forward<'_, C, G> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for step in 0..self.sequence.steps {
+            for group in 0..self.sequence.units.div_ceil(S::LANES) {
+                let mut row = self.rows.start;
+                while row < self.rows.end {
+                    let left = self.rows.end - row;
+                    let height = tile_height::<S>(G, left);
+                    // SAFETY: these rows are this part's own.
+                    unsafe {
+                        match height {
+                            12 if G == 1 => self.tile::<S, 12>(s, step, group, row, left),
+                            8 if G == 1 => self.tile::<S, 8>(s, step, group, row, left),
+                            6 => self.tile::<S, 6>(s, step, group, row, left),
+                            4 => self.tile::<S, 4>(s, step, group, row, left),
+                            3 => self.tile::<S, 3>(s, step, group, row, left),
+                            2 => self.tile::<S, 2>(s, step, group, row, left),
+                            _ => self.tile::<S, 1>(s, step, group, row, left),
+                        }
+                    }
+                    row += height;
+                }
+            }
+        }
+    }
+}
+
+impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
+    /// One step of `H` rows from `first` on, of which `left` exist, and of a group of units.
+    ///
+    /// # Safety
+    /// Nobody else may use those rows of states and of what is kept meanwhile.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const H: usize>(
+        &self,
+        s: S,
+        step: usize,
+        group: usize,
+        first: usize,
+        left: usize,
+    ) {
+        let Sequence { batch, inputs, units, .. } = self.sequence;
+        let time = self.sequence.time(step);
+        let (unit, groups) = (group * S::LANES, units.div_ceil(S::LANES));
+        let count = (units - unit).min(S::LANES);
+        // rows that do not exist are read as the last that does
+        let row = |r: usize| first + r.min(left - 1);
+        let bias = &self.bias[group * SLOTS * S::LANES..][..SLOTS * S::LANES];
+        let mut sums = [[s.splat(0.0); SLOTS]; H];
+        for sums in &mut sums {
+            for (slot, sum) in sums[..C::SLOTS].iter_mut().enumerate() {
+                *sum = s.load(&bias[slot * S::LANES..]);
+            }
+        }
+        let x = self.sequence.x.as_ptr();
+        let states = self.states.pointer();
+        // SAFETY: rows, steps and units are below their counts, and the buffers have the sizes that `forward` and
+        // `Sequence` made and checked.
+        unsafe {
+            let mut rows = [x; H];
+            for (r, to) in rows.iter_mut().enumerate() {
+                *to = x.add((time * batch + row(r)) * inputs);
+            }
+            let panel = self.input.as_ptr().add(group * inputs * G * S::LANES);
+            accumulate::<S, H, G, SLOTS>(s, &mut sums, 0, (rows, 1), inputs, panel);
+            if step > 0 {
+                let before = states.add(self.sequence.time(step - 1) * batch * units);
+                let mut rows = [x; H];
+                for (r, to) in rows.iter_mut().enumerate() {
+                    *to = before.add(row(r) * units);
+                }
+                let panel = self.state.as_ptr().add(group * units * G * S::LANES);
+                accumulate::<S, H, G, SLOTS>(s, &mut sums, C::SLOTS - G, (rows, 1), units, panel);
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                if r >= left {
+                    break;
+                }
+                let row = first + r;
+                let kept_row = |step: usize| {
+                    let time = if self.keep { self.sequence.time(step) } else { 0 };
+                    ((time * batch + row) * groups + group) * C::KEPT * S::LANES
+                };
+                let (mut state, mut memory) = (s.splat(0.0), s.splat(0.0));
+                if step > 0 {
+                    let before = states.add((self.sequence.time(step - 1) * batch + row) * units + unit);
+                    state = if count == S::LANES {
+                        s.load_from(before)
+                    } else {
+                        s.load_first_from(before, count)
+                    };
+                    memory = s.load_from(self.kept.pointer().add(kept_row(step - 1)));
+                }
+                let mask = s.splat(self.sequence.mask.map_or(1.0, |mask| mask[time * batch + row]));
+                let (state, kept) = self.cell.forward(s, sums, state, memory, mask);
+                let to = states.add((time * batch + row) * units + unit);
+                if count == S::LANES {
+                    s.store_to(to, state)
+                } else {
+                    s.store_first_to(to, state, count)
+                }
+                let to = self.kept.pointer().add(kept_row(step));
+                for (place, value) in kept[..C::KEPT].iter().enumerate() {
+                    s.store_to(to.add(place * S::LANES), *value);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Gated recurrent unit: Cho et al. 2014, with the reset gate after the multiplication, as PyTorch and cuDNN have it.
+
+use super::{RecurrentOps, check_mask, twin};
+use crate::flex;
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+use burn::tensor::activation::{sigmoid, tanh};
+use burn::tensor::module::linear;
+
+/// Weights of a [`gru`], its gates in the order reset, update, candidate.
+#[derive(Clone, Debug)]
+pub struct GruWeights {
+    /// `[I, 3 D]`
+    pub input: Tensor<2>,
+    /// `[D, 3 D]`
+    pub hidden: Tensor<2>,
+    /// `[3 D]`
+    pub bias: Tensor<1>,
+    /// The candidate's bias that the reset gate acts on, `[D]`.
+    pub candidate_bias: Tensor<1>,
+}
+
+/// The hidden state after each step, from a state of zeros.
+///
+/// `mask` and `backwards` are [`lstm`](super::lstm())'s.
+///
+/// # Shapes
+/// - x: `[T, B, I]`, time first
+/// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
+/// - output: `[T, B, D]`
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
+    let ([_, _, inputs], [units, _]) = (x.dims(), weights.hidden.dims());
+    assert_eq!(
+        [weights.input.dims(), weights.hidden.dims()],
+        [[inputs, 3 * units], [units, 3 * units]],
+        "weights of [I, 3 D] and [D, 3 D] were expected for a sequence of {:?}",
+        x.dims()
+    );
+    assert_eq!(
+        [weights.bias.dims(), weights.candidate_bias.dims()],
+        [[3 * units], [units]],
+        "the biases of a weight of {:?}",
+        weights.hidden.dims()
+    );
+    check_mask(&x, &mask);
+    if !flex::runs_on(&x) {
+        return plain(x, weights, mask, backwards);
+    }
+    let mask = flex::or_empty(mask.filter(|_| backwards), &x);
+    Tensor::from_dispatch(Dispatch::gru_sequence(
+        x.into_dispatch(),
+        weights.input.into_dispatch(),
+        weights.hidden.into_dispatch(),
+        weights.bias.into_dispatch(),
+        weights.candidate_bias.into_dispatch(),
+        mask,
+        backwards,
+    ))
+}
+
+/// The same by Burn's own ops.
+pub(crate) fn plain(
+    x: Tensor<3>,
+    weights: GruWeights,
+    mask: Option<Tensor<2>>,
+    backwards: bool,
+) -> Tensor<3> {
+    let GruWeights { input: input_weight, hidden, bias, candidate_bias } = weights;
+    let units = hidden.dims()[0];
+    let candidate_bias = candidate_bias.unsqueeze::<2>(); // [1, D]
+    let step = |input: Tensor<2>, [state]: [Tensor<2>; 1]| {
+        let seen = linear(input, input_weight.clone(), Some(bias.clone())); // [B, 3 D]
+        let recalled = state.clone().matmul(hidden.clone()); // [B, 3 D]
+        let both = |x: &Tensor<2>| x.clone().narrow(1, 0, 2 * units); // [B, 2 D]
+        let last = |x: Tensor<2>| x.narrow(1, 2 * units, units); // [B, D]
+        let open = sigmoid(both(&seen) + both(&recalled)); // [B, 2 D]
+        let reset = open.clone().narrow(1, 0, units); // [B, D]
+        let update = open.narrow(1, units, units); // [B, D]
+        let candidate = tanh(last(seen) + reset * (last(recalled) + candidate_bias.clone())); // [B, D]
+        [candidate.clone() + update * (state - candidate)]
+    };
+    twin::walk(x, units, mask, backwards, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Inputs, check, random};
+
+    fn weights(i: &Inputs) -> GruWeights {
+        GruWeights { input: i.get(1), hidden: i.get(2), bias: i.get(3), candidate_bias: i.get(4) }
+    }
+
+    #[test]
+    fn agrees_with_its_twin() {
+        for (steps, batch, inputs, units) in
+            [(1, 1, 1, 1), (3, 5, 2, 7), (4, 7, 17, 16), (2, 13, 5, 33), (0, 2, 3, 4), (3, 33, 2, 66)]
+        {
+            let samples = [
+                random(&[steps, batch, inputs], 1),
+                random(&[inputs, 3 * units], 2),
+                random(&[units, 3 * units], 3),
+                random(&[3 * units], 4),
+                random(&[units], 5),
+                random(&[steps, batch], 6).map(|v| if v > -0.5 { 1.0 } else { 0.0 }).untracked(),
+            ];
+            for (masked, backwards) in [(false, false), (true, false), (false, true), (true, true)] {
+                let mask = |i: &Inputs| masked.then(|| i.get::<2>(5));
+                check(
+                    &format!("{steps} steps of {batch} x {inputs}, {units} units, {masked} {backwards}"),
+                    &samples,
+                    |i| gru(i.get(0), weights(i), mask(i), backwards),
+                    |i| plain(i.get(0), weights(i), mask(i), backwards),
+                );
+            }
+        }
+    }
+}

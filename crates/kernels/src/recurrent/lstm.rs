@@ -1,0 +1,177 @@
+//! Long short-term memory: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+
+use super::{RecurrentOps, check_mask, twin, units};
+use crate::flex;
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+use burn::tensor::activation::{sigmoid, tanh};
+use burn::tensor::module::linear;
+
+/// The hidden state after each step, from a state and a cell of zeros.
+///
+/// With `backwards`, the sequence is read from its end, and state and cell are multiplied by the mask after each step:
+/// padding at the end leaves them at zero until text begins. Forwards, the mask is not used. No gradient reaches it.
+///
+/// # Shapes
+/// - x: `[T, B, I]`, time first
+/// - weight: `[I + D, 4 D]`, the rows of the input and then those of the state; gates stand in the order input, forget,
+///   output, candidate
+/// - bias: `[4 D]`
+/// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
+/// - output: `[T, B, D]`
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn lstm(
+    x: Tensor<3>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    mask: Option<Tensor<2>>,
+    backwards: bool,
+) -> Tensor<3> {
+    let units = units(&x, &weight, 4);
+    assert_eq!(bias.dims(), [4 * units], "the bias of a weight of {:?}", weight.dims());
+    check_mask(&x, &mask);
+    if !flex::runs_on(&x) {
+        return plain(x, weight, bias, mask, backwards);
+    }
+    let mask = flex::or_empty(mask.filter(|_| backwards), &x);
+    Tensor::from_dispatch(Dispatch::lstm_sequence(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        mask,
+        backwards,
+    ))
+}
+
+/// The same by Burn's own ops.
+pub(crate) fn plain(
+    x: Tensor<3>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    mask: Option<Tensor<2>>,
+    backwards: bool,
+) -> Tensor<3> {
+    let units = weight.dims()[1] / 4;
+    let step = |input: Tensor<2>, [state, cell]: [Tensor<2>; 2]| {
+        let both = Tensor::cat(vec![input, state], 1); // [B, I + D]
+        let gates = linear(both, weight.clone(), Some(bias.clone())); // [B, 4 D]
+        let open = sigmoid(gates.clone().narrow(1, 0, 3 * units)); // [B, 3 D]
+        let candidate = tanh(gates.narrow(1, 3 * units, units)); // [B, D]
+        let gate = |index: usize| open.clone().narrow(1, index * units, units); // [B, D]
+        let cell = gate(1) * cell + gate(0) * candidate;
+        [gate(2) * tanh(cell.clone()), cell]
+    };
+    twin::walk(x, units, mask, backwards, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Inputs, check, check_within, random};
+    use burn::tensor::Device;
+    use proptest::prelude::*;
+
+    fn op(i: &Inputs, masked: bool, backwards: bool) -> Tensor<3> {
+        lstm(i.get(0), i.get(1), i.get(2), masked.then(|| i.get::<2>(3).detach()), backwards)
+    }
+
+    fn twin(i: &Inputs, masked: bool, backwards: bool) -> Tensor<3> {
+        plain(i.get(0), i.get(1), i.get(2), masked.then(|| i.get::<2>(3)), backwards)
+    }
+
+    #[test]
+    fn agrees_with_its_twin() {
+        let sizes = [
+            (1, 1, 1, 1),
+            (3, 5, 2, 7),
+            (4, 7, 17, 16),
+            (2, 13, 5, 33),
+            (6, 1, 3, 20),
+            (3, 70, 9, 8),
+            (5, 60, 3, 66),
+        ];
+        for (steps, batch, inputs, units) in sizes {
+            let samples = super::super::tests::samples(steps, batch, inputs, units, 4);
+            for (masked, backwards) in [(false, false), (true, false), (false, true), (true, true)] {
+                check(
+                    &format!("{steps} steps of {batch} x {inputs}, {units} units, {masked} {backwards}"),
+                    &samples,
+                    |i| op(i, masked, backwards),
+                    |i| twin(i, masked, backwards),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_sequence_without_rows_leaves_zeros_for_the_weights() {
+        let device = Device::flex().autodiff();
+        for (steps, batch, inputs) in [(0, 2, 3), (2, 0, 3), (2, 2, 0)] {
+            let weight = Tensor::<2>::ones([inputs + 5, 20], &device).require_grad();
+            let x = Tensor::<3>::zeros([steps, batch, inputs], &device).require_grad();
+            let states = lstm(x.clone(), weight.clone(), Tensor::zeros([20], &device), None, false);
+            assert_eq!(states.dims(), [steps, batch, 5]);
+            let gradients = states.sum().backward();
+            assert_eq!(x.grad(&gradients).expect("a gradient").dims(), [steps, batch, inputs]);
+            let of_weight = weight.grad(&gradients).expect("a gradient");
+            assert_eq!(of_weight.dims(), [inputs + 5, 20]);
+            assert!(of_weight.into_data().iter::<f32>().all(|value| value == 0.0));
+        }
+    }
+
+    #[test]
+    fn strided_and_broadcast_inputs() {
+        let samples = [random(&[4, 3, 5], 1), random(&[20, 11], 2), random(&[1], 3)];
+        let shaped = |i: &Inputs| {
+            (i.get::<3>(0).swap_dims(0, 1), i.get::<2>(1).transpose(), i.get::<1>(2).expand([20]))
+        };
+        // [3, 4, 5], [11, 20]: 5 inputs would want 10 rows of weights, so a last input is added
+        let wider = |x: Tensor<3>| Tensor::cat(vec![x.clone(), x.narrow(2, 0, 1)], 2);
+        check(
+            "strided",
+            &samples,
+            |i| {
+                let (x, weight, bias) = shaped(i);
+                lstm(wider(x), weight, bias, None, false)
+            },
+            |i| {
+                let (x, weight, bias) = shaped(i);
+                plain(wider(x), weight, bias, None, false)
+            },
+        );
+    }
+
+    #[test]
+    fn gates_that_are_shut_or_open_and_numbers_that_are_none() {
+        for scale in [30.0, 1e4, f32::INFINITY] {
+            let samples = super::super::tests::samples(3, 4, 2, 5, 4);
+            let [x, weight, bias, mask] = &samples[..] else { unreachable!() };
+            let samples =
+                [x.clone().map(|v| v * scale).untracked(), weight.clone(), bias.clone(), mask.clone()];
+            // A gate's argument is held at 20, so that a shut gate has a slope of 2e-9 and not 0; the gradient of the
+            // weights has it times the input.
+            let tolerance = (scale.min(1e4) * 2e-7).max(1e-4);
+            check_within(
+                tolerance,
+                &format!("scaled by {scale}"),
+                &samples,
+                |i| op(i, false, false),
+                |i| twin(i, false, false),
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn any_shape(
+            steps in 1..5usize, batch in 1..40usize, inputs in 1..20usize, units in 1..40usize, backwards: bool,
+        ) {
+            let samples = super::super::tests::samples(steps, batch, inputs, units, 4);
+            check("any shape", &samples, |i| op(i, true, backwards), |i| twin(i, true, backwards));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Weights packed once for a whole sequence, and the tile of registers that multiplies rows with them.
+//!
+//! A panel holds `V` vectors of columns for each unit of depth, so that the innermost loop reads it from end to end.
+//! The rows on the left are read where they lie.
+
+use crate::memory::for_overwriting;
+use crate::simd::{Kernel, Simd, run};
+use crate::threads::{self, Shared};
+
+/// Adds the products of `H` rows and a panel of `V` vectors to the sums from `first` on. Neighbours in a row are
+/// `stride` numbers apart.
+///
+/// # Safety
+/// Each row must have `depth` readable numbers, and the panel `depth` times `V` vectors.
+#[inline(always)]
+pub(super) unsafe fn accumulate<S: Simd, const H: usize, const V: usize, const N: usize>(
+    s: S,
+    sums: &mut [[S::F32; N]; H],
+    first: usize,
+    (rows, stride): ([*const f32; H], usize),
+    depth: usize,
+    panel: *const f32,
+) {
+    let mut panel = panel;
+    for k in 0..depth {
+        // SAFETY: the caller promises `depth` groups in the panel and as many numbers in each row.
+        unsafe {
+            let mut vectors = [s.splat(0.0); V];
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                *vector = s.load_from(panel.add(v * S::LANES));
+            }
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let scalar = s.splat(row.add(k * stride).read());
+                for (sum, vector) in sums[first..first + V].iter_mut().zip(vectors) {
+                    *sum = s.mul_add(scalar, vector, *sum);
+                }
+            }
+            panel = panel.add(V * S::LANES);
+        }
+    }
+}
+
+/// The height of the tile for `rows` rows where a row has `vectors` sums: a full tile's sums fill the registers, and a
+/// last tile of few rows wastes little.
+#[inline(always)]
+pub(super) fn tile_height<S: Simd>(vectors: usize, rows: usize) -> usize {
+    let full = if vectors == 1 { S::TILE_ROWS } else { S::TILE_ROWS / 2 };
+    let third = (full / 3).max(1);
+    rows.div_ceil(third).clamp(1, 3) * third
+}
+
+/// Numbers a vector.
+pub(super) fn lanes() -> usize {
+    struct Lanes;
+    impl Kernel for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) -> usize {
+            S::LANES
+        }
+    }
+    run(Lanes)
+}
+
+/// A weight `[depth, gates * units]` as panels of one vector of units and its gates in the order of `gates`.
+///
+/// ```text
+/// panel of units u..u + L:  [w(k, gates[0] D + u..) w(k, gates[1] D + u..) ...] for k in 0..depth
+/// ```
+pub(super) fn pack_gates(weight: &[f32], units: usize, gates: &[usize]) -> Vec<f32> {
+    let lanes = lanes();
+    let row = gates.len() * units;
+    let depth = weight.len() / row;
+    let size = depth * gates.len() * lanes;
+    let mut packed = for_overwriting(units.div_ceil(lanes) * size);
+    let shared = Shared::new(&mut packed);
+    threads::ranges(units.div_ceil(lanes), (1 << 14) / size.max(1) + 1, |groups| {
+        for group in groups {
+            // SAFETY: each group has a panel of its own.
+            let panel = unsafe { shared.part(group * size..(group + 1) * size) };
+            let unit = group * lanes;
+            let count = (units - unit).min(lanes);
+            for (row, to) in weight.chunks_exact(row).zip(panel.chunks_exact_mut(gates.len() * lanes)) {
+                for (gate, to) in gates.iter().zip(to.chunks_exact_mut(lanes)) {
+                    let start = gate * units + unit;
+                    to[..count].copy_from_slice(&row[start..start + count]);
+                    to[count..].fill(0.0);
+                }
+            }
+        }
+    });
+    packed
+}
+
+/// Vectors of columns of a panel of [`pack_transposed`].
+pub(super) const COLUMNS: usize = 4;
+
+/// The transpose of a weight `[columns, gates * units]` as panels of [`COLUMNS`] vectors of columns, its depth the units
+/// of each gate in the order of `gates`.
+pub(super) fn pack_transposed(weight: &[f32], units: usize, gates: &[usize]) -> Vec<f32> {
+    let width = COLUMNS * lanes();
+    let depth = gates.len() * units;
+    let columns = weight.len() / depth;
+    let size = depth * width;
+    let mut packed = for_overwriting(columns.div_ceil(width) * size);
+    let shared = Shared::new(&mut packed);
+    // in pieces of a panel, so that there is work for all threads
+    let pieces = gates.len() * columns.div_ceil(width);
+    threads::ranges(pieces, (1 << 14) / (units * width) + 1, |range| {
+        for piece in range {
+            let (panel, slot) = (piece / gates.len(), piece % gates.len());
+            let start = panel * size + slot * units * width;
+            // SAFETY: each piece is written once.
+            let to = unsafe { shared.part(start..start + units * width) };
+            let count = (columns - panel * width).min(width);
+            if count < width {
+                to.fill(0.0);
+            }
+            // 16 units at a time: a line of the cache from each row
+            for unit in (0..units).step_by(16) {
+                let length = (units - unit).min(16);
+                for column in 0..count {
+                    let from = (panel * width + column) * depth + gates[slot] * units + unit;
+                    for (k, value) in weight[from..from + length].iter().enumerate() {
+                        to[(unit + k) * width + column] = *value;
+                    }
+                }
+            }
+        }
+    });
+    packed
+}
