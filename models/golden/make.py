@@ -181,6 +181,15 @@ def cnn(fill):
 
 
 @case("cnn")
+def cnn_plain(fill):
+    first, second = fill.conv(2, 3, 3), fill.conv(3, 4, 3)
+    x = F.max_pool2d(F.relu(second(F.relu(first(pictures(2, 9, 8))))), 2)
+    hidden, head = fill.linear(16, 5), fill.linear(5, 3)
+    output = head(F.relu(hidden(x.flatten(1))))
+    return output, F.cross_entropy(output, LABELS)
+
+
+@case("cnn")
 def lenet(fill):
     first, second = fill.conv(1, 6, 5, padding=2), fill.conv(6, 16, 5)
     third, fourth, head = fill.linear(32, 120), fill.linear(120, 84), fill.linear(84, 3)

@@ -28,4 +28,14 @@ impl Activation {
             Activation::Tanh => activation::tanh(input),
         }
     }
+
+    /// The same as a part of an op before it.
+    pub(crate) fn fused(self) -> bonfire_kernels::Activation {
+        match self {
+            Activation::Relu => bonfire_kernels::Activation::Relu,
+            Activation::Gelu => bonfire_kernels::Activation::Gelu,
+            Activation::Silu => bonfire_kernels::Activation::Silu,
+            Activation::Tanh => bonfire_kernels::Activation::Tanh,
+        }
+    }
 }

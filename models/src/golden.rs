@@ -248,6 +248,14 @@ fn cnn() {
         .with_hidden(5);
     check(file, "cnn", |device| config.init(device), images([2, 9, 8]), target());
 
+    let config = CnnConfig::new([2, 9, 8], objective())
+        .with_widths(vec![3, 4])
+        .with_padded(false)
+        .with_batch_norm(false)
+        .with_pool_every(2)
+        .with_hidden(5);
+    check(file, "cnn_plain", |device| config.init(device), images([2, 9, 8]), target());
+
     let config = LeNetConfig::new([1, 12, 16], objective());
     check(file, "lenet", |device| config.init(device), images([1, 12, 16]), target());
 

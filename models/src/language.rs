@@ -2,7 +2,7 @@
 //! `B` texts, `T` tokens, `V` words.
 
 use bonfire_contract::{Target, Tokens};
-use burn::tensor::{Bool, Int, Tensor, activation::log_softmax, assert_shape};
+use burn::tensor::{Bool, Int, Tensor, assert_shape};
 
 /// A causal model of token sequences, from which text can be sampled.
 pub trait LanguageModel {
@@ -54,12 +54,13 @@ pub(crate) fn next_token_loss(logits: Tensor<3>, padding: Tensor<2, Bool>, targe
     };
     let [batch, tokens, _] = logits.dims();
     assert_shape!(next, [batch, tokens]);
-    let log_probabilities = log_softmax(logits.flatten::<2>(0, 1), 1); // [B * T, V]
-    let nats = log_probabilities.gather(1, next.reshape([batch * tokens, 1])).neg(); // [B * T, 1]
     let text = crate::sequence::carries_text(padding); // [B, T]
     let count = text.clone().sum_dim(1).clamp_min(1.0); // [B, 1]
-    let a_text = (nats.reshape([batch, tokens]) * text).sum_dim(1) / count; // [B, 1]
-    a_text.mean()
+    // The mean is over all positions, and that of a text over its own.
+    let weights = text * (count.recip() * tokens as f64); // [B, T]
+    let positions = [batch * tokens];
+    let (next, weights) = (next.reshape(positions), weights.reshape(positions)); // [B * T]
+    bonfire_kernels::cross_entropy(logits.flatten(0, 1), next, Some(weights), 0.0)
 }
 
 #[cfg(test)]

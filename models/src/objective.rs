@@ -2,8 +2,9 @@
 //! `B` samples, `K` classes, `O` values.
 
 use bonfire_contract::{ConfigError, Output, Target};
+use bonfire_kernels::{ErrorOfValue, mean_error};
 use burn::config::Config;
-use burn::tensor::{Int, Tensor, activation::log_softmax, assert_shape};
+use burn::tensor::{Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 /// The family of a loss.
@@ -164,34 +165,22 @@ impl Objective {
     fn cross_entropy(&self, logits: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
         let [batch, _] = logits.dims();
         assert_shape!(classes, [batch]);
-        let log_probabilities = log_softmax(logits, 1); // [B, K]
-        let labels = classes.clone().unsqueeze_dim::<2>(1); // [B, 1]
-        let mut loss = log_probabilities.clone().gather(1, labels).neg(); // [B, 1]
-        if self.label_smoothing > 0.0 {
-            let evenly = log_probabilities.mean_dim(1).neg(); // [B, 1]
-            loss = loss * (1.0 - self.label_smoothing) + evenly * self.label_smoothing;
-        }
-        if let Some(weights) = &self.class_weights {
-            let weights = Tensor::<1>::from_data(weights.as_slice(), &loss.device()); // [K]
-            loss = loss * weights.select(0, classes).unsqueeze_dim(1);
-        }
-        loss.mean()
+        let weights = self.class_weights.as_ref().map(|weights| {
+            let weights = Tensor::<1>::from_data(weights.as_slice(), &logits.device()); // [K]
+            weights.select(0, classes.clone()) // [B]
+        });
+        bonfire_kernels::cross_entropy(logits, classes, weights, self.label_smoothing)
     }
 
     fn error(&self, output: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
         let [batch, values] = output.dims();
         assert_shape!(target, [batch, values]);
-        let difference = output - target; // [B, O]
-        match self.loss {
-            LossKind::Absolute => difference.abs().mean(),
-            LossKind::Huber => {
-                let size = difference.abs();
-                let quadratic = size.clone().clamp_max(self.huber_delta);
-                let linear = size - quadratic.clone();
-                (quadratic.square() * 0.5 + linear * self.huber_delta).mean()
-            }
-            _ => difference.square().mean(),
-        }
+        let error = match self.loss {
+            LossKind::Absolute => ErrorOfValue::Absolute,
+            LossKind::Huber => ErrorOfValue::Huber(self.huber_delta),
+            _ => ErrorOfValue::Squared,
+        };
+        mean_error(output, target, error)
     }
 }
 

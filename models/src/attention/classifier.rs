@@ -4,11 +4,13 @@
 //! norms stand before each part and once more at the end (Xiong et al. 2020), the activation is GELU, and weights start
 //! as GPT-2's.
 
-use super::block::{Block, HIDDEN, Tower, WEIGHT_STD, normal_linear};
+use super::block::{Block, EPSILON, Sight, Tower, WEIGHT_STD, normal_linear};
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::{carries_text, mean_over_text};
 use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
+use bonfire_kernels::Activation;
+use bonfire_kernels::modules::{dropout, embedding, layer_norm, linear};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, Linear};
@@ -147,7 +149,7 @@ impl TransformerClassifier {
         let most = self.max_tokens;
         assert!(length <= most, "at most {most} tokens were expected, found {length}");
         let device = input.tokens.device();
-        let x = self.embedding.forward(input.tokens); // [B, T, D]
+        let x = embedding(&self.embedding, input.tokens); // [B, T, D]
         let mut x = x + self.positions(length, &device).unsqueeze(); // [B, T, D]
         let mut text = carries_text(input.padding); // [B, T]
         if let Some(token) = &self.class_token {
@@ -155,18 +157,16 @@ impl TransformerClassifier {
             x = Tensor::cat(vec![token, x], 1); // [B, 1 + T, D]
             text = Tensor::cat(vec![Tensor::ones([batch, 1], &device), text], 1); // [B, 1 + T]
         }
-        let hidden = (text.clone() - 1.0) * -HIDDEN; // [B, T]: 0 on text, far below on padding
-        let bias = hidden.unsqueeze_dims::<4>(&[1, 2]); // [B, 1, 1, T]
-        let mut x = self.dropout.forward(x);
+        let mut x = dropout(&self.dropout, x);
         for block in &self.blocks {
-            x = block.forward(x, bias.clone()); // [B, T, D]
+            x = block.forward(x, Sight::Text(text.clone())); // [B, T, D]
         }
-        let x = self.norm.forward(x);
+        let x = layer_norm(&self.norm, x, EPSILON);
         let pooled = match self.class_token {
             Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
             None => mean_over_text(x, text),             // [B, D]
         };
-        self.head.forward(pooled) // [B, O]
+        linear(&self.head, pooled, Activation::Identity) // [B, O]
     }
 
     /// The first `length` places' vectors, `[T, D]`.

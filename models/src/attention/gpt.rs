@@ -4,10 +4,12 @@
 //! learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one matrix for queries,
 //! keys and values, GELU by tanh, the output layer tied to the embedding, biases optional.
 
-use super::block::{Block, HIDDEN, Tower, WEIGHT_STD};
+use super::block::{Block, EPSILON, Sight, Tower, WEIGHT_STD};
 use crate::check;
 use crate::language::{LanguageModel, last_tokens, next_token_loss, without_padding};
 use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
+use bonfire_kernels::modules::{dropout, embedding, layer_norm};
+use bonfire_kernels::{Activation, linear};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm};
@@ -105,23 +107,17 @@ impl Gpt {
         assert!(length <= context, "at most {context} tokens were expected, found {length}");
         let device = tokens.device();
         let positions = Tensor::<1, Int>::arange(0..length as i64, &device).unsqueeze(); // [1, T]
-        let x = self.embedding.forward(tokens) + self.positions.forward(positions); // [B, T, D]
-        let mut x = self.dropout.forward(x);
-        let later = Tensor::<2>::full([length, length], HIDDEN, &device).triu(1); // [T, T]
-        let bias = later.unsqueeze::<4>(); // [1, 1, T, T]
+        let x = embedding(&self.embedding, tokens) + embedding(&self.positions, positions); // [B, T, D]
+        let mut x = dropout(&self.dropout, x);
         for block in &self.blocks {
-            x = block.forward(x, bias.clone()); // [B, T, D]
+            x = block.forward(x, Sight::Past); // [B, T, D]
         }
-        self.norm.forward(x)
+        layer_norm(&self.norm, x, EPSILON)
     }
 
     /// `[B, T, D]` to `[B, T, V]`.
     fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, width] = hidden.dims();
-        let weight = self.embedding.weight.val(); // [V, D]
-        let [vocabulary, _] = weight.dims();
-        let rows = hidden.reshape([batch * tokens, width]); // [B * T, D]
-        rows.matmul(weight.transpose()).reshape([batch, tokens, vocabulary])
+        linear(hidden, self.embedding.weight.val().transpose(), None, Activation::Identity)
     }
 }
 

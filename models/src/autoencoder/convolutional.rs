@@ -8,6 +8,8 @@ use super::{OutputRange, check_noise, expect_input, squared_error};
 use crate::activation::Activation;
 use crate::check;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
+use bonfire_kernels::Activation::Identity;
+use bonfire_kernels::modules::{conv_transpose2d, conv2d, linear};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
@@ -117,19 +119,21 @@ impl ConvAutoencoder {
         assert_shape!(pixels, [_, channels, height, width]);
         let mut x = self.noise.forward(pixels);
         for convolution in &self.encoder {
-            x = self.activation.forward(convolution.forward(x)); // [B, C_out, H / 2, W / 2]
+            x = conv2d(convolution, x, self.activation.fused()); // [B, C_out, H / 2, W / 2]
         }
-        self.to_codes.forward(x.flatten::<2>(1, 3)) // [B, Z]
+        linear(&self.to_codes, x.flatten::<2>(1, 3), Identity) // [B, Z]
     }
 
     /// What the codes stand for, `[B, Z]` to `[B, C, H, W]`.
     pub fn decode(&self, codes: Tensor<2>) -> Tensor<4> {
         let [batch, _] = codes.dims();
         let [channels, height, width] = self.middle;
-        let x = self.from_codes.forward(codes); // [B, C * H' * W']
+        let x = linear(&self.from_codes, codes, self.activation.fused()); // [B, C * H' * W']
         let mut x = x.reshape([batch, channels, height, width]);
-        for convolution in &self.decoder {
-            x = convolution.forward(self.activation.forward(x)); // [B, C_out, 2 H, 2 W]
+        for (index, convolution) in self.decoder.iter().enumerate() {
+            let last = index + 1 == self.decoder.len();
+            let activation = if last { Identity } else { self.activation.fused() };
+            x = conv_transpose2d(convolution, x, activation); // [B, C_out, 2 H, 2 W]
         }
         self.output_range.forward(x)
     }

@@ -10,6 +10,9 @@ pub use variational::{Likelihood, VariationalAutoencoder, VariationalAutoencoder
 
 use crate::activation::Activation;
 use bonfire_contract::{ConfigError, Target};
+use bonfire_kernels::Activation::Identity;
+use bonfire_kernels::modules::linear;
+use bonfire_kernels::{ErrorOfValue, mean_error};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation::sigmoid};
@@ -54,10 +57,8 @@ impl Layers {
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let mut x = input;
         for (index, layer) in self.layers.iter().enumerate() {
-            if index > 0 {
-                x = self.activation.forward(x);
-            }
-            x = layer.forward(x);
+            let last = index + 1 == self.layers.len();
+            x = linear(layer, x, if last { Identity } else { self.activation.fused() });
         }
         x
     }
@@ -82,7 +83,7 @@ fn check_noise(model: &'static str, noise: f64) -> Result<(), ConfigError> {
 
 /// The mean squared error of a reconstruction, over samples and the numbers of a sample, `[1]`.
 fn squared_error(output: Tensor<2>, input: Tensor<2>) -> Tensor<1> {
-    (output - input).square().mean()
+    mean_error(output, input, ErrorOfValue::Squared)
 }
 
 /// An autoencoder's only target is its input.

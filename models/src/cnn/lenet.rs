@@ -8,12 +8,14 @@
 use super::check_picture;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
+use bonfire_kernels::Activation::{Identity, Tanh};
+use bonfire_kernels::modules::{avg_pool2d, conv2d, linear};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation::tanh, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 const MODEL: &str = "lenet";
 
@@ -89,13 +91,13 @@ impl LeNet {
     pub fn forward(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
-        let x = tanh(self.first.forward(input.pixels)); // [B, 6, H, W]
-        let x = self.pool.forward(x); // [B, 6, H / 2, W / 2]
-        let x = tanh(self.second.forward(x)); // [B, 16, H / 2 - 4, W / 2 - 4]
-        let x = self.pool.forward(x); // [B, 16, H', W']
-        let x = tanh(self.third.forward(x.flatten::<2>(1, 3))); // [B, 120]
-        let x = tanh(self.fourth.forward(x)); // [B, 84]
-        self.head.forward(x) // [B, O]
+        let x = conv2d(&self.first, input.pixels, Tanh); // [B, 6, H, W]
+        let x = avg_pool2d(&self.pool, x); // [B, 6, H / 2, W / 2]
+        let x = conv2d(&self.second, x, Tanh); // [B, 16, H / 2 - 4, W / 2 - 4]
+        let x = avg_pool2d(&self.pool, x); // [B, 16, H', W']
+        let x = linear(&self.third, x.flatten::<2>(1, 3), Tanh); // [B, 120]
+        let x = linear(&self.fourth, x, Tanh); // [B, 84]
+        linear(&self.head, x, Identity) // [B, O]
     }
 }
 

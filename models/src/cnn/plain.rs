@@ -1,20 +1,24 @@
 //! A small convolutional network: stages of 3x3 convolutions, each with batch norm and ReLU, a max pooling after
-//! each stage, then a hidden layer with dropout.
+//! each stage, then a hidden layer with dropout. Padding, batch norm and poolings can be left out.
 //!
 //! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). LeNet's plan (LeCun et al.
 //! 1998) with what came later: 3x3 kernels and doubling widths (Simonyan and Zisserman 2014), batch norm (Ioffe and
 //! Szegedy 2015), dropout (Srivastava et al. 2014).
 
-use super::{check_picture, convolution_3x3};
+use super::{HE_NORMAL, check_picture};
 use crate::check;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
+use bonfire_kernels::Activation;
+use bonfire_kernels::modules::{batch_norm, conv2d, dropout, linear, max_pool2d};
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, activation::relu, assert_shape};
+use burn::nn::{
+    BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
+};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 const MODEL: &str = "cnn";
 
@@ -25,12 +29,22 @@ pub struct CnnConfig {
     pub picture: [usize; 3],
     /// What is predicted, and the loss on it.
     pub objective: Objective,
-    /// Channels of each stage; each ends in a pooling that halves height and width (rounding down).
+    /// Channels of each stage.
     #[config(default = "vec![24, 48, 96]")]
     pub widths: Vec<usize>,
     /// Convolutions a stage.
     #[config(default = 1)]
     pub convolutions_per_stage: usize,
+    /// Whether the convolutions are padded and keep height and width; otherwise each takes 2 pixels off both.
+    #[config(default = true)]
+    pub padded: bool,
+    /// Whether a batch norm follows each convolution; otherwise the convolutions have biases.
+    #[config(default = true)]
+    pub batch_norm: bool,
+    /// Stages between poolings, which halve height and width (rounding down): 1 ends each stage in one, 2 every
+    /// second stage.
+    #[config(default = 1)]
+    pub pool_every: usize,
     /// Width of the layer before the head; 0 leaves it out.
     #[config(default = 128)]
     pub hidden: usize,
@@ -44,7 +58,7 @@ impl CnnConfig {
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
-    /// When a size is zero, the picture is too small for the poolings, the dropout is outside `[0, 1)`, or the
+    /// When a size is zero, the picture is too small for the stages, the dropout is outside `[0, 1)`, or the
     /// objective is impossible.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
@@ -53,25 +67,42 @@ impl CnnConfig {
         let found = format!("{:?}", self.widths);
         ConfigError::check(filled, MODEL, "widths", "one positive width a stage", found)?;
         check::positive(MODEL, "convolutions_per_stage", self.convolutions_per_stage)?;
-        let [_, height, width] = self.pooled();
-        let stages = self.widths.len();
-        let expected = format!("height and width that can be halved {stages} times");
+        check::positive(MODEL, "pool_every", self.pool_every)?;
+        let [_, height, width] = self.features();
+        let poolings = self.widths.len() / self.pool_every;
+        let expected = match self.padded {
+            true => format!("height and width that can be halved {poolings} times"),
+            false => "height and width that leave a pixel after the last stage".into(),
+        };
         ConfigError::check(height.min(width) > 0, MODEL, "picture", expected, format!("{:?}", self.picture))?;
         check::dropout(MODEL, self.dropout)
     }
 
-    /// `[channels, height, width]` after the last pooling.
-    fn pooled(&self) -> [usize; 3] {
+    /// Whether a pooling ends the stage, counted from 0.
+    fn pools_after(&self, stage: usize) -> bool {
+        (stage + 1).is_multiple_of(self.pool_every)
+    }
+
+    /// `[channels, height, width]` after the last stage.
+    fn features(&self) -> [usize; 3] {
         let [channels, height, width] = self.picture;
-        let halved = |size: usize| self.widths.iter().fold(size, |size, _| size / 2);
-        [self.widths.last().copied().unwrap_or(channels), halved(height), halved(width)]
+        let border = if self.padded { 0 } else { self.convolutions_per_stage.saturating_mul(2) };
+        let after = |size: usize, stage: usize| {
+            let size = size.saturating_sub(border);
+            if self.pools_after(stage) { size / 2 } else { size }
+        };
+        let left = |size: usize| (0..self.widths.len()).fold(size, after);
+        [self.widths.last().copied().unwrap_or(channels), left(height), left(width)]
     }
 
     /// The model with weights drawn from the device's generator.
     pub fn init(&self, device: &Device) -> Cnn {
         let channels = [&[self.picture[0]], self.widths.as_slice()].concat();
-        let stages = channels.windows(2).map(|pair| Stage::new(pair[0], pair[1], self, device)).collect();
-        let features: usize = self.pooled().iter().product();
+        let stage = |(index, pair): (usize, &[usize])| {
+            Stage::new(pair[0], pair[1], self.pools_after(index), self, device)
+        };
+        let stages = channels.windows(2).enumerate().map(stage).collect();
+        let features: usize = self.features().iter().product();
         let hidden = (self.hidden > 0).then(|| LinearConfig::new(features, self.hidden).init(device));
         let features = if self.hidden > 0 { self.hidden } else { features };
         Cnn {
@@ -88,34 +119,56 @@ impl CnnConfig {
 /// Convolutions of one width and the pooling after them.
 #[derive(Module, Debug)]
 struct Stage {
-    /// `[C_out, C_in, 3, 3]` each
+    /// `[C_out, C_in, 3, 3]` each, and a bias `[C_out]` where no norm follows
     convolutions: Vec<Conv2d>,
-    /// `[C_out]` twice each
+    /// `[C_out]` twice each, one a convolution or none at all
     norms: Vec<BatchNorm>,
-    pool: MaxPool2d,
+    pool: Option<MaxPool2d>,
 }
 
 impl Stage {
-    fn new(inputs: usize, width: usize, config: &CnnConfig, device: &Device) -> Self {
+    fn new(inputs: usize, width: usize, pools: bool, config: &CnnConfig, device: &Device) -> Self {
         let inputs_of = |index: usize| if index == 0 { inputs } else { width };
         let indices = 0..config.convolutions_per_stage;
+        let norms = if config.batch_norm { indices.len() } else { 0 };
         Stage {
             convolutions: indices
-                .clone()
-                .map(|index| convolution_3x3([inputs_of(index), width], 1, device))
+                .map(|index| convolution([inputs_of(index), width], config, device))
                 .collect(),
-            norms: indices.map(|_| BatchNormConfig::new(width).init(device)).collect(),
-            pool: MaxPool2dConfig::new([2, 2]).init(),
+            norms: (0..norms).map(|_| BatchNormConfig::new(width).init(device)).collect(),
+            pool: pools.then(|| MaxPool2dConfig::new([2, 2]).init()),
         }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let mut x = input;
-        for (convolution, norm) in self.convolutions.iter().zip(&self.norms) {
-            x = relu(norm.forward(convolution.forward(x))); // [B, C_out, H, W]
+        for (index, convolution) in self.convolutions.iter().enumerate() {
+            // [B, C_out, H, W], or 2 fewer pixels each without padding
+            x = match self.norms.get(index) {
+                Some(norm) => {
+                    let x = conv2d(convolution, x, Activation::Identity);
+                    batch_norm(norm, x, None, Activation::Relu)
+                }
+                None => conv2d(convolution, x, Activation::Relu),
+            };
         }
-        self.pool.forward(x) // [B, C_out, H / 2, W / 2]
+        match &self.pool {
+            Some(pool) => max_pool2d(pool, x), // [B, C_out, H / 2, W / 2]
+            None => x,
+        }
     }
+}
+
+/// A 3x3 convolution, weights drawn as for the residual network's, a bias of zeros where no norm has one.
+fn convolution(channels: [usize; 2], config: &CnnConfig, device: &Device) -> Conv2d {
+    let padding = if config.padded { PaddingConfig2d::Explicit(1, 1, 1, 1) } else { PaddingConfig2d::Valid };
+    let mut convolution = Conv2dConfig::new(channels, [3, 3])
+        .with_padding(padding)
+        .with_bias(false)
+        .with_initializer(HE_NORMAL)
+        .init(device);
+    convolution.bias = (!config.batch_norm).then(|| Initializer::Zeros.init([channels[1]], device));
+    convolution
 }
 
 /// Stages of convolutions and a head.
@@ -143,13 +196,13 @@ impl Cnn {
         assert_shape!(input.pixels, [_, channels, _, _]);
         let mut x = input.pixels;
         for stage in &self.stages {
-            x = stage.forward(x); // [B, C, H / 2, W / 2]
+            x = stage.forward(x); // [B, C, H', W']
         }
-        let mut x = self.dropout.forward(x.flatten::<2>(1, 3)); // [B, C * H' * W']
+        let mut x = dropout(&self.dropout, x.flatten::<2>(1, 3)); // [B, C * H' * W']
         if let Some(hidden) = &self.hidden {
-            x = self.dropout.forward(relu(hidden.forward(x))); // [B, hidden]
+            x = dropout(&self.dropout, linear(hidden, x, Activation::Relu)); // [B, hidden]
         }
-        self.head.forward(x) // [B, O]
+        linear(&self.head, x, Activation::Identity) // [B, O]
     }
 }
 
@@ -178,11 +231,29 @@ mod tests {
     #[test]
     fn odd_sizes_and_no_hidden_layer() {
         let device = Device::flex();
-        for config in [config(), config().with_hidden(0), config().with_convolutions_per_stage(2)] {
+        for config in [
+            config(),
+            config().with_hidden(0),
+            config().with_convolutions_per_stage(2),
+            config().with_pool_every(2).with_convolutions_per_stage(2).with_batch_norm(false),
+            config().with_pool_every(3).with_padded(false),
+            config().with_pool_every(4),
+        ] {
             config.check().unwrap();
             let pixels = Tensor::random([2, 3, 11, 9], Distribution::Default, &device);
             assert_eq!(config.init(&device).forward(Images { pixels }).dims(), [2, 4]);
         }
+    }
+
+    #[test]
+    fn plain_convolutions_have_the_sizes_of_pytorchs_example() {
+        // its MNIST example without dropout: 320 + 18,496 + 1,179,776 + 1,290 parameters
+        let config = CnnConfig::new([1, 28, 28], Objective::classes(10))
+            .with_widths(vec![32, 64])
+            .with_padded(false)
+            .with_batch_norm(false)
+            .with_pool_every(2);
+        assert_eq!(config.init(&Device::flex()).num_params(), 1_199_882);
     }
 
     #[test]
@@ -204,6 +275,9 @@ mod tests {
         assert_eq!(field(config().with_widths(vec![])), "widths");
         assert_eq!(field(config().with_widths(vec![4, 0])), "widths");
         assert_eq!(field(config().with_convolutions_per_stage(0)), "convolutions_per_stage");
+        assert_eq!(field(config().with_pool_every(0)), "pool_every");
+        assert_eq!(field(config().with_padded(false)), "picture");
+        assert_eq!(field(config().with_padded(false).with_convolutions_per_stage(usize::MAX)), "picture");
         assert_eq!(field(config().with_dropout(-0.1)), "dropout");
         CnnConfig::new([1, 8, 8], Objective::values(1)).check().unwrap();
     }

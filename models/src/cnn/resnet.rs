@@ -8,11 +8,14 @@ use super::{HE_NORMAL, check_picture, convolution_3x3};
 use crate::check;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
+use bonfire_kernels::Activation::{Identity, Relu};
+use bonfire_kernels::global_avg_pool;
+use bonfire_kernels::modules::{batch_norm, conv2d, linear};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, activation::relu, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 const MODEL: &str = "resnet";
 
@@ -109,12 +112,13 @@ impl BasicBlock {
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.shortcut {
-            Some(Projection { convolution, norm }) => norm.forward(convolution.forward(input.clone())),
+            Some(Projection { convolution, norm }) => {
+                batch_norm(norm, conv2d(convolution, input.clone(), Identity), None, Identity)
+            }
             None => input.clone(),
         }; // [B, C_out, H / stride, W / stride]
-        let x = relu(self.first_norm.forward(self.first.forward(input))); // [B, C_out, H / stride, W / stride]
-        let x = self.second_norm.forward(self.second.forward(x));
-        relu(x + shortcut)
+        let x = batch_norm(&self.first_norm, conv2d(&self.first, input, Identity), None, Relu); // [B, C_out, H / stride, W / stride]
+        batch_norm(&self.second_norm, conv2d(&self.second, x, Identity), Some(shortcut), Relu)
     }
 }
 
@@ -141,12 +145,12 @@ impl ResNet {
     pub fn forward(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
-        let mut x = relu(self.norm.forward(self.stem.forward(input.pixels))); // [B, width, H, W]
+        let x = conv2d(&self.stem, input.pixels, Identity); // [B, width, H, W]
+        let mut x = batch_norm(&self.norm, x, None, Relu);
         for block in &self.blocks {
             x = block.forward(x);
         } // [B, 4 * width, H / 4, W / 4]
-        let features = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2); // [B, 4 * width]
-        self.head.forward(features) // [B, O]
+        linear(&self.head, global_avg_pool(x), Identity) // [B, O]
     }
 }
 

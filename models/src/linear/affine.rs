@@ -2,8 +2,9 @@
 //! columns, `O` outputs.
 
 use bonfire_contract::Table;
+use bonfire_kernels::{Activation, linear};
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, assert_shape, module::linear};
+use burn::tensor::{Device, Int, Tensor, assert_shape};
 
 /// `numeric * weight + bias + category weights`, all of them starting at zero: the losses on top are convex,
 /// so that no symmetry needs breaking, and a category that is never seen keeps a weight of exactly zero.
@@ -42,8 +43,8 @@ impl Affine {
         assert_shape!(input.categories, [batch, columns]);
         let bias = self.bias.val();
         let mut output = match &self.weight {
-            Some(weight) => linear(input.numeric, weight.val(), Some(bias)), // [B, O]
-            None => bias.unsqueeze::<2>().expand([batch as i64, -1]),        // [B, O]
+            Some(weight) => linear(input.numeric, weight.val(), Some(bias), Activation::Identity), // [B, O]
+            None => bias.unsqueeze::<2>().expand([batch as i64, -1]),                              // [B, O]
         };
         if let Some(weight) = &self.category_weight {
             let [_, outputs] = weight.dims();

@@ -9,6 +9,8 @@ use crate::activation::Activation;
 use crate::check;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
+use bonfire_kernels::Activation::Identity;
+use bonfire_kernels::modules::{batch_norm, dropout, linear};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{
@@ -121,14 +123,16 @@ impl Hidden {
     }
 
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        let mut x = self.linear.forward(input); // [B, D]
-        if let Some(norm) = &self.batch_norm {
-            x = norm.forward(x);
-        }
-        if let Some(norm) = &self.layer_norm {
-            x = norm.forward(x);
-        }
-        self.dropout.forward(self.activation.forward(x))
+        let x = match (&self.batch_norm, &self.layer_norm) {
+            (Some(norm), _) => {
+                batch_norm(norm, linear(&self.linear, input, Identity), None, self.activation.fused())
+            }
+            (None, Some(norm)) => {
+                self.activation.forward(norm.forward(linear(&self.linear, input, Identity)))
+            }
+            (None, None) => linear(&self.linear, input, self.activation.fused()),
+        }; // [B, D]
+        dropout(&self.dropout, x)
     }
 }
 
@@ -160,13 +164,14 @@ impl Mlp {
         let mut x = input.numeric; // [B, N]
         if let Some(embedding) = &self.embedding {
             let rows = rows_of(input.categories, &self.starts); // [B * M]
-            let vectors = embedding.forward(rows.reshape([batch, columns])); // [B, M, E]
+            let rows = rows.reshape([batch, columns]);
+            let vectors = bonfire_kernels::embedding(embedding.weight.val(), rows); // [B, M, E]
             x = Tensor::cat(vec![x, vectors.flatten(1, 2)], 1); // [B, N + M * E]
         }
         for layer in &self.hidden {
             x = layer.forward(x); // [B, D]
         }
-        self.head.forward(x) // [B, O]
+        linear(&self.head, x, Identity) // [B, O]
     }
 }
 

@@ -8,17 +8,16 @@
 
 use super::classifier::RecurrentClassifier;
 use super::language_model::RecurrentLanguageModel;
-use super::recurrent::{Recurrent, walk};
+use super::recurrent::Recurrent;
 use super::stack::StackSizes;
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::Pooling;
 use bonfire_contract::ConfigError;
+use bonfire_kernels::GruWeights;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::activation::{sigmoid, tanh};
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
 const CLASSIFIER: &str = "gru";
@@ -160,24 +159,14 @@ impl Recurrent for Gru {
         }
     }
 
-    fn forward(&self, steps: &[Tensor<2>], text: &[Tensor<2>], backwards: bool) -> Vec<Tensor<2>> {
-        let (input_weight, bias) = (self.input_weight.val(), self.bias.val()); // [inputs, 3 D], [3 D]
-        let hidden_weight = self.hidden_weight.val(); // [D, 3 D]
-        let [hidden, _] = hidden_weight.dims();
-        let candidate_bias = self.candidate_bias.val().unsqueeze::<2>(); // [1, D]
-        let zeros = Tensor::<2>::zeros([steps[0].dims()[0], hidden], &steps[0].device());
-        let step = |input: Tensor<2>, [state]: [Tensor<2>; 1]| {
-            let seen = linear(input, input_weight.clone(), Some(bias.clone())); // [B, 3 D]
-            let recalled = state.clone().matmul(hidden_weight.clone()); // [B, 3 D]
-            let both = |x: &Tensor<2>| x.clone().narrow(1, 0, 2 * hidden); // [B, 2 D]
-            let last = |x: Tensor<2>| x.narrow(1, 2 * hidden, hidden); // [B, D]
-            let open = sigmoid(both(&seen) + both(&recalled)); // [B, 2 D]
-            let reset = open.clone().narrow(1, 0, hidden); // [B, D]
-            let update = open.narrow(1, hidden, hidden); // [B, D]
-            let candidate = tanh(last(seen) + reset * (last(recalled) + candidate_bias.clone())); // [B, D]
-            [candidate.clone() + update * (state - candidate)]
+    fn forward(&self, x: Tensor<3>, text: Tensor<2>, backwards: bool) -> Tensor<3> {
+        let weights = GruWeights {
+            input: self.input_weight.val(),
+            hidden: self.hidden_weight.val(),
+            bias: self.bias.val(),
+            candidate_bias: self.candidate_bias.val(),
         };
-        walk(steps, text, backwards, [zeros], step)
+        bonfire_kernels::gru(x, weights, Some(text), backwards)
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::classifier::RecurrentClassifier;
 use super::language_model::RecurrentLanguageModel;
-use super::recurrent::{Recurrent, walk};
+use super::recurrent::Recurrent;
 use super::stack::StackSizes;
 use crate::check;
 use crate::objective::Objective;
@@ -17,8 +17,6 @@ use bonfire_contract::ConfigError;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::activation::{sigmoid, tanh};
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
 const CLASSIFIER: &str = "lstm";
@@ -155,20 +153,8 @@ impl Recurrent for Lstm {
         }
     }
 
-    fn forward(&self, steps: &[Tensor<2>], text: &[Tensor<2>], backwards: bool) -> Vec<Tensor<2>> {
-        let (weight, bias) = (self.weight.val(), self.bias.val()); // [inputs + D, 4 D], [4 D]
-        let hidden = weight.dims()[1] / 4;
-        let zeros = Tensor::<2>::zeros([steps[0].dims()[0], hidden], &steps[0].device());
-        let step = |input: Tensor<2>, [state, cell]: [Tensor<2>; 2]| {
-            let both = Tensor::cat(vec![input, state], 1); // [B, inputs + D]
-            let gates = linear(both, weight.clone(), Some(bias.clone())); // [B, 4 D]
-            let open = sigmoid(gates.clone().narrow(1, 0, 3 * hidden)); // [B, 3 D]
-            let candidate = tanh(gates.narrow(1, 3 * hidden, hidden)); // [B, D]
-            let gate = |index: usize| open.clone().narrow(1, index * hidden, hidden); // [B, D]
-            let cell = gate(1) * cell + gate(0) * candidate;
-            [gate(2) * tanh(cell.clone()), cell]
-        };
-        walk(steps, text, backwards, [zeros.clone(), zeros], step)
+    fn forward(&self, x: Tensor<3>, text: Tensor<2>, backwards: bool) -> Tensor<3> {
+        bonfire_kernels::lstm(x, self.weight.val(), self.bias.val(), Some(text), backwards)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Recurrent layers on top of each other, above an embedding. `B` texts, `T` tokens, `D` hidden units.
 
-use super::recurrent::{Recurrent, unbind};
+use super::recurrent::Recurrent;
 use crate::check;
 use crate::sequence::{Pooling, carries_text, last_of_text, mean_over_text};
 use bonfire_contract::{ConfigError, Tokens};
+use bonfire_kernels::embedding;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -74,18 +75,17 @@ impl<R: Recurrent> Stack<R> {
         let [batch, tokens] = input.tokens.dims();
         assert_shape!(input.padding, [batch, tokens]);
         let text = carries_text(input.padding); // [B, T]
-        let in_time = unbind(text.clone().transpose().unsqueeze_dim(2)); // T of [B, 1]
-        let mut steps = unbind(self.embedding.forward(input.tokens.transpose())); // T of [B, E]
+        let in_time = text.clone().transpose(); // [T, B]
+        let mut states = embedding(self.embedding.weight.val(), input.tokens.transpose()); // [T, B, E]
         for Directions { forwards, backwards } in &self.layers {
-            let mut states = forwards.forward(&steps, &in_time, false); // T of [B, D]
-            if let Some(layer) = backwards {
-                let back = layer.forward(&steps, &in_time, true); // T of [B, D]
-                let both = states.into_iter().zip(back);
-                states = both.map(|(ahead, back)| Tensor::cat(vec![ahead, back], 1)).collect(); // T of [B, 2 D]
-            }
-            steps = states.into_iter().map(|state| self.dropout.forward(state)).collect();
+            let ahead = forwards.forward(states.clone(), in_time.clone(), false); // [T, B, D]
+            let read = match backwards {
+                None => ahead,
+                Some(layer) => Tensor::cat(vec![ahead, layer.forward(states, in_time.clone(), true)], 2), // [T, B, 2 D]
+            };
+            states = self.dropout.forward(read);
         }
-        (Tensor::stack(steps, 1), text) // [B, T, D]
+        (states.swap_dims(0, 1), text) // [B, T, D]
     }
 
     /// One vector a text.
