@@ -46,7 +46,7 @@ impl ModuleVisitor for Update<'_> {
         let value = param.val();
         let next = match self.tensors.remove::<D>(param.id) {
             Some(average) if self.trained.contains(&param.id) => {
-                average.mul_scalar(self.decay) + value.mul_scalar(1.0 - self.decay)
+                bonfire_kernels::blended(average, value, self.decay)
             }
             _ => value,
         };

@@ -9,7 +9,7 @@ use crate::{FitConfig, Parameter, TrainError};
 use bonfire_checkpoint::{Files, Weights};
 use bonfire_contract::Task;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device};
+use burn::tensor::{Bytes, Device, Tensor};
 use std::path::PathBuf;
 
 /// A checkpoint to continue from.
@@ -90,6 +90,12 @@ impl<M: Task> Fitting<M> {
             accumulated = Accumulated { gradient, pieces: state.pieces, samples: state.piece_samples };
         }
         Ok((Fitting { model, optimizer, average, accumulated }, state))
+    }
+
+    /// Adds the gradient of a piece's mean loss to the step's.
+    pub(crate) fn add_gradient(&mut self, loss: Tensor<1>, samples: u64, table: &[Parameter]) {
+        let gradient = GradientsParams::from_grads(loss.backward(), &self.model);
+        self.accumulated.add(gradient, samples, table);
     }
 
     /// One update; `count` is the number of steps with it.

@@ -59,6 +59,32 @@ pub(crate) fn clip_value(gradient: &mut GradientsParams, parameters: &[Parameter
 /// Scales the whole gradient down to a norm of `largest` when it is longer, as PyTorch's
 /// `clip_grad_norm_` does. Stays on the device.
 pub(crate) fn clip_norm(gradient: &mut GradientsParams, parameters: &[Parameter], largest: f64) {
+    match square_on_host(gradient, parameters) {
+        Some(square) => {
+            let factor = largest / (square.sqrt() + 1e-6);
+            // A norm that is no number goes into the gradient, as it does on a device.
+            if factor.is_nan() || factor < 1.0 {
+                each(gradient, parameters, Scale(factor));
+            }
+        }
+        None => clip_norm_on_device(gradient, parameters, largest),
+    }
+}
+
+/// The square of the gradient's norm, where it costs no wait for a device.
+fn square_on_host(gradient: &GradientsParams, parameters: &[Parameter]) -> Option<f64> {
+    let mut square = 0.0;
+    for parameter in parameters {
+        by_rank!(parameter.shape.len(), D => {
+            if let Some(tensor) = gradient.get::<D>(parameter.id) {
+                square += bonfire_kernels::sum_of_squares(&tensor)?;
+            }
+        });
+    }
+    Some(square)
+}
+
+fn clip_norm_on_device(gradient: &mut GradientsParams, parameters: &[Parameter], largest: f64) {
     let mut squares: Vec<Tensor<1>> = Vec::new();
     for parameter in parameters {
         by_rank!(parameter.shape.len(), D => {
@@ -86,7 +112,7 @@ struct Multiply(Tensor<1>);
 
 impl Change for Scale {
     fn change<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
-        tensor.mul_scalar(self.0)
+        bonfire_kernels::scaled(tensor, self.0)
     }
 }
 
@@ -165,6 +191,19 @@ mod tests {
         let mut short = gradient([0.3, 0.1], [0.0, -0.2]);
         clip_norm(&mut short, &table(), 6.5);
         assert_eq!(values(&short), [0.3, 0.1, 0.0, -0.2]);
+    }
+
+    #[test]
+    fn the_host_clips_as_a_device_does() {
+        for largest in [6.5, 20.0] {
+            let (mut host, mut device) =
+                (gradient([3.0, 0.0], [4.0, 12.0]), gradient([3.0, 0.0], [4.0, 12.0]));
+            clip_norm(&mut host, &table(), largest);
+            clip_norm_on_device(&mut device, &table(), largest);
+            for (host, device) in values(&host).into_iter().zip(values(&device)) {
+                assert!((host - device).abs() < 1e-6, "{host} against {device}");
+            }
+        }
     }
 
     #[test]

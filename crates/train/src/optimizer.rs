@@ -1,8 +1,10 @@
-//! Burn's optimizers by recipe: their names, and which parameters get weight decay.
+//! Optimizers by recipe: their names, and which parameters get weight decay. Burn's, or those of `bonfire-kernels` that
+//! do the same in one pass and read the same records.
 
 use crate::TrainError;
 use crate::config::{above_zero, check};
 use crate::parameters::Parameter;
+use bonfire_kernels::optimizer as fused;
 use burn::module::{ParamGroup, ParamId};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -144,7 +146,7 @@ impl OptimizerConfig {
         }
     }
 
-    /// Burn's optimizer for these parameters; those of one dimension get weight decay only where
+    /// The optimizer for these parameters; those of one dimension get weight decay only where
     /// `decay_all` says so.
     pub(crate) fn build(&self, parameters: &[Parameter], decay_all: bool) -> ModuleOptimizer {
         let decay = self.rate_and_decay().1;
@@ -156,24 +158,17 @@ impl OptimizerConfig {
                     dampening: o.dampening,
                     nesterov: o.nesterov,
                 });
-                let sgd = |decay| {
-                    let config = burns::SgdConfig::new().with_momentum(momentum.clone());
-                    config.with_weight_decay(penalty(decay)).build()
-                };
+                let sgd = |decay| fused::Sgd::new(momentum.clone(), factor(decay));
                 grouped(sgd, decay, parameters, decay_all)
             }
             OptimizerConfig::Adam(o) => {
-                let config = burns::AdamConfig::new()
-                    .with_beta_1(o.beta_1 as f32)
-                    .with_beta_2(o.beta_2 as f32)
-                    .with_epsilon(o.epsilon as f32)
-                    .with_amsgrad(o.amsgrad);
-                let adam = |decay| config.clone().with_weight_decay(penalty(decay)).build();
+                let moments = moments(o.beta_1, o.beta_2, o.epsilon);
+                let adam = |decay| fused::Adam::new(moments, factor(decay), o.amsgrad);
                 grouped(adam, decay, parameters, decay_all)
             }
             OptimizerConfig::AdamW(o) => {
-                let config = adamw(o.beta_1, o.beta_2, o.epsilon).with_amsgrad(o.amsgrad);
-                let adamw = |decay| config.clone().with_weight_decay(decay as f32).build();
+                let moments = moments(o.beta_1, o.beta_2, o.epsilon);
+                let adamw = |decay| fused::AdamW::new(moments, decay as f32, o.amsgrad);
                 grouped(adamw, decay, parameters, decay_all)
             }
             OptimizerConfig::Lion(o) => {
@@ -183,11 +178,8 @@ impl OptimizerConfig {
                 grouped(lion, decay, parameters, decay_all)
             }
             OptimizerConfig::Lamb(o) => {
-                let config = burns::LambConfig::new()
-                    .with_beta_1(o.beta_1 as f32)
-                    .with_beta_2(o.beta_2 as f32)
-                    .with_epsilon(o.epsilon as f32);
-                let lamb = |decay| config.clone().with_weight_decay(decay as f32).build();
+                let moments = moments(o.beta_1, o.beta_2, o.epsilon);
+                let lamb = |decay| fused::Lamb::new(moments, decay as f32);
                 grouped(lamb, decay, parameters, decay_all)
             }
             OptimizerConfig::Adafactor(o) => {
@@ -200,8 +192,8 @@ impl OptimizerConfig {
                 grouped(adafactor, decay, parameters, decay_all)
             }
             OptimizerConfig::Muon(o) => {
-                let config = adamw(o.beta_1, o.beta_2, o.epsilon);
-                let rest = |decay| config.clone().with_weight_decay(decay as f32).build();
+                let moments = moments(o.beta_1, o.beta_2, o.epsilon);
+                let rest = |decay| fused::AdamW::new(moments, decay as f32, false);
                 let momentum = MomentumConfig { momentum: o.momentum, dampening: 0.0, nesterov: o.nesterov };
                 let muon = burns::MuonConfig::new()
                     .with_momentum(momentum)
@@ -240,11 +232,8 @@ impl OptimizerConfig {
     }
 }
 
-fn adamw(beta_1: f64, beta_2: f64, epsilon: f64) -> burns::AdamWConfig {
-    burns::AdamWConfig::new()
-        .with_beta_1(beta_1 as f32)
-        .with_beta_2(beta_2 as f32)
-        .with_epsilon(epsilon as f32)
+fn moments(beta_1: f64, beta_2: f64, epsilon: f64) -> fused::Moments {
+    fused::Moments { beta_1: beta_1 as f32, beta_2: beta_2 as f32, epsilon: epsilon as f32 }
 }
 
 /// Whether Muon takes a parameter: a matrix that is, by its path, neither a table of look-ups nor a
@@ -254,8 +243,12 @@ fn orthogonalised(parameter: &Parameter) -> bool {
     parameter.shape.len() == 2 && !LEFT_TO_ADAMW.iter().any(|word| parameter.path.contains(word))
 }
 
+fn factor(decay: f64) -> Option<f32> {
+    (decay > 0.0).then_some(decay as f32)
+}
+
 fn penalty(decay: f64) -> Option<WeightDecayConfig> {
-    (decay > 0.0).then(|| WeightDecayConfig::new(decay as f32))
+    factor(decay).map(WeightDecayConfig::new)
 }
 
 /// The optimizer with decay for everything, then without it for parameters of one dimension.

@@ -11,7 +11,9 @@ use crate::tensors::{AVERAGE, WEIGHTS};
 use crate::{FitConfig, Parameter, Select, Stopped, TrainError};
 use bonfire_checkpoint::{RunFolder, Weights, save_weights};
 use bonfire_contract::{Input, Loader, Task};
+use bonfire_kernels::threads;
 use burn::optim::GradientsParams;
+use burn::tensor::Device;
 use std::path::Path;
 
 /// Training under way.
@@ -104,15 +106,15 @@ impl<'a, M: Task> Steps<'a, M> {
     /// Adds up the gradient of one step, piece by piece.
     fn accumulate(&mut self) -> Result<Pieces, TrainError> {
         let (plan, drop_last) = (self.plan, self.config.train.drop_last);
-        let (accumulated, session) = (&mut self.progress.accumulated, &mut self.session);
+        let (progress, session) = (&mut self.progress, &mut self.session);
         let left = plan.epoch.saturating_sub(self.feed.position().samples);
         // The last, short step of an epoch is not even begun where it would be dropped.
-        let short = drop_last && accumulated.pieces == 0 && left < plan.step;
+        let short = drop_last && progress.accumulated.pieces == 0 && left < plan.step;
         // A checkpoint may stand between an epoch's last piece and its step.
         let mut ended = short || left == 0;
         let mut signal = self.pass.interrupt.raised();
-        while signal.is_none() && !ended && accumulated.samples < plan.step {
-            let size = (plan.piece as u64).min(plan.step - accumulated.samples) as usize;
+        while signal.is_none() && !ended && progress.accumulated.samples < plan.step {
+            let size = (plan.piece as u64).min(plan.step - progress.accumulated.samples) as usize;
             let Some(batch) = self.feed.next(size)? else {
                 ended = true;
                 break;
@@ -120,11 +122,12 @@ impl<'a, M: Task> Steps<'a, M> {
             session.state.position = self.feed.position();
             let samples = batch.input.len() as u64;
             if samples > 0 {
-                self.pass.device.seed(mix(self.config.seed, session.state.step, accumulated.pieces));
-                let loss = self.progress.model.loss(batch.input, batch.target); // [1]
+                let pieces = progress.accumulated.pieces;
+                self.pass.device.seed(mix(self.config.seed, session.state.step, pieces));
+                let loss = progress.model.loss(batch.input, batch.target); // [1]
                 session.add_loss(loss.clone().inner(), samples);
-                let gradient = GradientsParams::from_grads(loss.backward(), &self.progress.model);
-                accumulated.add(gradient, samples, self.table);
+                let table = self.table;
+                beside_the_kernels(self.pass.device, || progress.add_gradient(loss, samples, table));
             }
             signal = self.pass.interrupt.raised();
             // With the last sample used, the epoch's end is known without asking for more.
@@ -148,9 +151,13 @@ impl<'a, M: Task> Steps<'a, M> {
         let step = samples > 0 && !dropped;
         if step {
             self.session.check_losses()?;
-            let gradient = self.clipped_gradient();
             let rate = self.session.learning_rate(self.session.state.step);
-            self.progress = self.progress.step(rate, gradient, self.session.state.step + 1);
+            let (mut progress, config, table) = (self.progress, self.config, self.table);
+            let count = self.session.state.step + 1;
+            self.progress = beside_the_kernels(self.pass.device, move || {
+                let gradient = clipped(progress.accumulated.take_mean(table), table, config);
+                progress.step(rate, gradient, count)
+            });
             (self.session.state.pieces, self.session.state.piece_samples) = (0, 0);
             if epoch_ended {
                 self.next_epoch();
@@ -166,17 +173,6 @@ impl<'a, M: Task> Steps<'a, M> {
         self.session.state.due = Some(Due { step, epoch: epoch_ended });
         self.stepped = step && !epoch_ended;
         Ok(self)
-    }
-
-    fn clipped_gradient(&mut self) -> GradientsParams {
-        let mut gradient = self.progress.accumulated.take_mean(self.table);
-        if let Some(largest) = self.config.train.clip_value {
-            clip_value(&mut gradient, self.table, largest);
-        }
-        if let Some(largest) = self.config.train.clip_norm {
-            clip_norm(&mut gradient, self.table, largest);
-        }
-        gradient
     }
 
     fn next_epoch(&mut self) {
@@ -211,6 +207,27 @@ impl<'a, M: Task> Steps<'a, M> {
         }
         Ok((self.session, selected))
     }
+}
+
+/// Runs the work on a thread of the kernels' pool where that computes for the device, so that the pool is woken once
+/// and not at every op. Elsewhere it stays on the caller's thread, to which a device may bind its queue. Not for a
+/// model's forward pass: Burn keeps running statistics apart by thread, and the pool's threads take turns.
+fn beside_the_kernels<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
+    // A pool of one thread would only take turns with the caller.
+    match bonfire_kernels::serve(device) && threads::count() > 1 {
+        true => threads::inside(work),
+        false => work(),
+    }
+}
+
+fn clipped(mut gradient: GradientsParams, table: &[Parameter], config: &FitConfig) -> GradientsParams {
+    if let Some(largest) = config.train.clip_value {
+        clip_value(&mut gradient, table, largest);
+    }
+    if let Some(largest) = config.train.clip_norm {
+        clip_norm(&mut gradient, table, largest);
+    }
+    gradient
 }
 
 /// A seed for the dropout of one piece, as far from the next piece's as from any other
