@@ -27,11 +27,13 @@
 //! | [`train`] | the training loop, optimizers, schedules, metrics, the log |
 //! | [`checkpoint`] | the run folder on disk |
 //! | [`device`] | device names to Burn devices |
+//! | [`kernels`] | fast training ops for the CPU, its threads, and an allocator that recycles large buffers |
 
 pub use bonfire_checkpoint as checkpoint;
 pub use bonfire_contract as contract;
 pub use bonfire_datasets as datasets;
 pub use bonfire_device as device;
+pub use bonfire_kernels as kernels;
 pub use bonfire_models as models;
 pub use bonfire_train as train;
 pub use burn;

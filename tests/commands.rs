@@ -144,4 +144,6 @@ fn models_recipes_and_devices_are_listed() {
     let devices = workshop.succeed(&["devices"]).stdout;
     assert!(devices.contains("flex") && devices.contains("--features cuda"), "{devices}");
     workshop.fail(&["models", "resnett"], &["did you mean 'resnet'?"]);
+    assert_eq!(workshop.succeed(&["devices", "--threads", "2"]).stdout, devices);
+    workshop.fail(&["--threads", "0", "devices"], &["--threads"]);
 }

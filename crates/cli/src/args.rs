@@ -7,6 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "bonfire", version, arg_required_else_help = true)]
 pub struct Arguments {
+    /// Threads that compute; as many as there are processors when absent. Those that read data
+    /// (`data.workers`) come on top.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
     #[command(subcommand)]
     pub command: Command,
 }

@@ -23,26 +23,40 @@ pub mod sets;
 pub mod spec;
 mod train;
 
+use anyhow::{Context, Result};
 use args::{Arguments, Command};
+use bonfire_kernels::threads;
 use clap::Parser;
 use std::process::ExitCode;
 use std::time::Instant;
 
 /// Runs the program. `started` is when the process began, for the time to the first step.
 pub fn main(started: Instant) -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Train(arguments) => return report(train::train(&arguments, started)),
+    let Arguments { threads, command } = Arguments::parse();
+    if let Some(threads) = threads
+        && let Err(error) = threads::set_count(threads.into())
+    {
+        return report(Err(error).context("--threads"));
+    }
+    // A thread of the pool takes part in the work that it hands out; another would wake the pool
+    // for each op, and wait.
+    report(threads::inside(|| run(command, started)))
+}
+
+fn run(command: Command, started: Instant) -> Result<ExitCode> {
+    match command {
+        Command::Train(arguments) => return train::train(&arguments, started),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Models { name } => inform::models(name.as_deref()),
         Command::Recipes { name } => inform::recipes(name.as_deref()),
         Command::Devices => inform::devices(),
-    };
-    report(result.map(|()| ExitCode::SUCCESS))
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// An error is one line on stderr, its causes joined by colons.
-fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
+fn report(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         // Files are named by the context of their errors; without one it is standard output's.
         let error = match error.downcast_ref::<std::io::Error>() {

@@ -1,0 +1,125 @@
+//! What was typed.
+
+use crate::cases;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Measure training steps, predictions and single ops, beside PyTorch and beside what the machine can do.
+#[derive(Debug, Parser)]
+#[command(name = "bonfire-bench", version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// Threads that compute; as many as there are processors when absent.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Milliseconds per training step: gradient reset, forward, backward, SGD.
+    #[command(after_long_help = cases::help())]
+    Steps(Chosen),
+    /// Milliseconds per prediction of 1 and of 32 samples, without autodiff.
+    #[command(after_long_help = cases::help())]
+    Infer(Chosen),
+    /// GFLOP/s and GB/s of each op, forward and backward, beside the machine's ceilings.
+    Ops(OpsArguments),
+    /// Draw the ops under the machine's ceilings, as SVG.
+    Roofline(RooflineArguments),
+    /// Run PyTorch and Bonfire in turn, and print a Markdown table of both.
+    #[command(after_long_help = cases::help())]
+    Compare(CompareArguments),
+}
+
+#[derive(Args, Debug)]
+pub struct Chosen {
+    /// Cases; all when none is named (`--help` lists them).
+    #[arg(value_name = "CASE")]
+    pub cases: Vec<String>,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// The device, as `bonfire devices` lists them.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+}
+
+#[derive(Args, Debug)]
+pub struct OpsArguments {
+    /// Ops; all when none is named.
+    #[arg(value_name = "OP")]
+    pub ops: Vec<String>,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RooflineArguments {
+    /// Ops; all when none is named.
+    #[arg(value_name = "OP")]
+    pub ops: Vec<String>,
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE.svg")]
+    pub output: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct CompareArguments {
+    /// Cases; all when none is named.
+    #[arg(value_name = "CASE")]
+    pub cases: Vec<String>,
+    /// A Python interpreter that has PyTorch.
+    #[arg(long, value_name = "PYTHON")]
+    pub torch: PathBuf,
+    /// PyTorch's side of the training steps.
+    #[arg(long, value_name = "FILE", default_value = "../shared/bench/torch_steps.py")]
+    pub script: PathBuf,
+    /// Compare predictions instead of training steps; PyTorch's side is built in.
+    #[arg(long, conflicts_with = "script")]
+    pub infer: bool,
+    /// How often both sides run, in turn.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub rounds: u16,
+    /// Write the figures to a file, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_parses() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        for line in [
+            "bonfire-bench steps",
+            "bonfire-bench steps mlp_b128 gpt_b12_t64_d128_l4 --json --threads 1 --device flex",
+            "bonfire-bench infer --json",
+            "bonfire-bench --threads 2 ops linear_gelu --json",
+            "bonfire-bench roofline -o roofline.svg",
+            "bonfire-bench compare --torch python3 --script steps.py mlp_b128 --rounds 5 --json out.json",
+            "bonfire-bench compare --torch python3 --infer",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        assert_eq!(parse("bonfire-bench steps --threads 3").unwrap().threads, Some(3));
+        for line in [
+            "bonfire-bench steps --threads 0",
+            "bonfire-bench compare",
+            "bonfire-bench compare --torch python3 --rounds 0",
+            "bonfire-bench compare --torch python3 --infer --script steps.py",
+            "bonfire-bench roofline",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The cases: a model, its sizes, and a batch of made-up data. To add one, add its line to [`all`] and the function
+//! that makes it.
+//!
+//! Names and sizes are those of PyTorch's side; where a model is not quite PyTorch's, the case says so.
+
+use crate::{infer, steps};
+use anyhow::Result;
+use bonfire_contract::{Images, Table, Target, Task, Tokens};
+use bonfire_models::{
+    Cnn, CnnConfig, ConvAutoencoder, ConvAutoencoderConfig, Gpt, GptConfig, GruClassifier,
+    GruClassifierConfig, LinearRegression, LinearRegressionConfig, LstmClassifier, LstmClassifierConfig, Mlp,
+    MlpConfig, Objective, Pooling, TransformerClassifier, TransformerClassifierConfig,
+};
+use burn::tensor::{Device, Distribution, Int, Tensor};
+
+/// Batches of predictions.
+pub const PREDICTED: [usize; 2] = [1, 32];
+
+/// What is measured.
+pub struct Case {
+    /// Its name, as on PyTorch's side; the batch stands in it as `_b64`.
+    pub name: &'static str,
+    /// Samples a training step.
+    pub batch: usize,
+    /// Measured training steps, after [`steps::WARM_UP`].
+    pub steps: usize,
+    /// What is not as in PyTorch's model; empty where nothing is.
+    pub difference: &'static str,
+    /// `None` where the model is not there yet.
+    pub(crate) measures: Option<Measures>,
+}
+
+/// How a case is measured, whatever its model's type: milliseconds each.
+pub(crate) struct Measures {
+    pub(crate) train: Train,
+    pub(crate) predict: Predict,
+}
+
+/// Of (batch, steps, device with autodiff).
+type Train = Box<dyn Fn(usize, usize, &Device) -> Result<Vec<f64>>>;
+/// Of (batch, device).
+type Predict = Box<dyn Fn(usize, &Device) -> Result<Vec<f64>>>;
+
+/// A model and a batch for it.
+pub struct Made<M: Task> {
+    /// With weights drawn.
+    pub model: M,
+    /// A batch.
+    pub input: M::Input,
+    /// What its output is compared with.
+    pub target: Target,
+}
+
+impl Case {
+    /// The name of the prediction of so many samples: `mlp_b128` becomes `mlp_b1`.
+    pub fn predicted(&self, batch: usize) -> String {
+        self.name.replacen(&format!("_b{}", self.batch), &format!("_b{batch}"), 1)
+    }
+
+    /// Whether its model is there.
+    pub fn is_there(&self) -> bool {
+        self.measures.is_some()
+    }
+}
+
+/// Every case, in PyTorch's order.
+pub fn all() -> Vec<Case> {
+    vec![
+        case("linear_regression_b1024_d100", 1024, 200, linear_regression, ""),
+        case("mlp_b128", 128, 40, mlp, ""),
+        case("cnn28_b64", 64, 15, cnn28, ""),
+        case("conv_autoencoder_b64", 64, 15, conv_autoencoder, ""),
+        case(
+            "lstm_b64_t64_h128",
+            64,
+            15,
+            lstm,
+            "one bias in place of two that are summed; padding is masked",
+        ),
+        case("gru_b64_t64_h128", 64, 15, gru, "two gates have one bias in place of two; padding is masked"),
+        case(
+            "encoder_b16_t128_d256_l4",
+            16,
+            7,
+            encoder,
+            "norms stand before each part and at the end, positions are learned, GELU is by tanh, padding is masked",
+        ),
+        case("gpt_b12_t64_d128_l4", 12, 15, gpt, "the head is the embedding again, GELU is by tanh"),
+        later("resnet18_b8_224", 8, 5),
+        later("resnet50_b8_224", 8, 3),
+        later("mobilenet_v2_b8_224", 8, 5),
+        later("convnext_tiny_b4_224", 4, 3),
+        later("vit_s16_b4_224", 4, 3),
+    ]
+}
+
+/// What `--help` says of the cases.
+pub fn help() -> String {
+    let line = |case: Case| {
+        let said = if case.is_there() { case.difference } else { "not there yet" };
+        format!("  {:<30}{said}", case.name).trim_end().to_owned()
+    };
+    let lines: Vec<String> = all().into_iter().map(line).collect();
+    format!("Cases, and what is not as in PyTorch's model:\n{}", lines.join("\n"))
+}
+
+fn case<M: Task>(
+    name: &'static str,
+    batch: usize,
+    steps: usize,
+    make: fn(usize, &Device) -> Made<M>,
+    difference: &'static str,
+) -> Case {
+    let measures = Measures {
+        train: Box::new(move |batch, steps, device| steps::train(make(batch, device), steps, device)),
+        predict: Box::new(move |batch, device| infer::predict(&make(batch, device), device)),
+    };
+    Case { name, batch, steps, difference, measures: Some(measures) }
+}
+
+/// A case of a model that is not there yet.
+fn later(name: &'static str, batch: usize, steps: usize) -> Case {
+    Case { name, batch, steps, difference: "", measures: None }
+}
+
+fn linear_regression(batch: usize, device: &Device) -> Made<LinearRegression> {
+    let input = table(batch, 100, device);
+    let sums = input.numeric.clone().sum_dim(1); // [B, 1]
+    let model = LinearRegressionConfig::new(100, Objective::values(1)).init(device);
+    Made { model, input, target: Target::Values(sums) }
+}
+
+fn mlp(batch: usize, device: &Device) -> Made<Mlp> {
+    let config = MlpConfig::new(784, vec![], Objective::classes(10)).with_hidden(vec![512, 512]);
+    Made { model: config.init(device), input: table(batch, 784, device), target: classes(batch, device) }
+}
+
+/// Two 3x3 convolutions without padding, a pooling, and two linear layers.
+fn cnn28(batch: usize, device: &Device) -> Made<Cnn> {
+    let config = CnnConfig::new([1, 28, 28], Objective::classes(10))
+        .with_widths(vec![32, 64])
+        .with_padded(false)
+        .with_batch_norm(false)
+        .with_pool_every(2)
+        .with_hidden(128)
+        .with_dropout(0.0);
+    Made { model: config.init(device), input: pictures(batch, device), target: classes(batch, device) }
+}
+
+/// 1 to 32 to 64 channels, 32 codes, and back.
+fn conv_autoencoder(batch: usize, device: &Device) -> Made<ConvAutoencoder> {
+    let config = ConvAutoencoderConfig::new([1, 28, 28]).with_widths(vec![32, 64]).with_codes(32);
+    Made { model: config.init(device), input: pictures(batch, device), target: Target::Input }
+}
+
+fn lstm(batch: usize, device: &Device) -> Made<LstmClassifier> {
+    let config = LstmClassifierConfig::new(1000, Objective::classes(10))
+        .with_embedding(128)
+        .with_hidden(128)
+        .with_pooling(Pooling::Last);
+    Made { model: config.init(device), input: text(batch, 64, 1000, device), target: classes(batch, device) }
+}
+
+fn gru(batch: usize, device: &Device) -> Made<GruClassifier> {
+    let config = GruClassifierConfig::new(1000, Objective::classes(10))
+        .with_embedding(128)
+        .with_hidden(128)
+        .with_pooling(Pooling::Last);
+    Made { model: config.init(device), input: text(batch, 64, 1000, device), target: classes(batch, device) }
+}
+
+fn encoder(batch: usize, device: &Device) -> Made<TransformerClassifier> {
+    let config = TransformerClassifierConfig::new(1000, 128, Objective::classes(10))
+        .with_layers(4)
+        .with_heads(8)
+        .with_width(256)
+        .with_dropout(0.0);
+    Made { model: config.init(device), input: text(batch, 128, 1000, device), target: classes(batch, device) }
+}
+
+/// nanoGPT's setting for a CPU, with biases as PyTorch's layers have them.
+fn gpt(batch: usize, device: &Device) -> Made<Gpt> {
+    let config =
+        GptConfig::new(65, 64).with_layers(4).with_heads(4).with_width(128).with_dropout(0.0).with_bias(true);
+    let input = text(batch, 64, 65, device);
+    let target = Target::NextTokens(input.tokens.clone());
+    Made { model: config.init(device), input, target }
+}
+
+fn table(batch: usize, columns: usize, device: &Device) -> Table {
+    Table {
+        numeric: Tensor::random([batch, columns], Distribution::Default, device),
+        categories: Tensor::zeros([batch, 0], device),
+    }
+}
+
+fn pictures(batch: usize, device: &Device) -> Images {
+    Images { pixels: Tensor::random([batch, 1, 28, 28], Distribution::Default, device) }
+}
+
+fn text(batch: usize, length: usize, vocabulary: i64, device: &Device) -> Tokens {
+    let tokens = counting(batch * length, vocabulary, device).reshape([batch, length]);
+    Tokens { padding: Tensor::full([batch, length], false, device), tokens }
+}
+
+fn classes(batch: usize, device: &Device) -> Target {
+    Target::Classes(counting(batch, 10, device))
+}
+
+/// 0, 1, 2, … and again from 0 at `below`.
+fn counting(count: usize, below: i64, device: &Device) -> Tensor<1, Int> {
+    Tensor::arange(0..count as i64, device).remainder_scalar(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::Module;
+
+    #[test]
+    fn names_are_unique_and_hold_their_batch() {
+        let cases = all();
+        for (index, case) in cases.iter().enumerate() {
+            assert!(cases[..index].iter().all(|other| other.name != case.name), "{}", case.name);
+            assert_eq!(case.predicted(case.batch), case.name);
+            assert_ne!(case.predicted(1), case.predicted(32));
+        }
+        assert_eq!(cases[4].predicted(1), "lstm_b1_t64_h128");
+        assert!(help().contains("vit_s16_b4_224                not there yet"), "{}", help());
+    }
+
+    /// Parameters as PyTorch counts them, but for the stated differences.
+    #[test]
+    fn models_have_pytorchs_sizes() {
+        let device = Device::flex();
+        assert_eq!(linear_regression(1, &device).model.num_params(), 101);
+        assert_eq!(mlp(1, &device).model.num_params(), 669_706);
+        assert_eq!(cnn28(1, &device).model.num_params(), 1_199_882);
+        assert_eq!(conv_autoencoder(1, &device).model.num_params(), 231_041);
+        let recurrent = |gates: usize, biases: usize| 128_000 + gates * 128 * 256 + biases * 128 + 1_290;
+        assert_eq!(lstm(1, &device).model.num_params(), recurrent(4, 4));
+        assert_eq!(gru(1, &device).model.num_params(), recurrent(3, 4));
+        let block = |width: usize| 12 * width * width + 13 * width;
+        assert_eq!(
+            encoder(1, &device).model.num_params(),
+            256_000 + 128 * 256 + 4 * block(256) + 512 + 2_570
+        );
+        assert_eq!(gpt(1, &device).model.num_params(), 65 * 128 + 64 * 128 + 4 * block(128) + 256);
+    }
+
+    #[test]
+    fn every_case_trains_and_predicts() {
+        let device = Device::flex();
+        for case in all() {
+            let Some(Measures { train, predict }) = &case.measures else { continue };
+            let times = train(2, 1, &device.clone().autodiff()).unwrap();
+            assert_eq!(times.len(), 1, "{}", case.name);
+            assert!(predict(1, &device).unwrap().len() >= infer::LEAST, "{}", case.name);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Measurements: how long a training step, a prediction or a single op takes, beside PyTorch and beside what the
+//! machine can do at most.
+//!
+//! ```text
+//! cases (models, data) -> steps, infer ┐
+//!                                      ├-> figures (JSON lines) -> compare with PyTorch's -> Markdown, JSON
+//! PyTorch's script --------------------┘
+//! ops (registry) -> measure, ceilings -> table, roofline (SVG)
+//! ```
+//!
+//! Models are measured through the public models and the public trainer, as a user has them. A case runs in a
+//! process of its own when several are asked for, so that its peak memory is its own.
+
+mod args;
+pub mod cases;
+pub mod ceilings;
+pub mod compare;
+pub mod figures;
+pub mod infer;
+pub mod measure;
+mod names;
+pub mod ops;
+mod process;
+pub mod roofline;
+pub mod steps;
+
+use anyhow::{Context, Result};
+use args::{Arguments, Command};
+use bonfire_kernels::threads;
+use clap::Parser;
+use process::Side;
+use std::process::ExitCode;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    run(Arguments::parse()).unwrap_or_else(|error| {
+        let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+        eprintln!("error: {}", causes.join(": ").replace('\n', " "));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let threads = arguments.threads.map(usize::from);
+    if let Some(threads) = threads {
+        threads::set_count(threads).context("--threads")?;
+    }
+    match arguments.command {
+        Command::Steps(chosen) => process::cases(Side::Train, &chosen, threads),
+        Command::Infer(chosen) => process::cases(Side::Predict, &chosen, threads),
+        // On a thread of the pool, as in `bonfire` itself.
+        Command::Ops(chosen) => threads::inside(|| ops::report(&chosen.ops, chosen.json)),
+        Command::Roofline(chosen) => threads::inside(|| roofline::report(&chosen.ops, &chosen.output)),
+        Command::Compare(chosen) => compare::report(&chosen, threads),
+    }
+}

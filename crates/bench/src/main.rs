@@ -1,0 +1,13 @@
+//! The `bonfire-bench` program.
+
+use bonfire_kernels::memory::Recycling;
+use mimalloc::MiMalloc;
+use std::process::ExitCode;
+
+/// That of the `bonfire` program, since it is part of what is measured.
+#[global_allocator]
+static ALLOCATOR: Recycling<MiMalloc> = Recycling::new(MiMalloc);
+
+fn main() -> ExitCode {
+    bonfire_bench::main()
+}

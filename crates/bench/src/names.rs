@@ -1,0 +1,54 @@
+//! Names that were typed, looked up among those that are known.
+
+use anyhow::{Result, bail};
+
+/// Those of `known` that were asked for, in the order of `known`; all when nothing was.
+///
+/// # Errors
+/// When a name is not known; the nearest that are stand in the message.
+pub(crate) fn chosen<'a, T>(
+    kind: &str,
+    known: &'a [T],
+    name: impl Fn(&T) -> &str,
+    asked: &[String],
+) -> Result<Vec<&'a T>> {
+    for asked in asked {
+        if !known.iter().any(|known| name(known) == asked) {
+            let names: Vec<&str> = known.iter().map(&name).collect();
+            bail!(
+                "{kind}: expected a known one such as {}, found '{asked}'",
+                nearest(&names, asked).join(", ")
+            );
+        }
+    }
+    let wanted = |known: &&T| asked.is_empty() || asked.iter().any(|asked| asked == name(known));
+    Ok(known.iter().filter(wanted).collect())
+}
+
+/// The three most alike.
+fn nearest<'a>(known: &[&'a str], asked: &str) -> Vec<&'a str> {
+    let alike = |known: &str| strsim::jaro_winkler(known, asked);
+    let mut ranked = known.to_vec();
+    ranked.sort_by(|a, b| alike(b).total_cmp(&alike(a)));
+    ranked.truncate(3);
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_told_the_nearest() {
+        let known = ["mlp_b128", "cnn28_b64", "lstm_b64", "gru_b64"];
+        let asked = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            chosen("case", &known, |name| name, &names).map(|found| found.len())
+        };
+        assert_eq!(asked(&[]).unwrap(), 4);
+        assert_eq!(asked(&["gru_b64", "mlp_b128", "gru_b64"]).unwrap(), 2);
+        let error = asked(&["mlp_b128", "cnn"]).unwrap_err().to_string();
+        assert!(error.starts_with("case: expected a known one such as cnn28_b64, "), "{error}");
+        assert!(error.ends_with("found 'cnn'"), "{error}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Cases run by this process, or each by one of its own.
+
+use crate::args::Chosen;
+use crate::cases::{self, Case, PREDICTED};
+use crate::figures::Figures;
+use crate::names;
+use anyhow::{Context, Result, bail};
+use bonfire_kernels::threads;
+use std::process::{Command, ExitCode, Stdio};
+
+/// What is measured of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Train,
+    Predict,
+}
+
+impl Side {
+    fn subcommand(self) -> &'static str {
+        match self {
+            Side::Train => "steps",
+            Side::Predict => "infer",
+        }
+    }
+}
+
+/// A case under the name and at the batch that it is measured by.
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    batch: usize,
+    case: Case,
+}
+
+/// Those that were asked for and are there; the others are named on standard error.
+///
+/// # Errors
+/// When a name is not known, or none of those asked for is there.
+pub(crate) fn chosen(side: Side, asked: &[String]) -> Result<Vec<Measured>> {
+    let mut known = Vec::new();
+    for case in cases::all() {
+        match side {
+            Side::Train => known.push((case.name.to_owned(), case.batch)),
+            Side::Predict => known.extend(PREDICTED.map(|batch| (case.predicted(batch), batch))),
+        }
+    }
+    let wanted = names::chosen("case", &known, |(name, _)| name, asked)?;
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for (name, batch) in wanted.into_iter().cloned() {
+        let named = |case: &Case| case.name == name || case.predicted(batch) == name;
+        let case = cases::all().into_iter().find(named).expect("the name is a case's");
+        match case.is_there() {
+            true => found.push(Measured { name, batch, case }),
+            false => missing.push(name),
+        }
+    }
+    if found.is_empty() {
+        bail!("{}: not there yet", missing.join(", "));
+    }
+    if !missing.is_empty() {
+        eprintln!("{}: not there yet", missing.join(", "));
+    }
+    Ok(found)
+}
+
+/// `bonfire-bench steps` and `bonfire-bench infer`.
+pub(crate) fn cases(side: Side, arguments: &Chosen, threads: Option<usize>) -> Result<ExitCode> {
+    let chosen = chosen(side, &arguments.cases)?;
+    if !arguments.json {
+        println!("{:<32}{:>12}{:>12}{:>9}{:>10}", "case", "median ms", "min ms", "threads", "peak MB");
+    }
+    for measured in &chosen {
+        let figures = match chosen.len() {
+            1 => here(side, &measured.name, &arguments.device)?,
+            _ => alone(side, &measured.name, &arguments.device, threads)?,
+        };
+        match arguments.json {
+            true => println!("{}", serde_json::to_string(&figures)?),
+            false => println!(
+                "{:<32}{:>12.3}{:>12.3}{:>9}{:>10}",
+                figures.case, figures.median_ms, figures.min_ms, figures.threads, figures.peak_rss_mb
+            ),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures a case in this process.
+fn here(side: Side, name: &str, device: &str) -> Result<Figures> {
+    let device = bonfire_device::open(device)?;
+    // On a thread of the pool, as in `bonfire` itself.
+    threads::inside(|| {
+        let Measured { batch, case, .. } =
+            chosen(side, &[name.to_owned()])?.pop().expect("a case that is there");
+        let measures = case.measures.as_ref().expect("a case that is there");
+        device.seed(0);
+        let times = match side {
+            Side::Train => (measures.train)(batch, case.steps, &device.clone().autodiff())?,
+            Side::Predict => (measures.predict)(batch, &device)?,
+        };
+        Ok(Figures::here(name, &times))
+    })
+}
+
+/// Measures a case in a process of its own.
+pub(crate) fn alone(side: Side, name: &str, device: &str, threads: Option<usize>) -> Result<Figures> {
+    let program = std::env::current_exe().context("the path of this program")?;
+    let mut command = Command::new(program);
+    command.args([side.subcommand(), name, "--json", "--device", device]);
+    if let Some(threads) = threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| name.to_owned())?;
+    if !output.status.success() {
+        bail!("{name}: expected the process to succeed, found {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{name}: expected one line of figures"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(side: Side, asked: &[&str]) -> Result<Vec<String>> {
+        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+        Ok(chosen(side, &asked)?.into_iter().map(|measured| measured.name).collect())
+    }
+
+    #[test]
+    fn a_case_that_is_not_there_yet_is_left_out_and_fails_alone() {
+        let found = names(Side::Train, &["resnet18_b8_224", "mlp_b128"]).unwrap();
+        assert_eq!(found, ["mlp_b128"]);
+        let error = names(Side::Train, &["resnet18_b8_224", "vit_s16_b4_224"]).unwrap_err().to_string();
+        assert_eq!(error, "resnet18_b8_224, vit_s16_b4_224: not there yet");
+        assert!(names(Side::Train, &["mlp_b12"]).is_err());
+    }
+
+    #[test]
+    fn each_model_predicts_one_and_many() {
+        let found = names(Side::Predict, &["cnn28_b1", "cnn28_b32"]).unwrap();
+        assert_eq!(found, ["cnn28_b1", "cnn28_b32"]);
+        assert_eq!(names(Side::Predict, &[]).unwrap().len(), 2 * names(Side::Train, &[]).unwrap().len());
+    }
+}

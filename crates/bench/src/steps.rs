@@ -1,0 +1,75 @@
+//! Training steps, timed through the public trainer.
+
+use crate::cases::Made;
+use anyhow::Result;
+use bonfire_contract::{Batch, Batches, Input, Loader, Position, Target, Task};
+use bonfire_train::optimizers::{OptimizerConfig, Sgd};
+use bonfire_train::{BatchSize, Event, FitConfig, Listener, TrainConfig, Trainer};
+use burn::tensor::Device;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Steps before those that are measured, as on PyTorch's side.
+pub const WARM_UP: usize = 2;
+
+/// Milliseconds of each of `steps` steps on the same batch, by plain gradient descent at a rate of 0.001.
+///
+/// A step is all that the trainer does between two steps' ends: a batch, the forward and the backward pass, reading
+/// the loss, the update.
+///
+/// # Errors
+/// When training fails.
+pub fn train<M: Task>(made: Made<M>, steps: usize, device: &Device) -> Result<Vec<f64>> {
+    let Made { model, input, target } = made;
+    let (batch, all) = (input.len(), WARM_UP + steps);
+    let loader = Again { samples: (batch * all) as u64, input, target };
+    let config = FitConfig {
+        train: TrainConfig {
+            steps: Some(all as u64),
+            batch_size: BatchSize::Samples(batch),
+            piece_size: batch,
+            ..TrainConfig::default()
+        },
+        optimizer: OptimizerConfig::Sgd(Sgd { learning_rate: 1e-3, ..Sgd::default() }),
+        ..FitConfig::default()
+    };
+    let ends = Ends::default();
+    Trainer::new(config, device.clone()).listener(Box::new(ends.clone())).fit(model, &loader, None)?;
+    let ends = ends.0.borrow();
+    let times = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3);
+    Ok(times.skip(WARM_UP).collect())
+}
+
+/// An epoch of the same batch again and again.
+struct Again<I> {
+    samples: u64,
+    input: I,
+    target: Target,
+}
+
+impl<I: Input> Loader<I> for Again<I> {
+    fn len(&self) -> u64 {
+        self.samples
+    }
+
+    fn batches(&self, start: Position, _batch_size: usize, _device: &Device) -> Batches<'_, I> {
+        let size = self.input.len() as u64;
+        let left = self.samples.saturating_sub(start.samples) / size;
+        Box::new((0..left).map(move |_| {
+            Ok(Batch { input: self.input.clone(), target: self.target.clone(), consumed: size })
+        }))
+    }
+}
+
+/// When training started, and when each step ended.
+#[derive(Clone, Default)]
+struct Ends(Rc<RefCell<Vec<Instant>>>);
+
+impl Listener for Ends {
+    fn on(&mut self, event: &Event<'_>) {
+        if matches!(event, Event::Started { .. } | Event::Step(_)) {
+            self.0.borrow_mut().push(Instant::now());
+        }
+    }
+}
