@@ -3,6 +3,7 @@
 //!
 //! Names and sizes are those of PyTorch's side; where a model is not quite PyTorch's, the case says so.
 
+use crate::steps::Made;
 use crate::{infer, steps};
 use anyhow::Result;
 use bonfire_contract::{Images, Table, Target, Task, Tokens};
@@ -40,16 +41,6 @@ pub(crate) struct Measures {
 type Train = Box<dyn Fn(usize, usize, &Device) -> Result<Vec<f64>>>;
 /// Of (batch, device).
 type Predict = Box<dyn Fn(usize, &Device) -> Result<Vec<f64>>>;
-
-/// A model and a batch for it.
-pub struct Made<M: Task> {
-    /// With weights drawn.
-    pub model: M,
-    /// A batch.
-    pub input: M::Input,
-    /// What its output is compared with.
-    pub target: Target,
-}
 
 impl Case {
     /// The name of the prediction of so many samples: `mlp_b128` becomes `mlp_b1`.

@@ -1,6 +1,6 @@
 //! Predictions, timed without autodiff.
 
-use crate::cases::Made;
+use crate::steps::Made;
 use anyhow::Result;
 use bonfire_contract::Task;
 use burn::tensor::Device;

@@ -1,6 +1,5 @@
 //! Training steps, timed through the public trainer.
 
-use crate::cases::Made;
 use anyhow::Result;
 use bonfire_contract::{Batch, Batches, Input, Loader, Position, Target, Task};
 use bonfire_train::optimizers::{OptimizerConfig, Sgd};
@@ -12,6 +11,16 @@ use std::time::Instant;
 
 /// Steps before those that are measured, as on PyTorch's side.
 pub const WARM_UP: usize = 2;
+
+/// A model and a batch for it.
+pub struct Made<M: Task> {
+    /// With weights drawn.
+    pub model: M,
+    /// A batch.
+    pub input: M::Input,
+    /// What its output is compared with.
+    pub target: Target,
+}
 
 /// Milliseconds of each of `steps` steps on the same batch, by plain gradient descent at a rate of 0.001.
 ///

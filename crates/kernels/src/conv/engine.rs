@@ -4,7 +4,7 @@
 use super::columns::{Plan, Source, width};
 use super::geometry::{Geometry, Grid};
 use super::weights::{Packed, Weights};
-use super::writer::{Finish, Writer};
+use super::writer::{Finish, Product, Writer};
 use crate::gemm::{Sink, TILE_VECTORS, fitting_tile};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
@@ -82,22 +82,6 @@ pub(super) fn backward(geometry: Geometry, y: &[f32], weight: &[f32], finish: Fi
         }
         .compute();
     }
-}
-
-/// The product, and where its rows go: channels of `[images, channels, height, width]`.
-#[derive(Clone, Copy)]
-pub(super) struct Product<'a> {
-    pub images: usize,
-    /// The kernel's.
-    pub places: usize,
-    pub source: Source<'a>,
-    pub grid: &'a Grid,
-    pub weights: Weights<'a>,
-    pub to: Shared<'a, f32>,
-    pub first_channel: usize,
-    pub all_channels: usize,
-    pub size: [usize; 2],
-    pub finish: Finish<'a>,
 }
 
 impl Product<'_> {

@@ -2,7 +2,6 @@
 //! convolution several outlets fill in turn.
 
 use super::columns::{Run, runs};
-use super::engine::Product;
 use super::geometry::Family;
 use crate::activation::Activation;
 use crate::simd::Simd;
@@ -17,6 +16,22 @@ pub(super) struct Finish<'a> {
     pub activation: Activation,
     /// Where the sums before the activation are kept.
     pub sums: Option<Shared<'a, f32>>,
+}
+
+/// The product, and where its rows go: channels of `[images, channels, height, width]`.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub images: usize,
+    /// The kernel's.
+    pub places: usize,
+    pub source: Source<'a>,
+    pub grid: &'a Grid,
+    pub weights: Weights<'a>,
+    pub to: Shared<'a, f32>,
+    pub first_channel: usize,
+    pub all_channels: usize,
+    pub size: [usize; 2],
+    pub finish: Finish<'a>,
 }
 
 /// Finishes sums and writes them to their places.
