@@ -2,7 +2,7 @@
 //! the positions of a grid over all images, and the depth is channels times taps.
 
 use super::columns::{Plan, Source, width};
-use super::geometry::{Geometry, Grid};
+use super::geometry::Geometry;
 use super::weights::{Packed, Weights};
 use super::writer::{Finish, Product, Writer};
 use crate::gemm::{Sink, TILE_VECTORS, fitting_tile};

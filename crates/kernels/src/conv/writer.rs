@@ -1,8 +1,9 @@
 //! From sums to what is written: bias, activation, and the places in the target, which for the transpose of a strided
 //! convolution several outlets fill in turn.
 
-use super::columns::{Run, runs};
-use super::geometry::Family;
+use super::columns::{Run, Source, runs};
+use super::geometry::{Family, Grid};
+use super::weights::Weights;
 use crate::activation::Activation;
 use crate::simd::Simd;
 use crate::threads::Shared;
