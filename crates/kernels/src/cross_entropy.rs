@@ -423,23 +423,13 @@ impl Row<'_> {
     }
 }
 
-/// `e^x` of `x` up to 0 by the polynomial of [`math::exp`](crate::simd::math::exp), without what that does for large
+/// `e^x` of `x` up to 0 as [`exp`](crate::simd::math::exp) makes it, without what that does for large
 /// and infinite numbers: most of the time of a row goes here.
 #[inline(always)]
 fn exp_below_zero<S: Simd>(s: S, x: S::F32) -> S::F32 {
     // with the operands in this order, what is no number stays none
     let low = s.splat(-87.33);
-    let clamped = s.max(low, x);
-    let n = s.round(s.mul(clamped, s.splat(std::f32::consts::LOG2_E)));
-    let r = s.neg_mul_add(n, s.splat(0.693_359_4), clamped);
-    let r = s.neg_mul_add(n, s.splat(-2.121_944_4e-4), r);
-    let p = s.splat(1.987_569_1e-4);
-    let p = s.mul_add(p, r, s.splat(1.398_199_9e-3));
-    let p = s.mul_add(p, r, s.splat(8.333_452e-3));
-    let p = s.mul_add(p, r, s.splat(4.166_579_6e-2));
-    let p = s.mul_add(p, r, s.splat(1.666_666_5e-1));
-    let p = s.mul_add(p, r, s.splat(5.000_000_1e-1));
-    let p = s.mul_add(p, s.mul(r, r), s.add(r, s.splat(1.0)));
+    let (p, n) = crate::simd::math::exp_parts(s, s.max(low, x));
     s.select(s.less(x, low), s.splat(0.0), s.scale(p, n))
 }
 

@@ -10,17 +10,7 @@ use super::Simd;
 pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let low = s.splat(-87.33);
     let clamped = s.min(s.splat(88.72), s.max(low, x));
-    // x = n ln 2 + r, with ln 2 in two parts so that the product with n is exact
-    let n = s.round(s.mul(clamped, s.splat(std::f32::consts::LOG2_E)));
-    let r = s.neg_mul_add(n, s.splat(0.693_359_4), clamped);
-    let r = s.neg_mul_add(n, s.splat(-2.121_944_4e-4), r);
-    let p = s.splat(1.987_569_1e-4);
-    let p = s.mul_add(p, r, s.splat(1.398_199_9e-3));
-    let p = s.mul_add(p, r, s.splat(8.333_452e-3));
-    let p = s.mul_add(p, r, s.splat(4.166_579_6e-2));
-    let p = s.mul_add(p, r, s.splat(1.666_666_5e-1));
-    let p = s.mul_add(p, r, s.splat(5.000_000_1e-1));
-    let p = s.mul_add(p, s.mul(r, r), s.add(r, s.splat(1.0)));
+    let (p, n) = exp_parts(s, clamped);
     // 2^n in two factors, since n reaches 128
     let half = s.round(s.mul(n, s.splat(0.5)));
     let scaled = s.scale(s.scale(p, half), s.sub(n, half));
@@ -45,6 +35,23 @@ pub(crate) fn exp2<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let p = s.mul_add(p, f, s.splat(6.931_469_4e-1));
     let p = s.mul_add(p, f, s.splat(1.000_000_1));
     s.select(s.less(x, low), s.splat(0.0), s.scale(p, n))
+}
+
+/// `p` in about [0.7, 1.5] and whole `n` with `e^x = p 2^n`, for `x` in [-87.33, 88.72].
+#[inline(always)]
+pub(crate) fn exp_parts<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
+    // x = n ln 2 + r, with ln 2 in two parts so that the product with n is exact
+    let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
+    let r = s.neg_mul_add(n, s.splat(0.693_359_4), x);
+    let r = s.neg_mul_add(n, s.splat(-2.121_944_4e-4), r);
+    let p = s.splat(1.987_569_1e-4);
+    let p = s.mul_add(p, r, s.splat(1.398_199_9e-3));
+    let p = s.mul_add(p, r, s.splat(8.333_452e-3));
+    let p = s.mul_add(p, r, s.splat(4.166_579_6e-2));
+    let p = s.mul_add(p, r, s.splat(1.666_666_5e-1));
+    let p = s.mul_add(p, r, s.splat(5.000_000_1e-1));
+    let p = s.mul_add(p, s.mul(r, r), s.add(r, s.splat(1.0)));
+    (p, n)
 }
 
 /// `1 / (1 + e^-x)`
