@@ -10,7 +10,7 @@
 //! ```
 
 use crate::memory::for_overwriting;
-use crate::simd::{Kernel, Simd, run};
+use crate::simd::{Kernel, Simd, prefetch, prefetch_for_writing, run};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
@@ -79,6 +79,12 @@ impl Finish for AsIs {
 
 /// Where a tile's rows go.
 pub(crate) trait Sink: Copy + Send + Sync {
+    /// Hears that the first `columns` numbers of `row` from `column` on come next, while they are summed.
+    ///
+    /// Must be `#[inline(always)]`.
+    #[inline(always)]
+    fn expect(self, _row: usize, _column: usize, _columns: usize) {}
+
     /// Takes the first `columns` numbers of `values`, which belong to `row` from `column` on.
     ///
     /// Must be `#[inline(always)]`.
@@ -114,6 +120,9 @@ pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
     (row, rows): (usize, usize),
     (column, columns): (usize, usize),
 ) {
+    for row in row..row + rows {
+        sink.expect(row, column, columns);
+    }
     let mut sums = [[s.splat(0.0); V]; R];
     let (mut a, mut b) = (a, b);
     for _ in 0..depth {
@@ -152,6 +161,8 @@ pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
 
 /// Lanes of the widest vectors.
 const MOST_LANES: usize = 16;
+/// Numbers of a line of the cache.
+const LINE: usize = 16;
 
 /// [`tile`] with the least height of 3/3, 2/3 and 1/3 of the full that holds `rows`: see [`panel_height`].
 ///
@@ -257,8 +268,8 @@ fn pack<S: Simd>(
     }
 }
 
-/// [`pack`] of lines that lie beside each other: depth by depth over all panels, so that the source is read along its
-/// rows.
+/// [`pack`] of lines that lie beside each other: depth by depth over several panels, so that the source is read along
+/// its rows.
 #[inline(always)]
 fn pack_contiguous<S: Simd>(
     s: S,
@@ -276,24 +287,31 @@ fn pack_contiguous<S: Simd>(
     assert!((depth - 1) * depth_stride + count <= from.len(), "lines within the source");
     assert!(end + if rest > 0 { last * depth } else { 0 } <= to.len(), "panels within the block");
     let (vectors, lanes) = (full / S::LANES, full % S::LANES);
-    for k in 0..depth {
-        for panel in 0..panels {
-            // SAFETY: by the assertions, `full` numbers are there from either place on.
-            unsafe {
-                let from = from.as_ptr().add(k * depth_stride + panel * full);
-                let to = to.as_mut_ptr().add(panel * full * depth + k * full);
-                for v in 0..vectors {
-                    s.store_to(to.add(v * S::LANES), s.load_from(from.add(v * S::LANES)));
-                }
-                if lanes > 0 {
-                    let done = vectors * S::LANES;
-                    s.store_first_to(to.add(done), s.load_first_from(from.add(done), lanes), lanes);
+    // a few panels at a time: the ends of more would share their places in the first cache
+    for group in (0..panels).step_by(4) {
+        for k in 0..depth {
+            for panel in group..(group + 4).min(panels) {
+                // SAFETY: by the assertions, `full` numbers are there from either place on.
+                unsafe {
+                    let from = from.as_ptr().add(k * depth_stride + panel * full);
+                    for line in (0..full).step_by(LINE) {
+                        prefetch(from.wrapping_add(16 * depth_stride + line));
+                    }
+                    let to = to.as_mut_ptr().add(panel * full * depth + k * full);
+                    for v in 0..vectors {
+                        s.store_to(to.add(v * S::LANES), s.load_from(from.add(v * S::LANES)));
+                    }
+                    if lanes > 0 {
+                        let done = vectors * S::LANES;
+                        s.store_first_to(to.add(done), s.load_first_from(from.add(done), lanes), lanes);
+                    }
                 }
             }
         }
-        if rest > 0 {
+    }
+    if rest > 0 {
+        for (k, group) in to[end..end + last * depth].chunks_exact_mut(last).enumerate() {
             let row = &from[k * depth_stride + count - rest..k * depth_stride + count];
-            let group = &mut to[end + k * last..end + (k + 1) * last];
             for lane in (0..last).step_by(S::LANES) {
                 // behind the last line, a vector of zeros
                 let numbers = &row[lane.min(rest)..(lane + S::LANES).min(rest)];
@@ -337,6 +355,15 @@ struct Rows<'a, F> {
 }
 
 impl<F: Finish> Sink for Rows<'_, F> {
+    /// What is written lies far away: it is fetched while the sums are made.
+    #[inline(always)]
+    fn expect(self, row: usize, column: usize, columns: usize) {
+        let start = self.to.pointer().wrapping_add(row * self.stride + column);
+        for line in (0..columns).step_by(LINE) {
+            prefetch_for_writing(start.wrapping_add(line));
+        }
+    }
+
     #[inline(always)]
     unsafe fn take<S: Simd, const V: usize>(
         self,
@@ -380,15 +407,33 @@ impl<F: Finish> Sink for Rows<'_, F> {
 /// # Panics
 /// When the shapes do not fit each other.
 pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool, finish: F) {
-    assert_eq!(a.columns, b.rows, "the columns of A and the rows of B");
     assert_eq!(c.len(), a.rows * b.columns, "the numbers of C");
+    product_within(a, b, (c, b.columns), add, finish);
+}
+
+/// [`product`] whose rows lie `stride` numbers apart in `c`, as columns of a wider matrix do; others are left alone.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub(crate) fn product_within<F: Finish>(
+    a: Matrix,
+    b: Matrix,
+    (c, stride): (&mut [f32], usize),
+    add: bool,
+    finish: F,
+) {
+    assert_eq!(a.columns, b.rows, "the columns of A and the rows of B");
     a.check();
     b.check();
-    if c.is_empty() {
+    let (rows, columns) = (a.rows, b.columns);
+    if rows == 0 || columns == 0 {
         return;
     }
-    let (rows, columns) = (a.rows, b.columns);
-    let to = Rows { to: Shared::new(c), stride: columns, add, complete: true, finish };
+    assert!(
+        columns <= stride && (rows - 1) * stride + columns <= c.len(),
+        "the rows of C within its numbers"
+    );
+    let to = Rows { to: Shared::new(c), stride, add, complete: true, finish };
     let worth = (rows * columns * a.columns.max(1)).div_ceil(1 << 18);
     let (high, wide) = grid(rows, columns, threads::count().min(worth));
     threads::parallel(high * wide, |part| {
@@ -431,8 +476,15 @@ impl<F: Finish> Kernel for Product<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Product { a, b, rows, columns, to } = self;
+        let Product { a, b, rows, mut columns, to } = self;
         let width = TILE_VECTORS * S::LANES;
+        if rows.len() == 1 && a.column_stride == 1 && b.column_stride == 1 {
+            // SAFETY: the places are this part's own.
+            columns.start = unsafe { one_row(s, a, b, rows.start, columns.clone(), to) };
+            if columns.is_empty() {
+                return;
+            }
+        }
         let depth = a.columns.min(DEPTH);
         let in_place = rows.len() <= FEW_ROWS && b.column_stride == 1;
         let widest = if in_place { width } else { columns.len().min(BLOCK_COLUMNS).next_multiple_of(width) };
@@ -467,6 +519,46 @@ impl<F: Finish> Kernel for Product<'_, F> {
     }
 }
 
+/// Vectors of columns that one row is multiplied with at a time.
+const ROW_VECTORS: usize = 8;
+
+/// One row times as many columns as fill whole groups of [`ROW_VECTORS`]; gives the first column that is left. Nothing is
+/// packed: each number of `B` is used once, and is read along its rows.
+///
+/// # Safety
+/// The sink's contract must hold for those places.
+#[inline(always)]
+unsafe fn one_row<S: Simd, K: Sink>(
+    s: S,
+    a: Matrix,
+    b: Matrix,
+    row: usize,
+    columns: Range<usize>,
+    to: K,
+) -> usize {
+    let group = ROW_VECTORS * S::LANES;
+    let end = columns.start + columns.len() / group * group;
+    let depth = a.columns;
+    let line = &a.data[row * a.row_stride..];
+    assert!(depth <= line.len() && (depth == 0 || (depth - 1) * b.row_stride + end <= b.data.len()));
+    for column in (columns.start..end).step_by(group) {
+        let from = b.data.as_ptr().wrapping_add(column);
+        // SAFETY: by the assertion, the row and a group of each of `B`'s rows are there; the rest is the caller's promise.
+        unsafe {
+            tile::<S, K, 1, ROW_VECTORS>(
+                s,
+                depth,
+                line.as_ptr(),
+                (from, b.row_stride),
+                to,
+                (row, 1),
+                (column, group),
+            );
+        }
+    }
+    end
+}
+
 /// A block of columns: packed, or, for few rows, for which packing does not pay, as `B` has it but for a last panel that
 /// is not whole.
 #[derive(Clone, Copy)]
@@ -499,12 +591,12 @@ unsafe fn multiply<S: Simd, K: Sink>(
         let column = (column, (columns.end - column).min(width));
         let b = match panels.unpacked {
             Some((b, row)) if column.1 == width => {
-                let from = &b.data[row * b.row_stride + column.0..];
+                let start = row * b.row_stride + column.0;
                 assert!(
-                    depth == 0 || (depth - 1) * b.row_stride + width <= from.len(),
+                    depth == 0 || start + (depth - 1) * b.row_stride + width <= b.data.len(),
                     "rows of B within its numbers"
                 );
-                (from.as_ptr(), b.row_stride)
+                (b.data.as_ptr().wrapping_add(start), b.row_stride)
             }
             Some(_) => (panels.packed.as_ptr(), width),
             None => (panels.packed[panel * width * depth..].as_ptr(), width),
@@ -588,5 +680,25 @@ mod tests {
         assert_eq!(c, [5.0; 4]);
         product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), &mut c, false, AsIs);
         assert_eq!(c, [0.0; 4]);
+        for rows in [1, 2, 30] {
+            let mut wide = vec![5.0; rows * 200];
+            product(Matrix::new(&[], rows, 0), Matrix::new(&[], 0, 200), &mut wide, false, AsIs);
+            assert_eq!(wide, vec![0.0; rows * 200]);
+        }
+    }
+
+    #[test]
+    fn columns_of_a_wider_matrix() {
+        let (left, right) = (numbers(7 * 5, 1), numbers(5 * 33, 2));
+        let (a, b) = (Matrix::new(&left, 7, 5), Matrix::new(&right, 5, 33));
+        let mut wide = vec![9.0; 7 * 40 - 5];
+        product_within(a, b, (&mut wide[2..], 40), false, AsIs);
+        let mut plain = vec![0.0; 7 * 33];
+        product(a, b, &mut plain, false, AsIs);
+        for (at, value) in wide.iter().enumerate() {
+            let (row, column) = (at / 40, at % 40);
+            let expected = if (2..35).contains(&column) { plain[row * 33 + column - 2] } else { 9.0 };
+            assert_eq!(*value, expected);
+        }
     }
 }

@@ -118,6 +118,32 @@ pub(crate) fn run_with<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
+/// Brings the line that holds `at` near, to be read soon. Nothing is read now: any address will do.
+#[inline(always)]
+pub(crate) fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of an address that is not there does nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// [`prefetch`] of what is to be written soon.
+#[inline(always)]
+pub(crate) fn prefetch_for_writing(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// The instruction sets to test: every one that the machine has.
 #[cfg(test)]
 pub(crate) fn available() -> Vec<Isa> {
