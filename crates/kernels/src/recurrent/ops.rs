@@ -277,22 +277,15 @@ impl Saved<6> for Walked<cell::Gru> {
         let Sequence { inputs, units, .. } = self.sequence::<3>();
         let (of_input, of_hidden) = of_weights.split_at(of_weights.len().min(inputs * 3 * units));
         let (of_gates, of_candidate) = of_bias.split_at(3 * units);
+        let mut of_gates = of_gates.to_vec();
+        weights::in_gates_order::<cell::Gru, 3>(&mut of_gates, units);
         [
             x.then_some(of_x),
             input_weight.then(|| flex::tensor(of_input.to_vec(), &[inputs, 3 * units])),
             hidden_weight.then(|| flex::tensor(of_hidden.to_vec(), &[units, 3 * units])),
-            bias.then(|| flex::tensor(in_gates_order(of_gates, units), &[3 * units])),
+            bias.then(|| flex::tensor(of_gates, &[3 * units])),
             candidate_bias.then(|| flex::tensor(of_candidate.to_vec(), &[units])),
             None,
         ]
     }
-}
-
-/// The numbers of each slot that the input fills, in the order of the gates.
-fn in_gates_order(slots: &[f32], units: usize) -> Vec<f32> {
-    let mut gates = for_overwriting(slots.len());
-    for (slot, gate) in cell::Gru::INPUT_GATES.into_iter().enumerate() {
-        gates[gate * units..][..units].copy_from_slice(&slots[slot * units..][..units]);
-    }
-    gates
 }

@@ -2,7 +2,7 @@
 
 use super::cell::Cell;
 use super::sequence::Sequence;
-use crate::gemm::{AsIs, Matrix, product_within};
+use crate::gemm::{AsIs, Matrix, product};
 
 /// The gradients of the weights of the input `[I, GATES D]` and of the state `[D, GATES D]`, of the states `[T, B, D]`
 /// that a forward pass left and the slopes `[T, B, SLOTS, D]` that a backward pass left.
@@ -17,41 +17,30 @@ pub(super) fn of_weights<C: Cell<G>, const G: usize>(
     let (row, rows) = (C::SLOTS * units, steps * batch);
     assert_eq!(slopes.len(), rows * row);
     assert_eq!(states.len(), rows * units);
-    assert_eq!((input.len(), state.len()), (inputs * G * units, units * G * units));
-    // slots whose gates lie side by side are one product
-    let mut slot = 0;
-    while slot < G {
-        let gate = C::INPUT_GATES[slot];
-        let count = (1..G - slot).take_while(|next| C::INPUT_GATES[slot + next] == gate + next).count() + 1;
-        let slopes = Slopes { data: slopes, first: slot * units, columns: count * units, row };
-        let to = (&mut input[(gate * units).min(inputs * G * units)..], G * units);
-        slopes.times(x, inputs, rows, to);
-        slot += count;
-    }
+    let columns = G * units;
+    let slopes_from = |data, rows| Matrix { data, rows, columns, row_stride: row, column_stride: 1 };
+    product(Matrix::new(x, rows, inputs).transposed(), slopes_from(slopes, rows), input, false, AsIs);
+    in_gates_order::<C, G>(input, units);
     // the first step has no state before it
     let later = rows.saturating_sub(batch);
     let (slopes, before) = match backwards {
         true => (slopes, &states[states.len() - later * units..]),
         false => (&slopes[slopes.len() - later * row..], states),
     };
-    let slopes = Slopes { data: slopes, first: (C::SLOTS - G) * units, columns: G * units, row };
-    slopes.times(before, units, later, (state, G * units));
+    let slopes = slopes.get((C::SLOTS - G) * units..).unwrap_or_default();
+    product(Matrix::new(before, later, units).transposed(), slopes_from(slopes, later), state, false, AsIs);
 }
 
-/// The gradients of some slots' sums.
-struct Slopes<'a> {
-    /// Rows of all slots.
-    data: &'a [f32],
-    first: usize,
-    columns: usize,
-    row: usize,
-}
-
-impl Slopes<'_> {
-    /// The first `rows` rows of `left` `[rows, columns]`, transposed, times these slopes.
-    fn times(&self, left: &[f32], columns: usize, rows: usize, to: (&mut [f32], usize)) {
-        let data = self.data.get(self.first..).unwrap_or_default();
-        let slopes = Matrix { data, rows, columns: self.columns, row_stride: self.row, column_stride: 1 };
-        product_within(Matrix::new(left, rows, columns).transposed(), slopes, to, false, AsIs);
+/// Rows `[GATES D]` of what the input fills, from the order of the slots to that of the gates.
+pub(super) fn in_gates_order<C: Cell<G>, const G: usize>(rows: &mut [f32], units: usize) {
+    if C::INPUT_GATES.is_sorted() || units == 0 {
+        return;
+    }
+    let mut slots = vec![0.0; G * units];
+    for row in rows.chunks_exact_mut(G * units) {
+        slots.copy_from_slice(row);
+        for (slot, gate) in C::INPUT_GATES.into_iter().enumerate() {
+            row[gate * units..][..units].copy_from_slice(&slots[slot * units..][..units]);
+        }
     }
 }
