@@ -97,7 +97,8 @@ impl Activation {
 /// `(1 + tanh u) / 2 = sigmoid(2 u)` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`, and `x^2`.
 #[inline(always)]
 fn gelu_tanh<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
-    let square = s.mul(x, x);
+    // beyond, the gate is 0 or 1; an infinite square would make its slope, 0 times the square, no number
+    let square = s.min(s.splat(1e3), s.mul(x, x));
     let u = s.mul(x, s.mul_add(s.splat(CUBIC), square, s.splat(1.0)));
     (math::sigmoid(s, s.mul(u, s.splat(2.0 * SQRT_2_OVER_PI))), square)
 }

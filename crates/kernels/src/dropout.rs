@@ -53,7 +53,7 @@ pub(crate) fn plain<const D: usize>(x: Tensor<D>, probability: f64, seed: u64) -
     let count = x.shape().num_elements();
     let factors: Vec<f32> = (0..count as u64).map(|place| mask.factor(place)).collect();
     let factors = TensorData::new(factors, x.dims());
-    let factors = Tensor::from_data(factors, &x.device());
+    let factors = Tensor::from_data(factors, (&x.device(), x.dtype()));
     x * factors
 }
 

@@ -151,7 +151,10 @@ impl Backward<'_> {
         let row_of_all = (item * heads + head) * queries;
         let factor = 1.0 / (width as f32).sqrt();
         let from = &problem.query.head(item, head * width)[block.start * problem.query.row..];
-        copy_rows(s, (from, problem.query.row), (block.len(), width), 1.0, &mut scratch.queries, QUERY);
+        // scaled as in the forward pass, so that scores come out the same to the last bit: by one bit of a large score a
+        // weight would be another, or infinite
+        let of_scores = problem.scale();
+        copy_rows(s, (from, problem.query.row), (block.len(), width), of_scores, &mut scratch.queries, QUERY);
         let at = (item * queries + block.start) * heads * width + head * width;
         let from = (&self.gradient[at..], heads * width);
         copy_rows(s, from, (block.len(), width), 1.0, &mut scratch.slopes, QUERY);
@@ -243,7 +246,7 @@ impl Backward<'_> {
             }
         }
         let sides = [
-            (self.targets[1], &scratch.scores, &scratch.queries, factor),
+            (self.targets[1], &scratch.scores, &scratch.queries, factor / of_scores),
             (self.targets[2], &scratch.weights, &scratch.slopes, 1.0),
         ];
         for (target, a, b, factor) in sides {
@@ -300,13 +303,11 @@ impl Sink for Weights<'_> {
         let Tile { first, item, problem, largest, inverse, .. } = self.rows;
         let seen = problem.visible.seen(item, first + row, problem.keys);
         let bias = problem.visible.bias(item);
-        let scale = s.splat(problem.scale());
         let (shift, inverse) = (s.splat(largest[row]), s.splat(inverse[row]));
         for v in 0..V {
-            let value = values[v];
+            let mut exponent = values[v];
             let column = column + v * S::LANES;
             let place = self.base + column;
-            let mut exponent = s.mul(value, scale);
             if let Some(bias) = bias {
                 exponent = s.add(exponent, s.load(&bias[place..]));
             }

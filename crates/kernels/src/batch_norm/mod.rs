@@ -355,6 +355,9 @@ fn forward(
 }
 
 fn inverse(moments: Moments, epsilon: f64) -> f32 {
+    if moments.count == 0.0 {
+        return 0.0; // no number has a slope
+    }
     (1.0 / (moments.variance() + epsilon).sqrt()) as f32
 }
 

@@ -131,6 +131,8 @@ impl Cell<3> for Gru {
         let (reset, update) = (gates::under_sigmoid(s, reset), gates::under_sigmoid(s, update));
         let both = s.div(s.splat(1.0), s.mul(reset, update));
         let (reset, update) = (s.mul(both, update), s.mul(both, reset));
+        // shut for good: what it shuts out may be large
+        let reset = s.select(s.less(reset, s.splat(3e-9)), s.splat(0.0), reset);
         let (candidate, under) = gates::tanh(s, s.mul_add(reset, recalled, seen));
         let candidate = s.div(candidate, under);
         let next = s.mul_add(update, s.sub(state, candidate), candidate);
@@ -222,11 +224,18 @@ impl Cell<1> for Plain {
 /// The gradient below `y = sigmoid(x)`, of the gradient above.
 #[inline(always)]
 fn below_sigmoid<S: Simd>(s: S, y: S::F32, gradient: S::F32) -> S::F32 {
-    s.mul(gradient, s.neg_mul_add(y, y, y))
+    s.mul(gradient, unless_flat(s, s.neg_mul_add(y, y, y), 3e-7))
 }
 
 /// The gradient below `y = tanh(x)`, of the gradient above.
 #[inline(always)]
 fn below_tanh<S: Simd>(s: S, y: S::F32, gradient: S::F32) -> S::F32 {
-    s.neg_mul_add(s.mul(gradient, y), y, gradient)
+    s.mul(gradient, unless_flat(s, s.neg_mul_add(y, y, s.splat(1.0)), 1.2e-6))
+}
+
+/// A slope, or 0 where it is what the error of `y` leaves at either end: large weights would raise that from step to
+/// step beyond all numbers.
+#[inline(always)]
+fn unless_flat<S: Simd>(s: S, slope: S::F32, error: f32) -> S::F32 {
+    s.select(s.less(slope, s.splat(error)), s.splat(0.0), slope)
 }

@@ -15,10 +15,10 @@ pub(super) fn walk<const N: usize>(
 ) -> Tensor<3> {
     let [steps, batch, _] = x.dims();
     if steps == 0 {
-        return Tensor::zeros([0, batch, units], &x.device());
+        return Tensor::zeros([0, batch, units], (&x.device(), x.dtype()));
     }
     let mask = mask.filter(|_| backwards).map(|mask| unbind(mask.detach().unsqueeze_dim(2))); // T of [B, 1]
-    let zeros = Tensor::<2>::zeros([batch, units], &x.device());
+    let zeros = Tensor::<2>::zeros([batch, units], (&x.device(), x.dtype()));
     let mut state = [(); N].map(|()| zeros.clone());
     let mut states = Vec::with_capacity(steps);
     let mut inputs: Vec<_> = unbind(x).into_iter().enumerate().collect(); // T of [B, I]
