@@ -2,7 +2,8 @@
 //!
 //! Each op is one file: a public function on `Tensor<D>`, its plain twin made of Burn's own ops, and its fast path,
 //! plugged into Burn as a backend extension. On the flex backend in `f32` the fast path runs; everywhere else the
-//! twin does. A test in each file holds the two together, gradients included.
+//! twin does. A test in each file holds the two together, gradients included; a row in the table of `proof` holds an op
+//! to differences, adjoint identities, numbers at the ends of the range and PyTorch as well.
 
 pub mod memory;
 pub mod modules;
@@ -27,6 +28,8 @@ mod layer_norm;
 mod linear;
 mod narrow;
 mod pool;
+#[cfg(test)]
+mod proof;
 mod recurrent;
 mod reduce;
 mod simd;

@@ -1,6 +1,9 @@
 //! Holds a fast path and its twin together: the same outputs and the same gradients on the same inputs.
+//!
+//! Tests of an op's own cases call [`check`]; [`crate::proof`] walks all ops.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::cell::Cell;
 
 /// An input: numbers of a fixed formula, and their shape.
 #[derive(Clone, Debug)]
@@ -25,6 +28,12 @@ pub(crate) fn random(shape: &[usize], seed: u64) -> Sample {
     Sample { values: (0..count).map(|_| next()).collect(), shape: shape.to_vec(), tracked: true }
 }
 
+/// Number `element` of filling `number`, in `[-0.4, 0.4)`; any 10,007 of a filling in a row are distinct.
+pub(crate) fn filled(number: usize, element: usize) -> f64 {
+    let raw = (element * 7919 + number * 104_729 + 17) % 10_007;
+    (raw as f64 / 10_007.0 - 0.5) * 0.8
+}
+
 impl Sample {
     /// Each number changed.
     pub(crate) fn map(mut self, change: impl Fn(f32) -> f32) -> Self {
@@ -36,66 +45,158 @@ impl Sample {
     pub(crate) fn untracked(self) -> Self {
         Sample { tracked: false, ..self }
     }
+
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        self.values.iter().map(|value| f64::from(*value)).collect()
+    }
+}
+
+/// How inputs lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Row after row.
+    Plain,
+    /// The first axis moves fastest.
+    Permuted,
+    /// Inside a larger tensor of numbers that are none, on all sides.
+    Sliced,
+    /// From the last number to the first.
+    Flipped,
+    /// The first place of the first axis, again and again.
+    Expanded,
+}
+
+/// What a run computes with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    pub dtype: DType,
+    pub layout: Layout,
+    /// Whether on a graph.
+    pub graph: bool,
+}
+
+impl Setting {
+    pub(crate) const FAST: Setting = Setting { dtype: DType::F32, layout: Layout::Plain, graph: true };
+
+    fn device(self) -> Device {
+        if self.graph { Device::flex().autodiff() } else { Device::flex() }
+    }
+
+    fn tensor<const D: usize>(self, numbers: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(numbers, shape), (&self.device(), self.dtype))
+    }
 }
 
 /// The inputs of one run, as leaves of its graph.
 pub(crate) struct Inputs {
     leaves: Vec<Tensor<1>>,
     shapes: Vec<Vec<usize>>,
+    pub layout: Layout,
 }
 
 impl Inputs {
-    fn new(samples: &[Sample], device: &Device) -> Self {
-        let leaf = |sample: &Sample| {
-            let leaf =
-                Tensor::from_data(TensorData::new(sample.values.clone(), [sample.values.len()]), device);
-            if sample.tracked && device.is_autodiff() { leaf.require_grad() } else { leaf }
+    /// Inputs of these numbers and of the samples' shapes.
+    pub(crate) fn new(numbers: &[Vec<f64>], samples: &[Sample], setting: Setting) -> Self {
+        let leaf = |(numbers, sample): (&Vec<f64>, &Sample)| {
+            let numbers = stored(numbers, &sample.shape, setting.layout);
+            let count = numbers.len();
+            let leaf = setting.tensor(numbers, [count]);
+            if sample.tracked && setting.graph { leaf.require_grad() } else { leaf }
         };
         let shapes = samples.iter().map(|sample| sample.shape.clone()).collect();
-        Inputs { leaves: samples.iter().map(leaf).collect(), shapes }
+        Inputs { leaves: numbers.iter().zip(samples).map(leaf).collect(), shapes, layout: setting.layout }
     }
 
     /// The input at `index`, in its shape.
     pub(crate) fn get<const D: usize>(&self, index: usize) -> Tensor<D> {
         let shape: [usize; D] = self.shapes[index].as_slice().try_into().expect("the input's rank");
-        self.leaves[index].clone().reshape(shape)
+        let leaf = self.leaves[index].clone();
+        match self.layout {
+            Layout::Plain => leaf.reshape(shape),
+            Layout::Permuted => {
+                let mut reversed = shape;
+                reversed.reverse();
+                leaf.reshape(reversed).permute(std::array::from_fn(|axis| D - 1 - axis))
+            }
+            Layout::Sliced => {
+                let framed = leaf.reshape(shape.map(|size| size + 2));
+                (0..D).fold(framed, |inside, axis| inside.narrow(axis, 1, shape[axis]))
+            }
+            Layout::Flipped => leaf.reshape(shape).flip(std::array::from_fn::<usize, D, _>(|axis| axis)),
+            Layout::Expanded => {
+                let mut first = shape;
+                first[0] = 1;
+                leaf.reshape(first).expand(shape)
+            }
+        }
     }
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("f32")
+/// The numbers of a leaf that [`Inputs::get`] lays out.
+fn stored(numbers: &[f64], shape: &[usize], layout: Layout) -> Vec<f64> {
+    match layout {
+        Layout::Plain | Layout::Permuted | Layout::Flipped => numbers.to_vec(),
+        Layout::Expanded => numbers[..numbers.len().checked_div(shape[0]).unwrap_or(0)].to_vec(),
+        Layout::Sliced => {
+            let mut framed = vec![f64::NAN; shape.iter().map(|size| size + 2).product()];
+            for (place, number) in numbers.iter().enumerate() {
+                let (mut left, mut to, mut stride) = (place, 0, 1);
+                for size in shape.iter().rev() {
+                    to += (left % size + 1) * stride;
+                    (left, stride) = (left / size, stride * (size + 2));
+                }
+                framed[to] = *number;
+            }
+            framed
+        }
+    }
 }
 
-/// The output, and the gradient of each tracked input, of a weighted sum of the output.
-fn outcome<const D: usize>(
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter().collect()
+}
+
+/// What comes of a run: the output, and of a weighted sum of its numbers the gradient of each tracked input.
+pub(crate) struct Outcome {
+    pub output: Vec<f64>,
+    pub gradients: Vec<Vec<f64>>,
+}
+
+/// The weights of an output's numbers in an [`Outcome`]'s sum: those of `golden/make.py`.
+pub(crate) fn weights_of_outcome(count: usize) -> Vec<f64> {
+    (0..count).map(|element| filled(99, element)).collect()
+}
+
+/// Runs an op, and backwards too where the setting has a graph and an input is tracked.
+pub(crate) fn outcome<const D: usize>(
     samples: &[Sample],
+    setting: Setting,
     op: impl Fn(&Inputs) -> Tensor<D>,
-) -> (Vec<f32>, Vec<Vec<f32>>) {
-    let device = Device::flex().autodiff();
-    let inputs = Inputs::new(samples, &device);
+) -> Outcome {
+    let numbers: Vec<_> = samples.iter().map(Sample::numbers).collect();
+    let inputs = Inputs::new(&numbers, samples, setting);
     let output = op(&inputs);
     let found = values(output.clone());
-    if found.is_empty() || samples.iter().all(|sample| !sample.tracked) {
-        return (found, Vec::new());
+    if !setting.graph || samples.iter().all(|sample| !sample.tracked) {
+        return Outcome { output: found, gradients: Vec::new() };
     }
-    let weights = random(&output.dims(), 977);
-    let weights = Tensor::<D>::from_data(TensorData::new(weights.values, output.dims()), &device);
+    let weights = setting.tensor(weights_of_outcome(found.len()), output.dims());
     let gradients = (output * weights).sum().backward();
     let of_leaf = |(leaf, sample): (&Tensor<1>, &Sample)| {
-        sample
-            .tracked
-            .then(|| leaf.grad(&gradients).map(values).unwrap_or_else(|| vec![0.0; sample.values.len()]))
+        let zeros = || vec![0.0; leaf.dims()[0]];
+        sample.tracked.then(|| leaf.grad(&gradients).map(values).unwrap_or_else(zeros))
     };
-    (found, inputs.leaves.iter().zip(samples).filter_map(of_leaf).collect())
+    Outcome { output: found, gradients: inputs.leaves.iter().zip(samples).filter_map(of_leaf).collect() }
 }
 
-fn assert_close(name: &str, what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expected.len(), "{name}: numbers of {what}");
-    let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+/// Asserts that numbers differ by no more than this share of the largest, or of `least` where that is larger.
+pub(crate) fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64, least: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}: how many numbers");
+    let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
     for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let close = (found - expected).abs() <= tolerance * largest.max(1e-3)
+        let close = (found - expected).abs() <= tolerance * largest.max(least)
             || (found.is_nan() && expected.is_nan());
-        assert!(close || found == expected, "{name}: {what} at {place} is {found}, expected {expected}");
+        assert!(close || found == expected, "{what} at {place} is {found}, expected {expected}");
     }
 }
 
@@ -112,68 +213,64 @@ pub(crate) fn check<const D: usize>(
 
 /// [`check`] with a tolerance of its own.
 pub(crate) fn check_within<const D: usize>(
-    tolerance: f32,
+    tolerance: f64,
     name: &str,
     samples: &[Sample],
     fast: impl Fn(&Inputs) -> Tensor<D>,
     plain: impl Fn(&Inputs) -> Tensor<D>,
 ) {
-    let inference = Inputs::new(samples, &Device::flex());
-    let (found, expected) = (fast(&inference), plain(&inference));
+    let close = |what: &str, found: &[f64], expected: &[f64]| {
+        assert_close(&format!("{name}: {what}"), found, expected, tolerance, 1e-3);
+    };
+    let inference = Setting { graph: false, ..Setting::FAST };
+    let numbers: Vec<_> = samples.iter().map(Sample::numbers).collect();
+    let inputs = Inputs::new(&numbers, samples, inference);
+    let (found, expected) = (fast(&inputs), plain(&inputs));
     assert_eq!(found.dims(), expected.dims(), "{name}: shapes");
-    assert_close(name, "the output without a graph", &values(found), &values(expected), tolerance);
+    let nothing = expected.dims().contains(&0);
+    close("the output without a graph", &values(found), &values(expected));
+    if nothing {
+        assert_no_slopes(name, outcome(samples, Setting::FAST, &fast));
+        return;
+    }
     for left_out in (0..=samples.len()).rev() {
         let mut samples = samples.to_vec();
         if let Some(sample) = samples.get_mut(left_out) {
             sample.tracked = false;
         }
-        let (found, gradients) = outcome(&samples, &fast);
-        let (expected, expected_gradients) = outcome(&samples, &plain);
-        assert_close(name, "the output", &found, &expected, tolerance);
-        assert_eq!(gradients.len(), expected_gradients.len());
-        for (index, (found, expected)) in gradients.iter().zip(&expected_gradients).enumerate() {
+        let found = outcome(&samples, Setting::FAST, &fast);
+        let expected = outcome(&samples, Setting::FAST, &plain);
+        close("the output", &found.output, &expected.output);
+        assert_eq!(found.gradients.len(), expected.gradients.len());
+        for (index, (found, expected)) in found.gradients.iter().zip(&expected.gradients).enumerate() {
             let what = format!("gradient {index} (input {left_out} of {} untracked)", samples.len());
-            assert_close(name, &what, found, expected, tolerance);
+            close(&what, found, expected);
         }
     }
 }
 
-/// Asserts that the gradients of a fast path are what central differences of its twin in double precision say.
-///
-/// In `f64` an op's public function is its twin, so that `op` serves for both.
-pub(crate) fn check_differences<const D: usize>(
-    name: &str,
-    samples: &[Sample],
-    op: impl Fn(&Inputs) -> Tensor<D>,
-) {
-    const STEP: f64 = 1e-5;
-    let (_, gradients) = outcome(samples, &op);
-    let mut tracked = gradients.into_iter();
-    let numbers: Vec<Vec<f64>> =
-        samples.iter().map(|sample| sample.values.iter().map(|value| f64::from(*value)).collect()).collect();
-    let loss = |numbers: &[Vec<f64>]| -> f64 {
-        let device = Device::flex();
-        let leaf = |numbers: &Vec<f64>| {
-            Tensor::from_data(TensorData::new(numbers.clone(), [numbers.len()]), (&device, DType::F64))
-        };
-        let shapes = samples.iter().map(|sample| sample.shape.clone()).collect();
-        let output = op(&Inputs { leaves: numbers.iter().map(leaf).collect(), shapes });
-        let weights = random(&output.dims(), 977).values;
-        let output: Vec<f64> = output.into_data().try_into_vec().expect("f64");
-        output.iter().zip(weights).map(|(output, weight)| output * f64::from(weight)).sum()
-    };
-    for (index, sample) in samples.iter().enumerate().filter(|(_, sample)| sample.tracked) {
-        let mut slope = |place: usize| {
-            let mut moved = numbers.clone();
-            moved[index][place] += STEP;
-            let above = loss(&moved);
-            moved[index][place] -= 2.0 * STEP;
-            ((above - loss(&moved)) / (2.0 * STEP)) as f32
-        };
-        let expected: Vec<f32> = (0..sample.values.len()).map(&mut slope).collect();
-        let found = tracked.next().expect("a gradient for each tracked input");
-        assert_close(name, &format!("the gradient of input {index} by differences"), &found, &expected, 2e-4);
+/// Asserts that nothing has gradients of zeros.
+pub(crate) fn assert_no_slopes(name: &str, outcome: Outcome) {
+    for (index, gradient) in outcome.gradients.iter().enumerate() {
+        assert!(gradient.iter().all(|slope| *slope == 0.0), "{name}: gradient {index} is {gradient:?}");
     }
+}
+
+thread_local! {
+    static TWINS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether ops of this thread take their twins in place of their fast paths.
+pub(crate) fn twins_run() -> bool {
+    TWINS.get()
+}
+
+/// Runs `work` with the twins of the ops that it calls.
+pub(crate) fn with_twins<T>(work: impl FnOnce() -> T) -> T {
+    TWINS.set(true);
+    let result = work();
+    TWINS.set(false);
+    result
 }
 
 /// Runs this binary's tests again with each narrower instruction set that the machine has.

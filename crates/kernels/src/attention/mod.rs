@@ -350,4 +350,4 @@ impl Saved<4> for Attention<3> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

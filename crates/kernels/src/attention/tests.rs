@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Inputs, Sample, check, check_within, random};
+use crate::testing::{Inputs, Sample, check, check_within, random, with_twins};
 use burn::tensor::Device;
 use proptest::prelude::*;
 
@@ -121,42 +121,36 @@ fn hidden_keys_get_no_gradient_and_may_hold_anything() {
     of(0.5).assert_eq(&of(-80.0), true);
 }
 
+/// [`cross_attention`] that drops three of ten weights, those of one seed: also by the twin, which draws others.
+pub(crate) fn dropping(parts: [Tensor<3>; 3], heads: usize, causal: bool) -> Tensor<3> {
+    let [batch, queries, _] = parts[0].dims();
+    let keys = parts[1].dims()[1];
+    let options = AttentionOptions { causal, dropout: 0.3 };
+    let dropout = Dropout::new(options.dropout, 11);
+    let [query, key, value] = parts;
+    if flex::runs_on(&query) {
+        let none = flex::or_empty::<2, 3>(None, &query);
+        let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
+        let settings = Settings { heads, causal, dropout: Some(dropout) };
+        return Tensor::from_dispatch(Dispatch::separate_attention(query, key, value, none, settings));
+    }
+    let mut kept = vec![0.0; batch * heads * queries * keys];
+    for (row, factors) in kept.chunks_mut(keys).enumerate() {
+        dropout.factors(row, 0, factors);
+    }
+    let kept = burn::tensor::TensorData::new(kept, [batch, heads, queries, keys]);
+    let kept = Tensor::from_data(kept, (&query.device(), query.dtype()));
+    plain([query, key, value], heads, options, None, Some(kept))
+}
+
 #[test]
 fn dropout_drops_the_same_weights_in_both_passes() {
-    let shape @ [batch, queries, keys, heads, width] = [2, 30, 200, 2, 9];
+    let [batch, queries, keys, heads, width] = [2, 30, 200, 2, 9];
+    let of = |tokens: usize, seed| random(&[batch, tokens, heads * width], seed);
+    let samples = [of(queries, 1), of(keys, 2), of(keys, 3)];
     for causal in [false, true] {
-        let dropout = Dropout::new(0.3, 11);
-        let settings = Settings { heads, causal, dropout: Some(dropout) };
-        let mut kept = Vec::new();
-        for row in 0..batch * heads * queries {
-            let mut factors = vec![0.0; keys];
-            dropout.factors(row, 0, &mut factors);
-            kept.extend(factors);
-        }
-        let kept = burn::tensor::TensorData::new(kept, [batch, heads, queries, keys]);
-        let of = |tokens: usize, seed| random(&[batch, tokens, heads * width], seed);
-        let samples = [of(queries, 1), of(keys, 2), of(keys, 3)];
-        check(
-            &format!("{shape:?}, causal {causal}"),
-            &samples,
-            |i| {
-                let query = i.get::<3>(0);
-                let none = flex::or_empty::<2, 3>(None, &query);
-                Tensor::from_dispatch(Dispatch::separate_attention(
-                    query.into_dispatch(),
-                    i.get::<3>(1).into_dispatch(),
-                    i.get::<3>(2).into_dispatch(),
-                    none,
-                    settings,
-                ))
-            },
-            |i| {
-                let query = i.get::<3>(0);
-                let kept = Tensor::from_data(kept.clone(), &query.device());
-                let options = AttentionOptions { causal, dropout: 0.3 };
-                plain([query, i.get(1), i.get(2)], heads, options, None, Some(kept))
-            },
-        );
+        let op = |i: &Inputs| dropping([i.get(0), i.get(1), i.get(2)], heads, causal);
+        check(&format!("causal {causal}"), &samples, op, |i| with_twins(|| op(i)));
     }
 }
 

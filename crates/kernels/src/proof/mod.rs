@@ -1,0 +1,143 @@
+//! That ops are right: each check walks one table of all ops, so that a new op costs a row.
+//!
+//! | check | holds an op to |
+//! |---|---|
+//! | `twin` | its twin in double precision: outputs and all gradients, at single numbers, no numbers, odd sizes and drawn ones, however inputs lie in memory, whichever of them are tracked |
+//! | `differences` | central differences of its twin in double precision, by each number and, at sizes that reach all paths, along a direction |
+//! | `adjoint` | `<A x, y> = <x, A^T y>` where it is affine, with `A^T` its gradient |
+//! | `extremes` | its twin in single precision at numbers near either end of the range |
+//! | `golden` | PyTorch's outputs and gradients, stored in `golden/` |
+//!
+//! In `f64` an op's public function is its twin, so that a row's one function serves for both.
+
+mod adjoint;
+mod dense;
+mod differences;
+mod extremes;
+mod golden;
+mod images;
+mod losses;
+mod optimizers;
+mod sequences;
+mod twin;
+
+use crate::testing::{Inputs, Layout, Sample, filled, random};
+use burn::tensor::Tensor;
+
+/// An op at some sizes.
+struct Case {
+    name: &'static str,
+    inputs: Vec<Sample>,
+    /// The inputs in which the op is affine, each while the others stand still.
+    affine_in: &'static [usize],
+    /// The largest factor on an input at which the twin means the same.
+    largest_factor: f32,
+    /// Whether gradients are products of inputs and of differences that cancel where a softmax has one weight.
+    cancels: bool,
+    op: Box<dyn Fn(&Inputs) -> Tensor<1>>,
+}
+
+impl Case {
+    fn new<const D: usize, const N: usize>(
+        name: &'static str,
+        inputs: [Sample; N],
+        op: impl Fn(&Inputs) -> Tensor<D> + 'static,
+    ) -> Self {
+        let op = move |inputs: &Inputs| in_a_row(op(inputs), inputs.layout);
+        let inputs = inputs.to_vec();
+        Case { name, inputs, affine_in: &[], largest_factor: f32::MAX, cancels: false, op: Box::new(op) }
+    }
+
+    fn affine_in(self, inputs: &'static [usize]) -> Self {
+        Case { affine_in: inputs, ..self }
+    }
+
+    fn run(&self, inputs: &Inputs) -> Tensor<1> {
+        (self.op)(inputs)
+    }
+}
+
+/// An output's numbers, taken such that the gradient too lies in the layout.
+fn in_a_row<const D: usize>(output: Tensor<D>, layout: Layout) -> Tensor<1> {
+    let output = match layout {
+        Layout::Permuted => output.permute(std::array::from_fn(|axis| D - 1 - axis)),
+        Layout::Flipped => output.flip(std::array::from_fn::<usize, D, _>(|axis| axis)),
+        Layout::Expanded => output.sum_dim(D - 1),
+        Layout::Plain | Layout::Sliced => output,
+    };
+    let count = output.shape().num_elements();
+    output.reshape([count])
+}
+
+/// How large cases are.
+#[derive(Clone, Copy, Debug)]
+enum Size {
+    /// One number wherever the op allows it.
+    Single,
+    /// None on the first axis.
+    Empty,
+    /// As few as tell axes apart, filled by the formula that `golden/make.py` has as well.
+    Small,
+    /// Odd, and beyond a tile, a panel and what one thread takes.
+    Large,
+    /// Up to large, drawn from a seed.
+    Any(u64),
+}
+
+/// Draws sizes and numbers of a case's inputs.
+struct Draw {
+    size: Size,
+    drawn: u64,
+    filled: usize,
+}
+
+impl Draw {
+    fn new(size: Size) -> Self {
+        Draw { size, drawn: 0, filled: 0 }
+    }
+
+    /// An axis that may be empty.
+    fn first(&mut self, small: usize, large: usize) -> usize {
+        if let Size::Empty = self.size { 0 } else { self.axis(small, large) }
+    }
+
+    fn axis(&mut self, small: usize, large: usize) -> usize {
+        match self.size {
+            Size::Single => 1,
+            Size::Empty | Size::Small => small,
+            Size::Large => large,
+            Size::Any(seed) => {
+                self.drawn += 1;
+                let unit = (random(&[1], seed.wrapping_add(self.drawn << 32)).values[0] + 1.0) / 2.0;
+                1 + (unit * large as f32) as usize
+            }
+        }
+    }
+
+    /// The next input.
+    fn fill<const D: usize>(&mut self, shape: [usize; D]) -> Sample {
+        let number = self.filled;
+        self.filled += 1;
+        match self.size {
+            Size::Large => random(&shape, number as u64 + 1),
+            Size::Any(seed) => random(&shape, seed.wrapping_add(number as u64 + 1)),
+            _ => {
+                let values = (0..shape.iter().product()).map(|element| filled(number, element) as f32);
+                Sample { values: values.collect(), shape: shape.to_vec(), tracked: true }
+            }
+        }
+    }
+
+    /// 1 for text and 0 for padding, which stands at the end of a text: none in the first, one in the second, and so on.
+    fn mask(&self, texts: usize, tokens: usize) -> Sample {
+        let text = |place: usize| place % tokens + place / tokens % tokens < tokens;
+        let values = (0..texts * tokens).map(|place| f32::from(text(place))).collect();
+        Sample { values, shape: vec![texts, tokens], tracked: false }
+    }
+}
+
+/// The table.
+fn cases(size: Size) -> Vec<Case> {
+    let families = [dense::cases, losses::cases, images::cases, sequences::cases, optimizers::cases];
+    families.into_iter().flat_map(|family| family(size)).collect()
+}

@@ -1,0 +1,92 @@
+//! Fast paths against their twins in double precision.
+
+use super::{Case, Size, cases};
+use crate::testing::{Layout, Sample, Setting, assert_close, assert_no_slopes, outcome};
+use burn::tensor::DType;
+use proptest::prelude::*;
+
+/// The share of the largest number that single precision may be off, sums of some hundred numbers and the functions of
+/// `simd::math` included.
+const TOLERANCE: f64 = 2e-5;
+
+/// Below it, numbers are what rounding left of some that cancel.
+const LEAST: f64 = 1e-2;
+
+fn agrees(case: &Case, layout: Layout) {
+    let plain = Setting { dtype: DType::F64, layout, graph: true };
+    let fast = Setting { dtype: DType::F32, ..plain };
+    let close = |what: String, found: &[f64], expected: &[f64]| {
+        let what = format!("{}, {layout:?}: {what}", shapes(case));
+        assert_close(&what, found, expected, TOLERANCE, LEAST);
+    };
+    let run = |samples: &[Sample], setting| outcome(samples, setting, |inputs| case.run(inputs));
+    let expected = run(&case.inputs, plain);
+    close(
+        "output without a graph".into(),
+        &run(&case.inputs, Setting { graph: false, ..fast }).output,
+        &expected.output,
+    );
+    let tracked: Vec<usize> = (0..case.inputs.len()).filter(|index| case.inputs[*index].tracked).collect();
+    for left_out in std::iter::once(None).chain(tracked.iter().copied().map(Some)) {
+        let mut samples = case.inputs.clone();
+        if let Some(index) = left_out {
+            samples[index].tracked = false;
+        }
+        let found = run(&samples, fast);
+        close("output".into(), &found.output, &expected.output);
+        let mut found = found.gradients.into_iter();
+        for (index, expected) in tracked.iter().zip(&expected.gradients) {
+            if left_out != Some(*index) {
+                let found = found.next().unwrap_or_default();
+                close(format!("gradient of input {index}, {left_out:?} untracked"), &found, expected);
+            }
+        }
+    }
+}
+
+pub(super) fn shapes(case: &Case) -> String {
+    let shapes: Vec<_> = case.inputs.iter().map(|sample| &sample.shape).collect();
+    format!("{} of {shapes:?}", case.name)
+}
+
+#[test]
+fn single_numbers() {
+    cases(Size::Single).iter().for_each(|case| agrees(case, Layout::Plain));
+}
+
+/// Without the twin: Burn's product of empty matrices in double precision reads memory that is not there.
+#[test]
+fn no_numbers() {
+    for case in cases(Size::Empty) {
+        for graph in [false, true] {
+            let found = outcome(&case.inputs, Setting { graph, ..Setting::FAST }, |inputs| case.run(inputs));
+            let output = &found.output;
+            let of_nothing = output.iter().all(|mean| mean.is_nan() || *mean == 0.0);
+            assert!(of_nothing, "{}: {output:?}", shapes(&case));
+            assert_no_slopes(&shapes(&case), found);
+        }
+    }
+}
+
+#[test]
+fn inputs_however_they_lie() {
+    for layout in [Layout::Plain, Layout::Permuted, Layout::Sliced, Layout::Flipped, Layout::Expanded] {
+        cases(Size::Small).iter().for_each(|case| agrees(case, layout));
+    }
+}
+
+#[test]
+fn large_and_odd_sizes() {
+    for layout in [Layout::Plain, Layout::Permuted] {
+        cases(Size::Large).iter().for_each(|case| agrees(case, layout));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_sizes(seed: u64) {
+        cases(Size::Any(seed)).iter().for_each(|case| agrees(case, Layout::Plain));
+    }
+}
