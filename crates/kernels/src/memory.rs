@@ -192,6 +192,8 @@ pub(crate) fn for_overwriting(length: usize) -> Vec<f32> {
     unsafe {
         buffer.set_len(length)
     };
+    #[cfg(test)]
+    buffer.fill(f32::NAN); // so that whoever reads before writing spoils what a test compares
     buffer
 }
 
