@@ -30,7 +30,7 @@ struct Case {
     inputs: Vec<Sample>,
     /// The inputs in which the op is affine, each while the others stand still.
     affine_in: &'static [usize],
-    /// The largest factor on an input at which the twin means the same.
+    /// The largest factor on an input at which the twin computes the same.
     largest_factor: f32,
     /// Whether gradients are products of inputs and of differences that cancel where a softmax has one weight.
     cancels: bool,
