@@ -19,6 +19,11 @@ pub trait Dataset: Send + Sync + 'static {
         self.len() == 0
     }
 
+    /// Bytes that a sample takes in memory, where all take about the same and it matters; 0 elsewhere.
+    fn sample_bytes(&self) -> u64 {
+        0
+    }
+
     /// Reads sample `index`. `draw` seeds whatever is random about it (augmentation): a pure
     /// function of the seed, the epoch and `index`, so never of threads or restarts.
     ///

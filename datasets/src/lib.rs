@@ -1,27 +1,33 @@
 //! From a source to batches, for images, text and tables.
 //!
 //! ```text
-//! source (URI) -> decoded samples -> order -> worker threads -> batch on a device
+//! source (URI) -> shard -> sample -> order -> worker threads -> batch on a device
+//!                   └─ index: where in which shard each sample lies
 //! ```
 //!
-//! [`source`] lists and reads what a URI names, [`Order`] says in which sequence samples come,
+//! [`source`] lists, reads and writes what a URI names. [`shard`] knows the files of many samples,
+//! and [`index`] finds one of them. [`Order`] says in which sequence samples come, and
 //! [`Pipeline`] turns any [`Dataset`] into the [`Loader`](bonfire_contract::Loader) that trains.
 //! [`image`], [`text`] and [`table`] hold the data sets.
 
 mod bounds;
+mod cache;
 mod dataset;
 mod error;
 pub mod image;
+pub mod index;
 mod order;
 mod pipeline;
 mod random;
+mod recent;
 mod saved;
+pub mod shard;
 pub mod source;
 pub mod table;
 pub mod text;
 
 pub use dataset::{Dataset, Opened};
 pub use error::DataError;
-pub use order::{Order, Split};
-pub use pipeline::{OnCorrupt, Pipeline, PipelineConfig};
+pub use order::{Order, Shards, Shuffle, Split, Window};
+pub use pipeline::{OnCorrupt, PREFETCH_BYTES, Pipeline, PipelineConfig};
 pub use random::{Draws, mix};

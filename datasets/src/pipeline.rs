@@ -3,10 +3,10 @@
 mod prefetch;
 
 use crate::random::mix;
-use crate::{DataError, Dataset, Order};
+use crate::{DataError, Dataset, Order, Shuffle};
 use bonfire_contract::{Batch, Batches, LoadError, Loader, Position};
 use burn::tensor::Device;
-use prefetch::Samples;
+use prefetch::{Ahead, Samples};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,17 +23,23 @@ pub enum OnCorrupt {
 }
 
 /// How a pipeline reads its data set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PipelineConfig {
-    /// Shuffle each epoch with this seed; `None` keeps the data set's own order.
-    pub shuffle: Option<u64>,
+    /// How each epoch is ordered.
+    pub shuffle: Shuffle,
     /// Seeds the draws of augmentation.
     pub seed: u64,
     /// What to do with a sample that cannot be read.
     pub on_corrupt: OnCorrupt,
     /// Decoding threads; 0 decodes on the caller's thread.
     pub workers: usize,
+    /// Bytes of decoded samples that may wait for the trainer, beyond one sample a worker; never
+    /// more than about two batches wait.
+    pub prefetch_bytes: u64,
 }
+
+/// The usual [`PipelineConfig::prefetch_bytes`].
+pub const PREFETCH_BYTES: u64 = 64 << 20;
 
 /// A [`Loader`] over a [`Dataset`].
 ///
@@ -64,7 +70,7 @@ impl<D: Dataset> Pipeline<D> {
 }
 
 /// Which sample comes at each position of one epoch, and what seeds its augmentation.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Plan {
     order: Order,
     seed: u64,
@@ -85,16 +91,14 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
 
     fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, D::Input> {
         let len = self.dataset.len();
-        let order = match self.config.shuffle {
-            Some(seed) => Order::shuffled(seed, start.epoch, len),
-            None => Order::sequential(len),
-        };
-        let plan = Plan { order, seed: self.config.seed, epoch: start.epoch };
+        let order = self.config.shuffle.order(start.epoch, len);
+        let plan = Plan { order: order.clone(), seed: self.config.seed, epoch: start.epoch };
         let batch_size = batch_size.max(1);
         let positions = start.samples.min(len)..len;
         let next = positions.start;
+        let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), batch_size);
         Box::new(Epoch {
-            samples: Samples::new(self.dataset.clone(), plan, positions, self.config.workers, batch_size),
+            samples: Samples::new(self.dataset.clone(), plan, positions, self.config.workers, ahead),
             pipeline: self,
             order,
             next,
@@ -210,6 +214,10 @@ mod tests {
             self.len
         }
 
+        fn sample_bytes(&self) -> u64 {
+            8
+        }
+
         fn sample(&self, index: u64, draw: u64) -> Result<[f32; 2], DataError> {
             self.read.fetch_add(1, Ordering::Relaxed);
             assert!(index < self.len);
@@ -228,7 +236,17 @@ mod tests {
 
     fn pipeline(data: Numbers, shuffle: Option<u64>, workers: usize) -> Pipeline<Numbers> {
         let on_corrupt = if data.corrupt.is_some() { OnCorrupt::Skip } else { OnCorrupt::Stop };
-        Pipeline::new(data, PipelineConfig { shuffle, seed: 11, on_corrupt, workers })
+        let shuffle = shuffle.map_or(Shuffle::Never, Shuffle::Full);
+        Pipeline::new(
+            data,
+            PipelineConfig { shuffle, seed: 11, on_corrupt, workers, prefetch_bytes: PREFETCH_BYTES },
+        )
+    }
+
+    /// In the set's own order, by two threads, to the first corrupt sample.
+    fn stopping() -> PipelineConfig {
+        let (shuffle, on_corrupt) = (Shuffle::Never, OnCorrupt::Stop);
+        PipelineConfig { shuffle, seed: 0, on_corrupt, workers: 2, prefetch_bytes: PREFETCH_BYTES }
     }
 
     /// All samples from `start` on, flattened, and the size and consumption of each batch.
@@ -284,7 +302,7 @@ mod tests {
     #[test]
     fn a_corrupt_sample_stops_with_its_error() {
         for workers in [0, 2] {
-            let config = PipelineConfig { shuffle: None, seed: 0, on_corrupt: OnCorrupt::Stop, workers };
+            let config = PipelineConfig { workers, ..stopping() };
             let pipeline = Pipeline::new(Numbers::new(10, Some(6)), config);
             let mut batches = pipeline.batches(at(0, 0), 4, &Device::flex());
             assert!(batches.next().unwrap().is_ok());
@@ -340,6 +358,21 @@ mod tests {
         assert_eq!(Arc::strong_count(&pipeline.dataset), 1);
     }
 
+    #[test]
+    fn reading_ahead_is_bounded_in_bytes() {
+        // Room for 10 samples of 8 bytes, and no less than one a worker.
+        for (prefetch_bytes, least, most) in [(80, 8, 8 + 10), (0, 8, 8 + 2)] {
+            let data = Numbers::new(1_000_000, None);
+            let read = data.read.clone();
+            let pipeline = Pipeline::new(data, PipelineConfig { prefetch_bytes, ..stopping() });
+            let mut batches = pipeline.batches(at(0, 0), 8, &Device::flex());
+            batches.next().unwrap().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let ahead = read.load(Ordering::Relaxed);
+            assert!((least..=most).contains(&ahead), "{prefetch_bytes}: {ahead}");
+        }
+    }
+
     /// A programmer's mistake in a worker must not leave the trainer waiting.
     #[test]
     #[should_panic(expected = "a bug in sample 3")]
@@ -360,7 +393,7 @@ mod tests {
                 (Table { numeric, categories: Tensor::zeros([1, 0], device) }, Target::Input)
             }
         }
-        let config = PipelineConfig { shuffle: None, seed: 0, on_corrupt: OnCorrupt::Skip, workers: 2 };
+        let config = PipelineConfig { on_corrupt: OnCorrupt::Skip, ..stopping() };
         Pipeline::new(Broken, config).batches(at(0, 0), 10, &Device::flex()).for_each(drop);
     }
 

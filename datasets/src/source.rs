@@ -1,81 +1,49 @@
 //! Where bytes come from: a URI that can be listed and read, through the `object_store` trait.
 //!
-//! A URI is a path (`data/train`, `/data/train.csv`), `file:///…`, or `builtin:NAME` for a set
-//! embedded in the binary. Remote schemes are features of `object_store` that this build lacks.
-//! A path may be a glob (`data/*.csv`) where files are listed; an existing file whose name has
-//! such characters is taken as it stands.
+//! ```text
+//! URI -> braces and globs -> Location -> Object: stat, ranges, stream, write
+//!                                        local | builtin | s3 gs az http hdfs (features)
+//! ```
+//!
+//! A URI is a path (`data/train`, `/data/train.csv`), `file:///…`, `builtin:NAME` for a set
+//! embedded in the binary, or remote: `s3://bucket/…`, `gs://…`, `az://…`, `https://…`, `hdfs://…`,
+//! each behind a cargo feature of this crate. Where files are listed, a URI may be a glob
+//! (`data/*.csv`) or have braces (`train-{000..127}.tar`); an existing file whose name has such
+//! characters is taken as it stands.
+//!
+//! Everything blocks. What crosses a network is asked for again after a wait that grows, and a body
+//! that breaks goes on at the byte where it broke.
 
+mod body;
 mod builtin;
 mod local;
+mod location;
+mod object;
+mod pattern;
+mod remote;
+mod writer;
+
+pub use object::{Object, Stat, Stream, stats};
+pub use writer::Writer;
 
 use crate::DataError;
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
-use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt};
+use location::{BUILTIN, Location, Remote};
+use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt};
 use std::io::Read;
-use std::path::PathBuf;
-
-/// The scheme of embedded sets.
-const BUILTIN: &str = "builtin:";
 
 /// The first bytes of a gzip member (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// What was typed, understood.
-enum Location {
-    /// A name below `builtin:`.
-    Builtin(String),
-    /// A path of the local file system, maybe a glob.
-    Local(PathBuf),
-}
-
-impl Location {
-    fn parse(uri: &str) -> Result<Self, DataError> {
-        if let Some(name) = uri.strip_prefix(BUILTIN) {
-            return Ok(Location::Builtin(name.trim_matches('/').to_string()));
-        }
-        let Some((scheme, rest)) = uri.split_once("://") else {
-            return match uri.is_empty() {
-                false => Ok(Location::Local(uri.into())),
-                true => Err(DataError::source("\"\"", "a path or a URI", "nothing")),
-            };
-        };
-        if !scheme.eq_ignore_ascii_case("file") {
-            let found = format!("the remote scheme {scheme:?}");
-            return Err(DataError::source(
-                uri,
-                "a local path or builtin:NAME, all that this build reads",
-                found,
-            ));
-        }
-        let path = rest.strip_prefix("localhost").unwrap_or(rest);
-        if !path.starts_with('/') {
-            return Err(DataError::source(uri, "an absolute path after file://", format!("{rest:?}")));
-        }
-        let decoded = ObjectPath::from_url_path(path)
-            .map_err(|error| DataError::source(uri, "a percent-encoded path", one_line(error)))?;
-        Ok(Location::Local(format!("/{decoded}").into()))
-    }
-}
 
 /// Reads a whole object. Blocks until it is there.
 ///
 /// # Errors
 /// When nothing readable is there.
 pub fn read(uri: &str) -> Result<Bytes, DataError> {
-    match Location::parse(uri)? {
-        Location::Builtin(name) => get(uri, builtin::store(), &builtin::object(uri, &name)?),
-        Location::Local(path) if path.is_dir() => Err(DataError::source(uri, "a file", "a folder")),
-        Location::Local(path) => get(uri, local::store(), &local::object(uri, &path, "a file")?),
-    }
-}
-
-fn get(uri: &str, store: &dyn ObjectStore, object: &ObjectPath) -> Result<Bytes, DataError> {
-    block_on(async { store.get(object).await?.bytes().await })
-        .map_err(|error| DataError::source(uri, "a readable file", one_line(error)))
+    Object::open(uri)?.read()
 }
 
 /// Reads a whole object, and unpacks it when its first bytes are gzip's. Several gzip members, one
@@ -109,34 +77,61 @@ fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
     }
 }
 
-/// Whether the URI names a folder rather than one object.
+/// Whether the URI names a folder rather than one object. A bucket has no folders: there it is the
+/// beginning of other objects' names, which costs a request to find out.
 pub fn is_folder(uri: &str) -> bool {
     match Location::parse(uri) {
         Ok(Location::Builtin(name)) => builtin::is_folder(&name),
         Ok(Location::Local(path)) => path.is_dir(),
-        Err(_) => false,
+        Ok(Location::Remote(remote)) if !pattern::is_glob(&remote.path) && !uri.contains('{') => {
+            let (Ok(store), Ok(path)) = (remote::store(uri, &remote), remote.object(uri)) else {
+                return false;
+            };
+            matches!(remote::wait(true, async { store.list(Some(&path)).next().await }), Some(Ok(_)))
+        }
+        Ok(Location::Remote(_)) | Err(_) => false,
     }
 }
 
-/// The URIs of every object below a folder (or matching a glob), sorted; a file's URI lists itself.
-/// Each begins with the folder's URI as it was given.
+/// The URIs of every object below a folder, matching a glob or meant by braces, sorted but for
+/// braces, whose order is their own; a file's URI lists itself. Each begins as it was given.
 ///
 /// # Errors
 /// When nothing of that name is there, or nothing matches the glob.
 pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
-    match Location::parse(uri)? {
+    let location = Location::parse(uri)?;
+    let taken_as_it_stands = matches!(&location, Location::Local(path) if path.exists());
+    if uri.contains('{') && !taken_as_it_stands {
+        let mut uris = Vec::new();
+        for name in pattern::expand(uri)? {
+            match pattern::is_glob(&name) {
+                true => uris.extend(list(&name)?),
+                // Whether it is there, reading it will tell: a request each would be many.
+                false => uris.push(name),
+            }
+        }
+        return Ok(uris);
+    }
+    match location {
         Location::Builtin(name) if builtin::is_folder(&name) => {
             let prefix = ObjectPath::from(name.as_str());
-            list_below(uri, &format!("{BUILTIN}{name}"), builtin::store(), &prefix)
+            list_below(uri, &format!("{BUILTIN}{name}"), &*builtin::store(), &prefix, false)
         }
         Location::Builtin(name) => builtin::object(uri, &name).map(|_| vec![uri.to_string()]),
         Location::Local(path) if path.is_dir() => {
-            list_below(uri, uri, local::store(), &local::object(uri, &path, "a folder")?)
+            list_below(uri, uri, &*local::store(), &local::object(uri, &path, "a folder")?, false)
         }
-        Location::Local(path) if path.exists() || !local::is_glob(&path) => {
+        Location::Local(path) if path.exists() || !pattern::is_glob(uri) => {
             local::object(uri, &path, "a file or folder").map(|_| vec![uri.to_string()])
         }
         Location::Local(path) => local::matches(uri, &path),
+        Location::Remote(remote) if pattern::is_glob(&remote.path) => remote_matches(uri, &remote),
+        Location::Remote(remote) => {
+            let (store, path) = (remote::store(uri, &remote)?, remote.object(uri)?);
+            // Most web servers cannot list, and a name that is one object's lists nothing below.
+            let below = list_below(uri, uri, &*store, &path, true).unwrap_or_default();
+            Ok(if below.is_empty() { vec![uri.to_string()] } else { below })
+        }
     }
 }
 
@@ -146,16 +141,35 @@ fn list_below(
     base: &str,
     store: &dyn ObjectStore,
     prefix: &ObjectPath,
+    remote: bool,
 ) -> Result<Vec<String>, DataError> {
     let above = prefix.as_ref().len();
     let base = base.trim_end_matches('/');
     let objects = store.list(Some(prefix)).map(|object| {
         object.map(|object| format!("{base}/{}", object.location.as_ref()[above..].trim_start_matches('/')))
     });
-    let mut uris: Vec<String> = block_on(objects.try_collect())
+    let mut uris: Vec<String> = remote::wait(remote, objects.try_collect())
         .map_err(|error| DataError::source(uri, "a readable folder", one_line(error)))?;
     uris.sort_unstable();
     Ok(uris)
+}
+
+/// The objects of a bucket that match a glob, sorted; what lies below the glob's first folder is listed.
+fn remote_matches(uri: &str, remote: &Remote) -> Result<Vec<String>, DataError> {
+    let glob = pattern::glob(uri, &remote.path)?;
+    let folder = Remote { path: pattern::folder_above(&remote.path).to_string(), ..remote.clone() };
+    let (store, path) = (remote::store(uri, remote)?, folder.object(uri)?);
+    let root = remote.root();
+    let base = format!("{root}/{}", folder.path);
+    let mut uris = list_below(uri, &base, &*store, &path, true)?;
+    uris.retain(|found| {
+        let path = found.strip_prefix(&root).unwrap_or(found).trim_start_matches('/');
+        glob.matches_with(path, pattern::MATCHING)
+    });
+    match uris.is_empty() {
+        false => Ok(uris),
+        true => Err(DataError::source(uri, "a file that matches", "none")),
+    }
 }
 
 /// The last part of a URI: `photo.png` of `data/photo.png`.
@@ -208,7 +222,19 @@ mod tests {
     fn a_relative_path_starts_at_the_working_folder() {
         assert!(read("src/source.rs").unwrap().starts_with(b"//! Where bytes"));
         assert!(read("./src/../src/source.rs").is_ok());
-        assert_eq!(list("./src/source/").unwrap(), ["./src/source/builtin.rs", "./src/source/local.rs"]);
+        assert_eq!(
+            list("./src/source/").unwrap(),
+            [
+                "./src/source/body.rs",
+                "./src/source/builtin.rs",
+                "./src/source/local.rs",
+                "./src/source/location.rs",
+                "./src/source/object.rs",
+                "./src/source/pattern.rs",
+                "./src/source/remote.rs",
+                "./src/source/writer.rs",
+            ]
+        );
     }
 
     #[test]
@@ -228,6 +254,10 @@ mod tests {
         assert_eq!(below(list(&format!("{root}/**/*.csv")).unwrap()), ["/a.csv", "/b/10.csv", "/b/2.csv"]);
         assert_eq!(list(&format!("file://{root}/b/deep")).unwrap(), [format!("file://{root}/b/deep/x.txt")]);
         assert!(is_folder(root));
+        let braces = format!("{root}/b/{{10,2}}.csv");
+        assert_eq!(below(list(&braces).unwrap()), ["/b/10.csv", "/b/2.csv"]);
+        fs::write(&braces, "").unwrap();
+        assert_eq!(list(&braces).unwrap(), [braces]);
         let error = message(list(&format!("{root}/*.parquet")));
         assert!(error.contains("a file that matches") && error.ends_with("found none"), "{error}");
     }
@@ -254,10 +284,13 @@ mod tests {
         );
         assert_eq!(message(read("src")), "src: expected a file, found a folder");
         assert_eq!(message(read("")), "\"\": expected a path or a URI, found nothing");
-        let remote = message(read("s3://bucket/train.csv"));
-        assert!(remote.contains("local path or builtin:NAME") && remote.contains("\"s3\""), "{remote}");
+        #[cfg(not(feature = "s3"))]
+        {
+            let remote = message(read("s3://bucket/train.csv"));
+            assert!(remote.contains("--features s3") && remote.ends_with("the feature `s3`"), "{remote}");
+        }
         assert!(message(read("file://host/x")).contains("absolute path"));
-        assert!(!is_folder("gs://bucket"));
+        assert!(message(read("ftp://host/x")).contains("the scheme \"ftp\""));
     }
 
     #[test]

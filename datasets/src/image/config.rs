@@ -1,6 +1,6 @@
 //! The keys of `[data]` for images.
 
-use crate::{DataError, OnCorrupt, bounds};
+use crate::{DataError, OnCorrupt, PREFETCH_BYTES, bounds};
 use serde::{Deserialize, Serialize};
 
 /// What a model is to find out about a picture.
@@ -20,8 +20,9 @@ pub enum ImageTarget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
-    /// URI of the training pictures: an IDX file, gzipped or not, or a folder of class folders
-    /// (`root/<class>/**/*.{png,jpg,jpeg}`). For the target `input`, any folder or glob of pictures.
+    /// URI of the training pictures: an IDX file, gzipped or not, a folder of class folders
+    /// (`root/<class>/**/*.{png,jpg,jpeg}`), or tar shards in WebDataset's layout (a `.tar`, a glob
+    /// or braces), whose classes are in `cls` or `json` parts or the folders of their members. For the target `input`, any folder or glob of pictures.
     pub train: String,
     /// URI of the pictures that decisions are made on.
     pub valid: Option<String>,
@@ -58,6 +59,26 @@ pub struct ImageConfig {
     pub on_corrupt: OnCorrupt,
     /// Threads that decode ahead; 0 decodes on the training thread.
     pub workers: usize,
+    /// Bytes of decoded pictures that may wait for the trainer; never more than about two batches wait.
+    pub prefetch_bytes: u64,
+    /// How the samples of tar shards are shuffled: `full` or `window`; by default `window` across a
+    /// network and `full` on local disks. Other sources are always shuffled in full.
+    pub order: Option<ShardOrder>,
+    /// With the order `window`: shards that are open together.
+    pub window_shards: usize,
+    /// With the order `window`: consecutive samples of a shard that are fetched together.
+    pub window_block: u64,
+}
+
+/// How the samples of shards are shuffled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShardOrder {
+    /// A permutation of all samples: each is read alone, from anywhere.
+    Full,
+    /// Shards permuted, then samples among some open shards: reading stays sequential, and a sample
+    /// meets fewer others ([`Window`](crate::Window)).
+    Window,
 }
 
 impl Default for ImageConfig {
@@ -80,6 +101,10 @@ impl Default for ImageConfig {
             std: None,
             on_corrupt: OnCorrupt::Stop,
             workers: 1,
+            prefetch_bytes: PREFETCH_BYTES,
+            order: None,
+            window_shards: 16,
+            window_block: 32,
         }
     }
 }
@@ -89,6 +114,10 @@ pub(super) const LARGEST_SIDE: usize = 16_384;
 
 /// Pixels on each side that a picture may be padded with.
 const LARGEST_PADDING: usize = 4_096;
+
+/// Shards that may be open together, and samples of one that may be fetched together.
+const MOST_OPEN: usize = 4_096;
+const LONGEST_BLOCK: usize = 1 << 20;
 
 impl ImageConfig {
     /// Refuses what no data could fit.
@@ -119,6 +148,9 @@ impl ImageConfig {
             return refuse("channels", "1 or 3", channels.to_string());
         }
         bounds::workers(self.workers)?;
+        bounds::within("window_shards", self.window_shards, 1..=MOST_OPEN)?;
+        let block = usize::try_from(self.window_block).unwrap_or(usize::MAX);
+        bounds::within("window_block", block, 1..=LONGEST_BLOCK)?;
         for (key, size) in [("resize", self.resize), ("center_crop", self.center_crop)] {
             if let Some([height, width]) = size
                 && ![height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side))

@@ -72,7 +72,7 @@ pub(super) fn classed(root: &str) -> Result<Classed, DataError> {
 }
 
 /// Sorts labels by their value when all are whole numbers, otherwise as text.
-fn sort_labels(labels: &mut [String]) {
+pub(super) fn sort_labels(labels: &mut [String]) {
     match labels.iter().map(|label| label.parse::<i64>().ok()).collect::<Option<Vec<_>>>() {
         Some(_) => labels.sort_by_key(|label| label.parse::<i64>().ok()),
         None => labels.sort_unstable(),

@@ -2,7 +2,9 @@
 
 use super::idx::{self, IdxPictures};
 use super::picture::Picture;
+use super::streamed::{self, Streamed};
 use super::{ImageTarget, decode, folder};
+use crate::shard::{self, ShardSet};
 use crate::{DataError, source};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -16,6 +18,8 @@ pub(super) enum Place {
     File(String),
     /// An IDX file, and the number of the picture in it, from 0 on.
     Idx(Arc<IdxPictures>, usize),
+    /// Shards, and the number of the sample in them, from 0 on.
+    Shard(Arc<ShardSet>, u64),
 }
 
 impl fmt::Display for Place {
@@ -23,6 +27,7 @@ impl fmt::Display for Place {
         match self {
             Place::File(uri) => f.write_str(uri),
             Place::Idx(idx, number) => write!(f, "{}:{number}", idx.uri),
+            Place::Shard(set, number) => write!(f, "{}:{number}", set.index().uri()),
         }
     }
 }
@@ -34,6 +39,7 @@ impl Place {
             Place::File(uri) => decode::decode(uri, &source::read(uri)?, channels),
             Place::Idx(idx, number) if channels == 1 => Ok(idx.picture(*number)),
             Place::Idx(idx, number) => Ok(idx.picture(*number).in_colour()),
+            Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels)?.0),
         }
     }
 }
@@ -96,8 +102,12 @@ pub(super) fn gather(uri: &str, labels: Option<&str>, target: ImageTarget) -> Re
     Ok(Gathered { places: numbered(pictures), classes: Classes::Indices { uri: labels_uri, labels } })
 }
 
-/// The pictures of a folder, a glob, a picture file or an IDX file, without classes.
+/// The pictures of a folder, a glob, a picture file, an IDX file or shards, without classes.
 pub(super) fn places(uri: &str) -> Result<Vec<Place>, DataError> {
+    if shard::is_shards(uri) {
+        let set = Streamed::open(uri, None)?.into_set();
+        return Ok((0..set.len()).map(|number| Place::Shard(set.clone(), number)).collect());
+    }
     if source::is_folder(uri) || folder::is_picture(uri) {
         return Ok(folder::pictures(uri)?.into_iter().map(Place::File).collect());
     }

@@ -1,12 +1,14 @@
-//! Image data sets: IDX files and folders of PNG and JPEG files, to batches of pixels.
+//! Image data sets: IDX files, and PNG and JPEG files in folders or tar shards, to batches of pixels.
 //!
 //! ```text
-//! IDX file, class folders --> picture [H, W, C] u8 --> resize, crop, flip, normalise --> [C, H, W] f32
+//! IDX file, class folders, tar shards --> picture [H, W, C] u8 --> resize, crop, flip, normalise --> [C, H, W] f32
 //! ```
 //!
 //! Picture files are read and decoded when their sample is wanted, in the pipeline's threads: only
-//! names and labels are held. The pixels of an IDX file are held as one buffer.
+//! names and labels are held, and of tar shards not even these. The pixels of an IDX file are held as one
+//! buffer.
 
+mod audit;
 mod config;
 mod decode;
 mod folder;
@@ -16,9 +18,11 @@ mod open;
 mod picture;
 mod schema;
 mod set;
+mod streamed;
 mod transform;
 
-pub use config::{ImageConfig, ImageTarget};
+pub use audit::{Measured, Verified, bench, pictures_of, verify};
+pub use config::{ImageConfig, ImageTarget, ShardOrder};
 pub use open::{open, open_evaluation, open_prediction};
 pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};

@@ -1,9 +1,12 @@
 //! From a recipe's keys to pipelines of pictures.
 
 use super::gather::{Gathered, Item, Place, gather, places};
+use super::picture::Picture;
+use super::set::Pictures;
+use super::streamed::Streamed;
 use super::transform::{Augment, Transform};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Split};
+use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
 
 /// Opens the training pictures and what is held out of them or given beside them. The seed
 /// decides the order of each epoch, the augmentation, and what is held out.
@@ -14,6 +17,9 @@ use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Split};
 /// size where no key does.
 pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
+    if shard::is_shards(&config.train) {
+        return open_shards(config, seed);
+    }
     let train = gather(&config.train, config.labels.as_deref(), config.target)?;
     train.check_several_classes()?;
     let labels = match (&config.class_names, config.target) {
@@ -21,30 +27,71 @@ pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSch
         (_, ImageTarget::Class) => train.class_names(),
         (_, ImageTarget::Input) => Vec::new(),
     };
-    let schema = schema(config, &train, labels.clone())?;
+    let from_files = matches!(train.places.first(), Some(Place::File(_)));
+    let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
+    let size = |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1)));
+    let schema = schema(config, channels, labels.clone(), size)?;
+    check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, seed)?;
-    for (uri, part) in [(&config.valid, &mut parts.valid), (&config.test, &mut parts.test)] {
-        if let Some(uri) = uri {
-            *part = Some(gather_more(config, uri)?.label(&labels)?);
+    let held_out = |uri: &Option<String>, part: &mut Option<Vec<Item>>| match uri {
+        Some(uri) => more(config, uri, &labels).map(Some),
+        None => Ok(part.take().map(Pictures::Held)),
+    };
+    let (valid, test) =
+        (held_out(&config.valid, &mut parts.valid)?, held_out(&config.test, &mut parts.test)?);
+    Ok(opened(config, schema, Pictures::Held(parts.train), Shuffle::Full(seed), [valid, test], seed))
+}
+
+/// As [`open`], of shards: nothing but their index is held.
+fn open_shards(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+    for (key, fraction) in
+        [("valid_fraction", config.valid_fraction), ("test_fraction", config.test_fraction)]
+    {
+        let given = if key == "valid_fraction" { &config.valid } else { &config.test };
+        if fraction > 0.0 && given.is_none() {
+            let named = key.split('_').next().unwrap_or(key);
+            let expected =
+                format!("0 with shards: hold some of them out by `{named} = \"…/train-{{0000..0003}}.tar\"`");
+            return Err(DataError::config(key, expected, fraction));
         }
     }
+    let (train, shuffle) = Streamed::train(config, seed)?;
+    let labels = match (&config.class_names, config.target) {
+        (_, ImageTarget::Input) => Vec::new(),
+        (Some(names), ImageTarget::Class) => names.clone(),
+        (None, ImageTarget::Class) => train.class_names()?,
+    };
+    let channels = config.channels.unwrap_or(3);
+    let size = |config: &ImageConfig| {
+        first_size(config, (0..train.len()).map(|index| train.picture(index, 1).map(|found| found.0)))
+    };
+    let schema = schema(config, channels, labels.clone(), size)?;
+    let held_out = |uri: &Option<String>| uri.as_ref().map(|uri| more(config, uri, &labels)).transpose();
+    let (valid, test) = (held_out(&config.valid)?, held_out(&config.test)?);
+    let train = Pictures::Streamed(train.label(config, &labels)?);
+    Ok(opened(config, schema, train, shuffle, [valid, test], seed))
+}
 
+/// Pipelines of the training pictures, and of those for validation and test.
+fn opened(
+    config: &ImageConfig,
+    schema: ImageSchema,
+    train: Pictures,
+    shuffle: Shuffle,
+    [valid, test]: [Option<Pictures>; 2],
+    seed: u64,
+) -> Opened<ImageSet, ImageSchema> {
     let augment = Augment { random_crop: config.random_crop, flip: config.flip };
-    let held_out = |items| pipeline(config, &schema, items, seed);
-    Ok(Opened {
+    let held_out = |pictures| pipeline(config, &schema, pictures, seed);
+    Opened {
         train: Pipeline::new(
-            set(&schema, parts.train, augment),
-            PipelineConfig {
-                shuffle: Some(seed),
-                seed,
-                on_corrupt: config.on_corrupt,
-                workers: config.workers,
-            },
+            set(&schema, train, augment),
+            PipelineConfig { shuffle, ..in_order(config, seed) },
         ),
-        valid: parts.valid.map(held_out),
-        test: parts.test.map(held_out),
+        valid: valid.map(held_out),
+        test: test.map(held_out),
         schema,
-    })
+    }
 }
 
 /// Opens the pictures of `uri` in their own order, without augmentation; without a `uri`, the
@@ -60,12 +107,16 @@ pub fn open_evaluation(
     seed: u64,
 ) -> Result<Pipeline<ImageSet>, DataError> {
     config.check()?;
-    let items = match uri.or(config.test.as_deref()) {
-        Some(uri) => gather_more(config, uri)?.label(&schema.labels)?,
-        None if config.test_fraction > 0.0 => held_out(config, schema, seed)?.test.unwrap_or_default(),
+    let pictures = match uri.or(config.test.as_deref()) {
+        Some(uri) => more(config, uri, &schema.labels)?,
+        None if config.test_fraction > 0.0 => {
+            Pictures::Held(held_out(config, schema, seed)?.test.unwrap_or_default())
+        }
         None => match &config.valid {
-            Some(uri) => gather_more(config, uri)?.label(&schema.labels)?,
-            None if config.valid_fraction > 0.0 => held_out(config, schema, seed)?.valid.unwrap_or_default(),
+            Some(uri) => more(config, uri, &schema.labels)?,
+            None if config.valid_fraction > 0.0 => {
+                Pictures::Held(held_out(config, schema, seed)?.valid.unwrap_or_default())
+            }
             None => {
                 return Err(DataError::config(
                     "test",
@@ -75,10 +126,10 @@ pub fn open_evaluation(
             }
         },
     };
-    Ok(pipeline(config, schema, items, seed))
+    Ok(pipeline(config, schema, pictures, seed))
 }
 
-/// Opens the pictures that `inputs` name (files, folders, globs, IDX files) in their order,
+/// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order,
 /// without labels, and the name of each: its URI, followed by `:number` in an IDX file.
 ///
 /// A picture that cannot be read always stops: skipping it would leave the names that follow
@@ -102,7 +153,15 @@ pub fn open_prediction(
     let names = found.iter().map(Place::to_string).collect();
     let items = found.into_iter().map(|place| Item { place, class: None }).collect();
     let config = ImageConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
-    Ok((pipeline(&config, schema, items, 0), names))
+    Ok((pipeline(&config, schema, Pictures::Held(items), 0), names))
+}
+
+/// Pictures to evaluate on, with classes among `labels`.
+fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
+    match shard::is_shards(uri) {
+        true => Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?)),
+        false => Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?)),
+    }
 }
 
 /// The pictures of another URI than the training set's, unless it is that one.
@@ -149,22 +208,19 @@ fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Parts, DataE
     })
 }
 
-/// Everything that evaluation and prediction need to know.
-fn schema(config: &ImageConfig, train: &Gathered, labels: Vec<String>) -> Result<ImageSchema, DataError> {
-    let from_files = matches!(train.places.first(), Some(Place::File(_)));
-    let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
+/// Everything that evaluation and prediction need to know; `size` finds out `[height, width]` where no
+/// key says it.
+fn schema(
+    config: &ImageConfig,
+    channels: usize,
+    labels: Vec<String>,
+    size: impl FnOnce(&ImageConfig) -> Result<[usize; 2], DataError>,
+) -> Result<ImageSchema, DataError> {
     let (mean, std) = config.normalisation(channels)?;
     let [height, width] = match (config.center_crop, config.resize) {
         (Some(size), _) | (None, Some(size)) => size,
-        (None, None) => first_size(config, &train.places)?,
+        (None, None) => size(config)?,
     };
-    if let (Some([crop_height, crop_width]), None, Some(Place::Idx(idx, _))) =
-        (config.center_crop, config.resize, train.places.first())
-        && (crop_height > idx.height || crop_width > idx.width)
-    {
-        let expected = format!("at most the size of the pictures, [{}, {}]", idx.height, idx.width);
-        return Err(DataError::config("center_crop", expected, format!("[{crop_height}, {crop_width}]")));
-    }
     Ok(ImageSchema {
         target: config.target,
         labels,
@@ -178,11 +234,26 @@ fn schema(config: &ImageConfig, train: &Gathered, labels: Vec<String>) -> Result
     })
 }
 
+/// Refuses to cut more out of IDX pictures than they have.
+fn check_crop(config: &ImageConfig, train: &Gathered) -> Result<(), DataError> {
+    if let (Some([crop_height, crop_width]), None, Some(Place::Idx(idx, _))) =
+        (config.center_crop, config.resize, train.places.first())
+        && (crop_height > idx.height || crop_width > idx.width)
+    {
+        let expected = format!("at most the size of the pictures, [{}, {}]", idx.height, idx.width);
+        return Err(DataError::config("center_crop", expected, format!("[{crop_height}, {crop_width}]")));
+    }
+    Ok(())
+}
+
 /// The size of the first picture that can be read; without `on_corrupt = "skip"`, of the first.
-fn first_size(config: &ImageConfig, places: &[Place]) -> Result<[usize; 2], DataError> {
+fn first_size<'a>(
+    config: &ImageConfig,
+    pictures: impl Iterator<Item = Result<Picture<'a>, DataError>>,
+) -> Result<[usize; 2], DataError> {
     let mut first_error = None;
-    for place in places {
-        match (place.picture(1), config.on_corrupt) {
+    for picture in pictures {
+        match (picture, config.on_corrupt) {
             (Ok(picture), _) => return Ok([picture.height, picture.width]),
             (Err(error), OnCorrupt::Stop) => return Err(error),
             (Err(error), OnCorrupt::Skip) => first_error = first_error.or(Some(error)),
@@ -191,16 +262,24 @@ fn first_size(config: &ImageConfig, places: &[Place]) -> Result<[usize; 2], Data
     Err(first_error.unwrap_or_else(|| DataError::source(&config.train, "pictures", "none")))
 }
 
-fn set(schema: &ImageSchema, items: Vec<Item>, augment: Augment) -> ImageSet {
+fn set(schema: &ImageSchema, pictures: Pictures, augment: Augment) -> ImageSet {
     let shape = [schema.channels, schema.height, schema.width];
-    ImageSet::new(items, Transform::new(schema, augment), shape)
+    ImageSet::new(pictures, Transform::new(schema, augment), shape)
 }
 
 /// Pictures in their own order, not augmented.
-fn pipeline(config: &ImageConfig, schema: &ImageSchema, items: Vec<Item>, seed: u64) -> Pipeline<ImageSet> {
-    let set = set(schema, items, Augment::default());
-    let (on_corrupt, workers) = (config.on_corrupt, config.workers);
-    Pipeline::new(set, PipelineConfig { shuffle: None, seed, on_corrupt, workers })
+fn pipeline(config: &ImageConfig, schema: &ImageSchema, pictures: Pictures, seed: u64) -> Pipeline<ImageSet> {
+    Pipeline::new(set(schema, pictures, Augment::default()), in_order(config, seed))
+}
+
+fn in_order(config: &ImageConfig, seed: u64) -> PipelineConfig {
+    PipelineConfig {
+        shuffle: Shuffle::Never,
+        seed,
+        on_corrupt: config.on_corrupt,
+        workers: config.workers,
+        prefetch_bytes: config.prefetch_bytes,
+    }
 }
 
 #[cfg(test)]

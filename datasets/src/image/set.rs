@@ -1,18 +1,29 @@
 //! Pictures as a data set.
 
 use super::gather::Item;
+use super::streamed::Streamed;
 use super::transform::Transform;
 use crate::{DataError, Dataset};
 use bonfire_contract::{Images, Target};
 use burn::tensor::{Device, Tensor, TensorData};
+use std::fmt;
 
 /// Pictures of one size, decoded when they are asked for.
 #[derive(Debug)]
 pub struct ImageSet {
-    items: Vec<Item>,
+    pictures: Pictures,
     transform: Transform,
     /// `[channels, height, width]` of every sample.
     shape: [usize; 3],
+}
+
+/// Where a set's pictures are.
+#[derive(Debug)]
+pub(super) enum Pictures {
+    /// Each by its place, which is held.
+    Held(Vec<Item>),
+    /// In shards, whose index knows the places.
+    Streamed(Streamed),
 }
 
 /// A picture as numbers.
@@ -25,14 +36,17 @@ pub struct ImageSample {
 }
 
 impl ImageSet {
-    pub(super) fn new(items: Vec<Item>, transform: Transform, shape: [usize; 3]) -> Self {
-        ImageSet { items, transform, shape }
+    pub(super) fn new(pictures: Pictures, transform: Transform, shape: [usize; 3]) -> Self {
+        ImageSet { pictures, transform, shape }
     }
 
     /// The index of the class of each picture, in the set's own order; empty for the target
-    /// `input` and in prediction.
+    /// `input`, in prediction, and for shards, whose classes are read with their pictures.
     pub fn classes(&self) -> Vec<usize> {
-        self.items.iter().filter_map(|item| item.class).collect()
+        match &self.pictures {
+            Pictures::Held(items) => items.iter().filter_map(|item| item.class).collect(),
+            Pictures::Streamed(_) => Vec::new(),
+        }
     }
 }
 
@@ -41,17 +55,33 @@ impl Dataset for ImageSet {
     type Input = Images;
 
     fn len(&self) -> u64 {
-        self.items.len() as u64
+        match &self.pictures {
+            Pictures::Held(items) => items.len() as u64,
+            Pictures::Streamed(streamed) => streamed.len(),
+        }
+    }
+
+    fn sample_bytes(&self) -> u64 {
+        (self.shape.iter().product::<usize>() * size_of::<f32>()) as u64
     }
 
     fn sample(&self, index: u64, draw: u64) -> Result<ImageSample, DataError> {
-        let item = &self.items[index as usize];
-        let picture = item.place.picture(self.transform.channels())?;
-        let pixels = self
-            .transform
-            .apply(picture, draw)
-            .map_err(|size| DataError::malformed(&item.place, "size", size.expected, size.found))?;
-        Ok(ImageSample { pixels, class: item.class })
+        let channels = self.transform.channels();
+        let transformed = |picture, place: &dyn fmt::Display| {
+            let pixels = self.transform.apply(picture, draw);
+            pixels.map_err(|size| DataError::malformed(place, "size", size.expected, size.found))
+        };
+        match &self.pictures {
+            Pictures::Held(items) => {
+                let item = &items[index as usize];
+                let pixels = transformed(item.place.picture(channels)?, &item.place)?;
+                Ok(ImageSample { pixels, class: item.class })
+            }
+            Pictures::Streamed(streamed) => {
+                let (picture, place, class) = streamed.picture(index, channels)?;
+                Ok(ImageSample { pixels: transformed(picture, &place)?, class })
+            }
+        }
     }
 
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {

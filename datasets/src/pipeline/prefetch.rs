@@ -4,7 +4,7 @@
 //! positions --chunks--> jobs queue --> workers --> results queue --> put in order --> samples
 //! ```
 
-use super::Plan;
+use super::{PipelineConfig, Plan};
 use crate::{DataError, Dataset};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::any::Any;
@@ -21,6 +21,28 @@ const CHUNK: usize = 32;
 
 /// Samples of a batch that count for how far to read ahead; bounds the memory of huge batches.
 const AHEAD: usize = 1024;
+
+/// How far to read ahead.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// Samples of one job.
+    chunk: usize,
+    /// Jobs under way.
+    jobs: usize,
+}
+
+impl Ahead {
+    /// About two batches and a job a worker, or what fits into `prefetch_bytes` where samples are
+    /// known to be of `sample_bytes`; at least one sample a worker.
+    pub(super) fn new(config: &PipelineConfig, sample_bytes: u64, batch_size: usize) -> Self {
+        let workers = config.workers.max(1);
+        let fit = config.prefetch_bytes.checked_div(sample_bytes).unwrap_or(u64::MAX);
+        let fit = usize::try_from(fit).unwrap_or(usize::MAX).max(workers);
+        let chunk = batch_size.div_ceil(workers).min(CHUNK).min(fit / workers);
+        let jobs = (2 * batch_size.min(AHEAD)).div_ceil(chunk) + workers;
+        Ahead { chunk, jobs: jobs.min(fit / chunk) }
+    }
+}
 
 type Sample<D> = Result<<D as Dataset>::Sample, DataError>;
 /// What became of one job: its samples in order, or what a panicking worker said.
@@ -39,19 +61,16 @@ pub(super) struct Samples<D: Dataset> {
 
 impl<D: Dataset> Samples<D> {
     /// Reads `positions` of `plan` with that many threads, or on the caller's own with none.
-    /// About two batches are kept decoded ahead.
     pub(super) fn new(
         dataset: Arc<D>,
         plan: Plan,
         positions: Range<u64>,
         workers: usize,
-        batch_size: usize,
+        ahead: Ahead,
     ) -> Self {
-        let chunk = batch_size.div_ceil(workers.max(1)).min(CHUNK);
-        let ahead = (2 * batch_size.min(AHEAD)).div_ceil(chunk) + workers;
-        let wanted = (positions.end - positions.start).div_ceil(chunk as u64);
+        let wanted = (positions.end - positions.start).div_ceil(ahead.chunk as u64);
         let threads = workers.min(usize::try_from(wanted).unwrap_or(usize::MAX));
-        let workers = (threads > 0).then(|| Workers::start(&dataset, plan, threads, chunk, ahead));
+        let workers = (threads > 0).then(|| Workers::start(&dataset, &plan, threads, ahead));
         Samples { dataset, plan, positions, ready: VecDeque::new(), workers }
     }
 }
@@ -80,21 +99,20 @@ struct Workers<D: Dataset> {
     /// Jobs given out, and jobs taken back, so far.
     given: u64,
     taken: u64,
-    chunk: usize,
-    ahead: usize,
+    ahead: Ahead,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl<D: Dataset> Workers<D> {
-    fn start(dataset: &Arc<D>, plan: Plan, threads: usize, chunk: usize, ahead: usize) -> Self {
+    fn start(dataset: &Arc<D>, plan: &Plan, threads: usize, ahead: Ahead) -> Self {
         let (jobs, queue) = unbounded::<(u64, Range<u64>)>();
-        // Neither queue can grow past `ahead`: no more jobs than that are ever under way.
+        // Neither queue can grow past `ahead.jobs`: no more jobs than that are ever under way.
         let (results, outcomes) = unbounded();
         let stop = Arc::new(AtomicBool::new(false));
         let work = || {
-            let (dataset, queue, results, stop) =
-                (dataset.clone(), queue.clone(), results.clone(), stop.clone());
+            let (dataset, plan, queue, results, stop) =
+                (dataset.clone(), plan.clone(), queue.clone(), results.clone(), stop.clone());
             move || {
                 for (number, positions) in queue {
                     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -111,13 +129,13 @@ impl<D: Dataset> Workers<D> {
         };
         let threads = (0..threads).map(|_| std::thread::spawn(work())).collect();
         let early = BTreeMap::new();
-        Workers { jobs: Some(jobs), outcomes, early, given: 0, taken: 0, chunk, ahead, stop, threads }
+        Workers { jobs: Some(jobs), outcomes, early, given: 0, taken: 0, ahead, stop, threads }
     }
 
     /// Fills the jobs queue from `positions`, up to the bound.
     fn give_out(&mut self, positions: &mut Range<u64>) {
-        while self.given - self.taken < self.ahead as u64 && !positions.is_empty() {
-            let end = positions.end.min(positions.start.saturating_add(self.chunk as u64));
+        while self.given - self.taken < self.ahead.jobs as u64 && !positions.is_empty() {
+            let end = positions.end.min(positions.start.saturating_add(self.ahead.chunk as u64));
             let job = (self.given, positions.start..end);
             self.jobs
                 .as_ref()

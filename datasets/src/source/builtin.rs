@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// Every embedded file: its name below `builtin:`, and its bytes. Sorted by name.
 const FILES: [(&str, &[u8]); 9] = [
@@ -34,16 +34,16 @@ const FILES: [(&str, &[u8]); 9] = [
 ];
 
 /// All embedded files. The store points at the binary's own bytes and copies none.
-pub(super) fn store() -> &'static dyn ObjectStore {
-    static STORE: LazyLock<InMemory> = LazyLock::new(|| {
+pub(super) fn store() -> Arc<dyn ObjectStore> {
+    static STORE: LazyLock<Arc<InMemory>> = LazyLock::new(|| {
         let store = InMemory::new();
         for (name, bytes) in FILES {
             block_on(store.put(&ObjectPath::from(name), PutPayload::from_static(bytes)))
                 .expect("putting into memory cannot fail");
         }
-        store
+        Arc::new(store)
     });
-    &*STORE
+    STORE.clone()
 }
 
 /// The names below `builtin:`.

@@ -6,12 +6,12 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// The whole file system. Without a tokio runtime around it, it reads on the calling thread.
-pub(super) fn store() -> &'static dyn ObjectStore {
-    static STORE: LazyLock<LocalFileSystem> = LazyLock::new(LocalFileSystem::new);
-    &*STORE
+pub(super) fn store() -> Arc<dyn ObjectStore> {
+    static STORE: LazyLock<Arc<LocalFileSystem>> = LazyLock::new(Arc::default);
+    STORE.clone()
 }
 
 /// The store's name of what is at `path`; `expected` says in errors what should be there.
@@ -22,11 +22,6 @@ pub(super) fn object(uri: &str, path: &Path, expected: &str) -> Result<ObjectPat
     })?;
     ObjectPath::from_absolute_path(absolute)
         .map_err(|error| DataError::source(uri, expected, one_line(error)))
-}
-
-/// Whether the path has characters that a glob gives a meaning to.
-pub(super) fn is_glob(path: &Path) -> bool {
-    path.to_string_lossy().contains(['*', '?', '['])
 }
 
 /// The files that match a glob, sorted.

@@ -7,7 +7,7 @@ use super::read::read;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::{encode, split};
-use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Split};
+use crate::{DataError, Dataset, Opened, PREFETCH_BYTES, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Reads the training table, infers its columns, and splits off what the recipe asks for.
 ///
@@ -36,7 +36,7 @@ pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSch
     };
     let valid = part(&config.valid, &split.valid)?;
     let test = part(&config.test, &split.test)?;
-    let shuffled = PipelineConfig { shuffle: Some(seed), ..in_order(config, seed) };
+    let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..in_order(config, seed) };
     Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
@@ -144,7 +144,8 @@ fn encode_rows(
 }
 
 fn in_order(config: &TableConfig, seed: u64) -> PipelineConfig {
-    PipelineConfig { shuffle: None, seed, on_corrupt: config.on_corrupt, workers: config.workers }
+    let (shuffle, prefetch_bytes) = (Shuffle::Never, PREFETCH_BYTES);
+    PipelineConfig { shuffle, seed, on_corrupt: config.on_corrupt, workers: config.workers, prefetch_bytes }
 }
 
 #[cfg(test)]

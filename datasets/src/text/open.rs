@@ -11,7 +11,7 @@ use super::vocabulary::{Vocabulary, VocabularyKind};
 use crate::table::columns::round;
 use crate::table::encode::shortened;
 use crate::table::split;
-use crate::{DataError, Opened, Pipeline, PipelineConfig, source};
+use crate::{DataError, Opened, PREFETCH_BYTES, Pipeline, PipelineConfig, Shuffle, source};
 
 /// Reads the training texts, makes the vocabulary, and splits off what the recipe asks for: at
 /// random with `seed` when classifying, from the tail of the file for language models.
@@ -152,11 +152,12 @@ fn fractions(config: &TextConfig) -> (f64, f64) {
 }
 
 fn shuffled(config: &TextConfig, seed: u64) -> PipelineConfig {
-    PipelineConfig { shuffle: Some(seed), ..in_order(config, seed) }
+    PipelineConfig { shuffle: Shuffle::Full(seed), ..in_order(config, seed) }
 }
 
 fn in_order(config: &TextConfig, seed: u64) -> PipelineConfig {
-    PipelineConfig { shuffle: None, seed, on_corrupt: config.on_corrupt, workers: config.workers }
+    let (shuffle, prefetch_bytes) = (Shuffle::Never, PREFETCH_BYTES);
+    PipelineConfig { shuffle, seed, on_corrupt: config.on_corrupt, workers: config.workers, prefetch_bytes }
 }
 
 #[cfg(test)]

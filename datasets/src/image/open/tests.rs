@@ -1,4 +1,5 @@
 use super::*;
+use crate::image::ShardOrder;
 use crate::image::decode::tests::file;
 use bonfire_contract::{Batch, Images, Loader, Position, Target};
 use burn::tensor::Device;
@@ -365,5 +366,200 @@ fn a_corrupt_picture_counts_once_in_many_epochs() {
         let start = Position { epoch, samples: 0 };
         assert!(train.batches(start, 2, &Device::flex()).all(|batch| batch.is_ok()));
         assert_eq!(train.skipped(), 1);
+    }
+}
+
+/// The pictures of a folder of class folders as shards of about `shard_bytes`.
+fn packed(source: &str, folder: &Path, shard_bytes: u64) -> String {
+    let pictures = crate::image::folder::classed(source).unwrap();
+    let names = &pictures.names;
+    let pictures = pictures.pictures.iter().map(|(uri, class)| (uri.clone(), Some(names[*class].clone())));
+    let pack = crate::shard::Pack {
+        pictures: pictures.collect(),
+        source: source.to_string(),
+        folder: folder.display().to_string(),
+        shard_bytes,
+        seed: 1,
+    };
+    crate::shard::pack(&pack, &|_, _| {}).unwrap().uri
+}
+
+/// Many pictures that differ, in class folders.
+fn many(count: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..count {
+        let name = format!("{}/{number}.png", ["cat", "dog", "owl"][number % 3]);
+        write(folder.path(), &name, &file(ImageFormat::Png, 4 + number as u32, 9));
+    }
+    folder
+}
+
+#[test]
+fn shards_give_the_pictures_that_their_folder_gives() {
+    let (folder, shards) = (many(40), tempfile::tempdir().unwrap());
+    let config = ImageConfig { resize: Some([8, 6]), workers: 2, ..folder_config(&folder) };
+    let uri = packed(&config.train, shards.path(), 8_000);
+    let expected = open(&config, 1).unwrap();
+    let sorted = |pipeline: &Pipeline<ImageSet>| {
+        let (pixels, labels) = epoch(pipeline);
+        let mut samples: Vec<(i64, Vec<u32>)> = labels
+            .into_iter()
+            .zip(pixels.chunks(3 * 8 * 6))
+            .map(|(label, pixels)| (label, pixels.iter().map(|value| value.to_bits()).collect()))
+            .collect();
+        samples.sort_unstable();
+        samples
+    };
+    for order in [None, Some(ShardOrder::Full), Some(ShardOrder::Window)] {
+        let config = ImageConfig {
+            train: uri.clone(),
+            valid: Some(uri.clone()),
+            order,
+            window_shards: 2,
+            window_block: 3,
+            ..config.clone()
+        };
+        let opened = open(&config, 1).unwrap();
+        assert_eq!(opened.schema, expected.schema);
+        assert_eq!(sorted(&opened.train), sorted(&expected.train), "{order:?}");
+        assert_eq!(sorted(opened.valid.as_ref().unwrap()), sorted(&expected.train));
+        let evaluated = open_evaluation(&config, &opened.schema, None, 1).unwrap();
+        assert_eq!(epoch(&evaluated), epoch(opened.valid.as_ref().unwrap()));
+
+        // The sequence is the same for any number of workers, and from any position on.
+        let (whole, labels) = epoch(&open(&ImageConfig { workers: 0, ..config.clone() }, 1).unwrap().train);
+        assert_eq!((&whole, &labels), (&epoch(&open(&config, 1).unwrap().train).0, &epoch(&opened.train).1));
+        let rest = opened.train.batches(Position { epoch: 0, samples: 17 }, 5, &Device::flex());
+        let rest: Vec<f32> = rest
+            .flat_map(|batch| batch.unwrap().input.pixels.to_data().try_to_vec::<f32>().unwrap())
+            .collect();
+        assert_eq!(rest, whole[17 * 3 * 8 * 6..]);
+    }
+    let (pipeline, names) = open_prediction(&config, &expected.schema, std::slice::from_ref(&uri)).unwrap();
+    assert_eq!((pipeline.len(), names[39].as_str()), (40, format!("{uri}:39").as_str()));
+}
+
+/// Each of `ranks` reads its part of every global batch; put together, they are what one reads.
+#[test]
+fn the_sequence_is_the_same_for_any_number_of_ranks() {
+    const GLOBAL_BATCH: u64 = 12;
+    let (folder, shards) = (many(31), tempfile::tempdir().unwrap());
+    let config = ImageConfig {
+        train: packed(&folder_config(&folder).train, shards.path(), 8_000),
+        resize: Some([2, 2]),
+        order: Some(ShardOrder::Window),
+        window_shards: 3,
+        window_block: 2,
+        flip: true,
+        ..ImageConfig::default()
+    };
+    let whole = epoch(&open(&config, 1).unwrap().train);
+    for ranks in [1, 2, 3, 4, 8] {
+        let opened: Vec<_> = (0..ranks).map(|_| open(&config, 1).unwrap().train).collect();
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for begin in (0..31).step_by(GLOBAL_BATCH as usize) {
+            let size = GLOBAL_BATCH.min(31 - begin);
+            for rank in 0..ranks {
+                let (from, to) = (size * rank / ranks, size * (rank + 1) / ranks);
+                if from == to {
+                    continue;
+                }
+                let start = Position { epoch: 0, samples: begin + from };
+                let mut slice = opened[rank as usize].batches(start, (to - from) as usize, &Device::flex());
+                let batch = slice.next().unwrap().unwrap();
+                pixels.extend(batch.input.pixels.to_data().try_to_vec::<f32>().unwrap());
+                let Target::Classes(classes) = batch.target else { panic!("pictures have classes") };
+                labels.extend(classes.to_data().convert::<i64>().try_to_vec::<i64>().unwrap());
+            }
+        }
+        assert_eq!((&pixels, &labels), (&whole.0, &whole.1), "{ranks} ranks");
+    }
+}
+
+#[test]
+fn shards_that_cannot_be_trained_on_are_refused() {
+    use crate::shard::tests::tar;
+    let folder = tempfile::tempdir().unwrap();
+    let png = file(ImageFormat::Png, 8, 6);
+    let shard = |name: &str, members: &[(&str, &[u8])]| {
+        write(folder.path(), name, &tar(members));
+        ImageConfig { train: folder.path().join(name).display().to_string(), ..ImageConfig::default() }
+    };
+    let one = shard("one.tar", &[("a.png", &png), ("a.cls", b"cat"), ("b.png", &png), ("b.cls", b"cat")]);
+    assert!(refused(&one).ends_with("expected at least two classes, found only \"cat\""));
+    let none = shard("none.tar", &[("cat/a.png", &png), ("b.png", &png)]);
+    assert!(
+        refused(&none).contains("a class for each sample")
+            && refused(&none).ends_with("none for 1 of 2 samples")
+    );
+    let empty = shard("empty.tar", &[]);
+    assert!(refused(&empty).ends_with("expected pictures, found shards without samples"));
+    let two = shard("two.tar", &[("cat/a.png", &png), ("dog/b.png", &png), ("dog/c.txt", b"words")]);
+    let fraction = refused(&ImageConfig { valid_fraction: 0.1, ..two.clone() });
+    assert!(fraction.starts_with("data.valid_fraction: expected 0 with shards"), "{fraction}");
+
+    // The classes are names, or numbers of the names that the recipe gives.
+    let numbered =
+        shard("numbered.tar", &[("a.png", &png), ("a.cls", b"0"), ("b.png", &png), ("b.cls", b"2\n")]);
+    assert_eq!(open(&numbered, 1).unwrap().schema.labels, ["0", "2"]);
+    let names = Some(["x", "y", "z"].map(String::from).to_vec());
+    let opened = open(&ImageConfig { class_names: names, ..numbered.clone() }, 1).unwrap();
+    let mut labels = epoch(&opened.train).1;
+    labels.sort_unstable();
+    assert_eq!(labels, [0, 2]);
+    let names = Some(["x", "y"].map(String::from).to_vec());
+    assert!(
+        refused(&ImageConfig { class_names: names, ..numbered.clone() })
+            .ends_with("classes x, y, found \"2\"")
+    );
+    let foreign = ImageConfig { valid: Some(numbered.train.clone()), ..two.clone() };
+    assert!(refused(&foreign).ends_with("samples of the classes cat, dog, found \"0\""));
+
+    // A sample without a picture, and one whose bytes have changed under an index that does not know.
+    let opened = open(&two, 1).unwrap();
+    let error = opened.train.batches(Position::default(), 1, &Device::flex()).find_map(Result::err).unwrap();
+    assert!(
+        error.to_string().contains("two.tar, sample dog/c: expected a part named jpg, jpeg, png, found txt")
+    );
+    let skipping = ImageConfig { on_corrupt: OnCorrupt::Skip, ..two.clone() };
+    let opened = open(&skipping, 1).unwrap();
+    assert_eq!((epoch(&opened.train).1.len(), opened.train.skipped()), (2, 1));
+
+    let path = folder.path().join("two.tar");
+    let opened = open(&skipping, 1).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[512 + 40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!((epoch(&opened.train).1.len(), opened.train.skipped()), (1, 2));
+    let strict = Pipeline::new(
+        set(
+            &opened.schema,
+            Pictures::Streamed(Streamed::open(&two.train, None).unwrap()),
+            Augment::default(),
+        ),
+        in_order(&two, 1),
+    );
+    assert!(strict.batches(Position::default(), 1, &Device::flex()).any(|batch| batch.is_err()));
+}
+
+#[test]
+fn packed_shards_are_unpacked_into_the_cache() {
+    use std::io::Write;
+    let (folder, shards) = (many(12), tempfile::tempdir().unwrap());
+    let config = ImageConfig { resize: Some([4, 4]), ..folder_config(&folder) };
+    let plain = packed(&config.train, shards.path(), 1 << 20);
+    let tar = fs::read(crate::source::list(&plain).unwrap().remove(0)).unwrap();
+    let expected = pictures(&open(&ImageConfig { train: plain, ..config.clone() }, 1).unwrap().train);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar).unwrap();
+    for (name, bytes) in
+        [("a.tar.gz", gzip.finish().unwrap()), ("b.tar.zst", zstd::encode_all(&tar[..], 1).unwrap())]
+    {
+        write(shards.path(), name, &bytes);
+        let train = shards.path().join(name).display().to_string();
+        let opened = open(&ImageConfig { train: train.clone(), ..config.clone() }, 1).unwrap();
+        assert_eq!(pictures(&opened.train), expected, "{name}");
+        write(shards.path(), name, &bytes[..bytes.len() / 2]);
+        assert!(refused(&ImageConfig { train, ..config.clone() }).contains(name));
     }
 }

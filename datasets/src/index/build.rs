@@ -1,0 +1,126 @@
+//! Building the sidecar, by streaming the shards that it does not know yet.
+
+use super::rows::Rows;
+use super::sidecar::{Sidecar, SidecarWriter};
+use super::{Indexed, Places};
+use crate::DataError;
+use crate::shard::{Compression, reader, scan};
+use crate::source::{self, Object, Stat, Writer, one_line};
+use std::num::NonZero;
+
+/// How far building has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Shards done.
+    pub shards: usize,
+    /// Shards of the set.
+    pub of: usize,
+    /// Bytes of the shards done.
+    pub bytes: u64,
+    /// Bytes of all shards.
+    pub of_bytes: u64,
+}
+
+/// Shards that are read at once, at least: a server answers several requests faster than one.
+const FEWEST_AT_ONCE: usize = 4;
+
+pub(super) struct Build<'a> {
+    pub(super) uri: &'a str,
+    pub(super) objects: &'a [Object],
+    pub(super) stats: &'a [Stat],
+    /// An index of some of these shards as they were.
+    pub(super) stale: Option<&'a Sidecar>,
+}
+
+impl Build<'_> {
+    /// Builds the index where it can be kept: beside the shards or in the cache.
+    pub(super) fn run(
+        &self,
+        places: &Places,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Sidecar, DataError> {
+        // Where nothing can be kept on this machine, it is built in its place.
+        let object = match Object::create(&places.cached) {
+            Ok(object) => object,
+            Err(_) => Object::create(&places.beside)?,
+        };
+        let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
+        let mut sidecar = SidecarWriter::new(object.writer()).map_err(refused)?;
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).max(FEWEST_AT_ONCE);
+        let numbers: Vec<usize> = (0..self.objects.len()).collect();
+        let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
+        let mut done = Progress { shards: 0, of: self.objects.len(), bytes: 0, of_bytes };
+        progress(done);
+        for together in numbers.chunks(at_once) {
+            // Rows are taken in the shards' order, whichever is done first.
+            let read: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> =
+                    together.iter().map(|&shard| scope.spawn(move || self.shard(shard))).collect();
+                threads.into_iter().map(|thread| thread.join().expect("scanning does not panic")).collect()
+            });
+            for (&shard, read) in together.iter().zip(read) {
+                let (indexed, rows) = read?;
+                sidecar.append(indexed, &rows).map_err(refused)?;
+                (done.shards, done.bytes) = (done.shards + 1, done.bytes + self.stats[shard].size);
+                progress(done);
+            }
+        }
+        let writer: Writer = sidecar.finish().map_err(refused)?;
+        writer.finish()?;
+        if object.uri() == places.cached
+            && let Ok(beside) = publish(&object, &places.beside)
+        {
+            object.remove()?;
+            return Sidecar::open(beside);
+        }
+        Sidecar::open(object)
+    }
+
+    /// The rows of a shard, from an earlier index where it has not changed since.
+    fn shard(&self, shard: usize) -> Result<(Indexed, Rows), DataError> {
+        let (object, stat) = (&self.objects[shard], &self.stats[shard]);
+        let name = source::name(object.uri());
+        if let Some(stale) = self.stale
+            && let Some(known) =
+                stale.shards().iter().position(|known| known.name == name && known.stat.allows(stat))
+            && let Ok(rows) = stale.rows(known)
+        {
+            return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
+        }
+        let (compression, entries) = scanned(object)?;
+        let samples = entries.len() as u64;
+        if samples > u64::from(u32::MAX) {
+            return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));
+        }
+        let rows = Rows::of(&entries);
+        Ok((Indexed { name: name.to_string(), stat: stat.clone(), compression, samples }, rows))
+    }
+}
+
+/// Reads a shard for its entries.
+fn scanned(object: &Object) -> Result<(Compression, Vec<crate::shard::Entry>), DataError> {
+    let (compression, unpacked) = reader(object.stream()?)
+        .map_err(|error| DataError::source(object.uri(), "a readable file", one_line(error)))?;
+    let mut entries = Vec::new();
+    scan(object.uri(), unpacked, |entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok((compression, entries))
+}
+
+/// Copies a finished index beside its shards.
+///
+/// # Errors
+/// When the place cannot be written to. A web server is not even asked.
+fn publish(index: &Object, uri: &str) -> Result<Object, DataError> {
+    if uri.starts_with("http") {
+        return Err(DataError::source(uri, "a place to write to", "a web server"));
+    }
+    let beside = Object::create(uri)?;
+    let mut writer = beside.writer();
+    std::io::copy(&mut index.stream()?, &mut writer)
+        .map_err(|error| DataError::source(uri, "a place to write to", one_line(error)))?;
+    writer.finish()?;
+    Ok(beside)
+}

@@ -1,0 +1,200 @@
+//! Where every sample of a set of shards lies, in one small sidecar beside them.
+//!
+//! ```text
+//! train-{0000..0007}.tar -> train-0000..0007.index.parquet
+//!   footer       each shard's name, size, version and count of samples; the classes
+//!   row group    a shard: sample, key, class, extension, offset, length, crc32, one row a part
+//! ```
+//!
+//! It holds nothing that the shards do not say, and is built again when it is missing or a shard
+//! has another size or version than it had. Opening one reads the footer; the rows of a shard are read
+//! when a sample of it is wanted, and those of the shards used last are kept.
+
+mod build;
+mod progress;
+mod rows;
+mod sidecar;
+
+pub use build::Progress;
+pub use progress::report;
+pub(crate) use rows::Rows;
+
+use crate::recent::Recent;
+use crate::shard::{Compression, Entry};
+use crate::source::{self, Object, Stat};
+use crate::{DataError, Shards, cache};
+use serde::{Deserialize, Serialize};
+use sidecar::Sidecar;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of rows that are kept in memory.
+const KEPT: u64 = 64 << 20;
+
+/// What the footer says of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Indexed {
+    /// The last part of its URI.
+    pub name: String,
+    pub stat: Stat,
+    pub compression: Compression,
+    /// Samples.
+    pub samples: u64,
+}
+
+/// The samples of each class, by name; those without one under none.
+pub type Classes = BTreeMap<Option<String>, u64>;
+
+/// A set of shards and the place of every sample in them.
+#[derive(Debug)]
+pub struct Index {
+    uri: String,
+    objects: Vec<Object>,
+    shards: Shards,
+    sidecar: Sidecar,
+    rows: Mutex<Recent<usize, Arc<Rows>>>,
+}
+
+impl Index {
+    /// Opens the shards that `uri` names: a tar, a glob or braces. Builds the index when there is
+    /// none or a shard has changed, and keeps it beside the shards or, where that place cannot be
+    /// written to, in the local cache. `progress` is told of every shard that is read for it.
+    ///
+    /// # Errors
+    /// When a shard is missing, damaged or cut short.
+    pub fn open(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
+        Index::open_or_build(uri, false, progress)
+    }
+
+    /// Builds the index of `uri` from the shards, whatever is there.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn build(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
+        Index::open_or_build(uri, true, progress)
+    }
+
+    fn open_or_build(uri: &str, anew: bool, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
+        let objects =
+            source::list(uri)?.iter().map(|uri| Object::open(uri)).collect::<Result<Vec<_>, _>>()?;
+        if objects.is_empty() {
+            return Err(DataError::source(uri, "shards", "none"));
+        }
+        let stats = source::stats(&objects)?;
+        let places = Places::of(uri);
+        let mut stale = None;
+        for place in [Some(&places.beside), Some(&places.cached)].into_iter().flatten().filter(|_| !anew) {
+            // One that cannot be read is built again, whatever is wrong with it.
+            let Ok(sidecar) = Object::open(place).and_then(Sidecar::open) else { continue };
+            if sidecar.fits(&objects, &stats) {
+                return Ok(Index::new(uri, objects, sidecar));
+            }
+            stale = stale.or(Some(sidecar));
+        }
+        let build = build::Build { uri, objects: &objects, stats: &stats, stale: stale.as_ref() };
+        let sidecar = build.run(&places, progress)?;
+        Ok(Index::new(uri, objects, sidecar))
+    }
+
+    fn new(uri: &str, objects: Vec<Object>, sidecar: Sidecar) -> Self {
+        let shards = Shards::new(sidecar.shards().iter().map(|shard| shard.samples));
+        Index { uri: uri.to_string(), objects, shards, sidecar, rows: Mutex::new(Recent::new(KEPT)) }
+    }
+
+    /// The URI of the set.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Where the index itself lies.
+    pub fn sidecar_uri(&self) -> &str {
+        self.sidecar.uri()
+    }
+
+    /// How many samples each shard has.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+
+    /// Bytes of all shards together, as they are stored.
+    pub fn bytes(&self) -> u64 {
+        self.sidecar.shards().iter().map(|shard| shard.stat.size).sum()
+    }
+
+    /// The samples of each class; `None` when there are more classes than any model has.
+    pub fn classes(&self) -> Option<&Classes> {
+        self.sidecar.classes()
+    }
+
+    /// Shard number `shard`.
+    pub(crate) fn object(&self, shard: usize) -> &Object {
+        &self.objects[shard]
+    }
+
+    /// What is known of it without its rows.
+    pub(crate) fn indexed(&self, shard: usize) -> &Indexed {
+        &self.sidecar.shards()[shard]
+    }
+
+    /// The rows of a shard.
+    ///
+    /// # Errors
+    /// When the sidecar cannot be read any more.
+    pub(crate) fn rows(&self, shard: usize) -> Result<Arc<Rows>, DataError> {
+        if let Some(rows) = self.recent().get(&shard) {
+            return Ok(rows);
+        }
+        // Two threads may read the same rows; the lock is not held over a request.
+        let rows = Arc::new(self.sidecar.rows(shard)?);
+        self.recent().put(shard, rows.clone(), rows.bytes());
+        Ok(rows)
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent<usize, Arc<Rows>>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the index says of sample `index`, and the URI of its shard.
+    ///
+    /// # Errors
+    /// When the sidecar cannot be read any more.
+    ///
+    /// # Panics
+    /// When `index` is not below the number of samples.
+    pub fn entry(&self, index: u64) -> Result<(&str, Entry), DataError> {
+        let (shard, number) = self.shards.find(index);
+        Ok((self.objects[shard].uri(), self.rows(shard)?.entry(number)))
+    }
+}
+
+/// Where a set's sidecar may lie.
+struct Places {
+    beside: String,
+    cached: String,
+}
+
+impl Places {
+    /// The folder above everything that varies, and a name that says what does.
+    fn of(uri: &str) -> Self {
+        let varies = uri.find(['*', '?', '[', '{']).unwrap_or(uri.len());
+        let cut = uri[..varies].rfind('/').map_or(0, |slash| slash + 1);
+        let (folder, pattern) = uri.split_at(cut);
+        let lower = pattern.to_ascii_lowercase();
+        let stem = &pattern[..lower.rfind(".t").unwrap_or(pattern.len())];
+        let name: String = stem
+            .chars()
+            .filter_map(|letter| match letter {
+                '*' => Some("all".to_string()),
+                '/' => Some("-".to_string()),
+                '{' | '}' | '[' | ']' | '?' => None,
+                letter => Some(letter.to_string()),
+            })
+            .collect();
+        let name = format!("{name}.index.parquet");
+        let cached = cache::path("index", uri, &name).display().to_string();
+        Places { beside: format!("{folder}{name}"), cached }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! Shuffling that reads every shard from its beginning to its end.
+//!
+//! ```text
+//! shards, permuted:   7 2 9 | 4 0 8 | ...          groups of `shards` are open together
+//! step of a group:    block b of shard 7, block b of shard 2, block b of shard 9
+//! samples of a step:  permuted together, then block b + 1
+//! ```
+//!
+//! What is in memory at a time are the blocks of one step, and of the next while it is fetched. The
+//! price: a sample meets only those of the shards that are open with it, and the first samples of a
+//! shard come before its last ones. So a shard should be written in random order, as
+//! `bonfire data pack` does, and shards be many more than those open together.
+//!
+//! The ideas are known: MosaicML Streaming's `py1br` permutes shard parts within blocks of shards;
+//! WebDataset mixes shards through a buffer; Livne et al., "Corgi2: a hybrid offline-online approach
+//! to storage-aware data shuffling for SGD", 2023, bounds what such an order costs in convergence.
+//! Theirs are sequences that must be replayed; here each position is looked up.
+
+use super::permutation::Permutation;
+use crate::random::mix;
+use std::sync::Arc;
+
+/// How much is shuffled together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Shards that are open together, at least 1.
+    pub shards: usize,
+    /// Consecutive samples of each that are read together, at least 1.
+    pub block: u64,
+}
+
+/// Where each shard begins among the samples of a set.
+#[derive(Clone, Debug)]
+pub struct Shards {
+    /// The index of each shard's first sample, and the number of all samples.
+    starts: Arc<[u64]>,
+}
+
+impl Shards {
+    /// Shards of these sizes, in the set's own order.
+    pub fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
+        let mut starts = vec![0];
+        for size in sizes {
+            starts.push(starts[starts.len() - 1] + size);
+        }
+        Shards { starts: starts.into() }
+    }
+
+    /// The number of shards.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Whether there is no shard.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of all samples.
+    pub fn samples(&self) -> u64 {
+        self.starts[self.len()]
+    }
+
+    /// The number of samples of a shard.
+    pub fn size(&self, shard: usize) -> u64 {
+        self.starts[shard + 1] - self.starts[shard]
+    }
+
+    /// The shard of sample `index`, and its number within the shard.
+    ///
+    /// # Panics
+    /// When `index` is not below the number of samples.
+    pub fn find(&self, index: u64) -> (usize, u64) {
+        assert!(index < self.samples(), "sample {index} of {}", self.samples());
+        // The last shard that begins at or before it: empty ones begin where the next one does.
+        let shard = self.starts.partition_point(|&start| start <= index) - 1;
+        (shard, index - self.starts[shard])
+    }
+}
+
+/// Tells the permutation of shards from those of samples.
+const SHARDS: u64 = 0x5348_4152_4453_0000;
+
+/// One epoch of the window order.
+#[derive(Debug)]
+pub(super) struct Windowed {
+    key: u64,
+    window: Window,
+    starts: Arc<[u64]>,
+    /// The shards that have samples, permuted.
+    shards: Vec<usize>,
+    /// The position at which each group of shards begins, and the number of all samples.
+    groups: Vec<u64>,
+}
+
+impl Windowed {
+    pub(super) fn new(key: u64, shards: &Shards, window: Window) -> Self {
+        let window = Window { shards: window.shards.max(1), block: window.block.max(1) };
+        let filled: Vec<usize> = (0..shards.len()).filter(|&shard| shards.size(shard) > 0).collect();
+        let permutation = Permutation::new(mix(key, SHARDS), filled.len() as u64);
+        let permuted: Vec<usize> =
+            (0..filled.len() as u64).map(|position| filled[permutation.at(position) as usize]).collect();
+        let mut groups = vec![0];
+        for group in permuted.chunks(window.shards) {
+            let samples: u64 = group.iter().map(|&shard| shards.size(shard)).sum();
+            groups.push(groups[groups.len() - 1] + samples);
+        }
+        Windowed { key, window, starts: shards.starts.clone(), shards: permuted, groups }
+    }
+
+    /// What stands at `position`, which is below the number of samples. Takes time in proportion to
+    /// the shards open together and to the logarithm of their blocks.
+    pub(super) fn at(&self, position: u64) -> u64 {
+        let group = self.groups.partition_point(|&begin| begin <= position) - 1;
+        let open = self.shards.chunks(self.window.shards).nth(group).expect("a group for every position");
+        let size = |shard: usize| self.starts[shard + 1] - self.starts[shard];
+        // Samples of one shard, and of all that are open, before step `step`.
+        let of = |shard: usize, step: u64| size(shard).min(step.saturating_mul(self.window.block));
+        let before = |step: u64| open.iter().map(|&shard| of(shard, step)).sum::<u64>();
+
+        let offset = position - self.groups[group];
+        let longest = open.iter().map(|&shard| size(shard)).max().unwrap_or(0);
+        let (mut step, mut end) = (0, longest.div_ceil(self.window.block));
+        while end - step > 1 {
+            let middle = step + (end - step) / 2;
+            if before(middle) <= offset { step = middle } else { end = middle }
+        }
+
+        let (begin, length) = (before(step), before(step + 1) - before(step));
+        let mut at = Permutation::new(mix(mix(self.key, group as u64), step), length).at(offset - begin);
+        for &shard in open {
+            let (from, to) = (of(shard, step), of(shard, step + 1));
+            if at < to - from {
+                return self.starts[shard] + from + at;
+            }
+            at -= to - from;
+        }
+        unreachable!("a step's permutation stays below the number of its samples")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Order;
+    use crate::order::tests::is_permutation;
+    use proptest::prelude::*;
+
+    fn all(order: &Order) -> Vec<u64> {
+        (0..order.len()).map(|position| order.at(position)).collect()
+    }
+
+    #[test]
+    fn the_order_is_the_one_that_earlier_runs_used() {
+        let order = Order::windowed(1, 0, &Shards::new([3, 0, 4, 2]), Window { shards: 2, block: 2 });
+        assert_eq!(all(&order), [0, 7, 1, 8, 2, 4, 3, 6, 5]);
+    }
+
+    #[test]
+    fn a_shard_is_found_by_its_samples() {
+        let shards = Shards::new([0, 3, 0, 0, 2, 0]);
+        assert_eq!((shards.len(), shards.samples()), (6, 5));
+        let found: Vec<_> = (0..5).map(|index| shards.find(index)).collect();
+        assert_eq!(found, [(1, 0), (1, 1), (1, 2), (4, 0), (4, 1)]);
+        assert!(Shards::new([]).is_empty());
+        assert_eq!(Order::windowed(1, 0, &Shards::new([0, 0]), Window { shards: 2, block: 2 }).len(), 0);
+    }
+
+    /// The share of neighbours that come from the same shard, and the shards in a batch of 64.
+    fn mixing(order: &Order, shards: &Shards) -> (f64, f64) {
+        let sequence: Vec<usize> = all(order).into_iter().map(|index| shards.find(index).0).collect();
+        let same = sequence.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        let distinct = |batch: &[usize]| {
+            let mut batch = batch.to_vec();
+            batch.sort_unstable();
+            batch.dedup();
+            batch.len()
+        };
+        let batches = sequence.chunks_exact(64);
+        let count = batches.len();
+        let shards = batches.map(distinct).sum::<usize>() as f64 / count as f64;
+        (same as f64 / (sequence.len() - 1) as f64, shards)
+    }
+
+    /// The figures that the documentation states, for 64 shards of 1,000 samples.
+    #[test]
+    fn mixing_grows_with_the_shards_open_together() {
+        let shards = Shards::new([1000; 64]);
+        let (same, distinct) = mixing(&Order::shuffled(1, 0, 64_000), &shards);
+        assert!((0.013..0.018).contains(&same) && (39.0..42.0).contains(&distinct), "{same}, {distinct}");
+        for (open, least, most, shards_a_batch) in
+            [(4, 0.23, 0.27, 3.9), (16, 0.055, 0.066, 15.0), (64, 0.012, 0.018, 39.0)]
+        {
+            let order = Order::windowed(1, 0, &shards, Window { shards: open, block: 32 });
+            let (same, distinct) = mixing(&order, &shards);
+            assert!((least..most).contains(&same), "{open} open: {same}");
+            assert!(distinct > shards_a_batch, "{open} open: {distinct}");
+        }
+    }
+
+    #[test]
+    fn positions_are_looked_up_at_once_in_a_set_of_any_size() {
+        let shards = Shards::new((0..10_000).map(|shard| 1_000_000_000 + shard));
+        let order = Order::windowed(1, 0, &shards, Window { shards: 64, block: 32 });
+        let last = order.len() - 1;
+        assert!(order.at(last) < order.len() && order.at(last / 2) != order.at(last / 2 + 1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_sample_comes_once(
+            seed: u64, epoch: u64, sizes in prop::collection::vec(0u64..50, 0..20),
+            open in 1usize..9, block in 1u64..20,
+        ) {
+            let shards = Shards::new(sizes);
+            let order = Order::windowed(seed, epoch, &shards, Window { shards: open, block });
+            prop_assert_eq!(order.len(), shards.samples());
+            prop_assert!(is_permutation(all(&order)));
+        }
+
+        #[test]
+        fn shards_are_read_forward_block_by_block_and_few_at_a_time(
+            seed: u64, sizes in prop::collection::vec(0u64..50, 1..20), open in 1usize..9, block in 1u64..20,
+        ) {
+            let shards = Shards::new(sizes);
+            let order = Order::windowed(seed, 0, &shards, Window { shards: open, block });
+            let blocks: Vec<(usize, u64)> = all(&order)
+                .into_iter()
+                .map(|index| shards.find(index))
+                .map(|(shard, number)| (shard, number / block))
+                .collect();
+            for shard in 0..shards.len() {
+                let read: Vec<u64> = blocks.iter().filter(|at| at.0 == shard).map(|at| at.1).collect();
+                prop_assert!(read.is_sorted(), "shard {}: {:?}", shard, read);
+            }
+            // A block is begun and not finished for at most as many shards as may be open.
+            for at in 0..blocks.len() {
+                let mut unfinished: Vec<_> = blocks[..at].iter().filter(|b| blocks[at..].contains(b)).collect();
+                unfinished.sort_unstable();
+                unfinished.dedup();
+                prop_assert!(unfinished.len() <= open);
+            }
+        }
+
+        #[test]
+        fn seeds_and_epochs_give_other_orders(seed: u64, epoch in 0u64..u64::MAX) {
+            let shards = Shards::new([20, 30, 25, 10]);
+            let order = |seed, epoch| all(&Order::windowed(seed, epoch, &shards, Window { shards: 2, block: 8 }));
+            prop_assert_eq!(order(seed, epoch), order(seed, epoch));
+            prop_assert_ne!(order(seed, epoch), order(seed.wrapping_add(1), epoch));
+            prop_assert_ne!(order(seed, epoch), order(seed, epoch + 1));
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! A folder of pictures becomes shards.
+//!
+//! The plan is made first, out of names and sizes alone, and is the same whenever the folder is: so
+//! a pack that was interrupted finds which shards are done. Pictures are put in random order, as
+//! orders that read shards from their beginning to their end need it.
+
+use crate::source::{self, Object, one_line};
+use crate::{DataError, Order};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What to pack, and how.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    /// Pictures and their classes, by URI; no class where there are none.
+    pub pictures: Vec<(String, Option<String>)>,
+    /// The folder that the pictures lie below, whose name the shards get.
+    pub source: String,
+    /// The folder that the shards are put into.
+    pub folder: String,
+    /// Bytes of a shard, about; at least one picture is in each.
+    pub shard_bytes: u64,
+    /// Seeds the order of the pictures.
+    pub seed: u64,
+}
+
+/// What packing came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// The shards, by one URI with braces.
+    pub uri: String,
+    /// Shards.
+    pub shards: usize,
+    /// Those of them that were there already.
+    pub found: usize,
+    /// Pictures.
+    pub samples: u64,
+    /// Bytes of all shards.
+    pub bytes: u64,
+}
+
+/// Tar's unit, and what ends a tar.
+const BLOCK: u64 = 512;
+const END: u64 = 2 * BLOCK;
+/// Bytes that a tar's header has for a name; a longer one becomes a member of its own before it.
+const LONGEST_NAME: usize = 100;
+
+/// One sample of the plan.
+#[derive(Debug)]
+struct Planned {
+    uri: String,
+    size: u64,
+    key: String,
+    extension: String,
+    class: Option<String>,
+}
+
+impl Planned {
+    /// Bytes in the tar.
+    fn bytes(&self) -> u64 {
+        let picture = member_bytes(self.key.len() + 1 + self.extension.len(), self.size);
+        let class =
+            self.class.as_ref().map_or(0, |class| member_bytes(self.key.len() + 4, class.len() as u64));
+        picture + class
+    }
+}
+
+/// Bytes of a member with a name and a content of these lengths.
+fn member_bytes(name: usize, content: u64) -> u64 {
+    let long = if name > LONGEST_NAME { BLOCK + (name as u64 + 1).next_multiple_of(BLOCK) } else { 0 };
+    long + BLOCK + content.next_multiple_of(BLOCK)
+}
+
+/// Writes the shards, several at once; those that are there with the planned size are left as they
+/// are. `done` is told the number of each shard that is finished, and how many there are.
+///
+/// # Errors
+/// When a picture cannot be read or a shard not be written. Shards written before stay.
+pub fn pack(pack: &Pack, done: &(dyn Fn(usize, usize) + Sync)) -> Result<Packed, DataError> {
+    let plan = plan(pack)?;
+    let name = source::name(pack.source.trim_end_matches('/'));
+    let base = format!("{}/{name}", pack.folder.trim_end_matches('/'));
+    let width = 5.max((plan.len().saturating_sub(1)).to_string().len());
+    let uri = |shard: usize| format!("{base}-{shard:0width$}.tar");
+    let (next, found, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    let error = Mutex::new(None);
+    let work = || {
+        loop {
+            let shard = next.fetch_add(1, Ordering::Relaxed);
+            let Some(samples) = plan.get(shard).filter(|_| !failed.load(Ordering::Relaxed)) else { break };
+            match write(&uri(shard), samples) {
+                Ok(written) => {
+                    found.fetch_add(usize::from(!written), Ordering::Relaxed);
+                    done(shard, plan.len());
+                }
+                Err(refused) => {
+                    failed.store(true, Ordering::Relaxed);
+                    if let Ok(mut error) = error.lock() {
+                        error.get_or_insert(refused);
+                    }
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(work);
+        }
+    });
+    if let Some(error) = error.into_inner().ok().flatten() {
+        return Err(error);
+    }
+    let last = plan.len().saturating_sub(1);
+    Ok(Packed {
+        uri: format!("{base}-{{{:0width$}..{last:0width$}}}.tar", 0),
+        shards: plan.len(),
+        found: found.into_inner(),
+        samples: plan.iter().map(|shard| shard.len() as u64).sum(),
+        bytes: plan.iter().map(|shard| shard_bytes(shard)).sum(),
+    })
+}
+
+fn shard_bytes(samples: &[Planned]) -> u64 {
+    samples.iter().map(Planned::bytes).sum::<u64>() + END
+}
+
+/// Which pictures go where.
+fn plan(pack: &Pack) -> Result<Vec<Vec<Planned>>, DataError> {
+    let objects: Vec<Object> =
+        pack.pictures.iter().map(|(uri, _)| Object::open(uri)).collect::<Result<_, _>>()?;
+    let stats = source::stats(&objects)?;
+    let above = pack.source.trim_end_matches('/').len();
+    let mut taken: HashMap<String, u64> = HashMap::new();
+    let mut samples: Vec<Option<Planned>> = Vec::with_capacity(stats.len());
+    for ((uri, class), stat) in pack.pictures.iter().zip(stats) {
+        let relative = uri.get(above..).unwrap_or(uri).trim_start_matches('/');
+        let (stem, extension) = relative.rsplit_once('.').unwrap_or((relative, ""));
+        // A dot would end the key. Two pictures that differ in their ending alone are two samples.
+        let mut key = stem.replace('.', "_");
+        let times = taken.entry(key.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            key = format!("{key}-{times}");
+        }
+        let extension = extension.to_ascii_lowercase();
+        samples.push(Some(Planned {
+            uri: uri.clone(),
+            size: stat.size,
+            key,
+            extension,
+            class: class.clone(),
+        }));
+    }
+    let order = Order::shuffled(pack.seed, 0, samples.len() as u64);
+    let mut shards: Vec<Vec<Planned>> = Vec::new();
+    let mut bytes = u64::MAX;
+    for position in 0..order.len() {
+        let Some(sample) = samples[order.at(position) as usize].take() else { continue };
+        if bytes.saturating_add(sample.bytes()) > pack.shard_bytes {
+            shards.push(Vec::new());
+            bytes = END;
+        }
+        bytes += sample.bytes();
+        if let Some(shard) = shards.last_mut() {
+            shard.push(sample);
+        }
+    }
+    match shards.is_empty() {
+        false => Ok(shards),
+        true => Err(DataError::source(&pack.source, "pictures", "none")),
+    }
+}
+
+/// Writes a shard; false when it was there.
+fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
+    let object = Object::create(uri)?;
+    let bytes = shard_bytes(samples);
+    if object.stat().is_ok_and(|stat| stat.size == bytes) {
+        return Ok(false);
+    }
+    object.remove_unfinished()?;
+    let refused = |error: io::Error| DataError::source(uri, "a place to write to", one_line(error));
+    let mut builder = tar::Builder::new(object.writer());
+    for sample in samples {
+        let picture = source::read(&sample.uri)?;
+        if picture.len() as u64 != sample.size {
+            let found = format!("{}: it changed while it was packed", picture.len());
+            return Err(DataError::source(&sample.uri, format!("{} bytes", sample.size), found));
+        }
+        append(&mut builder, &format!("{}.{}", sample.key, sample.extension), &picture).map_err(refused)?;
+        if let Some(class) = &sample.class {
+            append(&mut builder, &format!("{}.cls", sample.key), class.as_bytes()).map_err(refused)?;
+        }
+    }
+    builder.into_inner().map_err(refused)?.finish()?;
+    Ok(true)
+}
+
+/// Appends a member without time and owner: the same pictures make the same shards.
+fn append<W: Write>(builder: &mut tar::Builder<W>, name: &str, content: &[u8]) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, name, content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn packed(folder: &std::path::Path, shard_bytes: u64) -> Packed {
+        let source = folder.join("photos").display().to_string();
+        let class = |uri: &String| {
+            let class = uri.strip_prefix(&source).unwrap().trim_start_matches('/').split('/').next();
+            class.map(str::to_string)
+        };
+        let uris = source::list(&source).unwrap();
+        let pictures = uris.iter().map(|uri| (uri.clone(), class(uri))).collect();
+        let folder = folder.join("shards").display().to_string();
+        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1 }, &|_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn every_picture_is_in_one_shard_of_the_planned_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = format!("dog/{}.jpeg", "n".repeat(120));
+        let names = ["cat/1.jpg", "cat/1.png", "cat/a.b.jpg", "dog/deep/1.jpg", &long];
+        for (length, name) in names.iter().enumerate() {
+            let path = folder.path().join("photos").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, vec![b'x'; 500 * length]).unwrap();
+        }
+        let first = packed(folder.path(), 6_000);
+        assert_eq!((first.samples, first.found), (5, 0));
+        assert!(
+            first.uri.ends_with(&format!("/shards/photos-{{00000..0000{}}}.tar", first.shards - 1)),
+            "{first:?}"
+        );
+        let mut found: Vec<(String, Option<String>, u64)> = Vec::new();
+        let mut written = 0;
+        for uri in source::list(&first.uri).unwrap() {
+            let bytes = source::read(&uri).unwrap();
+            // At least one picture is in each, however large.
+            assert!(bytes.len() <= 7_000);
+            written += bytes.len() as u64;
+            super::super::scan(&uri, &bytes[..], |entry| {
+                assert_eq!(entry.parts.len(), 2);
+                found.push((entry.key, entry.class, entry.parts[0].length));
+                Ok(())
+            })
+            .unwrap();
+        }
+        assert_eq!(written, first.bytes);
+        found.sort();
+        let expected = [
+            ("cat/1", "cat", 0),
+            ("cat/1-2", "cat", 500),
+            ("cat/a_b", "cat", 1000),
+            ("dog/deep/1", "dog", 1500),
+            (&long[..124], "dog", 2000),
+        ];
+        let expected =
+            expected.map(|(key, class, length)| (key.to_string(), Some(class.to_string()), length));
+        assert_eq!(found, expected);
+
+        // Again, with one shard lost and another cut: both are written as they were, the rest stays.
+        let shards = source::list(&first.uri).unwrap();
+        let before: Vec<_> = shards.iter().map(|uri| fs::read(uri).unwrap()).collect();
+        fs::remove_file(&shards[0]).unwrap();
+        fs::write(&shards[1], &before[1][..700]).unwrap();
+        fs::write(format!("{}#1", shards[0]), "what a kill left").unwrap();
+        let again = packed(folder.path(), 6_000);
+        assert_eq!(again.found, again.shards - 2);
+        assert!(shards.iter().zip(before).all(|(uri, before)| fs::read(uri).unwrap() == before));
+        assert_eq!(fs::read_dir(folder.path().join("shards")).unwrap().count(), again.shards);
+    }
+}

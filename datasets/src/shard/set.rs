@@ -1,0 +1,209 @@
+//! Samples of a set of shards by their number: a part read at its place, and checked.
+//!
+//! ```text
+//! number -> (shard, number in it) -> place in the shard -> bytes -> checksum
+//!                                      alone, or with its whole block in one request
+//! ```
+
+use super::{Compression, reader};
+use crate::index::{Index, Rows};
+use crate::recent::Recent;
+use crate::source::{Object, one_line};
+use crate::{DataError, Window, cache};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A set of shards, read by the number of a sample.
+#[derive(Debug)]
+pub(crate) struct ShardSet {
+    index: Index,
+    /// The parts that are wanted: the first that a sample has.
+    extensions: &'static [&'static str],
+    blocks: Option<Blocks>,
+    /// Where shards lie that had to be unpacked.
+    unpacked: Mutex<HashMap<usize, Arc<Mutex<Option<Object>>>>>,
+}
+
+/// Blocks of consecutive samples, each fetched whole when one of its samples is wanted.
+#[derive(Debug)]
+struct Blocks {
+    /// Samples.
+    size: u64,
+    recent: Mutex<Recent<(usize, u64), Arc<Block>>>,
+}
+
+/// The wanted parts of a block; its lock is held while they are fetched, so that they are once.
+type Block = Mutex<Option<Vec<Option<Bytes>>>>;
+
+/// A sample's wanted part.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The URI of its shard.
+    pub uri: String,
+    /// Where in it, for messages.
+    pub place: String,
+    pub bytes: Bytes,
+    /// What it shows.
+    pub class: Option<String>,
+}
+
+impl ShardSet {
+    /// Reads the first of `extensions` that a sample has. With a `window`, which the order must
+    /// have too, whole blocks are fetched, each once, and as many are kept as its order has under way.
+    pub(crate) fn new(index: Index, extensions: &'static [&'static str], window: Option<Window>) -> Self {
+        let blocks = window.map(|window| Blocks {
+            size: window.block.max(1),
+            // The blocks of one step, of the next, which is fetched ahead, and of the one after where
+            // batches are longer than steps.
+            recent: Mutex::new(Recent::new(3 * window.shards.max(1) as u64)),
+        });
+        ShardSet { index, extensions, blocks, unpacked: Mutex::default() }
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The number of samples.
+    pub(crate) fn len(&self) -> u64 {
+        self.index.shards().samples()
+    }
+
+    /// Reads sample `index`.
+    ///
+    /// # Errors
+    /// When its shard cannot be read, has changed since it was indexed, or the sample has no such
+    /// part.
+    pub(crate) fn read(&self, index: u64) -> Result<Found, DataError> {
+        let (shard, number) = self.index.shards().find(index);
+        let rows = self.index.rows(shard)?;
+        let uri = self.index.object(shard).uri();
+        let Some(place) = rows.part(number, self.extensions) else {
+            let expected = format!("a part named {}", self.extensions.join(", "));
+            let found =
+                rows.entry(number).parts.iter().map(|part| part.extension.clone()).collect::<Vec<_>>();
+            return Err(DataError::malformed(
+                uri,
+                format!("sample {}", rows.key(number)),
+                expected,
+                found.join(", "),
+            ));
+        };
+        let bytes = match &self.blocks {
+            None => self.object(shard)?.range(place.bytes.clone())?,
+            Some(blocks) => self.through_block(blocks, shard, number, &rows)?,
+        };
+        let found = Found {
+            uri: uri.to_string(),
+            place: format!("sample {} (byte {})", rows.key(number), place.bytes.start),
+            bytes,
+            class: rows.class(number).map(str::to_string),
+        };
+        let crc32 = crc32fast::hash(&found.bytes);
+        match crc32 == place.crc32 {
+            true => Ok(found),
+            false => {
+                let expected = format!(
+                    "the checksum {:08x} of the index (`bonfire data index` reads a changed shard anew)",
+                    place.crc32
+                );
+                Err(DataError::malformed(&found.uri, &found.place, expected, format!("{crc32:08x}")))
+            }
+        }
+    }
+
+    fn through_block(
+        &self,
+        blocks: &Blocks,
+        shard: usize,
+        number: u64,
+        rows: &Rows,
+    ) -> Result<Bytes, DataError> {
+        let key = (shard, number / blocks.size);
+        let begin = key.1 * blocks.size;
+        let block = {
+            let mut recent = locked(&blocks.recent);
+            recent.get(&key).unwrap_or_else(|| {
+                let block = Arc::new(Block::default());
+                recent.put(key, block.clone(), 1);
+                block
+            })
+        };
+        let mut parts = locked(&block);
+        let parts = match &mut *parts {
+            Some(parts) => parts,
+            none => none.insert(self.fetch(shard, begin..(begin + blocks.size).min(rows.len()), rows)?),
+        };
+        let wanted = (number - begin) as usize;
+        if let Some(bytes) = parts.get_mut(wanted).and_then(Option::take) {
+            // An epoch wants each sample once: a block that has given all of them is dropped.
+            if parts.iter().all(Option::is_none) {
+                locked(&blocks.recent).remove(&key);
+            }
+            return Ok(bytes);
+        }
+        // Wanted again, as by another epoch over the same set.
+        let mut again = self.fetch(shard, number..number + 1, rows)?;
+        Ok(again.remove(0).unwrap_or_default())
+    }
+
+    /// The wanted parts of consecutive samples, in one request where they lie close.
+    fn fetch(
+        &self,
+        shard: usize,
+        numbers: std::ops::Range<u64>,
+        rows: &Rows,
+    ) -> Result<Vec<Option<Bytes>>, DataError> {
+        let places: Vec<_> = numbers.map(|number| rows.part(number, self.extensions)).collect();
+        let ranges: Vec<_> = places.iter().flatten().map(|place| place.bytes.clone()).collect();
+        let mut fetched = self.object(shard)?.ranges(&ranges)?.into_iter();
+        Ok(places.iter().map(|place| place.as_ref().and_then(|_| fetched.next())).collect())
+    }
+
+    /// What the places of a shard's index are places of: the shard, or its unpacked copy.
+    pub(crate) fn object(&self, shard: usize) -> Result<Object, DataError> {
+        let object = self.index.object(shard);
+        let indexed = self.index.indexed(shard);
+        if indexed.compression == Compression::None {
+            return Ok(object.clone());
+        }
+        let slot = locked(&self.unpacked).entry(shard).or_default().clone();
+        let mut unpacked = locked(&slot);
+        if let Some(unpacked) = &*unpacked {
+            return Ok(unpacked.clone());
+        }
+        let version = format!("{} {} {}", object.uri(), indexed.stat.size, indexed.stat.version);
+        let path = cache::path("unpacked", &version, &format!("{}.unpacked", indexed.name));
+        let path = path.display().to_string();
+        let copy = match Object::open(&path) {
+            Ok(copy) => copy,
+            Err(_) => unpack(object, &path)?,
+        };
+        Ok(unpacked.insert(copy).clone())
+    }
+}
+
+/// Unpacks a shard to a local file, which appears whole.
+fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
+    let copy = Object::create(path)?;
+    let mut writer = copy.writer();
+    let malformed = |error: io::Error| {
+        DataError::malformed(
+            object.uri(),
+            "packed stream",
+            "one that unpacks to a local file",
+            one_line(error),
+        )
+    };
+    let (_, mut unpacked) = reader(object.stream()?).map_err(malformed)?;
+    io::copy(&mut unpacked, &mut writer).map_err(malformed)?;
+    writer.finish()?;
+    Ok(copy)
+}
+
+/// What a thread that panicked left is whole: every change under these locks is one assignment.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,159 @@
+//! A URI, understood: what was typed becomes what was meant, before anything is opened.
+
+use super::one_line;
+use crate::DataError;
+use object_store::path::Path as ObjectPath;
+use std::path::PathBuf;
+
+/// The scheme of embedded sets.
+pub(super) const BUILTIN: &str = "builtin:";
+
+/// Every remote scheme, with the cargo feature that reads it.
+const REMOTE: [(&str, &str); 12] = [
+    ("s3", "s3"),
+    ("s3a", "s3"),
+    ("gs", "gcs"),
+    ("az", "azure"),
+    ("adl", "azure"),
+    ("azure", "azure"),
+    ("abfs", "azure"),
+    ("abfss", "azure"),
+    ("http", "http"),
+    ("https", "http"),
+    ("hdfs", "hdfs"),
+    ("viewfs", "hdfs"),
+];
+
+/// What a URI names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Location {
+    /// A name below `builtin:`.
+    Builtin(String),
+    /// A path of the local file system, maybe a glob.
+    Local(PathBuf),
+    /// Something below a server or a bucket, maybe a glob.
+    Remote(Remote),
+}
+
+/// `scheme://authority/path`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remote {
+    /// In lower case.
+    pub scheme: &'static str,
+    /// A cargo feature of this crate.
+    pub feature: &'static str,
+    /// Bucket, container or server.
+    pub authority: String,
+    /// What follows the authority, without a slash at either end.
+    pub path: String,
+}
+
+impl Location {
+    pub(super) fn parse(uri: &str) -> Result<Self, DataError> {
+        if let Some(name) = uri.strip_prefix(BUILTIN) {
+            return Ok(Location::Builtin(name.trim_matches('/').to_string()));
+        }
+        let Some((scheme, rest)) = uri.split_once("://") else {
+            return match uri.is_empty() {
+                false => Ok(Location::Local(uri.into())),
+                true => Err(DataError::source("\"\"", "a path or a URI", "nothing")),
+            };
+        };
+        if let Some(&(scheme, feature)) = REMOTE.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme))
+        {
+            return Remote::parse(uri, scheme, feature, rest).map(Location::Remote);
+        }
+        if !scheme.eq_ignore_ascii_case("file") {
+            let known = "a path, builtin:NAME, or one of file, s3, gs, az, abfs, http, https, hdfs://";
+            return Err(DataError::source(uri, known, format!("the scheme {scheme:?}")));
+        }
+        let path = rest.strip_prefix("localhost").unwrap_or(rest);
+        if !path.starts_with('/') {
+            return Err(DataError::source(uri, "an absolute path after file://", format!("{rest:?}")));
+        }
+        let decoded = ObjectPath::from_url_path(path)
+            .map_err(|error| DataError::source(uri, "a percent-encoded path", one_line(error)))?;
+        Ok(Location::Local(format!("/{decoded}").into()))
+    }
+}
+
+impl Remote {
+    /// Refuses secrets inside the URI: a URI stands in recipes, logs and errors.
+    fn parse(uri: &str, scheme: &'static str, feature: &'static str, rest: &str) -> Result<Self, DataError> {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+            let shown = format!("{scheme}://…@{}", rest.rsplit('@').next().unwrap_or_default());
+            return Err(DataError::source(shown, "credentials in the environment", "a password in the URI"));
+        }
+        if let (true, Some((path, _))) = (feature == "http", path.split_once('?')) {
+            let shown = format!("{scheme}://{authority}/{path}?…");
+            let expected = "a URI without a query: credentials belong into the environment";
+            return Err(DataError::source(shown, expected, "a query"));
+        }
+        if authority.is_empty() {
+            return Err(DataError::source(uri, format!("a name after {scheme}://"), "none"));
+        }
+        let (authority, path) = (authority.to_string(), path.trim_matches('/').to_string());
+        Ok(Remote { scheme, feature, authority, path })
+    }
+
+    /// `scheme://authority`
+    pub(super) fn root(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// The store's name of the object. The paths of web pages are percent-encoded; the names of
+    /// objects in buckets are taken as they stand, as the clouds' own tools do.
+    pub(super) fn object(&self, uri: &str) -> Result<ObjectPath, DataError> {
+        let parsed = match self.feature {
+            "http" => ObjectPath::from_url_path(&self.path),
+            _ => ObjectPath::parse(&self.path),
+        };
+        parsed.map_err(|error| DataError::source(uri, "an object's name", one_line(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(uri: &str) -> Remote {
+        match Location::parse(uri).unwrap() {
+            Location::Remote(remote) => remote,
+            other => panic!("{uri}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_scheme_is_known_with_its_feature() {
+        for (uri, feature, root) in [
+            ("s3://bucket/a/b.tar", "s3", "s3://bucket"),
+            ("S3A://bucket/a/b.tar", "s3", "s3a://bucket"),
+            ("gs://bucket/a/b.tar", "gcs", "gs://bucket"),
+            ("az://container@account/a/b.tar", "azure", "az://container@account"),
+            ("https://host:8080/a/b.tar", "http", "https://host:8080"),
+            ("hdfs://name:9000/a/b.tar", "hdfs", "hdfs://name:9000"),
+        ] {
+            let remote = remote(uri);
+            assert_eq!(
+                (remote.feature, remote.root().as_str(), remote.path.as_str()),
+                (feature, root, "a/b.tar")
+            );
+        }
+        assert_eq!(remote("s3://bucket").path, "");
+        assert_eq!(remote("s3://bucket/a%20b c").object("").unwrap().as_ref(), "a%20b c");
+        assert_eq!(remote("http://host/a%20b").object("").unwrap().as_ref(), "a b");
+        assert!(Location::parse("ftp://host/x").unwrap_err().to_string().contains("the scheme \"ftp\""));
+        assert!(Location::parse("s3:///x").unwrap_err().to_string().contains("a name after s3://"));
+    }
+
+    #[test]
+    fn a_secret_in_a_uri_is_refused_and_not_repeated() {
+        for uri in ["https://user:hunter2@host/x.tar", "https://host/x.tar?X-Amz-Signature=hunter2"] {
+            let message = Location::parse(uri).unwrap_err().to_string();
+            assert!(message.contains("environment") && !message.contains("hunter2"), "{message}");
+        }
+        // A question mark is a glob in a bucket, which has no queries.
+        assert_eq!(remote("s3://bucket/part-?.tar").path, "part-?.tar");
+    }
+}

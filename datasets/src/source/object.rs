@@ -1,0 +1,357 @@
+//! One object, opened: asked for its size and version, read by ranges or from its beginning.
+
+use super::body::Body;
+use super::location::Location;
+use super::writer::Writer;
+use super::{BUILTIN, builtin, local, one_line, remote};
+use crate::DataError;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path as ObjectPath;
+use object_store::{Error, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, coalesce_ranges};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Ranges with a smaller gap between them come in one request: to read 1 MiB for nothing takes
+/// about as long as another round trip (`object_store`'s own choice).
+const COALESCE: u64 = object_store::OBJECT_STORE_COALESCE_DEFAULT;
+
+/// Requests for sizes under way at once.
+const STATS_AT_ONCE: usize = 32;
+
+/// An object of any store; opening it makes no request.
+#[derive(Clone, Debug)]
+pub struct Object {
+    uri: String,
+    store: Arc<dyn ObjectStore>,
+    path: ObjectPath,
+    remote: bool,
+}
+
+/// What tells one version of an object from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Bytes.
+    pub size: u64,
+    /// The server's name for this version, or the time of the last change of a local file. A copy
+    /// elsewhere has another.
+    pub version: String,
+}
+
+impl Stat {
+    fn of(meta: &ObjectMeta, remote: bool) -> Self {
+        let version = match &meta.e_tag {
+            // A local ETag holds the inode, which moving a folder to another disk changes.
+            Some(tag) if remote => format!("etag {tag}"),
+            _ => format!("modified {}", meta.last_modified.timestamp_micros()),
+        };
+        Stat { size: meta.size, version }
+    }
+
+    /// Whether an object that was like `self` may still be the same now that it is like `now`.
+    /// Versions of different kinds (a file that was uploaded) cannot be compared: there the size
+    /// decides, and what is read must pass its checksum anyway.
+    pub fn allows(&self, now: &Stat) -> bool {
+        let kind = |stat: &Stat| stat.version.split(' ').next().map(str::to_string);
+        self.size == now.size && (self.version == now.version || kind(self) != kind(now))
+    }
+}
+
+impl Object {
+    /// Opens what one URI names; braces and globs are not looked for.
+    ///
+    /// # Errors
+    /// When a local file is not there, or this build has no store for the scheme.
+    pub fn open(uri: &str) -> Result<Self, DataError> {
+        let (store, path, remote) = match Location::parse(uri)? {
+            Location::Builtin(name) => (builtin::store(), builtin::object(uri, &name)?, false),
+            Location::Local(path) if path.is_dir() => {
+                return Err(DataError::source(uri, "a file", "a folder"));
+            }
+            Location::Local(path) => (local::store(), local::object(uri, &path, "a file")?, false),
+            Location::Remote(remote) => (remote::store(uri, &remote)?, remote.object(uri)?, true),
+        };
+        Ok(Object { uri: uri.to_string(), store, path, remote })
+    }
+
+    /// Opens what may not be there yet, to write it; makes the local folders above it.
+    ///
+    /// # Errors
+    /// When a local folder cannot be made, or this build has no store for the scheme.
+    pub fn create(uri: &str) -> Result<Self, DataError> {
+        match Location::parse(uri)? {
+            Location::Builtin(_) => Err(DataError::source(
+                uri,
+                "a place to write to",
+                format!("{BUILTIN} sets, which never change"),
+            )),
+            Location::Local(path) => {
+                let refuse =
+                    |error: io::Error| DataError::source(uri, "a place to write to", one_line(error));
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let parent = parent.unwrap_or(std::path::Path::new("."));
+                std::fs::create_dir_all(parent).map_err(refuse)?;
+                let Some(name) = path.file_name() else {
+                    return Err(DataError::source(uri, "a file's name", "none"));
+                };
+                let path = ObjectPath::from_absolute_path(parent.canonicalize().map_err(refuse)?.join(name))
+                    .map_err(|error| DataError::source(uri, "a place to write to", one_line(error)))?;
+                Ok(Object { uri: uri.to_string(), store: local::store(), path, remote: false })
+            }
+            Location::Remote(_) => Object::open(uri),
+        }
+    }
+
+    /// The URI that it was opened by.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Whether reading it crosses a network.
+    pub fn is_remote(&self) -> bool {
+        self.remote
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    pub(super) fn path(&self) -> &ObjectPath {
+        &self.path
+    }
+
+    pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        remote::wait(self.remote, future)
+    }
+
+    /// An error of the store, in this room's words.
+    fn error(&self, error: Error) -> DataError {
+        DataError::source(&self.uri, "a readable file", found(error))
+    }
+
+    /// Size and version, by one small request.
+    ///
+    /// # Errors
+    /// When nothing readable is there.
+    pub fn stat(&self) -> Result<Stat, DataError> {
+        let meta = self.wait(self.store.head(&self.path)).map_err(|error| self.error(error))?;
+        Ok(Stat::of(&meta, self.remote))
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When nothing readable is there, or it stops short more often than asking again helps.
+    pub fn read(&self) -> Result<Bytes, DataError> {
+        self.wait(async { Body::open(self.store.clone(), self.path.clone(), None).await?.collect().await })
+            .map_err(|error| self.error(error))
+    }
+
+    /// Reads byte ranges, in the order given. Neighbours and near neighbours come in one request.
+    ///
+    /// # Errors
+    /// As [`Object::read`], and when a range ends behind the object.
+    pub fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, DataError> {
+        let fetched = match self.remote {
+            true => self.wait(coalesce_ranges(ranges, |range| self.fetch(range), COALESCE)),
+            false => self.wait(self.store.get_ranges(&self.path, ranges)),
+        };
+        let fetched = fetched.map_err(|error| self.error(error))?;
+        for (range, bytes) in ranges.iter().zip(&fetched) {
+            let (expected, found) = (range.end - range.start, bytes.len() as u64);
+            if expected != found {
+                let place = format!("byte {}", range.start);
+                let found = format!("the end of the file after {found}");
+                return Err(DataError::malformed(&self.uri, place, format!("{expected} bytes"), found));
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// Reads one byte range.
+    ///
+    /// # Errors
+    /// As [`Object::ranges`].
+    pub fn range(&self, range: Range<u64>) -> Result<Bytes, DataError> {
+        Ok(self.ranges(std::slice::from_ref(&range))?.remove(0))
+    }
+
+    async fn fetch(&self, range: Range<u64>) -> object_store::Result<Bytes> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        Body::open(self.store.clone(), self.path.clone(), Some(range)).await?.collect().await
+    }
+
+    /// Everything from the beginning, as it arrives.
+    ///
+    /// # Errors
+    /// When nothing readable is there.
+    pub fn stream(&self) -> Result<Stream, DataError> {
+        let result = self.wait(self.store.get(&self.path)).map_err(|error| self.error(error))?;
+        Ok(Stream(match result.payload {
+            GetResultPayload::File(file, _) => Bytewise::File(file),
+            _ => {
+                let body = Body::of(self.store.clone(), self.path.clone(), result);
+                Bytewise::Body { body: Box::new(body), arrived: Bytes::new(), remote: self.remote }
+            }
+        }))
+    }
+
+    /// Puts the object, whole or not at all: a local file is written beside and renamed, and a
+    /// bucket shows an object when its last byte has come.
+    ///
+    /// # Errors
+    /// When the place cannot be written to.
+    pub fn write(&self, bytes: Bytes) -> Result<Stat, DataError> {
+        self.wait(self.store.put(&self.path, bytes.into())).map_err(|error| self.refused(error))?;
+        self.stat()
+    }
+
+    /// Writes the object in parts, for what is too large to be held; as whole as [`Object::write`].
+    pub fn writer(&self) -> Writer {
+        Writer::new(self.clone())
+    }
+
+    /// Removes the object.
+    ///
+    /// # Errors
+    /// When the place cannot be written to.
+    pub fn remove(&self) -> Result<(), DataError> {
+        self.wait(self.store.delete(&self.path)).map_err(|error| self.refused(error))
+    }
+
+    /// Removes what a killed writer of this local file left beside it. No other writer may be at work.
+    pub(crate) fn remove_unfinished(&self) -> Result<(), DataError> {
+        if self.remote {
+            return Ok(());
+        }
+        // The store writes to the file's name, `#` and a number.
+        let path = std::path::PathBuf::from(format!("/{}", self.path));
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        let begin = format!("{}#", name.to_string_lossy());
+        let refuse = |error: io::Error| DataError::source(&self.uri, "a place to write to", one_line(error));
+        for entry in std::fs::read_dir(folder).map_err(refuse)? {
+            let entry = entry.map_err(refuse)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let number = name.strip_prefix(&begin);
+            if number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+                std::fs::remove_file(entry.path()).map_err(refuse)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An error of writing.
+    pub(super) fn refused(&self, error: Error) -> DataError {
+        DataError::source(&self.uri, "a place to write to", found(error))
+    }
+}
+
+/// The sizes and versions of many objects, several requests at once.
+///
+/// # Errors
+/// As [`Object::stat`].
+pub fn stats(objects: &[Object]) -> Result<Vec<Stat>, DataError> {
+    let Some(first) = objects.first() else { return Ok(Vec::new()) };
+    let one = |object: Object| async move {
+        let meta = object.store.head(&object.path).await.map_err(|error| object.error(error))?;
+        Ok(Stat::of(&meta, object.remote))
+    };
+    first.wait(stream::iter(objects.to_vec()).map(one).buffered(STATS_AT_ONCE).try_collect())
+}
+
+/// What a store says was there.
+fn found(error: Error) -> String {
+    match error {
+        Error::NotFound { .. } => "nothing of that name".to_string(),
+        error => one_line(error).chars().take(500).collect(),
+    }
+}
+
+/// A reader over an object.
+pub struct Stream(Bytewise);
+
+enum Bytewise {
+    File(File),
+    Body { body: Box<Body>, arrived: Bytes, remote: bool },
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Bytewise::File(file) => file.read(buffer),
+            Bytewise::Body { body, arrived, remote } => {
+                if arrived.is_empty() {
+                    let next = remote::wait(*remote, body.next());
+                    match next.map_err(|error| io::Error::other(found(error)))? {
+                        Some(bytes) => *arrived = bytes,
+                        None => return Ok(0),
+                    }
+                }
+                let taken = arrived.split_to(arrived.len().min(buffer.len()));
+                buffer[..taken.len()].copy_from_slice(&taken);
+                Ok(taken.len())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn ranges_come_in_the_order_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bin");
+        let bytes: Vec<u8> = (0..100).collect();
+        fs::write(&path, &bytes).unwrap();
+        let object = Object::open(path.to_str().unwrap()).unwrap();
+        let read = object.ranges(&[90..100, 0..3, 2..5, 50..50]).unwrap();
+        assert_eq!(read, [&bytes[90..], &bytes[..3], &bytes[2..5], &[]]);
+        let short = object.range(95..120).unwrap_err().to_string();
+        assert!(short.contains("x.bin") && short.contains("5"), "{short}");
+        let mut streamed = Vec::new();
+        object.stream().unwrap().read_to_end(&mut streamed).unwrap();
+        assert_eq!(streamed, bytes);
+        assert_eq!(object.stat().unwrap().size, 100);
+        assert!(!object.is_remote());
+    }
+
+    #[test]
+    fn an_embedded_set_streams_too() {
+        let object = Object::open("builtin:sms-spam.csv.gz").unwrap();
+        let mut streamed = Vec::new();
+        object.stream().unwrap().read_to_end(&mut streamed).unwrap();
+        assert_eq!(object.read().unwrap(), streamed);
+        assert_eq!(object.range(0..2).unwrap(), [0x1f, 0x8b][..]);
+        assert!(Object::create("builtin:new").is_err());
+    }
+
+    #[test]
+    fn a_write_is_whole_and_changes_the_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = folder.path().join("a/b/x.bin").display().to_string();
+        let object = Object::create(&uri).unwrap();
+        let first = object.write("one".into()).unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 1);
+        let second = object.write("two and".into()).unwrap();
+        assert_eq!((first.size, second.size), (3, 7));
+        assert!(!first.allows(&second) && first.allows(&first));
+        assert_eq!(stats(&[object.clone(), object]).unwrap(), [second.clone(), second]);
+    }
+
+    #[test]
+    fn versions_of_another_kind_leave_the_size_to_decide() {
+        let stat = |size, version: &str| Stat { size, version: version.to_string() };
+        assert!(stat(5, "modified 3").allows(&stat(5, "etag \"a\"")));
+        assert!(!stat(5, "modified 3").allows(&stat(6, "etag \"a\"")));
+        assert!(!stat(5, "etag \"b\"").allows(&stat(5, "etag \"a\"")));
+    }
+}
