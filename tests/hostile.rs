@@ -1,6 +1,8 @@
 //! A user's mistake and a damaged file: one line that says where, what was expected and what was
 //! found, a non-zero exit, no panic, nothing lost.
 
+#[path = "support/picture.rs"]
+mod picture;
 #[path = "support/program.rs"]
 mod program;
 
@@ -122,9 +124,7 @@ fn pictures_that_are_none() {
 #[test]
 fn a_folder_with_damaged_pictures_stops_or_skips() {
     let workshop = Workshop::new();
-    let mut png = Vec::new();
-    let picture = image_of(8);
-    png.extend_from_slice(&picture);
+    let png = picture::grey(8, 0);
     for class in ["cat", "dog"] {
         for number in 0..6 {
             workshop.write(&format!("pictures/{class}/{number}.png"), &png);
@@ -144,29 +144,6 @@ fn a_folder_with_damaged_pictures_stops_or_skips() {
 
     std::fs::remove_dir_all(workshop.path("pictures/cat")).unwrap();
     workshop.fail(&["train", "r.toml", "--run", "one"], &["dog", "class"]);
-}
-
-/// A grey PNG of `size` x `size`, written by hand: stored (uncompressed) deflate blocks.
-fn image_of(size: u32) -> Vec<u8> {
-    fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
-        png.extend_from_slice(&(data.len() as u32).to_be_bytes());
-        let body = [kind, data].concat();
-        png.extend_from_slice(&body);
-        let mut crc = flate2::Crc::new();
-        crc.update(&body);
-        png.extend_from_slice(&crc.sum().to_be_bytes());
-    }
-    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-    let header = [&size.to_be_bytes()[..], &size.to_be_bytes()[..], &[8, 0, 0, 0, 0]].concat();
-    chunk(&mut png, b"IHDR", &header);
-    let rows: Vec<u8> = (0..size)
-        .flat_map(|row| std::iter::once(0).chain((0..size).map(move |column| (row * column * 3) as u8)))
-        .collect();
-    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Compression::none());
-    encoder.write_all(&rows).unwrap();
-    chunk(&mut png, b"IDAT", &encoder.finish().unwrap());
-    chunk(&mut png, b"IEND", &[]);
-    png
 }
 
 #[test]

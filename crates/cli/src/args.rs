@@ -1,5 +1,6 @@
 //! What was typed.
 
+use crate::data::DataCommand;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -35,6 +36,9 @@ pub enum Command {
     },
     /// List the devices of this build and this machine.
     Devices,
+    /// Pack, index, verify, inspect and measure data that training streams.
+    #[command(subcommand)]
+    Data(DataCommand),
 }
 
 #[derive(Args, Debug)]

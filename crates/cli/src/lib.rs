@@ -4,9 +4,10 @@
 //! args -> document (TOML + --set) -> recipe -> sets (data) -> registry (model) -> train | evaluate | predict
 //! ```
 //!
-//! [`registry`] is the only place that knows both models and data sets.
+//! `bonfire data` works on data sets alone. [`registry`] is the only place that knows both models and data sets.
 
 mod args;
+mod data;
 pub mod document;
 mod evaluate;
 pub mod feed;
@@ -51,6 +52,7 @@ fn run(command: Command, started: Instant) -> Result<ExitCode> {
         Command::Models { name } => inform::models(name.as_deref()),
         Command::Recipes { name } => inform::recipes(name.as_deref()),
         Command::Devices => inform::devices(),
+        Command::Data(command) => return data::data(&command),
     }?;
     Ok(ExitCode::SUCCESS)
 }

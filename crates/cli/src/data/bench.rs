@@ -1,0 +1,61 @@
+//! `bonfire data bench`: how fast shards are read and decoded, and where the time goes.
+
+use super::size;
+use anyhow::Result;
+use bonfire_datasets::Window;
+use bonfire_datasets::image::{self, Measured};
+use bonfire_datasets::index::{Index, report};
+use clap::Args;
+use std::num::NonZero;
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+pub struct BenchArguments {
+    /// Shards of pictures: a `.tar`, a glob, or braces.
+    uri: String,
+    /// Threads that read and decode; as many as there are processors when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Seconds for each of the two measurements.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Shards open together, as `data.window_shards` of a recipe.
+    #[arg(long, default_value_t = 16)]
+    window_shards: usize,
+    /// Samples fetched together, as `data.window_block` of a recipe.
+    #[arg(long, default_value_t = 32)]
+    window_block: u64,
+}
+
+/// Reads alone first, then reads and decodes.
+pub fn bench(arguments: &BenchArguments) -> Result<()> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = arguments.workers.map_or(processors, usize::from);
+    let time = Duration::try_from_secs_f64(arguments.seconds)?;
+    let window = Window { shards: arguments.window_shards, block: arguments.window_block };
+    println!("{workers} workers, {} shards open, blocks of {} samples", window.shards, window.block);
+    for (name, decoding) in [("read", false), ("read and decode", true)] {
+        let index = Index::open(&arguments.uri, &mut report(&arguments.uri))?;
+        let measured = image::bench(index, window, workers, time, decoding)?;
+        println!("{name:<16} {}", line(&measured, workers));
+    }
+    Ok(())
+}
+
+fn line(measured: &Measured, workers: usize) -> String {
+    let seconds = measured.elapsed.as_secs_f64().max(1e-9);
+    let share = |time: Duration| 100.0 * time.as_secs_f64() / (seconds * workers as f64);
+    let mut line = format!(
+        "{}/s  {:.0} samples/s",
+        size((measured.bytes as f64 / seconds) as u64),
+        measured.samples as f64 / seconds
+    );
+    if measured.pictures > 0 {
+        line += &format!("  {:.0} pictures/s", measured.pictures as f64 / seconds);
+    }
+    line + &format!(
+        "  time: {:.0} % reading, {:.0} % decoding",
+        share(measured.reading),
+        share(measured.decoding)
+    )
+}

@@ -1,0 +1,26 @@
+//! `bonfire data index`: the index of shards, built anew.
+
+use super::size;
+use anyhow::Result;
+use bonfire_datasets::index::{Index, report};
+use clap::Args;
+
+#[derive(Args, Debug)]
+pub struct IndexArguments {
+    /// Shards: a `.tar`, a glob, or braces (`s3://bucket/train-{00000..01023}.tar`).
+    uri: String,
+}
+
+/// Reads all shards, whatever index there is.
+pub fn index(arguments: &IndexArguments) -> Result<()> {
+    let index = Index::build(&arguments.uri, &mut report(&arguments.uri))?;
+    let shards = index.shards();
+    println!(
+        "{} samples in {} shards, {}; index {}",
+        shards.samples(),
+        shards.len(),
+        size(index.bytes()),
+        index.sidecar_uri()
+    );
+    Ok(())
+}
