@@ -2,6 +2,7 @@
 
 use bonfire_contract::{Batch, Batches, LoadError, Loader, Position};
 use burn::tensor::Device;
+use std::time::{Duration, Instant};
 
 /// A loader and where training stands in it.
 pub(crate) struct Feed<'a, I> {
@@ -10,11 +11,12 @@ pub(crate) struct Feed<'a, I> {
     /// The open iterator, with the piece size that it was opened for.
     open: Option<(usize, Batches<'a, I>)>,
     position: Position,
+    waited: Duration,
 }
 
 impl<'a, I> Feed<'a, I> {
     pub(crate) fn new(loader: &'a dyn Loader<I>, position: Position, device: Device) -> Self {
-        Feed { loader, device, open: None, position }
+        Feed { loader, device, open: None, position, waited: Duration::ZERO }
     }
 
     /// Where the next piece starts.
@@ -22,14 +24,22 @@ impl<'a, I> Feed<'a, I> {
         self.position
     }
 
+    /// How long the trainer has waited for pieces so far.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
+    }
+
     /// The next `size` samples, fewer at the epoch's end, `None` when it has no more.
     pub(crate) fn next(&mut self, size: usize) -> Result<Option<Batch<I>>, LoadError> {
+        let asked = Instant::now();
         // Sizes change at most twice a step, when a batch is not a multiple of its pieces.
         let (_, batches) = match self.open.take() {
             Some(open) if open.0 == size => self.open.insert(open),
             _ => self.open.insert((size, self.loader.batches(self.position, size, &self.device))),
         };
-        let Some(batch) = batches.next().transpose()? else {
+        let next = batches.next();
+        self.waited += asked.elapsed();
+        let Some(batch) = next.transpose()? else {
             self.open = None;
             return Ok(None);
         };

@@ -54,6 +54,8 @@ pub struct Progress {
     pub samples_here: u64,
     /// The training loss of the last step whose loss was read.
     pub loss: f64,
+    /// The share of this process's time so far that it has waited for training data.
+    pub waited_share: f64,
 }
 
 /// One line of `metrics.jsonl`.
@@ -121,6 +123,8 @@ pub struct Summary {
     pub samples_per_second: f64,
     /// Seconds from the start of the process (or of training) to the end of its first step.
     pub first_step_seconds: Option<f64>,
+    /// The share of this process's time that it has waited for training data.
+    pub waited_share: f64,
     /// The most memory this process held, in bytes.
     pub peak_memory_bytes: u64,
     /// The figures of the selected weights on the validation set; empty where there is none.

@@ -12,7 +12,7 @@ use crate::{
 use bonfire_checkpoint::RunFolder;
 use bonfire_contract::Metric;
 use burn::tensor::{DType, Tensor};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One run of one process.
 pub(crate) struct Session<'a> {
@@ -37,6 +37,8 @@ pub(crate) struct Session<'a> {
     seconds_before: f64,
     samples_before: u64,
     first_step_seconds: Option<f64>,
+    /// How long this process has waited for training data.
+    pub(crate) waited: Duration,
 }
 
 /// What a session is opened with.
@@ -77,6 +79,7 @@ impl<'a> Session<'a> {
             began: now,
             saved: now,
             first_step_seconds: None,
+            waited: Duration::ZERO,
         };
         let (total_steps, step) = (plan.total_steps, session.state.step);
         let resumed = resumed.as_deref();
@@ -101,6 +104,11 @@ impl<'a> Session<'a> {
     /// Seconds of training so far, all processes together.
     fn seconds(&self) -> f64 {
         self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+
+    /// The share of this process's time that it has waited for training data.
+    fn waited_share(&self) -> f64 {
+        self.waited.as_secs_f64() / self.began.elapsed().as_secs_f64().max(1e-9)
     }
 
     pub(crate) fn finished(&self) -> bool {
@@ -169,6 +177,7 @@ impl<'a> Session<'a> {
             samples: self.state.samples,
             samples_here: self.state.samples - self.samples_before,
             loss: self.last_loss,
+            waited_share: self.waited_share(),
         };
         self.emit(&Event::Step(&progress))
     }
@@ -308,6 +317,7 @@ impl<'a> Session<'a> {
             seconds: self.seconds(),
             samples_per_second: here / self.began.elapsed().as_secs_f64().max(1e-9),
             first_step_seconds: self.first_step_seconds,
+            waited_share: self.waited_share(),
             peak_memory_bytes: peak_memory_bytes(),
             metrics: to_metrics(metrics),
             test: Vec::new(),

@@ -120,6 +120,7 @@ impl<'a, M: Task> Steps<'a, M> {
                 break;
             };
             session.state.position = self.feed.position();
+            session.waited = self.feed.waited();
             let samples = batch.input.len() as u64;
             if samples > 0 {
                 let pieces = progress.accumulated.pieces;

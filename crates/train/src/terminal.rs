@@ -57,8 +57,9 @@ impl Terminal {
             let rate =
                 record.learning_rate.map_or(String::new(), |rate| format!("  learning_rate {rate:.3e}"));
             let speed = self.rate();
+            let waited = self.last.map_or(0.0, |progress| 100.0 * progress.waited_share);
             self.line(&format!(
-                "train  step {}/{total}  epoch {:.2}  {figures}{rate}  {speed:.0} samples/s",
+                "train  step {}/{total}  epoch {:.2}  {figures}{rate}  {speed:.0} samples/s  {waited:.0} % waiting for data",
                 record.step, record.epoch,
             ));
         }
@@ -119,8 +120,12 @@ fn finished(summary: &Summary) -> String {
         Stopped::Interrupted(signal) => format!("interrupted by signal {signal}"),
     };
     let mut text = format!(
-        "{how}: {} steps, {} samples in {:.1} s ({:.0} samples/s)",
-        summary.steps, summary.samples, summary.seconds, summary.samples_per_second,
+        "{how}: {} steps, {} samples in {:.1} s ({:.0} samples/s, {:.0} % waiting for data)",
+        summary.steps,
+        summary.samples,
+        summary.seconds,
+        summary.samples_per_second,
+        100.0 * summary.waited_share,
     );
     if let Some(seconds) = summary.first_step_seconds {
         write!(text, ", first step after {seconds:.2} s").expect("strings take any text");
@@ -165,6 +170,7 @@ mod tests {
             seconds: 12.34,
             samples_per_second: 518.6,
             first_step_seconds: Some(0.21),
+            waited_share: 0.042,
             peak_memory_bytes: 300 << 20,
             metrics: vec![Metric::lower("mse", 0.1234567), Metric::lower("mae", 0.00123456)],
             test: vec![Metric::higher("accuracy", 0.896)],
@@ -173,8 +179,8 @@ mod tests {
         };
         assert_eq!(
             finished(&summary),
-            "stopped early: 100 steps, 6400 samples in 12.3 s (519 samples/s), first step after 0.21 s, \
-             peak memory 300 MiB, 3 corrupt samples skipped; mse 0.1235  mae 1.235e-3; test accuracy 0.8960"
+            "stopped early: 100 steps, 6400 samples in 12.3 s (519 samples/s, 4 % waiting for data), \
+             first step after 0.21 s, peak memory 300 MiB, 3 corrupt samples skipped; mse 0.1235  mae 1.235e-3; test accuracy 0.8960"
         );
     }
 }
