@@ -16,7 +16,7 @@ fn packed() -> Workshop {
         let class = ["cat", "dog"][number as usize % 2];
         workshop.write(&format!("pictures/{class}/{number}.png"), picture::grey(16, number));
     }
-    let packed = workshop.succeed(&["data", "pack", "pictures", "shards", "--shard-size", "36kB"]);
+    let packed = workshop.succeed(&["data", "pack", "pictures", "shards", "--shard-size", "44kB"]);
     assert!(packed.stdout.contains(SHARDS) && packed.stdout.contains("60 pictures"), "{}", packed.stdout);
     workshop
 }
@@ -24,7 +24,7 @@ fn packed() -> Workshop {
 #[test]
 fn shards_are_packed_inspected_verified_and_measured() {
     let workshop = packed();
-    let again = workshop.succeed(&["data", "pack", "pictures", "shards", "--shard-size", "36kB"]);
+    let again = workshop.succeed(&["data", "pack", "pictures", "shards", "--shard-size", "44kB"]);
     assert!(again.stdout.contains("3 shards (3 were there)"), "{}", again.stdout);
     let inspected = workshop.succeed(&["data", "inspect", SHARDS]).stdout;
     for fragment in ["60 samples in 3 shards", "2 classes", "cat", "dog", "png (", "cls (3 bytes)"] {
@@ -84,4 +84,33 @@ fn shards_train_evaluate_and_predict_as_their_folder_does() {
         &["train", "r.toml", "--run", "x", "--set", "data.valid_fraction=0.1"],
         &["data.valid_fraction", "expected 0 with shards"],
     );
+}
+
+#[test]
+fn a_pack_that_is_killed_goes_on_and_leaves_no_half_shard() {
+    let workshop = Workshop::new();
+    for number in 0..400 {
+        workshop.write(&format!("pictures/{}/{number}.png", number % 2), picture::grey(32, number));
+    }
+    let pack = |to| ["data", "pack", "pictures", to, "--shard-size", "20kB"];
+    workshop.succeed(&pack("whole"));
+    for milliseconds in [2, 5, 8, 11, 14] {
+        let mut child =
+            workshop.command(&pack("killed")).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    workshop.succeed(&pack("killed"));
+    let files = |folder: &str| -> std::collections::BTreeSet<String> {
+        let entries = std::fs::read_dir(workshop.path(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(files("whole"), files("killed"));
+    for name in files("whole").iter().filter(|name| name.ends_with(".tar")) {
+        assert!(
+            workshop.read(&format!("whole/{name}")) == workshop.read(&format!("killed/{name}")),
+            "{name}"
+        );
+    }
 }

@@ -24,7 +24,7 @@ fn shards(workshop: &Workshop) {
         let class = ["cat", "dog"][number as usize % 2];
         workshop.write(&format!("pictures/{class}/{number}.png"), picture::grey(16, number));
     }
-    let packed = workshop.succeed(&["data", "pack", "pictures", "bucket", "--shard-size", "64kB"]);
+    let packed = workshop.succeed(&["data", "pack", "pictures", "bucket", "--shard-size", "86kB"]);
     assert!(packed.stdout.contains(SHARDS), "{}", packed.stdout);
     std::fs::remove_file(workshop.path("bucket/pictures-00000..00003.index.parquet")).unwrap();
 }

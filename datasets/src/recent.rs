@@ -1,4 +1,4 @@
-//! What was used last, up to a number of bytes.
+//! What was used last, up to a weight: bytes, or a number of values that weigh 1 each.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,21 +8,21 @@ use std::hash::Hash;
 pub(crate) struct Recent<K, V> {
     values: HashMap<K, Value<V>>,
     clock: u64,
-    bytes: u64,
+    weight: u64,
     most: u64,
 }
 
 #[derive(Debug)]
 struct Value<V> {
     value: V,
-    bytes: u64,
+    weight: u64,
     used: u64,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
-    /// Keeps at most that many bytes, and always the newest value.
+    /// Keeps values of at most that weight together, and always the newest value.
     pub(crate) fn new(most: u64) -> Self {
-        Recent { values: HashMap::new(), clock: 0, bytes: 0, most }
+        Recent { values: HashMap::new(), clock: 0, weight: 0, most }
     }
 
     pub(crate) fn get(&mut self, key: &K) -> Option<V> {
@@ -32,23 +32,23 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
         Some(value.value.clone())
     }
 
-    pub(crate) fn put(&mut self, key: K, value: V, bytes: u64) {
+    pub(crate) fn put(&mut self, key: K, value: V, weight: u64) {
         self.clock += 1;
         self.remove(&key);
-        while self.bytes + bytes > self.most && !self.values.is_empty() {
+        while self.weight + weight > self.most && !self.values.is_empty() {
             // Few values are kept: looking at each is cheaper than keeping them in order.
             let oldest = self.values.iter().min_by_key(|(_, value)| value.used).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 self.remove(&oldest);
             }
         }
-        self.bytes += bytes;
-        self.values.insert(key, Value { value, bytes, used: self.clock });
+        self.weight += weight;
+        self.values.insert(key, Value { value, weight, used: self.clock });
     }
 
     pub(crate) fn remove(&mut self, key: &K) {
         if let Some(removed) = self.values.remove(key) {
-            self.bytes -= removed.bytes;
+            self.weight -= removed.weight;
         }
     }
 }
@@ -71,6 +71,6 @@ mod tests {
         recent.put("d", 6, 99);
         assert_eq!((recent.get(&"a"), recent.get(&"d")), (None, Some(6)));
         recent.remove(&"d");
-        assert_eq!((recent.get(&"d"), recent.bytes), (None, 0));
+        assert_eq!((recent.get(&"d"), recent.weight), (None, 0));
     }
 }

@@ -77,6 +77,11 @@ fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
     }
 }
 
+/// Whether reading the URI crosses a network.
+pub fn is_remote(uri: &str) -> bool {
+    matches!(Location::parse(uri), Ok(Location::Remote(_)))
+}
+
 /// Whether the URI names a folder rather than one object. A bucket has no folders: there it is the
 /// beginning of other objects' names, which costs a request to find out.
 pub fn is_folder(uri: &str) -> bool {

@@ -4,7 +4,7 @@ use super::picture::Picture;
 use super::{ImageConfig, ImageTarget, ShardOrder, decode, folder};
 use crate::index::{self, Index};
 use crate::shard::ShardSet;
-use crate::{DataError, Shuffle, Window};
+use crate::{DataError, Shuffle, Window, source};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -32,8 +32,7 @@ impl Streamed {
     /// The training shards, and how the recipe shuffles them.
     pub(super) fn train(config: &ImageConfig, seed: u64) -> Result<(Self, Shuffle), DataError> {
         let window = Window { shards: config.window_shards, block: config.window_block };
-        let remote = |uri: &str| uri.contains("://") && !uri.starts_with("file:");
-        let default = if remote(&config.train) { ShardOrder::Window } else { ShardOrder::Full };
+        let default = if source::is_remote(&config.train) { ShardOrder::Window } else { ShardOrder::Full };
         let window = (config.order.unwrap_or(default) == ShardOrder::Window).then_some(window);
         let streamed = Streamed::open(&config.train, window)?;
         let shuffle = match window {

@@ -118,6 +118,8 @@ fn publish(index: &Object, uri: &str) -> Result<Object, DataError> {
         return Err(DataError::source(uri, "a place to write to", "a web server"));
     }
     let beside = Object::create(uri)?;
+    // Another process that is publishing the same index right now keeps its copy in the cache then.
+    beside.remove_unfinished()?;
     let mut writer = beside.writer();
     std::io::copy(&mut index.stream()?, &mut writer)
         .map_err(|error| DataError::source(uri, "a place to write to", one_line(error)))?;

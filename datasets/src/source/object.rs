@@ -225,7 +225,8 @@ impl Object {
         self.wait(self.store.delete(&self.path)).map_err(|error| self.refused(error))
     }
 
-    /// Removes what a killed writer of this local file left beside it. No other writer may be at work.
+    /// Removes what a killed writer of this local file left beside it. Another one that is at work loses
+    /// what it has written, and is told so.
     pub(crate) fn remove_unfinished(&self) -> Result<(), DataError> {
         if self.remote {
             return Ok(());
