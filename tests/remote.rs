@@ -36,8 +36,7 @@ fn command(workshop: &Workshop, server: &Server, arguments: &[&str]) -> Command 
         .env("AWS_ENDPOINT", format!("http://{}", server.address))
         .env("AWS_REGION", "here")
         .env("AWS_ACCESS_KEY_ID", "nobody")
-        .env("AWS_SECRET_ACCESS_KEY", "hunter2")
-        .env("BONFIRE_CACHE", workshop.path("cache"));
+        .env("AWS_SECRET_ACCESS_KEY", "hunter2");
     command
 }
 

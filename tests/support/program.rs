@@ -43,6 +43,7 @@ impl Workshop {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bonfire"));
         command.current_dir(self.folder.path()).args(arguments);
+        command.env("BONFIRE_CACHE", self.path("cache"));
         command
     }
 
