@@ -42,6 +42,18 @@ fn table(rows: impl AsRef<[u8]>, more: &str, fragments: &[&str]) {
 }
 
 #[test]
+fn instruction_sets_that_are_not_there() {
+    let ended = Workshop::new().command(&["devices"]).env("BONFIRE_CPU", "avx1024").output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        stderr.starts_with("error: BONFIRE_CPU: expected one that this machine has, portable"),
+        "{stderr}"
+    );
+    assert!(stderr.ends_with("found \"avx1024\"\n"), "{stderr}");
+}
+
+#[test]
 fn recipes_with_mistakes() {
     let workshop = Workshop::new();
     let recipe = |text: &str, fragments: &[&str]| {

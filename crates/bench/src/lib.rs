@@ -26,7 +26,7 @@ pub mod steps;
 
 use anyhow::{Context, Result};
 use args::{Arguments, Command};
-use bonfire_kernels::threads;
+use bonfire_kernels::{Isa, threads};
 use clap::Parser;
 use process::Side;
 use std::process::ExitCode;
@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
+    Isa::from_environment()?;
     let threads = arguments.threads.map(usize::from);
     if let Some(threads) = threads {
         threads::set_count(threads).context("--threads")?;

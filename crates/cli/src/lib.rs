@@ -26,7 +26,7 @@ mod train;
 
 use anyhow::{Context, Result};
 use args::{Arguments, Command};
-use bonfire_kernels::threads;
+use bonfire_kernels::{Isa, threads};
 use clap::Parser;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -34,6 +34,9 @@ use std::time::Instant;
 /// Runs the program. `started` is when the process began, for the time to the first step.
 pub fn main(started: Instant) -> ExitCode {
     let Arguments { threads, command } = Arguments::parse();
+    if let Err(error) = Isa::from_environment() {
+        return report(Err(error.into()));
+    }
     if let Some(threads) = threads
         && let Err(error) = threads::set_count(threads.into())
     {

@@ -8,9 +8,11 @@
 //! A, panel of R rows:     [a(0,k) a(1,k) ... a(R-1,k)] for k in 0..depth
 //! B, panel of W columns:  [b(k,0) b(k,1) ... b(k,W-1)] for k in 0..depth
 //! ```
+//!
+//! Few rows do not repay the packing of `B`: up to [`FEW_ROWS`] read it as it lies, and one row reads it along its rows.
 
 use crate::memory::for_overwriting;
-use crate::simd::{Kernel, Simd, prefetch, prefetch_for_writing, run};
+use crate::simd::{Kernel, Simd, prefetch, run};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
@@ -243,11 +245,11 @@ fn pack<S: Simd>(
     (full, last): (usize, usize),
     to: &mut [f32],
 ) {
-    let width = |first: usize| if count - first > full - 1 { full } else { last };
     if stride == 1 {
         pack_contiguous(s, from, count, (depth, depth_stride), (full, last), to);
         return;
     }
+    let width = |first: usize| if count - first >= full { full } else { last };
     for first in (0..count).step_by(full) {
         let width = width(first);
         let panel = &mut to[first * depth..(first + width) * depth];
@@ -360,7 +362,7 @@ impl<F: Finish> Sink for Rows<'_, F> {
     fn expect(self, row: usize, column: usize, columns: usize) {
         let start = self.to.pointer().wrapping_add(row * self.stride + column);
         for line in (0..columns).step_by(LINE) {
-            prefetch_for_writing(start.wrapping_add(line));
+            prefetch(start.wrapping_add(line));
         }
     }
 

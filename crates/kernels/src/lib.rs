@@ -35,6 +35,7 @@ mod reduce;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod windows;
 
 pub use activation::Activation;
 pub use attention::{AttentionOptions, attention, cross_attention};
@@ -51,4 +52,4 @@ pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_onto};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use recurrent::{GruWeights, Squash, gru, lstm, rnn};
-pub use simd::Isa;
+pub use simd::{Isa, UnknownIsa};

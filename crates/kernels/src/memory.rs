@@ -32,7 +32,7 @@ pub fn limit() -> usize {
     LIMIT.load(Ordering::Relaxed)
 }
 
-/// Sets [`limit`]. What is kept beyond it goes at the next [`Recycling::release`].
+/// Sets [`limit`]. What is kept beyond it goes as blocks are freed, or all of it by [`Recycling::release`].
 pub fn set_limit(bytes: usize) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
@@ -75,6 +75,32 @@ impl<A: GlobalAlloc> Recycling<A> {
                 KEPT.fetch_sub(layout_of(class).size(), Ordering::Relaxed);
             }
         }
+    }
+
+    /// Gives blocks of other classes back, the largest first, until `size` more bytes may be kept; says whether they may.
+    fn make_room(&self, size: usize, class: usize) -> bool {
+        let fits = || KEPT.load(Ordering::Relaxed) + size <= limit();
+        for other in (0..CLASSES).rev().filter(|other| *other != class) {
+            while !fits() {
+                let block = self.take(other);
+                if block.is_null() {
+                    break;
+                }
+                // SAFETY: the block was taken off the list, and was allocated with its class's layout.
+                unsafe { self.behind.dealloc(block, layout_of(other)) };
+            }
+        }
+        fits()
+    }
+
+    /// A block from the allocator behind; what is kept goes first where there is no other memory.
+    fn fresh(&self, allocate: impl Fn() -> *mut u8) -> *mut u8 {
+        let block = allocate();
+        if !block.is_null() {
+            return block;
+        }
+        self.release();
+        allocate()
     }
 
     fn take(&self, class: usize) -> *mut u8 {
@@ -126,10 +152,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
         let block = self.take(class);
         if block.is_null() {
             // SAFETY: the class's layout is not empty.
-            unsafe { self.behind.alloc(layout_of(class)) }
-        } else {
-            block
+            return self.fresh(|| unsafe { self.behind.alloc(layout_of(class)) });
         }
+        block
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -140,7 +165,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
         let block = self.take(class);
         if block.is_null() {
             // SAFETY: the class's layout is not empty.
-            return unsafe { self.behind.alloc_zeroed(layout_of(class)) };
+            return self.fresh(|| unsafe { self.behind.alloc_zeroed(layout_of(class)) });
         }
         // SAFETY: the block has the class's size, which is at least the layout's.
         unsafe { block.write_bytes(0, layout.size()) };
@@ -153,11 +178,12 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
             return unsafe { self.behind.dealloc(block, layout) };
         };
         let size = layout_of(class).size();
-        if KEPT.fetch_add(size, Ordering::Relaxed) + size > limit() {
-            KEPT.fetch_sub(size, Ordering::Relaxed);
+        // sizes that are in use now push out those of earlier work
+        if !self.make_room(size, class) {
             // SAFETY: the block was allocated with its class's layout.
             return unsafe { self.behind.dealloc(block, layout_of(class)) };
         }
+        KEPT.fetch_add(size, Ordering::Relaxed);
         let mut head = lock(&self.lists[class]);
         // SAFETY: the block is large enough for an address, aligned for one, and nobody's any more.
         unsafe { block.cast::<*mut u8>().write(head.0) };
@@ -241,9 +267,16 @@ mod tests {
             let before = limit();
             set_limit(0);
             let block = allocator.alloc(layout);
-            let held = kept();
             allocator.dealloc(block, layout);
-            assert_eq!(kept(), held, "nothing is kept beyond the limit");
+            assert_eq!(kept(), 0, "nothing is kept beyond the limit");
+            set_limit(400_000);
+            let [large, less] = [300_000, 200_000].map(|size| Layout::from_size_align(size, 16).unwrap());
+            let blocks = [large, less].map(|layout| allocator.alloc(layout));
+            allocator.dealloc(blocks[0], large);
+            allocator.dealloc(blocks[1], less);
+            assert!((200_000..300_000).contains(&kept()), "the last size pushes out the first");
+            assert_eq!(allocator.alloc(less), blocks[1]);
+            allocator.dealloc(blocks[1], less);
             set_limit(before);
         }
         allocator.release();

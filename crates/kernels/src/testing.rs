@@ -267,10 +267,15 @@ pub(crate) fn twins_run() -> bool {
 
 /// Runs `work` with the twins of the ops that it calls.
 pub(crate) fn with_twins<T>(work: impl FnOnce() -> T) -> T {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            TWINS.set(false);
+        }
+    }
     TWINS.set(true);
-    let result = work();
-    TWINS.set(false);
-    result
+    let _reset = Reset;
+    work()
 }
 
 /// Runs this binary's tests again with each narrower instruction set that the machine has.

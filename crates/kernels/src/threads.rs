@@ -3,6 +3,7 @@
 //! Parts are cut by sizes alone and each part writes what no other does; sums over parts are added in the order of the
 //! parts. So results are the same from run to run at the same number of threads, whoever runs which part first.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,22 +29,46 @@ pub fn set_count(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
 /// Work that a thread outside hands to the pool wakes it and waits each time, and a pool's thread that has gone to sleep
 /// comes late to its part: some ten to hundreds of microseconds, as long as many an op. Inside, the caller takes part
 /// itself, and the others look for work all the while.
+///
+/// Several threads may be inside at a time; one may then come back only when others are done.
 pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     if count() == 1 {
         return work();
     }
     rayon::scope(|scope| {
-        let owner = rayon::current_thread_index();
         let done = Arc::new(AtomicBool::new(false));
         let _done = SetWhenDropped(Arc::clone(&done));
-        scope.spawn_broadcast(move |_, context| {
-            // The owner may come across its own copy while it waits for others: it has to go back to its work.
-            if Some(context.index()) != owner {
+        scope.spawn_broadcast(move |_, _| {
+            // A thread that waits for others in the midst of such work may come across a copy, its own or that of work
+            // elsewhere: it has to go back, or two such works would wait for each other.
+            if WORKS_INSIDE.get() == 0 {
                 look_for_work(&done);
             }
         });
+        let _counted = Counted::new();
         work()
     })
+}
+
+thread_local! {
+    /// Calls of [`inside`] whose work this thread has begun and not ended.
+    static WORKS_INSIDE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts one, until dropped.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        WORKS_INSIDE.set(WORKS_INSIDE.get() + 1);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        WORKS_INSIDE.set(WORKS_INSIDE.get() - 1);
+    }
 }
 
 /// Takes over whatever the pool has to do until `done`: at first without a pause, then letting other threads of the
@@ -191,6 +216,30 @@ mod tests {
         let caught = std::panic::catch_unwind(|| inside(|| panic!("as a test asks for")));
         assert!(caught.is_err());
         assert_eq!(inside(|| 5), 5);
+    }
+
+    #[test]
+    fn works_inside_at_the_same_time_do_not_wait_for_each_other() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+        let sum = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        pool.install(|| {
+                            inside(|| {
+                                for _ in 0..5 {
+                                    parallel(8, |part| {
+                                        sum.fetch_add(part, Ordering::Relaxed);
+                                    });
+                                }
+                            })
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(sum.into_inner(), 3 * 200 * 5 * 28);
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! Both passes over ranges of channels, a few images of a channel at a time.
 
 use super::convolve::{Convolve, Correlate, Emit, Gather, links, strips};
-use super::frame::{Frame, ROOM, Sizes, Zeros};
+use super::frame::{Frame, ROOM, Zeros};
 use crate::activation::Activation;
 use crate::simd::{Kernel, Simd};
 use crate::threads::Shared;
+use crate::windows::Windows;
 use std::ops::Range;
 
 /// Images that are convolved together: enough strips to keep the sums of several under way at once.
-fn together(sizes: &Sizes) -> usize {
+fn together(sizes: &Windows) -> usize {
     4usize.div_ceil(sizes.out[1].div_ceil(ROOM)).max(1)
 }
 
 /// The output of a range of channels, and of a range of images of each.
 pub(super) struct Forward<'a> {
-    pub sizes: Sizes,
+    pub sizes: Windows,
     pub x: &'a [f32],
     pub weights: &'a [f32],
     pub bias: Option<&'a [f32]>,
@@ -64,7 +65,7 @@ impl Kernel for Forward<'_> {
 
 /// The gradients of a range of channels.
 pub(super) struct Backward<'a> {
-    pub sizes: Sizes,
+    pub sizes: Windows,
     pub x: &'a [f32],
     pub weights: &'a [f32],
     pub gradient: &'a [f32],

@@ -1,9 +1,10 @@
 //! A kernel of one channel over its planes.
 
-use super::frame::{Frame, ROOM, Sizes};
+use super::frame::{Frame, ROOM};
 use crate::activation::Activation;
 use crate::simd::Simd;
 use crate::threads::Shared;
+use crate::windows::Windows;
 
 /// A vector of columns of an output plane: where it starts in the frames, where in the output, and how many it is.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +16,7 @@ pub(super) struct Strip {
 
 /// The strips of `planes` output planes, which start at `starts`, and whose inputs lie one frame behind the other.
 #[inline(always)]
-pub(super) fn strips<S: Simd>(_: S, sizes: &Sizes, frame: &Frame, starts: &[usize], to: &mut Vec<Strip>) {
+pub(super) fn strips<S: Simd>(_: S, sizes: &Windows, frame: &Frame, starts: &[usize], to: &mut Vec<Strip>) {
     to.clear();
     for (plane, start) in starts.iter().enumerate() {
         let mut column = 0;
@@ -53,7 +54,7 @@ impl Emit<'_> {
 /// A convolution of framed planes.
 #[derive(Clone, Copy)]
 pub(super) struct Convolve<'a> {
-    pub sizes: Sizes,
+    pub sizes: Windows,
     pub frame: Frame,
     pub frames: &'a [f32],
     /// The frame's, see [`Frame::offsets`].
@@ -177,7 +178,7 @@ impl Convolve<'_> {
 
 /// The gradient of the input at any stride: each place gathers from the windows that hold it.
 pub(super) struct Gather<'a> {
-    pub sizes: Sizes,
+    pub sizes: Windows,
     pub frame: Frame,
     /// The gradient of the output, framed.
     pub gradient: &'a [f32],
@@ -195,7 +196,7 @@ pub(super) struct Link {
 }
 
 /// The links of all phases, and what the frame of the gradient needs for them: zeros before and numbers behind.
-pub(super) fn links(sizes: &Sizes) -> (Vec<Link>, usize, usize) {
+pub(super) fn links(sizes: &Windows) -> (Vec<Link>, usize, usize) {
     let stride = sizes.stride[1];
     let mut links = Vec::new();
     for phase in 0..stride {
@@ -279,7 +280,7 @@ impl Gather<'_> {
 
 /// Adds what a plane gives to the gradient of the weight: a vector of partial sums a tap.
 pub(super) struct Correlate<'a> {
-    pub sizes: Sizes,
+    pub sizes: Windows,
     pub frame: Frame,
     /// The frame's, see [`Frame::offsets`].
     pub offsets: &'a [usize],

@@ -2,6 +2,7 @@
 //! as many phases as the stride, so that neighbouring windows have neighbouring numbers.
 
 use crate::simd::Simd;
+use crate::windows::Windows;
 
 /// The widest vector: what a loop over vectors may read beyond the end of a row.
 pub(super) const ROOM: usize = 16;
@@ -35,65 +36,16 @@ impl std::ops::DerefMut for Zeros {
     }
 }
 
-/// A convolution of a plane of `size` numbers, `[height, width]`, as all pairs here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    pub(super) size: [usize; 2],
-    pub(super) kernel: [usize; 2],
-    pub(super) stride: [usize; 2],
-    pub(super) padding: [usize; 2],
-    pub(super) dilation: [usize; 2],
-    /// The output's.
-    pub(super) out: [usize; 2],
-}
-
-impl Sizes {
-    /// # Panics
-    /// When a kernel, a stride or a dilation is 0, or the kernel is larger than the padded plane.
-    pub(super) fn new(
-        size: [usize; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        padding: [usize; 2],
-        dilation: [usize; 2],
-    ) -> Self {
-        let out = [0, 1].map(|axis| {
-            assert!(
-                kernel[axis] > 0 && stride[axis] > 0 && dilation[axis] > 0,
-                "a kernel of {kernel:?}, a stride of {stride:?} and a dilation of {dilation:?}: none may be 0"
-            );
-            let reach = dilation[axis] * (kernel[axis] - 1) + 1;
-            let padded = size[axis] + 2 * padding[axis];
-            assert!(
-                padded >= reach,
-                "a kernel of {kernel:?} with a dilation of {dilation:?} is larger than planes of {size:?} with a padding of {padding:?}"
-            );
-            (padded - reach) / stride[axis] + 1
-        });
-        Sizes { size, kernel, stride, padding, dilation, out }
-    }
-
+impl Windows {
     /// Whether the padding stays within the kernel, so that the input's gradient is a convolution that pads too.
     pub(super) fn is_usual(&self) -> bool {
         (0..2).all(|axis| self.padding[axis] <= self.dilation[axis] * (self.kernel[axis] - 1))
     }
 
     /// With a stride of 1: the convolution that makes the gradient of the input of that of the output.
-    pub(super) fn back(&self) -> Sizes {
+    pub(super) fn back(&self) -> Windows {
         let padding = [0, 1].map(|axis| self.dilation[axis] * (self.kernel[axis] - 1) - self.padding[axis]);
-        Sizes { size: self.out, padding, out: self.size, ..*self }
-    }
-
-    pub(super) fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-
-    pub(super) fn plane(&self) -> usize {
-        self.size[0] * self.size[1]
-    }
-
-    pub(super) fn plane_out(&self) -> usize {
-        self.out[0] * self.out[1]
+        Windows { size: self.out, padding, out: self.size, ..*self }
     }
 
     /// The row of the plane under a tap of a row of windows, where there is one.
@@ -117,7 +69,7 @@ pub(super) struct Frame {
 
 impl Frame {
     /// For the input of a convolution.
-    pub(super) fn of_input(sizes: &Sizes) -> Frame {
+    pub(super) fn of_input(sizes: &Windows) -> Frame {
         let stride = sizes.stride[1];
         let reach = sizes.dilation[1] * (sizes.kernel[1] - 1) / stride;
         let read = sizes.out[1].next_multiple_of(ROOM) + reach;
@@ -127,7 +79,7 @@ impl Frame {
     }
 
     /// For the gradient of the output, with `left` zeros before it and as many numbers read behind.
-    pub(super) fn of_gradient(sizes: &Sizes, left: usize, read: usize) -> Frame {
+    pub(super) fn of_gradient(sizes: &Windows, left: usize, read: usize) -> Frame {
         let width = left + read.max(sizes.out[1].next_multiple_of(ROOM)) + ROOM;
         let width = width.next_multiple_of(ROOM);
         Frame { width, phase: width, stride: 1, left, rows: sizes.out[0] }
@@ -138,7 +90,7 @@ impl Frame {
     }
 
     /// Where each column of a kernel finds its numbers for the first window of a row.
-    pub(super) fn offsets(&self, sizes: &Sizes) -> Vec<usize> {
+    pub(super) fn offsets(&self, sizes: &Windows) -> Vec<usize> {
         (0..sizes.kernel[1]).map(|tap| self.offset(tap * sizes.dilation[1])).collect()
     }
 

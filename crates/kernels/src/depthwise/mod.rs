@@ -15,6 +15,7 @@ use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::simd::run;
 use crate::threads::{self, Shared};
+use crate::windows::Windows;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -22,7 +23,6 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use channel::{Backward, Forward};
-use frame::Sizes;
 
 /// `activation(conv(x, weight) + bias)`, each channel with its own kernel.
 ///
@@ -54,7 +54,7 @@ pub fn depthwise_conv2d(
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [channels], "the bias of {channels} channels");
     }
-    let sizes = Sizes::new([height, width], [rows, columns], stride, padding, dilation);
+    let sizes = Windows::new([height, width], [rows, columns], stride, padding, dilation);
     if !flex::runs_on(&x) || !sizes.is_usual() || sizes.plane() == 0 {
         return plain(x, weight, bias, stride, padding, dilation, activation);
     }
@@ -91,7 +91,7 @@ pub trait DepthwiseOps: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        sizes: Sizes,
+        sizes: Windows,
         activation: Activation,
     ) -> FloatTensor<Self>;
 }
@@ -101,7 +101,7 @@ impl DepthwiseOps for Flex {
         x: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
-        sizes: Sizes,
+        sizes: Windows,
         activation: Activation,
     ) -> FlexTensor {
         forward([x, weight, bias], sizes, activation, Keep::Nothing).0
@@ -113,7 +113,7 @@ impl<C: CheckpointStrategy> DepthwiseOps for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        sizes: Sizes,
+        sizes: Windows,
         activation: Activation,
     ) -> FloatTensor<Self> {
         flex::track::<C, _, 3>([x, weight, bias], |inputs, keep| forward(inputs, sizes, activation, keep))
@@ -125,7 +125,7 @@ impl<C: CheckpointStrategy> DepthwiseOps for Autodiff<Flex, C> {
 struct Depthwise {
     x: Floats,
     weight: Floats,
-    sizes: Sizes,
+    sizes: Windows,
     /// The sums before the activation; the output where that tells the derivative; nothing for the identity.
     activated: Option<Floats>,
     activation: Activation,
@@ -136,7 +136,7 @@ const LEAST: usize = 1 << 16;
 
 fn forward(
     [x, weight, bias]: [FlexTensor; 3],
-    sizes: Sizes,
+    sizes: Windows,
     activation: Activation,
     keep: Keep,
 ) -> (FlexTensor, Option<Depthwise>) {
@@ -183,7 +183,7 @@ fn forward(
     (output, saved)
 }
 
-fn to_products(planes: usize, sizes: &Sizes) -> usize {
+fn to_products(planes: usize, sizes: &Windows) -> usize {
     planes * sizes.plane_out() * sizes.taps()
 }
 

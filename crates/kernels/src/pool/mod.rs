@@ -11,6 +11,7 @@ use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::simd::run;
 use crate::threads::{self, Shared};
+use crate::windows::Windows;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -18,7 +19,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use std::sync::Arc;
-use windows::{Gather, Means, NONE, Slide, Windows};
+use windows::{Gather, Means, NONE, Slide};
 
 /// The largest number of each window; the first of equal ones takes the gradient. What is not a number is the largest.
 /// Padding is never taken.

@@ -68,9 +68,12 @@ fn no_numbers() {
     }
 }
 
+const LAYOUTS: [Layout; 5] =
+    [Layout::Plain, Layout::Permuted, Layout::Sliced, Layout::Flipped, Layout::Expanded];
+
 #[test]
 fn inputs_however_they_lie() {
-    for layout in [Layout::Plain, Layout::Permuted, Layout::Sliced, Layout::Flipped, Layout::Expanded] {
+    for layout in LAYOUTS {
         cases(Size::Small).iter().for_each(|case| agrees(case, layout));
     }
 }
@@ -86,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn any_sizes(seed: u64) {
-        cases(Size::Any(seed)).iter().for_each(|case| agrees(case, Layout::Plain));
+    fn any_sizes(seed: u64, layout in prop::sample::select(LAYOUTS.to_vec())) {
+        cases(Size::Any(seed)).iter().for_each(|case| agrees(case, layout));
     }
 }

@@ -28,8 +28,9 @@ pub(super) fn forward<C: Cell<G>, const G: usize>(
     bias: [&[f32]; SLOTS],
     keep: bool,
 ) -> (Vec<f32>, Vec<f32>) {
-    let Sequence { steps, batch, units, .. } = sequence;
+    let Sequence { steps, batch, inputs, units, .. } = sequence;
     sequence.check();
+    assert_eq!((weights.input.len(), weights.state.len()), (inputs * G * units, units * G * units));
     let lanes = lanes();
     let groups = units.div_ceil(lanes);
     let mut states = for_overwriting(steps * batch * units);

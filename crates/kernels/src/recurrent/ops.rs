@@ -172,13 +172,14 @@ impl<C> Walked<C> {
         (states, keep.then_some(self))
     }
 
-    /// Gradients of the input, the weights of input and state in one buffer, and the bias of each slot.
+    /// Gradients of the input and of the bias of each slot; those of the weights of input and state go where they are
+    /// asked for, a place of no numbers being one that is not.
     fn gradients<const G: usize>(
         &self,
         gradient: FlexTensor,
         of_x: bool,
-        of_weights: bool,
-    ) -> (FlexTensor, Vec<f32>, Vec<f32>)
+        [of_input, of_state]: [&mut [f32]; 2],
+    ) -> (FlexTensor, Vec<f32>)
     where
         C: Cell<G>,
     {
@@ -187,15 +188,9 @@ impl<C> Walked<C> {
         let left = Left { states, kept: &self.kept };
         let gradient = Floats::new(gradient);
         let found = backward::backward(self.cell, sequence, self.weights::<G>(), left, &gradient, of_x);
-        let row = G * sequence.units;
-        let rows = if of_weights { sequence.inputs + sequence.units } else { 0 };
-        let mut of_both = for_overwriting(rows * row);
-        if of_weights {
-            let (input, state) = of_both.split_at_mut(sequence.inputs * row);
-            weights::of_weights::<C, G>(sequence, states, &found.slopes, input, state);
-        }
+        weights::of_weights::<C, G>(sequence, states, &found.slopes, of_input, of_state);
         let x = if of_x { flex::tensor(found.x, self.x.dims()) } else { flex::tensor(Vec::new(), &[0]) };
-        (x, of_both, found.bias)
+        (x, found.bias)
     }
 }
 
@@ -226,7 +221,11 @@ fn joined_gradients<C: Cell<G>, const G: usize>(
     gradient: FlexTensor,
     [x, weight, bias, _]: [bool; 4],
 ) -> [Option<FlexTensor>; 4] {
-    let (of_x, of_weights, of_bias) = walked.gradients::<G>(gradient, x, weight);
+    let Sequence { inputs, units, .. } = walked.sequence::<G>();
+    let room = |rows: usize| if weight { rows * G * units } else { 0 };
+    let mut of_weights = for_overwriting(room(inputs + units));
+    let (of_input, of_state) = of_weights.split_at_mut(room(inputs));
+    let (of_x, of_bias) = walked.gradients::<G>(gradient, x, [of_input, of_state]);
     [
         x.then_some(of_x),
         weight.then(|| flex::tensor(of_weights, walked.weights[0].dims())),
@@ -273,16 +272,17 @@ fn gru(
 impl Saved<6> for Walked<cell::Gru> {
     fn backward(self, gradient: FlexTensor, wanted: [bool; 6]) -> [Option<FlexTensor>; 6] {
         let [x, input_weight, hidden_weight, bias, candidate_bias, _] = wanted;
-        let (of_x, of_weights, of_bias) = self.gradients::<3>(gradient, x, input_weight || hidden_weight);
         let Sequence { inputs, units, .. } = self.sequence::<3>();
-        let (of_input, of_hidden) = of_weights.split_at(of_weights.len().min(inputs * 3 * units));
+        let room = |wanted: bool, rows: usize| for_overwriting(if wanted { rows * 3 * units } else { 0 });
+        let (mut of_input, mut of_hidden) = (room(input_weight, inputs), room(hidden_weight, units));
+        let (of_x, of_bias) = self.gradients::<3>(gradient, x, [&mut of_input, &mut of_hidden]);
         let (of_gates, of_candidate) = of_bias.split_at(3 * units);
         let mut of_gates = of_gates.to_vec();
         weights::in_gates_order::<cell::Gru, 3>(&mut of_gates, units);
         [
             x.then_some(of_x),
-            input_weight.then(|| flex::tensor(of_input.to_vec(), &[inputs, 3 * units])),
-            hidden_weight.then(|| flex::tensor(of_hidden.to_vec(), &[units, 3 * units])),
+            input_weight.then(|| flex::tensor(of_input, &[inputs, 3 * units])),
+            hidden_weight.then(|| flex::tensor(of_hidden, &[units, 3 * units])),
             bias.then(|| flex::tensor(of_gates, &[3 * units])),
             candidate_bias.then(|| flex::tensor(of_candidate.to_vec(), &[units])),
             None,

@@ -5,7 +5,7 @@ use super::sequence::Sequence;
 use crate::gemm::{AsIs, Matrix, product};
 
 /// The gradients of the weights of the input `[I, GATES D]` and of the state `[D, GATES D]`, of the states `[T, B, D]`
-/// that a forward pass left and the slopes `[T, B, SLOTS, D]` that a backward pass left.
+/// that a forward pass left and the slopes `[T, B, SLOTS, D]` that a backward pass left. One that is empty is not wanted.
 pub(super) fn of_weights<C: Cell<G>, const G: usize>(
     sequence: Sequence,
     states: &[f32],
@@ -19,8 +19,13 @@ pub(super) fn of_weights<C: Cell<G>, const G: usize>(
     assert_eq!(states.len(), rows * units);
     let columns = G * units;
     let slopes_from = |data, rows| Matrix { data, rows, columns, row_stride: row, column_stride: 1 };
-    product(Matrix::new(x, rows, inputs).transposed(), slopes_from(slopes, rows), input, false, AsIs);
-    in_gates_order::<C, G>(input, units);
+    if !input.is_empty() {
+        product(Matrix::new(x, rows, inputs).transposed(), slopes_from(slopes, rows), input, false, AsIs);
+        in_gates_order::<C, G>(input, units);
+    }
+    if state.is_empty() {
+        return;
+    }
     // the first step has no state before it
     let later = rows.saturating_sub(batch);
     let (slopes, before) = match backwards {

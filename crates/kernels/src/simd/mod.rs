@@ -50,24 +50,25 @@ impl Isa {
         Isa::Portable
     }
 
-    /// The one that runs: the widest, or a narrower one that the environment variable `BONFIRE_CPU` names
-    /// (`portable`, `avx2` or `avx512`). Read once.
+    /// The one that runs: the widest, or a narrower one that the environment variable `BONFIRE_CPU` names. Read once.
     ///
     /// # Panics
-    /// When the variable names none of these, or one that the machine lacks.
+    /// Where [`Isa::from_environment`] has an error: a program checks that first.
     pub fn chosen() -> Isa {
         static CHOSEN: OnceLock<Isa> = OnceLock::new();
-        *CHOSEN.get_or_init(|| {
-            let detected = Isa::detected();
-            let Ok(name) = std::env::var("BONFIRE_CPU") else { return detected };
-            let isa = Isa::named(&name)
-                .unwrap_or_else(|| panic!("BONFIRE_CPU: expected portable, avx2 or avx512, found {name:?}"));
-            assert!(
-                isa <= detected,
-                "BONFIRE_CPU: expected at most {detected:?}, which this machine has, found {name:?}"
-            );
-            isa
-        })
+        *CHOSEN.get_or_init(|| Isa::from_environment().unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// The widest that this machine has, or a narrower one that the environment variable `BONFIRE_CPU` names:
+    /// `portable`, `avx2` or `avx512`.
+    ///
+    /// # Errors
+    /// When the variable names none of these, or one that the machine lacks.
+    pub fn from_environment() -> Result<Isa, UnknownIsa> {
+        let detected = Isa::detected();
+        let Some(name) = std::env::var_os("BONFIRE_CPU") else { return Ok(detected) };
+        let named = name.to_str().and_then(Isa::named).filter(|isa| *isa <= detected);
+        named.ok_or_else(|| UnknownIsa { name: name.to_string_lossy().into_owned(), detected })
     }
 
     /// The instruction set of this name in `BONFIRE_CPU`.
@@ -80,6 +81,26 @@ impl Isa {
         }
     }
 }
+
+/// `BONFIRE_CPU` names what the machine does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownIsa {
+    name: String,
+    detected: Isa,
+}
+
+impl std::fmt::Display for UnknownIsa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let UnknownIsa { name, detected } = self;
+        let known: Vec<&str> = ["portable", "avx2", "avx512"]
+            .into_iter()
+            .filter(|name| Isa::named(name).is_some_and(|isa| isa <= *detected))
+            .collect();
+        write!(f, "BONFIRE_CPU: expected one that this machine has, {}, found {name:?}", known.join(" or "))
+    }
+}
+
+impl std::error::Error for UnknownIsa {}
 
 /// Operands of a computation, and the computation for any instruction set.
 pub(crate) trait Kernel {
@@ -118,7 +139,7 @@ pub(crate) fn run_with<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-/// Brings the line that holds `at` near, to be read soon. Nothing is read now: any address will do.
+/// Brings the line that holds `at` near, to be read or written soon. Nothing is read now: any address will do.
 #[inline(always)]
 pub(crate) fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
@@ -126,19 +147,6 @@ pub(crate) fn prefetch(at: *const f32) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of an address that is not there does nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
-/// [`prefetch`] of what is to be written soon.
-#[inline(always)]
-pub(crate) fn prefetch_for_writing(at: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: as above.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
