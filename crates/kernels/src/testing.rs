@@ -220,7 +220,8 @@ pub(crate) fn check_within<const D: usize>(
     plain: impl Fn(&Inputs) -> Tensor<D>,
 ) {
     let close = |what: &str, found: &[f64], expected: &[f64]| {
-        assert_close(&format!("{name}: {what}"), found, expected, tolerance, 1e-3);
+        // below 0.1, both sides may be what rounding left of a thousand numbers around 1 that cancel
+        assert_close(&format!("{name}: {what}"), found, expected, tolerance, 0.1);
     };
     let inference = Setting { graph: false, ..Setting::FAST };
     let numbers: Vec<_> = samples.iter().map(Sample::numbers).collect();

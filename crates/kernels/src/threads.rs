@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Threads of the pool that the caller runs on.
@@ -30,52 +30,75 @@ pub fn set_count(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
 /// comes late to its part: some ten to hundreds of microseconds, as long as many an op. Inside, the caller takes part
 /// itself, and the others look for work all the while.
 ///
-/// Several threads may be inside at a time; one may then come back only when others are done.
+/// While several such works run at a time, from threads outside the pool, nobody is kept awake: a thread that looked for
+/// work on behalf of one, in the midst of a part of the other, would keep that one waiting.
 pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    if count() == 1 {
+    if count() == 1 || IN_THE_MIDST.get() > 0 {
         return work();
     }
     rayon::scope(|scope| {
         let done = Arc::new(AtomicBool::new(false));
         let _done = SetWhenDropped(Arc::clone(&done));
-        scope.spawn_broadcast(move |_, _| {
-            // A thread that waits for others in the midst of such work may come across a copy, its own or that of work
-            // elsewhere: it has to go back, or two such works would wait for each other.
-            if WORKS_INSIDE.get() == 0 {
-                look_for_work(&done);
-            }
-        });
-        let _counted = Counted::new();
+        if Live::count_one() == 0 {
+            scope.spawn_broadcast(move |_, _| {
+                if IN_THE_MIDST.get() == 0 {
+                    look_for_work(&done);
+                }
+            });
+        }
+        let _live = Live;
+        let _midst = Midst::new();
         work()
     })
 }
 
-thread_local! {
-    /// Calls of [`inside`] whose work this thread has begun and not ended.
-    static WORKS_INSIDE: Cell<u32> = const { Cell::new(0) };
-}
+/// Works that are inside now, in all pools.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts one, until dropped.
-struct Counted;
+/// Counts one work less when dropped.
+struct Live;
 
-impl Counted {
-    fn new() -> Self {
-        WORKS_INSIDE.set(WORKS_INSIDE.get() + 1);
-        Counted
+impl Live {
+    /// How many there were before this one.
+    fn count_one() -> usize {
+        LIVE.fetch_add(1, Ordering::SeqCst)
     }
 }
 
-impl Drop for Counted {
+impl Drop for Live {
     fn drop(&mut self) {
-        WORKS_INSIDE.set(WORKS_INSIDE.get() - 1);
+        LIVE.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Takes over whatever the pool has to do until `done`: at first without a pause, then letting other threads of the
-/// machine go first, and after some milliseconds of nothing, as while data are awaited, with naps.
+thread_local! {
+    /// Works and parts of works that this thread has begun and not ended. It may come across other work while it waits
+    /// for a part that another thread took.
+    static IN_THE_MIDST: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts one in the midst of which this thread is, until dropped.
+struct Midst;
+
+impl Midst {
+    fn new() -> Self {
+        IN_THE_MIDST.set(IN_THE_MIDST.get() + 1);
+        Midst
+    }
+}
+
+impl Drop for Midst {
+    fn drop(&mut self) {
+        IN_THE_MIDST.set(IN_THE_MIDST.get() - 1);
+    }
+}
+
+/// Takes over whatever the pool has to do until `done`, or until another work is inside too: at first without a pause,
+/// then letting other threads of the machine go first, and after some milliseconds of nothing, as while data are awaited,
+/// with naps.
 fn look_for_work(done: &AtomicBool) {
     let mut idle = 0u32;
-    while !done.load(Ordering::Acquire) {
+    while !done.load(Ordering::Acquire) && LIVE.load(Ordering::Relaxed) <= 1 {
         if rayon::yield_now() == Some(rayon::Yield::Executed) {
             idle = 0;
             continue;
@@ -101,6 +124,7 @@ impl Drop for SetWhenDropped {
 /// Calls `work` with each of `0..parts`, on all threads.
 pub(crate) fn parallel(parts: usize, work: impl Fn(usize) + Sync) {
     fn halves(parts: Range<usize>, work: &(impl Fn(usize) + Sync)) {
+        let _midst = Midst::new();
         match parts.len() {
             0 => {}
             1 => work(parts.start),
@@ -185,7 +209,6 @@ impl<'a, T> Shared<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn every_part_runs_once() {
