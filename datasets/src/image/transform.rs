@@ -7,9 +7,10 @@
 use super::ImageSchema;
 use super::picture::Picture;
 use crate::Draws;
-use image::imageops::{self, FilterType};
-use image::{ImageBuffer, Luma, Rgb};
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 /// What is random about a picture in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,24 +73,40 @@ impl Transform {
         let padding = self.augment.random_crop;
         // All three are always drawn, so that turning one off leaves the others as they were.
         let mut draws = Draws::new(draw);
-        let mut shift = || (draws.below(2 * padding as u64 + 1) as usize).wrapping_sub(padding);
+        let mut shift = || draws.below(2 * padding as u64 + 1) as isize - padding as isize;
         let (down, right) = (shift(), shift());
         let mirrored = draws.coin() && self.augment.flip;
 
+        // The part of the shifted frame that lies in the picture; around it is black.
+        let covered = |shift: isize, length: usize| {
+            let first = shift.saturating_neg().clamp(0, length as isize) as usize;
+            first..(length as isize - shift).clamp(first as isize, length as isize) as usize
+        };
+        let (mut rows, columns) = (covered(down, height), covered(right, width));
+        if columns.is_empty() {
+            rows = 0..0;
+        }
         let channels = self.channels();
         let mut output = Vec::with_capacity(channels * height * width);
-        for (channel, values) in self.values.iter().enumerate() {
-            for y in 0..height {
-                // Above the top, the sum wraps to a huge number: outside, as below the bottom.
-                let row = y.wrapping_add(down);
-                let start = (top + row.min(height)) * picture.width + left;
-                for x in 0..width {
-                    let x = if mirrored { width - 1 - x } else { x };
-                    let column = x.wrapping_add(right);
-                    output.push(match row < height && column < width {
-                        true => values[usize::from(picture.pixels[(start + column) * channels + channel])],
-                        false => values[0],
-                    });
+        for values in &self.values {
+            output.resize(output.len() + height * width, values[0]);
+        }
+        for y in rows {
+            let row = top + y.wrapping_add_signed(down);
+            let start = row * picture.width + left + columns.start.wrapping_add_signed(right);
+            let pixels = &picture.pixels[start * channels..(start + columns.len()) * channels];
+            for (channel, (plane, values)) in
+                output.chunks_exact_mut(height * width).zip(&self.values).enumerate()
+            {
+                let plane = &mut plane[y * width..(y + 1) * width];
+                let values =
+                    pixels[channel..].iter().step_by(channels).map(|pixel| values[usize::from(*pixel)]);
+                if mirrored {
+                    let places = plane[width - columns.end..width - columns.start].iter_mut().rev();
+                    places.zip(values).for_each(|(place, value)| *place = value);
+                } else {
+                    let places = plane[columns.clone()].iter_mut();
+                    places.zip(values).for_each(|(place, value)| *place = value);
                 }
             }
         }
@@ -114,25 +131,31 @@ impl Transform {
     }
 }
 
-/// The picture at another size, by a triangle filter that widens when it shrinks (antialiased).
+/// The picture at another size, by a triangle filter that widens when it shrinks (antialiased), as
+/// Pillow has it.
 fn scale<'a>(picture: Picture<'a>, size: Option<[usize; 2]>) -> Picture<'a> {
     let Some([height, width]) = size else { return picture };
     if [picture.height, picture.width] == [height, width] {
         return picture;
     }
+    let kind = if picture.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let (from, to) = ([picture.width as u32, picture.height as u32], [width as u32, height as u32]);
-    let whole = "a picture has as many pixels as its size says";
-    let pixels = match picture.channels {
-        1 => {
-            let view = ImageBuffer::<Luma<u8>, &[u8]>::from_raw(from[0], from[1], &picture.pixels);
-            imageops::resize(&view.expect(whole), to[0], to[1], FilterType::Triangle).into_raw()
-        }
-        _ => {
-            let view = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(from[0], from[1], &picture.pixels);
-            imageops::resize(&view.expect(whole), to[0], to[1], FilterType::Triangle).into_raw()
-        }
-    };
-    Picture { height, width, pixels: Cow::Owned(pixels), ..picture }
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let mut scaled = Image::new(to[0], to[1], kind);
+    let resized = ImageRef::new(from[0], from[1], &picture.pixels, kind)
+        .map_err(|error| error.to_string())
+        .and_then(|picture| {
+            // its tables and buffers serve all pictures of a thread
+            RESIZER.with_borrow_mut(|resizer| {
+                resizer.resize(&picture, &mut scaled, &options).map_err(|error| error.to_string())
+            })
+        });
+    resized.expect("two pictures of one kind, with as many pixels as their sizes say");
+    Picture { height, width, pixels: Cow::Owned(scaled.into_vec()), ..picture }
+}
+
+thread_local! {
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
 #[cfg(test)]
