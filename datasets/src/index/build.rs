@@ -45,7 +45,7 @@ impl Build<'_> {
             Err(_) => Object::create(&places.beside)?,
         };
         let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
-        let mut sidecar = SidecarWriter::new(object.writer()).map_err(refused)?;
+        let mut sidecar = SidecarWriter::new(Writer::new(object.clone())).map_err(refused)?;
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).max(FEWEST_AT_ONCE);
         let numbers: Vec<usize> = (0..self.objects.len()).collect();
         let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
@@ -120,7 +120,7 @@ fn publish(index: &Object, uri: &str) -> Result<Object, DataError> {
     let beside = Object::create(uri)?;
     // Another process that is publishing the same index right now keeps its copy in the cache then.
     beside.remove_unfinished()?;
-    let mut writer = beside.writer();
+    let mut writer = Writer::new(beside.clone());
     std::io::copy(&mut index.stream()?, &mut writer)
         .map_err(|error| DataError::source(uri, "a place to write to", one_line(error)))?;
     writer.finish()?;

@@ -4,7 +4,7 @@
 //! a pack that was interrupted finds which shards are done. Pictures are put in random order, as
 //! orders that read shards from their beginning to their end need it.
 
-use crate::source::{self, Object, one_line};
+use crate::source::{self, Object, Writer, one_line};
 use crate::{DataError, Order};
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -183,7 +183,7 @@ fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
     }
     object.remove_unfinished()?;
     let refused = |error: io::Error| DataError::source(uri, "a place to write to", one_line(error));
-    let mut builder = tar::Builder::new(object.writer());
+    let mut builder = tar::Builder::new(Writer::new(object.clone()));
     for sample in samples {
         let picture = source::read(&sample.uri)?;
         if picture.len() as u64 != sample.size {

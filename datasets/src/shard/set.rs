@@ -8,7 +8,7 @@
 use super::{Compression, reader};
 use crate::index::{Index, Rows};
 use crate::recent::Recent;
-use crate::source::{Object, one_line};
+use crate::source::{Object, Writer, one_line};
 use crate::{DataError, Window, cache};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -188,7 +188,7 @@ impl ShardSet {
 /// Unpacks a shard to a local file, which appears whole.
 fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
     let copy = Object::create(path)?;
-    let mut writer = copy.writer();
+    let mut writer = Writer::new(copy.clone());
     let malformed = |error: io::Error| {
         DataError::malformed(
             object.uri(),

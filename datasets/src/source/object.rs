@@ -2,7 +2,6 @@
 
 use super::body::Body;
 use super::location::Location;
-use super::writer::Writer;
 use super::{BUILTIN, builtin, local, one_line, remote};
 use crate::DataError;
 use bytes::Bytes;
@@ -210,11 +209,6 @@ impl Object {
     pub fn write(&self, bytes: Bytes) -> Result<Stat, DataError> {
         self.wait(self.store.put(&self.path, bytes.into())).map_err(|error| self.refused(error))?;
         self.stat()
-    }
-
-    /// Writes the object in parts, for what is too large to be held; as whole as [`Object::write`].
-    pub fn writer(&self) -> Writer {
-        Writer::new(self.clone())
     }
 
     /// Removes the object.

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// Bytes that one request carries; S3 asks for at least 5 MiB in all but the last.
 const PART: usize = 8 << 20;
 
-/// Writes an object in parts. Dropped before [`Writer::finish`], it leaves nothing.
+/// Writes an object in parts, for what is too large to be held; as whole as [`Object::write`]. Dropped before [`Writer::finish`], it leaves nothing.
 pub struct Writer {
     object: Object,
     upload: Option<Box<dyn MultipartUpload>>,
@@ -17,7 +17,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(object: Object) -> Self {
+    /// Begins to write `object`.
+    pub fn new(object: Object) -> Self {
         Writer { object, upload: None, buffer: Vec::new() }
     }
 
@@ -87,7 +88,7 @@ mod tests {
         let object = Object::create(folder.path().join("x.bin").to_str().unwrap()).unwrap();
         let bytes: Vec<u8> = (0..2 * PART + 5).map(|at| at as u8).collect();
         let write = |object: &Object| {
-            let mut writer = object.writer();
+            let mut writer = Writer::new(object.clone());
             bytes.chunks(1 << 20).for_each(|piece| writer.write_all(piece).unwrap());
             writer
         };
