@@ -131,8 +131,7 @@ impl Transform {
     }
 }
 
-/// The picture at another size, by a triangle filter that widens when it shrinks (antialiased), as
-/// Pillow has it.
+/// The picture at another size, by a triangle filter that widens when it shrinks (antialiased).
 fn scale<'a>(picture: Picture<'a>, size: Option<[usize; 2]>) -> Picture<'a> {
     let Some([height, width]) = size else { return picture };
     if [picture.height, picture.width] == [height, width] {

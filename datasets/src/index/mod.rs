@@ -83,7 +83,7 @@ impl Index {
         let stats = source::stats(&objects)?;
         let places = Places::of(uri);
         let mut stale = None;
-        for place in [Some(&places.beside), Some(&places.cached)].into_iter().flatten().filter(|_| !anew) {
+        for place in [&places.beside, &places.cached].into_iter().filter(|_| !anew) {
             // One that cannot be read is built again, whatever is wrong with it.
             let Ok(sidecar) = Object::open(place).and_then(Sidecar::open) else { continue };
             if sidecar.fits(&objects, &stats) {
