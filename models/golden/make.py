@@ -218,21 +218,19 @@ def resnet(fill):
 # ---- rnn
 
 
-def reordered(tensor, order):
-    """Gate blocks of the last axis, in PyTorch's order, from those of the Rust layout."""
-    blocks = tensor.chunk(len(order), -1)
-    return torch.cat([blocks[index] for index in order], -1)
+def gates(fill, inputs, hidden, order):
+    """Parameters of PyTorch's layer from the Rust layer's gates, each of an affine map of the input and one of the state."""
+    filled = [[fill(inputs, hidden), fill(hidden), fill(hidden, hidden), fill(hidden)] for _ in order]
+    of_input, bias, of_state, state_bias = zip(*[filled[gate] for gate in order])
+    return [torch.cat(of_input, 1).T, torch.cat(of_state, 1).T, torch.cat(bias), torch.cat(state_bias)]
 
 
 def lstm_parameters(fill, inputs, hidden):
-    order = [0, 1, 3, 2]  # input, forget, candidate, output of input, forget, output, candidate
-    weight, bias = reordered(fill(inputs + hidden, 4 * hidden), order), fill(4 * hidden)
-    return [weight[:inputs].T, weight[inputs:].T, reordered(bias, order), torch.zeros(4 * hidden)]
+    return gates(fill, inputs, hidden, [0, 1, 3, 2])  # input, forget, cell, output of input, forget, output, cell
 
 
 def gru_parameters(fill, inputs, hidden):
-    weight_ih, weight_hh, bias, candidate = fill(inputs, 3 * hidden), fill(hidden, 3 * hidden), fill(3 * hidden), fill(hidden)
-    return [weight_ih.T, weight_hh.T, bias, torch.cat([torch.zeros(2 * hidden), candidate])]
+    return gates(fill, inputs, hidden, [1, 0, 2])  # reset, update, new of update, reset, new
 
 
 def recurrent(fill, kind, hidden, layers, bidirectional):

@@ -46,7 +46,7 @@ pub use linear::{
 };
 pub use objective::{LossKind, Objective};
 pub use rnn::{
-    Gru, GruClassifier, GruClassifierConfig, GruLanguageModel, GruLanguageModelConfig, Lstm, LstmClassifier,
+    GruClassifier, GruClassifierConfig, GruLanguageModel, GruLanguageModelConfig, LstmClassifier,
     LstmClassifierConfig, LstmLanguageModel, LstmLanguageModelConfig, Recurrent, RecurrentClassifier,
     RecurrentLanguageModel,
 };

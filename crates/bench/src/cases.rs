@@ -61,14 +61,8 @@ pub fn all() -> Vec<Case> {
         case("mlp_b128", 128, 40, mlp, ""),
         case("cnn28_b64", 64, 15, cnn28, ""),
         case("conv_autoencoder_b64", 64, 15, conv_autoencoder, ""),
-        case(
-            "lstm_b64_t64_h128",
-            64,
-            15,
-            lstm,
-            "one bias in place of two that are summed; padding is masked",
-        ),
-        case("gru_b64_t64_h128", 64, 15, gru, "two gates have one bias in place of two; padding is masked"),
+        case("lstm_b64_t64_h128", 64, 15, lstm, "padding is masked"),
+        case("gru_b64_t64_h128", 64, 15, gru, "padding is masked"),
         case(
             "encoder_b16_t128_d256_l4",
             16,
@@ -229,8 +223,8 @@ mod tests {
         assert_eq!(cnn28(1, &device).model.num_params(), 1_199_882);
         assert_eq!(conv_autoencoder(1, &device).model.num_params(), 231_041);
         let recurrent = |gates: usize, biases: usize| 128_000 + gates * 128 * 256 + biases * 128 + 1_290;
-        assert_eq!(lstm(1, &device).model.num_params(), recurrent(4, 4));
-        assert_eq!(gru(1, &device).model.num_params(), recurrent(3, 4));
+        assert_eq!(lstm(1, &device).model.num_params(), recurrent(4, 8));
+        assert_eq!(gru(1, &device).model.num_params(), recurrent(3, 6));
         let block = |width: usize| 12 * width * width + 13 * width;
         assert_eq!(
             encoder(1, &device).model.num_params(),

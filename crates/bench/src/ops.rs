@@ -2,11 +2,11 @@
 
 use crate::ceilings::Ceilings;
 use crate::figures::rounded;
-use crate::measure::{Measured, Op, Pass, floats, indices};
+use crate::measure::{Fill, Inputs, Measured, Op, Pass, floats, indices};
 use crate::names;
 use anyhow::Result;
 use bonfire_kernels::{
-    Activation, AttentionOptions, ConvOptions, ConvTransposeOptions, GruWeights, Squash, attention,
+    Activation, AttentionOptions, ConvOptions, ConvTransposeOptions, Gates, GruWeights, Squash, attention,
     batch_norm_train, conv_transpose2d, conv2d, cross_entropy, depthwise_conv2d, dropout_with, embedding,
     global_avg_pool, group_norm, gru, layer_norm, linear, lstm, max_pool2d, rms_norm, rnn,
 };
@@ -32,6 +32,7 @@ pub fn all() -> Vec<Op> {
         convolution("conv3x3_7", [8, 512, 7], 512, 3, 1),
         convolution("conv3x3_stride2", [8, 64, 56], 128, 3, 2),
         convolution("conv1x1", [8, 256, 56], 64, 1, 1),
+        convolution("conv1x1_14", [8, 256, 14], 1024, 1, 1),
         convolution("conv7x7_stem", [8, 3, 224], 64, 7, 2),
         Op::new(
             "conv_transpose2x2",
@@ -73,32 +74,17 @@ pub fn all() -> Vec<Op> {
             |x| attention(x.floats(0), 8, AttentionOptions { causal: false, dropout: 0.0 }, None),
         )
         .backward_flops(10.0 * (16 * 128 * 128 * 256) as f64),
-        Op::new(
-            "lstm",
-            [floats([64, 64, 128]), floats([256, 512]), floats([512])],
-            2.0 * (64 * 64 * 256 * 512) as f64,
-            |x| lstm(x.floats(0), x.floats(1), x.floats(2), None, false),
-        ),
-        Op::new(
-            "gru",
-            [floats([64, 64, 128]), floats([128, 384]), floats([128, 384]), floats([384]), floats([128])],
-            2.0 * (64 * 64 * 256 * 384) as f64,
-            |x| {
-                let weights = GruWeights {
-                    input: x.floats(1),
-                    hidden: x.floats(2),
-                    bias: x.floats(3),
-                    candidate_bias: x.floats(4),
-                };
-                gru(x.floats(0), weights, None, false)
-            },
-        ),
-        Op::new(
-            "rnn",
-            [floats([64, 64, 128]), floats([256, 128]), floats([128])],
-            2.0 * (64 * 64 * 256 * 128) as f64,
-            |x| rnn(x.floats(0), x.floats(1), x.floats(2), Squash::Tanh, None, false),
-        ),
+        Op::new("lstm", recurrent::<10>(4), 2.0 * (64 * 64 * 256 * 512) as f64, |x| {
+            lstm(x.floats(0), gates::<4>(x, 2), x.floats(1), None, false)
+        }),
+        Op::new("gru", recurrent::<9>(3), 2.0 * (64 * 64 * 256 * 384) as f64, |x| {
+            let weights =
+                GruWeights { gates: gates::<3>(x, 3), bias: x.floats(1), candidate_bias: x.floats(2) };
+            gru(x.floats(0), weights, None, false)
+        }),
+        Op::new("rnn", recurrent::<4>(1), 2.0 * (64 * 64 * 256 * 128) as f64, |x| {
+            rnn(x.floats(0), gates::<1>(x, 2), x.floats(1), Squash::Tanh, None, false)
+        }),
         Op::new("max_pool", [floats([8, 64, 112, 112])], 9.0 * (8 * 64 * 56 * 56) as f64, |x| {
             max_pool2d(x.floats(0), [3; 2], [2; 2], [1; 2], [1; 2])
         }),
@@ -122,6 +108,25 @@ pub fn all() -> Vec<Op> {
             dropout_with(x.floats::<2>(0), 0.1, 7)
         }),
     ]
+}
+
+/// 64 steps of 64 rows of 128 inputs, the bias of 128 units of `gates` gates, that of the candidate alone where there is
+/// room for it, and the weights of each gate.
+fn recurrent<const N: usize>(gates: usize) -> [Fill; N] {
+    std::array::from_fn(|index| match index {
+        0 => floats([64, 64, 128]),
+        1 => floats([gates * 128]),
+        _ if index < N - 2 * gates => floats([128]),
+        _ => floats([128, 128]),
+    })
+}
+
+/// The weights of each gate, which are the inputs from `first` on.
+fn gates<const G: usize>(x: &Inputs, first: usize) -> Gates<G> {
+    Gates {
+        input: std::array::from_fn(|gate| x.floats(first + gate)),
+        hidden: std::array::from_fn(|gate| x.floats(first + G + gate)),
+    }
 }
 
 /// A convolution of `[images, channels, pixels a side]` that keeps its size but for the stride.

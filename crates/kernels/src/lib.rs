@@ -51,5 +51,5 @@ pub use group_norm::group_norm;
 pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_onto};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
-pub use recurrent::{GruWeights, Squash, gru, lstm, rnn};
+pub use recurrent::{Gates, GruWeights, Squash, gru, lstm, rnn};
 pub use simd::{Isa, UnknownIsa};

@@ -31,7 +31,7 @@ impl Windows {
             let padded = size[axis] + 2 * padding[axis];
             assert!(
                 padded >= reach,
-                "a kernel of {kernel:?} with a dilation of {dilation:?} is larger than planes of {size:?} with a padding of {padding:?}"
+                "a kernel of {kernel:?} (dilated by {dilation:?}) does not fit {size:?} pixels padded by {padding:?}"
             );
             (padded - reach) / stride[axis] + 1
         });

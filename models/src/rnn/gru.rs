@@ -2,22 +2,19 @@
 //!
 //! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Cho et al., "Learning phrase representations using RNN
 //! encoder-decoder", 2014, with the reset gate after the multiplication, as PyTorch and cuDNN have it. What differs from
-//! PyTorch's: the reset and update gates have one bias in place of two that are summed.
-//!
-//! The three gates are one matrix for the input and one for the state.
+//! PyTorch's: biases start at 0.
 
 use super::classifier::RecurrentClassifier;
 use super::language_model::RecurrentLanguageModel;
-use super::recurrent::Recurrent;
+use super::recurrent::{self, Recurrent};
 use super::stack::StackSizes;
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::Pooling;
 use bonfire_contract::ConfigError;
-use bonfire_kernels::GruWeights;
+use bonfire_kernels::modules;
 use burn::config::Config;
-use burn::module::{Module, Param};
-use burn::nn::Initializer;
+use burn::nn::{Gru, GruConfig};
 use burn::tensor::{Device, Tensor};
 
 const CLASSIFIER: &str = "gru";
@@ -133,40 +130,19 @@ impl GruLanguageModelConfig {
     }
 }
 
-/// One GRU layer. Gates stand in the order reset, update, candidate.
-#[derive(Module, Debug)]
-pub struct Gru {
-    /// `[inputs, 3 D]`
-    input_weight: Param<Tensor<2>>,
-    /// `[D, 3 D]`
-    hidden_weight: Param<Tensor<2>>,
-    /// `[3 D]`
-    bias: Param<Tensor<1>>,
-    /// The candidate's bias that the reset gate acts on, `[D]`.
-    candidate_bias: Param<Tensor<1>>,
-}
-
 impl Recurrent for Gru {
     /// Weights are uniform in `[-1 / sqrt(D), 1 / sqrt(D)]`, biases 0.
     fn new(inputs: usize, hidden: usize, device: &Device) -> Self {
-        let bound = 1.0 / (hidden as f64).sqrt();
-        let uniform = Initializer::Uniform { min: -bound, max: bound };
-        Gru {
-            input_weight: uniform.init([inputs, 3 * hidden], device),
-            hidden_weight: uniform.init([hidden, 3 * hidden], device),
-            bias: Initializer::Zeros.init([3 * hidden], device),
-            candidate_bias: Initializer::Zeros.init([hidden], device),
+        let config = GruConfig::new(inputs, hidden, true);
+        let mut layer = config.with_initializer(recurrent::uniform(hidden)).init(device);
+        for gate in [&mut layer.update_gate, &mut layer.reset_gate, &mut layer.new_gate] {
+            recurrent::set_bias(gate, 0.0);
         }
+        layer
     }
 
     fn forward(&self, x: Tensor<3>, text: Tensor<2>, backwards: bool) -> Tensor<3> {
-        let weights = GruWeights {
-            input: self.input_weight.val(),
-            hidden: self.hidden_weight.val(),
-            bias: self.bias.val(),
-            candidate_bias: self.candidate_bias.val(),
-        };
-        bonfire_kernels::gru(x, weights, Some(text), backwards)
+        modules::gru(self, x, Some(text), backwards)
     }
 }
 

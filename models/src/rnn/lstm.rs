@@ -1,22 +1,20 @@
 //! Long short-term memory, as a classifier and as a language model.
 //!
 //! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Hochreiter and Schmidhuber, "Long short-term memory", 1997,
-//! with the forget gate of Gers et al. 2000. What differs from PyTorch's: one bias in place of two that are summed, and
-//! the forget gate's starts at 1 (Jozefowicz et al. 2015), so that a new model remembers.
-//!
-//! The four gates of input and state are one matrix: one multiplication a step, where Burn's own LSTM has eight.
+//! with the forget gate of Gers et al. 2000. What differs from PyTorch's: biases start at 0, and the forget gate's at 1
+//! (Jozefowicz et al. 2015), so that a new model remembers.
 
 use super::classifier::RecurrentClassifier;
 use super::language_model::RecurrentLanguageModel;
-use super::recurrent::Recurrent;
+use super::recurrent::{self, Recurrent};
 use super::stack::StackSizes;
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::Pooling;
 use bonfire_contract::ConfigError;
+use bonfire_kernels::modules;
 use burn::config::Config;
-use burn::module::{Module, Param};
-use burn::nn::Initializer;
+use burn::nn::{Lstm, LstmConfig};
 use burn::tensor::{Device, Tensor};
 
 const CLASSIFIER: &str = "lstm";
@@ -132,29 +130,21 @@ impl LstmLanguageModelConfig {
     }
 }
 
-/// One LSTM layer. Gates stand in the order input, forget, output, candidate.
-#[derive(Module, Debug)]
-pub struct Lstm {
-    /// `[inputs + D, 4 D]`: the rows of the input, then those of the state.
-    weight: Param<Tensor<2>>,
-    /// `[4 D]`
-    bias: Param<Tensor<1>>,
-}
-
 impl Recurrent for Lstm {
     /// Weights are uniform in `[-1 / sqrt(D), 1 / sqrt(D)]`, biases 0 and 1 for the forget gate.
     fn new(inputs: usize, hidden: usize, device: &Device) -> Self {
-        let bound = 1.0 / (hidden as f64).sqrt();
-        let uniform = Initializer::Uniform { min: -bound, max: bound };
-        let bias: Vec<f32> = (0..4 * hidden).map(|unit| f32::from(u8::from(unit / hidden == 1))).collect();
-        Lstm {
-            weight: uniform.init([inputs + hidden, 4 * hidden], device),
-            bias: Param::from_tensor(Tensor::from_data(bias.as_slice(), device)),
+        let config = LstmConfig::new(inputs, hidden, true).with_batch_first(false);
+        let mut layer = config.with_initializer(recurrent::uniform(hidden)).init(device);
+        let forget = layer.forget_gate.as_mut().expect("a forget gate, as gates are not coupled");
+        recurrent::set_bias(forget, 1.0);
+        for gate in [&mut layer.input_gate, &mut layer.output_gate, &mut layer.cell_gate] {
+            recurrent::set_bias(gate, 0.0);
         }
+        layer
     }
 
     fn forward(&self, x: Tensor<3>, text: Tensor<2>, backwards: bool) -> Tensor<3> {
-        bonfire_kernels::lstm(x, self.weight.val(), self.bias.val(), Some(text), backwards)
+        modules::lstm(self, x, Some(text), backwards)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Recurrent models of text: LSTM and GRU, each as a classifier and as a language model.
 //!
-//! A cell ([`Lstm`], [`Gru`]) is a [`Recurrent`] layer; [`RecurrentClassifier`] and [`RecurrentLanguageModel`] are
+//! Burn's [`Lstm`](burn::nn::Lstm) and [`Gru`](burn::nn::Gru) are [`Recurrent`] layers; [`RecurrentClassifier`] and [`RecurrentLanguageModel`] are
 //! written once over it.
 
 mod classifier;
@@ -11,9 +11,9 @@ mod recurrent;
 mod stack;
 
 pub use classifier::RecurrentClassifier;
-pub use gru::{Gru, GruClassifier, GruClassifierConfig, GruLanguageModel, GruLanguageModelConfig};
+pub use gru::{GruClassifier, GruClassifierConfig, GruLanguageModel, GruLanguageModelConfig};
 pub use language_model::RecurrentLanguageModel;
-pub use lstm::{Lstm, LstmClassifier, LstmClassifierConfig, LstmLanguageModel, LstmLanguageModelConfig};
+pub use lstm::{LstmClassifier, LstmClassifierConfig, LstmLanguageModel, LstmLanguageModelConfig};
 pub use recurrent::Recurrent;
 
 #[cfg(test)]

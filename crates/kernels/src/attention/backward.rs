@@ -7,7 +7,7 @@
 
 use super::forward::{Problem, Rows};
 use super::tile::{
-    KEYS, Operands, Output, QUERY, SCORES, Sink, VECTORS, copy_rows, fitting, panel, transpose_rows,
+    HELD, KEYS, Operands, Output, QUERY, SCORES, Sink, VECTORS, copy_rows, fitting, panel, transpose_rows,
 };
 use super::visible::tail;
 use crate::memory::for_overwriting;
@@ -76,7 +76,8 @@ struct Scratch {
     slopes: Vec<f32>,
     /// For each query of the block, the sum of its outputs times their gradients.
     sums: Vec<f32>,
-    /// Weights, kept ones times their factor; and the gradient of scores: blocks of [`KEYS`] columns.
+    /// Weights, kept ones times their factor; and the gradient of scores: of at most [`HELD`] keys, in blocks of [`KEYS`]
+    /// columns.
     weights: Vec<f32>,
     scores: Vec<f32>,
     /// The factors of dropout, where there is any.
@@ -90,7 +91,7 @@ impl Scratch {
         let padded = problem.keys.next_multiple_of(VECTORS * S::LANES);
         let rows = problem.queries.min(QUERIES).next_multiple_of(S::TILE_ROWS);
         // a tile that reads over the end of its columns reads numbers of the row
-        let scores = problem.keys.div_ceil(KEYS) * rows * SCORES;
+        let scores = problem.keys.min(HELD).div_ceil(KEYS) * rows * SCORES;
         Scratch {
             pitch,
             keys: for_overwriting(padded * pitch),
@@ -147,9 +148,7 @@ impl Backward<'_> {
         scratch: &mut Scratch,
     ) {
         let problem = &self.problem;
-        let Problem { heads, queries, keys, width, visible, .. } = *problem;
-        let row_of_all = (item * heads + head) * queries;
-        let factor = 1.0 / (width as f32).sqrt();
+        let Problem { heads, queries, width, .. } = *problem;
         let from = &problem.query.head(item, head * width)[block.start * problem.query.row..];
         // scaled as in the forward pass, so that scores come out the same to the last bit: by one bit of a large score a
         // weight would be another, or infinite
@@ -166,13 +165,34 @@ impl Backward<'_> {
             &mut scratch.sums[..block.len()],
         );
 
+        for start in (0..count).step_by(HELD) {
+            self.piece(s, (item, head), block.clone(), start..(start + HELD).min(count), scratch);
+        }
+    }
+
+    /// The part of a block of queries and some keys, whose scores are held at a time.
+    #[inline(always)]
+    fn piece<S: Simd>(
+        &self,
+        s: S,
+        (item, head): (usize, usize),
+        block: Range<usize>,
+        piece: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
+        let problem = &self.problem;
+        let Problem { heads, queries, keys, width, visible, .. } = *problem;
+        let row_of_all = (item * heads + head) * queries;
+        let factor = 1.0 / (width as f32).sqrt();
+        let count = visible.count(item, keys);
         // from one block of columns to the next
         let next = block.len().next_multiple_of(S::TILE_ROWS) * SCORES;
+        let place = |column: usize| (column - piece.start) / KEYS * next + column % KEYS;
         if let Some(dropout) = problem.dropout {
             for row in block.clone() {
-                let local = row - block.start;
-                for first in (0..visible.seen(item, row, keys)).step_by(KEYS) {
-                    let at = first / KEYS * next + local * SCORES;
+                let seen = visible.seen(item, row, keys).min(piece.end);
+                for first in (piece.start..seen).step_by(KEYS) {
+                    let at = place(first) + (row - block.start) * SCORES;
                     dropout.factors(row_of_all + row, first, &mut scratch.kept[at..at + KEYS]);
                 }
             }
@@ -189,14 +209,14 @@ impl Backward<'_> {
         for row in block.clone().step_by(S::TILE_ROWS) {
             let local = row - block.start;
             let range = (local, (block.end - row).min(S::TILE_ROWS));
-            let most = visible.seen(item, row + range.1 - 1, keys);
-            let mut column = 0;
+            let most = visible.seen(item, row + range.1 - 1, keys).min(piece.end);
+            let mut column = piece.start;
             while column < most {
                 let vectors = panel::<S>(count - column);
-                let start = column / KEYS * next;
+                let start = place(column / KEYS * KEYS);
                 let operands = |a: &[f32], panels: &[f32]| Operands {
                     a: a[local * QUERY..].as_ptr(),
-                    block: 0,
+                    block: KEYS,
                     b: panels[column * width..].as_ptr(),
                     pitch: vectors * S::LANES,
                     depth: width,
@@ -220,24 +240,29 @@ impl Backward<'_> {
                 }
                 column += vectors * S::LANES;
             }
+            if most <= piece.start {
+                continue;
+            }
             // a tile of keys may reach over the last panel
             if !column.is_multiple_of(KEYS) {
                 for row in local..local + range.1 {
-                    let at = column / KEYS * next + row * SCORES + column % KEYS;
+                    let at = place(column) + row * SCORES;
                     s.store(&mut scratch.weights[at..], s.splat(0.0));
                     s.store(&mut scratch.scores[at..], s.splat(0.0));
                 }
             }
             if let Some(target) = self.targets[0] {
                 let to = target.head(item, head * width).wrapping_add(block.start * target.row);
-                let output = Output { to, pitch: target.row, width, factor, factors: None, add: false };
+                let add = piece.start > 0;
+                let output =
+                    Output { to, pitch: target.row, width, factor, factors: None, add, shares: None };
                 for first in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
                     let operands = Operands {
                         a: scratch.scores[local * SCORES..].as_ptr(),
                         block: next,
-                        b: scratch.keys[first..].as_ptr(),
+                        b: scratch.keys[piece.start * scratch.pitch + first..].as_ptr(),
                         pitch: scratch.pitch,
-                        depth: most,
+                        depth: most - piece.start,
                     };
                     let vectors = panel::<S>(scratch.pitch - first);
                     // SAFETY: `most` keys are there, and the queries' rows are this pair's own.
@@ -246,26 +271,27 @@ impl Backward<'_> {
             }
         }
         let sides = [
-            (self.targets[1], &scratch.scores, &scratch.queries, factor / of_scores),
+            (self.targets[1], &scratch.scores, &scratch.queries, factor / problem.scale()),
             (self.targets[2], &scratch.weights, &scratch.slopes, 1.0),
         ];
         for (target, a, b, factor) in sides {
             let Some(target) = target else { continue };
             let to = target.head(item, head * width);
-            let output = Output { to, pitch: target.row, width, factor, factors: None, add: block.start > 0 };
-            for key in (0..count).step_by(S::TILE_ROWS) {
+            let add = block.start > 0;
+            let output = Output { to, pitch: target.row, width, factor, factors: None, add, shares: None };
+            for key in piece.clone().step_by(S::TILE_ROWS) {
                 let from = visible.first_to_see(key).clamp(block.start, block.end) - block.start;
                 for first in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
                     // SAFETY: these queries' columns were written just above; the keys' rows are this pair's own.
                     unsafe {
                         let operands = Operands {
-                            a: a.as_ptr().add(key / KEYS * next + key % KEYS).wrapping_add(from * SCORES),
+                            a: a.as_ptr().add(place(key)).wrapping_add(from * SCORES),
                             block: 0,
                             b: b.as_ptr().add(first).wrapping_add(from * QUERY),
                             pitch: QUERY,
                             depth: block.len() - from,
                         };
-                        let rows = (key, (count - key).min(S::TILE_ROWS));
+                        let rows = (key, (piece.end - key).min(S::TILE_ROWS));
                         let vectors = panel::<S>(scratch.pitch - first);
                         fitting::<S, _, 1, SCORES>(s, operands, output, rows, first, vectors);
                     }

@@ -2,7 +2,8 @@
 
 use super::dropout::Dropout;
 use super::tile::{
-    KEYS, Operands, Output, QUERY, SCORES, Sink, VECTORS, View, copy_rows, fitting, panel, transpose_rows,
+    HELD, KEYS, Operands, Output, QUERY, SCORES, Sink, VECTORS, View, copy_rows, fitting, panel,
+    transpose_rows,
 };
 use super::visible::{Visible, tail};
 use crate::memory::for_overwriting;
@@ -126,7 +127,7 @@ struct Scratch {
     pitch: usize,
     /// A tile of queries.
     queries: Vec<f32>,
-    /// Their scores, then weights: blocks of [`KEYS`] columns.
+    /// Their scores with at most [`HELD`] keys, then weights: blocks of [`KEYS`] columns.
     scores: Vec<f32>,
     /// Factors of a row of weights.
     kept: Vec<f32>,
@@ -142,7 +143,7 @@ impl Scratch {
             values: for_overwriting(padded * pitch),
             pitch,
             queries: vec![0.0; S::TILE_ROWS * QUERY],
-            scores: vec![0.0; problem.keys.div_ceil(KEYS) * S::TILE_ROWS * SCORES],
+            scores: vec![0.0; problem.keys.min(HELD).div_ceil(KEYS) * S::TILE_ROWS * SCORES],
             kept: vec![0.0; KEYS],
         }
     }
@@ -188,61 +189,130 @@ fn query_tile<S: Simd>(
     );
     // the last row sees the most keys
     let most = problem.visible.seen(item, rows.end - 1, problem.keys);
+    let mut sums = [0.0; MOST_ROWS];
+    let (sums, mut shares) = (&mut sums[..rows.len()], [0.0; MOST_ROWS]);
+    let shares = &mut shares[..rows.len()];
+    largest.fill(f32::NEG_INFINITY);
+    for start in (0..most).step_by(HELD) {
+        let keys = start..(start + HELD).min(most);
+        scores(s, problem, item, rows.len(), keys.clone(), scratch);
+        weights(
+            s,
+            problem,
+            (item, head),
+            rows.clone(),
+            keys.clone(),
+            scratch,
+            (&mut *largest, &mut *sums, &mut *shares),
+        );
+        let last = keys.end == most;
+        if last {
+            for ((inverse, sum), share) in inverse.iter_mut().zip(&*sums).zip(&mut *shares) {
+                *inverse = 1.0 / sum;
+                *share *= *inverse;
+            }
+        }
+        let factors = last.then_some(&*inverse);
+        let output = Output {
+            to,
+            pitch: heads * width,
+            width,
+            factor: 1.0,
+            factors,
+            add: start > 0,
+            shares: Some(&*shares),
+        };
+        for column in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
+            let vectors = panel::<S>(scratch.pitch - column);
+            // SAFETY: the weights and values were written just above for these keys; the rows at `to` are this tile's.
+            unsafe {
+                let operands = Operands {
+                    a: scratch.scores.as_ptr(),
+                    block: S::TILE_ROWS * SCORES,
+                    b: scratch.values.as_ptr().add(start * scratch.pitch + column),
+                    pitch: scratch.pitch,
+                    depth: keys.len(),
+                };
+                fitting::<S, _, SCORES, 1>(s, operands, output, (0, rows.len()), column, vectors);
+            }
+        }
+    }
+}
+
+/// Rows of the highest tile.
+const MOST_ROWS: usize = 12;
+
+/// The scores of the tile's queries with some keys.
+#[inline(always)]
+fn scores<S: Simd>(
+    s: S,
+    problem: &Problem,
+    item: usize,
+    rows: usize,
+    keys: Range<usize>,
+    scratch: &mut Scratch,
+) {
     let count = problem.visible.count(item, problem.keys);
-    let block = S::TILE_ROWS * SCORES;
-    let mut column = 0;
-    while column < most {
+    let mut column = keys.start;
+    while column < keys.end {
         let vectors = panel::<S>(count - column);
+        let block = (column - keys.start) / KEYS * S::TILE_ROWS * SCORES;
         // SAFETY: the panels of keys hold `width` groups of so many vectors; the scores have room for whole panels.
         unsafe {
-            let sink = Scores(scratch.scores.as_mut_ptr().add(column / KEYS * block));
+            let sink = Scores(scratch.scores.as_mut_ptr().add(block));
             let operands = Operands {
                 a: scratch.queries.as_ptr(),
-                block: 0,
-                b: scratch.keys.as_ptr().add(column * width),
+                block: KEYS,
+                b: scratch.keys.as_ptr().add(column * problem.width),
                 pitch: vectors * S::LANES,
-                depth: width,
+                depth: problem.width,
             };
-            let rows = (0, rows.len());
-            fitting::<S, _, QUERY, 1>(s, operands, sink, rows, column % KEYS, vectors);
+            fitting::<S, _, QUERY, 1>(s, operands, sink, (0, rows), column % KEYS, vectors);
         }
         column += vectors * S::LANES;
     }
-    let bias = problem.visible.bias(item);
+}
+
+/// Turns the scores with some keys into weights, brings the largest scores and the sums up to these keys, and tells what
+/// share of their value sums of earlier keys keep (Milakov and Gimelshein, "Online normalizer calculation for softmax",
+/// 2018).
+#[inline(always)]
+fn weights<S: Simd>(
+    s: S,
+    problem: &Problem,
+    (item, head): (usize, usize),
+    rows: Range<usize>,
+    keys: Range<usize>,
+    scratch: &mut Scratch,
+    (largest, sums, shares): (&mut [f32], &mut [f32], &mut [f32]),
+) {
+    let block = S::TILE_ROWS * SCORES;
+    let bias = problem.visible.bias(item).map(|bias| &bias[keys.start..]);
     for group in (0..rows.len()).step_by(GROUP) {
-        let seen: [usize; GROUP] =
-            std::array::from_fn(|row| problem.visible.seen(item, rows.start + group + row, problem.keys));
-        let (tops, sums) = softmax(s, &mut scratch.scores[group * SCORES..], block, seen, most, bias);
+        let row_of = |row: usize| (group + row).min(rows.len() - 1);
+        let seen: [usize; GROUP] = std::array::from_fn(|row| {
+            let seen = problem.visible.seen(item, rows.start + row_of(row), problem.keys);
+            seen.saturating_sub(keys.start)
+        });
+        let before: [f32; GROUP] = std::array::from_fn(|row| largest[row_of(row)]);
+        let (tops, added) =
+            softmax(s, &mut scratch.scores[group * SCORES..], block, seen, keys.len(), bias, before);
         for row in 0..GROUP.min(rows.len() - group) {
-            largest[group + row] = tops[row];
-            inverse[group + row] = 1.0 / sums[row];
+            let (at, top) = (group + row, tops[row]);
+            shares[at] = (before[row] - top).exp2();
+            sums[at] = sums[at] * shares[at] + added[row];
+            largest[at] = top;
         }
     }
     if let Some(dropout) = problem.dropout {
         for row in 0..rows.len() {
-            let of_all = (item * heads + head) * problem.queries + rows.start + row;
-            for (first, weights) in (0..most).step_by(KEYS).zip(scratch.scores.chunks_mut(block)) {
-                let weights = &mut weights[row * SCORES..][..(most - first).min(KEYS)];
+            let of_all = (item * problem.heads + head) * problem.queries + rows.start + row;
+            for (first, weights) in (0..keys.len()).step_by(KEYS).zip(scratch.scores.chunks_mut(block)) {
+                let weights = &mut weights[row * SCORES..][..(keys.len() - first).min(KEYS)];
                 let kept = &mut scratch.kept[..weights.len()];
-                dropout.factors(of_all, first, kept);
+                dropout.factors(of_all, keys.start + first, kept);
                 weights.iter_mut().zip(kept).for_each(|(weight, kept)| *weight *= *kept);
             }
-        }
-    }
-    for column in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
-        let vectors = panel::<S>(scratch.pitch - column);
-        let output =
-            Output { to, pitch: heads * width, width, factor: 1.0, factors: Some(inverse), add: false };
-        // SAFETY: the weights and values were written just above for `most` keys; the rows at `to` are this tile's.
-        unsafe {
-            let operands = Operands {
-                a: scratch.scores.as_ptr(),
-                block,
-                b: scratch.values.as_ptr().add(column),
-                pitch: scratch.pitch,
-                depth: most,
-            };
-            fitting::<S, _, SCORES, 1>(s, operands, output, (0, rows.len()), column, vectors);
         }
     }
 }
@@ -251,7 +321,7 @@ fn query_tile<S: Simd>(
 const GROUP: usize = 3;
 
 /// Turns rows of scores, of which the first so many are `seen` and `most` are read later, into weights that are not
-/// yet divided by their sums. Returns the largest scores and the sums.
+/// yet divided by their sums. Returns the largest scores, those `before` among them, and the sums.
 #[inline(always)]
 fn softmax<S: Simd>(
     s: S,
@@ -260,8 +330,9 @@ fn softmax<S: Simd>(
     seen: [usize; GROUP],
     most: usize,
     bias: Option<&[f32]>,
+    before: [f32; GROUP],
 ) -> ([f32; GROUP], [f32; GROUP]) {
-    let mut tops = [s.splat(f32::NEG_INFINITY); GROUP];
+    let mut tops = before.map(|top| s.splat(top));
     for first in (0..most).step_by(KEYS) {
         let rows = &mut rows[first / KEYS * block..];
         let count = (most - first).min(KEYS);

@@ -1,6 +1,6 @@
 //! Attention that never holds all weights: made a tile of queries at a time, and made again for the backward pass
-//! (FlashAttention, Dao et al. 2022). A tile's row of scores stands whole in the cache, so that the softmax needs no
-//! running corrections.
+//! (FlashAttention, Dao et al. 2022). A tile's scores with some 1,500 keys stand in the cache at a time; where there are
+//! more, the sums before are corrected.
 //!
 //! Axes: `B` batch, `Tq` queries, `Tk` keys, `T` both, `A` heads, `D` width, which the heads share side by side.
 

@@ -55,6 +55,7 @@ fn agrees_with_its_twin() {
         [2, 5, 9, 3, 7],
         [2, 40, 40, 2, 32],
         [1, 3, 33, 1, 128],
+        [1, 13, 40, 1, 250],
         [1, 20, 230, 2, 17],
         [1, 200, 200, 1, 16],
         [1, 4, 23, 2, 20],
@@ -67,6 +68,26 @@ fn agrees_with_its_twin() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn more_keys_than_are_held_at_a_time() {
+    let keys = 2 * tile::HELD + 70;
+    both("one row of pieces", [1, 15, keys, 2, 5], PLAIN, None);
+    both("hidden keys", [2, 3, keys, 1, 5], PLAIN, Some(0.6));
+    both("queries that see one piece, two or three", [1, keys, keys, 1, 3], CAUSAL, None);
+    // the largest score comes with the last keys, and with the first
+    for sign in [1.0, -1.0] {
+        let rising = random(&[1, keys, 4], 2);
+        let values = rising.values.iter().enumerate().map(|(at, x)| x + sign * at as f32 / 400.0).collect();
+        let samples = [random(&[1, 14, 4], 1), Sample { values, ..rising }, random(&[1, keys, 4], 3)];
+        check(
+            "rising scores",
+            &samples,
+            |i| cross_attention(i.get(0), i.get(1), i.get(2), 1, PLAIN, None),
+            |i| plain([i.get(0), i.get(1), i.get(2)], 1, PLAIN, None, None),
+        );
     }
 }
 
@@ -145,12 +166,12 @@ pub(crate) fn dropping(parts: [Tensor<3>; 3], heads: usize, causal: bool) -> Ten
 
 #[test]
 fn dropout_drops_the_same_weights_in_both_passes() {
-    let [batch, queries, keys, heads, width] = [2, 30, 200, 2, 9];
-    let of = |tokens: usize, seed| random(&[batch, tokens, heads * width], seed);
-    let samples = [of(queries, 1), of(keys, 2), of(keys, 3)];
-    for causal in [false, true] {
+    for (causal, keys) in [(false, 200), (true, 200), (false, tile::HELD + 40), (true, tile::HELD + 40)] {
+        let [batch, queries, heads, width] = [2, 30, 2, 9];
+        let of = |tokens: usize, seed| random(&[batch, tokens, heads * width], seed);
+        let samples = [of(queries, 1), of(keys, 2), of(keys, 3)];
         let op = |i: &Inputs| dropping([i.get(0), i.get(1), i.get(2)], heads, causal);
-        check(&format!("causal {causal}"), &samples, op, |i| with_twins(|| op(i)));
+        check(&format!("{keys} keys, causal {causal}"), &samples, op, |i| with_twins(|| op(i)));
     }
 }
 
@@ -213,9 +234,9 @@ fn extreme_scores_and_no_queries() {
 
 #[test]
 fn wider_heads_go_to_the_twin() {
-    let samples = [random(&[1, 4, 3 * 130], 5)];
+    let samples = [random(&[1, 4, 3 * 258], 5)];
     check(
-        "130 wide",
+        "258 wide",
         &samples,
         |i| attention(i.get(0), 1, PLAIN, None),
         |i| plain(thirds(i.get(0)), 1, PLAIN, None, None),

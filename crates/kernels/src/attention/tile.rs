@@ -10,15 +10,18 @@ use crate::simd::Simd;
 pub(super) const VECTORS: usize = 2;
 /// Keys of a block of scores: whole panels of every instruction set.
 pub(super) const KEYS: usize = 192;
+/// Keys whose scores are held at a time, whole blocks, in the second cache.
+pub(super) const HELD: usize = 8 * KEYS;
 /// From one row of a block of scores to the next. An odd number of cache lines, so that rows do not share sets; and
 /// room for a tile that reaches over the end.
 pub(super) const SCORES: usize = KEYS + 16;
 /// The widest head.
-pub(super) const WIDEST: usize = 128;
+pub(super) const WIDEST: usize = 256;
 /// From one query in scratch memory to the next, likewise.
 pub(super) const QUERY: usize = WIDEST + 16;
 
-/// `A [R, depth] B [depth, V * LANES]`, `A` in blocks of [`KEYS`] columns that are `block` numbers apart.
+/// `A [R, depth] B [depth, V * LANES]`, `A` in blocks of [`KEYS`] columns that are `block` numbers apart: as many as they
+/// have columns, where they follow each other.
 #[derive(Clone, Copy)]
 pub(super) struct Operands {
     pub a: *const f32,
@@ -141,6 +144,8 @@ pub(super) struct Output<'a> {
     pub factors: Option<&'a [f32]>,
     /// Whether to add to what is there.
     pub add: bool,
+    /// Factors on what is there, one a row.
+    pub shares: Option<&'a [f32]>,
 }
 
 impl Sink for Output<'_> {
@@ -150,6 +155,7 @@ impl Sink for Output<'_> {
     unsafe fn take<S: Simd, const V: usize>(self, s: S, row: usize, column: usize, values: [S::F32; V]) {
         let factor = self.factors.map_or(self.factor, |factors| factors[row] * self.factor);
         let factor = s.splat(factor);
+        let share = s.splat(self.shares.map_or(1.0, |shares| shares[row]));
         for v in 0..V {
             let value = values[v];
             let first = column + v * S::LANES;
@@ -159,10 +165,10 @@ impl Sink for Output<'_> {
                 let to = self.to.add(row * self.pitch).wrapping_add(first);
                 let zero = s.splat(0.0);
                 if count >= S::LANES {
-                    let before = if self.add { s.load_from(to) } else { zero };
+                    let before = if self.add { s.mul(share, s.load_from(to)) } else { zero };
                     s.store_to(to, s.mul_add(value, factor, before));
                 } else {
-                    let before = if self.add { s.load_first_from(to, count) } else { zero };
+                    let before = if self.add { s.mul(share, s.load_first_from(to, count)) } else { zero };
                     s.store_first_to(to, s.mul_add(value, factor, before), count);
                 }
             }

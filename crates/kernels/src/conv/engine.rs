@@ -3,9 +3,10 @@
 
 use super::columns::{Plan, Source, width};
 use super::geometry::Geometry;
+use super::point;
 use super::weights::{Packed, Weights};
 use super::writer::{Finish, Product, Writer};
-use crate::gemm::{Sink, TILE_VECTORS, fitting_tile};
+use crate::gemm::{Columns, Sink, TILE_VECTORS, fitting_tile};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
@@ -22,6 +23,9 @@ pub(super) fn forward(geometry: Geometry, x: &[f32], weight: &[f32], finish: Fin
     assert_eq!(x.len(), geometry.input_length());
     assert_eq!(weight.len(), geometry.weight_length());
     assert_eq!(to.len(), geometry.output_length());
+    if point::serves(geometry) {
+        return point::convolve(geometry, x, weight, false, finish, to);
+    }
     let Geometry { groups, inputs, outputs, .. } = geometry;
     let (taps, plane) = (geometry.taps(), geometry.input_plane());
     let (grid, to) = (geometry.forward(), Shared::new(to));
@@ -56,6 +60,9 @@ pub(super) fn backward(geometry: Geometry, y: &[f32], weight: &[f32], finish: Fi
     assert_eq!(y.len(), geometry.output_length());
     assert_eq!(weight.len(), geometry.weight_length());
     assert_eq!(to.len(), geometry.input_length());
+    if point::serves(geometry) {
+        return point::convolve(geometry, y, weight, true, finish, to);
+    }
     let Geometry { groups, inputs, outputs, .. } = geometry;
     let (taps, plane) = (geometry.taps(), geometry.output_plane());
     let (grid, to) = (geometry.backward(), Shared::new(to));
@@ -184,13 +191,21 @@ impl Kernel for Part<'_> {
                             unsafe {
                                 if narrow {
                                     let columns = (0, S::LANES);
-                                    fitting_tile::<S, _, 1>(s, depth, a, (b, S::LANES), to, tile, columns);
+                                    fitting_tile::<S, _, 1>(
+                                        s,
+                                        depth,
+                                        a,
+                                        Columns::flowing(b, S::LANES),
+                                        to,
+                                        tile,
+                                        columns,
+                                    );
                                 } else {
                                     fitting_tile::<S, _, TILE_VECTORS>(
                                         s,
                                         depth,
                                         a,
-                                        (b, width),
+                                        Columns::flowing(b, width),
                                         to,
                                         tile,
                                         (0, width),

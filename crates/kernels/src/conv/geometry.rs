@@ -1,5 +1,8 @@
 //! The sizes of a convolution, and which input a tap of its kernel meets at which output.
 
+use super::options::{ConvOptions, ConvTransposeOptions};
+use crate::windows::Windows;
+
 /// Everything about a convolution but its numbers. A transposed convolution is described by the convolution whose input
 /// gradient it is: its input is that one's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +52,64 @@ pub(super) struct Outlet {
 }
 
 impl Geometry {
+    /// The sizes of a convolution of `[N, C_in, H, W]` by `[C_out, C_in / groups, kernel height, kernel width]`.
+    ///
+    /// # Panics
+    /// When these do not fit each other, the kernel is larger than the padded image, or an option but the padding is 0.
+    pub(super) fn convolution(x: [usize; 4], weight: [usize; 4], options: ConvOptions) -> Self {
+        let ConvOptions { stride, padding, dilation, groups } = options;
+        let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
+        assert!(
+            groups > 0 && channels == inputs * groups && outputs.is_multiple_of(groups),
+            "an input of {x:?} and a weight of {weight:?} in {groups} groups: C_in / groups, and C_out in whole groups"
+        );
+        let (input, kernel) = ([height, width], [rows, columns]);
+        let output = Windows::new(input, kernel, stride, padding, dilation).out;
+        let outputs = outputs / groups;
+        Geometry { images, groups, inputs, outputs, input, output, kernel, stride, padding, dilation }
+    }
+
+    /// The convolution whose input gradient is the transposed convolution of `[N, C_in, H, W]` by
+    /// `[C_in, C_out / groups, kernel height, kernel width]`.
+    ///
+    /// # Panics
+    /// When these do not fit each other, nothing is left of the output, or an option but the paddings is 0.
+    pub(super) fn transposed(x: [usize; 4], weight: [usize; 4], options: ConvTransposeOptions) -> Self {
+        let ConvTransposeOptions { stride, padding, padding_out, dilation, groups } = options;
+        let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
+        assert!(
+            groups > 0 && channels == outputs && outputs.is_multiple_of(groups),
+            "an input of {x:?} and a weight of {weight:?} in {groups} groups: C_in, in whole groups"
+        );
+        let (output, kernel) = ([height, width], [rows, columns]);
+        let input = [0, 1].map(|axis| {
+            assert!(
+                kernel[axis] > 0 && stride[axis] > 0 && dilation[axis] > 0,
+                "a kernel of {kernel:?}, a stride of {stride:?} and a dilation of {dilation:?}: none may be 0"
+            );
+            let reach = output[axis].saturating_sub(1) * stride[axis]
+                + dilation[axis] * (kernel[axis] - 1)
+                + 1
+                + padding_out[axis];
+            assert!(
+                reach > 2 * padding[axis],
+                "nothing is left of {output:?} pixels with a kernel of {kernel:?} and a padding of {padding:?}"
+            );
+            reach - 2 * padding[axis]
+        });
+        let outputs = outputs / groups;
+        Geometry { images, groups, inputs, outputs, input, output, kernel, stride, padding, dilation }
+    }
+
+    /// Whether each position of the output is made of the input's at the same position alone.
+    pub(super) fn is_point(&self) -> bool {
+        let point = self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0];
+        point && self.input == self.output
+    }
+
     /// The same convolution with as few axes as it needs: planes of one row where the kernel is a point.
     pub(super) fn simplified(mut self) -> Self {
-        let point = self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0];
-        if point && self.input == self.output {
+        if self.is_point() {
             self.input = [1, self.input[0] * self.input[1]];
             self.output = self.input;
         }

@@ -6,6 +6,8 @@
 mod columns;
 mod engine;
 mod geometry;
+mod options;
+mod point;
 mod slope;
 mod weight_gradient;
 mod weights;
@@ -22,48 +24,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, module, ops};
 use geometry::Geometry;
+pub use options::{ConvOptions, ConvTransposeOptions};
 use writer::Finish;
-
-/// How a convolution's kernel moves: heights, then widths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvOptions {
-    /// Pixels from one output to the next.
-    pub stride: [usize; 2],
-    /// Zeros around the input, on each side.
-    pub padding: [usize; 2],
-    /// Pixels from one place of the kernel to the next.
-    pub dilation: [usize; 2],
-    /// Channels are convolved in as many groups, each apart from the others.
-    pub groups: usize,
-}
-
-impl Default for ConvOptions {
-    fn default() -> Self {
-        ConvOptions { stride: [1; 2], padding: [0; 2], dilation: [1; 2], groups: 1 }
-    }
-}
-
-/// How a transposed convolution's kernel moves: heights, then widths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvTransposeOptions {
-    /// Pixels of the output from one input to the next.
-    pub stride: [usize; 2],
-    /// Pixels cut off the output, on each side.
-    pub padding: [usize; 2],
-    /// Pixels put to the output's end.
-    pub padding_out: [usize; 2],
-    /// Pixels from one place of the kernel to the next.
-    pub dilation: [usize; 2],
-    /// Channels are convolved in as many groups, each apart from the others.
-    pub groups: usize,
-}
-
-impl Default for ConvTransposeOptions {
-    fn default() -> Self {
-        let ConvOptions { stride, padding, dilation, groups } = ConvOptions::default();
-        ConvTransposeOptions { stride, padding, padding_out: [0; 2], dilation, groups }
-    }
-}
 
 /// `activation(x * weight + bias)`, `*` being the cross-correlation that networks call convolution.
 ///
@@ -82,7 +44,7 @@ pub fn conv2d(
     options: ConvOptions,
     activation: Activation,
 ) -> Tensor<4> {
-    let geometry = convolution(x.dims(), weight.dims(), options);
+    let geometry = Geometry::convolution(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
     // Burn decides what a convolution of nothing is.
     if !flex::runs_on(&x) || geometry.input_length() == 0 || geometry.weight_length() == 0 {
@@ -121,7 +83,7 @@ pub fn conv_transpose2d(
     options: ConvTransposeOptions,
     activation: Activation,
 ) -> Tensor<4> {
-    let geometry = transposed(x.dims(), weight.dims(), options);
+    let geometry = Geometry::transposed(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.inputs);
     if !flex::runs_on(&x) || geometry.output_length() == 0 || geometry.weight_length() == 0 {
         return plain_transposed(x, weight, bias, options, activation);
@@ -166,82 +128,6 @@ fn check_bias(bias: Option<&Tensor<1>>, channels: usize) {
     if let Some(bias) = bias {
         assert_eq!(bias.dims(), [channels], "the bias of {channels} channels");
     }
-}
-
-fn convolution(x: [usize; 4], weight: [usize; 4], options: ConvOptions) -> Geometry {
-    let ConvOptions { stride, padding, dilation, groups } = options;
-    check_options(stride, dilation, groups);
-    let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
-    assert_eq!(
-        (channels, outputs % groups),
-        (inputs * groups, 0),
-        "an input of {x:?} and a weight of {weight:?} in {groups} groups: C_in / groups, and C_out in whole groups"
-    );
-    let (input, kernel) = ([height, width], [rows, columns]);
-    let output = [0, 1].map(|axis| {
-        let reach = dilation[axis] * kernel[axis].saturating_sub(1) + 1;
-        let padded = input[axis] + 2 * padding[axis];
-        assert!(
-            kernel[axis] > 0 && reach <= padded,
-            "a kernel of {kernel:?} (dilated by {dilation:?}) does not fit {input:?} pixels padded by {padding:?}"
-        );
-        (padded - reach) / stride[axis] + 1
-    });
-    Geometry {
-        images,
-        groups,
-        inputs,
-        outputs: outputs / groups,
-        input,
-        output,
-        kernel,
-        stride,
-        padding,
-        dilation,
-    }
-}
-
-/// The convolution whose input gradient it is.
-fn transposed(x: [usize; 4], weight: [usize; 4], options: ConvTransposeOptions) -> Geometry {
-    let ConvTransposeOptions { stride, padding, padding_out, dilation, groups } = options;
-    check_options(stride, dilation, groups);
-    let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
-    assert_eq!(
-        (channels, outputs % groups),
-        (outputs, 0),
-        "an input of {x:?} and a weight of {weight:?} in {groups} groups: C_in, in whole groups"
-    );
-    let (output, kernel) = ([height, width], [rows, columns]);
-    let input = [0, 1].map(|axis| {
-        let reach = output[axis].saturating_sub(1) * stride[axis]
-            + dilation[axis] * kernel[axis].saturating_sub(1)
-            + 1
-            + padding_out[axis];
-        assert!(
-            kernel[axis] > 0 && reach > 2 * padding[axis],
-            "nothing is left of {output:?} pixels with a kernel of {kernel:?} and a padding of {padding:?}"
-        );
-        reach - 2 * padding[axis]
-    });
-    Geometry {
-        images,
-        groups,
-        inputs,
-        outputs: outputs / groups,
-        input,
-        output,
-        kernel,
-        stride,
-        padding,
-        dilation,
-    }
-}
-
-fn check_options(stride: [usize; 2], dilation: [usize; 2], groups: usize) {
-    assert!(
-        groups > 0 && [stride, dilation].iter().flatten().all(|number| *number > 0),
-        "a stride of {stride:?}, a dilation of {dilation:?} and {groups} groups: none may be 0"
-    );
 }
 
 /// The ops as an extension of Burn's CPU backend.
@@ -345,7 +231,7 @@ impl Op {
         options: ConvOptions,
         activation: Activation,
     ) -> Self {
-        Op { geometry: convolution(four(x), four(weight), options), transposed: false, activation }
+        Op { geometry: Geometry::convolution(four(x), four(weight), options), transposed: false, activation }
     }
 
     fn of_transposed(
@@ -354,7 +240,7 @@ impl Op {
         options: ConvTransposeOptions,
         activation: Activation,
     ) -> Self {
-        Op { geometry: transposed(four(x), four(weight), options), transposed: true, activation }
+        Op { geometry: Geometry::transposed(four(x), four(weight), options), transposed: true, activation }
     }
 
     /// Channels and pixels of what comes out.

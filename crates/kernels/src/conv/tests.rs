@@ -42,7 +42,7 @@ fn transposed_agrees(case: Case, out: [usize; 2], activation: Activation, with_b
 #[test]
 fn agrees_with_its_twin() {
     use Activation::*;
-    let cases: [Case; 14] = [
+    let cases: [Case; 17] = [
         ([1, 1, 1, 1], [1, 1, 1], options(1, 0, 1, 1)),
         ([3, 1, 28, 28], [32, 3, 3], options(1, 0, 1, 1)),
         ([2, 3, 17, 33], [5, 7, 7], options(2, 3, 1, 1)),
@@ -51,6 +51,9 @@ fn agrees_with_its_twin() {
         ([2, 8, 15, 12], [24, 3, 3], options(2, 1, 1, 1)),
         ([2, 8, 9, 8], [13, 1, 1], options(1, 0, 1, 1)),
         ([2, 8, 9, 8], [13, 1, 1], options(2, 0, 1, 1)),
+        ([3, 7, 14, 11], [29, 1, 1], options(1, 0, 1, 1)),
+        ([2, 24, 13, 29], [33, 1, 1], options(1, 0, 1, 1)),
+        ([2, 30, 12, 12], [9, 1, 1], options(1, 0, 1, 3)),
         ([2, 4, 3, 2], [3, 5, 4], options(1, 2, 1, 1)),
         ([2, 4, 13, 11], [6, 2, 2], options(3, 0, 1, 2)),
         ([2, 4, 13, 11], [6, 3, 2], options(2, 3, 3, 2)),
@@ -149,13 +152,13 @@ fn what_is_not_finite_stays_where_it_belongs() {
 #[test]
 #[should_panic(expected = "does not fit")]
 fn a_kernel_larger_than_the_image_is_refused() {
-    convolution([1, 1, 3, 3], [1, 1, 5, 5], options(1, 0, 1, 1));
+    Geometry::convolution([1, 1, 3, 3], [1, 1, 5, 5], options(1, 0, 1, 1));
 }
 
 #[test]
 #[should_panic(expected = "in 2 groups")]
 fn channels_that_do_not_fit_are_refused() {
-    convolution([1, 4, 3, 3], [2, 4, 1, 1], options(1, 0, 1, 2));
+    Geometry::convolution([1, 4, 3, 3], [2, 4, 1, 1], options(1, 0, 1, 2));
 }
 
 /// The formula itself, for what a twin could get wrong as well.
@@ -163,7 +166,7 @@ fn channels_that_do_not_fit_are_refused() {
 fn agrees_with_the_definition() {
     let (x, weight) = (random(&[2, 2, 5, 6], 5), random(&[3, 2, 3, 2], 6));
     let at = ConvOptions { stride: [2, 1], padding: [1, 2], dilation: [1, 2], groups: 1 };
-    let geometry = convolution([2, 2, 5, 6], [3, 2, 3, 2], at);
+    let geometry = Geometry::convolution([2, 2, 5, 6], [3, 2, 3, 2], at);
     let mut found = vec![0.0; geometry.output_length()];
     engine::forward(geometry, &x.values, &weight.values, Finish::default(), &mut found);
     let [height, width] = geometry.output;

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "larger than planes")]
+    #[should_panic(expected = "does not fit")]
     fn a_kernel_beyond_its_plane_is_refused() {
         let x = Tensor::<4>::from_data(TensorData::new(vec![0.0f32; 4], [1, 1, 2, 2]), &Device::flex());
         max_pool2d(x, [3; 2], [1; 2], [0; 2], [1; 2]);

@@ -2,8 +2,10 @@
 
 use super::{Case, Draw, Size};
 use crate::attention::tests::dropping;
+use crate::recurrent::tests::cut;
 use crate::testing::Sample;
 use crate::{AttentionOptions, GruWeights, Squash, attention, cross_attention, gru, lstm, rnn};
+use burn::tensor::Tensor;
 
 pub(super) fn cases(size: Size) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -113,7 +115,7 @@ fn long_short_term(size: Size, name: &'static str, backwards: bool) -> Case {
         draw.fill([4 * units]),
         mask(&draw, steps, batch),
     ];
-    Case::new(name, inputs, move |i| lstm(i.get(0), i.get(1), i.get(2), Some(i.get(3)), backwards))
+    Case::new(name, inputs, move |i| lstm(i.get(0), cut(i.get(1)), i.get(2), Some(i.get(3)), backwards))
 }
 
 fn gated(size: Size, name: &'static str, backwards: bool) -> Case {
@@ -128,8 +130,8 @@ fn gated(size: Size, name: &'static str, backwards: bool) -> Case {
         mask(&draw, steps, batch),
     ];
     Case::new(name, inputs, move |i| {
-        let weights =
-            GruWeights { input: i.get(1), hidden: i.get(2), bias: i.get(3), candidate_bias: i.get(4) };
+        let gates = cut(Tensor::cat(vec![i.get(1), i.get(2)], 0)); // of [I + D, 3 D]
+        let weights = GruWeights { gates, bias: i.get(3), candidate_bias: i.get(4) };
         gru(i.get(0), weights, Some(i.get(5)), backwards)
     })
 }
@@ -144,7 +146,7 @@ fn plain(size: Size, name: &'static str, squash: Squash, backwards: bool) -> Cas
         mask(&draw, steps, batch),
     ];
     let case = Case::new(name, inputs, move |i| {
-        rnn(i.get(0), i.get(1), i.get(2), squash, Some(i.get(3)), backwards)
+        rnn(i.get(0), cut(i.get(1)), i.get(2), squash, Some(i.get(3)), backwards)
     });
     // States without a bound: beyond, products with weights overflow unless they are fused with their sum, as the
     // twin's are on any instruction set.

@@ -31,7 +31,7 @@ pub(super) struct Gradients {
 pub(super) fn backward<C: Cell<G>, const G: usize>(
     cell: C,
     sequence: Sequence,
-    weights: Weights,
+    weights: Weights<G>,
     left: Left,
     gradient: &[f32],
     of_x: bool,
@@ -45,8 +45,9 @@ pub(super) fn backward<C: Cell<G>, const G: usize>(
         return Gradients { x, slopes, bias };
     }
     assert_eq!(gradient.len(), steps * batch * units);
-    let state = pack_transposed(weights.state, units, &std::array::from_fn::<usize, G, _>(|gate| gate));
-    let input = if of_x { pack_transposed(weights.input, units, &C::INPUT_GATES) } else { Vec::new() };
+    let state = pack_transposed(&weights.state, units);
+    let of_slots = C::INPUT_GATES.map(|gate| weights.input[gate]);
+    let input = if of_x { pack_transposed(&of_slots, units) } else { Vec::new() };
     let partial = Mutex::new(Vec::new());
     let (shared_slopes, shared_x) = (Shared::new(&mut slopes), Shared::new(&mut x));
     sequence.in_parts(|rows| {

@@ -20,6 +20,11 @@ pub(super) trait Cell<const GATES: usize>: Copy + Send + Sync + std::fmt::Debug 
     /// The gate of the input's weights that fills each of the first slots. The state's fill the last in their order.
     const INPUT_GATES: [usize; GATES];
 
+    /// The slot that the input's weights of `gate` fill.
+    fn input_slot(gate: usize) -> usize {
+        Self::INPUT_GATES.iter().position(|of_slot| *of_slot == gate).expect("a slot of each gate")
+    }
+
     /// The next state, and what is kept, of the sums of each slot and the state and memory before. State and memory
     /// are multiplied by `mask`.
     fn forward<S: Simd>(

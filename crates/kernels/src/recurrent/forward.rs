@@ -5,17 +5,21 @@ use super::panels::{accumulate, lanes, pack_gates, tile_height};
 use super::sequence::Sequence;
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
-use crate::threads::Shared;
+use crate::threads::{self, Shared};
 use std::ops::Range;
 
-/// Weights of a layer, as they lie.
+/// The weights of each gate of a layer.
 #[derive(Clone, Copy)]
-pub(super) struct Weights<'a> {
-    /// `[I, GATES D]`
-    pub input: &'a [f32],
-    /// `[D, GATES D]`
-    pub state: &'a [f32],
+pub(super) struct Weights<'a, const G: usize> {
+    /// `[I, D]`
+    pub input: [&'a [f32]; G],
+    /// `[D, D]`
+    pub state: [&'a [f32]; G],
 }
+
+/// Rows of a batch below which a step's tiles are so low that reading the weights, not multiplying, takes the time. The
+/// input's products, which wait for no state, are then made of many steps at once.
+const FEW_ROWS: usize = 6;
 
 /// The states `[T, B, D]`, and what the cell keeps for the backward pass: `[T, B, groups of units, KEPT, lanes]`, or of
 /// the last step alone unless `keep`.
@@ -24,13 +28,16 @@ pub(super) struct Weights<'a> {
 pub(super) fn forward<C: Cell<G>, const G: usize>(
     cell: C,
     sequence: Sequence,
-    weights: Weights,
+    weights: Weights<G>,
     bias: [&[f32]; SLOTS],
     keep: bool,
 ) -> (Vec<f32>, Vec<f32>) {
     let Sequence { steps, batch, inputs, units, .. } = sequence;
     sequence.check();
-    assert_eq!((weights.input.len(), weights.state.len()), (inputs * G * units, units * G * units));
+    for gate in 0..G {
+        let lengths = (weights.input[gate].len(), weights.state[gate].len());
+        assert_eq!(lengths, (inputs * units, units * units));
+    }
     let lanes = lanes();
     let groups = units.div_ceil(lanes);
     let mut states = for_overwriting(steps * batch * units);
@@ -39,8 +46,8 @@ pub(super) fn forward<C: Cell<G>, const G: usize>(
     if states.is_empty() {
         return (states, kept);
     }
-    let input = pack_gates(weights.input, units, &C::INPUT_GATES);
-    let state = pack_gates(weights.state, units, &std::array::from_fn::<usize, G, _>(|gate| gate));
+    let input = pack_gates(&C::INPUT_GATES.map(|gate| weights.input[gate]), units);
+    let state = pack_gates(&weights.state, units);
     let mut packed_bias = vec![0.0; groups * SLOTS * lanes];
     for (slot, bias) in bias.into_iter().enumerate() {
         for (group, bias) in bias.chunks(lanes).enumerate() {
@@ -48,12 +55,14 @@ pub(super) fn forward<C: Cell<G>, const G: usize>(
             packed_bias[start..start + bias.len()].copy_from_slice(bias);
         }
     }
+    let ahead = (batch < FEW_ROWS).then(|| sums_of_input::<G>(sequence, &input));
     let (shared_states, shared_kept) = (Shared::new(&mut states), Shared::new(&mut kept));
     sequence.in_parts(|rows| {
         run(Forward {
             cell,
             sequence,
             input: &input,
+            ahead: ahead.as_deref(),
             state: &state,
             bias: &packed_bias,
             keep,
@@ -69,6 +78,8 @@ struct Forward<'a, C, const G: usize> {
     cell: C,
     sequence: Sequence<'a>,
     input: &'a [f32],
+    /// [`sums_of_input`], where they were made before.
+    ahead: Option<&'a [f32]>,
     state: &'a [f32],
     /// `[groups, SLOTS, lanes]`
     bias: &'a [f32],
@@ -140,12 +151,21 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
         // SAFETY: rows, steps and units are below their counts, and the buffers have the sizes that `forward` and
         // `Sequence` made and checked.
         unsafe {
-            let mut rows = [x; H];
-            for (r, to) in rows.iter_mut().enumerate() {
-                *to = x.add((time * batch + row(r)) * inputs);
+            if let Some(ahead) = self.ahead {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let from = ((time * batch + row(r)) * groups + group) * G * S::LANES;
+                    for (slot, sum) in sums[..G].iter_mut().enumerate() {
+                        *sum = s.add(*sum, s.load_from(ahead.as_ptr().add(from + slot * S::LANES)));
+                    }
+                }
+            } else {
+                let mut rows = [x; H];
+                for (r, to) in rows.iter_mut().enumerate() {
+                    *to = x.add((time * batch + row(r)) * inputs);
+                }
+                let panel = self.input.as_ptr().add(group * inputs * G * S::LANES);
+                accumulate::<S, H, G, SLOTS>(s, &mut sums, 0, (rows, 1), inputs, panel);
             }
-            let panel = self.input.as_ptr().add(group * inputs * G * S::LANES);
-            accumulate::<S, H, G, SLOTS>(s, &mut sums, 0, (rows, 1), inputs, panel);
             if step > 0 {
                 let before = states.add(self.sequence.time(step - 1) * batch * units);
                 let mut rows = [x; H];
@@ -185,6 +205,69 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
                 let to = self.kept.pointer().add(kept_row(step));
                 for (place, value) in kept[..C::KEPT].iter().enumerate() {
                     s.store_to(to.add(place * S::LANES), *value);
+                }
+            }
+        }
+    }
+}
+
+/// The products of all inputs and the packed weights of the input, `[T, B, groups, GATES, lanes]`.
+fn sums_of_input<const G: usize>(sequence: Sequence, packed: &[f32]) -> Vec<f32> {
+    let Sequence { x, steps, batch, inputs, units, .. } = sequence;
+    let row = units.div_ceil(lanes()) * G * lanes();
+    assert_eq!((x.len(), packed.len()), (steps * batch * inputs, row * inputs));
+    let mut sums = for_overwriting(steps * batch * row);
+    let to = Shared::new(&mut sums);
+    threads::ranges(steps * batch, (1 << 17) / (inputs * row).max(1) + 1, |rows| {
+        // SAFETY: each row is one part's own.
+        let to = unsafe { to.part(rows.start * row..rows.end * row) };
+        run(SumsOfInput::<G> { x: &x[rows.start * inputs..rows.end * inputs], inputs, packed, row, to });
+    });
+    sums
+}
+
+struct SumsOfInput<'a, const G: usize> {
+    x: &'a [f32],
+    inputs: usize,
+    packed: &'a [f32],
+    row: usize,
+    to: &'a mut [f32],
+}
+
+impl<const G: usize> Kernel for SumsOfInput<'_, G> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // as many sums as registers hold
+        match S::TILE_ROWS {
+            12 => self.by::<S, 4>(s),
+            _ => self.by::<S, 2>(s),
+        }
+    }
+}
+
+impl<const G: usize> SumsOfInput<'_, G> {
+    /// `H` rows at a time.
+    #[inline(always)]
+    fn by<S: Simd, const H: usize>(self, s: S) {
+        let SumsOfInput { x, inputs, packed, row, to } = self;
+        let count = to.len() / row;
+        for group in 0..row / (G * S::LANES) {
+            for first in (0..count).step_by(H) {
+                let mut sums = [[s.splat(0.0); G]; H];
+                // rows that do not exist are read as the last that does
+                let row_at = |r: usize| x.as_ptr().wrapping_add((first + r).min(count - 1) * inputs);
+                let rows: [_; H] = std::array::from_fn(row_at);
+                // SAFETY: each row has as many numbers as there are inputs, and so many panels has each packed group.
+                unsafe {
+                    let panel = packed.as_ptr().add(group * inputs * G * S::LANES);
+                    accumulate::<S, H, G, G>(s, &mut sums, 0, (rows, 1), inputs, panel);
+                }
+                for (sums, to) in sums.into_iter().zip(to[first * row..].chunks_mut(row)) {
+                    for (slot, sum) in sums.into_iter().enumerate() {
+                        s.store(&mut to[(group * G + slot) * S::LANES..], sum);
+                    }
                 }
             }
         }

@@ -1,19 +1,16 @@
 //! Gated recurrent unit: Cho et al. 2014, with the reset gate after the multiplication, as PyTorch and cuDNN have it.
 
-use super::{RecurrentOps, check_mask, twin};
+use super::{Gates, RecurrentOps, check_mask, twin};
 use crate::flex;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
-use burn::tensor::module::linear;
 
 /// Weights of a [`gru`], its gates in the order reset, update, candidate.
 #[derive(Clone, Debug)]
 pub struct GruWeights {
-    /// `[I, 3 D]`
-    pub input: Tensor<2>,
-    /// `[D, 3 D]`
-    pub hidden: Tensor<2>,
+    /// What each gate makes of the input and of the state.
+    pub gates: Gates<3>,
     /// `[3 D]`
     pub bias: Tensor<1>,
     /// The candidate's bias that the reset gate acts on, `[D]`.
@@ -32,28 +29,27 @@ pub struct GruWeights {
 /// # Panics
 /// When the shapes do not fit each other.
 pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
-    let ([_, _, inputs], [units, _]) = (x.dims(), weights.hidden.dims());
-    assert_eq!(
-        [weights.input.dims(), weights.hidden.dims()],
-        [[inputs, 3 * units], [units, 3 * units]],
-        "weights of [I, 3 D] and [D, 3 D] were expected for a sequence of {:?}",
-        x.dims()
-    );
+    let units = weights.gates.units(&x);
     assert_eq!(
         [weights.bias.dims(), weights.candidate_bias.dims()],
         [[3 * units], [units]],
-        "the biases of a weight of {:?}",
-        weights.hidden.dims()
+        "the biases of {units} units"
     );
     check_mask(&x, &mask);
     if !flex::runs_on(&x) {
         return plain(x, weights, mask, backwards);
     }
     let mask = flex::or_empty(mask.filter(|_| backwards), &x);
+    let [reset, update, candidate] = weights.gates.input.map(Tensor::into_dispatch);
+    let [of_reset, of_update, of_candidate] = weights.gates.hidden.map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::gru_sequence(
         x.into_dispatch(),
-        weights.input.into_dispatch(),
-        weights.hidden.into_dispatch(),
+        reset,
+        update,
+        candidate,
+        of_reset,
+        of_update,
+        of_candidate,
         weights.bias.into_dispatch(),
         weights.candidate_bias.into_dispatch(),
         mask,
@@ -68,11 +64,12 @@ pub(crate) fn plain(
     mask: Option<Tensor<2>>,
     backwards: bool,
 ) -> Tensor<3> {
-    let GruWeights { input: input_weight, hidden, bias, candidate_bias } = weights;
+    let GruWeights { gates, bias, candidate_bias } = weights;
+    let [input_weight, hidden] = gates.joined(); // [I, 3 D], [D, 3 D]
     let units = hidden.dims()[0];
     let candidate_bias = candidate_bias.unsqueeze::<2>(); // [1, D]
     let step = |input: Tensor<2>, [state]: [Tensor<2>; 1]| {
-        let seen = linear(input, input_weight.clone(), Some(bias.clone())); // [B, 3 D]
+        let seen = input.matmul(input_weight.clone()) + bias.clone().unsqueeze(); // [B, 3 D]
         let recalled = state.clone().matmul(hidden.clone()); // [B, 3 D]
         let both = |x: &Tensor<2>| x.clone().narrow(1, 0, 2 * units); // [B, 2 D]
         let last = |x: Tensor<2>| x.narrow(1, 2 * units, units); // [B, D]
@@ -87,11 +84,12 @@ pub(crate) fn plain(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::cut;
     use super::*;
     use crate::testing::{Inputs, check, random};
 
     fn weights(i: &Inputs) -> GruWeights {
-        GruWeights { input: i.get(1), hidden: i.get(2), bias: i.get(3), candidate_bias: i.get(4) }
+        GruWeights { gates: cut(i.get(1)), bias: i.get(2), candidate_bias: i.get(3) }
     }
 
     #[test]
@@ -101,14 +99,13 @@ mod tests {
         {
             let samples = [
                 random(&[steps, batch, inputs], 1),
-                random(&[inputs, 3 * units], 2),
-                random(&[units, 3 * units], 3),
+                random(&[inputs + units, 3 * units], 2),
                 random(&[3 * units], 4),
                 random(&[units], 5),
                 random(&[steps, batch], 6).map(|v| if v > -0.5 { 1.0 } else { 0.0 }).untracked(),
             ];
             for (masked, backwards) in [(false, false), (true, false), (false, true), (true, true)] {
-                let mask = |i: &Inputs| masked.then(|| i.get::<2>(5));
+                let mask = |i: &Inputs| masked.then(|| i.get::<2>(4));
                 check(
                     &format!("{steps} steps of {batch} x {inputs}, {units} units, {masked} {backwards}"),
                     &samples,

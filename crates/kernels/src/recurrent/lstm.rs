@@ -1,11 +1,10 @@
 //! Long short-term memory: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
 
-use super::{RecurrentOps, check_mask, twin, units};
+use super::{Gates, RecurrentOps, check_mask, twin};
 use crate::flex;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
-use burn::tensor::module::linear;
 
 /// The hidden state after each step, from a state and a cell of zeros.
 ///
@@ -14,8 +13,7 @@ use burn::tensor::module::linear;
 ///
 /// # Shapes
 /// - x: `[T, B, I]`, time first
-/// - weight: `[I + D, 4 D]`, the rows of the input and then those of the state; gates stand in the order input, forget,
-///   output, candidate
+/// - weights: `[I, D]` and `[D, D]` each; gates stand in the order input, forget, output, candidate
 /// - bias: `[4 D]`
 /// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
 /// - output: `[T, B, D]`
@@ -24,21 +22,30 @@ use burn::tensor::module::linear;
 /// When the shapes do not fit each other.
 pub fn lstm(
     x: Tensor<3>,
-    weight: Tensor<2>,
+    weights: Gates<4>,
     bias: Tensor<1>,
     mask: Option<Tensor<2>>,
     backwards: bool,
 ) -> Tensor<3> {
-    let units = units(&x, &weight, 4);
-    assert_eq!(bias.dims(), [4 * units], "the bias of a weight of {:?}", weight.dims());
+    let units = weights.units(&x);
+    assert_eq!(bias.dims(), [4 * units], "the bias of {units} units");
     check_mask(&x, &mask);
     if !flex::runs_on(&x) {
-        return plain(x, weight, bias, mask, backwards);
+        return plain(x, weights, bias, mask, backwards);
     }
     let mask = flex::or_empty(mask.filter(|_| backwards), &x);
+    let [input, forget, output, candidate] = weights.input.map(Tensor::into_dispatch);
+    let [of_input, of_forget, of_output, of_candidate] = weights.hidden.map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::lstm_sequence(
         x.into_dispatch(),
-        weight.into_dispatch(),
+        input,
+        forget,
+        output,
+        candidate,
+        of_input,
+        of_forget,
+        of_output,
+        of_candidate,
         bias.into_dispatch(),
         mask,
         backwards,
@@ -48,15 +55,16 @@ pub fn lstm(
 /// The same by Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
-    weight: Tensor<2>,
+    weights: Gates<4>,
     bias: Tensor<1>,
     mask: Option<Tensor<2>>,
     backwards: bool,
 ) -> Tensor<3> {
-    let units = weight.dims()[1] / 4;
+    let [input_weight, hidden] = weights.joined(); // [I, 4 D], [D, 4 D]
+    let units = hidden.dims()[0];
     let step = |input: Tensor<2>, [state, cell]: [Tensor<2>; 2]| {
-        let both = Tensor::cat(vec![input, state], 1); // [B, I + D]
-        let gates = linear(both, weight.clone(), Some(bias.clone())); // [B, 4 D]
+        let sums = input.matmul(input_weight.clone()) + state.matmul(hidden.clone()); // [B, 4 D]
+        let gates = sums + bias.clone().unsqueeze(); // [B, 4 D]
         let open = sigmoid(gates.clone().narrow(1, 0, 3 * units)); // [B, 3 D]
         let candidate = tanh(gates.narrow(1, 3 * units, units)); // [B, D]
         let gate = |index: usize| open.clone().narrow(1, index * units, units); // [B, D]
@@ -68,17 +76,18 @@ pub(crate) fn plain(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{cut, samples};
     use super::*;
     use crate::testing::{Inputs, check, random};
     use burn::tensor::Device;
     use proptest::prelude::*;
 
     fn op(i: &Inputs, masked: bool, backwards: bool) -> Tensor<3> {
-        lstm(i.get(0), i.get(1), i.get(2), masked.then(|| i.get::<2>(3).detach()), backwards)
+        lstm(i.get(0), cut(i.get(1)), i.get(2), masked.then(|| i.get::<2>(3).detach()), backwards)
     }
 
     fn twin(i: &Inputs, masked: bool, backwards: bool) -> Tensor<3> {
-        plain(i.get(0), i.get(1), i.get(2), masked.then(|| i.get::<2>(3)), backwards)
+        plain(i.get(0), cut(i.get(1)), i.get(2), masked.then(|| i.get::<2>(3)), backwards)
     }
 
     #[test]
@@ -93,7 +102,7 @@ mod tests {
             (5, 60, 3, 66),
         ];
         for (steps, batch, inputs, units) in sizes {
-            let samples = super::super::tests::samples(steps, batch, inputs, units, 4);
+            let samples = samples(steps, batch, inputs, units, 4);
             for (masked, backwards) in [(false, false), (true, false), (false, true), (true, true)] {
                 check(
                     &format!("{steps} steps of {batch} x {inputs}, {units} units, {masked} {backwards}"),
@@ -111,7 +120,7 @@ mod tests {
         for (steps, batch, inputs) in [(0, 2, 3), (2, 0, 3), (2, 2, 0)] {
             let weight = Tensor::<2>::ones([inputs + 5, 20], &device).require_grad();
             let x = Tensor::<3>::zeros([steps, batch, inputs], &device).require_grad();
-            let states = lstm(x.clone(), weight.clone(), Tensor::zeros([20], &device), None, false);
+            let states = lstm(x.clone(), cut(weight.clone()), Tensor::zeros([20], &device), None, false);
             assert_eq!(states.dims(), [steps, batch, 5]);
             let gradients = states.sum().backward();
             assert_eq!(x.grad(&gradients).expect("a gradient").dims(), [steps, batch, inputs]);
@@ -134,11 +143,11 @@ mod tests {
             &samples,
             |i| {
                 let (x, weight, bias) = shaped(i);
-                lstm(wider(x), weight, bias, None, false)
+                lstm(wider(x), cut(weight), bias, None, false)
             },
             |i| {
                 let (x, weight, bias) = shaped(i);
-                plain(wider(x), weight, bias, None, false)
+                plain(wider(x), cut(weight), bias, None, false)
             },
         );
     }
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn gates_that_are_shut_or_open_and_numbers_that_are_none() {
         for scale in [30.0, 1e4, f32::INFINITY] {
-            let samples = super::super::tests::samples(3, 4, 2, 5, 4);
+            let samples = samples(3, 4, 2, 5, 4);
             let [x, weight, bias, mask] = &samples[..] else { unreachable!() };
             let samples =
                 [x.clone().map(|v| v * scale).untracked(), weight.clone(), bias.clone(), mask.clone()];
@@ -169,7 +178,7 @@ mod tests {
         fn any_shape(
             steps in 1..5usize, batch in 1..40usize, inputs in 1..20usize, units in 1..40usize, backwards: bool,
         ) {
-            let samples = super::super::tests::samples(steps, batch, inputs, units, 4);
+            let samples = samples(steps, batch, inputs, units, 4);
             check("any shape", &samples, |i| op(i, true, backwards), |i| twin(i, true, backwards));
         }
     }

@@ -33,27 +33,59 @@ fn check_mask(x: &Tensor<3>, mask: &Option<Tensor<2>>) {
     }
 }
 
-/// Units of a weight `[I + D, gates D]`.
-///
-/// # Panics
-/// When the weight does not fit the input.
-fn units(x: &Tensor<3>, weight: &Tensor<2>, gates: usize) -> usize {
-    let ([_, _, inputs], [rows, columns]) = (x.dims(), weight.dims());
-    let units = columns / gates;
-    assert_eq!(
-        [rows, columns],
-        [inputs + units, gates * units],
-        "a weight of [I + D, {gates} D] was expected for a sequence of {:?}",
-        x.dims()
-    );
-    units
+/// The weights of a layer of `G` gates.
+#[derive(Clone, Debug)]
+pub struct Gates<const G: usize> {
+    /// What each gate makes of the input, `[I, D]`.
+    pub input: [Tensor<2>; G],
+    /// What each gate makes of the state before, `[D, D]`.
+    pub hidden: [Tensor<2>; G],
+}
+
+impl<const G: usize> Gates<G> {
+    /// Units of the layer.
+    ///
+    /// # Panics
+    /// When a weight does not fit the input or the others.
+    fn units(&self, x: &Tensor<3>) -> usize {
+        let ([_, _, inputs], [units, _]) = (x.dims(), self.hidden[0].dims());
+        for (input, hidden) in self.input.iter().zip(&self.hidden) {
+            assert_eq!(
+                [input.dims(), hidden.dims()],
+                [[inputs, units], [units, units]],
+                "weights of [I, D] and [D, D] were expected for a sequence of {:?}",
+                x.dims()
+            );
+        }
+        units
+    }
+
+    /// All gates beside each other, `[I, G D]` and `[D, G D]`.
+    fn joined(self) -> [Tensor<2>; 2] {
+        [self.input, self.hidden].map(|gates| Tensor::cat(gates.to_vec(), 1))
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use super::Gates;
     use crate::testing::{Sample, random};
+    use burn::tensor::Tensor;
 
-    /// A sequence, a joined weight, a bias and a mask without a gradient, for a layer of `gates` gates.
+    /// The gates of a weight `[I + D, G D]`, the rows of the input and then those of the state.
+    pub(crate) fn cut<const G: usize>(weight: Tensor<2>) -> Gates<G> {
+        let [rows, columns] = weight.dims();
+        let units = columns / G;
+        let gate = |gate: usize, rows: std::ops::Range<usize>| {
+            weight.clone().slice([rows, gate * units..(gate + 1) * units])
+        };
+        Gates {
+            input: std::array::from_fn(|index| gate(index, 0..rows - units)),
+            hidden: std::array::from_fn(|index| gate(index, rows - units..rows)),
+        }
+    }
+
+    /// A sequence, a weight to [`cut`], a bias and a mask without a gradient, for a layer of `gates` gates.
     pub(super) fn samples(
         steps: usize,
         batch: usize,

@@ -6,20 +6,28 @@ use super::forward::{self, Weights};
 use super::sequence::Sequence;
 use super::weights;
 use crate::flex::{self, Floats, Keep, Saved};
-use crate::memory::for_overwriting;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use std::sync::Arc;
 
-/// The ops as an extension of Burn's CPU backend. A mask is left out by an empty one.
+/// The ops as an extension of Burn's CPU backend. Weights of the input come gate by gate, and then those of the state
+/// before (an extension's macro knows tensors, and no arrays of them). A mask is left out by an empty one.
+#[allow(clippy::too_many_arguments)]
 #[backend_extension(Autodiff, Flex)]
 pub trait RecurrentOps: Backend {
     /// See [`lstm`](super::lstm()).
     fn lstm_sequence(
         x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        forget: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        candidate: FloatTensor<Self>,
+        of_input: FloatTensor<Self>,
+        of_forget: FloatTensor<Self>,
+        of_output: FloatTensor<Self>,
+        of_candidate: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         mask: FloatTensor<Self>,
         backwards: bool,
@@ -28,7 +36,8 @@ pub trait RecurrentOps: Backend {
     /// See [`rnn`](super::rnn()).
     fn rnn_sequence(
         x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         mask: FloatTensor<Self>,
         squash: Squash,
@@ -38,8 +47,12 @@ pub trait RecurrentOps: Backend {
     /// See [`gru`](super::gru()).
     fn gru_sequence(
         x: FloatTensor<Self>,
-        input_weight: FloatTensor<Self>,
-        hidden_weight: FloatTensor<Self>,
+        reset: FloatTensor<Self>,
+        update: FloatTensor<Self>,
+        candidate: FloatTensor<Self>,
+        of_reset: FloatTensor<Self>,
+        of_update: FloatTensor<Self>,
+        of_candidate: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         candidate_bias: FloatTensor<Self>,
         mask: FloatTensor<Self>,
@@ -50,242 +63,282 @@ pub trait RecurrentOps: Backend {
 impl RecurrentOps for Flex {
     fn lstm_sequence(
         x: FlexTensor,
-        weight: FlexTensor,
+        input: FlexTensor,
+        forget: FlexTensor,
+        output: FlexTensor,
+        candidate: FlexTensor,
+        of_input: FlexTensor,
+        of_forget: FlexTensor,
+        of_output: FlexTensor,
+        of_candidate: FlexTensor,
         bias: FlexTensor,
         mask: FlexTensor,
         backwards: bool,
     ) -> FlexTensor {
-        joined(cell::Lstm, [x, weight, bias, mask], backwards, Keep::Nothing).0
+        lstm(
+            [x, input, forget, output, candidate, of_input, of_forget, of_output, of_candidate, bias, mask],
+            backwards,
+            Keep::Nothing,
+        )
+        .0
     }
 
     fn rnn_sequence(
         x: FlexTensor,
-        weight: FlexTensor,
+        input: FlexTensor,
+        hidden: FlexTensor,
         bias: FlexTensor,
         mask: FlexTensor,
         squash: Squash,
         backwards: bool,
     ) -> FlexTensor {
-        joined(cell::Plain(squash), [x, weight, bias, mask], backwards, Keep::Nothing).0
+        rnn(squash, [x, input, hidden, bias, mask], backwards, Keep::Nothing).0
     }
 
     fn gru_sequence(
         x: FlexTensor,
-        input_weight: FlexTensor,
-        hidden_weight: FlexTensor,
+        reset: FlexTensor,
+        update: FlexTensor,
+        candidate: FlexTensor,
+        of_reset: FlexTensor,
+        of_update: FlexTensor,
+        of_candidate: FlexTensor,
         bias: FlexTensor,
         candidate_bias: FlexTensor,
         mask: FlexTensor,
         backwards: bool,
     ) -> FlexTensor {
-        let inputs = [x, input_weight, hidden_weight, bias, candidate_bias, mask];
-        gru(inputs, backwards, Keep::Nothing).0
+        gru(
+            [x, reset, update, candidate, of_reset, of_update, of_candidate, bias, candidate_bias, mask],
+            backwards,
+            Keep::Nothing,
+        )
+        .0
     }
 }
 
 impl<C: CheckpointStrategy> RecurrentOps for Autodiff<Flex, C> {
     fn lstm_sequence(
         x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        forget: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        candidate: FloatTensor<Self>,
+        of_input: FloatTensor<Self>,
+        of_forget: FloatTensor<Self>,
+        of_output: FloatTensor<Self>,
+        of_candidate: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         mask: FloatTensor<Self>,
         backwards: bool,
     ) -> FloatTensor<Self> {
-        flex::track::<C, _, 4>([x, weight, bias, mask], |inputs, keep| {
-            joined(cell::Lstm, inputs, backwards, keep)
-        })
+        let inputs =
+            [x, input, forget, output, candidate, of_input, of_forget, of_output, of_candidate, bias, mask];
+        flex::track::<C, _, 11>(inputs, |inputs, keep| lstm(inputs, backwards, keep))
     }
 
     fn rnn_sequence(
         x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         mask: FloatTensor<Self>,
         squash: Squash,
         backwards: bool,
     ) -> FloatTensor<Self> {
-        flex::track::<C, _, 4>([x, weight, bias, mask], |inputs, keep| {
-            joined(cell::Plain(squash), inputs, backwards, keep)
-        })
+        let inputs = [x, input, hidden, bias, mask];
+        flex::track::<C, _, 5>(inputs, |inputs, keep| rnn(squash, inputs, backwards, keep))
     }
 
     fn gru_sequence(
         x: FloatTensor<Self>,
-        input_weight: FloatTensor<Self>,
-        hidden_weight: FloatTensor<Self>,
+        reset: FloatTensor<Self>,
+        update: FloatTensor<Self>,
+        candidate: FloatTensor<Self>,
+        of_reset: FloatTensor<Self>,
+        of_update: FloatTensor<Self>,
+        of_candidate: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         candidate_bias: FloatTensor<Self>,
         mask: FloatTensor<Self>,
         backwards: bool,
     ) -> FloatTensor<Self> {
-        let inputs = [x, input_weight, hidden_weight, bias, candidate_bias, mask];
-        flex::track::<C, _, 6>(inputs, |inputs, keep| gru(inputs, backwards, keep))
+        let inputs =
+            [x, reset, update, candidate, of_reset, of_update, of_candidate, bias, candidate_bias, mask];
+        flex::track::<C, _, 10>(inputs, |inputs, keep| gru(inputs, backwards, keep))
     }
 }
 
 /// What the backward pass of a layer needs.
 #[derive(Clone, Debug)]
-struct Walked<C> {
+struct Walked<C, const G: usize> {
     cell: C,
     x: Floats,
-    /// `[I + D, gates D]`, or `[I, gates D]` and `[D, gates D]`.
-    weights: Vec<Floats>,
+    /// `[I, D]` each.
+    input: [Floats; G],
+    /// `[D, D]` each.
+    hidden: [Floats; G],
     mask: Option<Floats>,
     backwards: bool,
     states: Option<Floats>,
     kept: Arc<Vec<f32>>,
 }
 
-impl<C> Walked<C> {
-    fn sequence<const G: usize>(&self) -> Sequence<'_> {
+/// Gradients of a layer's inputs, where they are wanted.
+struct Found<const G: usize> {
+    x: Option<FlexTensor>,
+    input: [Option<FlexTensor>; G],
+    hidden: [Option<FlexTensor>; G],
+    /// Of each slot's bias, `[SLOTS, D]`.
+    bias: Vec<f32>,
+}
+
+impl<C: Cell<G>, const G: usize> Walked<C, G> {
+    fn new(
+        cell: C,
+        x: FlexTensor,
+        [input, hidden]: [[FlexTensor; G]; 2],
+        mask: FlexTensor,
+        backwards: bool,
+    ) -> Self {
+        Walked {
+            cell,
+            x: Floats::new(x),
+            input: input.map(Floats::new),
+            hidden: hidden.map(Floats::new),
+            mask: flex::unless_empty(mask),
+            backwards,
+            states: None,
+            kept: Arc::default(),
+        }
+    }
+
+    fn sequence(&self) -> Sequence<'_> {
         let [steps, batch, inputs] = self.x.dims() else { unreachable!("a sequence has three axes") };
         let (steps, batch, inputs) = (*steps, *batch, *inputs);
-        let units = self.weights[0].dims()[1] / G;
+        let units = self.hidden[0].dims()[0];
         let mask = self.mask.as_deref();
         Sequence { x: &self.x, steps, batch, inputs, units, mask, backwards: self.backwards }
     }
 
-    fn weights<const G: usize>(&self) -> Weights<'_> {
-        let (input, state) = match &self.weights[..] {
-            [both] => {
-                let Sequence { inputs, units, .. } = self.sequence::<G>();
-                both.split_at(inputs * G * units)
-            }
-            [input, state] => (&input[..], &state[..]),
-            _ => unreachable!("one weight or two"),
-        };
-        Weights { input, state }
+    fn weights(&self) -> Weights<'_, G> {
+        Weights {
+            input: self.input.each_ref().map(|gate| &gate[..]),
+            state: self.hidden.each_ref().map(|gate| &gate[..]),
+        }
     }
 
     /// Walks forwards, and keeps what a backward pass needs.
-    fn forward<const G: usize>(mut self, bias: [&[f32]; SLOTS], keep: Keep) -> (FlexTensor, Option<Self>)
-    where
-        C: Cell<G>,
-    {
+    fn forward(mut self, bias: [&[f32]; SLOTS], keep: Keep) -> (FlexTensor, Option<Self>) {
         let keep = keep == Keep::ForBackward;
-        let sequence = self.sequence::<G>();
+        let sequence = self.sequence();
         let shape = [sequence.steps, sequence.batch, sequence.units];
-        let (states, kept) = forward::forward(self.cell, sequence, self.weights::<G>(), bias, keep);
+        let (states, kept) = forward::forward(self.cell, sequence, self.weights(), bias, keep);
         let states = flex::tensor(states, &shape);
         self.states = Some(Floats::new(states.clone()));
         self.kept = Arc::new(kept);
         (states, keep.then_some(self))
     }
 
-    /// Gradients of the input and of the bias of each slot; those of the weights of input and state go where they are
-    /// asked for, a place of no numbers being one that is not.
-    fn gradients<const G: usize>(
-        &self,
-        gradient: FlexTensor,
-        of_x: bool,
-        [of_input, of_state]: [&mut [f32]; 2],
-    ) -> (FlexTensor, Vec<f32>)
-    where
-        C: Cell<G>,
-    {
-        let sequence = self.sequence::<G>();
+    /// The gradients, of the gradient of the states. Those of weights are made of all gates at once, and so are wanted
+    /// together.
+    fn gradients(&self, gradient: FlexTensor, of_x: bool, of_input: bool, of_hidden: bool) -> Found<G> {
+        let sequence = self.sequence();
+        let Sequence { inputs, units, .. } = sequence;
         let states = self.states.as_deref().expect("states of a forward pass");
         let left = Left { states, kept: &self.kept };
         let gradient = Floats::new(gradient);
-        let found = backward::backward(self.cell, sequence, self.weights::<G>(), left, &gradient, of_x);
-        weights::of_weights::<C, G>(sequence, states, &found.slopes, of_input, of_state);
-        let x = if of_x { flex::tensor(found.x, self.x.dims()) } else { flex::tensor(Vec::new(), &[0]) };
-        (x, found.bias)
+        let found = backward::backward(self.cell, sequence, self.weights(), left, &gradient, of_x);
+        let tensors = |gates: [Vec<f32>; G], rows| gates.map(|gate| Some(flex::tensor(gate, &[rows, units])));
+        let none = || std::array::from_fn(|_| None);
+        let slopes = &found.slopes;
+        Found {
+            input: if of_input {
+                tensors(weights::of_input::<C, G>(sequence, slopes), inputs)
+            } else {
+                none()
+            },
+            hidden: if of_hidden {
+                tensors(weights::of_state::<C, G>(sequence, states, slopes), units)
+            } else {
+                none()
+            },
+            x: of_x.then(|| flex::tensor(found.x, self.x.dims())),
+            bias: found.bias,
+        }
     }
 }
 
-/// A layer whose weights of input and state are one matrix.
-fn joined<C: Cell<G>, const G: usize>(
-    cell: C,
-    [x, weight, bias, mask]: [FlexTensor; 4],
+/// Numbers as a tensor of one axis.
+fn in_a_row(numbers: Vec<f32>) -> FlexTensor {
+    let length = numbers.len();
+    flex::tensor(numbers, &[length])
+}
+
+/// Each `D` of some numbers in its slot; the last slots may have none.
+fn in_slots(numbers: &[f32], units: usize) -> [&[f32]; SLOTS] {
+    std::array::from_fn(|slot| numbers.get(slot * units..(slot + 1) * units).unwrap_or_default())
+}
+
+fn lstm(
+    inputs: [FlexTensor; 11],
     backwards: bool,
     keep: Keep,
-) -> (FlexTensor, Option<Walked<C>>) {
+) -> (FlexTensor, Option<Walked<cell::Lstm, 4>>) {
+    let [x, i, f, o, c, of_i, of_f, of_o, of_c, bias, mask] = inputs;
+    let weights = [[i, f, o, c], [of_i, of_f, of_o, of_c]];
+    let (walked, bias) = (Walked::new(cell::Lstm, x, weights, mask, backwards), Floats::new(bias));
+    let units = walked.sequence().units;
+    walked.forward(in_slots(&bias, units), keep)
+}
+
+impl Saved<11> for Walked<cell::Lstm, 4> {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 11]) -> [Option<FlexTensor>; 11] {
+        let [x, input @ .., _, _] = wanted;
+        let (input, hidden) = input.split_at(4);
+        let Found { x, input: [i, f, o, c], hidden: [of_i, of_f, of_o, of_c], bias } =
+            self.gradients(gradient, x, input.contains(&true), hidden.contains(&true));
+        [x, i, f, o, c, of_i, of_f, of_o, of_c, Some(in_a_row(bias)), None]
+    }
+}
+
+fn rnn(
+    squash: Squash,
+    [x, input, hidden, bias, mask]: [FlexTensor; 5],
+    backwards: bool,
+    keep: Keep,
+) -> (FlexTensor, Option<Walked<cell::Plain, 1>>) {
     let bias = Floats::new(bias);
-    let units = bias.len() / G;
-    let bias = std::array::from_fn(|slot| if slot < G { &bias[slot * units..][..units] } else { &[][..] });
-    Walked {
-        cell,
-        x: Floats::new(x),
-        weights: vec![Floats::new(weight)],
-        mask: flex::unless_empty(mask),
-        backwards,
-        states: None,
-        kept: Arc::default(),
-    }
-    .forward::<G>(bias, keep)
+    let walked = Walked::new(cell::Plain(squash), x, [[input], [hidden]], mask, backwards);
+    walked.forward([&bias, &[], &[], &[]], keep)
 }
 
-fn joined_gradients<C: Cell<G>, const G: usize>(
-    walked: Walked<C>,
-    gradient: FlexTensor,
-    [x, weight, bias, _]: [bool; 4],
-) -> [Option<FlexTensor>; 4] {
-    let Sequence { inputs, units, .. } = walked.sequence::<G>();
-    let room = |rows: usize| if weight { rows * G * units } else { 0 };
-    let mut of_weights = for_overwriting(room(inputs + units));
-    let (of_input, of_state) = of_weights.split_at_mut(room(inputs));
-    let (of_x, of_bias) = walked.gradients::<G>(gradient, x, [of_input, of_state]);
-    [
-        x.then_some(of_x),
-        weight.then(|| flex::tensor(of_weights, walked.weights[0].dims())),
-        bias.then(|| {
-            let length = of_bias.len();
-            flex::tensor(of_bias, &[length])
-        }),
-        None,
-    ]
-}
-
-impl Saved<4> for Walked<cell::Lstm> {
-    fn backward(self, gradient: FlexTensor, wanted: [bool; 4]) -> [Option<FlexTensor>; 4] {
-        joined_gradients::<_, 4>(self, gradient, wanted)
+impl Saved<5> for Walked<cell::Plain, 1> {
+    fn backward(self, gradient: FlexTensor, [x, input, hidden, _, _]: [bool; 5]) -> [Option<FlexTensor>; 5] {
+        let Found { x, input: [input], hidden: [hidden], bias } = self.gradients(gradient, x, input, hidden);
+        [x, input, hidden, Some(in_a_row(bias)), None]
     }
 }
 
-impl Saved<4> for Walked<cell::Plain> {
-    fn backward(self, gradient: FlexTensor, wanted: [bool; 4]) -> [Option<FlexTensor>; 4] {
-        joined_gradients::<_, 1>(self, gradient, wanted)
-    }
-}
-
-fn gru(
-    [x, input_weight, hidden_weight, bias, candidate_bias, mask]: [FlexTensor; 6],
-    backwards: bool,
-    keep: Keep,
-) -> (FlexTensor, Option<Walked<cell::Gru>>) {
+fn gru(inputs: [FlexTensor; 10], backwards: bool, keep: Keep) -> (FlexTensor, Option<Walked<cell::Gru, 3>>) {
+    let [x, r, u, c, of_r, of_u, of_c, bias, candidate_bias, mask] = inputs;
     let (bias, candidate_bias) = (Floats::new(bias), Floats::new(candidate_bias));
-    let units = candidate_bias.len();
+    let walked = Walked::new(cell::Gru, x, [[r, u, c], [of_r, of_u, of_c]], mask, backwards);
+    let units = walked.sequence().units;
     let [first, second, third] = cell::Gru::INPUT_GATES.map(|gate| &bias[gate * units..][..units]);
-    Walked {
-        cell: cell::Gru,
-        x: Floats::new(x),
-        weights: vec![Floats::new(input_weight), Floats::new(hidden_weight)],
-        mask: flex::unless_empty(mask),
-        backwards,
-        states: None,
-        kept: Arc::default(),
-    }
-    .forward::<3>([first, second, third, &candidate_bias], keep)
+    walked.forward([first, second, third, &candidate_bias], keep)
 }
 
-impl Saved<6> for Walked<cell::Gru> {
-    fn backward(self, gradient: FlexTensor, wanted: [bool; 6]) -> [Option<FlexTensor>; 6] {
-        let [x, input_weight, hidden_weight, bias, candidate_bias, _] = wanted;
-        let Sequence { inputs, units, .. } = self.sequence::<3>();
-        let room = |wanted: bool, rows: usize| for_overwriting(if wanted { rows * 3 * units } else { 0 });
-        let (mut of_input, mut of_hidden) = (room(input_weight, inputs), room(hidden_weight, units));
-        let (of_x, of_bias) = self.gradients::<3>(gradient, x, [&mut of_input, &mut of_hidden]);
-        let (of_gates, of_candidate) = of_bias.split_at(3 * units);
-        let mut of_gates = of_gates.to_vec();
-        weights::in_gates_order::<cell::Gru, 3>(&mut of_gates, units);
-        [
-            x.then_some(of_x),
-            input_weight.then(|| flex::tensor(of_input, &[inputs, 3 * units])),
-            hidden_weight.then(|| flex::tensor(of_hidden, &[units, 3 * units])),
-            bias.then(|| flex::tensor(of_gates, &[3 * units])),
-            candidate_bias.then(|| flex::tensor(of_candidate.to_vec(), &[units])),
-            None,
-        ]
+impl Saved<10> for Walked<cell::Gru, 3> {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 10]) -> [Option<FlexTensor>; 10] {
+        let [x, input @ .., _, _, _] = wanted;
+        let (input, hidden) = input.split_at(3);
+        let units = self.sequence().units;
+        let Found { x, input: [r, u, c], hidden: [of_r, of_u, of_c], bias } =
+            self.gradients(gradient, x, input.contains(&true), hidden.contains(&true));
+        let slots = in_slots(&bias, units);
+        let of_gate = |gate| slots[cell::Gru::input_slot(gate)];
+        let of_gates = in_a_row([0, 1, 2].map(of_gate).concat());
+        [x, r, u, c, of_r, of_u, of_c, Some(of_gates), Some(in_a_row(slots[3].to_vec())), None]
     }
 }

@@ -62,15 +62,14 @@ pub(super) fn lanes() -> usize {
     run(Lanes)
 }
 
-/// A weight `[depth, gates * units]` as panels of one vector of units and its gates in the order of `gates`.
+/// Weights `[depth, units]` of some gates as panels of one vector of units and these gates in turn.
 ///
 /// ```text
-/// panel of units u..u + L:  [w(k, gates[0] D + u..) w(k, gates[1] D + u..) ...] for k in 0..depth
+/// panel of units u..u + L:  [w0(k, u..) w1(k, u..) ...] for k in 0..depth
 /// ```
-pub(super) fn pack_gates(weight: &[f32], units: usize, gates: &[usize]) -> Vec<f32> {
+pub(super) fn pack_gates(gates: &[&[f32]], units: usize) -> Vec<f32> {
     let lanes = lanes();
-    let row = gates.len() * units;
-    let depth = weight.len() / row;
+    let depth = gates[0].len() / units;
     let size = depth * gates.len() * lanes;
     let mut packed = for_overwriting(units.div_ceil(lanes) * size);
     let shared = Shared::new(&mut packed);
@@ -80,10 +79,10 @@ pub(super) fn pack_gates(weight: &[f32], units: usize, gates: &[usize]) -> Vec<f
             let panel = unsafe { shared.part(group * size..(group + 1) * size) };
             let unit = group * lanes;
             let count = (units - unit).min(lanes);
-            for (row, to) in weight.chunks_exact(row).zip(panel.chunks_exact_mut(gates.len() * lanes)) {
+            for (k, to) in panel.chunks_exact_mut(gates.len() * lanes).enumerate() {
                 for (gate, to) in gates.iter().zip(to.chunks_exact_mut(lanes)) {
-                    let start = gate * units + unit;
-                    to[..count].copy_from_slice(&row[start..start + count]);
+                    let start = k * units + unit;
+                    to[..count].copy_from_slice(&gate[start..start + count]);
                     to[count..].fill(0.0);
                 }
             }
@@ -95,13 +94,12 @@ pub(super) fn pack_gates(weight: &[f32], units: usize, gates: &[usize]) -> Vec<f
 /// Vectors of columns of a panel of [`pack_transposed`].
 pub(super) const COLUMNS: usize = 4;
 
-/// The transpose of a weight `[columns, gates * units]` as panels of [`COLUMNS`] vectors of columns, its depth the units
-/// of each gate in the order of `gates`.
-pub(super) fn pack_transposed(weight: &[f32], units: usize, gates: &[usize]) -> Vec<f32> {
+/// The transposes of weights `[columns, units]` as panels of [`COLUMNS`] vectors of columns, their depth the units of
+/// each gate in turn.
+pub(super) fn pack_transposed(gates: &[&[f32]], units: usize) -> Vec<f32> {
     let width = COLUMNS * lanes();
-    let depth = gates.len() * units;
-    let columns = weight.len() / depth;
-    let size = depth * width;
+    let columns = gates[0].len() / units;
+    let size = gates.len() * units * width;
     let mut packed = for_overwriting(columns.div_ceil(width) * size);
     let shared = Shared::new(&mut packed);
     // in pieces of a panel, so that there is work for all threads
@@ -120,8 +118,8 @@ pub(super) fn pack_transposed(weight: &[f32], units: usize, gates: &[usize]) -> 
             for unit in (0..units).step_by(16) {
                 let length = (units - unit).min(16);
                 for column in 0..count {
-                    let from = (panel * width + column) * depth + gates[slot] * units + unit;
-                    for (k, value) in weight[from..from + length].iter().enumerate() {
+                    let from = (panel * width + column) * units + unit;
+                    for (k, value) in gates[slot][from..from + length].iter().enumerate() {
                         to[(unit + k) * width + column] = *value;
                     }
                 }

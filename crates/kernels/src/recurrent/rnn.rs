@@ -1,19 +1,18 @@
 //! The plain recurrent layer of Elman 1990: one sum a unit, and an activation on it.
 
-use super::{RecurrentOps, Squash, check_mask, twin, units};
+use super::{Gates, RecurrentOps, Squash, check_mask, twin};
 use crate::flex;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, tanh};
-use burn::tensor::module::linear;
 
-/// The hidden state after each step, from a state of zeros: `squash([x_t, h] W + b)`.
+/// The hidden state after each step, from a state of zeros: `squash(x_t W + h U + b)`.
 ///
 /// `mask` and `backwards` are [`lstm`](super::lstm())'s.
 ///
 /// # Shapes
 /// - x: `[T, B, I]`, time first
-/// - weight: `[I + D, D]`, the rows of the input and then those of the state
+/// - weights: `[I, D]` and `[D, D]`
 /// - bias: `[D]`
 /// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
 /// - output: `[T, B, D]`
@@ -22,22 +21,24 @@ use burn::tensor::module::linear;
 /// When the shapes do not fit each other.
 pub fn rnn(
     x: Tensor<3>,
-    weight: Tensor<2>,
+    weights: Gates<1>,
     bias: Tensor<1>,
     squash: Squash,
     mask: Option<Tensor<2>>,
     backwards: bool,
 ) -> Tensor<3> {
-    let units = units(&x, &weight, 1);
-    assert_eq!(bias.dims(), [units], "the bias of a weight of {:?}", weight.dims());
+    let units = weights.units(&x);
+    assert_eq!(bias.dims(), [units], "the bias of {units} units");
     check_mask(&x, &mask);
     if !flex::runs_on(&x) {
-        return plain(x, weight, bias, squash, mask, backwards);
+        return plain(x, weights, bias, squash, mask, backwards);
     }
     let mask = flex::or_empty(mask.filter(|_| backwards), &x);
+    let Gates { input: [input], hidden: [hidden] } = weights;
     Tensor::from_dispatch(Dispatch::rnn_sequence(
         x.into_dispatch(),
-        weight.into_dispatch(),
+        input.into_dispatch(),
+        hidden.into_dispatch(),
         bias.into_dispatch(),
         mask,
         squash,
@@ -48,16 +49,17 @@ pub fn rnn(
 /// The same by Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
-    weight: Tensor<2>,
+    weights: Gates<1>,
     bias: Tensor<1>,
     squash: Squash,
     mask: Option<Tensor<2>>,
     backwards: bool,
 ) -> Tensor<3> {
-    let units = weight.dims()[1];
+    let Gates { input: [input_weight], hidden: [hidden] } = weights;
+    let units = hidden.dims()[0];
     let step = |input: Tensor<2>, [state]: [Tensor<2>; 1]| {
-        let both = Tensor::cat(vec![input, state], 1); // [B, I + D]
-        let sum = linear(both, weight.clone(), Some(bias.clone())); // [B, D]
+        let sums = input.matmul(input_weight.clone()) + state.matmul(hidden.clone()); // [B, D]
+        let sum = sums + bias.clone().unsqueeze(); // [B, D]
         [match squash {
             Squash::Tanh => tanh(sum),
             Squash::Relu => relu(sum),
@@ -68,6 +70,7 @@ pub(crate) fn plain(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{cut, samples};
     use super::*;
     use crate::testing::check;
 
@@ -76,7 +79,7 @@ mod tests {
         for (steps, batch, inputs, units) in
             [(1, 1, 1, 1), (3, 5, 2, 7), (4, 30, 17, 16), (2, 13, 5, 70), (0, 2, 3, 4)]
         {
-            let samples = super::super::tests::samples(steps, batch, inputs, units, 1);
+            let samples = samples(steps, batch, inputs, units, 1);
             for (squash, backwards) in
                 [(Squash::Tanh, false), (Squash::Relu, false), (Squash::Tanh, true), (Squash::Relu, true)]
             {
@@ -84,8 +87,8 @@ mod tests {
                 check(
                     &format!("{steps} steps of {batch} x {inputs}, {units} units, {squash:?} {backwards}"),
                     &samples,
-                    |i| rnn(i.get(0), i.get(1), i.get(2), squash, mask(i), backwards),
-                    |i| plain(i.get(0), i.get(1), i.get(2), squash, mask(i), backwards),
+                    |i| rnn(i.get(0), cut(i.get(1)), i.get(2), squash, mask(i), backwards),
+                    |i| plain(i.get(0), cut(i.get(1)), i.get(2), squash, mask(i), backwards),
                 );
             }
         }

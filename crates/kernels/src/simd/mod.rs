@@ -139,7 +139,8 @@ pub(crate) fn run_with<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-/// Brings the line that holds `at` near, to be read or written soon. Nothing is read now: any address will do.
+/// Brings the line that holds `at` into the first cache, to be read or written soon. Nothing is read now: any address
+/// will do.
 #[inline(always)]
 pub(crate) fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
@@ -147,6 +148,19 @@ pub(crate) fn prefetch(at: *const f32) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of an address that is not there does nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// [`prefetch`] into the second cache, for what is read later.
+#[inline(always)]
+pub(crate) fn prefetch_for_later(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch of an address that is not there does nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

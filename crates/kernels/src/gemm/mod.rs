@@ -9,12 +9,20 @@
 //! B, panel of W columns:  [b(k,0) b(k,1) ... b(k,W-1)] for k in 0..depth
 //! ```
 //!
-//! Few rows do not repay the packing of `B`: up to [`FEW_ROWS`] read it as it lies, and one row reads it along its rows.
+//! Few rows do not repay the packing of `B`: up to [`ROWS_IN_PLACE`] read it as it lies, and one row reads it along its
+//! rows.
+
+mod pack;
+mod tile;
+
+pub(crate) use tile::{Columns, Sink, TILE_VECTORS, fitting_tile, panel_height};
 
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, prefetch, run};
 use crate::threads::{self, Shared};
+use pack::{pack_columns, pack_rows, packed_rows};
 use std::ops::Range;
+use tile::{LINE, tile};
 
 /// Depth of a block: a panel of `B` of this depth fits the first cache.
 pub(crate) const DEPTH: usize = 256;
@@ -22,8 +30,6 @@ pub(crate) const DEPTH: usize = 256;
 const BLOCK_ROWS: usize = 48;
 /// Columns of a block of `B`, which fits the second cache.
 const BLOCK_COLUMNS: usize = 1024;
-/// Vectors of columns of a tile.
-pub(crate) const TILE_VECTORS: usize = 2;
 
 /// A matrix that is read: element `(i, j)` is at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
@@ -79,275 +85,12 @@ impl Finish for AsIs {
     }
 }
 
-/// Where a tile's rows go.
-pub(crate) trait Sink: Copy + Send + Sync {
-    /// Hears that the first `columns` numbers of `row` from `column` on come next, while they are summed.
-    ///
-    /// Must be `#[inline(always)]`.
-    #[inline(always)]
-    fn expect(self, _row: usize, _column: usize, _columns: usize) {}
-
-    /// Takes the first `columns` numbers of `values`, which belong to `row` from `column` on.
-    ///
-    /// Must be `#[inline(always)]`.
-    ///
-    /// # Safety
-    /// Those places must exist, and nobody else may use them meanwhile.
-    unsafe fn take<S: Simd, const V: usize>(
-        self,
-        s: S,
-        row: usize,
-        column: usize,
-        values: [S::F32; V],
-        columns: usize,
-    );
-}
-
-/// The product of one panel of `A` and one of `B`.
-///
-/// `a` points to `depth` times `R` numbers, and `b` to `depth` times `V` vectors, one group `step` numbers behind the
-/// other: `V * LANES` in a panel, a row of the matrix where `B` is read as it lies.
-///
-/// # Safety
-/// Those numbers must be readable, and the sink's contract hold for `rows` (at most `R`) rows from `row` on and
-/// `columns` columns from `column` on.
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
-    s: S,
-    depth: usize,
-    a: *const f32,
-    (b, step): (*const f32, usize),
-    sink: K,
-    (row, rows): (usize, usize),
-    (column, columns): (usize, usize),
-) {
-    for row in row..row + rows {
-        sink.expect(row, column, columns);
-    }
-    let mut sums = [[s.splat(0.0); V]; R];
-    let (mut a, mut b) = (a, b);
-    for _ in 0..depth {
-        // SAFETY: the caller promises `depth` groups behind both pointers.
-        unsafe {
-            let mut vectors = [s.splat(0.0); V];
-            for (v, vector) in vectors.iter_mut().enumerate() {
-                *vector = s.load_from(b.add(v * S::LANES));
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let scalar = s.splat(a.add(r).read());
-                for (sum, vector) in sums.iter_mut().zip(vectors) {
-                    *sum = s.mul_add(scalar, vector, *sum);
-                }
-            }
-            a = a.add(R);
-            b = b.wrapping_add(step);
-        }
-    }
-    // Out of the registers first: what the sink does to a row is then compiled once, not for each row.
-    let mut out = [[[0.0f32; MOST_LANES]; V]; R];
-    for (out, sums) in out.iter_mut().zip(sums) {
-        for (out, sum) in out.iter_mut().zip(sums) {
-            s.store(out, sum);
-        }
-    }
-    for (r, row_sums) in out.iter().enumerate().take(rows) {
-        let mut values = [s.splat(0.0); V];
-        for (value, sums) in values.iter_mut().zip(row_sums) {
-            *value = s.load(sums);
-        }
-        // SAFETY: the caller's promise.
-        unsafe { sink.take(s, row + r, column, values, columns) };
-    }
-}
-
-/// Lanes of the widest vectors.
-const MOST_LANES: usize = 16;
-/// Numbers of a line of the cache.
-const LINE: usize = 16;
-
-/// [`tile`] with the least height of 3/3, 2/3 and 1/3 of the full that holds `rows`: see [`panel_height`].
-///
-/// # Safety
-/// As [`tile`]'s, `a` being packed with that height.
-#[inline(always)]
-pub(crate) unsafe fn fitting_tile<S: Simd, K: Sink, const V: usize>(
-    s: S,
-    depth: usize,
-    a: *const f32,
-    b: (*const f32, usize),
-    sink: K,
-    rows: (usize, usize),
-    columns: (usize, usize),
-) {
-    // The outer choice is made when this is compiled, so that an instruction set has three tiles, not nine.
-    // SAFETY: the caller's promise.
-    unsafe {
-        let thirds = panel_height::<S>(rows.1) / (S::TILE_ROWS / 3);
-        match S::TILE_ROWS {
-            12 => match thirds {
-                3 => tile::<S, K, 12, V>(s, depth, a, b, sink, rows, columns),
-                2 => tile::<S, K, 8, V>(s, depth, a, b, sink, rows, columns),
-                _ => tile::<S, K, 4, V>(s, depth, a, b, sink, rows, columns),
-            },
-            6 => match thirds {
-                3 => tile::<S, K, 6, V>(s, depth, a, b, sink, rows, columns),
-                2 => tile::<S, K, 4, V>(s, depth, a, b, sink, rows, columns),
-                _ => tile::<S, K, 2, V>(s, depth, a, b, sink, rows, columns),
-            },
-            _ => match thirds {
-                3 => tile::<S, K, 3, V>(s, depth, a, b, sink, rows, columns),
-                2 => tile::<S, K, 2, V>(s, depth, a, b, sink, rows, columns),
-                _ => tile::<S, K, 1, V>(s, depth, a, b, sink, rows, columns),
-            },
-        }
-    }
-}
-
-/// The height of a panel of `A` that holds `rows` rows, at most `S::TILE_ROWS`: a last panel of few rows wastes little.
-#[inline(always)]
-pub(crate) fn panel_height<S: Simd>(rows: usize) -> usize {
-    let third = S::TILE_ROWS / 3;
-    rows.div_ceil(third).clamp(1, 3) * third
-}
-
-/// Numbers that the panels of `rows` rows take, a unit of depth.
-#[inline(always)]
-fn packed_rows<S: Simd>(rows: usize) -> usize {
-    let full = rows / S::TILE_ROWS * S::TILE_ROWS;
-    if rows > full { full + panel_height::<S>(rows - full) } else { full }
-}
-
-/// Packs rows `rows` and columns `depth` of `a`: panel after panel, missing rows as zeros.
-#[inline(always)]
-fn pack_rows<S: Simd>(s: S, a: &Matrix, rows: Range<usize>, depth: Range<usize>, to: &mut [f32]) {
-    let last = panel_height::<S>((rows.len() - 1) % S::TILE_ROWS + 1);
-    let from = a.data.get(rows.start * a.row_stride + depth.start * a.column_stride..).unwrap_or_default();
-    pack(s, from, (rows.len(), a.row_stride), (depth.len(), a.column_stride), (S::TILE_ROWS, last), to);
-}
-
-/// Packs columns `columns` and rows `depth` of `b`: panel after panel, missing columns as zeros.
-#[inline(always)]
-fn pack_columns<S: Simd>(s: S, b: &Matrix, depth: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
-    let width = TILE_VECTORS * S::LANES;
-    let from = b.data.get(depth.start * b.row_stride + columns.start * b.column_stride..).unwrap_or_default();
-    pack(s, from, (columns.len(), b.column_stride), (depth.len(), b.row_stride), (width, width), to);
-}
-
-/// Cuts `count` lines into panels of `full` lines, the last one of `last`, and lays each panel out by depth: line `i` of
-/// a panel of `width` lines has its number of depth `k`, `from[i * stride + k * depth_stride]`, at `k * width + i`.
-#[inline(always)]
-fn pack<S: Simd>(
-    s: S,
-    from: &[f32],
-    (count, stride): (usize, usize),
-    (depth, depth_stride): (usize, usize),
-    (full, last): (usize, usize),
-    to: &mut [f32],
-) {
-    if stride == 1 {
-        pack_contiguous(s, from, count, (depth, depth_stride), (full, last), to);
-        return;
-    }
-    let width = |first: usize| if count - first >= full { full } else { last };
-    for first in (0..count).step_by(full) {
-        let width = width(first);
-        let panel = &mut to[first * depth..(first + width) * depth];
-        let lines = (count - first).min(full);
-        let from = &from[(first * stride).min(from.len())..];
-        if lines < width {
-            panel.fill(0.0);
-        }
-        if depth_stride == 1 {
-            pack_transposed(s, from, (lines, stride), width, panel);
-            continue;
-        }
-        for (k, group) in panel.chunks_exact_mut(width).enumerate() {
-            for (i, place) in group[..lines].iter_mut().enumerate() {
-                *place = from[i * stride + k * depth_stride];
-            }
-        }
-    }
-}
-
-/// [`pack`] of lines that lie beside each other: depth by depth over several panels, so that the source is read along
-/// its rows.
-#[inline(always)]
-fn pack_contiguous<S: Simd>(
-    s: S,
-    from: &[f32],
-    count: usize,
-    (depth, depth_stride): (usize, usize),
-    (full, last): (usize, usize),
-    to: &mut [f32],
-) {
-    if count == 0 || depth == 0 {
-        return;
-    }
-    let (panels, rest) = (count / full, count % full);
-    let end = panels * full * depth;
-    assert!((depth - 1) * depth_stride + count <= from.len(), "lines within the source");
-    assert!(end + if rest > 0 { last * depth } else { 0 } <= to.len(), "panels within the block");
-    let (vectors, lanes) = (full / S::LANES, full % S::LANES);
-    // a few panels at a time: the ends of more would share their places in the first cache
-    for group in (0..panels).step_by(4) {
-        for k in 0..depth {
-            for panel in group..(group + 4).min(panels) {
-                // SAFETY: by the assertions, `full` numbers are there from either place on.
-                unsafe {
-                    let from = from.as_ptr().add(k * depth_stride + panel * full);
-                    for line in (0..full).step_by(LINE) {
-                        prefetch(from.wrapping_add(16 * depth_stride + line));
-                    }
-                    let to = to.as_mut_ptr().add(panel * full * depth + k * full);
-                    for v in 0..vectors {
-                        s.store_to(to.add(v * S::LANES), s.load_from(from.add(v * S::LANES)));
-                    }
-                    if lanes > 0 {
-                        let done = vectors * S::LANES;
-                        s.store_first_to(to.add(done), s.load_first_from(from.add(done), lanes), lanes);
-                    }
-                }
-            }
-        }
-    }
-    if rest > 0 {
-        for (k, group) in to[end..end + last * depth].chunks_exact_mut(last).enumerate() {
-            let row = &from[k * depth_stride + count - rest..k * depth_stride + count];
-            for lane in (0..last).step_by(S::LANES) {
-                // behind the last line, a vector of zeros
-                let numbers = &row[lane.min(rest)..(lane + S::LANES).min(rest)];
-                s.store_first(&mut group[lane..], s.load_first(numbers));
-            }
-        }
-    }
-}
-
-/// A panel of lines that each lie in one piece.
-#[inline(always)]
-fn pack_transposed<S: Simd>(
-    s: S,
-    from: &[f32],
-    (lines, stride): (usize, usize),
-    width: usize,
-    panel: &mut [f32],
-) {
-    let depth = panel.len() / width;
-    for k in (0..depth).step_by(S::LANES) {
-        for i in (0..lines).step_by(S::LANES) {
-            let size = ((lines - i).min(S::LANES), (depth - k).min(S::LANES));
-            let block = &from[i * stride + k..(i + size.0 - 1) * stride + k + size.1];
-            let place = &mut panel[k * width + i..(k + size.1 - 1) * width + i + size.0];
-            // SAFETY: the two slices end with the last number that is read and written.
-            unsafe { s.transpose(block.as_ptr(), stride, size, place.as_mut_ptr(), width) };
-        }
-    }
-}
-
 /// Rows of a matrix in memory, plain or added to what is there.
 #[derive(Clone, Copy)]
 struct Rows<'a, F> {
     to: Shared<'a, f32>,
+    /// Where the first row starts.
+    first: usize,
     stride: usize,
     /// Whether to add to what is there.
     add: bool,
@@ -360,7 +103,7 @@ impl<F: Finish> Sink for Rows<'_, F> {
     /// What is written lies far away: it is fetched while the sums are made.
     #[inline(always)]
     fn expect(self, row: usize, column: usize, columns: usize) {
-        let start = self.to.pointer().wrapping_add(row * self.stride + column);
+        let start = self.to.pointer().wrapping_add(self.first + row * self.stride + column);
         for line in (0..columns).step_by(LINE) {
             prefetch(start.wrapping_add(line));
         }
@@ -383,7 +126,7 @@ impl<F: Finish> Sink for Rows<'_, F> {
             let count = (columns - first).min(S::LANES);
             // SAFETY: the caller promises that these places exist and are its own.
             unsafe {
-                let to = self.to.pointer().add(row * self.stride + column + first);
+                let to = self.to.pointer().add(self.first + row * self.stride + column + first);
                 if self.add {
                     let before =
                         if count == S::LANES { s.load_from(to) } else { s.load_first_from(to, count) };
@@ -417,14 +160,57 @@ pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool,
         return;
     }
     let (rows, columns) = (a.rows, b.columns);
-    let to = Rows { to: Shared::new(c), stride: columns, add, complete: true, finish };
+    let to = Rows { to: Shared::new(c), first: 0, stride: columns, add, complete: true, finish };
     let worth = (rows * columns * a.columns.max(1)).div_ceil(1 << 18);
     let (high, wide) = grid(rows, columns, threads::count().min(worth));
     threads::parallel(high * wide, |part| {
         let rows = threads::range(rows, high, part / wide, HEIGHT);
         let columns = threads::range(columns, wide, part % wide, WIDTH);
         if !rows.is_empty() && !columns.is_empty() {
-            run(Product { a, b, rows, columns, to });
+            let in_place = rows.len() <= ROWS_IN_PLACE && b.column_stride == 1;
+            run(Product { a, b, rows, columns, in_place, to });
+        }
+    });
+}
+
+/// `c[i] = finish[i](a b[i])` for `count` right-hand sides of one shape, which are read as they lie. `c` has the first
+/// product from `first` on, row after row, and the next ones `step` numbers behind each other.
+///
+/// Threads share out the columns of all.
+///
+/// # Panics
+/// When the shapes do not fit each other, products lie over each other, or rows of a right-hand side are not in one piece.
+pub(crate) fn products<'a, F: Finish>(
+    count: usize,
+    a: Matrix,
+    b: impl Fn(usize) -> Matrix<'a> + Sync,
+    (c, first, step): (&mut [f32], usize, usize),
+    finish: impl Fn(usize) -> F + Sync,
+) {
+    if count == 0 {
+        return;
+    }
+    let (rows, columns) = (a.rows, b(0).columns);
+    assert!(rows * columns <= step || count == 1, "products of {rows} x {columns} every {step} numbers");
+    assert!(first + (count - 1) * step + rows * columns <= c.len(), "products within {} numbers", c.len());
+    a.check();
+    let panels = columns.div_ceil(WIDTH);
+    let worth = (count * rows * columns * a.columns.max(1)).div_ceil(1 << 18);
+    let parts = threads::count().min(worth);
+    let to = Shared::new(c);
+    threads::parallel(parts, |part| {
+        let mut panel = threads::range(count * panels, parts, part, 1);
+        while !panel.is_empty() {
+            let (index, start) = (panel.start / panels, panel.start % panels);
+            let end = (start + panel.len()).min(panels);
+            let b = b(index);
+            assert_eq!((b.rows, b.columns, b.column_stride), (a.columns, columns, 1), "a right-hand side");
+            b.check();
+            let first = first + index * step;
+            let to = Rows { to, first, stride: columns, add: false, complete: true, finish: finish(index) };
+            let columns = start * WIDTH..(end * WIDTH).min(columns);
+            run(Product { a, b, rows: 0..rows, columns, in_place: true, to });
+            panel.start += end - start;
         }
     });
 }
@@ -452,6 +238,8 @@ struct Product<'a, F> {
     b: Matrix<'a>,
     rows: Range<usize>,
     columns: Range<usize>,
+    /// Whether `B`, whose rows lie in one piece each, is read as it lies.
+    in_place: bool,
     to: Rows<'a, F>,
 }
 
@@ -460,7 +248,7 @@ impl<F: Finish> Kernel for Product<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Product { a, b, rows, mut columns, to } = self;
+        let Product { a, b, rows, mut columns, in_place, to } = self;
         let width = TILE_VECTORS * S::LANES;
         if rows.len() == 1 && a.column_stride == 1 && b.column_stride == 1 {
             // SAFETY: the places are this part's own.
@@ -470,7 +258,6 @@ impl<F: Finish> Kernel for Product<'_, F> {
             }
         }
         let depth = a.columns.min(DEPTH);
-        let in_place = rows.len() <= FEW_ROWS && b.column_stride == 1;
         let widest = if in_place { width } else { columns.len().min(BLOCK_COLUMNS).next_multiple_of(width) };
         let mut packed = for_overwriting(widest * depth);
         let mut block = for_overwriting(packed_rows::<S>(BLOCK_ROWS.min(rows.len())) * depth);
@@ -533,7 +320,7 @@ unsafe fn one_row<S: Simd, K: Sink>(
                 s,
                 depth,
                 line.as_ptr(),
-                (from, b.row_stride),
+                Columns::flowing(from, b.row_stride),
                 to,
                 (row, 1),
                 (column, group),
@@ -543,8 +330,7 @@ unsafe fn one_row<S: Simd, K: Sink>(
     end
 }
 
-/// A block of columns: packed, or, for few rows, for which packing does not pay, as `B` has it but for a last panel that
-/// is not whole.
+/// A block of columns: packed, or, for rows that do not repay that, as `B` has it but for a last panel that is not whole.
 #[derive(Clone, Copy)]
 struct Panels<'a> {
     packed: &'a [f32],
@@ -552,8 +338,8 @@ struct Panels<'a> {
     unpacked: Option<(&'a Matrix<'a>, usize)>,
 }
 
-/// So few rows are multiplied with `B` as it lies.
-const FEW_ROWS: usize = 24;
+/// So many rows at most are multiplied with `B` as it lies.
+const ROWS_IN_PLACE: usize = 256;
 
 /// All tiles of a packed block of rows and a block of columns.
 ///
@@ -580,10 +366,10 @@ unsafe fn multiply<S: Simd, K: Sink>(
                     depth == 0 || start + (depth - 1) * b.row_stride + width <= b.data.len(),
                     "rows of B within its numbers"
                 );
-                (b.data.as_ptr().wrapping_add(start), b.row_stride)
+                Columns::strewn(b.data.as_ptr().wrapping_add(start), b.row_stride)
             }
-            Some(_) => (panels.packed.as_ptr(), width),
-            None => (panels.packed[panel * width * depth..].as_ptr(), width),
+            Some(_) => Columns::flowing(panels.packed.as_ptr(), width),
+            None => Columns::flowing(panels.packed[panel * width * depth..].as_ptr(), width),
         };
         let mut at = 0;
         for row in rows.clone().step_by(S::TILE_ROWS) {
@@ -630,7 +416,9 @@ mod tests {
     #[test]
     fn every_layout_and_odd_size() {
         let sizes = [1, 2, 3, 5, 11, 12, 13, 31, 33, 47, 97, 130];
-        for (index, &rows) in sizes.iter().enumerate() {
+        // as many rows as read `B` in place, on one thread and on two, and some more
+        let rows = sizes.into_iter().chain([ROWS_IN_PLACE, ROWS_IN_PLACE + 1, 2 * ROWS_IN_PLACE + 1]);
+        for (index, rows) in rows.enumerate() {
             for (other, &columns) in sizes.iter().enumerate() {
                 let depth = [1, 7, 255, 256, 257, 600][(index + other) % 6];
                 let (left, right) = (numbers(rows * depth, 1), numbers(depth * columns, 2));
@@ -664,7 +452,7 @@ mod tests {
         assert_eq!(c, [5.0; 4]);
         product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), &mut c, false, AsIs);
         assert_eq!(c, [0.0; 4]);
-        for rows in [1, 2, 30] {
+        for rows in [1, 2, 30, 300] {
             let mut wide = vec![5.0; rows * 200];
             product(Matrix::new(&[], rows, 0), Matrix::new(&[], 0, 200), &mut wide, false, AsIs);
             assert_eq!(wide, vec![0.0; rows * 200]);
