@@ -39,14 +39,14 @@ pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|scope| {
         let done = Arc::new(AtomicBool::new(false));
         let _done = SetWhenDropped(Arc::clone(&done));
-        if Live::count_one() == 0 {
+        let (_live, before) = Live::begin();
+        if before == 0 {
             scope.spawn_broadcast(move |_, _| {
                 if IN_THE_MIDST.get() == 0 {
                     look_for_work(&done);
                 }
             });
         }
-        let _live = Live;
         let _midst = Midst::new();
         work()
     })
@@ -59,9 +59,9 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 struct Live;
 
 impl Live {
-    /// How many there were before this one.
-    fn count_one() -> usize {
-        LIVE.fetch_add(1, Ordering::SeqCst)
+    /// One work more, and how many there were before.
+    fn begin() -> (Self, usize) {
+        (Live, LIVE.fetch_add(1, Ordering::SeqCst))
     }
 }
 

@@ -13,6 +13,12 @@ pub(super) fn serves(geometry: Geometry) -> bool {
     geometry.is_point() && geometry.input_plane() >= LEAST
 }
 
+/// Whether rows of the input can be read as they lie for the gradient of the weight: a tile's rows, a plane apart, must
+/// not share their places in the first cache.
+pub(super) fn rows_lie_well(geometry: Geometry) -> bool {
+    serves(geometry) && !geometry.input_plane().is_multiple_of(1024)
+}
+
 /// Each image's channels, multiplied by the weight, or by its transpose: the gradient of the input, of the output's.
 pub(super) fn convolve(
     geometry: Geometry,

@@ -42,7 +42,7 @@ fn transposed_agrees(case: Case, out: [usize; 2], activation: Activation, with_b
 #[test]
 fn agrees_with_its_twin() {
     use Activation::*;
-    let cases: [Case; 17] = [
+    let cases: [Case; 18] = [
         ([1, 1, 1, 1], [1, 1, 1], options(1, 0, 1, 1)),
         ([3, 1, 28, 28], [32, 3, 3], options(1, 0, 1, 1)),
         ([2, 3, 17, 33], [5, 7, 7], options(2, 3, 1, 1)),
@@ -54,6 +54,7 @@ fn agrees_with_its_twin() {
         ([3, 7, 14, 11], [29, 1, 1], options(1, 0, 1, 1)),
         ([2, 24, 13, 29], [33, 1, 1], options(1, 0, 1, 1)),
         ([2, 30, 12, 12], [9, 1, 1], options(1, 0, 1, 3)),
+        ([2, 5, 32, 32], [37, 1, 1], options(1, 0, 1, 1)),
         ([2, 4, 3, 2], [3, 5, 4], options(1, 2, 1, 1)),
         ([2, 4, 13, 11], [6, 2, 2], options(3, 0, 1, 2)),
         ([2, 4, 13, 11], [6, 3, 2], options(2, 3, 3, 2)),

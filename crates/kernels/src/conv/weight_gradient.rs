@@ -3,10 +3,12 @@
 //! The panels of positions are the engine's, [`columns`](super::columns). Their rows, a channel and a tap each, are the
 //! product's rows here: a tile reads one number of each of its rows at a time, a panel's width apart, so that nothing of
 //! the larger operand is transposed. The gradient of the output is: its channels are the lanes of a tile's vectors.
+//! Where the kernel is a point, rows are the input's as they lie.
 
 use super::columns::{Plan, Run, Source, runs, width};
 use super::geometry::Geometry;
-use crate::gemm::{TILE_VECTORS, panel_height};
+use super::point;
+use crate::gemm::{TILE_VECTORS, accumulate, panel_height};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
@@ -119,8 +121,31 @@ impl Kernel for Part<'_> {
         turned.fill(0.0);
         let mut pieces = Vec::new();
         let positions = geometry.images * geometry.output_plane();
+        let in_place = point::rows_lie_well(geometry);
         for start in panels.clone().step_by(PANELS) {
             let some = start * width..((start + PANELS).min(panels.end) * width).min(positions);
+            if in_place {
+                turn(s, &geometry, gradient, group, some, &mut pieces, &mut turned);
+                for piece in &pieces {
+                    for lane in 0..lanes {
+                        let b = turned[(lane * PANELS * width + piece.at) * width..].as_ptr();
+                        for row in channels.clone().step_by(S::TILE_ROWS) {
+                            let rows = (channels.end - row).min(S::TILE_ROWS);
+                            let from = source.first + piece.image * source.image + row * plane + piece.column;
+                            let from = &x[from..from + (rows - 1) * plane + piece.length];
+                            let place = first + (lane * all_rows + row) * width;
+                            // SAFETY: each thread has its own rows or its own set of sums; the gradient was turned just
+                            // above for this many positions.
+                            unsafe {
+                                let to = to.part(place..place + rows * width).as_mut_ptr();
+                                let add = start > panels.start || piece.at > 0;
+                                rows_in_place(s, piece.length, (from.as_ptr(), plane), b, (to, rows), add);
+                            }
+                        }
+                    }
+                }
+                continue;
+            }
             for (plan, start) in plans.iter_mut().zip(some.clone().step_by(width)) {
                 plan.make(
                     s,
@@ -227,6 +252,80 @@ unsafe fn fitting_tile<S: Simd>(
     }
 }
 
+/// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`, a tile of the least height that holds `rows`, with rows of `a` a
+/// `plane` apart.
+///
+/// # Safety
+/// `a` must have `rows` rows of `depth` readable numbers, `b` `depth` groups of vectors, `to` room for `rows` groups.
+#[inline(always)]
+unsafe fn rows_in_place<S: Simd>(
+    s: S,
+    depth: usize,
+    (a, plane): (*const f32, usize),
+    b: *const f32,
+    (to, rows): (*mut f32, usize),
+    add: bool,
+) {
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const R: usize>(
+        s: S,
+        depth: usize,
+        (a, plane): (*const f32, usize),
+        b: *const f32,
+        (to, rows): (*mut f32, usize),
+        add: bool,
+    ) {
+        let mut sums = [[s.splat(0.0); TILE_VECTORS]; R];
+        // rows that do not exist are read as the last that does
+        let from: [_; R] = std::array::from_fn(|r| a.wrapping_add(r.min(rows - 1) * plane));
+        // SAFETY: the caller's promise.
+        unsafe {
+            accumulate::<S, R, TILE_VECTORS, TILE_VECTORS>(s, &mut sums, 0, from, depth, b);
+            store_rows(s, sums, (to, rows), add);
+        }
+    }
+    let thirds = panel_height::<S>(rows) / (S::TILE_ROWS / 3);
+    // The outer choice is made when this is compiled.
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (S::TILE_ROWS, thirds) {
+            (12, 3) => tile::<S, 12>(s, depth, (a, plane), b, (to, rows), add),
+            (12, 2) => tile::<S, 8>(s, depth, (a, plane), b, (to, rows), add),
+            (12, _) => tile::<S, 4>(s, depth, (a, plane), b, (to, rows), add),
+            (6, 3) => tile::<S, 6>(s, depth, (a, plane), b, (to, rows), add),
+            (6, 2) => tile::<S, 4>(s, depth, (a, plane), b, (to, rows), add),
+            (6, _) => tile::<S, 2>(s, depth, (a, plane), b, (to, rows), add),
+            (_, 3) => tile::<S, 3>(s, depth, (a, plane), b, (to, rows), add),
+            (_, 2) => tile::<S, 2>(s, depth, (a, plane), b, (to, rows), add),
+            _ => tile::<S, 1>(s, depth, (a, plane), b, (to, rows), add),
+        }
+    }
+}
+
+/// Writes or adds the first `rows` rows of sums.
+///
+/// # Safety
+/// `to` must have room for them.
+#[inline(always)]
+unsafe fn store_rows<S: Simd, const R: usize, const V: usize>(
+    s: S,
+    sums: [[S::F32; V]; R],
+    (to, rows): (*mut f32, usize),
+    add: bool,
+) {
+    for (r, sums) in sums.into_iter().enumerate() {
+        if r < rows {
+            for (v, sum) in sums.into_iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let to = to.add((r * V + v) * S::LANES);
+                    s.store_to(to, if add { s.add(s.load_from(to), sum) } else { sum });
+                }
+            }
+        }
+    }
+}
+
 /// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`, where `a` comes in panels: number `p` of row `r` is at
 /// `p / width * size + r * width + p % width`.
 ///
@@ -267,17 +366,8 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(
         left -= count;
         panel = panel.wrapping_add(size);
     }
-    for (r, sums) in sums.into_iter().enumerate() {
-        if r < rows {
-            for (v, sum) in sums.into_iter().enumerate() {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let to = to.add((r * V + v) * S::LANES);
-                    s.store_to(to, if add { s.add(s.load_from(to), sum) } else { sum });
-                }
-            }
-        }
-    }
+    // SAFETY: the caller's promise.
+    unsafe { store_rows(s, sums, (to, rows), add) };
 }
 
 /// Adds the parts in their order, and turns rows to columns.

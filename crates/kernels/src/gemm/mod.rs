@@ -15,7 +15,7 @@
 mod pack;
 mod tile;
 
-pub(crate) use tile::{Columns, Sink, TILE_VECTORS, fitting_tile, panel_height};
+pub(crate) use tile::{Columns, Sink, TILE_VECTORS, accumulate, fitting_tile, panel_height};
 
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, prefetch, run};

@@ -120,6 +120,38 @@ pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
     }
 }
 
+/// Adds the products of `H` rows, read where they lie, and a panel of `V` vectors to the sums from `first` on.
+///
+/// # Safety
+/// Each row must have `depth` readable numbers, and the panel `depth` times `V` vectors.
+#[inline(always)]
+pub(crate) unsafe fn accumulate<S: Simd, const H: usize, const V: usize, const N: usize>(
+    s: S,
+    sums: &mut [[S::F32; N]; H],
+    first: usize,
+    rows: [*const f32; H],
+    depth: usize,
+    panel: *const f32,
+) {
+    let mut panel = panel;
+    for k in 0..depth {
+        // SAFETY: the caller promises `depth` groups in the panel and as many numbers in each row.
+        unsafe {
+            let mut vectors = [s.splat(0.0); V];
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                *vector = s.load_from(panel.add(v * S::LANES));
+            }
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let scalar = s.splat(row.add(k).read());
+                for (sum, vector) in sums[first..first + V].iter_mut().zip(vectors) {
+                    *sum = s.mul_add(scalar, vector, *sum);
+                }
+            }
+            panel = panel.add(V * S::LANES);
+        }
+    }
+}
+
 /// Lanes of the widest vectors.
 const MOST_LANES: usize = 16;
 /// Numbers of a line of the cache.

@@ -2,8 +2,9 @@
 
 use super::cell::{Cell, End, KEPT};
 use super::forward::Weights;
-use super::panels::{COLUMNS, accumulate, lanes, pack_transposed, tile_height};
+use super::panels::{COLUMNS, lanes, pack_transposed, tile_height};
 use super::sequence::Sequence;
+use crate::gemm::accumulate;
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::Shared;
@@ -246,7 +247,7 @@ unsafe fn tile<S: Simd, const H: usize>(
     }
     let mut sums = [[s.splat(0.0); COLUMNS]; H];
     // SAFETY: the caller's promise.
-    unsafe { accumulate::<S, H, COLUMNS, COLUMNS>(s, &mut sums, 0, (rows, 1), depth, packed.as_ptr()) };
+    unsafe { accumulate::<S, H, COLUMNS, COLUMNS>(s, &mut sums, 0, rows, depth, packed.as_ptr()) };
     for (r, sums) in sums.into_iter().enumerate() {
         if first + r >= from.count {
             break;

@@ -1,8 +1,9 @@
 //! A sequence forwards: each thread walks through all steps with rows of the batch of its own.
 
 use super::cell::{Cell, SLOTS};
-use super::panels::{accumulate, lanes, pack_gates, tile_height};
+use super::panels::{lanes, pack_gates, tile_height};
 use super::sequence::Sequence;
+use crate::gemm::accumulate;
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
@@ -164,7 +165,7 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
                     *to = x.add((time * batch + row(r)) * inputs);
                 }
                 let panel = self.input.as_ptr().add(group * inputs * G * S::LANES);
-                accumulate::<S, H, G, SLOTS>(s, &mut sums, 0, (rows, 1), inputs, panel);
+                accumulate::<S, H, G, SLOTS>(s, &mut sums, 0, rows, inputs, panel);
             }
             if step > 0 {
                 let before = states.add(self.sequence.time(step - 1) * batch * units);
@@ -173,7 +174,7 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
                     *to = before.add(row(r) * units);
                 }
                 let panel = self.state.as_ptr().add(group * units * G * S::LANES);
-                accumulate::<S, H, G, SLOTS>(s, &mut sums, C::SLOTS - G, (rows, 1), units, panel);
+                accumulate::<S, H, G, SLOTS>(s, &mut sums, C::SLOTS - G, rows, units, panel);
             }
             for (r, sums) in sums.into_iter().enumerate() {
                 if r >= left {
@@ -262,7 +263,7 @@ impl<const G: usize> SumsOfInput<'_, G> {
                 // SAFETY: each row has as many numbers as there are inputs, and so many panels has each packed group.
                 unsafe {
                     let panel = packed.as_ptr().add(group * inputs * G * S::LANES);
-                    accumulate::<S, H, G, G>(s, &mut sums, 0, (rows, 1), inputs, panel);
+                    accumulate::<S, H, G, G>(s, &mut sums, 0, rows, inputs, panel);
                 }
                 for (sums, to) in sums.into_iter().zip(to[first * row..].chunks_mut(row)) {
                     for (slot, sum) in sums.into_iter().enumerate() {

@@ -1,44 +1,10 @@
-//! Weights packed once for a whole sequence, and the tile of registers that multiplies rows with them.
+//! Weights packed once for a whole sequence, for [`accumulate`](crate::gemm::accumulate).
 //!
-//! A panel holds `V` vectors of columns for each unit of depth, so that the innermost loop reads it from end to end.
-//! The rows on the left are read where they lie.
+//! A panel holds some vectors of columns for each unit of depth, so that the innermost loop reads it from end to end.
 
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
-
-/// Adds the products of `H` rows and a panel of `V` vectors to the sums from `first` on. Neighbours in a row are
-/// `stride` numbers apart.
-///
-/// # Safety
-/// Each row must have `depth` readable numbers, and the panel `depth` times `V` vectors.
-#[inline(always)]
-pub(super) unsafe fn accumulate<S: Simd, const H: usize, const V: usize, const N: usize>(
-    s: S,
-    sums: &mut [[S::F32; N]; H],
-    first: usize,
-    (rows, stride): ([*const f32; H], usize),
-    depth: usize,
-    panel: *const f32,
-) {
-    let mut panel = panel;
-    for k in 0..depth {
-        // SAFETY: the caller promises `depth` groups in the panel and as many numbers in each row.
-        unsafe {
-            let mut vectors = [s.splat(0.0); V];
-            for (v, vector) in vectors.iter_mut().enumerate() {
-                *vector = s.load_from(panel.add(v * S::LANES));
-            }
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                let scalar = s.splat(row.add(k * stride).read());
-                for (sum, vector) in sums[first..first + V].iter_mut().zip(vectors) {
-                    *sum = s.mul_add(scalar, vector, *sum);
-                }
-            }
-            panel = panel.add(V * S::LANES);
-        }
-    }
-}
 
 /// The height of the tile for `rows` rows where a row has `vectors` sums: a full tile's sums fill the registers, and a
 /// last tile of few rows wastes little.
