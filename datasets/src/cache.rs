@@ -1,5 +1,5 @@
 //! The folder of this machine for what can be made again: indices of places that cannot be written
-//! to, and shards that had to be unpacked.
+//! to, shards that had to be unpacked, and what was read across a network.
 
 use crate::random::mix;
 use std::path::PathBuf;
@@ -13,8 +13,13 @@ fn root() -> PathBuf {
         .unwrap_or_else(|| std::env::temp_dir().join("bonfire"))
 }
 
-/// Where `name` of the object or set `uri` is kept, below `kind`.
-pub(crate) fn path(kind: &str, uri: &str, name: &str) -> PathBuf {
+/// The folder of everything of one `kind`.
+pub(crate) fn folder(kind: &str) -> PathBuf {
+    root().join(kind)
+}
+
+/// Where `name` of the object, set or run `uri` is kept, below `kind`.
+pub fn path(kind: &str, uri: &str, name: &str) -> PathBuf {
     let hash = uri.bytes().fold(0, |hash, byte| mix(hash, u64::from(byte)));
-    root().join(kind).join(format!("{hash:016x}-{name}"))
+    folder(kind).join(format!("{hash:016x}-{name}"))
 }

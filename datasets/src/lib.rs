@@ -14,6 +14,8 @@ mod bounds;
 mod cache;
 mod dataset;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod hostile;
 pub mod image;
 pub mod index;
 mod order;
@@ -22,12 +24,15 @@ mod random;
 mod recent;
 mod saved;
 pub mod shard;
+mod size;
 pub mod source;
 pub mod table;
 pub mod text;
 
+pub use cache::path as cache_path;
 pub use dataset::{Dataset, Opened};
 pub use error::DataError;
 pub use order::{Order, Shards, Shuffle, Split, Window};
 pub use pipeline::{OnCorrupt, PREFETCH_BYTES, Pipeline, PipelineConfig};
 pub use random::{Draws, mix};
+pub use size::{parse_size, size};

@@ -16,10 +16,14 @@
 
 mod body;
 mod builtin;
+mod failure;
+mod kept;
 mod local;
 mod location;
 mod object;
 mod pattern;
+#[cfg(feature = "s3")]
+mod profile;
 mod remote;
 mod writer;
 
@@ -153,8 +157,9 @@ fn list_below(
     let objects = store.list(Some(prefix)).map(|object| {
         object.map(|object| format!("{base}/{}", object.location.as_ref()[above..].trim_start_matches('/')))
     });
-    let mut uris: Vec<String> = remote::wait(remote, objects.try_collect())
-        .map_err(|error| DataError::source(uri, "a readable folder", one_line(error)))?;
+    let mut uris: Vec<String> = remote::wait(remote, objects.try_collect()).map_err(|error| {
+        DataError::source(uri, failure::expected(&error, "a readable folder"), failure::found(&error))
+    })?;
     uris.sort_unstable();
     Ok(uris)
 }
@@ -232,10 +237,13 @@ mod tests {
             [
                 "./src/source/body.rs",
                 "./src/source/builtin.rs",
+                "./src/source/failure.rs",
+                "./src/source/kept.rs",
                 "./src/source/local.rs",
                 "./src/source/location.rs",
                 "./src/source/object.rs",
                 "./src/source/pattern.rs",
+                "./src/source/profile.rs",
                 "./src/source/remote.rs",
                 "./src/source/writer.rs",
             ]

@@ -26,3 +26,9 @@ pub use config::{ImageConfig, ImageTarget, ShardOrder};
 pub use open::{open, open_evaluation, open_prediction};
 pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};
+
+/// Bytes of the pixels that a picture file has.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn decoded_bytes(bytes: &[u8]) -> Result<usize, crate::DataError> {
+    Ok(decode::decode("x", bytes, 3)?.pixels.len())
+}

@@ -9,7 +9,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ struct Head {
 
 /// A sidecar, opened.
 #[derive(Debug)]
-pub(super) struct Sidecar {
+pub(crate) struct Sidecar {
     object: Object,
     metadata: ArrowReaderMetadata,
     shards: Vec<Indexed>,
@@ -45,7 +45,7 @@ pub(super) struct Sidecar {
 
 impl Sidecar {
     /// Reads the footer.
-    pub(super) fn open(object: Object) -> Result<Self, DataError> {
+    pub(crate) fn open(object: Object) -> Result<Self, DataError> {
         let size = object.stat()?.size;
         let uri = object.uri().to_string();
         let malformed = |found: String| DataError::malformed(&uri, "footer", "an index of shards", found);
@@ -61,6 +61,15 @@ impl Sidecar {
                 Err(error) => return Err(malformed(one_line(error))),
             }
         };
+        // Parquet's reader takes places for granted, and panics where they are negative.
+        let lies_within = |column: &ColumnChunkMetaData| {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let end = start.checked_add(column.compressed_size());
+            start >= 0 && column.compressed_size() >= 0 && end.is_some_and(|end| end as u64 <= size)
+        };
+        if !metadata.row_groups().iter().flat_map(|group| group.columns()).all(lies_within) {
+            return Err(malformed("columns outside of the file".to_string()));
+        }
         let pairs = metadata.file_metadata().key_value_metadata();
         let head = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == KEY));
         let Some(head) = head.and_then(|head| head.value.as_deref()) else {
@@ -88,7 +97,7 @@ impl Sidecar {
         self.object.uri()
     }
 
-    pub(super) fn shards(&self) -> &[Indexed] {
+    pub(crate) fn shards(&self) -> &[Indexed] {
         &self.shards
     }
 
@@ -105,7 +114,7 @@ impl Sidecar {
     }
 
     /// The rows of shard number `shard`, in one request.
-    pub(super) fn rows(&self, shard: usize) -> Result<Rows, DataError> {
+    pub(crate) fn rows(&self, shard: usize) -> Result<Rows, DataError> {
         let Some(group) = self.groups[shard] else { return Ok(Rows::of(&[])) };
         let malformed = |found: String| {
             let place = format!("row group {group} (shard {})", self.shards[shard].name);

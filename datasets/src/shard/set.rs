@@ -92,7 +92,7 @@ impl ShardSet {
             ));
         };
         let bytes = match &self.blocks {
-            None => self.object(shard)?.range(place.bytes.clone())?,
+            None => self.kept(shard)?.range(place.bytes.clone())?,
             Some(blocks) => self.through_block(blocks, shard, number, &rows)?,
         };
         let found = Found {
@@ -158,8 +158,13 @@ impl ShardSet {
     ) -> Result<Vec<Option<Bytes>>, DataError> {
         let places: Vec<_> = numbers.map(|number| rows.part(number, self.extensions)).collect();
         let ranges: Vec<_> = places.iter().flatten().map(|place| place.bytes.clone()).collect();
-        let mut fetched = self.object(shard)?.ranges(&ranges)?.into_iter();
+        let mut fetched = self.kept(shard)?.ranges(&ranges)?.into_iter();
         Ok(places.iter().map(|place| place.as_ref().and_then(|_| fetched.next())).collect())
+    }
+
+    /// [`ShardSet::object`], through the cache of this machine.
+    fn kept(&self, shard: usize) -> Result<Object, DataError> {
+        self.object(shard)?.cached(&self.index.indexed(shard).stat)
     }
 
     /// What the places of a shard's index are places of: the shard, or its unpacked copy.

@@ -1,13 +1,16 @@
 //! One object, opened: asked for its size and version, read by ranges or from its beginning.
 
 use super::body::Body;
+use super::kept::Kept;
 use super::location::Location;
-use super::{BUILTIN, builtin, local, one_line, remote};
+use super::{BUILTIN, builtin, failure, local, one_line, remote};
 use crate::DataError;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
-use object_store::{Error, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, coalesce_ranges};
+use object_store::{
+    Error, GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, coalesce_ranges,
+};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::future::Future;
@@ -29,6 +32,8 @@ pub struct Object {
     store: Arc<dyn ObjectStore>,
     path: ObjectPath,
     remote: bool,
+    /// The version whose ranges are kept on this machine.
+    kept: Option<(&'static Kept, Arc<str>)>,
 }
 
 /// What tells one version of an object from another.
@@ -74,7 +79,16 @@ impl Object {
             Location::Local(path) => (local::store(), local::object(uri, &path, "a file")?, false),
             Location::Remote(remote) => (remote::store(uri, &remote)?, remote.object(uri)?, true),
         };
-        Ok(Object { uri: uri.to_string(), store, path, remote })
+        Ok(Object { uri: uri.to_string(), store, path, remote, kept: None })
+    }
+
+    /// Bytes as an object.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn in_memory(bytes: &[u8]) -> Self {
+        let (store, path) = (object_store::memory::InMemory::new(), ObjectPath::from("x"));
+        futures::executor::block_on(store.put(&path, bytes.to_vec().into()))
+            .expect("putting into memory cannot fail");
+        Object { uri: "x".to_string(), store: Arc::new(store), path, remote: false, kept: None }
     }
 
     /// Opens what may not be there yet, to write it; makes the local folders above it.
@@ -99,10 +113,25 @@ impl Object {
                 };
                 let path = ObjectPath::from_absolute_path(parent.canonicalize().map_err(refuse)?.join(name))
                     .map_err(|error| DataError::source(uri, "a place to write to", one_line(error)))?;
-                Ok(Object { uri: uri.to_string(), store: local::store(), path, remote: false })
+                Ok(Object { uri: uri.to_string(), store: local::store(), path, remote: false, kept: None })
             }
             Location::Remote(_) => Object::open(uri),
         }
+    }
+
+    /// The object, whose ranges are kept on this machine from now on where `$BONFIRE_CACHE_LIMIT` says so and it
+    /// is across a network. It must be of the version `stat`.
+    ///
+    /// # Errors
+    /// When the variable is no size.
+    pub fn cached(mut self, stat: &Stat) -> Result<Self, DataError> {
+        if self.remote
+            && let Some(kept) = Kept::of_this_machine()?
+        {
+            let version = format!("{} {} {}", self.uri, stat.size, stat.version);
+            self.kept = Some((kept, version.into()));
+        }
+        Ok(self)
     }
 
     /// The URI that it was opened by.
@@ -129,7 +158,19 @@ impl Object {
 
     /// An error of the store, in this room's words.
     fn error(&self, error: Error) -> DataError {
-        DataError::source(&self.uri, "a readable file", found(error))
+        DataError::source(&self.uri, failure::expected(&error, "a readable file"), failure::found(&error))
+    }
+
+    /// Asks for size and version.
+    async fn head(&self) -> object_store::Result<ObjectMeta> {
+        match self.store.head(&self.path).await {
+            // The answer to HEAD has no body, and so no reason: a byte is asked for to hear it.
+            Err(refused) if self.remote && failure::is_refusal(&refused) => {
+                let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+                Err(self.store.get_opts(&self.path, options).await.err().unwrap_or(refused))
+            }
+            answer => answer,
+        }
     }
 
     /// Size and version, by one small request.
@@ -137,7 +178,7 @@ impl Object {
     /// # Errors
     /// When nothing readable is there.
     pub fn stat(&self) -> Result<Stat, DataError> {
-        let meta = self.wait(self.store.head(&self.path)).map_err(|error| self.error(error))?;
+        let meta = self.wait(self.head()).map_err(|error| self.error(error))?;
         Ok(Stat::of(&meta, self.remote))
     }
 
@@ -183,7 +224,19 @@ impl Object {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        Body::open(self.store.clone(), self.path.clone(), Some(range)).await?.collect().await
+        let Some((kept, version)) = &self.kept else {
+            return Body::open(self.store.clone(), self.path.clone(), Some(range)).await?.collect().await;
+        };
+        let key = format!("{version} {}-{}", range.start, range.end);
+        if let Some(bytes) = kept.get(&key) {
+            return Ok(bytes);
+        }
+        let bytes =
+            Body::open(self.store.clone(), self.path.clone(), Some(range.clone())).await?.collect().await?;
+        if bytes.len() as u64 == range.end - range.start {
+            kept.put(&key, &bytes);
+        }
+        Ok(bytes)
     }
 
     /// Everything from the beginning, as it arrives.
@@ -243,7 +296,11 @@ impl Object {
 
     /// An error of writing.
     pub(super) fn refused(&self, error: Error) -> DataError {
-        DataError::source(&self.uri, "a place to write to", found(error))
+        let expected = match failure::is_of_credentials(&error) {
+            true => "credentials that may write there",
+            false => "a place to write to",
+        };
+        DataError::source(&self.uri, expected, failure::found(&error))
     }
 }
 
@@ -254,18 +311,10 @@ impl Object {
 pub fn stats(objects: &[Object]) -> Result<Vec<Stat>, DataError> {
     let Some(first) = objects.first() else { return Ok(Vec::new()) };
     let one = |object: Object| async move {
-        let meta = object.store.head(&object.path).await.map_err(|error| object.error(error))?;
+        let meta = object.head().await.map_err(|error| object.error(error))?;
         Ok(Stat::of(&meta, object.remote))
     };
     first.wait(stream::iter(objects.to_vec()).map(one).buffered(STATS_AT_ONCE).try_collect())
-}
-
-/// What a store says was there.
-fn found(error: Error) -> String {
-    match error {
-        Error::NotFound { .. } => "nothing of that name".to_string(),
-        error => one_line(error).chars().take(500).collect(),
-    }
 }
 
 /// A reader over an object.
@@ -283,7 +332,7 @@ impl Read for Stream {
             Bytewise::Body { body, arrived, remote } => {
                 if arrived.is_empty() {
                     let next = remote::wait(*remote, body.next());
-                    match next.map_err(|error| io::Error::other(found(error)))? {
+                    match next.map_err(|error| io::Error::other(failure::found(&error)))? {
                         Some(bytes) => *arrived = bytes,
                         None => return Ok(0),
                     }

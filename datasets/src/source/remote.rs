@@ -1,7 +1,8 @@
 //! Buckets and servers as object stores, and the one runtime that talks to them.
 //!
 //! Credentials and endpoints come from the environment as each store of `object_store` reads it
-//! (`AWS_*`, `GOOGLE_*`, `AZURE_*`; Hadoop's configuration files for HDFS), never from a URI.
+//! (`AWS_*`, `GOOGLE_*`, `AZURE_*`; Hadoop's configuration files for HDFS) and from AWS's own files,
+//! never from a URI.
 
 use super::location::Remote;
 use crate::DataError;
@@ -81,20 +82,29 @@ mod cloud {
     /// `object_store` limits a request to 30 seconds, body included: too short for a shard.
     const REQUEST: &str = "1 day";
 
-    /// Waits of 0.1 seconds that double, with jitter; a server that is away is given up after a minute.
-    fn retry() -> RetryConfig {
+    /// Waits of 0.1 seconds that double, with jitter; a server that is away is given up after a minute, or
+    /// `$BONFIRE_RETRY_SECONDS`.
+    fn retry() -> Result<RetryConfig> {
+        let seconds = match std::env::var("BONFIRE_RETRY_SECONDS") {
+            Err(_) => 60,
+            Ok(text) => text.parse().map_err(|_| object_store::Error::Generic {
+                store: "settings",
+                source: format!("BONFIRE_RETRY_SECONDS: expected whole seconds, found {text:?}").into(),
+            })?,
+        };
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(10),
             base: 2.0,
         };
-        RetryConfig { backoff, max_retries: 10, retry_timeout: Duration::from_secs(60) }
+        // Time decides, not the number of attempts.
+        Ok(RetryConfig { backoff, max_retries: 1000, retry_timeout: Duration::from_secs(seconds) })
     }
 
     /// What the environment does not say about time-outs, whose variables begin with `$prefix`.
     macro_rules! timed {
         ($builder:expr, $key:path, $prefix:literal) => {{
-            let mut builder = $builder.with_retry(retry());
+            let mut builder = $builder.with_retry(retry()?);
             for (key, variable, value) in [
                 (ClientConfigKey::Timeout, concat!($prefix, "TIMEOUT"), REQUEST),
                 (ClientConfigKey::ReadTimeout, concat!($prefix, "READ_TIMEOUT"), SILENCE),
@@ -109,9 +119,24 @@ mod cloud {
 
     #[cfg(feature = "s3")]
     pub(super) fn s3(remote: &Remote) -> Result<Arc<dyn ObjectStore>> {
+        use crate::source::profile::{Profile, ProfileCredentials};
         use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
         let mut builder = timed!(AmazonS3Builder::from_env(), AmazonS3ConfigKey::Client, "AWS_")
             .with_bucket_name(&remote.authority);
+        // What the environment does not say, AWS's own files may.
+        if let Some(profile) = Profile::load()? {
+            for (setting, key) in
+                [(AmazonS3ConfigKey::Region, "region"), (AmazonS3ConfigKey::Endpoint, "endpoint_url")]
+            {
+                if let (None, Some(value)) = (builder.get_config_value(&setting), profile.get(key)) {
+                    builder = builder.with_config(setting, value);
+                }
+            }
+            let keys = builder.get_config_value(&AmazonS3ConfigKey::AccessKeyId);
+            if let (None, Some(credential)) = (keys, profile.credential()?) {
+                builder = builder.with_credentials(Arc::new(ProfileCredentials::new(credential)));
+            }
+        }
         // An endpoint without TLS is spelled out as one: a server of one's own.
         let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
         if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
@@ -142,7 +167,7 @@ mod cloud {
             .with_config(ClientConfigKey::ReadTimeout, SILENCE)
             .with_allow_http(true);
         let builder = HttpBuilder::new().with_url(remote.root()).with_client_options(options);
-        Ok(Arc::new(builder.with_retry(retry()).build()?))
+        Ok(Arc::new(builder.with_retry(retry()?).build()?))
     }
 }
 

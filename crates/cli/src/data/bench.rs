@@ -1,10 +1,9 @@
 //! `bonfire data bench`: how fast shards are read and decoded, and where the time goes.
 
-use super::size;
 use anyhow::Result;
-use bonfire_datasets::Window;
 use bonfire_datasets::image::{self, Measured};
 use bonfire_datasets::index::{Index, report};
+use bonfire_datasets::{Window, size};
 use clap::Args;
 use std::num::NonZero;
 use std::time::Duration;

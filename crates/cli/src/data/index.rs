@@ -1,8 +1,8 @@
 //! `bonfire data index`: the index of shards, built anew.
 
-use super::size;
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
+use bonfire_datasets::size;
 use clap::Args;
 
 #[derive(Args, Debug)]

@@ -1,8 +1,8 @@
 //! `bonfire data inspect`: what shards hold, without reading them.
 
-use super::size;
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
+use bonfire_datasets::size;
 use clap::Args;
 use std::io::{Write, stdout};
 

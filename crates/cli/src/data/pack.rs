@@ -1,9 +1,8 @@
 //! `bonfire data pack`: a folder of pictures into shards.
 
-use super::{parse_size, size};
 use anyhow::Result;
 use bonfire_datasets::index::{self, Index};
-use bonfire_datasets::{image, shard};
+use bonfire_datasets::{image, parse_size, shard, size};
 use clap::Args;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,9 +1,9 @@
 //! `bonfire data verify`: everything read, checked and decoded.
 
-use super::size;
 use anyhow::Result;
 use bonfire_datasets::image;
 use bonfire_datasets::index::{Index, report};
+use bonfire_datasets::size;
 use clap::Args;
 use std::process::ExitCode;
 

@@ -1,0 +1,69 @@
+//! The readers of bytes that anybody may have written, one function each: what `fuzz/` calls, and the test that
+//! replays its corpus. Each must answer for any bytes, with what they hold or an error, and never panic.
+
+use crate::index::Sidecar;
+use crate::shard::{reader, scan};
+use crate::source::Object;
+use crate::{DataError, image};
+use std::io::Cursor;
+
+/// Reads a shard, plain or packed, for its entries.
+///
+/// # Errors
+/// When it is no whole tar.
+pub fn tar(bytes: &[u8]) -> Result<usize, DataError> {
+    let (_, unpacked) = reader(Cursor::new(bytes.to_vec()))
+        .map_err(|error| DataError::source("x.tar", "a readable file", error))?;
+    let mut entries = 0;
+    scan("x.tar", unpacked, |_| {
+        entries += 1;
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+/// Reads the sidecar of a set, and every row of it.
+///
+/// # Errors
+/// When it is no index.
+pub fn index(bytes: &[u8]) -> Result<usize, DataError> {
+    let sidecar = Sidecar::open(Object::in_memory(bytes))?;
+    let mut entries = 0;
+    for shard in 0..sidecar.shards().len() {
+        let rows = sidecar.rows(shard)?;
+        for number in 0..rows.len() {
+            entries += rows.entry(number).parts.len();
+        }
+    }
+    Ok(entries)
+}
+
+/// Decodes a picture; its bytes of pixels.
+///
+/// # Errors
+/// When it is no whole picture.
+pub fn picture(bytes: &[u8]) -> Result<usize, DataError> {
+    image::decoded_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every file of a reader's corpus is answered, and at least one is read.
+    fn replay(name: &str, read: impl Fn(&[u8]) -> Result<usize, DataError>) {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/");
+        let mut whole = 0;
+        for file in std::fs::read_dir(format!("{folder}{name}")).unwrap() {
+            whole += usize::from(read(&std::fs::read(file.unwrap().path()).unwrap()).is_ok());
+        }
+        assert!(whole > 0, "{name}");
+    }
+
+    #[test]
+    fn the_corpus_of_fuzzing_is_answered() {
+        replay("tar", tar);
+        replay("index", index);
+        replay("picture", picture);
+    }
+}

@@ -1,0 +1,87 @@
+//! Training from 1, 4 and 16 GB of shards in a process that may not take more than 700 MB of addresses: the same peak
+//! whatever the size.
+//!
+//! `cargo test --release --test memory -- --ignored --nocapture` prints the table; it takes some minutes, and 4 GB of
+//! the temporary folder: the shards of 16 GB are four names each of those.
+
+#[path = "support/picture.rs"]
+mod picture;
+#[path = "support/program.rs"]
+mod program;
+
+use program::Workshop;
+use std::path::Path;
+use std::process::Command;
+
+/// The side of a grey picture: 160 kB as its PNG is not compressed.
+const SIDE: u32 = 400;
+/// Pictures of a shard: 64 MB.
+const PICTURES: u32 = 400;
+/// Shards of 1 GB.
+const SHARDS: u32 = 16;
+/// KiB of address space, which holds 60 MB of program too.
+const LIMIT: &str = "683593";
+
+fn shard(path: &Path, number: u32) {
+    let mut tar = tar::Builder::new(std::io::BufWriter::new(std::fs::File::create(path).unwrap()));
+    for at in 0..PICTURES {
+        let content = picture::grey(SIDE, number * PICTURES + at);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let name = format!("{}/{number}-{at}.png", ["cat", "dog"][at as usize % 2]);
+        tar.append_data(&mut header, name, content.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap();
+}
+
+/// MiB of resident memory at the most, as the program says at its end.
+fn peak(workshop: &Workshop, shards: u32, order: &str) -> (f64, String) {
+    let data = format!("data.train='shards/s-{{00000..{:05}}}.tar'", shards - 1);
+    let order = format!("data.order={order}");
+    let run = format!("run-{shards}-{}", order.len());
+    let program = workshop.command(&["train", "r.toml", "--run", &run, "--set", &data, "--set", &order]);
+    let mut limited = Command::new("sh");
+    limited
+        .current_dir(workshop.path(""))
+        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited.args(["-c", &format!("ulimit -v {LIMIT} && exec \"$@\""), "sh"]);
+    limited.arg(program.get_program()).args(program.get_args());
+    let ended = limited.output().unwrap();
+    let printed = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.success(), "{printed}");
+    let done = printed.lines().find(|line| line.starts_with("done: ")).unwrap().to_string();
+    let peak = done.split("peak memory ").nth(1).unwrap().split(' ').next().unwrap();
+    (peak.parse().unwrap(), done)
+}
+
+#[test]
+#[ignore = "some minutes and 4 GB of disk"]
+fn the_peak_is_the_same_for_1_4_and_16_gigabytes() {
+    let workshop = Workshop::new();
+    std::fs::create_dir(workshop.path("shards")).unwrap();
+    let name = |number: u32| workshop.path(&format!("shards/s-{number:05}.tar"));
+    for number in 0..16 * SHARDS {
+        match number < 4 * SHARDS {
+            true => shard(&name(number), number),
+            false => std::fs::hard_link(name(number % (4 * SHARDS)), name(number)).unwrap(),
+        }
+    }
+    workshop.write(
+        "r.toml",
+        "[data]\nkind = 'image'\ntrain = 'set below'\nresize = [28, 28]\nwindow_shards = 8\nworkers = 2\n\
+         [model]\nname = 'lenet'\n[train]\nepochs = 1\nbatch_size = 64\n[checkpoint]\nevery_steps = 1000\n",
+    );
+    println!("| order | GB | peak, MiB | |\n|---|---|---|---|");
+    for order in ["window", "full"] {
+        let mut peaks = Vec::new();
+        for gigabytes in [1, 4, 16] {
+            let (peak, done) = peak(&workshop, gigabytes * SHARDS, order);
+            println!("| {order} | {gigabytes} | {peak:.0} | {done} |");
+            peaks.push(peak);
+        }
+        let (least, most) =
+            peaks.iter().fold((f64::MAX, 0.0f64), |(least, most), peak| (least.min(*peak), most.max(*peak)));
+        assert!(most <= 1.05 * least, "{order}: {peaks:?}");
+    }
+}
