@@ -52,7 +52,7 @@ pub struct TrainArguments {
     /// cpu, ndarray, wgpu[:n], vulkan[:n], metal[:n], cuda[:n], rocm[:n] or tch[:n].
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
-    /// The run folder; by default runs/ and the recipe's name, numbered when taken.
+    /// The run folder, which may lie in a bucket (s3://…); by default runs/ and the recipe's name, numbered when taken.
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
     /// Go on from the last checkpoint of the run folder.
@@ -62,7 +62,7 @@ pub struct TrainArguments {
 
 #[derive(Args, Debug)]
 pub struct EvaluateArguments {
-    /// A run folder.
+    /// A run folder, which may lie in a bucket.
     pub run: PathBuf,
     /// Data of the same kind as the run's, instead of its test set.
     #[arg(long, value_name = "URI")]
@@ -77,7 +77,7 @@ pub struct EvaluateArguments {
 
 #[derive(Args, Debug)]
 pub struct PredictArguments {
-    /// A run folder.
+    /// A run folder, which may lie in a bucket.
     pub run: PathBuf,
     /// Image files or folders; CSV, JSONL or Parquet files of rows; text files or texts; prompts,
     /// or files of one prompt each, for a language model.

@@ -7,6 +7,7 @@
 //! `bonfire data` works on data sets alone. [`registry`] is the only place that knows both models and data sets.
 
 mod args;
+mod bucket;
 mod data;
 pub mod document;
 mod evaluate;

@@ -1,5 +1,6 @@
 //! A finished run, opened to evaluate or predict with.
 
+use crate::bucket::BucketRun;
 use crate::document::Document;
 use crate::feed::Fed;
 use crate::recipe::Recipe;
@@ -19,6 +20,8 @@ pub struct Run {
     pub recipe: Recipe,
     pub schema: Schema,
     pub device: Device,
+    /// Keeps the copy of a run in a bucket while it is used.
+    _bucket: Option<BucketRun>,
 }
 
 /// Reads the recipe that a run folder keeps.
@@ -35,11 +38,18 @@ pub fn read_recipe(folder: &RunFolder) -> Result<(Document, Recipe)> {
 impl Run {
     /// Opens a run folder; `device` replaces the recipe's.
     pub fn open(path: &Path, device: Option<&str>) -> Result<Self> {
-        let folder = RunFolder::open(path)?;
+        let mut bucket = BucketRun::of(path)?;
+        let folder = match &mut bucket {
+            None => RunFolder::open(path)?,
+            Some(bucket) => {
+                bucket.fetch(false)?;
+                RunFolder::open(bucket.local())?
+            }
+        };
         let (document, recipe) = read_recipe(&folder)?;
         let schema = recipe.data.load_schema(folder.path())?;
         let device = bonfire_device::open(device.unwrap_or(&recipe.device))?;
-        Ok(Run { folder, document, recipe, schema, device })
+        Ok(Run { folder, document, recipe, schema, device, _bucket: bucket })
     }
 
     /// Builds the run's model, loads its weights and hands it on.

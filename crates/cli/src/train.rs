@@ -1,6 +1,7 @@
 //! `bonfire train`: a recipe becomes a run folder.
 
 use crate::args::TrainArguments;
+use crate::bucket::{BucketRun, Publisher};
 use crate::document::Document;
 use crate::feed::{Fed, Unwrapped};
 use crate::recipe::Recipe;
@@ -16,20 +17,27 @@ use bonfire_device::DeviceName;
 use bonfire_train::{Stopped, Terminal, TrainError, Trainer};
 use burn::tensor::Device;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Runs the subcommand. The exit code is 0 for a finished run and 128 + signal for one that a
 /// signal stopped, which `--resume` goes on with.
 pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
-    let (document, mut recipe) = plan(arguments)?;
+    let bucket = bucket(arguments)?;
+    let named = arguments.run.as_deref();
+    // Where the run is worked in.
+    let local = bucket.as_ref().map(|bucket| bucket.borrow().local());
+    let local = local.as_deref().or(named);
+    let (document, mut recipe) = plan(arguments, local)?;
     if let Some(device) = &arguments.device {
         recipe.device.clone_from(device);
     }
     recipe.fit().check().map_err(|error| placed(&document, error))?;
     let device = bonfire_device::open(&recipe.device)?.autodiff();
-    let path = run_path(arguments, &recipe);
+    let path = local.map_or_else(|| default_path(arguments.resume, &recipe), Path::to_path_buf);
     let sets = recipe.data.open(recipe.seed).map_err(|error| match error {
         DataError::Config { key, expected, found } => {
             document.wrong(&format!("data.{key}"), expected, found).into()
@@ -46,6 +54,8 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
         sets: &sets,
         device: &device,
         path: &path,
+        name: if bucket.is_some() { named.unwrap_or(&path) } else { &path },
+        bucket,
         existing,
         started,
     };
@@ -61,8 +71,8 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
 }
 
 /// The recipe that was asked for: a name or file, or the one of the run to resume, and `--set`.
-fn plan(arguments: &TrainArguments) -> Result<(Document, Recipe)> {
-    let mut document = match (&arguments.recipe, &arguments.run) {
+fn plan(arguments: &TrainArguments, run: Option<&Path>) -> Result<(Document, Recipe)> {
+    let mut document = match (&arguments.recipe, run) {
         (Some(recipe), _) => recipes::read(recipe)?,
         (None, Some(folder)) => read_recipe(&RunFolder::open(folder)?)?.0,
         (None, None) => bail!("--resume: expected a RECIPE or --run DIR, found neither"),
@@ -82,19 +92,30 @@ fn placed(document: &Document, error: TrainError) -> anyhow::Error {
     }
 }
 
-/// `--run`, or `runs/NAME`, numbered when a new run finds the name taken; the last of these when
-/// it is to go on.
-fn run_path(arguments: &TrainArguments, recipe: &Recipe) -> PathBuf {
-    if let Some(path) = &arguments.run {
-        return path.clone();
+/// The run that `--run` names in a bucket, fetched when it is to go on.
+fn bucket(arguments: &TrainArguments) -> Result<Option<Rc<RefCell<BucketRun>>>> {
+    let Some(path) = &arguments.run else { return Ok(None) };
+    let Some(mut bucket) = BucketRun::of(path)? else { return Ok(None) };
+    match bucket.exists() {
+        true if arguments.resume => bucket.fetch(true)?,
+        true => bail!(
+            "{}: expected a place for a new run, found objects; --resume goes on with a run, --run names another place",
+            path.display()
+        ),
+        false => {}
     }
+    Ok(Some(Rc::new(RefCell::new(bucket))))
+}
+
+/// `runs/NAME`, numbered when a new run finds the name taken; the last of these when it is to go on.
+fn default_path(resume: bool, recipe: &Recipe) -> PathBuf {
     let base = Path::new("runs");
     let first = base.join(&recipe.name);
     let numbered = (2..).map(|number| base.join(format!("{}-{number}", recipe.name)));
     let mut taken = first.clone();
     for next in std::iter::once(first).chain(numbered) {
         if !next.exists() {
-            return if arguments.resume { taken } else { next };
+            return if resume { taken } else { next };
         }
         taken = next;
     }
@@ -124,6 +145,10 @@ struct Fit<'a> {
     sets: &'a Sets,
     device: &'a Device,
     path: &'a Path,
+    /// The run folder as it was named.
+    name: &'a Path,
+    /// The run in a bucket whose copy `path` is.
+    bucket: Option<Rc<RefCell<BucketRun>>>,
     existing: Existing,
     started: Instant,
 }
@@ -135,7 +160,7 @@ impl Visit for Fit<'_> {
     where
         M::Input: Fed,
     {
-        let Fit { document, recipe, sets, device, path, existing, started } = self;
+        let Fit { document, recipe, sets, device, path, name, bucket, existing, started } = self;
         let resolved = Recipe { model_options: options, ..recipe.clone() };
         if existing == Existing::Resume {
             refuse_another_recipe(path, &resolved)?;
@@ -144,6 +169,10 @@ impl Visit for Fit<'_> {
         let begun = std::fs::read(folder.recipe()).ok();
         write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
         sets.schema.save(folder.path())?;
+        if let Some(bucket) = &bucket {
+            // A bucket that refuses is to be known before an epoch is spent.
+            bucket.borrow_mut().put()?;
+        }
 
         let mut trainer = Trainer::new(recipe.fit(), device.clone())
             .run(folder.clone())
@@ -156,6 +185,9 @@ impl Visit for Fit<'_> {
                 recipe.train.report_every
             })
             .started(started);
+        if let Some(bucket) = &bucket {
+            trainer = trainer.listener(Box::new(Publisher(bucket.clone())));
+        }
         let (train, valid, test) = (
             Unwrapped(sets.train.as_ref()),
             sets.valid.as_ref().map(|loader| Unwrapped(loader.as_ref())),
@@ -172,7 +204,10 @@ impl Visit for Fit<'_> {
             }
             (Err(error), _) => return Err(placed(document, error)),
         };
-        let path = path.display();
+        if let Some(bucket) = &bucket {
+            bucket.borrow_mut().put()?;
+        }
+        let path = name.display();
         if let Stopped::Interrupted(signal) = fitted.summary.stopped {
             eprintln!("saved: `bonfire train --run {path} --resume` goes on");
             return Ok(ExitCode::from(128 + signal as u8));
