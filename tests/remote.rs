@@ -128,3 +128,109 @@ fn what_is_not_there_is_an_error_in_one_line_without_secrets() {
     let expected = "error: s3://bucket/none-0.tar: expected a readable file, found nothing of that name";
     assert!(stderr.contains(expected) && !stderr.contains("hunter2"), "{stderr}");
 }
+
+/// A folder that holds no more than some bytes, unmounted when this is dropped.
+struct Small<'a>(&'a std::path::Path);
+
+impl<'a> Small<'a> {
+    /// Needs to be root; otherwise the test is left out.
+    fn mount(path: &'a std::path::Path, bytes: u64) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let options = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(path).output();
+        let small = mounted.is_ok_and(|ended| ended.status.success()).then_some(Small(path));
+        if small.is_none() {
+            eprintln!("left out: this user may not mount a small file system");
+        }
+        small
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+/// The files below `cache/ranges`.
+fn entries(workshop: &Workshop) -> Vec<std::path::PathBuf> {
+    let folders = workshop.path("cache/ranges").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|path| path.is_dir());
+    folders.flat_map(|folder| folder.read_dir().unwrap().map(|entry| entry.unwrap().path())).collect()
+}
+
+#[test]
+fn what_was_read_once_is_kept_within_its_limit() {
+    let workshop = Workshop::new();
+    shards(&workshop);
+    recipe(&workshop);
+    let uri = format!("data.train=s3://bucket/{SHARDS}");
+    let server = Server::start(&workshop.path(""), Faults::default());
+    let run = |run: &str, limit: &str| {
+        let mut command = command(&workshop, &server, &train(&uri, run));
+        command.env("BONFIRE_CACHE_LIMIT", limit);
+        command
+    };
+    let asked = |mut command: Command| {
+        let before = server.requests().0;
+        succeed(&mut command);
+        server.requests().0 - before
+    };
+    let same = |run: &str| {
+        let weights = |run: &str| workshop.read(&format!("{run}/model.safetensors"));
+        assert!(weights("plain") == weights(run), "the weights of plain and {run} differ");
+    };
+    let plain = asked(command(&workshop, &server, &train(&uri, "plain")));
+    let plain = plain.min(asked(command(&workshop, &server, &train(&uri, "again"))));
+    let first = asked(run("first", "100MB"));
+    let second = asked(run("second", "100MB"));
+    // What is left are the versions of four shards and their index.
+    assert!(second < 15 && second < first && first < plain, "{plain}, {first} and {second} requests");
+    same("first");
+    same("second");
+
+    // Damaged entries are read anew.
+    for entry in entries(&workshop) {
+        let mut bytes = std::fs::read(&entry).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(entry, bytes).unwrap();
+    }
+    assert!(asked(run("damaged", "100MB")) >= first - 5);
+    same("damaged");
+
+    // Several processes share a cache that holds a part of what they read.
+    let mut children: Vec<_> = (0..4)
+        .map(|number| {
+            let mut command = run(&format!("shared-{number}"), "60kB");
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    assert!(children.iter_mut().all(|child| child.wait().unwrap().success()));
+    (0..4).for_each(|number| same(&format!("shared-{number}")));
+    let bytes: u64 = entries(&workshop).iter().map(|path| path.metadata().unwrap().len()).sum();
+    assert!(bytes > 0 && bytes <= 60_000, "{bytes} bytes are kept");
+
+    let mut wrong = run("wrong", "much");
+    let ended = wrong.output().unwrap();
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && error.contains("BONFIRE_CACHE_LIMIT: expected a size"), "{error}");
+}
+
+#[test]
+fn a_full_disk_ends_the_keeping_and_not_the_training() {
+    let workshop = Workshop::new();
+    shards(&workshop);
+    recipe(&workshop);
+    let uri = format!("data.train=s3://bucket/{SHARDS}");
+    let server = Server::start(&workshop.path(""), Faults::default());
+    succeed(&mut command(&workshop, &server, &train(&uri, "plain")));
+    let path = workshop.path("small");
+    let Some(_small) = Small::mount(&path, 64 << 10) else { return };
+    let mut full = command(&workshop, &server, &train(&uri, "full"));
+    full.env("BONFIRE_CACHE", &path).env("BONFIRE_CACHE_LIMIT", "100MB");
+    let printed = succeed(&mut full);
+    let warnings: Vec<&str> = printed.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("No space left"), "{printed}");
+    assert!(workshop.read("plain/model.safetensors") == workshop.read("full/model.safetensors"));
+}
