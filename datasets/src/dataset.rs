@@ -31,6 +31,14 @@ pub trait Dataset: Send + Sync + 'static {
     /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
     fn sample(&self, index: u64, draw: u64) -> Result<Self::Sample, DataError>;
 
+    /// Samples that are worth fetching ahead of the one in use; 0 where fetching does not take long.
+    fn ahead(&self) -> u64 {
+        0
+    }
+
+    /// Fetches what sample `index`, soon wanted, is part of. What goes wrong is told when it is read.
+    fn prepare(&self, _index: u64) {}
+
     /// Corrupt samples that were left out, and counted, when the set was opened.
     fn skipped(&self) -> u64 {
         0

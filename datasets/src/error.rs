@@ -1,7 +1,7 @@
 //! What can be wrong with data: where, what was expected, what was received.
 
 /// An error of reading data. Its message is one line.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DataError {
     /// A URI that names nothing, or nothing readable.
     #[error("{uri}: expected {expected}, found {found}")]

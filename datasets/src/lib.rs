@@ -10,8 +10,10 @@
 //! [`Pipeline`] turns any [`Dataset`] into the [`Loader`](bonfire_contract::Loader) that trains.
 //! [`image`], [`text`] and [`table`] hold the data sets.
 
+mod blocks;
 mod bounds;
 mod cache;
+mod columnar;
 mod dataset;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -28,11 +30,12 @@ mod size;
 pub mod source;
 pub mod table;
 pub mod text;
+mod together;
 
 pub use cache::path as cache_path;
 pub use dataset::{Dataset, Opened};
 pub use error::DataError;
-pub use order::{Order, Shards, Shuffle, Split, Window};
+pub use order::{Order, ShardOrder, Shards, Shuffle, Split, Window};
 pub use pipeline::{OnCorrupt, PREFETCH_BYTES, Pipeline, PipelineConfig};
 pub use random::{Draws, mix};
 pub use size::{parse_size, size};

@@ -15,6 +15,7 @@ pub use window::{Shards, Window};
 
 use crate::random::mix;
 use permutation::Permutation;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use window::Windowed;
 
@@ -71,6 +72,17 @@ impl Order {
             Kind::Window(windowed) => windowed.at(position),
         }
     }
+}
+
+/// How the samples of shards are shuffled, as a recipe names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShardOrder {
+    /// A permutation of all samples: each is read from anywhere.
+    Full,
+    /// Shards (or blocks of records) permuted, then samples among some open ones: reading stays
+    /// sequential, and a sample meets fewer others ([`Window`]).
+    Window,
 }
 
 /// How a pipeline orders each epoch.

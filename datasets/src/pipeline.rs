@@ -1,12 +1,14 @@
 //! Order, worker threads and batches: a loader out of any data set.
 
 mod prefetch;
+mod readahead;
 
 use crate::random::mix;
 use crate::{DataError, Dataset, Order, Shuffle};
 use bonfire_contract::{Batch, Batches, LoadError, Loader, Position};
 use burn::tensor::Device;
 use prefetch::{Ahead, Samples};
+use readahead::ReadAhead;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -97,9 +99,11 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let positions = start.samples.min(len)..len;
         let next = positions.start;
         let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), batch_size);
+        let readahead = ReadAhead::start(&self.dataset, &plan, &positions);
         Box::new(Epoch {
             samples: Samples::new(self.dataset.clone(), plan, positions, self.config.workers, ahead),
             pipeline: self,
+            readahead,
             order,
             next,
             batch_size,
@@ -119,6 +123,7 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
 struct Epoch<'a, D: Dataset> {
     pipeline: &'a Pipeline<D>,
     samples: Samples<D>,
+    readahead: Option<ReadAhead>,
     order: Order,
     /// The position of the sample that `samples` gives next.
     next: u64,
@@ -174,6 +179,9 @@ impl<D: Dataset> Iterator for Epoch<'_, D> {
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
+        }
+        if let Some(readahead) = &self.readahead {
+            readahead.used(self.next);
         }
         let item = self.collect().map_err(|error| LoadError(Box::new(error))).transpose();
         self.ended = !matches!(item, Some(Ok(_)));

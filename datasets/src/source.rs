@@ -42,6 +42,9 @@ use std::io::Read;
 /// The first bytes of a gzip member (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// The first bytes of a zstd frame (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// Reads a whole object. Blocks until it is there.
 ///
 /// # Errors
@@ -50,33 +53,40 @@ pub fn read(uri: &str) -> Result<Bytes, DataError> {
     Object::open(uri)?.read()
 }
 
-/// Reads a whole object, and unpacks it when its first bytes are gzip's. Several gzip members, one
-/// after the other, are unpacked as one.
+/// Reads a whole object, and unpacks it when its first bytes are gzip's or zstd's. Several gzip members
+/// or zstd frames, one after the other, are unpacked as one.
 ///
 /// # Errors
-/// When nothing readable is there, or the gzip stream is damaged or cut short.
+/// When nothing readable is there, or the packed stream is damaged or cut short.
 pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
     unpack(uri, read(uri)?)
 }
 
-/// Unpacks `packed` when its first bytes are gzip's; `uri` names it in errors.
+/// Unpacks `packed` when its first bytes are gzip's or zstd's; `uri` names it in errors.
 fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
-    if !packed.starts_with(&GZIP_MAGIC) {
-        return Ok(packed);
-    }
+    let kind = match &packed[..] {
+        bytes if bytes.starts_with(&GZIP_MAGIC) => "gzip",
+        bytes if bytes.starts_with(&ZSTD_MAGIC) => "zstd",
+        _ => return Ok(packed),
+    };
     // The size in a gzip trailer is a claim: the buffer grows with what is really unpacked.
     let mut unpacked = Vec::new();
-    match MultiGzDecoder::new(&packed[..]).read_to_end(&mut unpacked) {
+    let result = match kind {
+        "gzip" => MultiGzDecoder::new(&packed[..]).read_to_end(&mut unpacked),
+        _ => zstd::Decoder::with_buffer(&packed[..]).and_then(|mut zstd| zstd.read_to_end(&mut unpacked)),
+    };
+    match result {
         Ok(_) => Ok(unpacked.into()),
         Err(error) => {
-            let place = format!("gzip stream after {} unpacked bytes", unpacked.len());
+            let place = format!("{kind} stream after {} unpacked bytes", unpacked.len());
             let found = match error.kind() {
                 std::io::ErrorKind::UnexpectedEof => {
                     format!("the end of the file at byte {}", packed.len())
                 }
                 _ => one_line(error),
             };
-            Err(DataError::malformed(uri, place, "a complete and undamaged gzip stream", found))
+            let expected = format!("a complete and undamaged {kind} stream");
+            Err(DataError::malformed(uri, place, expected, found))
         }
     }
 }
@@ -185,6 +195,13 @@ fn remote_matches(uri: &str, remote: &Remote) -> Result<Vec<String>, DataError> 
 /// The last part of a URI: `photo.png` of `data/photo.png`.
 pub fn name(uri: &str) -> &str {
     uri.rsplit(['/', ':']).next().unwrap_or(uri)
+}
+
+/// The last part of a URI in lower case, without the ending of a packing: `part.csv` of `data/Part.csv.gz`.
+pub(crate) fn unpacked_name(uri: &str) -> String {
+    let name = name(uri).to_lowercase();
+    let packing = [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending));
+    packing.unwrap_or(&name).to_string()
 }
 
 /// An error's message without the line breaks that some libraries put into theirs.

@@ -36,15 +36,22 @@ pub enum Schema {
 }
 
 impl Data {
-    /// Opens the recipe's training, validation and test sets.
+    /// Opens the recipe's training, validation and test sets. `known` is what a run that goes on keeps of
+    /// them: streamed data are not read for it again.
     ///
     /// # Errors
     /// When anything about the data is not as the recipe says.
-    pub fn open(&self, seed: u64) -> Result<Sets, DataError> {
-        Ok(match self {
-            Data::Image(config) => sets(image::open(config, seed)?, AnyInput::Images, Schema::Image),
-            Data::Text(config) => sets(text::open(config, seed)?, AnyInput::Tokens, Schema::Text),
-            Data::Table(config) => sets(table::open(config, seed)?, AnyInput::Table, Schema::Table),
+    pub fn open(&self, seed: u64, known: Option<Schema>) -> Result<Sets, DataError> {
+        Ok(match (self, known) {
+            (Data::Image(config), _) => sets(image::open(config, seed)?, AnyInput::Images, Schema::Image),
+            (Data::Text(config), Some(Schema::Text(known))) => {
+                sets(text::reopen(config, seed, known)?, AnyInput::Tokens, Schema::Text)
+            }
+            (Data::Text(config), _) => sets(text::open(config, seed)?, AnyInput::Tokens, Schema::Text),
+            (Data::Table(config), Some(Schema::Table(known))) => {
+                sets(table::reopen(config, seed, known)?, AnyInput::Table, Schema::Table)
+            }
+            (Data::Table(config), _) => sets(table::open(config, seed)?, AnyInput::Table, Schema::Table),
         })
     }
 

@@ -38,7 +38,9 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
     recipe.fit().check().map_err(|error| placed(&document, error))?;
     let device = bonfire_device::open(&recipe.device)?.autodiff();
     let path = local.map_or_else(|| default_path(arguments.resume, &recipe), Path::to_path_buf);
-    let sets = recipe.data.open(recipe.seed).map_err(|error| match error {
+    // A run that was stopped before it kept a schema has none to go on with.
+    let known = arguments.resume.then(|| recipe.data.load_schema(&path).ok()).flatten();
+    let sets = recipe.data.open(recipe.seed, known).map_err(|error| match error {
         DataError::Config { key, expected, found } => {
             document.wrong(&format!("data.{key}"), expected, found).into()
         }

@@ -1,6 +1,6 @@
 //! The keys of `[data]` for images.
 
-use crate::{DataError, OnCorrupt, PREFETCH_BYTES, bounds};
+use crate::{DataError, OnCorrupt, PREFETCH_BYTES, ShardOrder, bounds};
 use serde::{Deserialize, Serialize};
 
 /// What a model is to find out about a picture.
@@ -68,17 +68,6 @@ pub struct ImageConfig {
     pub window_shards: usize,
     /// With the order `window`: consecutive samples of a shard that are fetched together.
     pub window_block: u64,
-}
-
-/// How the samples of shards are shuffled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ShardOrder {
-    /// A permutation of all samples: each is read alone, from anywhere.
-    Full,
-    /// Shards permuted, then samples among some open shards: reading stays sequential, and a sample
-    /// meets fewer others ([`Window`](crate::Window)).
-    Window,
 }
 
 impl Default for ImageConfig {

@@ -22,7 +22,7 @@ mod streamed;
 mod transform;
 
 pub use audit::{Measured, Verified, bench, pictures_of, verify};
-pub use config::{ImageConfig, ImageTarget, ShardOrder};
+pub use config::{ImageConfig, ImageTarget};
 pub use open::{open, open_evaluation, open_prediction};
 pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};

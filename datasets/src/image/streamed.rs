@@ -1,10 +1,10 @@
 //! Pictures in tar shards: read where they lie, a sample at a time.
 
 use super::picture::Picture;
-use super::{ImageConfig, ImageTarget, ShardOrder, decode, folder};
+use super::{ImageConfig, ImageTarget, decode, folder};
 use crate::index::{self, Index};
 use crate::shard::ShardSet;
-use crate::{DataError, Shuffle, Window, source};
+use crate::{DataError, ShardOrder, Shuffle, Window, source};
 use std::collections::HashMap;
 use std::sync::Arc;
 

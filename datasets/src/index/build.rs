@@ -3,9 +3,9 @@
 use super::rows::Rows;
 use super::sidecar::{Sidecar, SidecarWriter};
 use super::{Indexed, Places};
-use crate::DataError;
-use crate::shard::{Compression, reader, scan};
+use crate::shard::{BLOCK, Compression, Entry, Format, Part, reader, scan, scan_csv, scan_jsonl};
 use crate::source::{self, Object, Stat, Writer, one_line};
+use crate::{DataError, columnar};
 use std::num::NonZero;
 
 /// How far building has come.
@@ -26,6 +26,7 @@ const FEWEST_AT_ONCE: usize = 4;
 
 pub(super) struct Build<'a> {
     pub(super) uri: &'a str,
+    pub(super) format: &'a Format,
     pub(super) objects: &'a [Object],
     pub(super) stats: &'a [Stat],
     /// An index of some of these shards as they were.
@@ -45,7 +46,8 @@ impl Build<'_> {
             Err(_) => Object::create(&places.beside)?,
         };
         let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
-        let mut sidecar = SidecarWriter::new(Writer::new(object.clone())).map_err(refused)?;
+        let mut sidecar =
+            SidecarWriter::new(Writer::new(object.clone()), self.format.clone()).map_err(refused)?;
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).max(FEWEST_AT_ONCE);
         let numbers: Vec<usize> = (0..self.objects.len()).collect();
         let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
@@ -87,8 +89,11 @@ impl Build<'_> {
         {
             return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
         }
-        let (compression, entries) = scanned(object)?;
-        let samples = entries.len() as u64;
+        let (compression, entries) = match self.format {
+            Format::Parquet => (Compression::None, row_groups(object, stat)?),
+            format => scanned(object, format)?,
+        };
+        let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));
         }
@@ -98,15 +103,46 @@ impl Build<'_> {
 }
 
 /// Reads a shard for its entries.
-fn scanned(object: &Object) -> Result<(Compression, Vec<crate::shard::Entry>), DataError> {
+fn scanned(object: &Object, format: &Format) -> Result<(Compression, Vec<Entry>), DataError> {
     let (compression, unpacked) = reader(object.stream()?)
         .map_err(|error| DataError::source(object.uri(), "a readable file", one_line(error)))?;
     let mut entries = Vec::new();
-    scan(object.uri(), unpacked, |entry| {
+    let take = |entry| {
         entries.push(entry);
         Ok(())
-    })?;
+    };
+    match *format {
+        Format::Csv { separator, comment, header } => {
+            scan_csv(object.uri(), unpacked, (separator, comment, header), BLOCK, take)?;
+        }
+        Format::Jsonl => scan_jsonl(object.uri(), unpacked, BLOCK, take)?,
+        Format::Tar | Format::Parquet => scan(object.uri(), unpacked, take)?,
+    }
     Ok((compression, entries))
+}
+
+/// The row groups of a Parquet file, from its footer alone.
+fn row_groups(object: &Object, stat: &Stat) -> Result<Vec<Entry>, DataError> {
+    let (metadata, crc32) = columnar::footer(object, stat.size)?;
+    let metadata = columnar::arrow(object, metadata)?;
+    let mut line = 1;
+    let groups = metadata.metadata().row_groups().iter().enumerate();
+    let filled = groups.filter(|(_, group)| group.num_rows() > 0);
+    filled
+        .map(|(number, group)| {
+            let Ok(records) = u32::try_from(group.num_rows()) else {
+                let place = format!("row group {number}");
+                let expected = "row groups of at most 2^32 rows";
+                return Err(DataError::malformed(object.uri(), place, expected, group.num_rows()));
+            };
+            let bytes = columnar::group_range(&metadata, number);
+            let extension = Format::Parquet.name().to_string();
+            let part = Part { extension, offset: bytes.start, length: bytes.end - bytes.start, crc32 };
+            let entry = Entry { key: String::new(), records, line, class: None, parts: vec![part] };
+            line += u64::from(records);
+            Ok(entry)
+        })
+        .collect()
 }
 
 /// Copies a finished index beside its shards.

@@ -1,9 +1,11 @@
-//! Where every sample of a set of shards lies, in one small sidecar beside them.
+//! Where every sample of a set of shards lies, or every block of samples, in one small sidecar beside
+//! them.
 //!
 //! ```text
 //! train-{0000..0007}.tar -> train-0000..0007.index.parquet
 //!   footer       each shard's name, size, version and count of samples; the classes
-//!   row group    a shard: sample, key, class, extension, offset, length, crc32, one row a part
+//!   row group    a shard: sample, records, line, key, class, extension, offset, length, crc32; one
+//!                row a part of a tar's sample, a block of records, or a picture of a Parquet row group
 //! ```
 //!
 //! It holds nothing that the shards do not say, and is built again when it is missing or a shard
@@ -17,12 +19,12 @@ mod sidecar;
 
 pub use build::Progress;
 pub use progress::report;
-pub(crate) use rows::Rows;
+pub(crate) use rows::{Block, Rows};
 
 use crate::recent::Recent;
-use crate::shard::{Compression, Entry};
+use crate::shard::{Compression, Entry, Format};
 use crate::source::{self, Object, Stat};
-use crate::{DataError, Shards, cache};
+use crate::{DataError, Shards, cache, shard};
 use serde::{Deserialize, Serialize};
 pub(crate) use sidecar::Sidecar;
 use std::collections::BTreeMap;
@@ -64,7 +66,19 @@ impl Index {
     /// # Errors
     /// When a shard is missing, damaged or cut short.
     pub fn open(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_or_build(uri, false, progress)
+        Index::open_as(uri, &Format::of(uri), progress)
+    }
+
+    /// As [`Index::open`], of shards of a format.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_as(
+        uri: &str,
+        format: &Format,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, DataError> {
+        Index::open_or_build(uri, format, false, progress)
     }
 
     /// Builds the index of `uri` from the shards, whatever is there.
@@ -72,12 +86,16 @@ impl Index {
     /// # Errors
     /// As [`Index::open`].
     pub fn build(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_or_build(uri, true, progress)
+        Index::open_or_build(uri, &Format::of(uri), true, progress)
     }
 
-    fn open_or_build(uri: &str, anew: bool, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        let objects =
-            source::list(uri)?.iter().map(|uri| Object::open(uri)).collect::<Result<Vec<_>, _>>()?;
+    fn open_or_build(
+        uri: &str,
+        format: &Format,
+        anew: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, DataError> {
+        let objects = shards(uri)?.iter().map(|uri| Object::open(uri)).collect::<Result<Vec<_>, _>>()?;
         if objects.is_empty() {
             return Err(DataError::source(uri, "shards", "none"));
         }
@@ -87,12 +105,12 @@ impl Index {
         for place in [&places.beside, &places.cached].into_iter().filter(|_| !anew) {
             // One that cannot be read is built again, whatever is wrong with it.
             let Ok(sidecar) = Object::open(place).and_then(Sidecar::open) else { continue };
-            if sidecar.fits(&objects, &stats) {
+            if sidecar.fits(format, &objects, &stats) {
                 return Ok(Index::new(uri, objects, sidecar));
             }
-            stale = stale.or(Some(sidecar));
+            stale = stale.or(Some(sidecar).filter(|stale| stale.format() == format));
         }
-        let build = build::Build { uri, objects: &objects, stats: &stats, stale: stale.as_ref() };
+        let build = build::Build { uri, format, objects: &objects, stats: &stats, stale: stale.as_ref() };
         let sidecar = build.run(&places, progress)?;
         Ok(Index::new(uri, objects, sidecar))
     }
@@ -110,6 +128,11 @@ impl Index {
     /// Where the index itself lies.
     pub fn sidecar_uri(&self) -> &str {
         self.sidecar.uri()
+    }
+
+    /// How its samples are written down.
+    pub fn format(&self) -> &Format {
+        self.sidecar.format()
     }
 
     /// How many samples each shard has.
@@ -168,6 +191,23 @@ impl Index {
     }
 }
 
+/// How the name of every sidecar ends.
+const ENDING: &str = ".index.parquet";
+
+/// The shards that a URI names: not the index beside them, and of a folder not what Spark and others
+/// leave beside their parts (`_SUCCESS`, `.part-0.crc`).
+///
+/// # Errors
+/// When nothing of that name is there.
+pub(crate) fn shards(uri: &str) -> Result<Vec<String>, DataError> {
+    let mut shards = source::list(uri)?;
+    shards.retain(|shard| !shard.ends_with(ENDING));
+    if source::is_folder(uri) {
+        shards.retain(|shard| !source::name(shard).starts_with(['.', '_']));
+    }
+    Ok(shards)
+}
+
 /// Where a set's sidecar may lie.
 struct Places {
     beside: String,
@@ -180,9 +220,7 @@ impl Places {
         let varies = uri.find(['*', '?', '[', '{']).unwrap_or(uri.len());
         let cut = uri[..varies].rfind('/').map_or(0, |slash| slash + 1);
         let (folder, pattern) = uri.split_at(cut);
-        let lower = pattern.to_ascii_lowercase();
-        let stem = &pattern[..lower.rfind(".t").unwrap_or(pattern.len())];
-        let name: String = stem
+        let name: String = shard::without_ending(pattern)
             .chars()
             .filter_map(|letter| match letter {
                 '*' => Some("all".to_string()),
@@ -191,7 +229,7 @@ impl Places {
                 letter => Some(letter.to_string()),
             })
             .collect();
-        let name = format!("{name}.index.parquet");
+        let name = format!("{name}{ENDING}");
         let cached = cache::path("index", uri, &name).display().to_string();
         Places { beside: format!("{folder}{name}"), cached }
     }

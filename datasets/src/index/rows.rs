@@ -13,8 +13,11 @@ use std::sync::{Arc, LazyLock};
 /// The columns of the sidecar.
 pub(super) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     Arc::new(Schema::new(vec![
-        // Counted from 0 in each shard.
+        // The first sample that the row is about, counted from 0 in each shard.
         Field::new("sample", DataType::UInt32, false),
+        // 1, or how many samples the block of the row has.
+        Field::new("records", DataType::UInt32, false),
+        Field::new("line", DataType::UInt64, false),
         Field::new("key", DataType::Utf8, false),
         Field::new("class", DataType::Utf8, true),
         Field::new("extension", DataType::Utf8, false),
@@ -28,6 +31,8 @@ pub(super) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
     sample: UInt32Array,
+    records: UInt32Array,
+    line: UInt64Array,
     key: StringArray,
     class: StringArray,
     extension: StringArray,
@@ -40,12 +45,16 @@ impl Rows {
     /// Columns out of entries.
     pub(super) fn of(entries: &[Entry]) -> Self {
         let (mut sample, mut crc32) = (UInt32Builder::new(), UInt32Builder::new());
+        let (mut records, mut line) = (UInt32Builder::new(), UInt64Builder::new());
         let (mut offset, mut length) = (UInt64Builder::new(), UInt64Builder::new());
         let (mut key, mut class, mut extension) =
             (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-        for (number, entry) in entries.iter().enumerate() {
+        let mut number = 0;
+        for entry in entries {
             for part in &entry.parts {
-                sample.append_value(number as u32);
+                sample.append_value(number);
+                records.append_value(entry.records);
+                line.append_value(entry.line);
                 key.append_value(&entry.key);
                 class.append_option(entry.class());
                 extension.append_value(&part.extension);
@@ -53,9 +62,12 @@ impl Rows {
                 length.append_value(part.length);
                 crc32.append_value(part.crc32);
             }
+            number += entry.records;
         }
         Rows {
             sample: sample.finish(),
+            records: records.finish(),
+            line: line.finish(),
             key: key.finish(),
             class: class.finish(),
             extension: extension.finish(),
@@ -72,15 +84,19 @@ impl Rows {
         }
         let rows = Rows {
             sample: batch.column(0).as_primitive::<UInt32Type>().clone(),
-            key: batch.column(1).as_string().clone(),
-            class: batch.column(2).as_string().clone(),
-            extension: batch.column(3).as_string().clone(),
-            offset: batch.column(4).as_primitive::<UInt64Type>().clone(),
-            length: batch.column(5).as_primitive::<UInt64Type>().clone(),
-            crc32: batch.column(6).as_primitive::<UInt32Type>().clone(),
+            records: batch.column(1).as_primitive::<UInt32Type>().clone(),
+            line: batch.column(2).as_primitive::<UInt64Type>().clone(),
+            key: batch.column(3).as_string().clone(),
+            class: batch.column(4).as_string().clone(),
+            extension: batch.column(5).as_string().clone(),
+            offset: batch.column(6).as_primitive::<UInt64Type>().clone(),
+            length: batch.column(7).as_primitive::<UInt64Type>().clone(),
+            crc32: batch.column(8).as_primitive::<UInt32Type>().clone(),
         };
-        let ascending =
-            rows.sample.values().windows(2).all(|pair| pair[0] == pair[1] || pair[0] + 1 == pair[1]);
+        let samples = rows.sample.values();
+        let ascending = samples.windows(2).zip(rows.records.values()).all(|(pair, &records)| {
+            pair[0] == pair[1] || pair[0].checked_add(records) == Some(pair[1]) && records > 0
+        });
         let ends = rows.offset.values().iter().zip(rows.length.values());
         let possible = ends.into_iter().all(|(offset, length)| offset.checked_add(*length).is_some());
         match ascending && possible && rows.sample.values().first().is_none_or(|first| *first == 0) {
@@ -92,6 +108,8 @@ impl Rows {
     pub(super) fn batch(&self) -> RecordBatch {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.sample.clone()),
+            Arc::new(self.records.clone()),
+            Arc::new(self.line.clone()),
             Arc::new(self.key.clone()),
             Arc::new(self.class.clone()),
             Arc::new(self.extension.clone()),
@@ -104,7 +122,8 @@ impl Rows {
 
     /// Samples.
     pub(crate) fn len(&self) -> u64 {
-        self.sample.values().last().map_or(0, |last| u64::from(*last) + 1)
+        let last = self.sample.values().last().zip(self.records.values().last());
+        last.map_or(0, |(&sample, &records)| u64::from(sample) + u64::from(records))
     }
 
     /// Bytes of memory.
@@ -112,12 +131,43 @@ impl Rows {
         self.batch().get_array_memory_size() as u64
     }
 
-    /// The rows of sample `number`.
+    /// The rows of sample `number`, or the row of the block that it is in.
     fn of_sample(&self, number: u64) -> Range<usize> {
         let samples = self.sample.values();
-        let begin = samples.partition_point(|&sample| u64::from(sample) < number);
-        let end = begin + samples[begin..].partition_point(|&sample| u64::from(sample) == number);
-        begin..end
+        let end = samples.partition_point(|&sample| u64::from(sample) <= number);
+        let first = end.checked_sub(1).map_or(0, |last| samples[last]);
+        samples.partition_point(|&sample| sample < first)..end
+    }
+
+    /// Every sample's class, or every block's, with the samples that have it.
+    pub(super) fn classes(&self) -> impl Iterator<Item = (Option<&str>, u64)> {
+        let samples = self.sample.values();
+        let first = |row: usize| row == 0 || samples[row - 1] != samples[row];
+        (0..samples.len()).filter(move |&row| first(row)).map(|row| {
+            let class = (!self.class.is_null(row)).then(|| self.class.value(row));
+            (class, u64::from(self.records.value(row)))
+        })
+    }
+
+    /// Runs of rows with the same bytes: the blocks that can be read alone, in the shard's order.
+    pub(crate) fn blocks(&self) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        for row in 0..self.sample.len() {
+            let offset = self.offset.value(row);
+            let bytes = offset..offset + self.length.value(row);
+            let records = u64::from(self.records.value(row));
+            match blocks.last_mut() {
+                Some(block) if block.bytes == bytes => block.records += records,
+                _ => blocks.push(Block {
+                    first: u64::from(self.sample.value(row)),
+                    records,
+                    line: self.line.value(row),
+                    bytes,
+                    crc32: self.crc32.value(row),
+                }),
+            }
+        }
+        blocks
     }
 
     /// Whether sample `number` has a part of an extension; its place then.
@@ -149,12 +199,28 @@ impl Rows {
             length: self.length.value(row),
             crc32: self.crc32.value(row),
         };
+        let row = self.of_sample(number).start;
         Entry {
             key: self.key(number).to_string(),
+            records: self.records.value(row),
+            line: self.line.value(row),
             class: self.class(number).map(str::to_string),
             parts: self.of_sample(number).map(part).collect(),
         }
     }
+}
+
+/// Consecutive records of a shard that are read together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// The number of its first record within the shard.
+    pub first: u64,
+    pub records: u64,
+    /// The line or row that it begins on, counted from 1.
+    pub line: u64,
+    pub bytes: Range<u64>,
+    /// Of its bytes; in Parquet, of the shard's footer.
+    pub crc32: u32,
 }
 
 /// Where a part lies, and what it must be.

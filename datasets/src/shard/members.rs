@@ -67,7 +67,8 @@ pub(crate) fn scan(
         let crc32 = content.hasher.finalize();
         if sample.as_ref().is_none_or(|sample| sample.key != key) {
             sample.take().map_or(Ok(()), &mut take)?;
-            sample = Some(Entry { key: key.to_string(), class: None, parts: Vec::new() });
+            sample =
+                Some(Entry { key: key.to_string(), records: 1, line: 0, class: None, parts: Vec::new() });
         }
         let sample = sample.as_mut().expect("a sample has begun");
         if sample.parts.iter().any(|part| part.extension == extension) {

@@ -5,14 +5,12 @@
 //!                                      alone, or with its whole block in one request
 //! ```
 
-use super::{Compression, reader};
+use super::unpacked::Unpacked;
 use crate::index::{Index, Rows};
 use crate::recent::Recent;
-use crate::source::{Object, Writer, one_line};
-use crate::{DataError, Window, cache};
+use crate::source::Object;
+use crate::{DataError, Window};
 use bytes::Bytes;
-use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A set of shards, read by the number of a sample.
@@ -22,8 +20,7 @@ pub(crate) struct ShardSet {
     /// The parts that are wanted: the first that a sample has.
     extensions: &'static [&'static str],
     blocks: Option<Blocks>,
-    /// Where shards lie that had to be unpacked.
-    unpacked: Mutex<HashMap<usize, Arc<Mutex<Option<Object>>>>>,
+    unpacked: Unpacked,
 }
 
 /// Blocks of consecutive samples, each fetched whole when one of its samples is wanted.
@@ -59,7 +56,7 @@ impl ShardSet {
             // batches are longer than steps.
             recent: Mutex::new(Recent::new(3 * window.shards.max(1) as u64)),
         });
-        ShardSet { index, extensions, blocks, unpacked: Mutex::default() }
+        ShardSet { index, extensions, blocks, unpacked: Unpacked::default() }
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -169,43 +166,8 @@ impl ShardSet {
 
     /// What the places of a shard's index are places of: the shard, or its unpacked copy.
     pub(crate) fn object(&self, shard: usize) -> Result<Object, DataError> {
-        let object = self.index.object(shard);
-        let indexed = self.index.indexed(shard);
-        if indexed.compression == Compression::None {
-            return Ok(object.clone());
-        }
-        let slot = locked(&self.unpacked).entry(shard).or_default().clone();
-        let mut unpacked = locked(&slot);
-        if let Some(unpacked) = &*unpacked {
-            return Ok(unpacked.clone());
-        }
-        let version = format!("{} {} {}", object.uri(), indexed.stat.size, indexed.stat.version);
-        let path = cache::path("unpacked", &version, &format!("{}.unpacked", indexed.name));
-        let path = path.display().to_string();
-        let copy = match Object::open(&path) {
-            Ok(copy) => copy,
-            Err(_) => unpack(object, &path)?,
-        };
-        Ok(unpacked.insert(copy).clone())
+        self.unpacked.object(&self.index, shard)
     }
-}
-
-/// Unpacks a shard to a local file, which appears whole.
-fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
-    let copy = Object::create(path)?;
-    let mut writer = Writer::new(copy.clone());
-    let malformed = |error: io::Error| {
-        DataError::malformed(
-            object.uri(),
-            "packed stream",
-            "one that unpacks to a local file",
-            one_line(error),
-        )
-    };
-    let (_, mut unpacked) = reader(object.stream()?).map_err(malformed)?;
-    io::copy(&mut unpacked, &mut writer).map_err(malformed)?;
-    writer.finish()?;
-    Ok(copy)
 }
 
 /// What a thread that panicked left is whole: every change under these locks is one assignment.

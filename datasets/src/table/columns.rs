@@ -77,7 +77,11 @@ pub(super) fn mean_and_std(numbers: impl Iterator<Item = f64> + Clone) -> (f64, 
     let count = numbers.clone().count().max(1) as f64;
     let mean = numbers.clone().sum::<f64>() / count;
     let variance = numbers.map(|number| (number - mean).powi(2)).sum::<f64>() / count;
-    let std = variance.sqrt();
+    rounded(mean, variance.sqrt())
+}
+
+/// A mean and a deviation as a schema keeps them.
+pub(super) fn rounded(mean: f64, std: f64) -> (f64, f64) {
     // Rounding in the mean leaves a constant with a deviation of about its own last digit.
     let constant = std <= mean.abs() * 1e-12;
     (round(mean), if constant { 1.0 } else { round(std) })
@@ -111,9 +115,11 @@ pub(super) fn reads_as_numbers(cells: &Cells, rows: &[usize]) -> bool {
     numbers > 0 && 4 * numbers >= 3 * values
 }
 
+/// Different whole numbers of a target column that is a class.
+pub(super) const MOST_CLASSES: usize = 20;
+
 /// Whether a target column is a value: numbers that are not whole, or of which more than 20 differ.
 pub(super) fn reads_as_value(cells: &Cells, rows: &[usize]) -> bool {
-    const MOST_CLASSES: usize = 20;
     if !reads_as_numbers(cells, rows) {
         return false;
     }
@@ -130,6 +136,18 @@ pub(super) fn reads_as_value(cells: &Cells, rows: &[usize]) -> bool {
         }
     }
     false
+}
+
+impl Encoding {
+    /// The `most` frequent of the counted categories, ties in the order of their text.
+    pub(super) fn most_frequent(counts: HashMap<String, u64>, most: usize) -> Self {
+        let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let rare = counts.iter().skip(most).map(|(_, count)| count).sum();
+        let mut categories: Vec<String> = counts.into_iter().take(most).map(|(text, _)| text).collect();
+        sort_labels(&mut categories);
+        Encoding::Categorical { categories, rare }
+    }
 }
 
 impl Column {
@@ -159,13 +177,7 @@ impl Column {
                 },
             }
         }
-        let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
-        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let rare = counts.iter().skip(most).map(|(_, count)| count).sum();
-        let mut categories: Vec<String> = counts.into_iter().take(most).map(|(text, _)| text).collect();
-        sort_labels(&mut categories);
-        let encoding = Encoding::Categorical { categories, rare };
-        Column { name: frame.names[index].clone(), missing, encoding }
+        Column { name: frame.names[index].clone(), missing, encoding: Encoding::most_frequent(counts, most) }
     }
 
     /// The numeric columns that this one becomes.

@@ -1,7 +1,8 @@
 //! What a recipe may say about a table.
 
 use super::split;
-use crate::{DataError, OnCorrupt, bounds};
+use crate::blocks::WINDOW_BYTES;
+use crate::{DataError, OnCorrupt, ShardOrder, bounds, source};
 use serde::{Deserialize, Serialize};
 
 /// How the cells of a file are written down.
@@ -17,7 +18,7 @@ pub enum TableFormat {
 }
 
 impl TableFormat {
-    /// By the extension, `.gz` aside: `.parquet`, `.jsonl` or `.ndjson`, anything else is CSV.
+    /// By the extension, that of a packing aside: `.parquet`, `.jsonl` or `.ndjson`, anything else is CSV.
     pub(crate) fn of(uri: &str) -> Self {
         match extension(uri).as_str() {
             "parquet" | "pq" => TableFormat::Parquet,
@@ -27,10 +28,9 @@ impl TableFormat {
     }
 }
 
-/// The lower-case extension of the file, `.gz` aside; empty where there is none.
+/// The lower-case extension of the file, that of a packing aside; empty where there is none.
 pub(crate) fn extension(uri: &str) -> String {
-    let name = uri.rsplit(['/', ':']).next().unwrap_or(uri).to_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = source::unpacked_name(uri);
     name.rsplit_once('.').map(|(_, extension)| extension.to_string()).unwrap_or_default()
 }
 
@@ -48,7 +48,7 @@ pub enum TargetKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TableConfig {
-    /// Training rows: a file, a folder or a glob of files of one format, or `builtin:NAME`.
+    /// Training rows: a file, a folder, a glob or braces of files of one format, or `builtin:NAME`.
     pub train: String,
     /// Held-out rows. Without it, `valid_fraction` of the training file is held out.
     pub valid: Option<String>,
@@ -60,11 +60,20 @@ pub struct TableConfig {
     pub test_fraction: f64,
     /// What to do with a row that cannot be read: wrong number of cells, a cell that is no number
     /// in a numeric column, a label outside the set. Skipped rows are left out when the file is
-    /// opened, and counted.
+    /// opened, and counted; streamed ones when they are met.
     pub on_corrupt: OnCorrupt,
     /// Threads that gather rows; 0 gathers on the trainer's own. The rows lie encoded in memory, so
     /// that more than one seldom helps.
     pub workers: usize,
+    /// Whether rows are read by blocks while training goes on (true) or all held in memory (false). When
+    /// not given, files of more than 256 MiB together are streamed.
+    pub stream: Option<bool>,
+    /// How streamed rows are shuffled: `window` (the default) or `full`, which reads a whole block for
+    /// each row that is not in one at hand. Rows in memory are always shuffled in full.
+    pub order: Option<ShardOrder>,
+    /// With the order `window`: bytes of the blocks whose rows are shuffled together. About twice as much
+    /// is held.
+    pub window_bytes: u64,
     /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
     pub format: Option<TableFormat>,
     /// Whether a CSV's first row names the columns; when not given, it does unless `column_names`
@@ -113,6 +122,9 @@ impl Default for TableConfig {
             test_fraction: 0.0,
             on_corrupt: OnCorrupt::Stop,
             workers: 1,
+            stream: None,
+            order: None,
+            window_bytes: WINDOW_BYTES,
             format: None,
             has_header: None,
             column_names: None,

@@ -72,6 +72,8 @@ pub(crate) struct Csv<'a> {
     reader: Reader<&'a [u8]>,
     names: Vec<String>,
     record: StringRecord,
+    /// The line that `bytes` begin on.
+    first_line: u64,
     /// The first row, already read to learn the width of a file without a header.
     waiting: Option<u64>,
 }
@@ -82,14 +84,7 @@ impl<'a> Csv<'a> {
     /// # Errors
     /// When there is no row at all, or two columns have one name.
     pub(crate) fn open(uri: &'a str, bytes: &'a [u8], dialect: &'a Dialect) -> Result<Self, DataError> {
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(dialect.separator)
-            .comment(dialect.comment)
-            .from_reader(bytes);
-        let record = StringRecord::new();
-        let mut csv = Csv { uri, bytes, dialect, reader, names: Vec::new(), record, waiting: None };
+        let mut csv = Csv::block(uri, bytes, dialect, Vec::new(), 1);
         let expected = if dialect.has_header { "a header and rows" } else { "rows" };
         let line = match csv.advance() {
             None => return Err(DataError::source(uri, expected, "an empty file")),
@@ -100,6 +95,23 @@ impl<'a> Csv<'a> {
             csv.waiting = Some(line);
         }
         Ok(csv)
+    }
+
+    /// Reads rows out of the middle of a file: `bytes` begin on line `first_line` of it.
+    pub(crate) fn block(
+        uri: &'a str,
+        bytes: &'a [u8],
+        dialect: &'a Dialect,
+        names: Vec<String>,
+        first_line: u64,
+    ) -> Self {
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(dialect.separator)
+            .comment(dialect.comment)
+            .from_reader(bytes);
+        Csv { uri, bytes, dialect, reader, names, record: StringRecord::new(), first_line, waiting: None }
     }
 
     /// The names of the columns, given the file's first row in `record`.
@@ -207,6 +219,7 @@ impl<'a> Csv<'a> {
     fn row_start(&self, position: Option<&Position>) -> (usize, u64) {
         let (mut byte, mut line) =
             position.map_or((0, 1), |position| (position.byte() as usize, position.line()));
+        line += self.first_line - 1;
         while let Some(&first) = self.bytes.get(byte) {
             let length = match first {
                 b'\n' | b'\r' => 1,

@@ -5,10 +5,11 @@ use super::columns::{Encoding, TableTarget};
 use super::config::TableConfig;
 use super::frame::Frame;
 use super::schema::{TableSchema, column_index};
-use super::set::{RowTargets, TableSet};
+use super::set::{RowTargets, Rows};
 use crate::{DataError, OnCorrupt};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 /// Parses the text of numeric columns once, where it all parses.
 pub(super) fn parse_numbers(schema: &TableSchema, frame: &mut Frame) {
@@ -35,6 +36,30 @@ pub(super) fn keep_readable(
     config: &TableConfig,
     with_target: bool,
 ) -> Result<u64, DataError> {
+    let before = rows.len();
+    let kept = readable(schema, frame, rows, config, with_target, |_, error| match config.on_corrupt {
+        OnCorrupt::Stop => ControlFlow::Break(error),
+        OnCorrupt::Skip => ControlFlow::Continue(()),
+    })?;
+    if kept.is_empty() {
+        return Err(DataError::source(&frame.uri, "at least one row that can be read", "none"));
+    }
+    *rows = kept;
+    Ok((before - rows.len()) as u64)
+}
+
+/// Those of `rows` that can be encoded; the others go to `corrupt`.
+///
+/// # Errors
+/// The first that `corrupt` hands back; when a column is absent.
+pub(super) fn readable(
+    schema: &TableSchema,
+    frame: &Frame,
+    rows: &[usize],
+    config: &TableConfig,
+    with_target: bool,
+    mut corrupt: impl FnMut(usize, DataError) -> ControlFlow<DataError>,
+) -> Result<Vec<usize>, DataError> {
     let mut numeric = Vec::new();
     for column in &schema.columns {
         let index = column_index(frame, &column.name)?;
@@ -53,20 +78,18 @@ pub(super) fn keep_readable(
             None => Ok(()),
         }
     };
-    let before = rows.len();
-    let mut kept = Vec::with_capacity(before);
-    for &row in rows.iter() {
+    let mut kept = Vec::with_capacity(rows.len());
+    for &row in rows {
         match check(row) {
             Ok(()) => kept.push(row),
-            Err(error) if config.on_corrupt == OnCorrupt::Stop => return Err(error),
-            Err(_) => {}
+            Err(error) => {
+                if let ControlFlow::Break(error) = corrupt(row, error) {
+                    return Err(error);
+                }
+            }
         }
     }
-    if kept.is_empty() {
-        return Err(DataError::source(&frame.uri, "at least one row that can be read", "none"));
-    }
-    *rows = kept;
-    Ok((before - rows.len()) as u64)
+    Ok(kept)
 }
 
 /// Whether a cell of a numeric column is missing or a number that an f32 holds.
@@ -156,7 +179,7 @@ pub(super) fn encode(
     rows: &[usize],
     config: &TableConfig,
     with_target: bool,
-) -> Result<TableSet, DataError> {
+) -> Result<Rows, DataError> {
     let num_numeric = schema.num_numeric();
     let num_categories = schema.category_sizes().len();
     let mut numeric = vec![0f32; rows.len() * num_numeric];
@@ -194,7 +217,7 @@ pub(super) fn encode(
         at += column.width(schema.one_hot);
     }
     let targets = if with_target { encode_target(schema, frame, rows, config)? } else { RowTargets::Absent };
-    Ok(TableSet { rows: rows.len(), numeric, num_numeric, categories, num_categories, targets, skipped: 0 })
+    Ok(Rows { rows: rows.len(), numeric, num_numeric, categories, num_categories, targets })
 }
 
 fn encode_target(

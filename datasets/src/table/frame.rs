@@ -1,6 +1,6 @@
 //! A table in memory: its cells, column by column, and the file and line of every row.
 
-use super::cells::Cells;
+use super::cells::{Cells, TextCells};
 use crate::DataError;
 
 /// A table in memory.
@@ -64,6 +64,18 @@ impl Frame {
         self.files.push((other.uri, start));
         self.skipped += other.skipped;
         Ok(())
+    }
+
+    /// Adds those of `names` that no row has a value for.
+    pub(super) fn complete<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            if self.position(name).is_none() {
+                let mut cells = TextCells::default();
+                (0..self.lines.len()).for_each(|_| cells.push(None));
+                self.names.push(name.to_string());
+                self.columns.push(Cells::Text(cells));
+            }
+        }
     }
 
     /// The number of rows.

@@ -21,7 +21,7 @@ pub(super) fn infer(
     rows: &mut Vec<usize>,
     config: &TableConfig,
 ) -> Result<TableSchema, DataError> {
-    let target_index = check_names(frame, config)?;
+    let target_index = check_names(&frame.uri, &frame.names, &frame.ignored, config)?;
     let mut columns = Vec::new();
     for index in 0..frame.names.len() {
         let name = frame.names[index].clone();
@@ -29,9 +29,7 @@ pub(super) fn infer(
             continue;
         }
         if rows.iter().all(|&row| frame.columns[index].text(row).is_none()) {
-            let place = format!("column `{name}`");
-            let expected = "a value in some training row (or the column in data.ignore)";
-            return Err(DataError::malformed(&frame.uri, place, expected, "none"));
+            return Err(no_value(&frame.uri, &name));
         }
         let numeric = config.numeric.contains(&name)
             || !config.categorical.contains(&name) && reads_as_numbers(&frame.columns[index], rows);
@@ -76,34 +74,45 @@ fn measure(
             Encoding::Categorical { .. } => Column::categorical(frame, index, rows, config.max_categories),
         };
         if let Encoding::Numeric { mean, std, .. } = column.encoding {
-            check_spread(frame, &column.name, mean, std)?;
+            check_spread(&frame.uri, &column.name, mean, std)?;
         }
     }
     if let TableTarget::Value { name, mean, std } = &mut schema.target {
         let cells = &frame.columns[column_index(frame, name)?];
         (*mean, *std) = mean_and_std(rows.iter().filter_map(|&row| cells.number(row)).flatten());
-        check_spread(frame, name, *mean, *std)?;
+        check_spread(&frame.uri, name, *mean, *std)?;
     }
     Ok(())
 }
 
 /// Checks every column that the recipe names; gives back the target's index.
-fn check_names(frame: &Frame, config: &TableConfig) -> Result<usize, DataError> {
+pub(super) fn check_names(
+    uri: &str,
+    columns: &[String],
+    ignored: &[String],
+    config: &TableConfig,
+) -> Result<usize, DataError> {
+    let no_such_column = |key: &str, name: &String| {
+        let expected = format!("a column of {uri} ({})", nearest(columns, name));
+        DataError::config(key, expected, format!("`{name}`"))
+    };
     for (key, names) in
         [("numeric", &config.numeric), ("categorical", &config.categorical), ("ignore", &config.ignore)]
     {
         for name in names {
-            if frame.position(name).is_none() && !frame.ignored.contains(name) {
-                return Err(no_such_column(frame, key, name));
+            if !columns.contains(name) && !ignored.contains(name) {
+                return Err(no_such_column(key, name));
             }
         }
     }
-    frame.position(&config.target).ok_or_else(|| no_such_column(frame, "target", &config.target))
+    let target = columns.iter().position(|column| *column == config.target);
+    target.ok_or_else(|| no_such_column("target", &config.target))
 }
 
-fn no_such_column(frame: &Frame, key: &str, name: &str) -> DataError {
-    let expected = format!("a column of {} ({})", frame.uri, nearest(&frame.names, name));
-    DataError::config(key, expected, format!("`{name}`"))
+/// The error of a column without a value.
+pub(super) fn no_value(uri: &str, name: &str) -> DataError {
+    let expected = "a value in some training row (or the column in data.ignore)";
+    DataError::malformed(uri, format!("column `{name}`"), expected, "none")
 }
 
 fn infer_target(
@@ -128,23 +137,35 @@ fn infer_target(
             bounds::classes(&frame.uri, &name, distinct.len())?;
         }
     }
+    classes(&frame.uri, name, distinct)
+}
+
+/// A target of these labels.
+///
+/// # Errors
+/// When there are less than two.
+pub(super) fn classes(uri: &str, name: String, distinct: BTreeSet<String>) -> Result<TableTarget, DataError> {
     let mut labels: Vec<String> = distinct.into_iter().collect();
     sort_labels(&mut labels);
     if labels.len() < 2 {
         let found = labels.first().map_or("none".to_string(), |label| format!("only `{label}`"));
         let place = format!("column `{name}`");
-        return Err(DataError::malformed(&frame.uri, place, "at least two classes", found));
+        return Err(DataError::malformed(uri, place, "at least two classes", found));
     }
     Ok(TableTarget::Classes { name, labels })
 }
 
-fn check_spread(frame: &Frame, name: &str, mean: f64, std: f64) -> Result<(), DataError> {
+/// Refuses statistics that are not finite.
+///
+/// # Errors
+/// Names the column and what they are.
+pub(super) fn check_spread(uri: &str, name: &str, mean: f64, std: f64) -> Result<(), DataError> {
     match mean.is_finite() && std.is_finite() {
         true => Ok(()),
         false => {
             let found = format!("mean {mean}, standard deviation {std}");
             let place = format!("column `{name}`");
-            Err(DataError::malformed(&frame.uri, place, "numbers of a finite mean and spread", found))
+            Err(DataError::malformed(uri, place, "numbers of a finite mean and spread", found))
         }
     }
 }

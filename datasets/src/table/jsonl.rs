@@ -3,25 +3,27 @@
 use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
 use super::frame::Frame;
-use crate::{DataError, OnCorrupt};
+use super::read::{Corrupt, Counted};
+use crate::DataError;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// Calls `row` with the line number, counted from 1, and the object of every line that is not
-/// blank. Lines that are no object go to `corrupt`, which says whether to stop with their error.
+/// Calls `row` with the line number, the first being `first_line`, and the object of every line that is
+/// not blank. Lines that are no object go to `corrupt`, which says whether to stop with their error.
 ///
 /// # Errors
 /// `row`'s own, or the first that `corrupt` hands back.
 pub(crate) fn for_each_object(
     uri: &str,
     bytes: &[u8],
+    first_line: u64,
     mut corrupt: impl FnMut(DataError) -> ControlFlow<DataError>,
     mut row: impl FnMut(u64, Map<String, Value>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+    for (line, text) in (first_line..).zip(bytes.split(|&byte| byte == b'\n')) {
         if text.trim_ascii().is_empty() {
             continue;
         }
@@ -53,49 +55,56 @@ pub(crate) fn cell(value: &Value) -> Result<Option<Cow<'_, str>>, &'static str> 
     }
 }
 
-/// Reads a table. A key that an object lacks has no value there; the columns stand in alphabetical
-/// order, so that they do not depend on the order of rows.
+/// Reads a table, or the lines of one from `first_line` on. A key that an object lacks has no value there;
+/// the columns stand in alphabetical order, so that they do not depend on the order of rows. Objects that
+/// cannot be read go to `corrupt` with their number.
 ///
 /// # Errors
-/// When a line is no object, or a value neither text, number, truth value nor null.
-pub(super) fn read(uri: &str, bytes: &[u8], config: &TableConfig) -> Result<Frame, DataError> {
+/// The first that `corrupt` hands back: a line is no object, or a value neither text, number, truth value
+/// nor null.
+pub(super) fn read(
+    uri: &str,
+    bytes: &[u8],
+    first_line: u64,
+    config: &TableConfig,
+    corrupt: Corrupt<'_>,
+) -> Result<Frame, DataError> {
     let mut columns: BTreeMap<String, (TextCells, usize)> = BTreeMap::new();
     let mut lines = Vec::new();
-    let mut skipped = 0;
-    let mut bad_values = 0;
-    let corrupt = |error| match config.on_corrupt {
-        OnCorrupt::Stop => ControlFlow::Break(error),
-        OnCorrupt::Skip => {
-            skipped += 1;
-            ControlFlow::Continue(())
-        }
-    };
-    for_each_object(uri, bytes, corrupt, |line, object| {
-        let nested = object
-            .iter()
-            .filter(|(name, _)| !config.ignore.contains(name))
-            .find_map(|(name, value)| cell(value).err().map(|found| (name, found)));
-        if let Some((name, found)) = nested {
-            if config.on_corrupt == OnCorrupt::Skip {
-                bad_values += 1;
-                return Ok(());
+    let counted = Counted::new(corrupt);
+    for_each_object(
+        uri,
+        bytes,
+        first_line,
+        |error| counted.corrupt(error),
+        |line, object| {
+            let nested = object
+                .iter()
+                .filter(|(name, _)| !config.ignore.contains(name))
+                .find_map(|(name, value)| cell(value).err().map(|found| (name, found)));
+            if let Some((name, found)) = nested {
+                let place = format!("line {line}, column `{name}`");
+                let error = DataError::malformed(uri, place, "text, a number, true, false or null", found);
+                return match counted.corrupt(error) {
+                    ControlFlow::Break(error) => Err(error),
+                    ControlFlow::Continue(()) => Ok(()),
+                };
             }
-            let place = format!("line {line}, column `{name}`");
-            return Err(DataError::malformed(uri, place, "text, a number, true, false or null", found));
-        }
-        for (name, value) in &object {
-            let Ok(text) = cell(value) else { continue };
-            let (cells, filled) = columns.entry(name.clone()).or_default();
-            for _ in *filled..lines.len() {
-                cells.push(None);
+            for (name, value) in &object {
+                let Ok(text) = cell(value) else { continue };
+                let (cells, filled) = columns.entry(name.clone()).or_default();
+                for _ in *filled..lines.len() {
+                    cells.push(None);
+                }
+                let text = text.as_deref().map(str::trim).filter(|text| !config.is_missing(text));
+                cells.push(text);
+                *filled = lines.len() + 1;
             }
-            let text = text.as_deref().map(str::trim).filter(|text| !config.is_missing(text));
-            cells.push(text);
-            *filled = lines.len() + 1;
-        }
-        lines.push(line);
-        Ok(())
-    })?;
+            lines.push(line);
+            counted.readable();
+            Ok(())
+        },
+    )?;
     let mut names = Vec::with_capacity(columns.len());
     let mut filled_columns = Vec::with_capacity(columns.len());
     for (name, (mut cells, filled)) in columns {
@@ -105,18 +114,32 @@ pub(super) fn read(uri: &str, bytes: &[u8], config: &TableConfig) -> Result<Fram
         names.push(name);
         filled_columns.push(Cells::Text(cells));
     }
-    let frame = Frame::new(uri, names, filled_columns, lines, "line");
-    Ok(Frame { skipped: skipped + bad_values, ..frame })
+    Ok(Frame::new(uri, names, filled_columns, lines, "line"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OnCorrupt;
+
+    /// The table, and the numbers of the records that cannot be read.
+    fn read(uri: &str, bytes: &[u8], config: &TableConfig) -> Result<(Frame, Vec<u32>), DataError> {
+        let mut numbers = Vec::new();
+        let mut corrupt = |number, error| match config.on_corrupt {
+            OnCorrupt::Stop => ControlFlow::Break(error),
+            OnCorrupt::Skip => {
+                numbers.push(number);
+                ControlFlow::Continue(())
+            }
+        };
+        let frame = super::read(uri, bytes, 1, config, &mut corrupt)?;
+        Ok((frame, numbers))
+    }
 
     #[test]
     fn objects_become_columns_and_absent_keys_have_no_value() {
         let text = b"{\"b\": \" x \", \"a\": 1.5}\n\n{\"a\": null, \"c\": true}\n";
-        let frame = read("t.jsonl", text, &TableConfig::default()).unwrap();
+        let (frame, _) = read("t.jsonl", text, &TableConfig::default()).unwrap();
         assert_eq!(frame.names, ["a", "b", "c"]);
         assert_eq!(frame.lines, [1, 3]);
         assert_eq!(frame.columns[0].number(0), Some(Ok(1.5)));
@@ -133,8 +156,8 @@ mod tests {
         let error = read("t.jsonl", text, &TableConfig::default()).unwrap_err().to_string();
         assert!(error.contains("line 2, column `a`") && error.contains("a list"), "{error}");
         let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
-        let frame = read("t.jsonl", text, &skip).unwrap();
-        assert_eq!((frame.len(), frame.skipped), (2, 3));
+        let (frame, corrupt) = read("t.jsonl", text, &skip).unwrap();
+        assert_eq!((frame.len(), corrupt), (2, vec![1, 2, 3]));
         let ignore = TableConfig { ignore: vec!["a".into()], ..Default::default() };
         let error = read("t.jsonl", text, &ignore).unwrap_err().to_string();
         assert!(error.contains("line 3"), "{error}");

@@ -5,7 +5,13 @@
 //! ```
 //!
 //! A table is read once, whole, into memory. The types and statistics of its columns come from the
-//! training rows alone, are saved as `columns.json`, and encode every later row in the same way.
+//! training rows alone, are saved as `columns.json`, and encode every later row in the same way. One that
+//! is too large is streamed:
+//!
+//! ```text
+//! blocks of all files -> Survey, merged block by block -> TableSchema
+//! blocks of a window  -> Frame -> encoded rows -> TableSet
+//! ```
 
 mod cells;
 pub(crate) mod columns;
@@ -21,9 +27,11 @@ mod read;
 pub(crate) mod schema;
 mod set;
 pub(crate) mod split;
+mod streamed;
+mod survey;
 
 pub use columns::{Column, Encoding, TableTarget};
 pub use config::{TableConfig, TableFormat, TargetKind};
-pub use open::{open, open_evaluation, open_prediction};
+pub use open::{open, open_evaluation, open_prediction, reopen};
 pub use schema::TableSchema;
-pub use set::TableSet;
+pub use set::{TableSample, TableSet};

@@ -5,8 +5,9 @@ use super::frame::Frame;
 use super::infer::infer;
 use super::read::read;
 use super::schema::TableSchema;
-use super::set::TableSet;
-use super::{encode, split};
+use super::set::{Rows, TableSet};
+use super::{encode, split, streamed};
+use crate::blocks::is_streamed;
 use crate::{DataError, Dataset, Opened, PREFETCH_BYTES, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Reads the training table, infers its columns, and splits off what the recipe asks for.
@@ -18,18 +19,21 @@ use crate::{DataError, Dataset, Opened, PREFETCH_BYTES, Pipeline, PipelineConfig
 /// [`DataError`].
 pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSchema>, DataError> {
     config.check()?;
+    if is_streamed(&config.train, config.stream) {
+        return streamed::open(config, seed, None);
+    }
     let mut frame = read(&config.train, config, None)?;
     let split = split_rows(&frame, config, seed)?;
-    let mut rows = indices(&split.train);
+    let mut rows = split::indices(&split.train);
     let mut schema = infer(&mut frame, &mut rows, config)?;
     schema.skipped += frame.skipped;
     let train = encode::encode(&schema, &frame, &rows, config, true)?;
-    let train = TableSet { skipped: schema.skipped, ..train };
+    let train = TableSet::held(train, schema.skipped);
     let mut part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TableSet>>, DataError> {
         let set = match uri {
             Some(uri) => Some(open_file(uri, config, &schema)?),
             None if rows.is_empty() => None,
-            None => Some(encode_rows(&frame, indices(rows), config, &schema)?),
+            None => Some(encode_rows(&frame, split::indices(rows), config, &schema)?),
         };
         schema.skipped += set.as_ref().map_or(0, Dataset::skipped);
         Ok(set.map(|set| Pipeline::new(set, in_order(config, seed))))
@@ -38,6 +42,23 @@ pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSch
     let test = part(&config.test, &split.test)?;
     let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..in_order(config, seed) };
     Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
+}
+
+/// As [`open`], for a run that goes on: the columns of a streamed table are those that the run began with,
+/// and its rows are not read for them again.
+///
+/// # Errors
+/// As [`open`], and when the streamed table has another number of rows than it had.
+pub fn reopen(
+    config: &TableConfig,
+    seed: u64,
+    schema: TableSchema,
+) -> Result<Opened<TableSet, TableSchema>, DataError> {
+    config.check()?;
+    match is_streamed(&config.train, config.stream) {
+        true => streamed::open(config, seed, Some(schema)),
+        false => open(config, seed),
+    }
 }
 
 /// Reads a table to evaluate on: `uri`, or the recipe's test set, or else its validation set, split
@@ -65,11 +86,15 @@ pub fn open_evaluation(
             if config.test_fraction == 0.0 && config.valid_fraction == 0.0 {
                 return Err(DataError::config("test", "a test or validation set to evaluate on", "neither"));
             }
+            if is_streamed(&config.train, config.stream) {
+                let set = streamed::held_out(config, schema, seed)?;
+                return Ok(Pipeline::new(set, in_order(config, seed)));
+            }
             let mut frame = read(&config.train, config, None)?;
             let split = split_rows(&frame, config, seed)?;
             encode::parse_numbers(schema, &mut frame);
             let rows = if split.test.is_empty() { split.valid } else { split.test };
-            encode_rows(&frame, indices(&rows), config, schema)?
+            encode_rows(&frame, split::indices(&rows), config, schema)?
         }
     };
     Ok(Pipeline::new(set, in_order(config, seed)))
@@ -87,8 +112,8 @@ pub fn open_prediction(
     inputs: &[String],
 ) -> Result<(Pipeline<TableSet>, Vec<String>), DataError> {
     config.check_sizes()?;
-    let mut all: Option<TableSet> = None;
-    let mut names = Vec::new();
+    let mut all: Option<Rows> = None;
+    let (mut names, mut all_skipped) = (Vec::new(), 0);
     for uri in inputs {
         // The recipe's format is the training file's; rows to predict may come in another.
         let format = if tells_format(uri) { None } else { config.format };
@@ -98,7 +123,7 @@ pub fn open_prediction(
         let mut rows: Vec<usize> = (0..frame.len()).collect();
         let skipped = encode::keep_readable(schema, &frame, &mut rows, &config, false)?;
         let set = encode::encode(schema, &frame, &rows, &config, false)?;
-        let set = TableSet { skipped: skipped + frame.skipped, ..set };
+        all_skipped += skipped + frame.skipped;
         names.extend(rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])));
         match &mut all {
             Some(all) => all.append(set),
@@ -106,7 +131,7 @@ pub fn open_prediction(
         }
     }
     let set = all.ok_or_else(|| DataError::source("predict", "at least one file of rows", "no input"))?;
-    Ok((Pipeline::new(set, in_order(config, 0)), names))
+    Ok((Pipeline::new(TableSet::held(set, all_skipped), in_order(config, 0)), names))
 }
 
 /// Whether the extension alone says what a file holds.
@@ -115,22 +140,31 @@ fn tells_format(uri: &str) -> bool {
 }
 
 fn split_rows(frame: &Frame, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
-    let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
-    let valid = fraction(&config.valid, config.valid_fraction);
-    let test = fraction(&config.test, config.test_fraction);
+    let (valid, test) = fractions(config);
     split::random(frame.len(), valid, test, seed)
 }
 
-/// Positions in memory of the samples of a split.
-fn indices(part: &[u64]) -> Vec<usize> {
-    part.iter().map(|&index| index as usize).collect()
+/// The shares to hold out: none where a file is given.
+pub(super) fn fractions(config: &TableConfig) -> (f64, f64) {
+    let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
+    (fraction(&config.valid, config.valid_fraction), fraction(&config.test, config.test_fraction))
 }
 
-fn open_file(uri: &str, config: &TableConfig, schema: &TableSchema) -> Result<TableSet, DataError> {
+/// The rows of a URI that is held out, in their own order.
+pub(super) fn open_file(
+    uri: &str,
+    config: &TableConfig,
+    schema: &TableSchema,
+) -> Result<TableSet, DataError> {
+    if is_streamed(uri, config.stream) {
+        return streamed::file(uri, config, schema);
+    }
     let mut frame = read(uri, config, None)?;
     encode::parse_numbers(schema, &mut frame);
-    let set = encode_rows(&frame, (0..frame.len()).collect(), config, schema)?;
-    Ok(TableSet { skipped: set.skipped + frame.skipped, ..set })
+    let mut rows = (0..frame.len()).collect();
+    let skipped = encode::keep_readable(schema, &frame, &mut rows, config, true)?;
+    let rows = encode::encode(schema, &frame, &rows, config, true)?;
+    Ok(TableSet::held(rows, skipped + frame.skipped))
 }
 
 fn encode_rows(
@@ -140,10 +174,10 @@ fn encode_rows(
     schema: &TableSchema,
 ) -> Result<TableSet, DataError> {
     let skipped = encode::keep_readable(schema, frame, &mut rows, config, true)?;
-    Ok(TableSet { skipped, ..encode::encode(schema, frame, &rows, config, true)? })
+    Ok(TableSet::held(encode::encode(schema, frame, &rows, config, true)?, skipped))
 }
 
-fn in_order(config: &TableConfig, seed: u64) -> PipelineConfig {
+pub(super) fn in_order(config: &TableConfig, seed: u64) -> PipelineConfig {
     let (shuffle, prefetch_bytes) = (Shuffle::Never, PREFETCH_BYTES);
     PipelineConfig { shuffle, seed, on_corrupt: config.on_corrupt, workers: config.workers, prefetch_bytes }
 }
@@ -256,7 +290,7 @@ mod tests {
         assert_eq!(missing, [("workclass", 1836), ("occupation", 1843), ("native-country", 583)]);
         assert_eq!(schema.num_numeric(), 6 + 8 + 16 + 7 + 14 + 6 + 5 + 2 + 41);
         assert_eq!(schema.numeric_names().len(), schema.num_numeric());
-        let train = opened.train.dataset();
+        let train = opened.train.dataset().rows();
         for (column, name) in
             schema.numeric_names().iter().enumerate().filter(|(_, name)| !name.contains('='))
         {
@@ -275,7 +309,7 @@ mod tests {
         let opened = open(&TableConfig { one_hot: false, test: None, ..adult() }, 1).unwrap();
         assert_eq!(opened.schema.num_numeric(), 6);
         assert_eq!(opened.schema.category_sizes(), [9, 17, 8, 15, 7, 6, 3, 42]);
-        let set = opened.train.dataset();
+        let set = opened.train.dataset().rows();
         let unknown = set.categories.iter().filter(|&&index| index == 0).count();
         assert_eq!(unknown, 1836 + 1843 + 583);
     }
@@ -336,8 +370,8 @@ mod tests {
         assert_eq!(schema, opened.schema);
         let again = open_evaluation(&config, &schema, None, 7).unwrap();
         let test = opened.test.unwrap();
-        assert_eq!(again.dataset().numeric, test.dataset().numeric);
-        assert_eq!(again.dataset().targets, test.dataset().targets);
+        assert_eq!(again.dataset().rows().numeric, test.dataset().rows().numeric);
+        assert_eq!(again.dataset().rows().targets, test.dataset().rows().targets);
         assert_eq!(opened.train.len() + again.len(), 53_940);
     }
 
@@ -352,7 +386,7 @@ mod tests {
             (70, 20, 10)
         );
         assert_eq!(opened.schema.rows, 70);
-        let mean = |set: &TableSet| set.numeric.iter().sum::<f32>() / set.rows as f32;
+        let mean = |set: &TableSet| set.rows().numeric.iter().sum::<f32>() / set.rows().rows as f32;
         assert!(mean(opened.train.dataset()).abs() < 1e-5);
     }
 

@@ -8,6 +8,9 @@ use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
 use super::frame::Frame;
 use crate::DataError;
+use crate::blocks::Source;
+use crate::columnar::{self, guarded};
+use crate::index::Block;
 use crate::source::one_line;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -18,10 +21,9 @@ use arrow_array::types::{
     Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
+use arrow_schema::{ArrowError, DataType, Fields, TimeUnit};
 use bytes::Bytes;
-use std::panic::AssertUnwindSafe;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 8192;
@@ -31,48 +33,101 @@ const BATCH_ROWS: usize = 8192;
 /// # Errors
 /// When the bytes are no Parquet file, are damaged or cut short, or a column is nested or binary.
 pub(super) fn read(uri: &str, bytes: Bytes, config: &TableConfig) -> Result<Frame, DataError> {
-    // The crate panics on some damage within pages (of 60.1.0: "Decoder for dict should have been
-    // set"). Nothing outlives the decoding but its result, so unwinding leaves nothing half done.
-    let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| decode(uri, bytes, config)));
-    decoded.unwrap_or_else(|_| Err(DataError::source(uri, "a whole Parquet file", "damaged pages")))
+    guarded(uri, || {
+        let builder =
+            ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| damaged(uri, &error))?;
+        let columns =
+            Columns::of(uri, builder.schema().fields(), |name| !config.ignore.iter().any(|n| n == name))?;
+        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.kept.iter().copied());
+        let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+        columns.read(uri, reader.map_err(|error| damaged(uri, &error))?, 1, config)
+    })
 }
 
-fn decode(uri: &str, bytes: Bytes, config: &TableConfig) -> Result<Frame, DataError> {
-    // Every damage that the crate reports is the file's, wherever it is noticed.
-    let damaged =
-        |error: &dyn std::fmt::Display| DataError::source(uri, "a whole Parquet file", one_line(error));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| damaged(&error))?;
-    let fields = builder.schema().fields().clone();
-    let kept: Vec<usize> =
-        (0..fields.len()).filter(|&index| !config.ignore.contains(fields[index].name())).collect();
-    let mut names = Vec::with_capacity(kept.len());
-    let mut columns = Vec::with_capacity(kept.len());
-    for &index in &kept {
-        let field = &fields[index];
-        let Some(cells) = empty(field.data_type()) else {
-            let place = format!("column `{}`", field.name());
-            let expected = "numbers, truth values or text (or its name in data.ignore)";
-            return Err(DataError::malformed(uri, place, expected, field.data_type()));
-        };
-        names.push(field.name().clone());
-        columns.push(cells);
+/// Reads one row group; only the columns that `wanted` says of are fetched.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_group(
+    source: &Source,
+    shard: usize,
+    block: &Block,
+    config: &TableConfig,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Frame, DataError> {
+    let uri = source.shard_uri(shard);
+    guarded(uri, || {
+        let (object, metadata, group) = source.row_group(shard, block)?;
+        let columns = Columns::of(uri, metadata.schema().fields(), wanted)?;
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.kept.iter().copied());
+        let reader = columnar::group_reader(object, &metadata, group, mask, BATCH_ROWS)?;
+        let frame = columns.read(uri, reader, block.line, config)?;
+        match frame.len() as u64 == block.records {
+            true => Ok(frame),
+            false => Err(damaged(uri, &format!("{} rows in row group {group}", frame.len()))),
+        }
+    })
+}
+
+/// Every damage that the crate reports is the file's, wherever it is noticed.
+fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
+    DataError::source(uri, "a whole Parquet file", one_line(error))
+}
+
+/// The columns to decode.
+struct Columns {
+    /// Their numbers in the file.
+    kept: Vec<usize>,
+    names: Vec<String>,
+    /// An empty column each.
+    cells: Vec<Cells>,
+    /// The names of the others.
+    ignored: Vec<String>,
+}
+
+impl Columns {
+    fn of(uri: &str, fields: &Fields, wanted: impl Fn(&str) -> bool) -> Result<Self, DataError> {
+        let mut columns =
+            Columns { kept: Vec::new(), names: Vec::new(), cells: Vec::new(), ignored: Vec::new() };
+        for (index, field) in fields.iter().enumerate() {
+            if !wanted(field.name()) {
+                columns.ignored.push(field.name().clone());
+                continue;
+            }
+            let Some(cells) = empty(field.data_type()) else {
+                let place = format!("column `{}`", field.name());
+                let expected = "numbers, truth values or text (or its name in data.ignore)";
+                return Err(DataError::malformed(uri, place, expected, field.data_type()));
+            };
+            columns.kept.push(index);
+            columns.names.push(field.name().clone());
+            columns.cells.push(cells);
+        }
+        Ok(columns)
     }
-    let mask = ProjectionMask::roots(builder.parquet_schema(), kept);
-    let reader =
-        builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| damaged(&error))?;
-    let mut rows = 0;
-    for batch in reader {
-        let batch = batch.map_err(|error| damaged(&error))?;
-        rows += batch.num_rows() as u64;
-        for (cells, array) in columns.iter_mut().zip(batch.columns()) {
-            match cells {
-                Cells::Numbers(numbers) => append_numbers(numbers, array),
-                Cells::Text(text) => append_text(text, array, config),
+
+    /// The rows of `reader`, the first being `first_row`.
+    fn read(
+        mut self,
+        uri: &str,
+        reader: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+        first_row: u64,
+        config: &TableConfig,
+    ) -> Result<Frame, DataError> {
+        let mut rows = 0;
+        for batch in reader {
+            let batch = batch.map_err(|error| damaged(uri, &error))?;
+            rows += batch.num_rows() as u64;
+            for (cells, array) in self.cells.iter_mut().zip(batch.columns()) {
+                match cells {
+                    Cells::Numbers(numbers) => append_numbers(numbers, array),
+                    Cells::Text(text) => append_text(text, array, config),
+                }
             }
         }
+        let lines = (first_row..first_row + rows).collect();
+        Ok(Frame { ignored: self.ignored, ..Frame::new(uri, self.names, self.cells, lines, "row") })
     }
-    let ignored = config.ignore.iter().filter(|name| fields.find(name).is_some()).cloned().collect();
-    Ok(Frame { ignored, ..Frame::new(uri, names, columns, (1..=rows).collect(), "row") })
 }
 
 /// An empty column for this type; `None` for types that are no cells of a table.

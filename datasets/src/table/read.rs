@@ -5,7 +5,8 @@ use super::config::{TableConfig, TableFormat, extension};
 use super::csv::{Csv, Dialect, for_each_row};
 use super::frame::Frame;
 use super::{jsonl, parquet};
-use crate::{DataError, OnCorrupt, source};
+use crate::{DataError, OnCorrupt, index, source};
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 /// Reads a file, or every file of a folder or glob. `optional` is a column that files without a
@@ -15,12 +16,7 @@ use std::ops::ControlFlow;
 /// When something cannot be read (and is not to be skipped), there is no row, or the files
 /// disagree about the columns.
 pub(super) fn read(uri: &str, config: &TableConfig, optional: Option<&str>) -> Result<Frame, DataError> {
-    let mut files = source::list(uri)?;
-    if source::is_folder(uri) {
-        // What Spark and others leave beside their parts: `_SUCCESS`, `.part-0.crc`.
-        files.retain(|file| !source::name(file).starts_with(['.', '_']));
-    }
-    let mut files = files.into_iter();
+    let mut files = index::shards(uri)?.into_iter();
     let Some(first) = files.next() else {
         return Err(DataError::source(uri, "at least one file", "an empty folder"));
     };
@@ -38,47 +34,87 @@ pub(super) fn read(uri: &str, config: &TableConfig, optional: Option<&str>) -> R
 
 fn read_file(uri: &str, config: &TableConfig, optional: Option<&str>) -> Result<Frame, DataError> {
     let bytes = source::read_unpacked(uri)?;
-    match config.format.unwrap_or_else(|| TableFormat::of(uri)) {
-        TableFormat::Csv => read_csv(uri, &bytes, config, optional),
-        TableFormat::Jsonl => jsonl::read(uri, &bytes, config),
-        TableFormat::Parquet => parquet::read(uri, bytes, config),
-    }
-}
-
-fn read_csv(
-    uri: &str,
-    bytes: &[u8],
-    config: &TableConfig,
-    optional: Option<&str>,
-) -> Result<Frame, DataError> {
-    let mut dialect = Dialect::new(
-        &extension(uri),
-        config.separator.as_deref(),
-        config.comment,
-        config.has_header,
-        config.column_names.as_deref(),
-    )?;
-    dialect.optional = optional.map(String::from);
-    let mut csv = Csv::open(uri, bytes, &dialect)?;
-    let mut columns: Vec<TextCells> = csv.names().iter().map(|_| TextCells::default()).collect();
-    let (mut lines, mut skipped) = (Vec::new(), 0);
-    let corrupt = |error| match config.on_corrupt {
+    let mut skipped = 0;
+    let mut corrupt = |_: u32, error| match config.on_corrupt {
         OnCorrupt::Stop => ControlFlow::Break(error),
         OnCorrupt::Skip => {
             skipped += 1;
             ControlFlow::Continue(())
         }
     };
-    for_each_row(&mut csv, corrupt, |line, csv| {
-        lines.push(line);
-        for (column, cell) in columns.iter_mut().zip(csv.cells()) {
-            let cell = cell.trim();
-            column.push((!config.is_missing(cell)).then_some(cell));
+    let frame = match config.format.unwrap_or_else(|| TableFormat::of(uri)) {
+        TableFormat::Csv => {
+            let mut dialect = dialect(uri, config)?;
+            dialect.optional = optional.map(String::from);
+            read_csv(&mut Csv::open(uri, &bytes, &dialect)?, uri, config, &mut corrupt)?
         }
-        Ok(())
-    })?;
+        TableFormat::Jsonl => jsonl::read(uri, &bytes, 1, config, &mut corrupt)?,
+        TableFormat::Parquet => parquet::read(uri, bytes, config)?,
+    };
+    Ok(Frame { skipped, ..frame })
+}
+
+/// How the lines of a CSV are cut, by the recipe.
+pub(super) fn dialect(uri: &str, config: &TableConfig) -> Result<Dialect, DataError> {
+    Dialect::new(
+        &extension(uri),
+        config.separator.as_deref(),
+        config.comment,
+        config.has_header,
+        config.column_names.as_deref(),
+    )
+}
+
+/// What becomes of a record that cannot be read, by its number among all: an error to stop with, or not.
+pub(super) type Corrupt<'a> = &'a mut dyn FnMut(u32, DataError) -> ControlFlow<DataError>;
+
+/// Numbers records, the readable and the others alike.
+pub(super) struct Counted<'a>(RefCell<(u32, Corrupt<'a>)>);
+
+impl<'a> Counted<'a> {
+    pub(super) fn new(corrupt: Corrupt<'a>) -> Self {
+        Counted(RefCell::new((0, corrupt)))
+    }
+
+    pub(super) fn readable(&self) {
+        self.0.borrow_mut().0 += 1;
+    }
+
+    pub(super) fn corrupt(&self, error: DataError) -> ControlFlow<DataError> {
+        let (number, corrupt) = &mut *self.0.borrow_mut();
+        *number += 1;
+        corrupt(*number - 1, error)
+    }
+}
+
+/// Reads the rows of a CSV; those that cannot be go to `corrupt`.
+///
+/// # Errors
+/// The first that `corrupt` hands back.
+pub(super) fn read_csv(
+    csv: &mut Csv<'_>,
+    uri: &str,
+    config: &TableConfig,
+    corrupt: Corrupt<'_>,
+) -> Result<Frame, DataError> {
+    let mut columns: Vec<TextCells> = csv.names().iter().map(|_| TextCells::default()).collect();
+    let mut lines = Vec::new();
+    let counted = Counted::new(corrupt);
+    for_each_row(
+        csv,
+        |error| counted.corrupt(error),
+        |line, csv| {
+            lines.push(line);
+            for (column, cell) in columns.iter_mut().zip(csv.cells()) {
+                let cell = cell.trim();
+                column.push((!config.is_missing(cell)).then_some(cell));
+            }
+            counted.readable();
+            Ok(())
+        },
+    )?;
     let columns = columns.into_iter().map(Cells::Text).collect();
-    Ok(Frame { skipped, ..Frame::new(uri, csv.names().to_vec(), columns, lines, "line") })
+    Ok(Frame::new(uri, csv.names().to_vec(), columns, lines, "line"))
 }
 
 #[cfg(test)]

@@ -39,6 +39,31 @@ pub(crate) fn random(
     Ok(split)
 }
 
+/// Splits the blocks of `uri` at random, a pure function of the arguments.
+///
+/// # Errors
+/// When a part that is asked for, or the training part, holds no block.
+pub(crate) fn blocks(
+    len: usize,
+    uri: &str,
+    valid_fraction: f64,
+    test_fraction: f64,
+    seed: u64,
+) -> Result<Split, DataError> {
+    random(len, valid_fraction, test_fraction, seed).map_err(|error| match error {
+        DataError::Config { key, expected, found } => {
+            let expected = expected.replace("sample", "block of samples");
+            DataError::Config { key, expected, found: format!("{found} blocks of {uri}") }
+        }
+        other => other,
+    })
+}
+
+/// Numbers as positions in memory.
+pub(crate) fn indices(part: &[u64]) -> Vec<usize> {
+    part.iter().map(|&index| index as usize).collect()
+}
+
 /// Cuts the held-out parts off the tail of `len` tokens: training, then validation, then test.
 ///
 /// # Errors

@@ -1,8 +1,11 @@
 //! What a recipe may say about text.
 
 use super::vocabulary::VocabularyKind;
+use crate::blocks::WINDOW_BYTES;
+use crate::table::config::extension;
+use crate::table::csv::Dialect;
 use crate::table::split;
-use crate::{DataError, OnCorrupt, bounds};
+use crate::{DataError, OnCorrupt, ShardOrder, bounds};
 use serde::{Deserialize, Serialize};
 
 /// What is to be learned about a text.
@@ -25,13 +28,15 @@ pub enum TextFormat {
     Csv,
     /// A key of JSON objects, one a line.
     Jsonl,
+    /// A column of Apache Parquet.
+    Parquet,
 }
 
 /// Texts, their labels, tokens and splits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextConfig {
-    /// Training texts: a file, `builtin:NAME`, or a folder. A folder of folders of `.txt` files is
+    /// Training texts: a file, `builtin:NAME`, a glob or braces, or a folder. A folder of folders of `.txt` files is
     /// a sample a file, its label the name of the folder that holds it.
     pub train: String,
     /// Held-out texts. Without it, `valid_fraction` of the training texts is held out.
@@ -47,14 +52,24 @@ pub struct TextConfig {
     pub test_fraction: f64,
     /// What to do with a text that cannot be read: a row of the wrong width, a line that is not
     /// UTF-8, a label outside the set. Skipped texts are left out when the file is opened, and
-    /// counted. Language models read whole files and never skip inside them.
+    /// counted; streamed ones when they are met. Language models read whole files and never skip inside them.
     pub on_corrupt: OnCorrupt,
     /// Threads that gather samples; 0 gathers on the trainer's own. The tokens lie in memory, so
     /// that more than one seldom helps.
     pub workers: usize,
     /// `classify` or `language_model`.
     pub task: TextTask,
-    /// `txt`, `csv` or `jsonl`; by the file's extension (`.gz` aside) when not given.
+    /// Whether labelled texts are read by blocks while training goes on (true) or all held in memory
+    /// (false). When not given, CSV, JSONL and Parquet files of more than 256 MiB together are streamed.
+    pub stream: Option<bool>,
+    /// How streamed texts are shuffled: `window` (the default) or `full`, which reads a whole block for
+    /// each text that is not in one at hand. Texts in memory are always shuffled in full.
+    pub order: Option<ShardOrder>,
+    /// With the order `window`: bytes of the blocks whose texts are shuffled together. About twice as much
+    /// is held.
+    pub window_bytes: u64,
+    /// `txt`, `csv`, `jsonl` or `parquet`; by the file's extension (that of a packing aside) when not
+    /// given.
     pub format: Option<TextFormat>,
     /// The column or key of the text; the index of the column in a CSV without a header.
     pub text_column: String,
@@ -94,6 +109,9 @@ impl Default for TextConfig {
             on_corrupt: OnCorrupt::Stop,
             workers: 1,
             task: TextTask::Classify,
+            stream: None,
+            order: None,
+            window_bytes: WINDOW_BYTES,
             format: None,
             text_column: "text".to_string(),
             label_column: "label".to_string(),
@@ -128,6 +146,14 @@ impl TextConfig {
             return Err(DataError::config("min_count", expected, self.min_count));
         }
         split::check(self.valid_fraction, self.test_fraction)
+    }
+
+    /// How the lines of a CSV are cut.
+    ///
+    /// # Errors
+    /// When the separator is not one ASCII character.
+    pub(super) fn dialect(&self, uri: &str) -> Result<Dialect, DataError> {
+        Dialect::new(&extension(uri), self.separator.as_deref(), None, Some(self.has_header), None)
     }
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.

@@ -5,19 +5,22 @@
 //! file  -> one stream of ids   -> cut its tail off     -> windows of `max_tokens`
 //! ```
 //!
-//! Everything is read once and held as compact token ids. What turns text into ids and back is
-//! saved as `vocabulary.json`.
+//! Everything is read once and held as compact token ids; labelled texts that are too large for that are
+//! read once for their vocabulary, and then streamed by blocks. What turns text into ids and back is saved
+//! as `vocabulary.json`.
 
 mod config;
 mod open;
+mod parquet;
 mod reader;
 mod schema;
 mod set;
 mod stream;
+mod streamed;
 mod vocabulary;
 
 pub use config::{TextConfig, TextFormat, TextTask};
-pub use open::{open, open_evaluation, open_prediction};
+pub use open::{open, open_evaluation, open_prediction, reopen};
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};
 pub use vocabulary::{Vocabulary, VocabularyKind};

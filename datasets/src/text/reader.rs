@@ -1,13 +1,16 @@
 //! Texts out of files: lines, columns of CSV, keys of JSON lines, class folders, whole files.
 
 use super::config::{TextConfig, TextFormat};
+use super::parquet;
+use super::schema::TextSchema;
 use crate::table::config::extension;
-use crate::table::csv::{Csv, Dialect, for_each_row};
-use crate::table::encode::shortened;
+use crate::table::csv::{Csv, for_each_row};
+use crate::table::encode::{quoted, shortened};
 use crate::table::jsonl;
 use crate::table::schema::nearest;
-use crate::{DataError, OnCorrupt, source};
+use crate::{DataError, OnCorrupt, index, source};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 /// One text and where it stands.
@@ -41,11 +44,12 @@ pub(super) struct Texts {
 }
 
 impl TextFormat {
-    /// By the extension, `.gz` aside; lines for what is neither CSV nor JSONL.
-    fn of(uri: &str) -> Self {
+    /// By the extension, that of a packing aside; lines for what is none of the others.
+    pub(super) fn of(uri: &str) -> Self {
         match extension(uri).as_str() {
             "csv" | "tsv" => TextFormat::Csv,
             "jsonl" | "ndjson" => TextFormat::Jsonl,
+            "parquet" | "pq" => TextFormat::Parquet,
             _ => TextFormat::Txt,
         }
     }
@@ -56,14 +60,18 @@ pub(super) fn is_text_file(uri: &str) -> bool {
     matches!(extension(uri).as_str(), "txt" | "csv" | "tsv" | "jsonl" | "ndjson")
 }
 
-/// The files below a URI that hold texts: those of a folder by their extension, a file always.
-fn files(uri: &str) -> Result<Vec<String>, DataError> {
-    let mut files = source::list(uri)?;
+/// The files below a URI that hold texts: those of a folder by their extension, a file always. Parquet
+/// files of a folder count where the recipe says so or there are no others: they may be something else.
+fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
+    let mut files = index::shards(uri)?;
     if source::is_folder(uri) {
-        files.retain(|file| is_text_file(file) && !source::name(file).starts_with('.'));
+        let parquet = |file: &String| TextFormat::of(file) == TextFormat::Parquet;
+        let wanted =
+            config.format == Some(TextFormat::Parquet) || !files.iter().any(|file| is_text_file(file));
+        files.retain(|file| is_text_file(file) || wanted && parquet(file));
     }
     match files.is_empty() {
-        true => Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl)", "none")),
+        true => Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl, .parquet)", "none")),
         false => Ok(files),
     }
 }
@@ -82,21 +90,31 @@ pub(super) fn read(
 ) -> Result<Texts, DataError> {
     let folder = source::is_folder(uri);
     let mut all = Texts::default();
-    for file in files(uri)? {
+    let mut take = |text| match text {
+        Ok(text) => {
+            all.texts.push(text);
+            Ok(())
+        }
+        Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
+        Err(_) => {
+            all.skipped += 1;
+            Ok(())
+        }
+    };
+    for file in files(uri, config)? {
         let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
         let reader = Reader { uri: &file, config, labelled };
         match format {
-            TextFormat::Csv => reader.csv(&mut all)?,
-            TextFormat::Jsonl => reader.jsonl(&mut all)?,
             TextFormat::Txt if folder || whole_files => {
                 let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
-                reader.whole(label, &mut all)?;
+                reader.whole(label, &mut take)?;
             }
             TextFormat::Txt if labelled => {
-                let expected = "labelled texts: a CSV, JSONL, or a folder of .txt files for each label";
+                let expected =
+                    "labelled texts: a CSV, JSONL, Parquet, or a folder of .txt files for each label";
                 return Err(DataError::source(uri, expected, "lines without labels"));
             }
-            TextFormat::Txt => reader.lines(&mut all)?,
+            format => reader.read(format, &mut take)?,
         }
     }
     match all.texts.is_empty() {
@@ -108,7 +126,7 @@ pub(super) fn read(
 /// Whether samples of this URI are whole `.txt` files.
 pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
     let txt = |file: &String| config.format.unwrap_or_else(|| TextFormat::of(file)) == TextFormat::Txt;
-    Ok(source::is_folder(uri) && files(uri)?.iter().any(txt))
+    Ok(source::is_folder(uri) && files(uri, config)?.iter().any(txt))
 }
 
 /// Reads everything as one text: `.txt` files as they are, one after the other by name; the texts of
@@ -118,21 +136,23 @@ pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, Da
 /// When something cannot be read.
 pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, DataError> {
     let mut corpus = String::new();
-    for file in files(uri)? {
-        let reader = Reader { uri: &file, config, labelled: false };
-        let mut texts = Texts::default();
-        match config.format.unwrap_or_else(|| TextFormat::of(&file)) {
-            TextFormat::Csv => reader.csv(&mut texts)?,
-            TextFormat::Jsonl => reader.jsonl(&mut texts)?,
-            TextFormat::Txt => {
-                corpus += utf8(&file, &source::read_unpacked(&file)?)?;
-                continue;
+    for file in files(uri, config)? {
+        let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
+        if format == TextFormat::Txt {
+            corpus += utf8(&file, &source::read_unpacked(&file)?)?;
+            continue;
+        }
+        Reader { uri: &file, config, labelled: false }.read(format, &mut |text| {
+            match text {
+                Ok(Text { text, .. }) => {
+                    corpus += &text;
+                    corpus.push('\n');
+                }
+                Err(error) if config.on_corrupt == OnCorrupt::Stop => return Err(error),
+                Err(_) => {}
             }
-        }
-        for text in texts.texts {
-            corpus += &text.text;
-            corpus.push('\n');
-        }
+            Ok(())
+        })?;
     }
     Ok(corpus)
 }
@@ -175,67 +195,53 @@ fn kind(value: Option<&Value>) -> String {
 }
 
 /// Reads one file.
-struct Reader<'a> {
-    uri: &'a str,
-    config: &'a TextConfig,
-    labelled: bool,
+pub(super) struct Reader<'a> {
+    pub uri: &'a str,
+    pub config: &'a TextConfig,
+    /// Whether every text must have a label.
+    pub labelled: bool,
 }
 
 impl Reader<'_> {
-    /// Stops with an error, or counts it.
-    fn corrupt(&self, error: DataError, skipped: &mut u64) -> ControlFlow<DataError> {
-        match self.config.on_corrupt {
-            OnCorrupt::Stop => ControlFlow::Break(error),
-            OnCorrupt::Skip => {
-                *skipped += 1;
-                ControlFlow::Continue(())
+    /// Hands every text of the file to `take`, or why it cannot be read.
+    fn read(&self, format: TextFormat, take: Take<'_>) -> Result<(), DataError> {
+        let bytes = source::read_unpacked(self.uri)?;
+        match format {
+            TextFormat::Txt => self.lines(&bytes, take),
+            TextFormat::Csv => {
+                let dialect = self.config.dialect(self.uri)?;
+                self.csv(&mut Csv::open(self.uri, &bytes, &dialect)?, take)
             }
+            TextFormat::Jsonl => self.jsonl(&bytes, 1, take),
+            TextFormat::Parquet => parquet::read(bytes, self, take),
         }
     }
 
-    fn push(&self, text: &str, label: Option<String>, line: Option<u64>, texts: &mut Texts) {
-        texts.texts.push(Text { text: text.to_string(), label, uri: self.uri.to_string(), line });
-    }
-
     /// A text a line; blank lines are none.
-    fn lines(&self, texts: &mut Texts) -> Result<(), DataError> {
-        let bytes = source::read_unpacked(self.uri)?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    fn lines(&self, bytes: &[u8], take: Take<'_>) -> Result<(), DataError> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
             match std::str::from_utf8(text) {
                 Ok(text) if text.trim().is_empty() => {}
-                Ok(text) => self.push(text.trim_end_matches('\r'), None, Some(line), texts),
-                Err(error) => {
-                    let error = not_utf8(self.uri, line, text[error.valid_up_to()]);
-                    if let ControlFlow::Break(error) = self.corrupt(error, &mut texts.skipped) {
-                        return Err(error);
-                    }
-                }
+                Ok(text) => take(Ok(self.text(text.trim_end_matches('\r'), None, Some(line))))?,
+                Err(error) => take(Err(not_utf8(self.uri, line, text[error.valid_up_to()])))?,
             }
         }
         Ok(())
     }
 
     /// The file as one text.
-    fn whole(&self, label: Option<String>, texts: &mut Texts) -> Result<(), DataError> {
-        let text = source::read_unpacked(self.uri).and_then(|bytes| utf8(self.uri, &bytes).map(String::from));
-        match text {
-            Ok(text) => self.push(&text, label, None, texts),
-            Err(error) => {
-                if let ControlFlow::Break(error) = self.corrupt(error, &mut texts.skipped) {
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
+    fn whole(&self, label: Option<String>, take: Take<'_>) -> Result<(), DataError> {
+        let read = source::read_unpacked(self.uri).and_then(|bytes| utf8(self.uri, &bytes).map(String::from));
+        take(read.map(|text| self.text(&text, label, None)))
     }
 
-    fn csv(&self, texts: &mut Texts) -> Result<(), DataError> {
-        let bytes = source::read_unpacked(self.uri)?;
+    /// Hands each row to `take`, or why it cannot be read.
+    ///
+    /// # Errors
+    /// `take`'s own, and when there is no such column.
+    pub(super) fn csv(&self, csv: &mut Csv<'_>, take: Take<'_>) -> Result<(), DataError> {
         let config = self.config;
-        let separator = config.separator.as_deref();
-        let dialect = Dialect::new(&extension(self.uri), separator, None, Some(config.has_header), None)?;
-        let mut csv = Csv::open(self.uri, &bytes, &dialect)?;
         let column = |key: &str, name: &String| {
             csv.names().iter().position(|column| column == name).ok_or_else(|| {
                 let expected = format!("a column of {} ({})", self.uri, nearest(csv.names(), name));
@@ -247,66 +253,101 @@ impl Reader<'_> {
             true => Some(column("label_column", &config.label_column)?),
             false => None,
         };
-        let (mut skipped, mut unlabelled) = (0, 0);
-        let corrupt = |error| self.corrupt(error, &mut skipped);
-        for_each_row(&mut csv, corrupt, |line, csv| {
-            let label = label.map(|column| csv.cell(column).trim().to_string());
-            match label {
-                Some(label) if label.is_empty() => self.unlabelled(line, &mut unlabelled),
-                label => {
-                    self.push(csv.cell(text), label, Some(line), texts);
-                    Ok(())
-                }
-            }
-        })?;
-        texts.skipped += skipped + unlabelled;
-        Ok(())
+        let take = RefCell::new(take);
+        let corrupt = |error| stop(take.borrow_mut()(Err(error)));
+        for_each_row(csv, corrupt, |line, csv| {
+            let label = label.map(|column| csv.cell(column));
+            take.borrow_mut()(self.record("line", line, Some(csv.cell(text)), label))
+        })
     }
 
-    fn jsonl(&self, texts: &mut Texts) -> Result<(), DataError> {
-        let bytes = source::read_unpacked(self.uri)?;
+    /// Hands each object of the lines from `first_line` on to `take`, or why it cannot be read.
+    ///
+    /// # Errors
+    /// `take`'s own.
+    pub(super) fn jsonl(&self, bytes: &[u8], first_line: u64, take: Take<'_>) -> Result<(), DataError> {
         let config = self.config;
-        let (mut skipped, mut bad) = (0, 0);
-        let corrupt = |error| self.corrupt(error, &mut skipped);
-        jsonl::for_each_object(self.uri, &bytes, corrupt, |line, object| {
+        let take = RefCell::new(take);
+        let corrupt = |error| stop(take.borrow_mut()(Err(error)));
+        jsonl::for_each_object(self.uri, bytes, first_line, corrupt, |line, object| {
             let text = match object.get(&config.text_column) {
                 Some(Value::String(text)) => text,
                 other => {
                     let expected = format!("a text under `{}`", config.text_column);
-                    return self.bad(line, &expected, &kind(other), &mut bad);
+                    return take.borrow_mut()(Err(self.bad("line", line, &expected, &kind(other))));
                 }
             };
             let value = object.get(&config.label_column);
             let label = match value.map(jsonl::cell) {
                 Some(Err(_)) if self.labelled => {
                     let expected = format!("a label under `{}`", config.label_column);
-                    return self.bad(line, &expected, &kind(value), &mut bad);
+                    return take.borrow_mut()(Err(self.bad("line", line, &expected, &kind(value))));
                 }
                 label => label.and_then(|cell| cell.ok().flatten()),
             };
-            match label.map(|label| label.trim().to_string()).filter(|label| !label.is_empty()) {
-                None if self.labelled => self.unlabelled(line, &mut bad),
-                label => {
-                    self.push(text, label.filter(|_| self.labelled), Some(line), texts);
-                    Ok(())
-                }
+            take.borrow_mut()(self.record("line", line, Some(text), label.as_deref()))
+        })
+    }
+
+    /// The text on a line or row, with its label where one is asked for.
+    ///
+    /// # Errors
+    /// When either is missing.
+    pub(super) fn record(
+        &self,
+        unit: &str,
+        number: u64,
+        text: Option<&str>,
+        label: Option<&str>,
+    ) -> Result<Text, DataError> {
+        let Some(text) = text else {
+            let expected = format!("a text under `{}`", self.config.text_column);
+            return Err(self.bad(unit, number, &expected, "null"));
+        };
+        let label = label.map(str::trim).filter(|label| self.labelled && !label.is_empty());
+        match (label, self.labelled) {
+            (None, true) => {
+                let expected = format!("a label under `{}`", self.config.label_column);
+                Err(self.bad(unit, number, &expected, "none"))
             }
-        })?;
-        texts.skipped += skipped + bad;
-        Ok(())
-    }
-
-    fn unlabelled(&self, line: u64, skipped: &mut u64) -> Result<(), DataError> {
-        self.bad(line, &format!("a label under `{}`", self.config.label_column), "none", skipped)
-    }
-
-    fn bad(&self, line: u64, expected: &str, found: &str, skipped: &mut u64) -> Result<(), DataError> {
-        let error = DataError::malformed(self.uri, format!("line {line}"), expected, found);
-        match self.corrupt(error, skipped) {
-            ControlFlow::Break(error) => Err(error),
-            ControlFlow::Continue(()) => Ok(()),
+            (label, _) => Ok(self.text(text, label.map(String::from), Some(number))),
         }
     }
+
+    fn text(&self, text: &str, label: Option<String>, line: Option<u64>) -> Text {
+        Text { text: text.to_string(), label, uri: self.uri.to_string(), line }
+    }
+
+    fn bad(&self, unit: &str, number: u64, expected: &str, found: &str) -> DataError {
+        DataError::malformed(self.uri, format!("{unit} {number}"), expected, found)
+    }
+}
+
+/// What becomes of each text that is read, and of each that cannot be.
+pub(super) type Take<'a> = &'a mut dyn FnMut(Result<Text, DataError>) -> Result<(), DataError>;
+
+fn stop(taken: Result<(), DataError>) -> ControlFlow<DataError> {
+    match taken {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// The class of a text's label, which `known` looks up.
+///
+/// # Errors
+/// When it is none of the schema's.
+pub(super) fn class(
+    text: &Text,
+    schema: &TextSchema,
+    known: impl FnOnce(&str) -> Option<u32>,
+) -> Result<u32, DataError> {
+    let label = text.label.as_deref().unwrap_or_default();
+    known(label).ok_or_else(|| {
+        let place = text.line.map_or("label".to_string(), |line| format!("line {line}, label"));
+        let expected = format!("one of {}", quoted(&schema.labels));
+        DataError::malformed(&text.uri, place, expected, format!("`{}`", shortened(label)))
+    })
 }
 
 #[cfg(test)]

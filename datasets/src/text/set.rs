@@ -1,7 +1,9 @@
-//! Token ids in memory, as padded texts or as windows on one long text.
+//! Token ids, as padded texts or as windows on one long text: in memory, or some blocks of texts at a time.
 
 use super::stream::Stream;
+use super::streamed::TextDecoder;
 use super::vocabulary::PADDING;
+use crate::blocks::BlockSet;
 use crate::{DataError, Dataset};
 use bonfire_contract::{Target, Tokens};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -34,13 +36,15 @@ enum Parts {
         stride: usize,
         count: usize,
     },
+    /// Labelled texts that are read when they are wanted.
+    Streamed(BlockSet<TextDecoder>),
 }
 
 /// The tokens of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextSample {
     tokens: Vec<u32>,
-    class: u32,
+    class: Option<u32>,
 }
 
 impl TextSet {
@@ -58,6 +62,12 @@ impl TextSet {
             ends.push(stream.len());
         }
         TextSet { stream: Arc::new(stream), parts: Parts::Texts { ends, classes }, skipped }
+    }
+
+    /// Labelled texts that are read when they are wanted.
+    pub(super) fn streamed(vocabulary: usize, blocks: BlockSet<TextDecoder>) -> Self {
+        let stream = Arc::new(Stream::new(vocabulary));
+        TextSet { stream, parts: Parts::Streamed(blocks), skipped: 0 }
     }
 
     /// Windows of `length` inputs that begin every `stride` tokens of `range`; `None` when it is
@@ -88,10 +98,10 @@ impl TextSet {
         Some(TextSet { stream, parts, skipped: 0 })
     }
 
-    /// The tokens that one epoch reads, overlaps counted each time.
+    /// The tokens in memory that one epoch reads, overlaps counted each time.
     pub fn num_tokens(&self) -> u64 {
         match &self.parts {
-            Parts::Texts { .. } => self.stream.len() as u64,
+            Parts::Texts { .. } | Parts::Streamed(_) => self.stream.len() as u64,
             Parts::Windows { length, count, .. } => (length * count) as u64,
         }
     }
@@ -111,21 +121,41 @@ impl Dataset for TextSet {
         match &self.parts {
             Parts::Texts { ends, .. } => ends.len() as u64,
             Parts::Windows { count, .. } => *count as u64,
+            Parts::Streamed(blocks) => blocks.len(),
+        }
+    }
+
+    fn ahead(&self) -> u64 {
+        match &self.parts {
+            Parts::Streamed(blocks) => blocks.ahead(),
+            _ => 0,
+        }
+    }
+
+    fn prepare(&self, index: u64) {
+        if let Parts::Streamed(blocks) = &self.parts {
+            blocks.prepare(index);
         }
     }
 
     fn sample(&self, index: u64, _draw: u64) -> Result<TextSample, DataError> {
+        if let Parts::Streamed(blocks) = &self.parts {
+            let (block, number) = blocks.read(index)?;
+            let (tokens, class) = block.text(number)?;
+            return Ok(TextSample { tokens, class: Some(class) });
+        }
         let index = index as usize;
         Ok(match &self.parts {
             Parts::Texts { ends, classes } => {
                 let start = index.checked_sub(1).map_or(0, |before| ends[before]);
-                let class = classes.as_ref().map_or(0, |classes| classes[index]);
+                let class = classes.as_ref().map(|classes| classes[index]);
                 TextSample { tokens: self.stream.get(start..ends[index]), class }
             }
             Parts::Windows { range, length, stride, .. } => {
                 let start = range.start + (index * stride).min(range.len() - (length + 1));
-                TextSample { tokens: self.stream.get(start..start + length + 1), class: 0 }
+                TextSample { tokens: self.stream.get(start..start + length + 1), class: None }
             }
+            Parts::Streamed(_) => unreachable!("read above"),
         })
     }
 
@@ -139,7 +169,7 @@ impl Dataset for TextSet {
     fn collate(&self, samples: Vec<TextSample>, device: &Device) -> (Tokens, Target) {
         let batch = samples.len();
         match &self.parts {
-            Parts::Texts { classes, .. } => {
+            Parts::Texts { .. } | Parts::Streamed(_) => {
                 let longest = samples.iter().map(|sample| sample.tokens.len()).max().unwrap_or(0);
                 let mut tokens = Vec::with_capacity(batch * longest);
                 let mut padding = Vec::with_capacity(batch * longest);
@@ -150,9 +180,9 @@ impl Dataset for TextSet {
                     padding.extend((0..longest).map(|position| position >= length));
                 }
                 let padding = Tensor::from_data(TensorData::new(padding, [batch, longest]), device);
-                let target = match classes {
-                    Some(_) => {
-                        let classes: Vec<i32> = samples.iter().map(|sample| sample.class as i32).collect();
+                let class = |sample: &TextSample| sample.class.map(|class| class as i32);
+                let target = match samples.iter().map(class).collect::<Option<Vec<i32>>>() {
+                    Some(classes) => {
                         Target::Classes(Tensor::from_data(TensorData::new(classes, [batch]), device))
                     }
                     None => Target::Input,

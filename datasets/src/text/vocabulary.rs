@@ -54,6 +54,9 @@ impl VocabularyKind {
 /// The id of padding, where there is one.
 pub(super) const PADDING: u32 = 0;
 
+/// Different words whose counts are exact.
+const MOST_WORDS: usize = 1 << 21;
+
 /// Printed for a token that no text holds: the unknown one.
 const UNKNOWN_TEXT: &str = "\u{fffd}";
 
@@ -111,6 +114,24 @@ impl Counter {
                     }
                 }
             }
+        }
+    }
+
+    /// Adds the counts of other texts. Beyond [`MOST_WORDS`] different words the rarest are dropped, as
+    /// lossy counting does (Manku and Motwani, "Approximate frequency counts over data streams", 2002):
+    /// what is left may count less than it occurs, by no more than the count that was dropped.
+    pub(super) fn merge(&mut self, other: Counter) {
+        self.ascii.iter_mut().zip(other.ascii).for_each(|(count, more)| *count += more);
+        for (character, count) in other.characters {
+            *self.characters.entry(character).or_default() += count;
+        }
+        for (word, count) in other.words {
+            *self.words.entry(word).or_default() += count;
+        }
+        let mut least = 1;
+        while self.words.len() > MOST_WORDS {
+            self.words.retain(|_, count| *count > least);
+            least += 1;
         }
     }
 

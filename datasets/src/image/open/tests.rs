@@ -1,5 +1,5 @@
 use super::*;
-use crate::image::ShardOrder;
+use crate::ShardOrder;
 use crate::image::decode::tests::file;
 use bonfire_contract::{Batch, Images, Loader, Position, Target};
 use burn::tensor::Device;

@@ -1,8 +1,7 @@
 //! Texts to classify: labels, a random split, and a vocabulary of the training texts.
 
-use super::{fractions, in_order, mean_characters, new_schema, shuffled};
+use super::{check_labels, encode, fractions, in_order, mean_characters, new_schema, shuffled};
 use crate::table::columns::sort_labels;
-use crate::table::encode::{quoted, shortened};
 use crate::table::split;
 use crate::text::config::TextConfig;
 use crate::text::reader::{self, Text, Texts};
@@ -63,22 +62,14 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> R
     labelled(&texts.texts, &rows, config, schema, 0)
 }
 
-/// The ids of a text, as many as the schema keeps.
-pub(super) fn encode(text: &Text, schema: &TextSchema) -> Result<Vec<u32>, DataError> {
-    schema.encode_first(&text.text, schema.max_tokens, &text.uri, text.line.unwrap_or(1))
-}
-
 /// The distinct labels of the training file, whatever part they fall into.
 fn labels(texts: &Texts, config: &TextConfig) -> Result<Vec<String>, DataError> {
     let distinct: BTreeSet<&String> = texts.texts.iter().filter_map(|text| text.label.as_ref()).collect();
     bounds::classes(&config.train, &config.label_column, distinct.len())?;
     let mut labels: Vec<String> = distinct.into_iter().cloned().collect();
     sort_labels(&mut labels);
-    match labels.as_slice() {
-        [] => Err(DataError::source(&config.train, "at least two classes", "no label")),
-        [only] => Err(DataError::source(&config.train, "at least two classes", format!("only `{only}`"))),
-        _ => Ok(labels),
-    }
+    check_labels(&config.train, &labels)?;
+    Ok(labels)
 }
 
 fn split_texts(texts: &Texts, config: &TextConfig, seed: u64) -> Result<Split, DataError> {
@@ -99,19 +90,13 @@ fn labelled(
     let mut encoded = Vec::with_capacity(rows.len());
     let mut targets = Vec::with_capacity(rows.len());
     for text in rows.iter().map(|&row| &texts[row as usize]) {
-        let label = text.label.as_deref().unwrap_or_default();
-        match classes.get(label) {
-            Some(&class) => {
+        match reader::class(text, schema, |label| classes.get(label).copied()) {
+            Ok(class) => {
                 encoded.push(encode(text, schema)?);
                 targets.push(class);
             }
-            None if config.on_corrupt == OnCorrupt::Skip => skipped += 1,
-            None => {
-                let place = text.line.map_or("label".to_string(), |line| format!("line {line}, label"));
-                let expected = format!("one of {}", quoted(&schema.labels));
-                let found = format!("`{}`", shortened(label));
-                return Err(DataError::malformed(&text.uri, place, expected, found));
-            }
+            Err(_) if config.on_corrupt == OnCorrupt::Skip => skipped += 1,
+            Err(error) => return Err(error),
         }
     }
     match (encoded.is_empty(), rows.first()) {

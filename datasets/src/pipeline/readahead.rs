@@ -1,0 +1,89 @@
+//! Blocks fetched before their first sample is asked for, by threads of their own.
+//!
+//! ```text
+//! used ......... ahead of it by what the data set says        positions
+//!      workers ->                          <- read-ahead
+//! ```
+//!
+//! The threads walk the order in front of the workers and ask the data set to [`prepare`](Dataset::prepare)
+//! what they meet, so that the next window arrives while the present one is used. How far they go is
+//! bounded by the data set, whose windows are bounded in bytes.
+
+use super::Plan;
+use crate::Dataset;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+/// Threads that fetch: a server answers several requests faster than one.
+const THREADS: u64 = 4;
+
+/// Positions that are looked at of those ahead, about: enough to meet each block of a window.
+const LOOKS: u64 = 2048;
+
+/// How long a thread that is far enough ahead sleeps at most; it is woken as samples are used.
+const NAP: Duration = Duration::from_millis(100);
+
+/// The threads that fetch ahead; they end with it.
+pub(super) struct ReadAhead {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// The position that is used next.
+    used: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl ReadAhead {
+    /// Fetches for `positions`; `None` for a data set that has nothing to fetch.
+    pub(super) fn start<D: Dataset>(dataset: &Arc<D>, plan: &Plan, positions: &Range<u64>) -> Option<Self> {
+        let ahead = dataset.ahead();
+        if ahead == 0 || positions.is_empty() {
+            return None;
+        }
+        let shared = Arc::new(Shared { used: AtomicU64::new(positions.start), stop: AtomicBool::new(false) });
+        let stride = (ahead / LOOKS).max(1);
+        let walk = |first: u64| {
+            let (dataset, plan, shared) = (dataset.clone(), plan.clone(), shared.clone());
+            let positions = positions.start + first * stride..positions.end;
+            move || {
+                for position in positions.step_by((THREADS * stride) as usize) {
+                    while position > shared.used.load(Ordering::Relaxed).saturating_add(ahead) {
+                        if shared.stop.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        std::thread::park_timeout(NAP);
+                    }
+                    if shared.stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    dataset.prepare(plan.order.at(position));
+                }
+            }
+        };
+        let threads = (0..THREADS).map(|first| std::thread::spawn(walk(first))).collect();
+        Some(ReadAhead { shared, threads })
+    }
+
+    /// Says that the samples before `position` were used.
+    pub(super) fn used(&self, position: u64) {
+        self.shared.used.store(position, Ordering::Relaxed);
+        self.threads.iter().map(JoinHandle::thread).for_each(Thread::unpark);
+    }
+}
+
+impl Drop for ReadAhead {
+    /// Ends the threads after the block that each is fetching.
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
+            // A data set that panics while it prepares does so again when the sample is read.
+            let _ = thread.join();
+        }
+    }
+}

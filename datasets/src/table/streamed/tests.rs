@@ -1,0 +1,227 @@
+use crate::source::Object;
+use crate::table::TableSchema;
+use crate::table::{TableConfig, TableSet, open, open_evaluation, reopen};
+use crate::{DataError, Dataset, OnCorrupt, Pipeline, ShardOrder};
+use bonfire_contract::{Loader, Position, Target};
+use burn::tensor::Device;
+use proptest::prelude::*;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+/// Rows `from..to` of a table whose first input is the row's number, with quoted line breaks.
+fn csv(from: usize, to: usize) -> String {
+    let mut text = "id,colour,note,y\n".to_string();
+    for row in from..to {
+        let colour = ["red", "green", "", "blue"][row % 4];
+        let note = ["\"a\n\nb\"", "\"say \"\"x\"\", y\"", "plain"][row % 3];
+        writeln!(text, "{row},{colour},{note},{}", ["no", "yes"][row % 2]).unwrap();
+    }
+    text
+}
+
+fn jsonl(from: usize, to: usize) -> String {
+    let line = |row: usize| {
+        let colour = if row % 4 == 2 { String::new() } else { format!("\"colour\": \"c{}\", ", row % 4) };
+        format!("{{\"id\": {row}, {colour}\"y\": \"{}\"}}\n", ["no", "yes"][row % 2])
+    };
+    (from..to).map(line).collect()
+}
+
+/// Three files of unequal sizes, packed in different ways.
+fn files(folder: &Path, ending: &str, text: fn(usize, usize) -> String) -> String {
+    let gzip = |text: String| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    fs::write(folder.join(format!("0.{ending}")), text(0, 70)).unwrap();
+    fs::write(folder.join(format!("1.{ending}.gz")), gzip(text(70, 75))).unwrap();
+    fs::write(folder.join(format!("2.{ending}.zst")), zstd::encode_all(text(75, 120).as_bytes(), 1).unwrap())
+        .unwrap();
+    format!("{}/*.{ending}*", folder.display())
+}
+
+fn config(uri: &str) -> TableConfig {
+    TableConfig {
+        train: uri.to_string(),
+        target: "y".into(),
+        stream: Some(true),
+        standardise: false,
+        window_bytes: 1500,
+        ..Default::default()
+    }
+}
+
+/// The ids of the batches from a position on.
+fn ids(pipeline: &Pipeline<TableSet>, epoch: u64, samples: u64, batch_size: usize) -> Vec<u64> {
+    let mut ids = Vec::new();
+    for batch in pipeline.batches(Position { epoch, samples }, batch_size, &Device::flex()) {
+        let batch = batch.unwrap();
+        let width = batch.input.numeric.dims()[1];
+        let numbers = batch.input.numeric.into_data().try_to_vec::<f32>().unwrap();
+        ids.extend(numbers.chunks(width).map(|row| row[0] as u64));
+        assert!(matches!(batch.target, Target::Classes(_)));
+    }
+    ids
+}
+
+fn message<T>(result: Result<T, DataError>) -> String {
+    result.err().expect("an error").to_string()
+}
+
+#[test]
+fn a_streamed_table_has_the_columns_and_rows_of_the_held_one() {
+    for (ending, text) in [("csv", csv as fn(usize, usize) -> String), ("jsonl", jsonl)] {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = files(folder.path(), ending, text);
+        let streamed = open(&config(&uri), 1).unwrap();
+        let held = open(&TableConfig { stream: Some(false), ..config(&uri) }, 1).unwrap();
+        assert_eq!(streamed.schema, held.schema, "{ending}");
+        assert_eq!(streamed.train.len(), 120);
+        let rows = |set: &TableSet| -> Vec<f32> {
+            let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+            set.collate(samples, &Device::flex()).0.numeric.into_data().try_to_vec().unwrap()
+        };
+        assert_eq!(rows(streamed.train.dataset()), rows(held.train.dataset()), "{ending}");
+    }
+}
+
+#[test]
+fn blocks_are_held_out_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = files(folder.path(), "csv", csv);
+    let config = TableConfig { valid_fraction: 0.2, test_fraction: 0.2, ..config(&uri) };
+    let opened = open(&config, 3).unwrap();
+    let (valid, test) = (opened.valid.unwrap(), opened.test.unwrap());
+    let parts = [&opened.train, &valid, &test].map(|part| ids(part, 0, 0, 7));
+    assert!(parts.iter().all(|part| !part.is_empty()));
+    let mut all = parts.concat();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), parts.iter().map(Vec::len).sum::<usize>());
+    assert_eq!(all.len() as u64, opened.train.len() + valid.len() + test.len());
+    assert_eq!(opened.schema.rows, opened.train.len());
+    let again = open_evaluation(&config, &opened.schema, None, 3).unwrap();
+    assert_eq!(ids(&again, 0, 0, 7), parts[2]);
+    let too_few = TableConfig { valid_fraction: 0.001, ..config };
+    let error = message(open(&too_few, 3));
+    assert!(error.contains("valid_fraction") && error.contains("block of samples"), "{error}");
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_its_columns_and_notices_other_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = files(folder.path(), "csv", csv);
+    let mut schema: TableSchema = open(&config(&uri), 1).unwrap().schema;
+    schema.columns[0].missing = 7;
+    assert_eq!(reopen(&config(&uri), 1, schema.clone()).unwrap().schema, schema);
+    fs::write(folder.path().join("0.csv"), csv(0, 71)).unwrap();
+    let error = message(reopen(&config(&uri), 1, schema));
+    assert!(error.contains("the 120 training rows that the run began with, found 121"), "{error}");
+}
+
+#[test]
+fn a_changed_or_cut_file_is_named_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    let text = csv(0, 90);
+    fs::write(&path, &text).unwrap();
+    let uri = path.display().to_string();
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let opened = open(&config(&uri), 1).unwrap();
+    let last = opened.train.len() - 1;
+    // As long as it was and as old: the checksum tells.
+    fs::write(&path, text.replace("89,green", "88,green")).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    let fresh = reopen(&config(&uri), 1, opened.schema.clone()).unwrap();
+    let error = message(fresh.train.dataset().sample(last, 0));
+    assert!(error.contains("x.csv, block at line ") && error.contains("the checksum"), "{error}");
+    fs::write(&path, &text[..text.len() / 2]).unwrap();
+    let error = message(fresh.train.dataset().sample(last, 0));
+    assert!(error.contains("x.csv") && !error.contains('\n'), "{error}");
+    // Opened anew, it is indexed anew.
+    assert!(open(&config(&uri), 1).unwrap().train.len() < last);
+    fs::write(&path, format!("{text}7,red,\"open,no\n")).unwrap();
+    let error = message(open(&config(&uri), 1));
+    assert!(error.contains("x.csv, line ") && error.contains("a closing quote"), "{error}");
+    // A packed one that was cut.
+    fs::write(folder.path().join("y.csv.zst"), &zstd::encode_all(text.as_bytes(), 1).unwrap()[..200])
+        .unwrap();
+    let error = message(open(&config(&folder.path().join("y.csv.zst").display().to_string()), 1));
+    assert!(error.contains("y.csv.zst"), "{error}");
+}
+
+#[test]
+fn corrupt_rows_stop_or_are_skipped_with_their_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    let text = csv(0, 60).replace("\n30,", "\n30,too,many,cells,").replace("\n42,", "\nforty-two,");
+    fs::write(&path, &text).unwrap();
+    let uri = path.display().to_string();
+    let error = message(open(&config(&uri), 1));
+    let line = 1 + text[..text.find("\n30,").unwrap() + 1].matches('\n').count();
+    assert!(error.contains(&format!("x.csv, line {line}: expected 4 cells, found 7 cells")), "{error}");
+    let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..config(&uri) };
+    let opened = open(&skip, 1).unwrap();
+    let mut found = ids(&opened.train, 0, 0, 8);
+    found.sort_unstable();
+    let expected: Vec<u64> = (0..60).filter(|row| ![30, 42].contains(row)).collect();
+    assert_eq!((found, opened.train.skipped()), (expected, 2));
+    let line = 1 + text[..text.find("\nforty").unwrap() + 1].matches('\n').count();
+    let error = message(opened.train.dataset().sample(42, 0));
+    assert!(error.contains(&format!("line {line}, column `id`")) && error.contains("forty-two"), "{error}");
+}
+
+#[test]
+fn files_of_other_columns_and_text_without_end_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("0.csv"), csv(0, 9)).unwrap();
+    fs::write(folder.path().join("1.csv"), csv(9, 12).replacen("colour", "color", 1)).unwrap();
+    let uri = format!("{}/*.csv", folder.path().display());
+    let error = message(open(&config(&uri), 1));
+    assert!(error.contains("1.csv") && error.contains("colour"), "{error}");
+    assert!(message(open(&TableConfig { target: "z".into(), ..config(&uri) }, 1)).contains("1.csv"));
+    assert!(Object::open(&format!("{}/all.csv.index.parquet", folder.path().display())).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn every_order_has_each_row_once_from_any_position_for_any_ranks(
+        seed: u64, epoch in 0u64..4, full: bool, start in 0u64..120, workers in 0usize..3, step in 1usize..4,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = files(folder.path(), "csv", csv);
+        let order = Some(if full { ShardOrder::Full } else { ShardOrder::Window });
+        let opened = open(&TableConfig { order, workers, ..config(&uri) }, seed).unwrap();
+        let whole = ids(&opened.train, epoch, 0, 16);
+        let mut sorted = whole.clone();
+        sorted.sort_unstable();
+        prop_assert_eq!(sorted, (0..120).collect::<Vec<u64>>());
+        // Resumed anywhere, in a process that has read nothing yet.
+        let again = reopen(&TableConfig { order, workers, ..config(&uri) }, seed, opened.schema).unwrap();
+        prop_assert_eq!(&ids(&again.train, epoch, start, 5)[..], &whole[start as usize..]);
+        // Each rank reads its part of every batch of all.
+        for ranks in [1usize, 2, 3, 4, 8] {
+            let mut merged = Vec::new();
+            while merged.len() < whole.len() {
+                let begin = merged.len();
+                for rank in 0..ranks {
+                    let from = (begin + rank * step).min(whole.len());
+                    let to = (from + step).min(whole.len());
+                    if from == to {
+                        continue;
+                    }
+                    let position = Position { epoch, samples: from as u64 };
+                    let batch = again.train.batches(position, to - from, &Device::flex()).next();
+                    let batch = batch.unwrap().unwrap();
+                    let width = batch.input.numeric.dims()[1];
+                    let numbers = batch.input.numeric.into_data().try_to_vec::<f32>().unwrap();
+                    merged.extend(numbers.chunks(width).map(|row| row[0] as u64));
+                }
+            }
+            prop_assert_eq!(&merged, &whole, "{} ranks", ranks);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+use crate::text::{TextConfig, TextSample, TextSet, open, open_evaluation, reopen};
+use crate::{DataError, Dataset, OnCorrupt, Pipeline};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use bonfire_contract::{Loader, Position};
+use burn::tensor::Device;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+fn text(row: usize) -> String {
+    format!("message {row}\n\nsays {} and \"{}\"", ["hello", "goodbye"][row % 2], row * 7)
+}
+
+fn csv(folder: &Path, rows: usize) -> String {
+    let mut writer = csv::Writer::from_path(folder.join("x.csv")).unwrap();
+    writer.write_record(["label", "text"]).unwrap();
+    (0..rows).for_each(|row| writer.write_record([&(row % 2).to_string(), &text(row)]).unwrap());
+    writer.flush().unwrap();
+    folder.join("x.csv").display().to_string()
+}
+
+fn jsonl(folder: &Path, rows: usize) -> String {
+    let line = |row| serde_json::json!({"text": text(row), "label": row % 2}).to_string() + "\n";
+    let path = folder.join("x.jsonl.zst");
+    let lines: String = (0..rows).map(line).collect();
+    fs::write(&path, zstd::encode_all(lines.as_bytes(), 1).unwrap()).unwrap();
+    path.display().to_string()
+}
+
+/// Two files of row groups of 16.
+fn parquet(folder: &Path, rows: usize) -> String {
+    for (file, rows) in [(0, 0..rows / 3), (1, rows / 3..rows)] {
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(rows.clone().map(text)));
+        let labels: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone().map(|row| row as i64 % 2)));
+        let unused: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.map(|row| row as i64)));
+        let batch =
+            RecordBatch::try_from_iter([("text", texts), ("unused", unused), ("label", labels)]).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(16)).build();
+        let file = File::create(folder.join(format!("{file}.parquet"))).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+    format!("{}/?.parquet", folder.display())
+}
+
+fn config(uri: &str) -> TextConfig {
+    TextConfig { train: uri.to_string(), stream: Some(true), window_bytes: 1500, ..Default::default() }
+}
+
+fn samples(set: &TextSet) -> Vec<TextSample> {
+    (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect()
+}
+
+fn batches(pipeline: &Pipeline<TextSet>, start: u64, batch_size: usize) -> Vec<Vec<i64>> {
+    let position = Position { epoch: 2, samples: start };
+    let batches = pipeline.batches(position, batch_size, &Device::flex());
+    batches
+        .flat_map(|batch| {
+            let tokens = batch.unwrap().input.tokens;
+            let width = tokens.dims()[1];
+            let ids: Vec<i64> = tokens.into_data().iter().collect();
+            ids.chunks(width)
+                .map(|row| row.iter().copied().filter(|&id| id > 0).collect())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn streamed_texts_are_the_held_ones() {
+    for write in [csv, jsonl, parquet] {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = write(folder.path(), 100);
+        let streamed = open(&config(&uri), 1).unwrap();
+        let held = open(&TextConfig { stream: Some(false), ..config(&uri) }, 1).unwrap();
+        assert_eq!(streamed.schema, held.schema, "{uri}");
+        assert_eq!(samples(streamed.train.dataset()), samples(held.train.dataset()), "{uri}");
+        // Every text once, and from any position on as it would have been.
+        let whole = batches(&streamed.train, 0, 16);
+        let mut sorted = whole.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 100);
+        let again = reopen(&config(&uri), 1, streamed.schema).unwrap();
+        for start in [0, 1, 17, 64, 99, 100] {
+            assert_eq!(batches(&again.train, start, 7), whole[start as usize..], "{uri} from {start}");
+        }
+    }
+}
+
+#[test]
+fn blocks_of_texts_are_held_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TextConfig { valid_fraction: 0.2, ..config(&parquet(folder.path(), 200)) };
+    let opened = open(&config, 1).unwrap();
+    let valid = opened.valid.unwrap();
+    assert!(!valid.is_empty() && valid.len() % 4 == 0);
+    assert_eq!(opened.train.len() + valid.len(), 200);
+    let again = open_evaluation(&config, &opened.schema, None, 1).unwrap();
+    assert_eq!(samples(again.dataset()), samples(valid.dataset()));
+}
+
+#[test]
+fn a_text_without_a_label_has_a_line_and_may_be_skipped() {
+    let message = |result: Result<_, DataError>| result.err().expect("an error").to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let uri = csv(folder.path(), 50);
+    let text = fs::read_to_string(&uri).unwrap().replace("1,\"message 21\n", ",\"message 21\n");
+    fs::write(&uri, &text).unwrap();
+    let error = message(open(&config(&uri), 1).map(drop));
+    assert!(error.contains(&format!("line {}: expected a label under `label`", 2 + 21 * 3)), "{error}");
+    let skip = TextConfig { on_corrupt: OnCorrupt::Skip, ..config(&uri) };
+    let opened = open(&skip, 1).unwrap();
+    assert_eq!(batches(&opened.train, 0, 8).len(), 49);
+    assert_eq!(opened.train.skipped(), 1);
+    fs::write(folder.path().join("x.txt"), "words").unwrap();
+    let error = message(open(&config(&folder.path().join("x.txt").display().to_string()), 1).map(drop));
+    assert!(error.contains("data.stream"), "{error}");
+}
