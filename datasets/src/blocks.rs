@@ -8,14 +8,15 @@
 //! Blocks take the place of shards in the [`order`](crate::Order)s, so that one large file is shuffled
 //! like many small ones.
 
-use crate::columnar::{arrow, footer};
+use crate::columnar::{arrow, footer, group_reader, guarded};
 use crate::index::{self, Block, Index};
 use crate::recent::Recent;
 use crate::shard::{Format, Unpacked};
-use crate::source::{self, Object};
+use crate::source::{self, Object, one_line};
 use crate::together::together;
 use crate::{DataError, ShardOrder, Shards, Shuffle, Window};
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -219,6 +220,25 @@ impl Source {
         Err(DataError::malformed(object.uri(), place, "a row group that begins there", "none"))
     }
 
+    /// Decodes all columns of a Parquet block.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn decode_all(&self, shard: usize, block: &Block) -> Result<(), DataError> {
+        const BATCH_ROWS: usize = 8192;
+        let uri = self.shard_uri(shard);
+        guarded(uri, || {
+            let (object, metadata, group) = self.row_group(shard, block)?;
+            for batch in group_reader(object, &metadata, group, ProjectionMask::all(), BATCH_ROWS)? {
+                batch.map_err(|error| {
+                    let place = format!("row group {group} (row {})", block.line);
+                    DataError::malformed(uri, place, "a whole Parquet file", one_line(error))
+                })?;
+            }
+            Ok(())
+        })
+    }
+
     /// How many blocks are shuffled together: as many as `window_bytes` hold of the largest, one at least.
     /// `record_bytes` is what a record takes once it is decoded.
     pub(crate) fn window(&self, window_bytes: u64, record_bytes: u64) -> usize {
@@ -250,6 +270,7 @@ pub(crate) struct BlockSet<D: Decode> {
     starts: Shards,
     /// Blocks that are shuffled together.
     window: usize,
+    order: ShardOrder,
     /// Records that are worth fetching ahead.
     ahead: u64,
     recent: Mutex<Recent<usize, Arc<Slot<D::Records>>>>,
@@ -271,7 +292,12 @@ impl<D: Decode> BlockSet<D> {
         let starts = Shards::new(numbers.iter().map(|&number| source.size(number)));
         let recent = Mutex::new(Recent::new(2 * window as u64 + 2));
         let ahead = (starts.samples() / numbers.len().max(1) as u64).saturating_mul(window as u64);
-        BlockSet { source, decoder, numbers, starts, window, ahead, recent }
+        let order = ShardOrder::Window;
+        BlockSet { source, decoder, numbers, starts, window, order, ahead, recent }
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The number of records.
@@ -279,14 +305,20 @@ impl<D: Decode> BlockSet<D> {
         self.starts.samples()
     }
 
-    /// How a recipe's order shuffles the records; `window` where it names none.
-    pub(crate) fn shuffle(&mut self, order: Option<ShardOrder>, seed: u64) -> Shuffle {
-        match order.unwrap_or(ShardOrder::Window) {
-            ShardOrder::Full => {
-                // Each record may need another block, and what is fetched too early is dropped again.
-                self.ahead = self.window as u64;
-                Shuffle::Full(seed)
-            }
+    /// To be read in an order; without this, in their own or by windows.
+    pub(crate) fn ordered(self, order: ShardOrder) -> Self {
+        let ahead = match order {
+            // Each record may need another block, and what is fetched too early is dropped again.
+            ShardOrder::Full => self.window as u64,
+            ShardOrder::Window => self.ahead,
+        };
+        BlockSet { order, ahead, ..self }
+    }
+
+    /// How the records are shuffled.
+    pub(crate) fn shuffle(&self, seed: u64) -> Shuffle {
+        match self.order {
+            ShardOrder::Full => Shuffle::Full(seed),
             ShardOrder::Window => {
                 let window = Window { shards: self.window, block: u64::MAX };
                 Shuffle::Window(seed, self.starts.clone(), window)

@@ -10,6 +10,7 @@
 //! [`Pipeline`] turns any [`Dataset`] into the [`Loader`](bonfire_contract::Loader) that trains.
 //! [`image`], [`text`] and [`table`] hold the data sets.
 
+mod audit;
 mod blocks;
 mod bounds;
 mod cache;
@@ -32,6 +33,7 @@ pub mod table;
 pub mod text;
 mod together;
 
+pub use audit::{Verified, verify};
 pub use cache::path as cache_path;
 pub use dataset::{Dataset, Opened};
 pub use error::DataError;

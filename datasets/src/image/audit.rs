@@ -1,62 +1,23 @@
 //! Shards of pictures looked at as a whole: every sample checked, or as many as fit into a time.
 
-use super::{decode, streamed};
+use super::decode;
+use super::streamed::{self, PictureSet};
+use crate::audit::Verified;
+use crate::blocks::{Decode, Source};
 use crate::index::Index;
-use crate::shard::ShardSet;
-use crate::{DataError, Order, Window};
-use std::num::NonZero;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::shard::{PictureDecoder, ShardSet};
+use crate::{DataError, Order, ShardOrder, Window};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Samples of a shard whose parts are read together.
 const TOGETHER: u64 = 64;
 
-/// What checking found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// Samples that were read.
-    pub samples: u64,
-    /// Those of them with a part that has another checksum than the index says, or a picture that
-    /// cannot be decoded.
-    pub corrupt: u64,
-    /// Bytes of all parts.
-    pub bytes: u64,
-}
-
-/// Reads every part of every sample, on all processors, checks it and decodes what is a picture.
-/// `report` is told of each corrupt part, with its shard and offset.
+/// Reads every part of every sample of a tar shard, checks it and decodes what is a picture.
 ///
 /// # Errors
-/// When a shard cannot be read at all.
-pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Verified, DataError> {
-    let set = ShardSet::new(index, streamed::PICTURES, None);
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Verified, DataError> {
-        let mut verified = Verified { samples: 0, corrupt: 0, bytes: 0 };
-        loop {
-            let shard = next.fetch_add(1, Ordering::Relaxed);
-            if shard >= set.index().shards().len() {
-                return Ok(verified);
-            }
-            verify_shard(&set, shard, &mut verified, report)?;
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let parts: Vec<Result<Verified, DataError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("verifying does not panic")).collect()
-    });
-    let mut all = Verified { samples: 0, corrupt: 0, bytes: 0 };
-    for part in parts {
-        let part = part?;
-        all.samples += part.samples;
-        all.corrupt += part.corrupt;
-        all.bytes += part.bytes;
-    }
-    Ok(all)
-}
-
-fn verify_shard(
+/// When the shard cannot be read at all.
+pub(crate) fn verify_tar(
     set: &ShardSet,
     shard: usize,
     verified: &mut Verified,
@@ -98,6 +59,39 @@ fn verify_shard(
     Ok(())
 }
 
+/// Decodes every picture of a Parquet shard.
+///
+/// # Errors
+/// When the index cannot be read any more.
+pub(crate) fn verify_row_groups(
+    source: &Source,
+    shard: usize,
+    verified: &mut Verified,
+    report: &(dyn Fn(&DataError) + Sync),
+) -> Result<(), DataError> {
+    let uri = source.shard_uri(shard);
+    for block in source.index().rows(shard)?.blocks() {
+        verified.samples += block.records;
+        let pictures = match PictureDecoder.decode(source, shard, &block) {
+            Ok(pictures) => pictures,
+            Err(error) => {
+                report(&error);
+                verified.corrupt += block.records;
+                continue;
+            }
+        };
+        for (row, picture) in (block.line..).zip(pictures) {
+            let bytes = picture.unwrap_or_default();
+            verified.bytes += bytes.len() as u64;
+            if let Err(error) = decode::decode(&format!("{uri}, row {row}"), &bytes, 3) {
+                report(&error);
+                verified.corrupt += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What reading and decoding for a while came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
@@ -127,8 +121,11 @@ pub fn bench(
     time: Duration,
     decoding: bool,
 ) -> Result<Measured, DataError> {
-    let order = Order::windowed(1, 0, index.shards(), window);
-    let set = ShardSet::new(index, streamed::PICTURES, Some(window));
+    let set = PictureSet::of(index, Some(window), ShardOrder::Window)?;
+    let order = match &set {
+        PictureSet::Tar(set) => Order::windowed(1, 0, set.index().shards(), window),
+        PictureSet::Parquet(blocks) => blocks.shuffle(1).order(0, set.len()),
+    };
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let begun = Instant::now();
     let work = || -> Result<Measured, DataError> {

@@ -21,8 +21,10 @@ pub enum ImageTarget {
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
     /// URI of the training pictures: an IDX file, gzipped or not, a folder of class folders
-    /// (`root/<class>/**/*.{png,jpg,jpeg}`), or tar shards in WebDataset's layout (a `.tar`, a glob
-    /// or braces), whose classes are in `cls` or `json` parts or the folders of their members. For the target `input`, any folder or glob of pictures.
+    /// (`root/<class>/**/*.{png,jpg,jpeg}`), tar shards in WebDataset's layout (a `.tar`, a glob
+    /// or braces), whose classes are in `cls` or `json` parts or the folders of their members, or Parquet
+    /// files in Hugging Face's layout, whose classes are in a column `label`. For the target `input`, any
+    /// folder or glob of pictures.
     pub train: String,
     /// URI of the pictures that decisions are made on.
     pub valid: Option<String>,
@@ -61,10 +63,11 @@ pub struct ImageConfig {
     pub workers: usize,
     /// Bytes of decoded pictures that may wait for the trainer; never more than about two batches wait.
     pub prefetch_bytes: u64,
-    /// How the samples of tar shards are shuffled: `full` or `window`; by default `window` across a
-    /// network and `full` on local disks. Other sources are always shuffled in full.
+    /// How the samples of shards are shuffled: `full` or `window`; by default `full` for tar on local
+    /// disks, and `window` across a network and for Parquet, whose row groups take the place of shards and
+    /// are read whole. Other sources are always shuffled in full.
     pub order: Option<ShardOrder>,
-    /// With the order `window`: shards that are open together.
+    /// With the order `window`: shards that are open together; of row groups, no more than 128 MiB.
     pub window_shards: usize,
     /// With the order `window`: consecutive samples of a shard that are fetched together.
     pub window_block: u64,

@@ -2,10 +2,9 @@
 
 use super::idx::{self, IdxPictures};
 use super::picture::Picture;
-use super::streamed::{self, Streamed};
+use super::streamed::{self, PictureSet, Streamed};
 use super::{ImageTarget, decode, folder};
-use crate::shard::{self, ShardSet};
-use crate::{DataError, source};
+use crate::{DataError, ShardOrder, shard, source};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +18,7 @@ pub(super) enum Place {
     /// An IDX file, and the number of the picture in it, from 0 on.
     Idx(Arc<IdxPictures>, usize),
     /// Shards, and the number of the sample in them, from 0 on.
-    Shard(Arc<ShardSet>, u64),
+    Shard(Arc<PictureSet>, u64),
 }
 
 impl fmt::Display for Place {
@@ -104,8 +103,8 @@ pub(super) fn gather(uri: &str, labels: Option<&str>, target: ImageTarget) -> Re
 
 /// The pictures of a folder, a glob, a picture file, an IDX file or shards, without classes.
 pub(super) fn places(uri: &str) -> Result<Vec<Place>, DataError> {
-    if shard::is_shards(uri) {
-        let set = Streamed::open(uri, None)?.into_set();
+    if shard::holds_pictures(uri) {
+        let set = Streamed::open(uri, None, ShardOrder::Window)?.into_set();
         return Ok((0..set.len()).map(|number| Place::Shard(set.clone(), number)).collect());
     }
     if source::is_folder(uri) || folder::is_picture(uri) {

@@ -1,11 +1,12 @@
-//! Image data sets: IDX files, and PNG and JPEG files in folders or tar shards, to batches of pixels.
+//! Image data sets: IDX files, and PNG and JPEG files in folders, tar shards or Parquet, to batches of
+//! pixels.
 //!
 //! ```text
-//! IDX file, class folders, tar shards --> picture [H, W, C] u8 --> resize, crop, flip, normalise --> [C, H, W] f32
+//! IDX file, class folders, shards --> picture [H, W, C] u8 --> resize, crop, flip, normalise --> [C, H, W] f32
 //! ```
 //!
 //! Picture files are read and decoded when their sample is wanted, in the pipeline's threads: only
-//! names and labels are held, and of tar shards not even these. The pixels of an IDX file are held as one
+//! names and labels are held, and of shards not even these. The pixels of an IDX file are held as one
 //! buffer.
 
 mod audit;
@@ -21,11 +22,13 @@ mod set;
 mod streamed;
 mod transform;
 
-pub use audit::{Measured, Verified, bench, pictures_of, verify};
+pub use audit::{Measured, bench, pictures_of};
+pub(crate) use audit::{verify_row_groups, verify_tar};
 pub use config::{ImageConfig, ImageTarget};
 pub use open::{open, open_evaluation, open_prediction};
 pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};
+pub(crate) use streamed::PICTURES;
 
 /// Bytes of the pixels that a picture file has.
 #[cfg(any(test, feature = "fuzzing"))]

@@ -17,7 +17,7 @@ use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Spl
 /// size where no key does.
 pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
-    if shard::is_shards(&config.train) {
+    if shard::holds_pictures(&config.train) {
         return open_shards(config, seed);
     }
     let train = gather(&config.train, config.labels.as_deref(), config.target)?;
@@ -158,7 +158,7 @@ pub fn open_prediction(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    match shard::is_shards(uri) {
+    match shard::holds_pictures(uri) {
         true => Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?)),
         false => Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?)),
     }

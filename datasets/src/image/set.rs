@@ -84,6 +84,19 @@ impl Dataset for ImageSet {
         }
     }
 
+    fn ahead(&self) -> u64 {
+        match &self.pictures {
+            Pictures::Held(_) => 0,
+            Pictures::Streamed(streamed) => streamed.ahead(),
+        }
+    }
+
+    fn prepare(&self, index: u64) {
+        if let Pictures::Streamed(streamed) = &self.pictures {
+            streamed.prepare(index);
+        }
+    }
+
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, height, width] = self.shape;
         let batch = samples.len();

@@ -1,43 +1,105 @@
-//! Pictures in tar shards: read where they lie, a sample at a time.
+//! Pictures in shards, read where they lie: in tar a sample at a time, in Parquet a row group.
 
 use super::picture::Picture;
 use super::{ImageConfig, ImageTarget, decode, folder};
+use crate::blocks::{BlockSet, Source};
 use crate::index::{self, Index};
-use crate::shard::ShardSet;
-use crate::{DataError, ShardOrder, Shuffle, Window, source};
+use crate::shard::{Format, Found, PictureDecoder, ShardSet};
+use crate::{DataError, ShardOrder, Shuffle, Window, shard, source};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The parts that hold a picture.
-pub(super) const PICTURES: &[&str] = &["jpg", "jpeg", "png"];
+pub(crate) const PICTURES: &[&str] = &["jpg", "jpeg", "png"];
+
+/// Bytes of the row groups that are open together, at most: about twice as many are held.
+const OPEN_BYTES: u64 = 128 << 20;
+
+/// The encoded pictures of shards, by number.
+#[derive(Debug)]
+pub(super) enum PictureSet {
+    Tar(Box<ShardSet>),
+    Parquet(BlockSet<PictureDecoder>),
+}
+
+impl PictureSet {
+    /// The pictures of an index, for an order with a `window` where one is given. Row groups take the
+    /// place of its shards, and are read whole.
+    pub(super) fn of(index: Index, window: Option<Window>, order: ShardOrder) -> Result<Self, DataError> {
+        if *index.format() != Format::Parquet {
+            let window = window.filter(|_| order == ShardOrder::Window);
+            return Ok(PictureSet::Tar(Box::new(ShardSet::new(index, PICTURES, window))));
+        }
+        let source = Arc::new(Source::of(index)?);
+        let open = source.window(OPEN_BYTES, 0).min(window.map_or(1, |window| window.shards.max(1)));
+        let all = (0..source.len()).collect();
+        Ok(PictureSet::Parquet(BlockSet::new(source, all, PictureDecoder, open).ordered(order)))
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        match self {
+            PictureSet::Tar(set) => set.index(),
+            PictureSet::Parquet(set) => set.source().index(),
+        }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.index().shards().samples()
+    }
+
+    /// Reads sample `index`.
+    ///
+    /// # Errors
+    /// When its shard cannot be read, has changed since it was indexed, or has no picture there.
+    pub(super) fn read(&self, index: u64) -> Result<Found, DataError> {
+        let set = match self {
+            PictureSet::Tar(set) => return set.read(index),
+            PictureSet::Parquet(set) => set,
+        };
+        let (shard, number) = self.index().shards().find(index);
+        let (uri, place) = (self.index().object(shard).uri(), format!("row {}", number + 1));
+        let (pictures, within) = set.read(index)?;
+        match pictures.get(within).cloned().flatten() {
+            Some(bytes) => {
+                let class = self.index().rows(shard)?.class(number).map(str::to_string);
+                Ok(Found { uri: uri.to_string(), place, bytes, class })
+            }
+            None => Err(DataError::malformed(uri, place, "a picture", "null")),
+        }
+    }
+}
 
 /// A set of shards of pictures.
 #[derive(Debug)]
 pub(super) struct Streamed {
-    set: Arc<ShardSet>,
+    set: Arc<PictureSet>,
     /// The index of each class; none where classes are not asked for.
     classes: Option<HashMap<String, usize>>,
 }
 
 impl Streamed {
-    /// Opens the shards of `uri`, for an order with a `window` where one is given.
-    pub(super) fn open(uri: &str, window: Option<Window>) -> Result<Self, DataError> {
+    /// Opens the shards of `uri` for an order, with a `window` where what is read should be read ahead.
+    pub(super) fn open(uri: &str, window: Option<Window>, order: ShardOrder) -> Result<Self, DataError> {
         let index = Index::open(uri, &mut index::report(uri))?;
         if index.shards().samples() == 0 {
             return Err(DataError::source(uri, "pictures", "shards without samples"));
         }
-        Ok(Streamed { set: Arc::new(ShardSet::new(index, PICTURES, window)), classes: None })
+        Ok(Streamed { set: Arc::new(PictureSet::of(index, window, order)?), classes: None })
     }
 
     /// The training shards, and how the recipe shuffles them.
     pub(super) fn train(config: &ImageConfig, seed: u64) -> Result<(Self, Shuffle), DataError> {
         let window = Window { shards: config.window_shards, block: config.window_block };
-        let default = if source::is_remote(&config.train) { ShardOrder::Window } else { ShardOrder::Full };
-        let window = (config.order.unwrap_or(default) == ShardOrder::Window).then_some(window);
-        let streamed = Streamed::open(&config.train, window)?;
-        let shuffle = match window {
-            Some(window) => Shuffle::Window(seed, streamed.set.index().shards().clone(), window),
-            None => Shuffle::Full(seed),
+        // A sample of a local tar is read alone as fast as with others.
+        let alone = !source::is_remote(&config.train) && shard::is_shards(&config.train);
+        let order = config.order.unwrap_or(if alone { ShardOrder::Full } else { ShardOrder::Window });
+        let streamed = Streamed::open(&config.train, Some(window), order)?;
+        let shuffle = match (&*streamed.set, order) {
+            (PictureSet::Parquet(set), _) => set.shuffle(seed),
+            (_, ShardOrder::Full) => Shuffle::Full(seed),
+            (PictureSet::Tar(set), ShardOrder::Window) => {
+                Shuffle::Window(seed, set.index().shards().clone(), window)
+            }
         };
         Ok((streamed, shuffle))
     }
@@ -45,16 +107,32 @@ impl Streamed {
     /// Shards that are read in their own order.
     pub(super) fn in_order(config: &ImageConfig, uri: &str) -> Result<Self, DataError> {
         // Each worker is within a block, and the next one may have been begun.
-        Streamed::open(uri, Some(Window { shards: config.workers.max(1), block: config.window_block }))
+        let window = Window { shards: config.workers.max(1), block: config.window_block };
+        Streamed::open(uri, Some(window), ShardOrder::Window)
     }
 
     /// The samples without their classes, to be asked for one by one.
-    pub(super) fn into_set(self) -> Arc<ShardSet> {
+    pub(super) fn into_set(self) -> Arc<PictureSet> {
         self.set
     }
 
     pub(super) fn len(&self) -> u64 {
         self.set.len()
+    }
+
+    /// See [`Dataset::ahead`](crate::Dataset::ahead).
+    pub(super) fn ahead(&self) -> u64 {
+        match &*self.set {
+            PictureSet::Tar(_) => 0,
+            PictureSet::Parquet(set) => set.ahead(),
+        }
+    }
+
+    /// See [`Dataset::prepare`](crate::Dataset::prepare).
+    pub(super) fn prepare(&self, index: u64) {
+        if let PictureSet::Parquet(set) = &*self.set {
+            set.prepare(index);
+        }
     }
 
     /// The names of the classes, sorted; several.
@@ -108,8 +186,8 @@ impl Streamed {
             );
         };
         if let Some(unlabelled) = classes.get(&None) {
-            let expected =
-                "a class for each sample: a .cls part, \"label\" in a .json part, or a folder in its name";
+            let expected = "a class for each sample: a .cls part, \"label\" in a .json part, a folder in its name, or a \
+                 column `label` in Parquet";
             return refuse(expected, format!("none for {unlabelled} of {} samples", self.len()));
         }
         Ok(classes.keys().flatten().map(String::as_str))
@@ -129,7 +207,7 @@ impl Streamed {
 
 /// Reads and decodes picture `index`, with its place and the name of its class.
 pub(super) fn picture(
-    set: &ShardSet,
+    set: &PictureSet,
     index: u64,
     channels: usize,
 ) -> Result<(Picture<'static>, String, Option<String>), DataError> {

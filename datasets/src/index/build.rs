@@ -3,9 +3,9 @@
 use super::rows::Rows;
 use super::sidecar::{Sidecar, SidecarWriter};
 use super::{Indexed, Places};
-use crate::shard::{BLOCK, Compression, Entry, Format, Part, reader, scan, scan_csv, scan_jsonl};
+use crate::DataError;
+use crate::shard::{BLOCK, Compression, Entry, Format, parquet_entries, reader, scan, scan_csv, scan_jsonl};
 use crate::source::{self, Object, Stat, Writer, one_line};
-use crate::{DataError, columnar};
 use std::num::NonZero;
 
 /// How far building has come.
@@ -90,7 +90,7 @@ impl Build<'_> {
             return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
         }
         let (compression, entries) = match self.format {
-            Format::Parquet => (Compression::None, row_groups(object, stat)?),
+            Format::Parquet => (Compression::None, parquet_entries(object, stat)?),
             format => scanned(object, format)?,
         };
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
@@ -119,30 +119,6 @@ fn scanned(object: &Object, format: &Format) -> Result<(Compression, Vec<Entry>)
         Format::Tar | Format::Parquet => scan(object.uri(), unpacked, take)?,
     }
     Ok((compression, entries))
-}
-
-/// The row groups of a Parquet file, from its footer alone.
-fn row_groups(object: &Object, stat: &Stat) -> Result<Vec<Entry>, DataError> {
-    let (metadata, crc32) = columnar::footer(object, stat.size)?;
-    let metadata = columnar::arrow(object, metadata)?;
-    let mut line = 1;
-    let groups = metadata.metadata().row_groups().iter().enumerate();
-    let filled = groups.filter(|(_, group)| group.num_rows() > 0);
-    filled
-        .map(|(number, group)| {
-            let Ok(records) = u32::try_from(group.num_rows()) else {
-                let place = format!("row group {number}");
-                let expected = "row groups of at most 2^32 rows";
-                return Err(DataError::malformed(object.uri(), place, expected, group.num_rows()));
-            };
-            let bytes = columnar::group_range(&metadata, number);
-            let extension = Format::Parquet.name().to_string();
-            let part = Part { extension, offset: bytes.start, length: bytes.end - bytes.start, crc32 };
-            let entry = Entry { key: String::new(), records, line, class: None, parts: vec![part] };
-            line += u64::from(records);
-            Ok(entry)
-        })
-        .collect()
 }
 
 /// Copies a finished index beside its shards.

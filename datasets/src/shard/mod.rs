@@ -17,20 +17,33 @@
 //! (WebDataset).
 
 mod compression;
+mod convert;
 mod format;
 mod members;
 mod pack;
+mod parquet;
+mod pictures;
 mod records;
 mod set;
 mod unpacked;
 
 pub(crate) use compression::{Compression, reader};
+pub use convert::{Convert, convert};
 pub use format::Format;
 pub(crate) use members::scan;
 pub use pack::{Pack, Packed, pack};
+pub(crate) use pictures::{PictureDecoder, entries as parquet_entries};
 pub(crate) use records::{BLOCK, scan_csv, scan_jsonl};
-pub(crate) use set::ShardSet;
+pub(crate) use set::{Found, ShardSet};
 pub(crate) use unpacked::Unpacked;
+
+use crate::source;
+
+/// Whether a URI's name ends as that of shards of pictures does: tar, or Parquet.
+pub(crate) fn holds_pictures(uri: &str) -> bool {
+    let name = source::unpacked_name(uri);
+    is_shards(uri) || name.ends_with(".parquet") || name.ends_with(".pq")
+}
 
 /// Whether a URI's name ends as a tar shard's does.
 pub fn is_shards(uri: &str) -> bool {

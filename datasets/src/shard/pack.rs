@@ -1,11 +1,13 @@
-//! A folder of pictures becomes shards.
+//! A folder of pictures becomes shards: tar, or Parquet.
 //!
 //! The plan is made first, out of names and sizes alone, and is the same whenever the folder is: so
 //! a pack that was interrupted finds which shards are done. Pictures are put in random order, as
 //! orders that read shards from their beginning to their end need it.
 
+use super::{Format, parquet};
 use crate::source::{self, Object, Writer, one_line};
 use crate::{DataError, Order};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::num::NonZero;
@@ -21,6 +23,8 @@ pub struct Pack {
     pub source: String,
     /// The folder that the shards are put into.
     pub folder: String,
+    /// Tar or Parquet.
+    pub format: Format,
     /// Bytes of a shard, about; at least one picture is in each.
     pub shard_bytes: u64,
     /// Seeds the order of the pictures.
@@ -50,15 +54,28 @@ const LONGEST_NAME: usize = 100;
 
 /// One sample of the plan.
 #[derive(Debug)]
-struct Planned {
-    uri: String,
-    size: u64,
-    key: String,
+pub(super) struct Planned {
+    pub(super) uri: String,
+    pub(super) size: u64,
+    pub(super) key: String,
     extension: String,
-    class: Option<String>,
+    pub(super) class: Option<String>,
 }
 
 impl Planned {
+    /// The encoded picture.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not as large as it was when the plan was made.
+    pub(super) fn read(&self) -> Result<Bytes, DataError> {
+        let picture = source::read(&self.uri)?;
+        if picture.len() as u64 != self.size {
+            let found = format!("{}: it changed while it was packed", picture.len());
+            return Err(DataError::source(&self.uri, format!("{} bytes", self.size), found));
+        }
+        Ok(picture)
+    }
+
     /// Bytes in the tar.
     fn bytes(&self) -> u64 {
         let picture = member_bytes(self.key.len() + 1 + self.extension.len(), self.size);
@@ -83,18 +100,52 @@ pub fn pack(pack: &Pack, done: &(dyn Fn(usize, usize) + Sync)) -> Result<Packed,
     let plan = plan(pack)?;
     let name = source::name(pack.source.trim_end_matches('/'));
     let base = format!("{}/{name}", pack.folder.trim_end_matches('/'));
-    let width = 5.max((plan.len().saturating_sub(1)).to_string().len());
-    let uri = |shard: usize| format!("{base}-{shard:0width$}.tar");
+    let uri = |shard: usize| shard_uri(&base, plan.len(), shard, pack.format.name());
+    let found = on_all_processors(plan.len(), done, |shard| match pack.format {
+        Format::Parquet => parquet::write(&uri(shard), &plan[shard]),
+        _ => write(&uri(shard), &plan[shard]),
+    })?;
+    Ok(Packed {
+        uri: shard_uri(&base, plan.len(), usize::MAX, pack.format.name()),
+        shards: plan.len(),
+        found,
+        samples: plan.iter().map(|shard| shard.len() as u64).sum(),
+        bytes: sizes((0..plan.len()).map(uri))?,
+    })
+}
+
+/// The URI of a shard among `shards`; of all of them, with braces, for a number beyond.
+pub(super) fn shard_uri(base: &str, shards: usize, shard: usize, extension: &str) -> String {
+    let last = shards.saturating_sub(1);
+    let width = 5.max(last.to_string().len());
+    match shard < shards {
+        true => format!("{base}-{shard:0width$}.{extension}"),
+        false => format!("{base}-{{{:0width$}..{last:0width$}}}.{extension}", 0),
+    }
+}
+
+/// Does `write` for each shard, on all processors; gives back how many of them were there already, which
+/// is where it says false. `done` is told of each that is finished.
+///
+/// # Errors
+/// The first of `write`; no further shard is begun then.
+pub(super) fn on_all_processors(
+    shards: usize,
+    done: &(dyn Fn(usize, usize) + Sync),
+    write: impl Fn(usize) -> Result<bool, DataError> + Sync,
+) -> Result<usize, DataError> {
     let (next, found, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let error = Mutex::new(None);
     let work = || {
         loop {
             let shard = next.fetch_add(1, Ordering::Relaxed);
-            let Some(samples) = plan.get(shard).filter(|_| !failed.load(Ordering::Relaxed)) else { break };
-            match write(&uri(shard), samples) {
+            if shard >= shards || failed.load(Ordering::Relaxed) {
+                break;
+            }
+            match write(shard) {
                 Ok(written) => {
                     found.fetch_add(usize::from(!written), Ordering::Relaxed);
-                    done(shard, plan.len());
+                    done(shard, shards);
                 }
                 Err(refused) => {
                     failed.store(true, Ordering::Relaxed);
@@ -110,17 +161,19 @@ pub fn pack(pack: &Pack, done: &(dyn Fn(usize, usize) + Sync)) -> Result<Packed,
             scope.spawn(work);
         }
     });
-    if let Some(error) = error.into_inner().ok().flatten() {
-        return Err(error);
+    match error.into_inner().ok().flatten() {
+        Some(error) => Err(error),
+        None => Ok(found.into_inner()),
     }
-    let last = plan.len().saturating_sub(1);
-    Ok(Packed {
-        uri: format!("{base}-{{{:0width$}..{last:0width$}}}.tar", 0),
-        shards: plan.len(),
-        found: found.into_inner(),
-        samples: plan.iter().map(|shard| shard.len() as u64).sum(),
-        bytes: plan.iter().map(|shard| shard_bytes(shard)).sum(),
-    })
+}
+
+/// The bytes of shards that are there.
+///
+/// # Errors
+/// When one is not.
+pub(super) fn sizes(uris: impl Iterator<Item = String>) -> Result<u64, DataError> {
+    let objects = uris.map(|uri| Object::open(&uri)).collect::<Result<Vec<_>, _>>()?;
+    Ok(source::stats(&objects)?.iter().map(|stat| stat.size).sum())
 }
 
 fn shard_bytes(samples: &[Planned]) -> u64 {
@@ -185,11 +238,7 @@ fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
     let refused = |error: io::Error| DataError::source(uri, "a place to write to", one_line(error));
     let mut builder = tar::Builder::new(Writer::new(object.clone()));
     for sample in samples {
-        let picture = source::read(&sample.uri)?;
-        if picture.len() as u64 != sample.size {
-            let found = format!("{}: it changed while it was packed", picture.len());
-            return Err(DataError::source(&sample.uri, format!("{} bytes", sample.size), found));
-        }
+        let picture = sample.read()?;
         append(&mut builder, &format!("{}.{}", sample.key, sample.extension), &picture).map_err(refused)?;
         if let Some(class) = &sample.class {
             append(&mut builder, &format!("{}.cls", sample.key), class.as_bytes()).map_err(refused)?;
@@ -221,7 +270,8 @@ mod tests {
         let uris = source::list(&source).unwrap();
         let pictures = uris.iter().map(|uri| (uri.clone(), class(uri))).collect();
         let folder = folder.join("shards").display().to_string();
-        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1 }, &|_, _| {}).unwrap()
+        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1, format: Format::Tar }, &|_, _| {})
+            .unwrap()
     }
 
     #[test]

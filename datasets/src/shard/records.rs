@@ -237,7 +237,8 @@ mod tests {
                 let bytes = &text.as_bytes()[part.offset as usize..(part.offset + part.length) as usize];
                 let found = rows(bytes);
                 prop_assert_eq!(found.len(), entry.records as usize);
-                prop_assert!(entry.line > line);
+                // Of a row that ends by \r\n, the \n may stand at the beginning of the next block.
+                prop_assert!(entry.line >= line);
                 line = entry.line;
                 cut.extend(found);
             }

@@ -63,11 +63,6 @@ impl ShardSet {
         &self.index
     }
 
-    /// The number of samples.
-    pub(crate) fn len(&self) -> u64 {
-        self.index.shards().samples()
-    }
-
     /// Reads sample `index`.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ enum Parts {
     /// All of them in memory.
     Held(Arc<Rows>),
     /// Some blocks of them at a time.
-    Streamed(BlockSet<RowDecoder>),
+    Streamed(Box<BlockSet<RowDecoder>>),
 }
 
 /// One row, and the rows that it lies among.
@@ -86,7 +86,7 @@ impl TableSet {
 
     /// Rows that are read when they are wanted.
     pub(super) fn streamed(blocks: BlockSet<RowDecoder>) -> Self {
-        TableSet { parts: Parts::Streamed(blocks), skipped: 0 }
+        TableSet { parts: Parts::Streamed(Box::new(blocks)), skipped: 0 }
     }
 
     /// The rows in memory.

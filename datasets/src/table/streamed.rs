@@ -14,7 +14,7 @@ use crate::blocks::{BlockSet, Decode, Source};
 use crate::index::Block;
 use crate::shard::Format;
 use crate::together::together;
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Split, index};
+use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, Split, index};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -50,8 +50,9 @@ pub(super) fn open(
     };
     let (valid, test) = (part(&config.valid, &valid)?, part(&config.test, &test)?);
     let window = source.window(config.window_bytes, row_bytes(&schema));
-    let mut train = BlockSet::new(source, train, RowDecoder::new(config, &schema), window);
-    let shuffled = PipelineConfig { shuffle: train.shuffle(config.order, seed), ..in_order(config, seed) };
+    let order = config.order.unwrap_or(ShardOrder::Window);
+    let train = BlockSet::new(source, train, RowDecoder::new(config, &schema), window).ordered(order);
+    let shuffled = PipelineConfig { shuffle: train.shuffle(seed), ..in_order(config, seed) };
     Ok(Opened { train: Pipeline::new(TableSet::streamed(train), shuffled), valid, test, schema })
 }
 

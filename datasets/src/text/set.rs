@@ -37,7 +37,7 @@ enum Parts {
         count: usize,
     },
     /// Labelled texts that are read when they are wanted.
-    Streamed(BlockSet<TextDecoder>),
+    Streamed(Box<BlockSet<TextDecoder>>),
 }
 
 /// The tokens of one sample.
@@ -67,7 +67,7 @@ impl TextSet {
     /// Labelled texts that are read when they are wanted.
     pub(super) fn streamed(vocabulary: usize, blocks: BlockSet<TextDecoder>) -> Self {
         let stream = Arc::new(Stream::new(vocabulary));
-        TextSet { stream, parts: Parts::Streamed(blocks), skipped: 0 }
+        TextSet { stream, parts: Parts::Streamed(Box::new(blocks)), skipped: 0 }
     }
 
     /// Windows of `length` inputs that begin every `stride` tokens of `range`; `None` when it is

@@ -15,7 +15,7 @@ use crate::table::columns::sort_labels;
 use crate::table::csv::Csv;
 use crate::table::split;
 use crate::together::together;
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Split, bounds};
+use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, Split, bounds};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -48,8 +48,9 @@ pub(super) fn open(
     };
     let (valid, test) = (part(&config.valid, &valid)?, part(&config.test, &test)?);
     let window = source.window(config.window_bytes, 0);
-    let mut train = BlockSet::new(source, train, TextDecoder::new(config, &schema), window);
-    let shuffled = PipelineConfig { shuffle: train.shuffle(config.order, seed), ..in_order(config, seed) };
+    let order = config.order.unwrap_or(ShardOrder::Window);
+    let train = BlockSet::new(source, train, TextDecoder::new(config, &schema), window).ordered(order);
+    let shuffled = PipelineConfig { shuffle: train.shuffle(seed), ..in_order(config, seed) };
     let train = TextSet::streamed(schema.len(), train);
     Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[derive(Args, Debug)]
 pub struct BenchArguments {
-    /// Shards of pictures: a `.tar`, a glob, or braces.
+    /// Shards of pictures: tar or Parquet; a file, a glob, or braces.
     uri: String,
     /// Threads that read and decode; as many as there are processors when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

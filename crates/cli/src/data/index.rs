@@ -7,7 +7,8 @@ use clap::Args;
 
 #[derive(Args, Debug)]
 pub struct IndexArguments {
-    /// Shards: a `.tar`, a glob, or braces (`s3://bucket/train-{00000..01023}.tar`).
+    /// Shards: tar, Parquet, CSV or JSONL; a file, a glob, a folder, or braces
+    /// (`s3://bucket/train-{00000..01023}.tar`).
     uri: String,
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
+use bonfire_datasets::shard::Format;
 use bonfire_datasets::size;
 use clap::Args;
 use std::io::{Write, stdout};
@@ -11,7 +12,7 @@ const SHOWN: usize = 10;
 
 #[derive(Args, Debug)]
 pub struct InspectArguments {
-    /// Shards: a `.tar`, a glob, or braces.
+    /// Shards: tar, Parquet, CSV or JSONL; a file, a glob, braces, or a folder.
     uri: String,
 }
 
@@ -27,6 +28,7 @@ pub fn inspect(arguments: &InspectArguments) -> Result<()> {
     }
     writeln!(out, "index {}", index.sidecar_uri())?;
     match index.classes() {
+        Some(classes) if classes.keys().all(Option::is_none) => {}
         None => writeln!(out, "more different labels than any model has classes")?,
         Some(classes) => {
             let mut classes: Vec<_> = classes.iter().collect();
@@ -37,12 +39,20 @@ pub fn inspect(arguments: &InspectArguments) -> Result<()> {
             }
         }
     }
-    writeln!(out, "first samples:")?;
-    for number in 0..shards.samples().min(SHOWN as u64) {
+    let tar = *index.format() == Format::Tar;
+    writeln!(out, "{}", if tar { "first samples:" } else { "first blocks:" })?;
+    let mut number = 0;
+    for _ in 0..SHOWN {
+        if number >= shards.samples() {
+            break;
+        }
         let (_, entry) = index.entry(number)?;
         let parts: Vec<String> =
             entry.parts.iter().map(|part| format!("{} ({})", part.extension, size(part.length))).collect();
-        writeln!(out, "  {:<32} {}", entry.key, parts.join(", "))?;
+        let name =
+            if tar { entry.key } else { format!("{} records from line {}", entry.records, entry.line) };
+        writeln!(out, "  {name:<32} {}", parts.join(", "))?;
+        number += u64::from(entry.records);
     }
     Ok(())
 }

@@ -12,9 +12,10 @@ use std::process::ExitCode;
 
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Put a folder of pictures into tar shards (WebDataset's layout), which may lie in a bucket.
+    /// Put a folder of pictures into tar shards (WebDataset's layout) or Parquet, or CSV and JSONL into
+    /// Parquet; the shards may lie in a bucket.
     Pack(pack::PackArguments),
-    /// Build the index of tar shards: where each sample lies, with checksums.
+    /// Build the index of shards: where each sample or block of samples lies, with checksums.
     Index(index::IndexArguments),
     /// Read everything, and name each corrupt sample by its shard and offset.
     Verify(verify::VerifyArguments),

@@ -1,23 +1,34 @@
-//! `bonfire data pack`: a folder of pictures into shards.
+//! `bonfire data pack`: a folder of pictures, or CSV and JSONL, into shards.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bonfire_datasets::index::{self, Index};
+use bonfire_datasets::shard::Format;
 use bonfire_datasets::{image, parse_size, shard, size};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Args, Debug)]
 pub struct PackArguments {
-    /// A folder of class folders of pictures, or of pictures.
+    /// A folder of class folders of pictures, or of pictures; or CSV or JSONL files.
     source: String,
     /// The folder for the shards: a path, or s3://bucket/folder and its like.
     destination: String,
-    /// About how large a shard becomes.
+    /// What the shards are: tar (the default for pictures) or parquet (what CSV and JSONL become).
+    #[arg(long, value_enum)]
+    format: Option<PackFormat>,
+    /// About how large a shard becomes; of CSV and JSONL, before it is compressed.
     #[arg(long, value_name = "SIZE", default_value = "256MB", value_parser = parse_size)]
     shard_size: u64,
     /// Seeds the random order in which the pictures are put into shards.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+/// The format of packed shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PackFormat {
+    Tar,
+    Parquet,
 }
 
 /// Packs, then reads the shards back for their index.
@@ -27,19 +38,36 @@ pub fn pack(arguments: &PackArguments) -> Result<()> {
         let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
         eprintln!("shard {finished} of {of}");
     };
-    let packed = shard::pack(
-        &shard::Pack {
-            pictures: image::pictures_of(&arguments.source)?,
+    let records = [".csv", ".tsv", ".jsonl", ".ndjson"];
+    let name = arguments.source.trim_end_matches(".gz").trim_end_matches(".zst").to_lowercase();
+    let (packed, what) = if records.iter().any(|ending| name.ends_with(ending)) {
+        if arguments.format == Some(PackFormat::Tar) {
+            bail!("--format: expected parquet, as tar holds no rows, found tar");
+        }
+        let convert = shard::Convert {
             source: arguments.source.clone(),
             folder: arguments.destination.clone(),
             shard_bytes: arguments.shard_size,
+        };
+        (shard::convert(&convert, &done)?, "records")
+    } else {
+        let format = match arguments.format {
+            Some(PackFormat::Parquet) => Format::Parquet,
+            Some(PackFormat::Tar) | None => Format::Tar,
+        };
+        let pack = shard::Pack {
+            pictures: image::pictures_of(&arguments.source)?,
+            source: arguments.source.clone(),
+            folder: arguments.destination.clone(),
+            format,
+            shard_bytes: arguments.shard_size,
             seed: arguments.seed,
-        },
-        &done,
-    )?;
+        };
+        (shard::pack(&pack, &done)?, "pictures")
+    };
     let index = Index::open(&packed.uri, &mut index::report(&packed.uri))?;
     println!(
-        "{} pictures in {} shards ({} were there), {}; index {}\ntrain = {:?}",
+        "{} {what} in {} shards ({} were there), {}; index {}\ntrain = {:?}",
         packed.samples,
         packed.shards,
         packed.found,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Dataset;
 use crate::ShardOrder;
 use crate::image::decode::tests::file;
 use bonfire_contract::{Batch, Images, Loader, Position, Target};
@@ -375,6 +376,7 @@ fn packed(source: &str, folder: &Path, shard_bytes: u64) -> String {
     let names = &pictures.names;
     let pictures = pictures.pictures.iter().map(|(uri, class)| (uri.clone(), Some(names[*class].clone())));
     let pack = crate::shard::Pack {
+        format: crate::shard::Format::Tar,
         pictures: pictures.collect(),
         source: source.to_string(),
         folder: folder.display().to_string(),
@@ -534,7 +536,7 @@ fn shards_that_cannot_be_trained_on_are_refused() {
     let strict = Pipeline::new(
         set(
             &opened.schema,
-            Pictures::Streamed(Streamed::open(&two.train, None).unwrap()),
+            Pictures::Streamed(Streamed::open(&two.train, None, ShardOrder::Full).unwrap()),
             Augment::default(),
         ),
         in_order(&two, 1),
@@ -562,4 +564,95 @@ fn packed_shards_are_unpacked_into_the_cache() {
         write(shards.path(), name, &bytes[..bytes.len() / 2]);
         assert!(refused(&ImageConfig { train, ..config.clone() }).contains(name));
     }
+}
+
+/// Two Parquet files in Hugging Face's layout, in row groups of 7, whose numbers have names.
+fn parquet_files(folder: &Path, pictures: usize) -> String {
+    use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
+    use arrow_schema::{DataType, Field, Fields};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+    use std::sync::Arc;
+    let names = r#"{"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}"#;
+    for (number, rows) in [(0, 0..pictures / 3), (1, pictures / 3..pictures)] {
+        let bytes = rows.clone().map(|row| {
+            let picture = image::RgbImage::from_pixel(8, 6, image::Rgb([row as u8, 0, 77]));
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+            bytes.into_inner()
+        });
+        let fields = Fields::from(vec![
+            Field::new("bytes", DataType::Binary, true),
+            Field::new("path", DataType::Utf8, true),
+        ]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(BinaryArray::from_iter_values(bytes)),
+            Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("{row}.png")))),
+        ];
+        let image: ArrayRef = Arc::new(StructArray::new(fields, columns, None));
+        let label: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.map(|row| row as i64 % 2)));
+        let batch = RecordBatch::try_from_iter([("image", image), ("label", label)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(7))
+            .set_key_value_metadata(Some(vec![KeyValue::new("huggingface".to_string(), names.to_string())]))
+            .build();
+        let to = fs::File::create(folder.join(format!("{number}.parquet"))).unwrap();
+        let mut writer = ArrowWriter::try_new(to, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+    format!("{}/?.parquet", folder.display())
+}
+
+#[test]
+fn pictures_in_parquet_come_once_each_in_every_order_and_from_any_position() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = parquet_files(folder.path(), 50);
+    let mut sets = Vec::new();
+    for order in [None, Some(ShardOrder::Full), Some(ShardOrder::Window)] {
+        let config = ImageConfig { train: uri.clone(), order, window_shards: 3, ..ImageConfig::default() };
+        let opened = open(&config, 5).unwrap();
+        assert_eq!(opened.schema.labels, ["cat", "dog"]);
+        assert_eq!([opened.schema.height, opened.schema.width], [6, 8]);
+        let (pixels, classes) = epoch(&opened.train);
+        assert_eq!((classes.len(), classes.iter().sum::<i64>()), (50, 25));
+        let found = pictures(&opened.train);
+        assert_eq!(found.len(), 50);
+        sets.push(found);
+        let size = pixels.len() / 50;
+        for start in [1u64, 13, 49] {
+            let again = open(&config, 5).unwrap().train;
+            let position = Position { epoch: 0, samples: start };
+            let rest: Vec<f32> = again
+                .batches(position, 4, &Device::flex())
+                .flat_map(|batch| batch.unwrap().input.pixels.to_data().try_to_vec::<f32>().unwrap())
+                .collect();
+            assert_eq!(rest, pixels[start as usize * size..], "from {start}");
+        }
+    }
+    assert!(sets.iter().all(|set| *set == sets[0]));
+    let schema = open(&ImageConfig { train: uri.clone(), ..ImageConfig::default() }, 5).unwrap().schema;
+    let (predicted, names) = open_prediction(
+        &ImageConfig { train: uri.clone(), ..ImageConfig::default() },
+        &schema,
+        std::slice::from_ref(&uri),
+    )
+    .unwrap();
+    assert_eq!((predicted.len(), names[49].as_str()), (50, format!("{uri}:49").as_str()));
+}
+
+#[test]
+fn a_parquet_file_of_pictures_that_changed_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = parquet_files(folder.path(), 30);
+    let config = ImageConfig { train: uri, ..ImageConfig::default() };
+    let opened = open(&config, 5).unwrap();
+    let path = folder.path().join("1.parquet");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = opened.train.dataset().sample(29, 0).unwrap_err().to_string();
+    assert!(error.contains("1.parquet"), "{error}");
+    let error = open(&config, 5).err().unwrap().to_string();
+    assert!(error.contains("1.parquet, footer: expected a whole Parquet file"), "{error}");
 }

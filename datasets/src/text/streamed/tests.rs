@@ -97,7 +97,7 @@ fn blocks_of_texts_are_held_out() {
     let config = TextConfig { valid_fraction: 0.2, ..config(&parquet(folder.path(), 200)) };
     let opened = open(&config, 1).unwrap();
     let valid = opened.valid.unwrap();
-    assert!(!valid.is_empty() && valid.len() % 4 == 0);
+    assert!(!valid.is_empty());
     assert_eq!(opened.train.len() + valid.len(), 200);
     let again = open_evaluation(&config, &opened.schema, None, 1).unwrap();
     assert_eq!(samples(again.dataset()), samples(valid.dataset()));
@@ -105,7 +105,7 @@ fn blocks_of_texts_are_held_out() {
 
 #[test]
 fn a_text_without_a_label_has_a_line_and_may_be_skipped() {
-    let message = |result: Result<_, DataError>| result.err().expect("an error").to_string();
+    let message = |result: Result<(), DataError>| result.unwrap_err().to_string();
     let folder = tempfile::tempdir().unwrap();
     let uri = csv(folder.path(), 50);
     let text = fs::read_to_string(&uri).unwrap().replace("1,\"message 21\n", ",\"message 21\n");

@@ -1,0 +1,139 @@
+//! Shards checked as a whole, whatever their format.
+
+use crate::blocks::Source;
+use crate::index::Index;
+use crate::shard::{Format, PictureDecoder, ShardSet};
+use crate::table::csv::{Csv, Dialect, for_each_row};
+use crate::table::jsonl::for_each_object;
+use crate::{DataError, image};
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What checking found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Samples that were read.
+    pub samples: u64,
+    /// Those of them with another checksum than the index says, or that cannot be decoded.
+    pub corrupt: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+}
+
+/// Reads everything, on all processors, checks it against the index and decodes pictures. `report` is told
+/// of each corrupt sample or block, with its shard and its offset, line or row.
+///
+/// # Errors
+/// When a shard cannot be read at all.
+pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Verified, DataError> {
+    let shards = index.shards().len();
+    match index.format().clone() {
+        Format::Tar => {
+            let set = ShardSet::new(index, image::PICTURES, None);
+            each(shards, |shard, verified| image::verify_tar(&set, shard, verified, report))
+        }
+        Format::Parquet => {
+            let source = Source::of(index)?;
+            each(shards, |shard, verified| match source.index().rows(shard)?.len() {
+                0 => Ok(()),
+                _ if PictureDecoder::fits(&source, shard)? => {
+                    image::verify_row_groups(&source, shard, verified, report)
+                }
+                _ => verify_columns(&source, shard, verified, report),
+            })
+        }
+        format => {
+            let source = Source::of(index)?;
+            each(shards, |shard, verified| verify_text(&source, &format, shard, verified, report))
+        }
+    }
+}
+
+/// Does `work` for each shard, on all processors.
+fn each(
+    shards: usize,
+    work: impl Fn(usize, &mut Verified) -> Result<(), DataError> + Sync,
+) -> Result<Verified, DataError> {
+    let next = AtomicUsize::new(0);
+    let thread = || -> Result<Verified, DataError> {
+        let mut verified = Verified::default();
+        loop {
+            let shard = next.fetch_add(1, Ordering::Relaxed);
+            if shard >= shards {
+                return Ok(verified);
+            }
+            work(shard, &mut verified)?;
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let parts: Vec<Result<Verified, DataError>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(thread)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("verifying does not panic")).collect()
+    });
+    let mut all = Verified::default();
+    for part in parts {
+        let part = part?;
+        all.samples += part.samples;
+        all.corrupt += part.corrupt;
+        all.bytes += part.bytes;
+    }
+    Ok(all)
+}
+
+/// Decodes every column of every row group.
+fn verify_columns(
+    source: &Source,
+    shard: usize,
+    verified: &mut Verified,
+    report: &(dyn Fn(&DataError) + Sync),
+) -> Result<(), DataError> {
+    for block in source.index().rows(shard)?.blocks() {
+        verified.samples += block.records;
+        verified.bytes += block.bytes.end - block.bytes.start;
+        if let Err(error) = source.decode_all(shard, &block) {
+            report(&error);
+            verified.corrupt += block.records;
+        }
+    }
+    Ok(())
+}
+
+/// Checks the bytes of every block, and that each record is a row of the header's width or an object.
+fn verify_text(
+    source: &Source,
+    format: &Format,
+    shard: usize,
+    verified: &mut Verified,
+    report: &(dyn Fn(&DataError) + Sync),
+) -> Result<(), DataError> {
+    let uri = source.shard_uri(shard);
+    for block in source.index().rows(shard)?.blocks() {
+        verified.samples += block.records;
+        verified.bytes += block.bytes.end - block.bytes.start;
+        let bytes = match source.fetch(shard, &block) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                report(&error);
+                verified.corrupt += block.records;
+                continue;
+            }
+        };
+        let corrupt = |error: DataError| {
+            report(&error);
+            verified.corrupt += 1;
+            ControlFlow::Continue(())
+        };
+        match *format {
+            Format::Csv { separator, comment, header } => {
+                let dialect = Dialect { separator, comment, has_header: header, names: None, optional: None };
+                let names =
+                    source.names(shard, |head| Ok(Csv::open(uri, head, &dialect)?.names().to_vec()))?;
+                let mut csv = Csv::block(uri, &bytes, &dialect, names.to_vec(), block.line);
+                for_each_row(&mut csv, corrupt, |_, _| Ok(()))?;
+            }
+            _ => for_each_object(uri, &bytes, block.line, corrupt, |_, _| Ok(()))?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Pictures in the columns of Parquet files, in Hugging Face's layout.
+//!
+//! ```text
+//! image: struct { bytes: binary, path: string }    or a binary column alone
+//! label: int or string                             optional; ints have names in the key `huggingface`
+//! ```
+//!
+//! The index keeps the class of each row, so that training reads the column of the bytes alone.
+
+use crate::DataError;
+use crate::blocks::{Decode, Source};
+use crate::columnar::{arrow, footer, group_range, group_reader, guarded, strings};
+use crate::index::Block;
+use crate::shard::{Entry, Format, Part};
+use crate::source::{Object, Stat, one_line};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, Schema};
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+
+/// Names of columns that hold the label; the first that is there does.
+const LABELS: [&str; 6] = ["label", "labels", "class", "cls", "fine_label", "target"];
+
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 1024;
+
+/// Where the pictures are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Columns {
+    /// The column of the pictures among the file's.
+    picture: usize,
+    /// The same and its bytes, as Parquet names the leaf.
+    leaf: Vec<String>,
+    label: Option<usize>,
+}
+
+fn is_binary(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
+impl Columns {
+    /// The first column that can hold pictures, and the label beside it; `None` where there is none.
+    fn of(schema: &Schema) -> Option<Self> {
+        let (picture, leaf) = schema.fields().iter().enumerate().find_map(|(index, field)| {
+            let name = field.name().clone();
+            match field.data_type() {
+                DataType::Struct(children) => {
+                    let bytes = children.iter().find(|child| child.name() == "bytes")?;
+                    is_binary(bytes.data_type()).then(|| (index, vec![name, "bytes".to_string()]))
+                }
+                data_type => is_binary(data_type).then(|| (index, vec![name])),
+            }
+        })?;
+        let label = LABELS.iter().find_map(|name| schema.index_of(name).ok());
+        Some(Columns { picture, leaf, label })
+    }
+}
+
+/// What the index keeps of a Parquet file: a row a picture, or else a row a row group.
+///
+/// # Errors
+/// When it is no whole Parquet file.
+pub(crate) fn entries(object: &Object, stat: &Stat) -> Result<Vec<Entry>, DataError> {
+    let (metadata, crc32) = footer(object, stat.size)?;
+    let metadata = arrow(object, metadata)?;
+    let columns = Columns::of(metadata.schema());
+    let (mut entries, mut line) = (Vec::new(), 1);
+    for (group, rows) in metadata.metadata().row_groups().iter().map(|group| group.num_rows()).enumerate() {
+        let Ok(records) = u32::try_from(rows) else {
+            let place = format!("row group {group}");
+            return Err(DataError::malformed(object.uri(), place, "a group of at most 2^32 rows", rows));
+        };
+        if records == 0 {
+            continue;
+        }
+        let bytes = group_range(&metadata, group);
+        let extension = Format::Parquet.name().to_string();
+        let part = Part { extension, offset: bytes.start, length: bytes.end - bytes.start, crc32 };
+        let entry = |records, line, class| Entry {
+            key: String::new(),
+            records,
+            line,
+            class,
+            parts: vec![part.clone()],
+        };
+        match &columns {
+            None => entries.push(entry(records, line, None)),
+            Some(columns) => {
+                let classes = classes(object, &metadata, columns, group, records as usize)?;
+                entries.extend((line..).zip(classes).map(|(line, class)| entry(1, line, class)));
+            }
+        }
+        line += u64::from(records);
+    }
+    Ok(entries)
+}
+
+/// The classes of the rows of a row group, by their names where the file has names.
+fn classes(
+    object: &Object,
+    metadata: &ArrowReaderMetadata,
+    columns: &Columns,
+    group: usize,
+    rows: usize,
+) -> Result<Vec<Option<String>>, DataError> {
+    let Some(label) = columns.label else { return Ok(vec![None; rows]) };
+    let name = metadata.schema().field(label).name();
+    let names = class_names(metadata, name);
+    let named = |class: String| match class.parse::<usize>().ok().and_then(|class| names.get(class)) {
+        Some(name) => name.clone(),
+        None => class,
+    };
+    guarded(object.uri(), || {
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), [label]);
+        let mut classes = Vec::with_capacity(rows);
+        for array in columns_of(object, metadata, group, mask)? {
+            // What is neither text nor whole numbers is no class.
+            let strings = strings(&array).unwrap_or_else(|| vec![None; array.len()]);
+            classes.extend(strings.into_iter().map(|class| class.map(named)));
+        }
+        check_rows(object, group, rows, classes)
+    })
+}
+
+/// The names that Hugging Face's `datasets` gives to the numbers of a label; none without such.
+fn class_names(metadata: &ArrowReaderMetadata, label: &str) -> Vec<String> {
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+    let pair = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == "huggingface"));
+    let value: serde_json::Value = pair
+        .and_then(|pair| pair.value.as_deref())
+        .and_then(|value| serde_json::from_str(value).ok())
+        .unwrap_or_default();
+    let names = value["info"]["features"][label]["names"].as_array().cloned().unwrap_or_default();
+    names.into_iter().map(|name| name.as_str().map_or_else(|| name.to_string(), String::from)).collect()
+}
+
+/// The one column of `mask` of a row group, batch by batch.
+fn columns_of(
+    object: &Object,
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    mask: ProjectionMask,
+) -> Result<Vec<ArrayRef>, DataError> {
+    let batches = group_reader(object, metadata, group, mask, BATCH_ROWS)?;
+    let damaged = |error| {
+        let place = format!("row group {group}");
+        DataError::malformed(object.uri(), place, "a whole Parquet file", one_line(error))
+    };
+    batches.map(|batch| batch.map(|batch| batch.column(0).clone()).map_err(damaged)).collect()
+}
+
+fn check_rows<T>(object: &Object, group: usize, expected: usize, found: Vec<T>) -> Result<Vec<T>, DataError> {
+    match found.len() == expected {
+        true => Ok(found),
+        false => {
+            let place = format!("row group {group}");
+            Err(DataError::malformed(object.uri(), place, format!("{expected} rows"), found.len()))
+        }
+    }
+}
+
+/// Takes the encoded pictures out of a row group.
+#[derive(Debug)]
+pub(crate) struct PictureDecoder;
+
+impl PictureDecoder {
+    /// Whether a shard that has rows has a column of pictures.
+    ///
+    /// # Errors
+    /// When its footer cannot be read.
+    pub(crate) fn fits(source: &Source, shard: usize) -> Result<bool, DataError> {
+        let blocks = source.index().rows(shard)?.blocks();
+        let Some(block) = blocks.first() else { return Ok(false) };
+        let (_, metadata, _) = source.row_group(shard, block)?;
+        Ok(Columns::of(metadata.schema()).is_some())
+    }
+}
+
+impl Decode for PictureDecoder {
+    /// `None` where a row has no picture.
+    type Records = Vec<Option<Bytes>>;
+
+    fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<Self::Records, DataError> {
+        let uri = source.shard_uri(shard);
+        guarded(uri, || {
+            let (object, metadata, group) = source.row_group(shard, block)?;
+            let Some(columns) = Columns::of(metadata.schema()) else {
+                let expected = "a column of pictures: a struct with `bytes`, or binary";
+                let names: Vec<&str> =
+                    metadata.schema().fields().iter().map(|field| field.name().as_str()).collect();
+                return Err(DataError::source(uri, expected, format!("the columns {}", names.join(", "))));
+            };
+            let leaves = metadata.parquet_schema().columns().iter().enumerate();
+            let leaf = leaves.filter(|(_, leaf)| leaf.path().parts() == columns.leaf).map(|(leaf, _)| leaf);
+            let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaf);
+            let mut pictures = Vec::with_capacity(block.records as usize);
+            for array in columns_of(object, &metadata, group, mask)? {
+                let within = array.as_struct_opt().map(|fields| fields.column(0));
+                append(&mut pictures, within.unwrap_or(&array));
+            }
+            check_rows(object, group, block.records as usize, pictures)
+        })
+    }
+}
+
+/// Appends the values of a binary array.
+fn append(pictures: &mut Vec<Option<Bytes>>, array: &dyn Array) {
+    let owned = |value: Option<&[u8]>| value.map(Bytes::copy_from_slice);
+    match array.data_type() {
+        DataType::Binary => pictures.extend(array.as_binary::<i32>().iter().map(owned)),
+        DataType::LargeBinary => pictures.extend(array.as_binary::<i64>().iter().map(owned)),
+        DataType::BinaryView => pictures.extend(array.as_binary_view().iter().map(owned)),
+        _ => {}
+    }
+}
