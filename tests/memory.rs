@@ -19,8 +19,10 @@ const SIDE: u32 = 400;
 const PICTURES: u32 = 400;
 /// Shards of 1 GB.
 const SHARDS: u32 = 16;
-/// KiB of address space, which holds 60 MB of program too.
+/// KiB of address space, which holds the program's 60 MB too.
 const LIMIT: &str = "683593";
+/// The allocator's steps of address space. It takes a GiB at once otherwise, used or not.
+const STEP: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32MiB");
 
 fn shard(path: &Path, number: u32) {
     let mut tar = tar::Builder::new(std::io::BufWriter::new(std::fs::File::create(path).unwrap()));
@@ -45,7 +47,7 @@ fn peak(workshop: &Workshop, shards: u32, order: &str) -> (f64, String) {
     limited
         .current_dir(workshop.path(""))
         .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    limited.args(["-c", &format!("ulimit -v {LIMIT} && exec \"$@\""), "sh"]);
+    limited.env(STEP.0, STEP.1).args(["-c", &format!("ulimit -v {LIMIT} && exec \"$@\""), "sh"]);
     limited.arg(program.get_program()).args(program.get_args());
     let ended = limited.output().unwrap();
     let printed = String::from_utf8_lossy(&ended.stderr).into_owned();

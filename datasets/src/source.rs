@@ -35,8 +35,8 @@ use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
 use location::{BUILTIN, Location, Remote};
-use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore};
 use std::io::Read;
 
 /// The first bytes of a gzip member (RFC 1952, section 2.3.1).
@@ -147,8 +147,12 @@ pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
         Location::Remote(remote) if pattern::is_glob(&remote.path) => remote_matches(uri, &remote),
         Location::Remote(remote) => {
             let (store, path) = (remote::store(uri, &remote)?, remote.object(uri)?);
-            // Most web servers cannot list, and a name that is one object's lists nothing below.
-            let below = list_below(uri, uri, &*store, &path, true).unwrap_or_default();
+            let below = match list_below(uri, uri, &*store, &path, true) {
+                // Most web servers cannot list.
+                Err(_) if remote.feature == "http" => Vec::new(),
+                below => below?,
+            };
+            // A name that is one object's lists nothing below.
             Ok(if below.is_empty() { vec![uri.to_string()] } else { below })
         }
     }
@@ -164,10 +168,10 @@ fn list_below(
 ) -> Result<Vec<String>, DataError> {
     let above = prefix.as_ref().len();
     let base = base.trim_end_matches('/');
-    let objects = store.list(Some(prefix)).map(|object| {
-        object.map(|object| format!("{base}/{}", object.location.as_ref()[above..].trim_start_matches('/')))
-    });
-    let mut uris: Vec<String> = remote::wait(remote, objects.try_collect()).map_err(|error| {
+    let below =
+        |object: ObjectMeta| format!("{base}/{}", object.location.as_ref()[above..].trim_start_matches('/'));
+    let ask = || store.list(Some(prefix)).map_ok(below).try_collect();
+    let mut uris: Vec<String> = remote::wait(remote, remote::again(remote, ask)).map_err(|error| {
         DataError::source(uri, failure::expected(&error, "a readable folder"), failure::found(&error))
     })?;
     uris.sort_unstable();

@@ -61,9 +61,12 @@ impl BucketRun {
         self.scratch.join("run")
     }
 
-    /// Whether the bucket holds something under this name.
-    pub fn exists(&self) -> bool {
-        source::is_folder(&self.uri)
+    /// Whether the bucket holds a run under this name.
+    ///
+    /// # Errors
+    /// When the bucket does not say: an answer that is lost must not pass for a place that is free.
+    pub fn exists(&self) -> Result<bool> {
+        Ok(Object::open(&format!("{}/run.json", self.uri))?.exists()?)
     }
 
     /// Copies the run from the bucket, with its checkpoints or without.

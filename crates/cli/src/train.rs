@@ -98,10 +98,10 @@ fn placed(document: &Document, error: TrainError) -> anyhow::Error {
 fn bucket(arguments: &TrainArguments) -> Result<Option<Rc<RefCell<BucketRun>>>> {
     let Some(path) = &arguments.run else { return Ok(None) };
     let Some(mut bucket) = BucketRun::of(path)? else { return Ok(None) };
-    match bucket.exists() {
+    match bucket.exists()? {
         true if arguments.resume => bucket.fetch(true)?,
         true => bail!(
-            "{}: expected a place for a new run, found objects; --resume goes on with a run, --run names another place",
+            "{}: expected a place for a new run, found a run; --resume goes on with a run, --run names another place",
             path.display()
         ),
         false => {}

@@ -182,6 +182,17 @@ impl Object {
         Ok(Stat::of(&meta, self.remote))
     }
 
+    /// Whether something is there.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub fn exists(&self) -> Result<bool, DataError> {
+        match self.wait(self.head()) {
+            Err(Error::NotFound { .. }) => Ok(false),
+            answer => answer.map(|_| true).map_err(|error| self.error(error)),
+        }
+    }
+
     /// Reads everything.
     ///
     /// # Errors
@@ -260,7 +271,8 @@ impl Object {
     /// # Errors
     /// When the place cannot be written to.
     pub fn write(&self, bytes: Bytes) -> Result<Stat, DataError> {
-        self.wait(self.store.put(&self.path, bytes.into())).map_err(|error| self.refused(error))?;
+        let put = || self.store.put(&self.path, bytes.clone().into());
+        self.wait(remote::again(self.remote, put)).map_err(|error| self.refused(error))?;
         self.stat()
     }
 
@@ -269,7 +281,11 @@ impl Object {
     /// # Errors
     /// When the place cannot be written to.
     pub fn remove(&self) -> Result<(), DataError> {
-        self.wait(self.store.delete(&self.path)).map_err(|error| self.refused(error))
+        match self.wait(remote::again(self.remote, || self.store.delete(&self.path))) {
+            // The answer to an earlier attempt was lost.
+            Err(Error::NotFound { .. }) if self.remote => Ok(()),
+            removed => removed.map_err(|error| self.refused(error)),
+        }
     }
 
     /// Removes what a killed writer of this local file left beside it. Another one that is at work loses

@@ -197,6 +197,28 @@ pub(super) fn wait<T>(remote: bool, future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
 }
 
+/// How often what may be done twice is done again.
+const MOST_REPEATS: u32 = 3;
+
+/// Does what may be done twice, again where it breaks on its way: `object_store` repeats requests, but gives up when
+/// the body of an answer is cut.
+pub(super) async fn again<T, F: Future<Output = object_store::Result<T>>>(
+    remote: bool,
+    ask: impl Fn() -> F,
+) -> object_store::Result<T> {
+    for attempt in 1..=MOST_REPEATS {
+        match ask().await {
+            Err(error @ object_store::Error::Generic { .. })
+                if remote && !super::failure::is_refusal(&error) =>
+            {
+                pause(attempt).await;
+            }
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
 /// Waits before attempt number `attempt`, from 1 on: longer each time, and never as long as others
 /// that broke at the same moment.
 pub(super) async fn pause(attempt: u32) {
