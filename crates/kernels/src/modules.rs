@@ -36,7 +36,7 @@ pub fn rms_norm<const D: usize>(module: &RmsNorm, x: Tensor<D>) -> Tensor<D> {
     crate::rms_norm(x, module.gamma.val(), module.epsilon)
 }
 
-/// `module(x)`, `[B, C, ...]` to the same.
+/// `module(x)`, `[B, C, ...]` to the same; by Burn's own forward where it has no weight and bias.
 pub fn group_norm<const D: usize>(module: &GroupNorm, x: Tensor<D>) -> Tensor<D> {
     match (&module.gamma, &module.beta) {
         (Some(gamma), Some(beta)) => {
@@ -100,7 +100,8 @@ pub fn avg_pool2d(module: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// The mean of each cell of a grid, `[B, C, H, W]` to `[B, C, H', W']`.
+/// The mean of each cell of a grid, `[B, C, H, W]` to `[B, C, H', W']`; by Burn's own forward where there is more than one
+/// cell.
 pub fn adaptive_avg_pool2d(module: &AdaptiveAvgPool2d, x: Tensor<4>) -> Tensor<4> {
     match module.output_size {
         [1, 1] => crate::global_avg_pool(x).unsqueeze_dims(&[2, 3]),
@@ -117,7 +118,7 @@ pub fn adaptive_avg_pool2d(module: &AdaptiveAvgPool2d, x: Tensor<4>) -> Tensor<4
 /// - output: `[T, B, D]`
 ///
 /// # Panics
-/// When there is a mask, and the module has what [`crate::lstm`] lacks: coupled gates, clipping, other activations.
+/// When there is a mask to read `backwards` by, and the module has what [`crate::lstm`] lacks: coupled gates, clipping, other activations.
 pub fn lstm(module: &Lstm, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
     use BurnActivation::{Sigmoid, Tanh};
     let usual = matches!(
@@ -125,7 +126,10 @@ pub fn lstm(module: &Lstm, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: boo
         (Sigmoid(_), Tanh(_), Tanh(_))
     );
     let Some(forget) = module.forget_gate.as_ref().filter(|_| usual && module.clip.is_none()) else {
-        assert!(mask.is_none(), "no mask for a layer of coupled gates, clipping or other activations");
+        assert!(
+            mask.is_none() || !backwards,
+            "no mask for a layer of coupled gates, clipping or other activations"
+        );
         let own = Lstm { batch_first: false, reverse: backwards, ..module.clone() };
         return own.forward(x, None).0;
     };
@@ -137,13 +141,16 @@ pub fn lstm(module: &Lstm, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: boo
 /// The hidden state after each step, with the arguments of [`lstm`].
 ///
 /// # Panics
-/// When there is a mask, and the module has what [`crate::gru`] lacks: a reset before the multiplication, clipping, other
+/// When there is a mask to read `backwards` by, and the module has what [`crate::gru`] lacks: a reset before the multiplication, clipping, other
 /// activations.
 pub fn gru(module: &Gru, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
     use BurnActivation::{Sigmoid, Tanh};
     let usual = matches!((&module.gate_activation, &module.hidden_activation), (Sigmoid(_), Tanh(_)));
     if !usual || !module.reset_after || module.clip.is_some() {
-        assert!(mask.is_none(), "no mask for a layer of an early reset, clipping or other activations");
+        assert!(
+            mask.is_none() || !backwards,
+            "no mask for a layer of an early reset, clipping or other activations"
+        );
         let turned = |x: Tensor<3>| if backwards { x.flip([0]) } else { x };
         return turned(module.forward(turned(x).swap_dims(0, 1), None).swap_dims(0, 1));
     }
@@ -162,13 +169,13 @@ pub fn gru(module: &Gru, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool)
 /// The hidden state after each step, with the arguments of [`lstm`].
 ///
 /// # Panics
-/// When there is a mask, and the module has what [`crate::rnn`] lacks: clipping, activations but ReLU and tanh.
+/// When there is a mask to read `backwards` by, and the module has what [`crate::rnn`] lacks: clipping, activations but ReLU and tanh.
 pub fn rnn(module: &Rnn, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
     let squash = match (&module.hidden_activation, module.clip) {
         (BurnActivation::Tanh(_), None) => Squash::Tanh,
         (BurnActivation::Relu(_), None) => Squash::Relu,
         _ => {
-            assert!(mask.is_none(), "no mask for a layer of clipping or other activations");
+            assert!(mask.is_none() || !backwards, "no mask for a layer of clipping or other activations");
             let own = Rnn { batch_first: false, reverse: backwards, ..module.clone() };
             return own.forward(x, None).0;
         }

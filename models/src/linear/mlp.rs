@@ -10,7 +10,7 @@ use crate::check;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use bonfire_kernels::Activation::Identity;
-use bonfire_kernels::modules::{batch_norm, dropout, linear};
+use bonfire_kernels::modules::{batch_norm, dropout, layer_norm, linear};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{
@@ -19,6 +19,9 @@ use burn::nn::{
 };
 use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
+
+/// Of layer norms.
+const EPSILON: f64 = 1e-5;
 
 const MODEL: &str = "mlp";
 
@@ -116,7 +119,8 @@ impl Hidden {
         Hidden {
             linear: LinearConfig::new(inputs, width).init(device),
             batch_norm: (config.norm == Norm::Batch).then(|| BatchNormConfig::new(width).init(device)),
-            layer_norm: (config.norm == Norm::Layer).then(|| LayerNormConfig::new(width).init(device)),
+            layer_norm: (config.norm == Norm::Layer)
+                .then(|| LayerNormConfig::new(width).with_epsilon(EPSILON).init(device)),
             activation: config.activation,
             dropout: DropoutConfig::new(config.dropout).init(),
         }
@@ -128,7 +132,8 @@ impl Hidden {
                 batch_norm(norm, linear(&self.linear, input, Identity), None, self.activation.fused())
             }
             (None, Some(norm)) => {
-                self.activation.forward(norm.forward(linear(&self.linear, input, Identity)))
+                let sums = linear(&self.linear, input, Identity);
+                self.activation.forward(layer_norm(norm, sums, EPSILON))
             }
             (None, None) => linear(&self.linear, input, self.activation.fused()),
         }; // [B, D]

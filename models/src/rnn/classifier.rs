@@ -5,6 +5,8 @@ use super::stack::{Stack, StackSizes};
 use crate::objective::Objective;
 use crate::sequence::Pooling;
 use bonfire_contract::{Output, Target, Task, Tokens};
+use bonfire_kernels::Activation::Identity;
+use bonfire_kernels::modules::linear;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -37,7 +39,7 @@ impl<R: Recurrent> RecurrentClassifier<R> {
     /// - input: tokens and padding, `[B, T]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Tokens) -> Tensor<2> {
-        self.head.forward(self.stack.pooled(input, self.pooling))
+        linear(&self.head, self.stack.pooled(input, self.pooling), Identity)
     }
 }
 

@@ -4,6 +4,8 @@ use super::recurrent::Recurrent;
 use super::stack::{Stack, StackSizes};
 use crate::language::{LanguageModel, last_tokens, next_token_loss, without_padding};
 use bonfire_contract::{Output, Target, Task, Tokens};
+use bonfire_kernels::Activation::Identity;
+use bonfire_kernels::modules::linear;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor};
@@ -38,7 +40,7 @@ impl<R: Recurrent> RecurrentLanguageModel<R> {
     /// - output: `[B, T, V]`
     pub fn forward(&self, input: Tokens) -> Tensor<3> {
         let (states, _) = self.stack.forward(input); // [B, T, D]
-        self.head.forward(states) // [B, T, V]
+        linear(&self.head, states, Identity) // [B, T, V]
     }
 }
 
@@ -69,6 +71,6 @@ impl<R: Recurrent> LanguageModel for RecurrentLanguageModel<R> {
         let tokens = last_tokens(tokens, self.context);
         let [_, length] = tokens.dims();
         let (states, _) = self.stack.forward(without_padding(tokens)); // [B, T, D]
-        self.head.forward(states.narrow(1, length - 1, 1).squeeze_dim(1)) // [B, V]
+        linear(&self.head, states.narrow(1, length - 1, 1).squeeze_dim::<2>(1), Identity) // [B, V]
     }
 }

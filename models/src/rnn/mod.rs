@@ -1,7 +1,7 @@
 //! Recurrent models of text: LSTM and GRU, each as a classifier and as a language model.
 //!
-//! Burn's [`Lstm`](burn::nn::Lstm) and [`Gru`](burn::nn::Gru) are [`Recurrent`] layers; [`RecurrentClassifier`] and [`RecurrentLanguageModel`] are
-//! written once over it.
+//! Burn's [`Lstm`](burn::nn::Lstm) and [`Gru`](burn::nn::Gru) are [`Recurrent`] layers; [`RecurrentClassifier`] and
+//! [`RecurrentLanguageModel`] are written once over these.
 
 mod classifier;
 mod gru;

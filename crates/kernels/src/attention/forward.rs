@@ -299,7 +299,8 @@ fn weights<S: Simd>(
             softmax(s, &mut scratch.scores[group * SCORES..], block, seen, keys.len(), bias, before);
         for row in 0..GROUP.min(rows.len() - group) {
             let (at, top) = (group + row, tops[row]);
-            shares[at] = (before[row] - top).exp2();
+            // where no score was above negative infinity yet, there is nothing to keep
+            shares[at] = if before[row] == f32::NEG_INFINITY { 0.0 } else { (before[row] - top).exp2() };
             sums[at] = sums[at] * shares[at] + added[row];
             largest[at] = top;
         }
@@ -353,12 +354,14 @@ fn softmax<S: Simd>(
         }
     }
     let tops = tops.map(|top| s.largest(top));
+    // negative infinities less their largest would be no numbers
+    let least = tops.map(|top| if top == f32::NEG_INFINITY { f32::MIN } else { top });
     let mut sums = [s.splat(0.0); GROUP];
     for first in (0..most).step_by(KEYS) {
         let rows = &mut rows[first / KEYS * block..];
         let count = (most - first).min(KEYS);
         for column in (0..count).step_by(S::LANES) {
-            for (row, (sum, top)) in sums.iter_mut().zip(tops).enumerate() {
+            for (row, (sum, top)) in sums.iter_mut().zip(least).enumerate() {
                 let to = &mut rows[row * SCORES + column..][..S::LANES];
                 let weight = math::exp2(s, s.sub(s.load(to), s.splat(top)));
                 *sum = s.add(*sum, weight);

@@ -39,6 +39,7 @@ pub struct AttentionOptions {
 /// `softmax(Q K^T / sqrt(D / A)) V` for each head, of projections that lie side by side.
 ///
 /// A batch item of which no key carries text is treated as if all did; so is a query whose causal keys are all hidden.
+/// Numbers must be finite: a key that is not spoils also the queries that are not to see it.
 ///
 /// # Shapes
 /// - qkv: queries, keys and values, `[B, T, 3 D]`

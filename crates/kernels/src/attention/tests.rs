@@ -77,6 +77,24 @@ fn more_keys_than_are_held_at_a_time() {
     both("one row of pieces", [1, 15, keys, 2, 5], PLAIN, None);
     both("hidden keys", [2, 3, keys, 1, 5], PLAIN, Some(0.6));
     both("queries that see one piece, two or three", [1, keys, keys, 1, 3], CAUSAL, None);
+    let mut ends = mask(1, keys, -2.0);
+    ends.values[2 * tile::HELD - 9..].fill(0.0);
+    let samples = [random(&[1, keys, 6], 1), ends];
+    check(
+        "causal, and the last keys hidden",
+        &samples,
+        |i| attention(i.get(0), 1, CAUSAL, Some(i.get(1))),
+        |i| plain(thirds(i.get(0)), 1, CAUSAL, Some(i.get(1)), None),
+    );
+    let mut later = mask(1, keys, -2.0);
+    later.values[..tile::HELD + 5].fill(0.0);
+    let samples = [random(&[1, 14, 4], 1), random(&[1, keys, 4], 2), random(&[1, keys, 4], 3), later];
+    check(
+        "the first keys hidden",
+        &samples,
+        |i| cross_attention(i.get(0), i.get(1), i.get(2), 1, PLAIN, Some(i.get(3))),
+        |i| plain([i.get(0), i.get(1), i.get(2)], 1, PLAIN, Some(i.get(3)), None),
+    );
     // the largest score comes with the last keys, and with the first
     for sign in [1.0, -1.0] {
         let rising = random(&[1, keys, 4], 2);

@@ -4,6 +4,7 @@
 //! compiled; `B` is read a vector at a time, from rows that are padded to whole vectors. So nothing is packed but the
 //! keys and values whose transposes are needed.
 
+use crate::gemm::panel_height;
 use crate::simd::Simd;
 
 /// Vectors of columns of a tile.
@@ -104,33 +105,31 @@ pub(super) unsafe fn fitting<S: Simd, K: Sink, const ROW: usize, const STEP: usi
     column: usize,
     vectors: usize,
 ) {
-    let height = height::<S>(rows.1);
-    // SAFETY: the caller's promise. Only the heights of this instruction set are reachable.
+    let thirds = panel_height::<S>(rows.1) / (S::TILE_ROWS / 3);
+    // The outer choice is made when this is compiled, so that an instruction set has its three heights alone.
+    // SAFETY: the caller's promise.
     unsafe {
-        match (height, vectors) {
-            (12, VECTORS) => tile::<S, K, 12, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (8, VECTORS) => tile::<S, K, 8, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (6, VECTORS) => tile::<S, K, 6, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (4, VECTORS) => tile::<S, K, 4, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (3, VECTORS) => tile::<S, K, 3, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (2, VECTORS) => tile::<S, K, 2, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (1, VECTORS) => tile::<S, K, 1, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (12, _) => tile::<S, K, 12, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (8, _) => tile::<S, K, 8, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (6, _) => tile::<S, K, 6, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (4, _) => tile::<S, K, 4, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (3, _) => tile::<S, K, 3, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (2, _) => tile::<S, K, 2, 1, ROW, STEP>(s, operands, sink, rows, column),
+        match (S::TILE_ROWS, thirds, vectors) {
+            (12, 3, VECTORS) => tile::<S, K, 12, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (12, 2, VECTORS) => tile::<S, K, 8, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (12, _, VECTORS) => tile::<S, K, 4, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (12, 3, _) => tile::<S, K, 12, 1, ROW, STEP>(s, operands, sink, rows, column),
+            (12, 2, _) => tile::<S, K, 8, 1, ROW, STEP>(s, operands, sink, rows, column),
+            (12, _, _) => tile::<S, K, 4, 1, ROW, STEP>(s, operands, sink, rows, column),
+            (6, 3, VECTORS) => tile::<S, K, 6, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (6, 2, VECTORS) => tile::<S, K, 4, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (6, _, VECTORS) => tile::<S, K, 2, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (6, 3, _) => tile::<S, K, 6, 1, ROW, STEP>(s, operands, sink, rows, column),
+            (6, 2, _) => tile::<S, K, 4, 1, ROW, STEP>(s, operands, sink, rows, column),
+            (6, _, _) => tile::<S, K, 2, 1, ROW, STEP>(s, operands, sink, rows, column),
+            (_, 3, VECTORS) => tile::<S, K, 3, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (_, 2, VECTORS) => tile::<S, K, 2, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (_, _, VECTORS) => tile::<S, K, 1, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+            (_, 3, _) => tile::<S, K, 3, 1, ROW, STEP>(s, operands, sink, rows, column),
+            (_, 2, _) => tile::<S, K, 2, 1, ROW, STEP>(s, operands, sink, rows, column),
             _ => tile::<S, K, 1, 1, ROW, STEP>(s, operands, sink, rows, column),
         }
     }
-}
-
-/// The height of a tile for `rows` rows.
-#[inline(always)]
-fn height<S: Simd>(rows: usize) -> usize {
-    let third = S::TILE_ROWS / 3;
-    rows.div_ceil(third).clamp(1, 3) * third
 }
 
 /// A product's rows: times a factor a row, into a matrix of which `width` columns exist.

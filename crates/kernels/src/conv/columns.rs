@@ -6,7 +6,7 @@
 
 use super::geometry::Grid;
 use crate::gemm::TILE_VECTORS;
-use crate::simd::Simd;
+use crate::simd::{Kernel, Simd};
 use std::ops::Range;
 
 /// The tensor that a grid's taps read, `[images, channels, height, width]`, from one of its channels on.
@@ -23,6 +23,17 @@ pub(super) struct Source<'a> {
 /// Numbers in a row of a whole panel.
 pub(super) const fn width<S: Simd>() -> usize {
     TILE_VECTORS * S::LANES
+}
+
+/// [`width`] on this machine.
+pub(super) struct Width;
+
+impl Kernel for Width {
+    type Output = usize;
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        width::<S>()
+    }
 }
 
 /// Positions of a grid that lie side by side in one image: from `at` on in a panel.

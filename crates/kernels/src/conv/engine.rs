@@ -1,7 +1,7 @@
 //! One convolution as a matrix product that never writes down its right-hand side: rows are output channels, columns are
 //! the positions of a grid over all images, and the depth is channels times taps.
 
-use super::columns::{Plan, Source, width};
+use super::columns::{Plan, Source, Width, width};
 use super::geometry::Geometry;
 use super::point;
 use super::weights::{Packed, Weights};
@@ -112,16 +112,6 @@ impl Product<'_> {
             let columns = panels.start * width..(panels.end * width).min(columns);
             run(Part { product: self, columns, packed: &packed, lot: part % down });
         });
-    }
-}
-
-struct Width;
-
-impl Kernel for Width {
-    type Output = usize;
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        width::<S>()
     }
 }
 

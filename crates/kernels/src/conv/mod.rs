@@ -1,7 +1,8 @@
 //! Convolutions of images and their transposes, with bias and activation in the same pass.
 //!
 //! Axes: `N` images, `C` channels, `H` rows and `W` columns of pixels. One engine serves both: a transposed convolution
-//! is the input gradient of a convolution, and its own input gradient is that convolution.
+//! is the input gradient of a convolution, and its own input gradient is that convolution. Kernels of one point are plain
+//! products.
 
 mod columns;
 mod engine;

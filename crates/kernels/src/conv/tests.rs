@@ -42,7 +42,7 @@ fn transposed_agrees(case: Case, out: [usize; 2], activation: Activation, with_b
 #[test]
 fn agrees_with_its_twin() {
     use Activation::*;
-    let cases: [Case; 18] = [
+    let cases: [Case; 19] = [
         ([1, 1, 1, 1], [1, 1, 1], options(1, 0, 1, 1)),
         ([3, 1, 28, 28], [32, 3, 3], options(1, 0, 1, 1)),
         ([2, 3, 17, 33], [5, 7, 7], options(2, 3, 1, 1)),
@@ -55,6 +55,7 @@ fn agrees_with_its_twin() {
         ([2, 24, 13, 29], [33, 1, 1], options(1, 0, 1, 1)),
         ([2, 30, 12, 12], [9, 1, 1], options(1, 0, 1, 3)),
         ([2, 5, 32, 32], [37, 1, 1], options(1, 0, 1, 1)),
+        ([1, 9, 40, 40], [14, 1, 1], options(1, 0, 1, 1)),
         ([2, 4, 3, 2], [3, 5, 4], options(1, 2, 1, 1)),
         ([2, 4, 13, 11], [6, 2, 2], options(3, 0, 1, 2)),
         ([2, 4, 13, 11], [6, 3, 2], options(2, 3, 3, 2)),
@@ -70,7 +71,7 @@ fn agrees_with_its_twin() {
 #[test]
 fn transposed_agrees_with_its_twin() {
     use Activation::*;
-    let cases: [(Case, [usize; 2]); 9] = [
+    let cases: [(Case, [usize; 2]); 10] = [
         (([1, 1, 1, 1], [1, 1, 1], options(1, 0, 1, 1)), [0, 0]),
         (([3, 20, 7, 7], [16, 2, 2], options(2, 0, 1, 1)), [0, 0]),
         (([3, 32, 14, 14], [1, 2, 2], options(2, 0, 1, 1)), [0, 0]),
@@ -80,6 +81,7 @@ fn transposed_agrees_with_its_twin() {
         (([2, 6, 4, 5], [4, 2, 3], options(3, 0, 2, 2)), [2, 0]),
         (([2, 3, 4, 4], [5, 4, 4], options(2, 1, 1, 1)), [0, 0]),
         (([1, 2, 5, 4], [3, 1, 1], options(3, 0, 1, 1)), [1, 2]),
+        (([2, 6, 13, 12], [8, 1, 1], options(1, 0, 1, 2)), [0, 0]),
     ];
     for (number, (case, out)) in cases.into_iter().enumerate() {
         transposed_agrees(case, out, [Identity, Relu, Gelu, GeluTanh, Silu][number % 5], number % 3 > 0);

@@ -1,7 +1,7 @@
 //! The left-hand side of a convolution's product, packed once a call as the tile reads it.
 
 use super::geometry::{Family, Outlet};
-use crate::gemm::panel_height;
+use crate::gemm::{packed_rows, panel_height};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
@@ -216,8 +216,7 @@ impl Kernel for PaddedRows {
     type Output = usize;
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> usize {
-        let full = self.0 / S::TILE_ROWS * S::TILE_ROWS;
-        if self.0 > full { full + panel_height::<S>(self.0 - full) } else { full }
+        packed_rows::<S>(self.0)
     }
 }
 

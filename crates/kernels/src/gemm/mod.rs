@@ -10,17 +10,18 @@
 //! ```
 //!
 //! Few rows do not repay the packing of `B`: up to [`ROWS_IN_PLACE`] read it as it lies, and one row reads it along its
-//! rows.
+//! rows. [`products`], whose right-hand sides are used by one product each, read them in place however many rows there are.
 
 mod pack;
 mod tile;
 
+pub(crate) use pack::packed_rows;
 pub(crate) use tile::{Columns, Sink, TILE_VECTORS, accumulate, fitting_tile, panel_height};
 
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, prefetch, run};
 use crate::threads::{self, Shared};
-use pack::{pack_columns, pack_rows, packed_rows};
+use pack::{pack_columns, pack_rows};
 use std::ops::Range;
 use tile::{LINE, tile};
 
@@ -281,7 +282,8 @@ impl<F: Finish> Kernel for Product<'_, F> {
                 for first in rows.clone().step_by(BLOCK_ROWS) {
                     let rows = first..(first + BLOCK_ROWS).min(rows.end);
                     pack_rows(s, &a, rows.clone(), depth.clone(), &mut block);
-                    // SAFETY: both were packed with this depth just above, and the places are this part's own.
+                    // SAFETY: what is packed was so with this depth just above, rows of `B` in place are whole, and the
+                    // places are this part's own.
                     unsafe { multiply(s, depth.len(), &block, rows, panels, columns.clone(), to) };
                 }
                 start += DEPTH;
@@ -374,7 +376,8 @@ unsafe fn multiply<S: Simd, K: Sink>(
         let mut at = 0;
         for row in rows.clone().step_by(S::TILE_ROWS) {
             let count = (rows.end - row).min(S::TILE_ROWS);
-            // SAFETY: the panels lie where the two functions put them; the rest is the caller's promise.
+            // SAFETY: panels lie where the two functions put them, and what is read in place was asserted to be there;
+            // the rest is the caller's promise.
             unsafe {
                 fitting_tile::<S, K, TILE_VECTORS>(
                     s,
@@ -439,6 +442,20 @@ mod tests {
                         assert!((added - expected - 1.0).abs() < 1e-3);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn more_columns_than_a_block() {
+        for (rows, depth) in [(3, 260), (30, 7)] {
+            let columns = 2 * BLOCK_COLUMNS + 45;
+            let (left, right) = (numbers(rows * depth, 3), numbers(depth * columns, 4));
+            let (a, b) = (Matrix::new(&left, rows, depth), Matrix::new(&right, depth, columns));
+            let mut found = vec![1.0; rows * columns];
+            product(a, b, &mut found, false, AsIs);
+            for (found, expected) in found.iter().zip(plain(a, b)) {
+                assert!((found - expected).abs() < 1e-3, "{found}, {expected}");
             }
         }
     }

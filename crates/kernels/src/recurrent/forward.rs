@@ -240,7 +240,7 @@ impl<const G: usize> Kernel for SumsOfInput<'_, G> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // as many sums as registers hold
+        // of the cell with the most gates, as many sums as registers hold
         match S::TILE_ROWS {
             12 => self.by::<S, 4>(s),
             _ => self.by::<S, 2>(s),
@@ -260,7 +260,7 @@ impl<const G: usize> SumsOfInput<'_, G> {
                 // rows that do not exist are read as the last that does
                 let row_at = |r: usize| x.as_ptr().wrapping_add((first + r).min(count - 1) * inputs);
                 let rows: [_; H] = std::array::from_fn(row_at);
-                // SAFETY: each row has as many numbers as there are inputs, and so many panels has each packed group.
+                // SAFETY: each row has as many numbers as there are inputs, and the group's panel as many groups of vectors.
                 unsafe {
                     let panel = packed.as_ptr().add(group * inputs * G * S::LANES);
                     accumulate::<S, H, G, G>(s, &mut sums, 0, rows, inputs, panel);

@@ -41,15 +41,15 @@ pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Option<Tensor<2>>, backwards
     }
     let mask = flex::or_empty(mask.filter(|_| backwards), &x);
     let [reset, update, candidate] = weights.gates.input.map(Tensor::into_dispatch);
-    let [of_reset, of_update, of_candidate] = weights.gates.hidden.map(Tensor::into_dispatch);
+    let [hidden_reset, hidden_update, hidden_candidate] = weights.gates.hidden.map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::gru_sequence(
         x.into_dispatch(),
         reset,
         update,
         candidate,
-        of_reset,
-        of_update,
-        of_candidate,
+        hidden_reset,
+        hidden_update,
+        hidden_candidate,
         weights.bias.into_dispatch(),
         weights.candidate_bias.into_dispatch(),
         mask,

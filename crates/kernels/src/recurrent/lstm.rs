@@ -35,17 +35,18 @@ pub fn lstm(
     }
     let mask = flex::or_empty(mask.filter(|_| backwards), &x);
     let [input, forget, output, candidate] = weights.input.map(Tensor::into_dispatch);
-    let [of_input, of_forget, of_output, of_candidate] = weights.hidden.map(Tensor::into_dispatch);
+    let [hidden_input, hidden_forget, hidden_output, hidden_candidate] =
+        weights.hidden.map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::lstm_sequence(
         x.into_dispatch(),
         input,
         forget,
         output,
         candidate,
-        of_input,
-        of_forget,
-        of_output,
-        of_candidate,
+        hidden_input,
+        hidden_forget,
+        hidden_output,
+        hidden_candidate,
         bias.into_dispatch(),
         mask,
         backwards,
@@ -117,15 +118,16 @@ mod tests {
     #[test]
     fn a_sequence_without_rows_leaves_zeros_for_the_weights() {
         let device = Device::flex().autodiff();
-        for (steps, batch, inputs) in [(0, 2, 3), (2, 0, 3), (2, 2, 0)] {
-            let weight = Tensor::<2>::ones([inputs + 5, 20], &device).require_grad();
+        for (steps, batch, inputs, units) in [(0, 2, 3, 5), (2, 0, 3, 5), (2, 2, 0, 5), (2, 2, 3, 0)] {
+            let weight = Tensor::<2>::ones([inputs + units, 4 * units], &device).require_grad();
             let x = Tensor::<3>::zeros([steps, batch, inputs], &device).require_grad();
-            let states = lstm(x.clone(), cut(weight.clone()), Tensor::zeros([20], &device), None, false);
-            assert_eq!(states.dims(), [steps, batch, 5]);
+            let states =
+                lstm(x.clone(), cut(weight.clone()), Tensor::zeros([4 * units], &device), None, false);
+            assert_eq!(states.dims(), [steps, batch, units]);
             let gradients = states.sum().backward();
             assert_eq!(x.grad(&gradients).expect("a gradient").dims(), [steps, batch, inputs]);
             let of_weight = weight.grad(&gradients).expect("a gradient");
-            assert_eq!(of_weight.dims(), [inputs + 5, 20]);
+            assert_eq!(of_weight.dims(), [inputs + units, 4 * units]);
             assert!(of_weight.into_data().iter::<f32>().all(|value| value == 0.0));
         }
     }

@@ -3,7 +3,8 @@
 //! Axes: `T` steps, `B` rows of the batch, `I` inputs, `D` units. Rows of a batch do not meet, so each thread walks
 //! through all steps with rows of its own and waits for nobody; only the gradients of the weights join what the threads
 //! left. A step multiplies its rows of input and state with weights that were packed once for the whole sequence, and
-//! turns the sums into gates and states while they are in registers.
+//! turns the sums into gates and states while they are in registers. For few rows, the input's products of all steps are
+//! made before the first.
 
 mod backward;
 mod cell;

@@ -55,8 +55,11 @@ fn apart<const G: usize>(
     std::array::from_fn(|gate| {
         let block = block_of(gate);
         let mut to = for_overwriting(rows * units);
+        if to.is_empty() {
+            return to;
+        }
         let shared = Shared::new(&mut to);
-        threads::ranges(rows, (1 << 14) / units.max(1) + 1, |rows| {
+        threads::ranges(rows, (1 << 14) / units + 1, |rows| {
             // SAFETY: the ranges do not overlap.
             let to = unsafe { shared.part(rows.start * units..rows.end * units) };
             for (row, to) in rows.zip(to.chunks_exact_mut(units)) {
