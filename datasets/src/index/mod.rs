@@ -30,9 +30,8 @@ pub(crate) use sidecar::Sidecar;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of rows that are kept in memory: those of a million samples of two parts. An order that goes round more than
-/// fit reads and unpacks a shard's rows for each sample.
-const KEPT: u64 = 256 << 20;
+/// Bytes of rows that are kept in memory.
+const KEPT: u64 = 64 << 20;
 
 /// What the footer says of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

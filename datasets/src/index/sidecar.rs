@@ -103,7 +103,9 @@ impl Sidecar {
             DataError::malformed(self.uri(), place, "the rows of a shard", found)
         };
         let all = ProjectionMask::all();
-        let batch = columnar::group_reader(&self.object, &self.metadata, group, all, usize::MAX >> 1)?.next();
+        // Arrays of the batch's size are made before it is read: one for the whole file would be held for each shard.
+        let count = usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0);
+        let batch = columnar::group_reader(&self.object, &self.metadata, group, all, count)?.next();
         let batch = batch.ok_or_else(|| malformed("none".to_string()))?;
         let rows = Rows::from_batch(self.uri(), &batch.map_err(|error| malformed(one_line(error)))?)?;
         match rows.len() == self.shards[shard].samples {
