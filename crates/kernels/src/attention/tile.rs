@@ -109,25 +109,31 @@ pub(super) unsafe fn fitting<S: Simd, K: Sink, const ROW: usize, const STEP: usi
     // The outer choice is made when this is compiled, so that an instruction set has its three heights alone.
     // SAFETY: the caller's promise.
     unsafe {
-        match (S::TILE_ROWS, thirds, vectors) {
-            (12, 3, VECTORS) => tile::<S, K, 12, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (12, 2, VECTORS) => tile::<S, K, 8, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (12, _, VECTORS) => tile::<S, K, 4, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (12, 3, _) => tile::<S, K, 12, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (12, 2, _) => tile::<S, K, 8, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (12, _, _) => tile::<S, K, 4, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (6, 3, VECTORS) => tile::<S, K, 6, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (6, 2, VECTORS) => tile::<S, K, 4, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (6, _, VECTORS) => tile::<S, K, 2, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (6, 3, _) => tile::<S, K, 6, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (6, 2, _) => tile::<S, K, 4, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (6, _, _) => tile::<S, K, 2, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (_, 3, VECTORS) => tile::<S, K, 3, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (_, 2, VECTORS) => tile::<S, K, 2, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (_, _, VECTORS) => tile::<S, K, 1, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
-            (_, 3, _) => tile::<S, K, 3, 1, ROW, STEP>(s, operands, sink, rows, column),
-            (_, 2, _) => tile::<S, K, 2, 1, ROW, STEP>(s, operands, sink, rows, column),
-            _ => tile::<S, K, 1, 1, ROW, STEP>(s, operands, sink, rows, column),
+        match S::TILE_ROWS {
+            12 => match (thirds, vectors) {
+                (3, VECTORS) => tile::<S, K, 12, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (2, VECTORS) => tile::<S, K, 8, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (_, VECTORS) => tile::<S, K, 4, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (3, _) => tile::<S, K, 12, 1, ROW, STEP>(s, operands, sink, rows, column),
+                (2, _) => tile::<S, K, 8, 1, ROW, STEP>(s, operands, sink, rows, column),
+                _ => tile::<S, K, 4, 1, ROW, STEP>(s, operands, sink, rows, column),
+            },
+            6 => match (thirds, vectors) {
+                (3, VECTORS) => tile::<S, K, 6, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (2, VECTORS) => tile::<S, K, 4, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (_, VECTORS) => tile::<S, K, 2, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (3, _) => tile::<S, K, 6, 1, ROW, STEP>(s, operands, sink, rows, column),
+                (2, _) => tile::<S, K, 4, 1, ROW, STEP>(s, operands, sink, rows, column),
+                _ => tile::<S, K, 2, 1, ROW, STEP>(s, operands, sink, rows, column),
+            },
+            _ => match (thirds, vectors) {
+                (3, VECTORS) => tile::<S, K, 3, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (2, VECTORS) => tile::<S, K, 2, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (_, VECTORS) => tile::<S, K, 1, VECTORS, ROW, STEP>(s, operands, sink, rows, column),
+                (3, _) => tile::<S, K, 3, 1, ROW, STEP>(s, operands, sink, rows, column),
+                (2, _) => tile::<S, K, 2, 1, ROW, STEP>(s, operands, sink, rows, column),
+                _ => tile::<S, K, 1, 1, ROW, STEP>(s, operands, sink, rows, column),
+            },
         }
     }
 }

@@ -21,17 +21,23 @@ pub(super) unsafe fn panels<S: Simd>(
     // The outer choice is made when this is compiled.
     // SAFETY: the caller's promise.
     unsafe {
-        match (S::TILE_ROWS, thirds) {
-            (12, 3) if rows == 9 => tile::<S, 9, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (12, 3) => tile::<S, 12, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (12, 2) => tile::<S, 8, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (12, _) => tile::<S, 4, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (6, 3) => tile::<S, 6, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (6, 2) => tile::<S, 4, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (6, _) => tile::<S, 2, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (_, 3) => tile::<S, 3, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            (_, 2) => tile::<S, 2, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
-            _ => tile::<S, 1, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+        match S::TILE_ROWS {
+            12 => match thirds {
+                3 if rows == 9 => tile::<S, 9, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+                3 => tile::<S, 12, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+                2 => tile::<S, 8, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+                _ => tile::<S, 4, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+            },
+            6 => match thirds {
+                3 => tile::<S, 6, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+                2 => tile::<S, 4, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+                _ => tile::<S, 2, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+            },
+            _ => match thirds {
+                3 => tile::<S, 3, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+                2 => tile::<S, 2, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+                _ => tile::<S, 1, TILE_VECTORS>(s, depth, a, b, (to, rows), add),
+            },
         }
     }
 }
@@ -72,16 +78,22 @@ pub(super) unsafe fn rows_in_place<S: Simd>(
     // The outer choice is made when this is compiled.
     // SAFETY: the caller's promise.
     unsafe {
-        match (S::TILE_ROWS, thirds) {
-            (12, 3) => tile::<S, 12>(s, depth, (a, plane), b, (to, rows), add),
-            (12, 2) => tile::<S, 8>(s, depth, (a, plane), b, (to, rows), add),
-            (12, _) => tile::<S, 4>(s, depth, (a, plane), b, (to, rows), add),
-            (6, 3) => tile::<S, 6>(s, depth, (a, plane), b, (to, rows), add),
-            (6, 2) => tile::<S, 4>(s, depth, (a, plane), b, (to, rows), add),
-            (6, _) => tile::<S, 2>(s, depth, (a, plane), b, (to, rows), add),
-            (_, 3) => tile::<S, 3>(s, depth, (a, plane), b, (to, rows), add),
-            (_, 2) => tile::<S, 2>(s, depth, (a, plane), b, (to, rows), add),
-            _ => tile::<S, 1>(s, depth, (a, plane), b, (to, rows), add),
+        match S::TILE_ROWS {
+            12 => match thirds {
+                3 => tile::<S, 12>(s, depth, (a, plane), b, (to, rows), add),
+                2 => tile::<S, 8>(s, depth, (a, plane), b, (to, rows), add),
+                _ => tile::<S, 4>(s, depth, (a, plane), b, (to, rows), add),
+            },
+            6 => match thirds {
+                3 => tile::<S, 6>(s, depth, (a, plane), b, (to, rows), add),
+                2 => tile::<S, 4>(s, depth, (a, plane), b, (to, rows), add),
+                _ => tile::<S, 2>(s, depth, (a, plane), b, (to, rows), add),
+            },
+            _ => match thirds {
+                3 => tile::<S, 3>(s, depth, (a, plane), b, (to, rows), add),
+                2 => tile::<S, 2>(s, depth, (a, plane), b, (to, rows), add),
+                _ => tile::<S, 1>(s, depth, (a, plane), b, (to, rows), add),
+            },
         }
     }
 }
