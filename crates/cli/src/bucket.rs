@@ -74,16 +74,23 @@ impl BucketRun {
     /// # Errors
     /// When the bucket cannot be read.
     pub fn fetch(&mut self, checkpoints: bool) -> Result<()> {
-        for uri in source::list(&self.uri)? {
+        let uris = source::list(&self.uri)?;
+        for uri in &uris {
             let name = uri[self.uri.len()..].trim_start_matches('/').to_string();
             if name.is_empty() || name.split('/').any(|part| part == "..") {
+                continue;
+            }
+            let folder = uri.rsplit_once('/').map_or("", |(folder, _)| folder);
+            if name.starts_with("checkpoints/") && !uris.contains(&format!("{folder}{MANIFEST}")) {
+                // Left by a process that was killed while it put or removed a checkpoint: the next put removes it.
+                self.there.insert(name, (0, SystemTime::UNIX_EPOCH));
                 continue;
             }
             if checkpoints || !name.starts_with("checkpoints/") {
                 let path = self.local().join(&name);
                 let place = || path.display().to_string();
                 fs::create_dir_all(path.parent().unwrap_or(&self.scratch)).with_context(place)?;
-                fs::write(&path, Object::open(&uri)?.read()?).with_context(place)?;
+                fs::write(&path, Object::open(uri)?.read()?).with_context(place)?;
                 self.there.insert(name, state(&path)?);
             }
         }

@@ -20,7 +20,10 @@ pub(super) fn is_refusal(error: &Error) -> bool {
 /// Whether the credentials did not serve.
 pub(super) fn is_of_credentials(error: &Error) -> bool {
     let refused = matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. });
-    refused || CREDENTIALS.iter().any(|code| error.to_string().contains(code))
+    // A listing's refusal has no kind of its own.
+    let text = error.to_string();
+    refused
+        || ["status code: 401", "status code: 403"].iter().chain(&CREDENTIALS).any(|sign| text.contains(sign))
 }
 
 /// What should have been there to read, where `otherwise` is what it is for other errors.
