@@ -278,7 +278,7 @@ fn a_run_folder_in_a_bucket_is_resumed_evaluated_and_predicted_with() {
     let mut wrong = variables.clone();
     wrong[3].1 = "another".into();
     let error = fail(command(&workshop, &wrong, &train(&data, "s3://bucket/runs/y")));
-    assert!(error.contains("expected credentials that may write there, found 403"), "{error}");
+    assert!(error.contains("expected credentials that may read it, found 403"), "{error}");
 }
 
 #[test]
