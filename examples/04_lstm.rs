@@ -1,4 +1,4 @@
-//! An LSTM that tells spam from other text messages: reaches 98.7 % accuracy on a held-out fifth.
+//! An LSTM that tells spam from other text messages: reaches 98.2 % accuracy on a held-out fifth.
 //!
 //! cargo run --release --example 04_lstm
 
