@@ -4,7 +4,7 @@
 //! image: struct { bytes: binary, path: string }, label: string (absent where there are no classes)
 //! ```
 
-use super::pack::Planned;
+use super::plan::Planned;
 use crate::DataError;
 use crate::columnar::footer;
 use crate::random::mix;

@@ -2,7 +2,7 @@
 
 use super::split;
 use crate::blocks::WINDOW_BYTES;
-use crate::{DataError, OnCorrupt, ShardOrder, bounds, source};
+use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds, source};
 use serde::{Deserialize, Serialize};
 
 /// How the cells of a file are written down.
@@ -183,6 +183,18 @@ impl TableConfig {
     /// Whether a cell's text means "no value".
     pub(super) fn is_missing(&self, cell: &str) -> bool {
         cell.eq_ignore_ascii_case("nan") || self.missing.iter().any(|mark| mark == cell)
+    }
+
+    /// The shares to hold out, for validation and test: none where a file is given.
+    pub(super) fn fractions(&self) -> (f64, f64) {
+        let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
+        (fraction(&self.valid, self.valid_fraction), fraction(&self.test, self.test_fraction))
+    }
+
+    /// A pipeline that keeps the order of its set.
+    pub(super) fn in_order(&self, seed: u64) -> PipelineConfig {
+        let (shuffle, prefetch_bytes) = (Shuffle::Never, PREFETCH_BYTES);
+        PipelineConfig { shuffle, seed, on_corrupt: self.on_corrupt, workers: self.workers, prefetch_bytes }
     }
 }
 

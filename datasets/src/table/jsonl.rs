@@ -2,8 +2,8 @@
 
 use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
+use super::corrupt::{Corrupt, Counted};
 use super::frame::Frame;
-use super::read::{Corrupt, Counted};
 use crate::DataError;
 use serde_json::{Map, Value};
 use std::borrow::Cow;

@@ -13,17 +13,21 @@
 //! blocks of a window  -> Frame -> encoded rows -> TableSet
 //! ```
 
+mod blocks;
 mod cells;
 pub(crate) mod columns;
 pub(crate) mod config;
+mod corrupt;
 pub(crate) mod csv;
 pub(crate) mod encode;
+mod file;
 mod frame;
 mod infer;
 pub(crate) mod jsonl;
 mod open;
 mod parquet;
 mod read;
+mod rows;
 pub(crate) mod schema;
 mod set;
 pub(crate) mod split;

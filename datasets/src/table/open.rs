@@ -4,11 +4,12 @@ use super::config::TableConfig;
 use super::frame::Frame;
 use super::infer::infer;
 use super::read::read;
+use super::rows::Rows;
 use super::schema::TableSchema;
-use super::set::{Rows, TableSet};
-use super::{encode, split, streamed};
+use super::set::TableSet;
+use super::{encode, file, split, streamed};
 use crate::blocks::is_streamed;
-use crate::{DataError, Dataset, Opened, PREFETCH_BYTES, Pipeline, PipelineConfig, Shuffle, Split};
+use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Reads the training table, infers its columns, and splits off what the recipe asks for.
 ///
@@ -31,16 +32,16 @@ pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSch
     let train = TableSet::held(train, schema.skipped);
     let mut part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TableSet>>, DataError> {
         let set = match uri {
-            Some(uri) => Some(open_file(uri, config, &schema)?),
+            Some(uri) => Some(file::open(uri, config, &schema)?),
             None if rows.is_empty() => None,
             None => Some(encode_rows(&frame, split::indices(rows), config, &schema)?),
         };
         schema.skipped += set.as_ref().map_or(0, Dataset::skipped);
-        Ok(set.map(|set| Pipeline::new(set, in_order(config, seed))))
+        Ok(set.map(|set| Pipeline::new(set, config.in_order(seed))))
     };
     let valid = part(&config.valid, &split.valid)?;
     let test = part(&config.test, &split.test)?;
-    let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..in_order(config, seed) };
+    let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
     Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
@@ -74,13 +75,13 @@ pub fn open_evaluation(
 ) -> Result<Pipeline<TableSet>, DataError> {
     config.check_sizes()?;
     let uri = uri.map(String::from);
-    let file = match (&uri, &config.test, &config.valid) {
+    let given = match (&uri, &config.test, &config.valid) {
         (Some(uri), _, _) | (None, Some(uri), _) => Some(uri),
         (None, None, Some(uri)) if config.test_fraction == 0.0 => Some(uri),
         _ => None,
     };
-    let set = match file {
-        Some(uri) => open_file(uri, config, schema)?,
+    let set = match given {
+        Some(uri) => file::open(uri, config, schema)?,
         None => {
             split::check(config.valid_fraction, config.test_fraction)?;
             if config.test_fraction == 0.0 && config.valid_fraction == 0.0 {
@@ -88,7 +89,7 @@ pub fn open_evaluation(
             }
             if is_streamed(&config.train, config.stream) {
                 let set = streamed::held_out(config, schema, seed)?;
-                return Ok(Pipeline::new(set, in_order(config, seed)));
+                return Ok(Pipeline::new(set, config.in_order(seed)));
             }
             let mut frame = read(&config.train, config, None)?;
             let split = split_rows(&frame, config, seed)?;
@@ -97,7 +98,7 @@ pub fn open_evaluation(
             encode_rows(&frame, split::indices(&rows), config, schema)?
         }
     };
-    Ok(Pipeline::new(set, in_order(config, seed)))
+    Ok(Pipeline::new(set, config.in_order(seed)))
 }
 
 /// Reads rows to predict from files of any of the formats, with or without the target column.
@@ -131,7 +132,7 @@ pub fn open_prediction(
         }
     }
     let set = all.ok_or_else(|| DataError::source("predict", "at least one file of rows", "no input"))?;
-    Ok((Pipeline::new(TableSet::held(set, all_skipped), in_order(config, 0)), names))
+    Ok((Pipeline::new(TableSet::held(set, all_skipped), config.in_order(0)), names))
 }
 
 /// Whether the extension alone says what a file holds.
@@ -140,31 +141,8 @@ fn tells_format(uri: &str) -> bool {
 }
 
 fn split_rows(frame: &Frame, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
-    let (valid, test) = fractions(config);
+    let (valid, test) = config.fractions();
     split::random(frame.len(), valid, test, seed)
-}
-
-/// The shares to hold out: none where a file is given.
-pub(super) fn fractions(config: &TableConfig) -> (f64, f64) {
-    let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
-    (fraction(&config.valid, config.valid_fraction), fraction(&config.test, config.test_fraction))
-}
-
-/// The rows of a URI that is held out, in their own order.
-pub(super) fn open_file(
-    uri: &str,
-    config: &TableConfig,
-    schema: &TableSchema,
-) -> Result<TableSet, DataError> {
-    if is_streamed(uri, config.stream) {
-        return streamed::file(uri, config, schema);
-    }
-    let mut frame = read(uri, config, None)?;
-    encode::parse_numbers(schema, &mut frame);
-    let mut rows = (0..frame.len()).collect();
-    let skipped = encode::keep_readable(schema, &frame, &mut rows, config, true)?;
-    let rows = encode::encode(schema, &frame, &rows, config, true)?;
-    Ok(TableSet::held(rows, skipped + frame.skipped))
 }
 
 fn encode_rows(
@@ -175,11 +153,6 @@ fn encode_rows(
 ) -> Result<TableSet, DataError> {
     let skipped = encode::keep_readable(schema, frame, &mut rows, config, true)?;
     Ok(TableSet::held(encode::encode(schema, frame, &rows, config, true)?, skipped))
-}
-
-pub(super) fn in_order(config: &TableConfig, seed: u64) -> PipelineConfig {
-    let (shuffle, prefetch_bytes) = (Shuffle::Never, PREFETCH_BYTES);
-    PipelineConfig { shuffle, seed, on_corrupt: config.on_corrupt, workers: config.workers, prefetch_bytes }
 }
 
 #[cfg(test)]

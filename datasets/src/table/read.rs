@@ -2,11 +2,11 @@
 
 use super::cells::{Cells, TextCells};
 use super::config::{TableConfig, TableFormat, extension};
+use super::corrupt::{Corrupt, Counted};
 use super::csv::{Csv, Dialect, for_each_row};
 use super::frame::Frame;
 use super::{jsonl, parquet};
 use crate::{DataError, OnCorrupt, index, source};
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 /// Reads a file, or every file of a folder or glob. `optional` is a column that files without a
@@ -63,28 +63,6 @@ pub(super) fn dialect(uri: &str, config: &TableConfig) -> Result<Dialect, DataEr
         config.has_header,
         config.column_names.as_deref(),
     )
-}
-
-/// What becomes of a record that cannot be read, by its number among all: an error to stop with, or not.
-pub(super) type Corrupt<'a> = &'a mut dyn FnMut(u32, DataError) -> ControlFlow<DataError>;
-
-/// Numbers records, the readable and the others alike.
-pub(super) struct Counted<'a>(RefCell<(u32, Corrupt<'a>)>);
-
-impl<'a> Counted<'a> {
-    pub(super) fn new(corrupt: Corrupt<'a>) -> Self {
-        Counted(RefCell::new((0, corrupt)))
-    }
-
-    pub(super) fn readable(&self) {
-        self.0.borrow_mut().0 += 1;
-    }
-
-    pub(super) fn corrupt(&self, error: DataError) -> ControlFlow<DataError> {
-        let (number, corrupt) = &mut *self.0.borrow_mut();
-        *number += 1;
-        corrupt(*number - 1, error)
-    }
 }
 
 /// Reads the rows of a CSV; those that cannot be go to `corrupt`.

@@ -1,60 +1,12 @@
-//! Encoded rows, all of a table in memory or some blocks of it at a time.
+//! The rows of a table as a data set: all of them in memory, or some blocks at a time.
 
-use super::streamed::RowDecoder;
+use super::blocks::RowDecoder;
+use super::rows::{RowTargets, Rows};
 use crate::blocks::BlockSet;
 use crate::{DataError, Dataset};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
-
-/// What the rows are compared with.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum RowTargets {
-    /// A class index a row.
-    Classes(Vec<u32>),
-    /// A standardised value a row.
-    Values(Vec<f32>),
-    /// Nothing: rows to predict.
-    Absent,
-}
-
-impl RowTargets {
-    fn classes(&self) -> &[u32] {
-        match self {
-            RowTargets::Classes(classes) => classes,
-            _ => &[],
-        }
-    }
-
-    fn values(&self) -> &[f32] {
-        match self {
-            RowTargets::Values(values) => values,
-            _ => &[],
-        }
-    }
-}
-
-/// Rows of a table, encoded once.
-#[derive(Debug)]
-pub(super) struct Rows {
-    pub(super) rows: usize,
-    /// `[rows, num_numeric]`, row after row.
-    pub(super) numeric: Vec<f32>,
-    pub(super) num_numeric: usize,
-    /// `[rows, num_categories]`, row after row.
-    pub(super) categories: Vec<u32>,
-    pub(super) num_categories: usize,
-    pub(super) targets: RowTargets,
-}
-
-impl Rows {
-    /// Adds rows without a target.
-    pub(super) fn append(&mut self, other: Rows) {
-        self.rows += other.rows;
-        self.numeric.extend(other.numeric);
-        self.categories.extend(other.categories);
-    }
-}
 
 /// Rows of a table, gathered by index.
 #[derive(Debug)]

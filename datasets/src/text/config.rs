@@ -5,7 +5,7 @@ use crate::blocks::WINDOW_BYTES;
 use crate::table::config::extension;
 use crate::table::csv::Dialect;
 use crate::table::split;
-use crate::{DataError, OnCorrupt, ShardOrder, bounds};
+use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Serialize};
 
 /// What is to be learned about a text.
@@ -30,6 +30,18 @@ pub enum TextFormat {
     Jsonl,
     /// A column of Apache Parquet.
     Parquet,
+}
+
+impl TextFormat {
+    /// By the extension, that of a packing aside; lines for what is none of the others.
+    pub(super) fn of(uri: &str) -> Self {
+        match extension(uri).as_str() {
+            "csv" | "tsv" => TextFormat::Csv,
+            "jsonl" | "ndjson" => TextFormat::Jsonl,
+            "parquet" | "pq" => TextFormat::Parquet,
+            _ => TextFormat::Txt,
+        }
+    }
 }
 
 /// Texts, their labels, tokens and splits.
@@ -165,6 +177,18 @@ impl TextConfig {
         }
         bounds::within("max_tokens", self.max_tokens, 1..=MOST_TOKENS)?;
         bounds::workers(self.workers)
+    }
+
+    /// The shares to hold out, for validation and test: none where a file is given.
+    pub(super) fn fractions(&self) -> (f64, f64) {
+        let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
+        (fraction(&self.valid, self.valid_fraction), fraction(&self.test, self.test_fraction))
+    }
+
+    /// A pipeline that keeps the order of its set.
+    pub(super) fn in_order(&self, seed: u64) -> PipelineConfig {
+        let (shuffle, prefetch_bytes) = (Shuffle::Never, PREFETCH_BYTES);
+        PipelineConfig { shuffle, seed, on_corrupt: self.on_corrupt, workers: self.workers, prefetch_bytes }
     }
 }
 

@@ -9,9 +9,14 @@
 //! read once for their vocabulary, and then streamed by blocks. What turns text into ids and back is saved
 //! as `vocabulary.json`.
 
+mod blocks;
 mod config;
+mod encode;
+mod file;
+mod infer;
 mod open;
 mod parquet;
+mod read;
 mod reader;
 mod schema;
 mod set;

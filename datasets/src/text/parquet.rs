@@ -1,6 +1,6 @@
 //! Texts and labels out of the columns of a Parquet file.
 
-use super::reader::{Reader, Text};
+use super::reader::{Reader, Take};
 use crate::DataError;
 use crate::blocks::Source;
 use crate::columnar::{self, guarded, strings};
@@ -15,8 +15,6 @@ use bytes::Bytes;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
-
-type Take<'a> = &'a mut dyn FnMut(Result<Text, DataError>) -> Result<(), DataError>;
 
 /// Hands each text of a file to `take`, or why it cannot be read.
 ///

@@ -1,7 +1,7 @@
 //! Token ids, as padded texts or as windows on one long text: in memory, or some blocks of texts at a time.
 
+use super::blocks::TextDecoder;
 use super::stream::Stream;
-use super::streamed::TextDecoder;
 use super::vocabulary::PADDING;
 use crate::blocks::BlockSet;
 use crate::{DataError, Dataset};

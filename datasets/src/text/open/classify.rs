@@ -1,21 +1,22 @@
 //! Texts to classify: labels, a random split, and a vocabulary of the training texts.
 
-use super::{check_labels, encode, fractions, in_order, mean_characters, new_schema, shuffled};
 use crate::table::columns::sort_labels;
 use crate::table::split;
 use crate::text::config::TextConfig;
-use crate::text::reader::{self, Text, Texts};
+use crate::text::file::{held, labelled};
+use crate::text::infer::{check_labels, mean_characters, new_schema};
+use crate::text::read::{self, Texts};
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
 use crate::text::vocabulary::Counter;
-use crate::{DataError, OnCorrupt, Opened, Pipeline, Split, bounds};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split, bounds};
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// Opens texts with labels for training.
 pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    let whole_files = reader::has_whole_files(&config.train, config)?;
-    let texts = reader::read(&config.train, config, whole_files, true)?;
+    let whole_files = read::has_whole_files(&config.train, config)?;
+    let texts = read::read(&config.train, config, whole_files, true)?;
     let split = split_texts(&texts, config, seed)?;
     let mut counter = Counter::new(config.vocabulary);
     let (mut characters, mut tokens) = (0, 0);
@@ -36,27 +37,21 @@ pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, Tex
     let train = labelled(&texts.texts, &split.train, config, &schema, texts.skipped)?;
     let part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TextSet>>, DataError> {
         let set = match uri {
-            Some(uri) => file(uri, config, &schema)?,
+            Some(uri) => held(uri, config, &schema)?,
             None if rows.is_empty() => return Ok(None),
             None => labelled(&texts.texts, rows, config, &schema, 0)?,
         };
-        Ok(Some(Pipeline::new(set, in_order(config, seed))))
+        Ok(Some(Pipeline::new(set, config.in_order(seed))))
     };
     let valid = part(&config.valid, &split.valid)?;
     let test = part(&config.test, &split.test)?;
-    Ok(Opened { train: Pipeline::new(train, shuffled(config, seed)), valid, test, schema })
-}
-
-/// Opens a file of labelled texts by the schema.
-pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    let texts = reader::read(uri, config, schema.whole_files, true)?;
-    let rows: Vec<u64> = (0..texts.texts.len() as u64).collect();
-    labelled(&texts.texts, &rows, config, schema, texts.skipped)
+    let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
+    Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
 /// The held-out part of the training texts: the test part or, without one, the validation part.
 pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> Result<TextSet, DataError> {
-    let texts = reader::read(&config.train, config, schema.whole_files, true)?;
+    let texts = read::read(&config.train, config, schema.whole_files, true)?;
     let split = split_texts(&texts, config, seed)?;
     let rows = if split.test.is_empty() { split.valid } else { split.test };
     labelled(&texts.texts, &rows, config, schema, 0)
@@ -73,36 +68,6 @@ fn labels(texts: &Texts, config: &TextConfig) -> Result<Vec<String>, DataError> 
 }
 
 fn split_texts(texts: &Texts, config: &TextConfig, seed: u64) -> Result<Split, DataError> {
-    let (valid, test) = fractions(config);
+    let (valid, test) = config.fractions();
     split::random(texts.texts.len(), valid, test, seed)
-}
-
-/// Encodes labelled texts. Those of an unknown label are errors, or skipped and counted on top of
-/// `skipped`.
-fn labelled(
-    texts: &[Text],
-    rows: &[u64],
-    config: &TextConfig,
-    schema: &TextSchema,
-    mut skipped: u64,
-) -> Result<TextSet, DataError> {
-    let classes: HashMap<&str, u32> = schema.labels.iter().map(String::as_str).zip(0..).collect();
-    let mut encoded = Vec::with_capacity(rows.len());
-    let mut targets = Vec::with_capacity(rows.len());
-    for text in rows.iter().map(|&row| &texts[row as usize]) {
-        match reader::class(text, schema, |label| classes.get(label).copied()) {
-            Ok(class) => {
-                encoded.push(encode(text, schema)?);
-                targets.push(class);
-            }
-            Err(_) if config.on_corrupt == OnCorrupt::Skip => skipped += 1,
-            Err(error) => return Err(error),
-        }
-    }
-    match (encoded.is_empty(), rows.first()) {
-        (true, Some(&row)) => {
-            Err(DataError::source(&texts[row as usize].uri, "at least one text with a known label", "none"))
-        }
-        _ => Ok(TextSet::texts(schema.len(), &encoded, Some(targets), skipped)),
-    }
 }

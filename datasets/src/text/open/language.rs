@@ -1,21 +1,21 @@
 //! Long texts to learn the language of: one stream of tokens, its tail cut off, and windows on it.
 
-use super::{fractions, in_order, mean_characters, new_schema, shuffled};
 use crate::table::split;
 use crate::text::config::TextConfig;
-use crate::text::reader;
+use crate::text::infer::{mean_characters, new_schema};
+use crate::text::read;
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
 use crate::text::stream::Stream;
 use crate::text::vocabulary::{Counter, VocabularyKind};
-use crate::{DataError, Opened, Pipeline};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Opens a long text for training.
 pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
     let uri = &config.train;
-    let mut corpus = reader::read_corpus(uri, config)?;
+    let mut corpus = read::read_corpus(uri, config)?;
     if config.lowercase {
         corpus = corpus.to_lowercase();
     }
@@ -58,16 +58,17 @@ pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, Tex
                 None if range.is_empty() => return Ok(None),
                 None => evaluation_windows(uri, Arc::clone(&stream), range, &schema)?,
             };
-            Ok(Some(Pipeline::new(set, in_order(config, seed))))
+            Ok(Some(Pipeline::new(set, config.in_order(seed))))
         };
     let valid = part(&config.valid, valid)?;
     let test = part(&config.test, test)?;
-    Ok(Opened { train: Pipeline::new(train, shuffled(config, seed)), valid, test, schema })
+    let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
+    Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
 /// Opens a long text by the schema, windows side by side.
 pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    let corpus = reader::read_corpus(uri, config)?;
+    let corpus = read::read_corpus(uri, config)?;
     let stream = encode_corpus(uri, &corpus, schema)?;
     let range = 0..stream.len();
     evaluation_windows(uri, stream, range, schema)
@@ -75,7 +76,7 @@ pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Resul
 
 /// The held-out tail of the training text: the test part or, without one, the validation part.
 pub(super) fn held_out(config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    let corpus = reader::read_corpus(&config.train, config)?;
+    let corpus = read::read_corpus(&config.train, config)?;
     let stream = encode_corpus(&config.train, &corpus, schema)?;
     let [_, valid, test] = cut(stream.len(), config)?;
     let range = if test.is_empty() { valid } else { test };
@@ -84,7 +85,7 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema) -> Result<TextS
 
 /// The parts of a long text: training, validation, test.
 fn cut(len: usize, config: &TextConfig) -> Result<[Range<usize>; 3], DataError> {
-    let (valid, test) = fractions(config);
+    let (valid, test) = config.fractions();
     split::tail(len, valid, test)
 }
 

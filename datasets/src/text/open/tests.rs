@@ -1,4 +1,5 @@
 use super::*;
+use crate::text::VocabularyKind;
 use crate::{Dataset, OnCorrupt};
 use bonfire_contract::{Loader, Target};
 use burn::tensor::Device;

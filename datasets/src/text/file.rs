@@ -1,0 +1,96 @@
+//! Labelled texts in their own order, in memory or by blocks.
+
+use super::blocks::{TextDecoder, source};
+use super::config::{TextConfig, TextFormat};
+use super::encode::{class, encode};
+use super::read;
+use super::reader::Text;
+use super::schema::TextSchema;
+use super::set::TextSet;
+use crate::blocks::{self, BlockSet, Source};
+use crate::{DataError, OnCorrupt, index};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Whether labelled texts are to be streamed: where the recipe says so, or they are too large to be held
+/// and of a format that has blocks.
+pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
+    let format = || {
+        let first = index::shards(uri).ok().and_then(|shards| shards.into_iter().next());
+        config.format.or_else(|| first.map(|first| TextFormat::of(&first)))
+    };
+    match config.stream {
+        Some(wish) => wish,
+        None => blocks::is_streamed(uri, None) && format() != Some(TextFormat::Txt),
+    }
+}
+
+/// The texts of a URI.
+///
+/// # Errors
+/// When they cannot be read, and are not to be skipped.
+pub(super) fn open(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
+    match is_streamed(uri, config) {
+        true => {
+            let source = Arc::new(source(uri, config)?);
+            let all = (0..source.len()).collect();
+            Ok(in_sequence(source, all, config, schema))
+        }
+        false => held(uri, config, schema),
+    }
+}
+
+/// The texts of a URI, all of them in memory.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn held(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
+    let texts = read::read(uri, config, schema.whole_files, true)?;
+    let rows: Vec<u64> = (0..texts.texts.len() as u64).collect();
+    labelled(&texts.texts, &rows, config, schema, texts.skipped)
+}
+
+/// Encodes labelled texts. Those of an unknown label are errors, or skipped and counted on top of
+/// `skipped`.
+///
+/// # Errors
+/// When a text cannot be encoded, or all are skipped.
+pub(super) fn labelled(
+    texts: &[Text],
+    rows: &[u64],
+    config: &TextConfig,
+    schema: &TextSchema,
+    mut skipped: u64,
+) -> Result<TextSet, DataError> {
+    let classes: HashMap<&str, u32> = schema.labels.iter().map(String::as_str).zip(0..).collect();
+    let mut encoded = Vec::with_capacity(rows.len());
+    let mut targets = Vec::with_capacity(rows.len());
+    for text in rows.iter().map(|&row| &texts[row as usize]) {
+        match class(text, schema, |label| classes.get(label).copied()) {
+            Ok(class) => {
+                encoded.push(encode(text, schema)?);
+                targets.push(class);
+            }
+            Err(_) if config.on_corrupt == OnCorrupt::Skip => skipped += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    match (encoded.is_empty(), rows.first()) {
+        (true, Some(&row)) => {
+            Err(DataError::source(&texts[row as usize].uri, "at least one text with a known label", "none"))
+        }
+        _ => Ok(TextSet::texts(schema.len(), &encoded, Some(targets), skipped)),
+    }
+}
+
+/// Texts that are read when they are wanted, block after block.
+pub(super) fn in_sequence(
+    source: Arc<Source>,
+    blocks: Vec<usize>,
+    config: &TextConfig,
+    schema: &TextSchema,
+) -> TextSet {
+    // Each worker is within a block, and the next one may have been begun.
+    let blocks = BlockSet::new(source, blocks, TextDecoder::new(config, schema), config.workers.max(1));
+    TextSet::streamed(schema.len(), blocks)
+}

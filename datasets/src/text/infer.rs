@@ -1,0 +1,47 @@
+//! The schema of training texts, out of their symbols, labels and tokens.
+
+use super::config::TextConfig;
+use super::schema::{TextSchema, specials};
+use super::vocabulary::{Vocabulary, VocabularyKind};
+use crate::DataError;
+use crate::table::columns::round;
+
+/// Refuses labels from which nothing can be learned.
+pub(super) fn check_labels(uri: &str, labels: &[String]) -> Result<(), DataError> {
+    match labels {
+        [] => Err(DataError::source(uri, "at least two classes", "no label")),
+        [only] => Err(DataError::source(uri, "at least two classes", format!("only `{only}`"))),
+        _ => Ok(()),
+    }
+}
+
+/// A schema of these symbols, without labels, its tokens a character each.
+pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<TextSchema, DataError> {
+    let specials = specials(config.task, config.vocabulary);
+    if symbols.is_empty() && config.vocabulary != VocabularyKind::Byte {
+        let expected = format!("texts with a token that occurs at least {} times", config.min_count);
+        return Err(DataError::source(&config.train, expected, "none"));
+    }
+    // Counted symbols are distinct and of the vocabulary's kind, so this never fails.
+    let vocabulary = Vocabulary::new(config.vocabulary, specials, symbols)
+        .ok_or_else(|| DataError::source(&config.train, "distinct symbols", "one twice"))?;
+    Ok(TextSchema {
+        task: config.task,
+        vocabulary,
+        lowercase: config.lowercase,
+        max_tokens: config.max_tokens,
+        text_column: config.text_column.clone(),
+        label_column: config.label_column.clone(),
+        whole_files: false,
+        labels: Vec::new(),
+        characters_per_token: 1.0,
+    })
+}
+
+/// Mean characters per token, as the schema keeps it; 1 where there is no token.
+pub(super) fn mean_characters(characters: usize, tokens: usize) -> f64 {
+    match tokens {
+        0 => 1.0,
+        _ => round(characters as f64 / tokens as f64),
+    }
+}

@@ -1,0 +1,252 @@
+//! Files into texts: what is at a URI, class folders among it, each file read by its format.
+
+use super::config::{TextConfig, TextFormat};
+use super::parquet;
+use super::reader::{Reader, Take, Text, utf8};
+use crate::table::config::extension;
+use crate::table::csv::Csv;
+use crate::{DataError, OnCorrupt, index, source};
+
+/// The texts of some files.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub texts: Vec<Text>,
+    /// Texts that could not be read and were left out.
+    pub skipped: u64,
+}
+
+/// Whether a name ends like a file of texts.
+pub(super) fn is_text_file(uri: &str) -> bool {
+    matches!(extension(uri).as_str(), "txt" | "csv" | "tsv" | "jsonl" | "ndjson")
+}
+
+/// The files below a URI that hold texts: those of a folder by their extension, a file always. Parquet
+/// files of a folder count where the recipe says so or there are no others: they may be something else.
+fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
+    let mut files = index::shards(uri)?;
+    if source::is_folder(uri) {
+        let parquet = |file: &String| TextFormat::of(file) == TextFormat::Parquet;
+        let wanted =
+            config.format == Some(TextFormat::Parquet) || !files.iter().any(|file| is_text_file(file));
+        files.retain(|file| is_text_file(file) || wanted && parquet(file));
+    }
+    match files.is_empty() {
+        true => Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl, .parquet)", "none")),
+        false => Ok(files),
+    }
+}
+
+/// Reads samples. Of `.txt` files, those of a folder are a sample each and others a sample a line,
+/// unless `whole_files` says that they, too, are one each. With `labelled`, every sample gets its
+/// label.
+///
+/// # Errors
+/// When something cannot be read (and is not to be skipped), has no label, or there is no text.
+pub(super) fn read(
+    uri: &str,
+    config: &TextConfig,
+    whole_files: bool,
+    labelled: bool,
+) -> Result<Texts, DataError> {
+    let folder = source::is_folder(uri);
+    let mut all = Texts::default();
+    let mut take = |text| match text {
+        Ok(text) => {
+            all.texts.push(text);
+            Ok(())
+        }
+        Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
+        Err(_) => {
+            all.skipped += 1;
+            Ok(())
+        }
+    };
+    for file in files(uri, config)? {
+        let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
+        let reader = Reader { uri: &file, config, labelled };
+        match format {
+            TextFormat::Txt if folder || whole_files => {
+                let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
+                reader.whole(label, &mut take)?;
+            }
+            TextFormat::Txt if labelled => {
+                let expected =
+                    "labelled texts: a CSV, JSONL, Parquet, or a folder of .txt files for each label";
+                return Err(DataError::source(uri, expected, "lines without labels"));
+            }
+            format => read_file(&reader, format, &mut take)?,
+        }
+    }
+    match all.texts.is_empty() {
+        true => Err(DataError::source(uri, "at least one text", "none")),
+        false => Ok(all),
+    }
+}
+
+/// Whether samples of this URI are whole `.txt` files.
+pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
+    let txt = |file: &String| config.format.unwrap_or_else(|| TextFormat::of(file)) == TextFormat::Txt;
+    Ok(source::is_folder(uri) && files(uri, config)?.iter().any(txt))
+}
+
+/// Reads everything as one text: `.txt` files as they are, one after the other by name; the texts of
+/// CSV and JSONL with a line break behind each.
+///
+/// # Errors
+/// When something cannot be read.
+pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, DataError> {
+    let mut corpus = String::new();
+    for file in files(uri, config)? {
+        let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
+        if format == TextFormat::Txt {
+            corpus += utf8(&file, &source::read_unpacked(&file)?)?;
+            continue;
+        }
+        let reader = Reader { uri: &file, config, labelled: false };
+        read_file(&reader, format, &mut |text| {
+            match text {
+                Ok(Text { text, .. }) => {
+                    corpus += &text;
+                    corpus.push('\n');
+                }
+                Err(error) if config.on_corrupt == OnCorrupt::Stop => return Err(error),
+                Err(_) => {}
+            }
+            Ok(())
+        })?;
+    }
+    Ok(corpus)
+}
+
+/// The label of a file in a folder of class folders.
+fn class_folder(root: &str, file: &str) -> Result<String, DataError> {
+    let below = file.strip_prefix(root.trim_end_matches('/')).unwrap_or(file).trim_start_matches('/');
+    match below.split_once('/') {
+        Some((class, _)) => Ok(class.to_string()),
+        None => {
+            Err(DataError::source(root, "a folder of text files for each label", format!("the file {below}")))
+        }
+    }
+}
+
+/// Hands every text of the file to `take`, or why it cannot be read.
+fn read_file(reader: &Reader<'_>, format: TextFormat, take: Take<'_>) -> Result<(), DataError> {
+    let bytes = source::read_unpacked(reader.uri)?;
+    match format {
+        TextFormat::Txt => reader.lines(&bytes, take),
+        TextFormat::Csv => {
+            let dialect = reader.config.dialect(reader.uri)?;
+            reader.csv(&mut Csv::open(reader.uri, &bytes, &dialect)?, take)
+        }
+        TextFormat::Jsonl => reader.jsonl(&bytes, 1, take),
+        TextFormat::Parquet => parquet::read(bytes, reader, take),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new(files: &[(&str, &[u8])]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, bytes) in files {
+                let path = folder.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            Folder(folder)
+        }
+
+        fn uri(&self, name: &str) -> String {
+            self.0.path().join(name).to_str().unwrap().to_string()
+        }
+    }
+
+    fn strings(texts: &Texts) -> Vec<(&str, Option<&str>, Option<u64>)> {
+        texts.texts.iter().map(|text| (text.text.as_str(), text.label.as_deref(), text.line)).collect()
+    }
+
+    #[test]
+    fn lines_csv_and_jsonl_give_texts_with_their_lines() {
+        let folder = Folder::new(&[
+            ("a.txt", b"one\r\n\n two\n"),
+            ("a.csv", b"label,text\nx,\"multi\nline\"\ny,\n"),
+            ("a.jsonl", b"{\"text\": \"t\", \"label\": 1}\n"),
+        ]);
+        let config = TextConfig::default();
+        let read = |name, labelled| read(&folder.uri(name), &config, false, labelled).unwrap();
+        assert_eq!(strings(&read("a.txt", false)), [("one", None, Some(1)), (" two", None, Some(3))]);
+        assert_eq!(
+            strings(&read("a.csv", true)),
+            [("multi\nline", Some("x"), Some(2)), ("", Some("y"), Some(4))]
+        );
+        assert_eq!(strings(&read("a.jsonl", true)), [("t", Some("1"), Some(1))]);
+        assert_eq!(read("a.csv", false).texts[0].label, None);
+        assert!(read("a.csv", true).texts[1].place().ends_with("a.csv:4"));
+    }
+
+    #[test]
+    fn class_folders_label_their_files() {
+        let folder = Folder::new(&[
+            ("set/neg/1.txt", b"bad"),
+            ("set/pos/deep/2.txt", b"good\nindeed"),
+            ("set/README.md", b"not a text"),
+            ("flat/1.txt", b"x"),
+        ]);
+        let config = TextConfig::default();
+        let texts = read(&folder.uri("set"), &config, false, true).unwrap();
+        assert_eq!(strings(&texts), [("bad", Some("neg"), None), ("good\nindeed", Some("pos"), None)]);
+        assert!(has_whole_files(&folder.uri("set"), &config).unwrap());
+        let error = read(&folder.uri("flat"), &config, false, true).unwrap_err().to_string();
+        assert!(error.contains("a folder of text files for each label"), "{error}");
+    }
+
+    #[test]
+    fn a_corpus_is_every_text_in_order() {
+        let folder = Folder::new(&[("c/1.txt", b"ab\n"), ("c/2.txt", b"c"), ("r.csv", b"text\nx\ny\n")]);
+        let config = TextConfig::default();
+        assert_eq!(read_corpus(&folder.uri("c"), &config).unwrap(), "ab\nc");
+        assert_eq!(read_corpus(&folder.uri("r.csv"), &config).unwrap(), "x\ny\n");
+    }
+
+    #[test]
+    fn hostile_files_are_errors_with_their_line_or_counted() {
+        let folder = Folder::new(&[
+            ("a.txt", b"fine\nbad \xff\nfine\n"),
+            ("a.csv", b"label,text\nx,ok\nx,\xff\nx\n,unlabelled\nx,\"open\n"),
+            ("b.csv", b"label,txt\nx,y\n"),
+            ("b.jsonl", b"{\"text\": \"t\", \"label\": [1]}\n"),
+            ("c.jsonl", b"{\"txt\": \"t\", \"label\": 1}\n"),
+            (
+                "a.jsonl",
+                b"{\"text\": 1, \"label\": 1}\n{\"text\": \"t\"}\n[]\n{\"text\": \"t\", \"label\": 0}\n",
+            ),
+        ]);
+        let stop = TextConfig::default();
+        let skip = TextConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
+        let message =
+            |name, labelled| read(&folder.uri(name), &stop, false, labelled).unwrap_err().to_string();
+        assert!(message("a.txt", false).ends_with("line 2: expected UTF-8 text, found the byte 0xff"));
+        assert!(message("a.txt", true).contains("lines without labels"));
+        assert!(message("a.csv", true).contains("line 3: expected UTF-8"));
+        assert!(message("b.csv", true).contains("`txt`, `label`"));
+        assert!(
+            message("a.jsonl", true).contains("line 1: expected a text under `text`, found the number 1")
+        );
+        assert!(message("b.jsonl", true).ends_with("line 1: expected a label under `label`, found a list"));
+        assert!(message("c.jsonl", true).ends_with("line 1: expected a text under `text`, found none"));
+        assert!(message("missing.csv", true).contains("missing.csv"));
+        let counts = |name, labelled| {
+            let texts = read(&folder.uri(name), &skip, false, labelled).unwrap();
+            (texts.texts.len(), texts.skipped)
+        };
+        assert_eq!(counts("a.txt", false), (2, 1));
+        assert_eq!(counts("a.csv", true), (1, 4));
+        assert_eq!(counts("a.jsonl", true), (1, 3));
+        let error = read_corpus(&folder.uri("a.txt"), &skip).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}
