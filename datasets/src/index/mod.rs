@@ -55,6 +55,8 @@ pub struct Index {
     shards: Shards,
     sidecar: Sidecar,
     rows: Mutex<Recent<usize, Arc<Rows>>>,
+    /// The share of [`KEPT`] that the rows of a shard take at least.
+    share: u64,
 }
 
 impl Index {
@@ -116,7 +118,14 @@ impl Index {
 
     fn new(uri: &str, objects: Vec<Object>, sidecar: Sidecar) -> Self {
         let shards = Shards::new(sidecar.shards().iter().map(|shard| shard.samples));
-        Index { uri: uri.to_string(), objects, shards, sidecar, rows: Mutex::new(Recent::new(KEPT)) }
+        let rows = Mutex::new(Recent::new(KEPT));
+        Index { uri: uri.to_string(), objects, shards, sidecar, rows, share: 0 }
+    }
+
+    /// Keeps the rows of at most so many shards in memory: an order that opens few at a time needs no more, and what it
+    /// takes does not grow with the set.
+    pub(crate) fn with_rows_of(self, shards: usize) -> Self {
+        Index { share: KEPT / shards.max(1) as u64, ..self }
     }
 
     /// The URI of the set.
@@ -169,7 +178,7 @@ impl Index {
         }
         // Two threads may read the same rows; the lock is not held over a request.
         let rows = Arc::new(self.sidecar.rows(shard)?);
-        self.recent().put(shard, rows.clone(), rows.bytes());
+        self.recent().put(shard, rows.clone(), rows.bytes().max(self.share));
         Ok(rows)
     }
 

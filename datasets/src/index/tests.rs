@@ -32,6 +32,18 @@ fn open(uri: &str) -> Result<(Index, usize), DataError> {
 }
 
 #[test]
+fn rows_are_kept_of_so_many_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = shards(folder.path(), &[3, 2, 5, 1]);
+    let index = open(&uri).unwrap().0.with_rows_of(2);
+    for shard in [0, 1, 2, 3, 0] {
+        index.rows(shard).unwrap();
+    }
+    let kept = |shard| index.recent().get(&shard).is_some();
+    assert_eq!([0, 1, 2, 3].map(kept), [true, false, false, true]);
+}
+
+#[test]
 fn an_index_is_built_once_and_finds_every_part() {
     let folder = tempfile::tempdir().unwrap();
     let uri = shards(folder.path(), &[3, 0, 5, 1]);

@@ -50,6 +50,11 @@ impl ShardSet {
     /// Reads the first of `extensions` that a sample has. With a `window`, which the order must
     /// have too, whole blocks are fetched, each once, and as many are kept as its order has under way.
     pub(crate) fn new(index: Index, extensions: &'static [&'static str], window: Option<Window>) -> Self {
+        // The shards of one window, and of the next where blocks are fetched ahead.
+        let index = match window {
+            Some(window) => index.with_rows_of(2 * window.shards),
+            None => index,
+        };
         let blocks = window.map(|window| Blocks {
             size: window.block.max(1),
             // The blocks of one step, of the next, which is fetched ahead, and of the one after where
