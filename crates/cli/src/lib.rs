@@ -43,16 +43,16 @@ pub fn main(started: Instant) -> ExitCode {
     {
         return report(Err(error).context("--threads"));
     }
-    // A thread of the pool takes part in the work that it hands out; another would wake the pool
-    // for each op, and wait.
-    report(threads::inside(|| run(command, started)))
+    report(run(command, started))
 }
 
 fn run(command: Command, started: Instant) -> Result<ExitCode> {
+    // What computes does so on a thread of the pool, which takes part in the work that it hands out; another would
+    // wake the pool for each op, and wait.
     match command {
-        Command::Train(arguments) => return train::train(&arguments, started),
-        Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
-        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Train(arguments) => return threads::inside(|| train::train(&arguments, started)),
+        Command::Evaluate(arguments) => threads::inside(|| evaluate::evaluate(&arguments)),
+        Command::Predict(arguments) => threads::inside(|| predict::predict(&arguments)),
         Command::Models { name } => inform::models(name.as_deref()),
         Command::Recipes { name } => inform::recipes(name.as_deref()),
         Command::Devices => inform::devices(),

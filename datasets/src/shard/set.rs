@@ -4,6 +4,9 @@
 //! number -> (shard, number in it) -> place in the shard -> bytes -> checksum
 //!                                      alone, or with its whole block in one request
 //! ```
+//!
+//! Of a local shard, samples are always read alone, and the system is told which block will be
+//! needed where a read had to wait for a disk.
 
 use super::unpacked::Unpacked;
 use crate::index::{Index, Rows};
@@ -12,6 +15,7 @@ use crate::source::Object;
 use crate::{DataError, Window};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A set of shards, read by the number of a sample.
 #[derive(Debug)]
@@ -21,7 +25,12 @@ pub(crate) struct ShardSet {
     extensions: &'static [&'static str],
     blocks: Option<Blocks>,
     unpacked: Unpacked,
+    /// Local shards that are kept open.
+    open: Mutex<Recent<usize, Arc<Object>>>,
 }
+
+/// Shards that are kept open: a process may not open many more than a thousand files.
+const MOST_OPEN: u64 = 64;
 
 /// Blocks of consecutive samples, each fetched whole when one of its samples is wanted.
 #[derive(Debug)]
@@ -61,7 +70,8 @@ impl ShardSet {
             // batches are longer than steps.
             recent: Mutex::new(Recent::new(3 * window.shards.max(1) as u64)),
         });
-        ShardSet { index, extensions, blocks, unpacked: Unpacked::default() }
+        let open = Mutex::new(Recent::new(MOST_OPEN));
+        ShardSet { index, extensions, blocks, unpacked: Unpacked::default(), open }
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -88,9 +98,20 @@ impl ShardSet {
                 found.join(", "),
             ));
         };
+        let object = self.open(shard)?;
         let bytes = match &self.blocks {
-            None => self.kept(shard)?.range(place.bytes.clone())?,
-            Some(blocks) => self.through_block(blocks, shard, number, &rows)?,
+            Some(blocks) if object.is_remote() => {
+                self.through_block(blocks, &object, shard, number, &rows)?
+            }
+            Some(blocks) => {
+                let begun = Instant::now();
+                let bytes = object.range(place.bytes.clone())?;
+                if begun.elapsed() > from_memory(bytes.len()) {
+                    self.announce(blocks, &object, shard, number, &rows);
+                }
+                bytes
+            }
+            None => object.range(place.bytes.clone())?,
         };
         let found = Found {
             uri: uri.to_string(),
@@ -111,9 +132,29 @@ impl ShardSet {
         }
     }
 
+    /// Tells the system of a local block, once, where a sample of it had to be waited for: its cache of files holds the
+    /// others until their turn.
+    fn announce(&self, blocks: &Blocks, object: &Object, shard: usize, number: u64, rows: &Rows) {
+        let key = (shard, number / blocks.size);
+        {
+            let mut recent = locked(&blocks.recent);
+            if recent.get(&key).is_some() {
+                return;
+            }
+            recent.put(key, Arc::default(), 1);
+        }
+        let samples = key.1 * blocks.size..((key.1 + 1) * blocks.size).min(rows.len());
+        let place = |number| rows.part(number, self.extensions).map(|place| place.bytes);
+        let (first, last) = (samples.clone().find_map(place), samples.rev().find_map(place));
+        if let (Some(first), Some(last)) = (first, last) {
+            object.will_need(first.start..last.end);
+        }
+    }
+
     fn through_block(
         &self,
         blocks: &Blocks,
+        object: &Object,
         shard: usize,
         number: u64,
         rows: &Rows,
@@ -131,7 +172,7 @@ impl ShardSet {
         let mut parts = locked(&block);
         let parts = match &mut *parts {
             Some(parts) => parts,
-            none => none.insert(self.fetch(shard, begin..(begin + blocks.size).min(rows.len()), rows)?),
+            none => none.insert(self.fetch(object, begin..(begin + blocks.size).min(rows.len()), rows)?),
         };
         let wanted = (number - begin) as usize;
         if let Some(bytes) = parts.get_mut(wanted).and_then(Option::take) {
@@ -142,32 +183,44 @@ impl ShardSet {
             return Ok(bytes);
         }
         // Wanted again, as by another epoch over the same set.
-        let mut again = self.fetch(shard, number..number + 1, rows)?;
+        let mut again = self.fetch(object, number..number + 1, rows)?;
         Ok(again.remove(0).unwrap_or_default())
     }
 
     /// The wanted parts of consecutive samples, in one request where they lie close.
     fn fetch(
         &self,
-        shard: usize,
+        object: &Object,
         numbers: std::ops::Range<u64>,
         rows: &Rows,
     ) -> Result<Vec<Option<Bytes>>, DataError> {
         let places: Vec<_> = numbers.map(|number| rows.part(number, self.extensions)).collect();
         let ranges: Vec<_> = places.iter().flatten().map(|place| place.bytes.clone()).collect();
-        let mut fetched = self.kept(shard)?.ranges(&ranges)?.into_iter();
+        let mut fetched = object.ranges(&ranges)?.into_iter();
         Ok(places.iter().map(|place| place.as_ref().and_then(|_| fetched.next())).collect())
     }
 
-    /// [`ShardSet::object`], through the cache of this machine.
-    fn kept(&self, shard: usize) -> Result<Object, DataError> {
-        self.object(shard)?.cached(&self.index.indexed(shard).stat)
+    /// [`ShardSet::object`], through the cache of this machine, or kept open.
+    fn open(&self, shard: usize) -> Result<Arc<Object>, DataError> {
+        if let Some(object) = locked(&self.open).get(&shard) {
+            return Ok(object);
+        }
+        let object = self.object(shard)?.cached(&self.index.indexed(shard).stat)?.kept_open()?;
+        let object = Arc::new(object);
+        locked(&self.open).put(shard, object.clone(), 1);
+        Ok(object)
     }
 
     /// What the places of a shard's index are places of: the shard, or its unpacked copy.
     pub(crate) fn object(&self, shard: usize) -> Result<Object, DataError> {
         self.unpacked.object(&self.index, shard)
     }
+}
+
+/// How long reading takes at most where the system has the bytes in memory; what takes longer came from a disk.
+fn from_memory(bytes: usize) -> Duration {
+    const CALL: Duration = Duration::from_micros(100);
+    CALL + Duration::from_nanos(bytes as u64)
 }
 
 /// What a thread that panicked left is whole: every change under these locks is one assignment.

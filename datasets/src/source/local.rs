@@ -1,10 +1,14 @@
 //! The local file system as an object store.
 
-use super::one_line;
+use super::{buffers, one_line};
 use crate::DataError;
+use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -22,6 +26,59 @@ pub(super) fn object(uri: &str, path: &Path, expected: &str) -> Result<ObjectPat
     })?;
     ObjectPath::from_absolute_path(absolute)
         .map_err(|error| DataError::source(uri, expected, one_line(error)))
+}
+
+/// Byte ranges of a file, into buffers that are used again. A range that ends behind the file is short.
+pub(super) fn ranges(file: &File, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+    let read = |range: &Range<u64>| {
+        let wanted = range.end.saturating_sub(range.start);
+        // What a damaged index asks for is not allocated: no file is read behind its end.
+        let wanted = match wanted > LARGEST_UNASKED {
+            true => wanted.min(file.metadata()?.len().saturating_sub(range.start)),
+            false => wanted,
+        };
+        buffers::filled(wanted as usize, |buffer| fill(file, range.start, buffer))
+    };
+    ranges.iter().map(read).collect()
+}
+
+/// Has the system read a range ahead, where it can be told to. What goes wrong is met again by reading.
+#[cfg(target_os = "linux")]
+pub(super) fn will_need(file: &File, range: Range<u64>) {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    let len = range.end.saturating_sub(range.start);
+    if let (Ok(start), Ok(len)) = (i64::try_from(range.start), i64::try_from(len)) {
+        let _ = posix_fadvise(file, start, len, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn will_need(_file: &File, _range: Range<u64>) {}
+
+/// Bytes of a range that are allocated without a look at the file's size.
+const LARGEST_UNASKED: u64 = 16 << 20;
+
+/// Reads from byte `start` on until `buffer` is full or the file ends. Other threads may read the same file.
+fn fill(file: &File, start: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    #[cfg(unix)]
+    use std::os::unix::fs::FileExt;
+    #[cfg(windows)]
+    use std::os::windows::fs::FileExt;
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let at = start.saturating_add(filled as u64);
+        #[cfg(unix)]
+        let read = file.read_at(&mut buffer[filled..], at);
+        #[cfg(windows)]
+        let read = file.seek_read(&mut buffer[filled..], at);
+        match read {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// The files that match a glob, sorted.

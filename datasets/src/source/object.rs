@@ -16,6 +16,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Ranges with a smaller gap between them come in one request: to read 1 MiB for nothing takes
@@ -31,9 +32,22 @@ pub struct Object {
     uri: String,
     store: Arc<dyn ObjectStore>,
     path: ObjectPath,
-    remote: bool,
+    medium: Medium,
     /// The version whose ranges are kept on this machine.
     kept: Option<(&'static Kept, Arc<str>)>,
+}
+
+/// How an object is reached.
+#[derive(Clone, Debug)]
+enum Medium {
+    /// It lies in this process's memory.
+    Memory,
+    /// A file of this machine, by its path.
+    File(Arc<Path>),
+    /// One that is kept open.
+    Open(Arc<File>),
+    /// A network is crossed.
+    Remote,
 }
 
 /// What tells one version of an object from another.
@@ -71,15 +85,17 @@ impl Object {
     /// # Errors
     /// When a local file is not there, or this build has no store for the scheme.
     pub fn open(uri: &str) -> Result<Self, DataError> {
-        let (store, path, remote) = match Location::parse(uri)? {
-            Location::Builtin(name) => (builtin::store(), builtin::object(uri, &name)?, false),
+        let (store, path, medium) = match Location::parse(uri)? {
+            Location::Builtin(name) => (builtin::store(), builtin::object(uri, &name)?, Medium::Memory),
             Location::Local(path) if path.is_dir() => {
                 return Err(DataError::source(uri, "a file", "a folder"));
             }
-            Location::Local(path) => (local::store(), local::object(uri, &path, "a file")?, false),
-            Location::Remote(remote) => (remote::store(uri, &remote)?, remote.object(uri)?, true),
+            Location::Local(path) => {
+                (local::store(), local::object(uri, &path, "a file")?, Medium::File(path.into()))
+            }
+            Location::Remote(remote) => (remote::store(uri, &remote)?, remote.object(uri)?, Medium::Remote),
         };
-        Ok(Object { uri: uri.to_string(), store, path, remote, kept: None })
+        Ok(Object { uri: uri.to_string(), store, path, medium, kept: None })
     }
 
     /// Bytes as an object.
@@ -88,7 +104,7 @@ impl Object {
         let (store, path) = (object_store::memory::InMemory::new(), ObjectPath::from("x"));
         futures::executor::block_on(store.put(&path, bytes.to_vec().into()))
             .expect("putting into memory cannot fail");
-        Object { uri: "x".to_string(), store: Arc::new(store), path, remote: false, kept: None }
+        Object { uri: "x".to_string(), store: Arc::new(store), path, medium: Medium::Memory, kept: None }
     }
 
     /// Opens what may not be there yet, to write it; makes the local folders above it.
@@ -111,9 +127,11 @@ impl Object {
                 let Some(name) = path.file_name() else {
                     return Err(DataError::source(uri, "a file's name", "none"));
                 };
-                let path = ObjectPath::from_absolute_path(parent.canonicalize().map_err(refuse)?.join(name))
+                let file = parent.canonicalize().map_err(refuse)?.join(name);
+                let path = ObjectPath::from_absolute_path(&file)
                     .map_err(|error| DataError::source(uri, "a place to write to", one_line(error)))?;
-                Ok(Object { uri: uri.to_string(), store: local::store(), path, remote: false, kept: None })
+                let medium = Medium::File(file.into());
+                Ok(Object { uri: uri.to_string(), store: local::store(), path, medium, kept: None })
             }
             Location::Remote(_) => Object::open(uri),
         }
@@ -125,7 +143,7 @@ impl Object {
     /// # Errors
     /// When the variable is no size.
     pub fn cached(mut self, stat: &Stat) -> Result<Self, DataError> {
-        if self.remote
+        if self.is_remote()
             && let Some(kept) = Kept::of_this_machine()?
         {
             let version = format!("{} {} {}", self.uri, stat.size, stat.version);
@@ -141,7 +159,7 @@ impl Object {
 
     /// Whether reading it crosses a network.
     pub fn is_remote(&self) -> bool {
-        self.remote
+        matches!(self.medium, Medium::Remote)
     }
 
     pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
@@ -153,7 +171,7 @@ impl Object {
     }
 
     pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        remote::wait(self.remote, future)
+        remote::wait(self.is_remote(), future)
     }
 
     /// An error of the store, in this room's words.
@@ -165,7 +183,7 @@ impl Object {
     async fn head(&self) -> object_store::Result<ObjectMeta> {
         match self.store.head(&self.path).await {
             // The answer to HEAD has no body, and so no reason: a byte is asked for to hear it.
-            Err(refused) if self.remote && failure::is_refusal(&refused) => {
+            Err(refused) if self.is_remote() && failure::is_refusal(&refused) => {
                 let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
                 Err(self.store.get_opts(&self.path, options).await.err().unwrap_or(refused))
             }
@@ -179,7 +197,7 @@ impl Object {
     /// When nothing readable is there.
     pub fn stat(&self) -> Result<Stat, DataError> {
         let meta = self.wait(self.head()).map_err(|error| self.error(error))?;
-        Ok(Stat::of(&meta, self.remote))
+        Ok(Stat::of(&meta, self.is_remote()))
     }
 
     /// Whether something is there.
@@ -207,9 +225,13 @@ impl Object {
     /// # Errors
     /// As [`Object::read`], and when a range ends behind the object.
     pub fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, DataError> {
-        let fetched = match self.remote {
-            true => self.wait(coalesce_ranges(ranges, |range| self.fetch(range), COALESCE)),
-            false => self.wait(self.store.get_ranges(&self.path, ranges)),
+        let fetched = match &self.medium {
+            Medium::Remote => self.wait(coalesce_ranges(ranges, |range| self.fetch(range), COALESCE)),
+            Medium::Memory => self.wait(self.store.get_ranges(&self.path, ranges)),
+            Medium::File(path) => File::open(path)
+                .and_then(|file| local::ranges(&file, ranges))
+                .map_err(|error| self.refused_locally(error)),
+            Medium::Open(file) => local::ranges(file, ranges).map_err(|error| self.refused_locally(error)),
         };
         let fetched = fetched.map_err(|error| self.error(error))?;
         for (range, bytes) in ranges.iter().zip(&fetched) {
@@ -221,6 +243,34 @@ impl Object {
             }
         }
         Ok(fetched)
+    }
+
+    fn refused_locally(&self, source: io::Error) -> Error {
+        let path = self.path.to_string();
+        match source.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { path, source: source.into() },
+            _ => Error::Generic { store: "LocalFileSystem", source: source.into() },
+        }
+    }
+
+    /// The object, whose local file is kept open: its ranges are of the file that is there now, whatever takes its
+    /// place.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub(crate) fn kept_open(mut self) -> Result<Self, DataError> {
+        if let Medium::File(path) = &self.medium {
+            let file = File::open(path).map_err(|error| self.error(self.refused_locally(error)))?;
+            self.medium = Medium::Open(Arc::new(file));
+        }
+        Ok(self)
+    }
+
+    /// Has the system read a range of a file that is kept open ahead, without waiting for it.
+    pub(crate) fn will_need(&self, range: Range<u64>) {
+        if let Medium::Open(file) = &self.medium {
+            local::will_need(file, range);
+        }
     }
 
     /// Reads one byte range.
@@ -260,7 +310,7 @@ impl Object {
             GetResultPayload::File(file, _) => Bytewise::File(file),
             _ => {
                 let body = Body::of(self.store.clone(), self.path.clone(), result);
-                Bytewise::Body { body: Box::new(body), arrived: Bytes::new(), remote: self.remote }
+                Bytewise::Body { body: Box::new(body), arrived: Bytes::new(), remote: self.is_remote() }
             }
         }))
     }
@@ -272,7 +322,7 @@ impl Object {
     /// When the place cannot be written to.
     pub fn write(&self, bytes: Bytes) -> Result<Stat, DataError> {
         let put = || self.store.put(&self.path, bytes.clone().into());
-        self.wait(remote::again(self.remote, put)).map_err(|error| self.refused(error))?;
+        self.wait(remote::again(self.is_remote(), put)).map_err(|error| self.refused(error))?;
         self.stat()
     }
 
@@ -281,9 +331,9 @@ impl Object {
     /// # Errors
     /// When the place cannot be written to.
     pub fn remove(&self) -> Result<(), DataError> {
-        match self.wait(remote::again(self.remote, || self.store.delete(&self.path))) {
+        match self.wait(remote::again(self.is_remote(), || self.store.delete(&self.path))) {
             // The answer to an earlier attempt was lost.
-            Err(Error::NotFound { .. }) if self.remote => Ok(()),
+            Err(Error::NotFound { .. }) if self.is_remote() => Ok(()),
             removed => removed.map_err(|error| self.refused(error)),
         }
     }
@@ -291,11 +341,8 @@ impl Object {
     /// Removes what a killed writer of this local file left beside it. Another one that is at work loses
     /// what it has written, and is told so.
     pub(crate) fn remove_unfinished(&self) -> Result<(), DataError> {
-        if self.remote {
-            return Ok(());
-        }
+        let Medium::File(path) = &self.medium else { return Ok(()) };
         // The store writes to the file's name, `#` and a number.
-        let path = std::path::PathBuf::from(format!("/{}", self.path));
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
         let begin = format!("{}#", name.to_string_lossy());
         let refuse = |error: io::Error| DataError::source(&self.uri, "a place to write to", one_line(error));
@@ -328,7 +375,7 @@ pub fn stats(objects: &[Object]) -> Result<Vec<Stat>, DataError> {
     let Some(first) = objects.first() else { return Ok(Vec::new()) };
     let one = |object: Object| async move {
         let meta = object.head().await.map_err(|error| object.error(error))?;
-        Ok(Stat::of(&meta, object.remote))
+        Ok(Stat::of(&meta, object.is_remote()))
     };
     first.wait(stream::iter(objects.to_vec()).map(one).buffered(STATS_AT_ONCE).try_collect())
 }

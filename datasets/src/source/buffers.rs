@@ -1,0 +1,134 @@
+//! Byte buffers that are used again: what is read next goes where what was read before has been.
+//!
+//! A new buffer must be zeroed before a file may be read into it, and lies in no cache of the processor; and how much
+//! memory an allocator holds in the end depends on how long a program has run. A buffer goes back when the last
+//! [`Bytes`] of it is dropped, on whatever thread.
+
+use bytes::Bytes;
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes of buffers that wait for use, at most.
+const KEPT: usize = 32 << 20;
+
+/// Buffers of less are left to the allocator.
+const SMALLEST: usize = 16 << 10;
+
+/// The free buffers of this process.
+static FREE: Free = Free { buffers: Mutex::new((Vec::new(), 0)) };
+
+struct Free {
+    /// The buffers, the one that was used last at the end; and how many bytes they have together.
+    buffers: Mutex<(Vec<Vec<u8>>, usize)>,
+}
+
+impl Free {
+    /// A buffer of `len` bytes, whatever they are.
+    fn take(&self, len: usize) -> Vec<u8> {
+        let most = capacity(len);
+        let found = {
+            let mut free = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+            let (buffers, bytes) = &mut *free;
+            // The one used last is the likeliest to lie in the processor's cache.
+            let fits = |buffer: &Vec<u8>| buffer.capacity() >= len && buffer.capacity() <= 2 * most;
+            let at = buffers.iter().rposition(fits);
+            at.map(|at| buffers.remove(at)).inspect(|buffer| *bytes -= buffer.capacity())
+        };
+        let mut buffer = found.unwrap_or_else(|| Vec::with_capacity(most));
+        match buffer.len() < len {
+            true => buffer.resize(len, 0),
+            false => buffer.truncate(len),
+        }
+        buffer
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        let mut free = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (buffers, bytes) = &mut *free;
+        if *bytes + buffer.capacity() <= KEPT {
+            *bytes += buffer.capacity();
+            buffers.push(buffer);
+        }
+    }
+}
+
+/// Room for `len` bytes, rounded up by an eighth at most, so that pictures of about one size share buffers.
+fn capacity(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() >> 4).max(1))
+}
+
+/// A buffer out of [`FREE`], which goes back there.
+struct Reused(Vec<u8>);
+
+impl AsRef<[u8]> for Reused {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Reused {
+    fn drop(&mut self) {
+        FREE.give_back(std::mem::take(&mut self.0));
+    }
+}
+
+/// `len` bytes as `fill` writes them into a buffer whose former content is arbitrary; it says how many it wrote.
+///
+/// # Errors
+/// Those of `fill`.
+pub(super) fn filled<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<Bytes, E> {
+    if len < SMALLEST {
+        let mut buffer = vec![0; len];
+        let written = fill(&mut buffer)?;
+        buffer.truncate(written);
+        return Ok(buffer.into());
+    }
+    let mut buffer = Reused(FREE.take(len));
+    let written = fill(&mut buffer.0)?;
+    Ok(Bytes::from_owner(buffer).slice(..written))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_used_again_and_never_too_large_or_too_many() {
+        let free = Free { buffers: Mutex::default() };
+        let mut first = free.take(100_000);
+        assert_eq!(first.len(), 100_000);
+        assert!((100_000..=112_500).contains(&first.capacity()), "{}", first.capacity());
+        first.fill(7);
+        let (at, capacity) = (first.as_ptr(), first.capacity());
+        free.give_back(first);
+        // Far smaller, or larger than it is: another one.
+        for len in [20_000, 200_000] {
+            let other = free.take(len);
+            assert_ne!(other.as_ptr(), at);
+        }
+        let again = free.take(90_000);
+        assert_eq!((again.as_ptr(), again.len(), again.capacity()), (at, 90_000, capacity));
+        for _ in 0..4 {
+            free.give_back(vec![0; KEPT / 3]);
+        }
+        let (buffers, bytes) = &*free.buffers.lock().unwrap();
+        assert_eq!((buffers.len(), *bytes), (3, KEPT / 3 * 3));
+    }
+
+    #[test]
+    fn a_slice_keeps_its_buffer() {
+        let fill = |value: u8| {
+            move |buffer: &mut [u8]| {
+                buffer.fill(value);
+                Ok::<usize, ()>(buffer.len())
+            }
+        };
+        let part = filled(40_000, fill(1)).unwrap().slice(10..20);
+        let others: Vec<Bytes> = (2..6).map(|value| filled(40_000, fill(value)).unwrap()).collect();
+        assert!(part.iter().all(|byte| *byte == 1));
+        for (value, other) in (2..).zip(others) {
+            assert!(other.len() == 40_000 && other.iter().all(|byte| *byte == value));
+        }
+        assert_eq!(filled(10, |_| Ok::<usize, ()>(4)).unwrap().len(), 4);
+        assert_eq!(filled(99_999, |_| Err::<usize, &str>("no")).unwrap_err(), "no");
+    }
+}
