@@ -31,6 +31,14 @@ pub trait Dataset: Send + Sync + 'static {
     /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
     fn sample(&self, index: u64, draw: u64) -> Result<Self::Sample, DataError>;
 
+    /// [`sample`](Self::sample), for a set whose samples are not the same in every epoch, beside their draws.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    fn sample_in_epoch(&self, index: u64, draw: u64, _epoch: u64) -> Result<Self::Sample, DataError> {
+        self.sample(index, draw)
+    }
+
     /// Samples that are worth fetching ahead of the one in use; 0 where fetching does not take long.
     fn ahead(&self) -> u64 {
         0

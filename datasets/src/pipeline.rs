@@ -33,6 +33,9 @@ pub struct PipelineConfig {
     pub seed: u64,
     /// What to do with a sample that cannot be read.
     pub on_corrupt: OnCorrupt,
+    /// How often an epoch has each sample, one time after the other and each with draws of its own (Hoffer et al.,
+    /// "Augment your batch", 2019).
+    pub repeats: u64,
     /// Decoding threads; 0 decodes on the caller's thread.
     pub workers: usize,
     /// Bytes of decoded samples that may wait for the trainer, beyond one sample a worker; never
@@ -75,36 +78,48 @@ impl<D: Dataset> Pipeline<D> {
 #[derive(Clone)]
 struct Plan {
     order: Order,
+    repeats: u64,
     seed: u64,
     epoch: u64,
 }
 
 impl Plan {
+    /// The sample at a position.
+    fn index(&self, position: u64) -> u64 {
+        self.order.at(position / self.repeats)
+    }
+
     fn read<D: Dataset>(&self, dataset: &D, position: u64) -> Result<D::Sample, DataError> {
-        let index = self.order.at(position);
-        dataset.sample(index, mix(mix(self.seed, self.epoch), index))
+        let index = self.index(position);
+        let draw = mix(mix(self.seed, self.epoch), index);
+        let draw = match position % self.repeats {
+            0 => draw,
+            repeat => mix(draw, repeat),
+        };
+        dataset.sample_in_epoch(index, draw, self.epoch)
     }
 }
 
 impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
     fn len(&self) -> u64 {
-        self.dataset.len()
+        self.dataset.len() * self.config.repeats.max(1)
     }
 
     fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, D::Input> {
-        let len = self.dataset.len();
-        let order = self.config.shuffle.order(start.epoch, len);
-        let plan = Plan { order: order.clone(), seed: self.config.seed, epoch: start.epoch };
+        let order = self.config.shuffle.order(start.epoch, self.dataset.len());
+        let repeats = self.config.repeats.max(1);
+        let plan = Plan { order, repeats, seed: self.config.seed, epoch: start.epoch };
+        let len = Loader::len(self);
         let batch_size = batch_size.max(1);
         let positions = start.samples.min(len)..len;
         let next = positions.start;
         let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), batch_size);
         let readahead = ReadAhead::start(&self.dataset, &plan, &positions);
         Box::new(Epoch {
-            samples: Samples::new(self.dataset.clone(), plan, positions, self.config.workers, ahead),
+            samples: Samples::new(self.dataset.clone(), plan.clone(), positions, self.config.workers, ahead),
             pipeline: self,
             readahead,
-            order,
+            plan,
             next,
             batch_size,
             device: device.clone(),
@@ -124,7 +139,7 @@ struct Epoch<'a, D: Dataset> {
     pipeline: &'a Pipeline<D>,
     samples: Samples<D>,
     readahead: Option<ReadAhead>,
-    order: Order,
+    plan: Plan,
     /// The position of the sample that `samples` gives next.
     next: u64,
     batch_size: usize,
@@ -155,7 +170,7 @@ impl<D: Dataset> Epoch<'_, D> {
                     break;
                 }
                 Some(Err(error)) if skip => {
-                    self.pipeline.skipped_indices().insert(self.order.at(position));
+                    self.pipeline.skipped_indices().insert(self.plan.index(position));
                     last_error = Some(error);
                 }
                 Some(Err(error)) => return Err(error),
@@ -247,14 +262,28 @@ mod tests {
         let shuffle = shuffle.map_or(Shuffle::Never, Shuffle::Full);
         Pipeline::new(
             data,
-            PipelineConfig { shuffle, seed: 11, on_corrupt, workers, prefetch_bytes: PREFETCH_BYTES },
+            PipelineConfig {
+                shuffle,
+                seed: 11,
+                on_corrupt,
+                repeats: 1,
+                workers,
+                prefetch_bytes: PREFETCH_BYTES,
+            },
         )
     }
 
     /// In the set's own order, by two threads, to the first corrupt sample.
     fn stopping() -> PipelineConfig {
         let (shuffle, on_corrupt) = (Shuffle::Never, OnCorrupt::Stop);
-        PipelineConfig { shuffle, seed: 0, on_corrupt, workers: 2, prefetch_bytes: PREFETCH_BYTES }
+        PipelineConfig {
+            shuffle,
+            seed: 0,
+            on_corrupt,
+            repeats: 1,
+            workers: 2,
+            prefetch_bytes: PREFETCH_BYTES,
+        }
     }
 
     /// All samples from `start` on, flattened, and the size and consumption of each batch.
@@ -297,6 +326,25 @@ mod tests {
         let indices = |samples: &[f32]| samples.iter().step_by(2).copied().collect::<Vec<_>>();
         assert_eq!(indices(&first), indices(&second));
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn repeats_follow_each_other_with_draws_of_their_own() {
+        for workers in [0, 2] {
+            let once = pipeline(Numbers::new(10, None), Some(3), workers);
+            let mut repeated = pipeline(Numbers::new(10, None), Some(3), workers);
+            repeated.config.repeats = 3;
+            assert_eq!(Loader::<Table>::len(&repeated), 30);
+            let (expected, (samples, sizes)) = (read(&once, at(2, 0), 4).0, read(&repeated, at(2, 0), 7));
+            assert_eq!(sizes, [(7, 7), (7, 7), (7, 7), (7, 7), (2, 2)]);
+            for (one, three) in expected.chunks(2).zip(samples.chunks(6)) {
+                assert_eq!(one, &three[..2]);
+                assert!(three[2] == one[0] && three[4] == one[0]);
+                assert!(three[3] != one[1] && three[5] != one[1] && three[3] != three[5]);
+            }
+            // From the middle of one sample's repeats.
+            assert_eq!(read(&repeated, at(2, 4), 7).0, samples[8..]);
+        }
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Draws {
         scale(self.bits(), bound)
     }
 
+    /// A number in `[0, 1)`, of 53 random bits.
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// True with a probability of one half.
     pub fn coin(&mut self) -> bool {
         self.bits() >> 63 == 1
@@ -89,6 +94,9 @@ mod tests {
         // 2,000 each, with a standard deviation of 40.
         assert!(counts.iter().all(|&count| (1_800..2_200).contains(&count)), "{counts:?}");
         assert_eq!(draws.below(0), 0);
+        let units: Vec<f64> = (0..10_000).map(|_| draws.unit()).collect();
+        assert!(units.iter().all(|unit| (0.0..1.0).contains(unit)));
+        assert!((units.iter().sum::<f64>() / 10_000.0 - 0.5).abs() < 0.02);
         let heads = (0..10_000).filter(|_| draws.coin()).count();
         assert!((4_750..5_250).contains(&heads), "{heads}");
     }

@@ -4,6 +4,7 @@
 use bonfire_contract::{ConfigError, Output, Target};
 use bonfire_kernels::{ErrorOfValue, mean_error};
 use burn::config::Config;
+use burn::tensor::activation::{log_softmax, softplus};
 use burn::tensor::{Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ pub enum LossKind {
     CrossEntropy,
     /// Negative log-likelihood of one class among two, from one logit, in nats.
     BinaryCrossEntropy,
+    /// Negative log-likelihood of `K` questions, each class or not, with a sigmoid each, in nats: the mean over the
+    /// classes. Wightman, Touvron and Jégou, "ResNet strikes back", 2021, section 2.
+    SigmoidCrossEntropy,
     /// Squared error `(y - t)^2`, in the square of the target's unit.
     Squared,
     /// Absolute error `|y - t|`, in the target's unit.
@@ -63,7 +67,8 @@ impl Objective {
 
     /// Whether the outputs are classes, and not values.
     pub fn is_classification(&self) -> bool {
-        matches!(self.loss, LossKind::CrossEntropy | LossKind::BinaryCrossEntropy)
+        use LossKind::{BinaryCrossEntropy, CrossEntropy, SigmoidCrossEntropy};
+        matches!(self.loss, CrossEntropy | BinaryCrossEntropy | SigmoidCrossEntropy)
     }
 
     /// The width of the model's last layer: 1 for binary cross-entropy, otherwise `outputs`.
@@ -82,13 +87,13 @@ impl Objective {
     /// classes is given for values.
     pub fn check(&self, model: &'static str) -> Result<(), ConfigError> {
         let (least, most) = match self.loss {
-            LossKind::CrossEntropy => (2, usize::MAX),
+            LossKind::CrossEntropy | LossKind::SigmoidCrossEntropy => (2, usize::MAX),
             LossKind::BinaryCrossEntropy => (2, 2),
             _ => (1, usize::MAX),
         };
         let expected = match self.loss {
             LossKind::BinaryCrossEntropy => "exactly 2 classes",
-            LossKind::CrossEntropy => "at least 2 classes",
+            LossKind::CrossEntropy | LossKind::SigmoidCrossEntropy => "at least 2 classes",
             _ => "at least 1 value",
         };
         let fits = (least..=most).contains(&self.outputs);
@@ -139,14 +144,21 @@ impl Objective {
     ///
     /// # Shapes
     /// - head: `[B, self.head()]`
-    /// - target: classes `[B]` or values `[B, O]`
+    /// - target: classes `[B]`, their probabilities `[B, K]`, or values `[B, O]`
     ///
     /// # Panics
     /// When the target is not of this objective's kind.
     pub fn loss(&self, head: Tensor<2>, target: Target) -> Tensor<1> {
         match target {
+            Target::Classes(classes) if self.loss == LossKind::SigmoidCrossEntropy => {
+                let probabilities = classes.one_hot(self.outputs).float(); // [B, K]
+                self.cross_entropy_of_probabilities(head, probabilities)
+            }
             Target::Classes(classes) if self.is_classification() => {
                 self.cross_entropy(self.logits(head), classes)
+            }
+            Target::Probabilities(probabilities) if self.is_classification() => {
+                self.cross_entropy_of_probabilities(self.logits(head), probabilities)
             }
             Target::Values(values) if !self.is_classification() => self.error(head, values),
             target => panic!("a target of {:?} was expected, found {}", self.loss, kind_of(&target)),
@@ -172,6 +184,30 @@ impl Objective {
         bonfire_kernels::cross_entropy(logits, classes, weights, self.label_smoothing)
     }
 
+    /// Smoothing spreads a share of the probability of each sample, and a class's weight multiplies its part.
+    fn cross_entropy_of_probabilities(&self, logits: Tensor<2>, probabilities: Tensor<2>) -> Tensor<1> {
+        let [batch, classes] = logits.dims();
+        assert_shape!(probabilities, [batch, classes]);
+        let smoothing = self.label_smoothing;
+        let smooth = probabilities * (1.0 - smoothing) + smoothing / classes as f64; // [B, K]
+        let losses = match self.loss {
+            // -p log s(z) - (1 - p) log(1 - s(z)) = softplus(z) - p z
+            LossKind::SigmoidCrossEntropy => {
+                let losses = softplus(logits.clone(), 1.0) - smooth * logits; // [B, K]
+                losses / classes as f64
+            }
+            _ => smooth * -log_softmax(logits, 1),
+        };
+        let weighted = match &self.class_weights {
+            Some(weights) => {
+                let weights = Tensor::<1>::from_data(weights.as_slice(), &losses.device()); // [K]
+                losses * weights.unsqueeze()
+            }
+            None => losses,
+        };
+        weighted.sum() / batch as f64
+    }
+
     fn error(&self, output: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
         let [batch, values] = output.dims();
         assert_shape!(target, [batch, values]);
@@ -187,6 +223,7 @@ impl Objective {
 fn kind_of(target: &Target) -> &'static str {
     match target {
         Target::Classes(_) => "classes",
+        Target::Probabilities(_) => "probabilities of classes",
         Target::Values(_) => "values",
         Target::NextTokens(_) => "next tokens",
         Target::Input => "the input itself",
@@ -227,6 +264,34 @@ mod tests {
         let even = -(0.7f64.ln() + 0.2f64.ln() + 0.1f64.ln()) / 3.0;
         let objective = Objective::classes(3).with_label_smoothing(0.1);
         assert_near(loss(&objective, logits, classes(&[1])), 0.9 * -0.2f64.ln() + 0.1 * even);
+    }
+
+    #[test]
+    fn probabilities_of_one_class_are_that_class() {
+        let rows = [[0.3, -1.0, 0.2], [2.0, 0.1, -3.0]];
+        let certain = || Target::Probabilities(head([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]));
+        for objective in [
+            Objective::classes(3).with_label_smoothing(0.1),
+            Objective::new(3, LossKind::SigmoidCrossEntropy).with_label_smoothing(0.2),
+            Objective::new(3, LossKind::SigmoidCrossEntropy).with_class_weights(Some(vec![0.5, 2.0, 1.0])),
+        ] {
+            let expected = loss(&objective, head(rows), classes(&[1, 0]));
+            assert_near(loss(&objective, head(rows), certain()), expected);
+        }
+        // Of a mixture, the mean of both.
+        let objective = Objective::classes(3);
+        let mixed = Target::Probabilities(head([[0.25, 0.75, 0.0]]));
+        let parts = [0, 1].map(|class| loss(&objective, head([rows[0]]), classes(&[class])));
+        assert_near(loss(&objective, head([rows[0]]), mixed), 0.25 * parts[0] + 0.75 * parts[1]);
+    }
+
+    #[test]
+    fn sigmoid_cross_entropy_of_hand_values_and_far_out() {
+        let objective = Objective::new(2, LossKind::SigmoidCrossEntropy);
+        let softplus = |z: f64| z.exp().ln_1p();
+        let expected = (softplus(-1.5) + softplus(0.5)) / 2.0;
+        assert_near(loss(&objective, head([[1.5, 0.5]]), classes(&[0])), expected);
+        assert_near(loss(&objective, head([[-200.0, -200.0]]), classes(&[0])), 100.0);
     }
 
     #[test]

@@ -89,6 +89,8 @@ impl From<Images> for Table {
 pub enum Target {
     /// Class indices, `[B]`.
     Classes(Tensor<1, Int>),
+    /// The probability of each class, `[B, K]`, where samples were mixed.
+    Probabilities(Tensor<2>),
     /// Real values, `[B, O]`, standardised as the columns' statistics say.
     Values(Tensor<2>),
     /// The token that follows each token of the input, `[B, T]`.

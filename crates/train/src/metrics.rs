@@ -107,6 +107,7 @@ impl Meter {
                 },
                 match target {
                     Target::Classes(_) => "classes",
+                    Target::Probabilities(_) => "probabilities of classes",
                     Target::Values(_) => "values",
                     Target::NextTokens(_) => "next tokens",
                     Target::Input => "the input",

@@ -1,14 +1,11 @@
-//! Shards of pictures looked at as a whole: every sample checked, or as many as fit into a time.
+//! Shards of pictures looked at as a whole: every sample checked.
 
 use super::decode;
-use super::streamed::{self, PictureSet};
+use super::streamed;
+use crate::DataError;
 use crate::audit::Verified;
 use crate::blocks::{Decode, Source};
-use crate::index::Index;
 use crate::shard::{PictureDecoder, ShardSet};
-use crate::{DataError, Order, ShardOrder, Window};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 /// Samples of a shard whose parts are read together.
 const TOGETHER: u64 = 64;
@@ -43,7 +40,7 @@ pub(crate) fn verify_tar(
                         Err(DataError::malformed(uri, place, expected, format!("{crc32:08x}")))
                     }
                     true if streamed::PICTURES.contains(&part.extension.as_str()) => {
-                        decode::decode(&format!("{uri}, {place}"), &content, 3).map(drop)
+                        decode::decode(&format!("{uri}, {place}"), &content, 3, &decode::whole).map(drop)
                     }
                     true => Ok(()),
                 };
@@ -83,91 +80,13 @@ pub(crate) fn verify_row_groups(
         for (row, picture) in (block.line..).zip(pictures) {
             let bytes = picture.unwrap_or_default();
             verified.bytes += bytes.len() as u64;
-            if let Err(error) = decode::decode(&format!("{uri}, row {row}"), &bytes, 3) {
+            if let Err(error) = decode::decode(&format!("{uri}, row {row}"), &bytes, 3, &decode::whole) {
                 report(&error);
                 verified.corrupt += 1;
             }
         }
     }
     Ok(())
-}
-
-/// What reading and decoding for a while came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Measured {
-    /// Samples that were read.
-    pub samples: u64,
-    /// Pictures that were decoded.
-    pub pictures: u64,
-    /// Bytes of them, encoded.
-    pub bytes: u64,
-    /// How long it took by the clock.
-    pub elapsed: Duration,
-    /// Time of all threads together within reading, and within decoding.
-    pub reading: Duration,
-    /// See `reading`.
-    pub decoding: Duration,
-}
-
-/// Reads samples in a window order by `threads` threads, for `time` or to the end of an epoch, and
-/// decodes them where `decoding` says so.
-///
-/// # Errors
-/// When a sample cannot be read or decoded.
-pub fn bench(
-    index: Index,
-    window: Window,
-    threads: usize,
-    time: Duration,
-    decoding: bool,
-) -> Result<Measured, DataError> {
-    let set = PictureSet::of(index, Some(window), ShardOrder::Window)?;
-    let order = match &set {
-        PictureSet::Tar(set) => Order::windowed(1, 0, set.index().shards(), window),
-        PictureSet::Parquet(blocks) => blocks.shuffle(1).order(0, set.len()),
-    };
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    let begun = Instant::now();
-    let work = || -> Result<Measured, DataError> {
-        let none = Duration::ZERO;
-        let mut measured =
-            Measured { samples: 0, pictures: 0, bytes: 0, elapsed: none, reading: none, decoding: none };
-        while begun.elapsed() < time && !stop.load(Ordering::Relaxed) {
-            let position = next.fetch_add(1, Ordering::Relaxed);
-            if position >= order.len() {
-                break;
-            }
-            let start = Instant::now();
-            let found = set.read(order.at(position)).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-            let read = Instant::now();
-            measured.reading += read - start;
-            measured.samples += 1;
-            measured.bytes += found.bytes.len() as u64;
-            if decoding {
-                let place = format!("{}, {}", found.uri, found.place);
-                decode::decode(&place, &found.bytes, 3)
-                    .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-                measured.pictures += 1;
-                measured.decoding += read.elapsed();
-            }
-        }
-        Ok(measured)
-    };
-    let parts: Vec<Result<Measured, DataError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("measuring does not panic")).collect()
-    });
-    let (elapsed, none) = (begun.elapsed(), Duration::ZERO);
-    let mut all = Measured { samples: 0, pictures: 0, bytes: 0, elapsed, reading: none, decoding: none };
-    for part in parts {
-        let part = part?;
-        all.samples += part.samples;
-        all.pictures += part.pictures;
-        all.bytes += part.bytes;
-        all.reading += part.reading;
-        all.decoding += part.decoding;
-    }
-    Ok(all)
 }
 
 /// The pictures below a folder with the names of their classes, for

@@ -1,5 +1,6 @@
 //! The keys of `[data]` for images.
 
+use super::transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, ShardOrder, bounds};
 use serde::{Deserialize, Serialize};
 
@@ -44,15 +45,46 @@ pub struct ImageConfig {
     pub target: ImageTarget,
     /// 1 for grey, 3 for red, green and blue; by default 1 for IDX and 3 for picture files.
     pub channels: Option<usize>,
-    /// Scale to this size with an antialiased bilinear filter, whatever the aspect ratio was.
-    pub resize: Option<[usize; 2]>,
+    /// Scale to this size, antialiased: `[height, width]` whatever the proportions were, or the length of the
+    /// shorter side, which keeps them and so needs a `center_crop`.
+    pub resize: Option<Resize>,
+    /// How pictures are scaled: `bilinear` or `bicubic`.
+    pub interpolation: Interpolation,
     /// Cut this size out of the middle.
     pub center_crop: Option<[usize; 2]>,
+    /// In training, cut out a random part of at least this share of the area, and scale it to the size that
+    /// pictures end with, in place of `resize` and `center_crop`: 0.08 for ImageNet.
+    pub random_resized_crop: Option<f64>,
+    /// Pixels a side of what `random_resized_crop` makes, where that is another size than pictures have in evaluation;
+    /// for models that take pictures of any size.
+    pub train_size: Option<usize>,
+    /// In training, smaller pictures at first: `{ from = 128, begin = 5, end = 13 }` grows from 128 pixels a side in
+    /// the epochs up to 5 to `train_size` in those from 13 on.
+    pub progressive_resizing: Option<Growth>,
+    /// In training, how often an epoch has each picture, each time augmented anew.
+    pub repeats: u64,
     /// In training, pad with this many black pixels on each side and cut the former size out at a
     /// random place.
     pub random_crop: usize,
     /// In training, mirror every second picture, left to right, at random.
     pub flip: bool,
+    /// In training, turn every second picture upside down, at random.
+    pub vertical_flip: bool,
+    /// In training, this many random operations of this strength (0 to 30) on each picture: `{ operations = 2,
+    /// magnitude = 9 }` where no more is said.
+    pub rand_augment: Option<RandAugment>,
+    /// In training, one random operation of a random strength on each picture.
+    pub trivial_augment: bool,
+    /// In training, how far colours may change: `{ brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.1 }`.
+    pub color_jitter: ColorJitter,
+    /// In training, the probability that a rectangle of a picture is blotted out.
+    pub random_erasing: f64,
+    /// In training, blend the pictures of a batch in pairs, by a share of the distribution Beta(mixup, mixup), and
+    /// their classes with them; 0 for none.
+    pub mixup: f64,
+    /// In training, exchange a box between the pictures of a pair, of an area of the distribution Beta(cutmix,
+    /// cutmix), and their classes with it; 0 for none. With `mixup`, each batch has one of the two.
+    pub cutmix: f64,
     /// Subtracted from pixels in 0..1: one value, or one for each channel.
     pub mean: Option<Vec<f64>>,
     /// Divides pixels after that: one value, or one for each channel.
@@ -86,9 +118,21 @@ impl Default for ImageConfig {
             target: ImageTarget::Class,
             channels: None,
             resize: None,
+            interpolation: Interpolation::default(),
             center_crop: None,
+            random_resized_crop: None,
+            train_size: None,
+            progressive_resizing: None,
+            repeats: 1,
             random_crop: 0,
             flip: false,
+            vertical_flip: false,
+            rand_augment: None,
+            trivial_augment: false,
+            color_jitter: ColorJitter::default(),
+            random_erasing: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
             mean: None,
             std: None,
             on_corrupt: OnCorrupt::Stop,
@@ -107,9 +151,24 @@ pub(super) const LARGEST_SIDE: usize = 16_384;
 /// Pixels on each side that a picture may be padded with.
 const LARGEST_PADDING: usize = 4_096;
 
+/// Times that an epoch may have a picture.
+const MOST_REPEATS: usize = 1_000;
+
+/// Operations of RandAugment on one picture.
+const MOST_OPERATIONS: usize = 14;
+
 /// Shards that may be open together, and samples of one that may be fetched together.
 const MOST_OPEN: usize = 4_096;
 const LONGEST_BLOCK: usize = 1 << 20;
+
+/// Whether every picture that was scaled to `resize` has room for `crop`.
+fn fits(crop: [usize; 2], resize: Resize) -> bool {
+    let [height, width] = match resize {
+        Resize::Exact(size) => size,
+        Resize::Short(side) => [side, side],
+    };
+    crop[0] <= height && crop[1] <= width
+}
 
 impl ImageConfig {
     /// Refuses what no data could fit.
@@ -143,19 +202,65 @@ impl ImageConfig {
         bounds::within("window_shards", self.window_shards, 1..=MOST_OPEN)?;
         let block = usize::try_from(self.window_block).unwrap_or(usize::MAX);
         bounds::within("window_block", block, 1..=LONGEST_BLOCK)?;
-        for (key, size) in [("resize", self.resize), ("center_crop", self.center_crop)] {
-            if let Some([height, width]) = size
-                && ![height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side))
-            {
-                let expected = format!("[height, width] of 1 to {LARGEST_SIDE} pixels");
-                return refuse(key, &expected, format!("[{height}, {width}]"));
+        let resized = self.resize.as_ref().map_or(&[][..], Resize::sides);
+        let cropped = self.center_crop.as_ref().map_or(&[][..], |size| &size[..]);
+        for (key, sides) in [("resize", resized), ("center_crop", cropped)] {
+            if !sides.iter().all(|side| (1..=LARGEST_SIDE).contains(side)) {
+                let expected = format!("sides of 1 to {LARGEST_SIDE} pixels");
+                return refuse(key, &expected, format!("{sides:?}"));
             }
         }
-        if let (Some([height, width]), Some([crop_height, crop_width])) = (self.resize, self.center_crop)
-            && (crop_height > height || crop_width > width)
+        match (self.resize, self.center_crop) {
+            // The shorter side may be either.
+            (Some(resize), Some(crop)) if !fits(crop, resize) => {
+                let expected = format!("at most the size of resize, {:?}", resize.sides());
+                return refuse("center_crop", &expected, format!("{crop:?}"));
+            }
+            (Some(Resize::Short(_)), None) => {
+                let expected =
+                    "[height, width] that all pictures end with, as `resize` is the shorter side's";
+                return refuse("center_crop", expected, "none".into());
+            }
+            _ => {}
+        }
+        if let Some(least) = self.random_resized_crop
+            && !(least > 0.0 && least <= 1.0)
         {
-            let expected = format!("at most the size of resize, [{height}, {width}]");
-            return refuse("center_crop", &expected, format!("[{crop_height}, {crop_width}]"));
+            return refuse("random_resized_crop", "a share above 0, 1 at the most", least.to_string());
+        }
+        if let Some(side) = self.train_size {
+            bounds::within("train_size", side, 1..=LARGEST_SIDE)?;
+            if self.random_resized_crop.is_none() {
+                return refuse("train_size", "none without random_resized_crop", side.to_string());
+            }
+        }
+        if let Some(growth) = self.progressive_resizing {
+            let last = self.train_size.unwrap_or(0);
+            bounds::within("progressive_resizing.from", growth.from, 1..=last.max(1))?;
+            if self.train_size.is_none() || growth.begin >= growth.end {
+                let expected = "a train_size, and an epoch to begin before the one to end";
+                return refuse("progressive_resizing", expected, format!("{growth:?}"));
+            }
+        }
+        bounds::within("repeats", usize::try_from(self.repeats).unwrap_or(usize::MAX), 1..=MOST_REPEATS)?;
+        if let Some(augment) = self.rand_augment {
+            bounds::within("rand_augment.operations", augment.operations, 0..=MOST_OPERATIONS)?;
+            bounds::within("rand_augment.magnitude", augment.magnitude as usize, 0..=30)?;
+        }
+        if let Some((key, found)) = self.color_jitter.wrong() {
+            let expected = if key == "hue" { "0 to 0.5" } else { "at least 0" };
+            return refuse(&format!("color_jitter.{key}"), expected, found.to_string());
+        }
+        if !(0.0..=1.0).contains(&self.random_erasing) {
+            return refuse("random_erasing", "a probability", self.random_erasing.to_string());
+        }
+        for (key, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            if !(0.0..=100.0).contains(&alpha) {
+                return refuse(key, "0 to 100", alpha.to_string());
+            }
+            if alpha > 0.0 && self.target == ImageTarget::Input {
+                return refuse(key, "0 where the target is the picture itself", alpha.to_string());
+            }
         }
         bounds::within("random_crop", self.random_crop, 0..=LARGEST_PADDING)?;
         if let Some(names) = &self.class_names {
@@ -203,18 +308,36 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_refused_by_key() {
-        let cases: [(&str, ImageConfig); 12] = [
+        let exact = |size| Some(Resize::Exact(size));
+        let growing = Some(Growth { from: 1, begin: 2, end: 1 });
+        let jitter = |hue| ColorJitter { hue, ..ColorJitter::default() };
+        let cases: [(&str, ImageConfig); 24] = [
             ("data.train", ImageConfig::default()),
             ("data.valid_fraction", ImageConfig { valid_fraction: 1.0, ..base() }),
             ("data.test_fraction", ImageConfig { test_fraction: f64::NAN, ..base() }),
             ("data.valid_fraction", ImageConfig { valid_fraction: 0.5, test_fraction: 0.5, ..base() }),
             ("data.channels", ImageConfig { channels: Some(2), ..base() }),
-            ("data.resize", ImageConfig { resize: Some([0, 4]), ..base() }),
-            ("data.resize", ImageConfig { resize: Some([16_384, 16_385]), ..base() }),
+            ("data.resize", ImageConfig { resize: exact([0, 4]), ..base() }),
+            ("data.resize", ImageConfig { resize: exact([16_384, 16_385]), ..base() }),
             ("data.center_crop", ImageConfig { center_crop: Some([usize::MAX, 4]), ..base() }),
+            (
+                "data.rand_augment.magnitude",
+                ImageConfig { rand_augment: Some(RandAugment { operations: 2, magnitude: 31 }), ..base() },
+            ),
+            ("data.color_jitter.hue", ImageConfig { color_jitter: jitter(0.7), ..base() }),
+            ("data.train_size", ImageConfig { train_size: Some(64), ..base() }),
+            ("data.progressive_resizing", ImageConfig { progressive_resizing: growing, ..base() }),
+            ("data.repeats", ImageConfig { repeats: 0, ..base() }),
+            ("data.mixup", ImageConfig { mixup: -1.0, ..base() }),
+            ("data.cutmix", ImageConfig { cutmix: 1.0, target: ImageTarget::Input, ..base() }),
+            ("data.random_erasing", ImageConfig { random_erasing: 1.5, ..base() }),
             ("data.random_crop", ImageConfig { random_crop: 4_097, ..base() }),
             ("data.workers", ImageConfig { workers: 1 << 40, ..base() }),
-            ("data.center_crop", ImageConfig { resize: Some([4, 4]), center_crop: Some([4, 5]), ..base() }),
+            ("data.center_crop", ImageConfig { resize: exact([4, 4]), center_crop: Some([4, 5]), ..base() }),
+            ("data.center_crop", ImageConfig { resize: Some(Resize::Short(256)), ..base() }),
+            ("data.resize", ImageConfig { resize: Some(Resize::Short(0)), ..base() }),
+            ("data.random_resized_crop", ImageConfig { random_resized_crop: Some(0.0), ..base() }),
+            ("data.random_resized_crop", ImageConfig { random_resized_crop: Some(f64::NAN), ..base() }),
             ("data.class_names", ImageConfig { class_names: Some(vec!["a".into(), "a".into()]), ..base() }),
         ];
         for (key, config) in cases {

@@ -1,5 +1,6 @@
 //! PNG and JPEG files to pixels, known by their content and not by their name.
 
+use super::jpeg;
 use super::picture::Picture;
 use crate::{DataError, source::one_line};
 use image::metadata::Orientation;
@@ -9,18 +10,33 @@ use std::io::Cursor;
 
 /// Bytes that the pixels of one picture may take while it is decoded: 170 million pixels in
 /// colour. A header that claims more is refused before anything is allocated for it.
-const LARGEST_PICTURE: u64 = 512 << 20;
+pub(super) const LARGEST_PICTURE: u64 = 512 << 20;
 
 /// What the content should be.
 const EXPECTED: &str = "a complete PNG or JPEG picture";
 
+/// By how much a picture of `[height, width]` may be made smaller while it is decoded: 1, 2, 4 or 8. Where the
+/// decoder can, it leaves out the frequencies that a smaller picture does not show.
+pub(super) type Shrink<'a> = &'a dyn Fn([usize; 2]) -> usize;
+
+/// The [`Shrink`] of who wants every pixel.
+pub(super) fn whole(_size: [usize; 2]) -> usize {
+    1
+}
+
 /// Decodes a picture file into `channels` channels, 1 or 3. Transparency is dropped, 16 bits are
 /// rounded to 8, and a photo that a camera stored on its side (its EXIF orientation) is set upright.
+/// Only a JPEG may `shrink`.
 ///
 /// # Errors
 /// When the content is of another format, damaged, cut short, or claims a size beyond
 /// [`LARGEST_PICTURE`]; `uri` names it in errors.
-pub(super) fn decode(uri: &str, bytes: &[u8], channels: usize) -> Result<Picture<'static>, DataError> {
+pub(super) fn decode(
+    uri: &str,
+    bytes: &[u8],
+    channels: usize,
+    shrink: Shrink,
+) -> Result<Picture<'static>, DataError> {
     let refuse = |found: String| DataError::malformed(uri, "picture", EXPECTED, found);
     let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
@@ -28,22 +44,33 @@ pub(super) fn decode(uri: &str, bytes: &[u8], channels: usize) -> Result<Picture
         Err(_) if bytes.is_empty() => return Err(refuse("an empty file".into())),
         Err(_) => return Err(refuse(format!("{} bytes of another format", bytes.len()))),
     };
-    if format == ImageFormat::Jpeg && !has_jpeg_end(bytes) {
-        return Err(refuse(format!("a JPEG picture cut short after {} bytes", bytes.len())));
-    }
-    let image = upright(bytes, format).map_err(|error| refuse(one_line(error)))?;
-    let (height, width) = (image.height() as usize, image.width() as usize);
-    let pixels = match channels {
-        1 => image.into_luma8().into_raw(),
-        _ => image.into_rgb8().into_raw(),
+    let (image, full) = match format {
+        ImageFormat::Jpeg => {
+            let header = jpeg::Header::read(bytes).map_err(refuse)?;
+            let mut image = jpeg::decode(bytes, &header, shrink).map_err(refuse)?;
+            image.apply_orientation(header.orientation);
+            (image, header.upright())
+        }
+        _ => {
+            let image = png(bytes).map_err(|error| refuse(one_line(error)))?;
+            let full = [image.height() as usize, image.width() as usize];
+            (image, full)
+        }
     };
-    Ok(Picture { channels, height, width, pixels: Cow::Owned(pixels) })
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    let picture = |channels, pixels| Picture { channels, height, width, full, pixels: Cow::Owned(pixels) };
+    Ok(match (channels, image) {
+        (1, image) => picture(1, image.into_luma8().into_raw()),
+        // Repeated, and not by way of the colour spaces of files.
+        (_, DynamicImage::ImageLuma8(grey)) => picture(1, grey.into_raw()).in_colour(),
+        (_, image) => picture(3, image.into_rgb8().into_raw()),
+    })
 }
 
-fn upright(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError> {
+fn png(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(LARGEST_PICTURE);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
@@ -52,30 +79,6 @@ fn upright(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
-}
-
-/// Whether a JPEG file has the marker that ends its pixels. The decoder fills what is missing with
-/// grey and reports nothing, so a file that was cut short must be told by its end.
-///
-/// ```text
-/// [FF D8] ([FF marker] [length: u16 be, itself included] [content])... [FF DA, scan] pixels [FF D9]
-/// ```
-///
-/// Among the pixels FF is always followed by 00 or a restart marker. The segments before them are
-/// passed over by their length, for a preview in the metadata has an end of its own.
-fn has_jpeg_end(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xda;
-    const END: [u8; 2] = [0xff, 0xd9];
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
-        at += match marker {
-            START_OF_SCAN => return bytes[at..].windows(2).rev().any(|pair| pair == END),
-            // Fill bytes may stand before a marker.
-            0xff => 1,
-            _ => 2 + usize::from(u16::from_be_bytes([high, low])),
-        };
-    }
-    false
 }
 
 #[cfg(test)]
@@ -92,7 +95,7 @@ pub(super) mod tests {
     }
 
     fn refused(bytes: &[u8]) -> String {
-        let message = decode("x.jpg", bytes, 3).unwrap_err().to_string();
+        let message = decode("x.jpg", bytes, 3, &whole).unwrap_err().to_string();
         assert!(
             message.starts_with("x.jpg, picture: expected a complete PNG or JPEG picture, found "),
             "{message}"
@@ -103,12 +106,12 @@ pub(super) mod tests {
 
     #[test]
     fn both_formats_are_decoded_in_colour_and_in_grey() {
-        let png = decode("x", &file(ImageFormat::Png, 5, 7), 3).unwrap();
+        let png = decode("x", &file(ImageFormat::Png, 5, 7), 3, &whole).unwrap();
         assert_eq!((png.height, png.width, png.channels), (5, 7, 3));
         assert_eq!(png.pixels[..6], [0, 0, 77, 8, 0, 77]);
-        let jpeg = decode("x", &file(ImageFormat::Jpeg, 5, 7), 3).unwrap();
+        let jpeg = decode("x", &file(ImageFormat::Jpeg, 5, 7), 3, &whole).unwrap();
         assert!(jpeg.pixels.iter().zip(&png.pixels[..]).all(|(a, b)| a.abs_diff(*b) < 40));
-        let grey = decode("x", &file(ImageFormat::Png, 5, 7), 1).unwrap();
+        let grey = decode("x", &file(ImageFormat::Png, 5, 7), 1, &whole).unwrap();
         assert_eq!(grey.pixels.len(), 35);
         // Rec. 709: 0.2126 R + 0.7152 G + 0.0722 B.
         assert_eq!(grey.pixels[0], (0.0722f64 * 77.0).round() as u8);
@@ -121,34 +124,25 @@ pub(super) mod tests {
         image::codecs::png::PngEncoder::new(&mut bytes)
             .write_image(&samples, 2, 1, ExtendedColorType::L16)
             .unwrap();
-        let picture = decode("x", bytes.get_ref(), 3).unwrap();
+        let picture = decode("x", bytes.get_ref(), 3, &whole).unwrap();
         assert_eq!(picture.pixels[..], [0, 0, 0, 255, 255, 255]);
     }
 
     #[test]
     fn every_truncation_is_an_error() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg] {
-            let whole = file(format, 24, 24);
+            let bytes = file(format, 24, 24);
             // The last chunk of a PNG, of 12 bytes, carries no pixels.
-            let needed = if format == ImageFormat::Png { whole.len() - 12 } else { whole.len() };
+            let needed = if format == ImageFormat::Png { bytes.len() - 12 } else { bytes.len() };
             for len in (0..needed - 1).step_by(7).chain([needed - 1]) {
-                refused(&whole[..len]);
+                refused(&bytes[..len]);
             }
-            decode("x", &whole, 3).unwrap();
-            decode("x", &[&whole[..], b"trailing"].concat(), 3).unwrap();
+            decode("x", &bytes, 3, &whole).unwrap();
+            decode("x", &[&bytes[..], b"trailing"].concat(), 3, &whole).unwrap();
         }
         assert!(refused(&[]).ends_with("found an empty file"));
         let jpeg = file(ImageFormat::Jpeg, 24, 24);
         assert!(refused(&jpeg[..jpeg.len() - 2]).contains("a JPEG picture cut short after"));
-    }
-
-    #[test]
-    fn the_end_of_a_preview_is_not_the_end_of_the_picture() {
-        let jpeg = file(ImageFormat::Jpeg, 8, 8);
-        let preview = [&[0xff, 0xe2, 0x00, 0x06, 1, 2, 0xff, 0xd9][..]].concat();
-        let with_preview = [&jpeg[..2], &preview, &jpeg[2..]].concat();
-        assert!(has_jpeg_end(&with_preview));
-        assert!(!has_jpeg_end(&with_preview[..with_preview.len() - 2]));
     }
 
     #[test]

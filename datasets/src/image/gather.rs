@@ -1,5 +1,6 @@
 //! What a URI of pictures names: the place of every picture, and its class.
 
+use super::decode::Shrink;
 use super::idx::{self, IdxPictures};
 use super::picture::Picture;
 use super::streamed::{self, PictureSet, Streamed};
@@ -33,12 +34,12 @@ impl fmt::Display for Place {
 
 impl Place {
     /// Reads and decodes the picture; `channels` is 1 or 3.
-    pub(super) fn picture(&self, channels: usize) -> Result<Picture<'_>, DataError> {
+    pub(super) fn picture(&self, channels: usize, shrink: Shrink) -> Result<Picture<'_>, DataError> {
         match self {
-            Place::File(uri) => decode::decode(uri, &source::read(uri)?, channels),
+            Place::File(uri) => decode::decode(uri, &source::read(uri)?, channels, shrink),
             Place::Idx(idx, number) if channels == 1 => Ok(idx.picture(*number)),
             Place::Idx(idx, number) => Ok(idx.picture(*number).in_colour()),
-            Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels)?.0),
+            Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels, shrink)?.0),
         }
     }
 }

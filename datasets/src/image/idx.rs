@@ -64,7 +64,13 @@ impl IdxPictures {
     pub(super) fn picture(&self, index: usize) -> Picture<'_> {
         let size = self.height * self.width;
         let pixels = Cow::Borrowed(&self.pixels[index * size..(index + 1) * size]);
-        Picture { channels: 1, height: self.height, width: self.width, pixels }
+        Picture {
+            channels: 1,
+            height: self.height,
+            width: self.width,
+            full: [self.height, self.width],
+            pixels,
+        }
     }
 }
 

@@ -10,28 +10,35 @@
 //! buffer.
 
 mod audit;
+mod bench;
 mod config;
 mod decode;
 mod folder;
 mod gather;
 mod idx;
+mod jpeg;
+mod mix;
 mod open;
 mod picture;
+mod preview;
 mod schema;
 mod set;
 mod streamed;
 mod transform;
 
-pub use audit::{Measured, bench, pictures_of};
+pub use audit::pictures_of;
 pub(crate) use audit::{verify_row_groups, verify_tar};
+pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
 pub use open::{open, open_evaluation, open_prediction};
+pub use preview::{Preview, preview};
 pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};
 pub(crate) use streamed::PICTURES;
+pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 
 /// Bytes of the pixels that a picture file has.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decoded_bytes(bytes: &[u8]) -> Result<usize, crate::DataError> {
-    Ok(decode::decode("x", bytes, 3)?.pixels.len())
+    Ok(decode::decode("x", bytes, 3, &decode::whole)?.pixels.len())
 }

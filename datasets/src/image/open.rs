@@ -1,10 +1,12 @@
 //! From a recipe's keys to pipelines of pictures.
 
+use super::decode::whole;
 use super::gather::{Gathered, Item, Place, gather, places};
+use super::mix::Mixing;
 use super::picture::Picture;
 use super::set::Pictures;
 use super::streamed::Streamed;
-use super::transform::{Augment, Transform};
+use super::transform::{Augment, Resize, Sizes, Transform};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
 
@@ -29,7 +31,8 @@ pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSch
     };
     let from_files = matches!(train.places.first(), Some(Place::File(_)));
     let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
-    let size = |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1)));
+    let size =
+        |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1, &whole)));
     let schema = schema(config, channels, labels.clone(), size)?;
     check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, seed)?;
@@ -63,7 +66,7 @@ fn open_shards(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, Image
     };
     let channels = config.channels.unwrap_or(3);
     let size = |config: &ImageConfig| {
-        first_size(config, (0..train.len()).map(|index| train.picture(index, 1).map(|found| found.0)))
+        first_size(config, (0..train.len()).map(|index| train.picture(index, 1, &whole).map(|found| found.0)))
     };
     let schema = schema(config, channels, labels.clone(), size)?;
     let held_out = |uri: &Option<String>| uri.as_ref().map(|uri| more(config, uri, &labels)).transpose();
@@ -81,12 +84,23 @@ fn opened(
     [valid, test]: [Option<Pictures>; 2],
     seed: u64,
 ) -> Opened<ImageSet, ImageSchema> {
-    let augment = Augment { random_crop: config.random_crop, flip: config.flip };
+    let augment = Augment {
+        random_resized_crop: config.random_resized_crop,
+        size: config.train_size.map(|last| Sizes { last, growth: config.progressive_resizing }),
+        random_crop: config.random_crop,
+        flip: config.flip,
+        vertical_flip: config.vertical_flip,
+        rand_augment: config.rand_augment,
+        trivial_augment: config.trivial_augment,
+        color_jitter: config.color_jitter,
+        random_erasing: config.random_erasing,
+    };
+    let mixing = Mixing { mixup: config.mixup, cutmix: config.cutmix };
     let held_out = |pictures| pipeline(config, &schema, pictures, seed);
     Opened {
         train: Pipeline::new(
-            set(&schema, train, augment),
-            PipelineConfig { shuffle, ..in_order(config, seed) },
+            set(&schema, train, augment).mixed(mixing, schema.labels.len()),
+            PipelineConfig { shuffle, repeats: config.repeats, ..in_order(config, seed) },
         ),
         valid: valid.map(held_out),
         test: test.map(held_out),
@@ -218,8 +232,8 @@ fn schema(
 ) -> Result<ImageSchema, DataError> {
     let (mean, std) = config.normalisation(channels)?;
     let [height, width] = match (config.center_crop, config.resize) {
-        (Some(size), _) | (None, Some(size)) => size,
-        (None, None) => size(config)?,
+        (Some(size), _) | (None, Some(Resize::Exact(size))) => size,
+        (None, _) => size(config)?,
     };
     Ok(ImageSchema {
         target: config.target,
@@ -228,6 +242,7 @@ fn schema(
         height,
         width,
         resize: config.resize,
+        interpolation: config.interpolation,
         center_crop: config.center_crop,
         mean,
         std,
@@ -277,6 +292,7 @@ fn in_order(config: &ImageConfig, seed: u64) -> PipelineConfig {
         shuffle: Shuffle::Never,
         seed,
         on_corrupt: config.on_corrupt,
+        repeats: 1,
         workers: config.workers,
         prefetch_bytes: config.prefetch_bytes,
     }

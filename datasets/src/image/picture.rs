@@ -11,6 +11,8 @@ pub(super) struct Picture<'a> {
     pub height: usize,
     /// Pixels, from left to right.
     pub width: usize,
+    /// `[height, width]` that its file has: more than these, where it was decoded at a part of its size.
+    pub full: [usize; 2],
     /// `height * width * channels` values.
     pub pixels: Cow<'a, [u8]>,
 }

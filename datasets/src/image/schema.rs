@@ -2,6 +2,7 @@
 
 use super::ImageTarget;
 use super::config::LARGEST_SIDE;
+use super::transform::{Interpolation, Resize};
 use crate::{DataError, saved, source::one_line};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -24,8 +25,11 @@ pub struct ImageSchema {
     pub height: usize,
     /// Pixels of a sample from left to right.
     pub width: usize,
-    /// Pictures are scaled to this size, `[height, width]`.
-    pub resize: Option<[usize; 2]>,
+    /// Pictures are scaled to this size.
+    pub resize: Option<Resize>,
+    /// How the values between pixels are found then.
+    #[serde(default)]
+    pub interpolation: Interpolation,
     /// This size is then cut out of the middle, `[height, width]`.
     pub center_crop: Option<[usize; 2]>,
     /// Subtracted from pixels in 0..1, one value a channel.
@@ -56,14 +60,19 @@ impl ImageSchema {
             let place = format!("line {}", error.line());
             DataError::malformed(&uri, place, "the labels of a run", one_line(error))
         })?;
-        let sizes = [schema.resize, schema.center_crop];
+        let exact = match schema.resize {
+            Some(Resize::Exact(size)) => Some(size),
+            _ => None,
+        };
+        let resized = schema.resize.as_ref().map_or(&[][..], Resize::sides);
+        let cropped = schema.center_crop.as_ref().map_or(&[][..], |size| &size[..]);
         let consistent = [1, 3].contains(&schema.channels)
             && schema.mean.len() == schema.channels
             && schema.std.len() == schema.channels
             && schema.std.iter().all(|std| *std > 0.0)
             && [schema.height, schema.width].iter().all(|side| (1..=u32::MAX as usize).contains(side))
-            && sizes.iter().flatten().flatten().all(|side| (1..=LARGEST_SIDE).contains(side))
-            && schema.center_crop.or(schema.resize).is_none_or(|size| size == [schema.height, schema.width]);
+            && resized.iter().chain(cropped).all(|side| (1..=LARGEST_SIDE).contains(side))
+            && schema.center_crop.or(exact).is_none_or(|size| size == [schema.height, schema.width]);
         match consistent {
             true => Ok(schema),
             false => {
@@ -86,6 +95,7 @@ pub(super) mod tests {
             height,
             width,
             resize: None,
+            interpolation: Interpolation::default(),
             center_crop: None,
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
@@ -98,7 +108,7 @@ pub(super) mod tests {
         let saved = ImageSchema {
             target: ImageTarget::Class,
             labels: vec!["a \"cat\"".into(), "Hündin".into()],
-            resize: Some([8, 9]),
+            resize: Some(Resize::Exact([8, 9])),
             center_crop: Some([4, 6]),
             mean: vec![0.1, 0.2, 0.485],
             ..schema(3, 4, 6)

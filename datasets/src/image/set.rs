@@ -1,6 +1,7 @@
 //! Pictures as a data set.
 
 use super::gather::Item;
+use super::mix::Mixing;
 use super::streamed::Streamed;
 use super::transform::Transform;
 use crate::{DataError, Dataset};
@@ -15,6 +16,8 @@ pub struct ImageSet {
     transform: Transform,
     /// `[channels, height, width]` of every sample.
     shape: [usize; 3],
+    /// How a batch is mixed, and the number of classes.
+    mixing: Option<(Mixing, usize)>,
 }
 
 /// Where a set's pictures are.
@@ -31,13 +34,34 @@ pub(super) enum Pictures {
 pub struct ImageSample {
     /// `[channels, height, width]` values, one after the other.
     pixels: Vec<f32>,
+    /// `[height, width]`
+    size: [usize; 2],
     /// The index of its class, where the set has classes.
     class: Option<usize>,
+    /// What seeded its augmentation.
+    draw: u64,
+}
+
+impl ImageSample {
+    /// `[channels, height, width]` values, and `[height, width]`.
+    pub(super) fn pixels(&self) -> (&[f32], [usize; 2]) {
+        (&self.pixels, self.size)
+    }
+
+    /// The index of its class, where the set has classes.
+    pub(super) fn class(&self) -> Option<usize> {
+        self.class
+    }
 }
 
 impl ImageSet {
     pub(super) fn new(pictures: Pictures, transform: Transform, shape: [usize; 3]) -> Self {
-        ImageSet { pictures, transform, shape }
+        ImageSet { pictures, transform, shape, mixing: None }
+    }
+
+    /// Mixes the pictures of each batch, whose classes are `0..classes`.
+    pub(super) fn mixed(self, mixing: Mixing, classes: usize) -> Self {
+        ImageSet { mixing: mixing.is_on().then_some((mixing, classes)), ..self }
     }
 
     /// The index of the class of each picture, in the set's own order; empty for the target
@@ -66,20 +90,26 @@ impl Dataset for ImageSet {
     }
 
     fn sample(&self, index: u64, draw: u64) -> Result<ImageSample, DataError> {
+        self.sample_in_epoch(index, draw, 0)
+    }
+
+    fn sample_in_epoch(&self, index: u64, draw: u64, epoch: u64) -> Result<ImageSample, DataError> {
+        let size = self.transform.size(epoch);
         let channels = self.transform.channels();
         let transformed = |picture, place: &dyn fmt::Display| {
-            let pixels = self.transform.apply(picture, draw);
+            let pixels = self.transform.apply(picture, draw, epoch);
             pixels.map_err(|size| DataError::malformed(place, "size", size.expected, size.found))
         };
+        let shrink = |size| self.transform.shrink(size, draw, epoch);
         match &self.pictures {
             Pictures::Held(items) => {
                 let item = &items[index as usize];
-                let pixels = transformed(item.place.picture(channels)?, &item.place)?;
-                Ok(ImageSample { pixels, class: item.class })
+                let pixels = transformed(item.place.picture(channels, &shrink)?, &item.place)?;
+                Ok(ImageSample { pixels, size, class: item.class, draw })
             }
             Pictures::Streamed(streamed) => {
-                let (picture, place, class) = streamed.picture(index, channels)?;
-                Ok(ImageSample { pixels: transformed(picture, &place)?, class })
+                let (picture, place, class) = streamed.picture(index, channels, &shrink)?;
+                Ok(ImageSample { pixels: transformed(picture, &place)?, size, class, draw })
             }
         }
     }
@@ -98,20 +128,33 @@ impl Dataset for ImageSet {
     }
 
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
-        let [channels, height, width] = self.shape;
+        let [channels, ..] = self.shape;
+        let [height, width] = samples.first().map_or([0, 0], |sample| sample.size);
         let batch = samples.len();
         let mut values = Vec::with_capacity(batch * channels * height * width);
         for sample in &samples {
             values.extend_from_slice(&sample.pixels);
         }
+        let classes: Option<Vec<usize>> = samples.iter().map(|sample| sample.class).collect();
+        let target = match (classes, self.mixing, samples.first()) {
+            (Some(classes), Some((mixing, count)), Some(first)) => {
+                let own = mixing.mix(&mut values, batch, [channels, height, width], first.draw) as f32;
+                let mut probabilities = vec![0.0; batch * count];
+                for (row, class) in classes.iter().enumerate() {
+                    probabilities[row * count + class] += own;
+                    probabilities[(batch - 1 - row) * count + class] += 1.0 - own;
+                }
+                let data = TensorData::new(probabilities, [batch, count]);
+                Target::Probabilities(Tensor::from_data(data, device)) // [B, K]
+            }
+            (Some(classes), ..) => {
+                let classes: Vec<i64> = classes.into_iter().map(|class| class as i64).collect();
+                Target::Classes(Tensor::from_data(TensorData::new(classes, [batch]), device)) // [B]
+            }
+            (None, ..) => Target::Input,
+        };
         let data = TensorData::new(values, [batch, channels, height, width]);
         let pixels = Tensor::from_data(data, device); // [B, C, H, W]
-        let classes: Option<Vec<i64>> =
-            samples.iter().map(|sample| sample.class.map(|class| class as i64)).collect();
-        let target = match classes {
-            Some(classes) => Target::Classes(Tensor::from_data(TensorData::new(classes, [batch]), device)),
-            None => Target::Input,
-        };
         (Images { pixels }, target)
     }
 }

@@ -1,30 +1,77 @@
 //! A decoded picture to the numbers that a model eats.
 //!
 //! ```text
-//! [H, W, C] u8 -> resize -> centre crop -> (training: pad and crop, flip) -> normalise -> [C, H, W] f32
+//! [H, W, C] u8 -> resize, centre crop                         -> normalise -> [C, H, W] f32
+//! in training:    or random resized crop; pad and crop; mirrors;              random erasing
+//!                 RandAugment or TrivialAugment; colour jitter
 //! ```
+//!
+//! What is random is a pure function of the sample's draw, each step's of a stream of its own: turning one on leaves the
+//! others as they were.
 
-use super::ImageSchema;
+mod color_jitter;
+mod operations;
+mod place;
+mod rand_augment;
+mod random_erasing;
+mod random_resized_crop;
+mod resize;
+mod sizes;
+mod trivial_augment;
+
+pub use color_jitter::ColorJitter;
+pub use rand_augment::RandAugment;
+pub use resize::{Interpolation, Resize};
+pub use sizes::Growth;
+pub(super) use sizes::Sizes;
+
 use super::picture::Picture;
-use crate::Draws;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use std::borrow::Cow;
-use std::cell::RefCell;
+use super::{ImageSchema, ImageTarget};
+use crate::{Draws, mix};
+use resize::{Part, resize};
 
-/// What is random about a picture in training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What is random about a picture in training, in this sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Augment {
+    /// The least share of the area that is cut out and scaled.
+    pub random_resized_crop: Option<f64>,
+    /// The sides that it scales to, where these are not those of evaluation.
+    pub size: Option<Sizes>,
     /// Pixels of black on each side before the random crop.
     pub random_crop: usize,
-    /// Whether every second picture is mirrored.
+    /// Whether every second picture is mirrored, left to right.
     pub flip: bool,
+    /// Whether every second picture is turned upside down.
+    pub vertical_flip: bool,
+    pub rand_augment: Option<RandAugment>,
+    pub trivial_augment: bool,
+    pub color_jitter: ColorJitter,
+    /// The probability that a rectangle is blotted out.
+    pub random_erasing: f64,
+}
+
+/// The streams of draws.
+#[derive(Clone, Copy)]
+enum Stream {
+    ResizedCrop = 1,
+    VerticalFlip,
+    RandAugment,
+    TrivialAugment,
+    ColorJitter,
+    Erasing,
+}
+
+impl Stream {
+    fn of(self, draw: u64) -> Draws {
+        Draws::new(mix(draw, self as u64))
+    }
 }
 
 /// The steps from a picture to its numbers; pure, given a draw.
 #[derive(Clone, Debug)]
 pub(super) struct Transform {
-    resize: Option<[usize; 2]>,
+    resize: Option<Resize>,
+    interpolation: Interpolation,
     center_crop: Option<[usize; 2]>,
     /// The size that all pictures must end with.
     size: [usize; 2],
@@ -50,6 +97,7 @@ impl Transform {
             .map(|(mean, std)| std::array::from_fn(|value| ((value as f64 / 255.0 - mean) / std) as f32));
         Transform {
             resize: schema.resize,
+            interpolation: schema.interpolation,
             center_crop: schema.center_crop,
             size: [schema.height, schema.width],
             augment,
@@ -57,60 +105,123 @@ impl Transform {
         }
     }
 
+    /// What ImageNet's pictures usually go through in training, to `[height, width]`: a random resized crop, a flip,
+    /// and the normalisation by ImageNet's mean and deviation.
+    pub(super) fn of_imagenet([height, width]: [usize; 2]) -> Self {
+        let schema = ImageSchema {
+            target: ImageTarget::Class,
+            labels: Vec::new(),
+            channels: 3,
+            height,
+            width,
+            resize: None,
+            interpolation: Interpolation::default(),
+            center_crop: None,
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
+        };
+        let augment = Augment { random_resized_crop: Some(0.08), flip: true, ..Augment::default() };
+        Transform::new(&schema, augment)
+    }
+
     /// The number of channels that pictures must have.
     pub(super) fn channels(&self) -> usize {
         self.values.len()
     }
 
-    /// `[channels, height, width]` values, one after the other.
+    /// The part of a picture of that size that a random resized crop takes, where there is one.
+    fn random_part(&self, size: [usize; 2], draw: u64) -> Option<Part> {
+        let least = self.augment.random_resized_crop?;
+        Some(random_resized_crop::part(size, least, &mut Stream::ResizedCrop.of(draw)))
+    }
+
+    /// `[height, width]` of the pictures of an epoch.
+    pub(super) fn size(&self, epoch: u64) -> [usize; 2] {
+        self.augment.size.map_or(self.size, |sizes| [sizes.at(epoch); 2])
+    }
+
+    /// By how much a picture of that size may be decoded smaller without being scaled up again: 1, 2, 4 or 8. Only
+    /// where it is augmented: in evaluation every pixel counts.
+    pub(super) fn shrink(&self, size: [usize; 2], draw: u64, epoch: u64) -> usize {
+        let Some(part) = self.random_part(size, draw) else { return 1 };
+        let [height, width] = self.size(epoch).map(|side| side as f64);
+        let enough = |by: f64| part.height >= by * height && part.width >= by * width;
+        [8, 4, 2].into_iter().find(|by| enough(*by as f64)).unwrap_or(1)
+    }
+
+    /// `[channels, height, width]` values, one after the other, of the [`size`](Self::size) of the epoch.
+    pub(super) fn apply(&self, picture: Picture, draw: u64, epoch: u64) -> Result<Vec<f32>, WrongSize> {
+        let picture = self.augmented(self.placed(picture, draw, self.size(epoch))?, draw);
+        let [height, width] = [picture.height, picture.width];
+        let mut output = vec![0.0; self.channels() * height * width];
+        let planes = output.chunks_exact_mut((height * width).max(1));
+        for (channel, (plane, values)) in planes.zip(&self.values).enumerate() {
+            let pixels = picture.pixels[channel..].iter().step_by(self.channels());
+            plane.iter_mut().zip(pixels).for_each(|(place, pixel)| *place = values[usize::from(*pixel)]);
+        }
+        random_erasing::erase(
+            &mut output,
+            [height, width],
+            self.augment.random_erasing,
+            &mut Stream::Erasing.of(draw),
+        );
+        Ok(output)
+    }
+
+    /// The pixels that stay, at their places.
     ///
-    /// Random crop and flip follow torchvision's `RandomCrop(size, padding)` and
-    /// `RandomHorizontalFlip`: zeros are padded before the normalisation.
-    pub(super) fn apply(&self, picture: Picture, draw: u64) -> Result<Vec<f32>, WrongSize> {
-        let picture = scale(picture, self.resize);
-        let [top, left] = self.corner(&picture)?;
-        let [height, width] = self.size;
+    /// Random crop and flip follow torchvision's `RandomCrop(size, padding)` and `RandomHorizontalFlip`: zeros are
+    /// padded before the normalisation.
+    fn placed<'a>(
+        &self,
+        picture: Picture<'a>,
+        draw: u64,
+        wanted: [usize; 2],
+    ) -> Result<Picture<'a>, WrongSize> {
+        let size = [picture.height, picture.width];
+        let (picture, corner) = match (self.random_part(picture.full, draw), self.resize) {
+            (Some(part), _) => {
+                let part = part.within(picture.full, size);
+                (resize(picture, part, wanted, self.interpolation), [0, 0])
+            }
+            (None, to) => {
+                let to = to.map_or(size, |to| to.of(size));
+                let picture = resize(picture, Part::whole(size), to, self.interpolation);
+                let corner = self.corner(&picture)?;
+                (picture, corner)
+            }
+        };
+        let picture = place::cut(picture, corner.map(|at| at as isize), wanted);
         let padding = self.augment.random_crop;
         // All three are always drawn, so that turning one off leaves the others as they were.
         let mut draws = Draws::new(draw);
         let mut shift = || draws.below(2 * padding as u64 + 1) as isize - padding as isize;
         let (down, right) = (shift(), shift());
-        let mirrored = draws.coin() && self.augment.flip;
-
-        // The part of the shifted frame that lies in the picture; around it is black.
-        let covered = |shift: isize, length: usize| {
-            let first = shift.saturating_neg().clamp(0, length as isize) as usize;
-            first..(length as isize - shift).clamp(first as isize, length as isize) as usize
+        let picture = place::cut(picture, [down, right], wanted);
+        let picture = match draws.coin() && self.augment.flip {
+            true => place::mirror(picture),
+            false => picture,
         };
-        let (mut rows, columns) = (covered(down, height), covered(right, width));
-        if columns.is_empty() {
-            rows = 0..0;
+        Ok(match self.augment.vertical_flip && Stream::VerticalFlip.of(draw).coin() {
+            true => place::upend(picture),
+            false => picture,
+        })
+    }
+
+    /// The picture after what changes its colours and shapes.
+    fn augmented<'a>(&self, picture: Picture<'a>, draw: u64) -> Picture<'a> {
+        let augment = &self.augment;
+        let mut operations = Vec::new();
+        if let Some(rand_augment) = augment.rand_augment {
+            operations.extend(
+                rand_augment.operations([picture.height, picture.width], &mut Stream::RandAugment.of(draw)),
+            );
         }
-        let channels = self.channels();
-        let mut output = Vec::with_capacity(channels * height * width);
-        for values in &self.values {
-            output.resize(output.len() + height * width, values[0]);
+        if augment.trivial_augment {
+            operations.push(trivial_augment::operation(&mut Stream::TrivialAugment.of(draw)));
         }
-        for y in rows {
-            let row = top + y.wrapping_add_signed(down);
-            let start = row * picture.width + left + columns.start.wrapping_add_signed(right);
-            let pixels = &picture.pixels[start * channels..(start + columns.len()) * channels];
-            for (channel, (plane, values)) in
-                output.chunks_exact_mut(height * width).zip(&self.values).enumerate()
-            {
-                let plane = &mut plane[y * width..(y + 1) * width];
-                let values =
-                    pixels[channel..].iter().step_by(channels).map(|pixel| values[usize::from(*pixel)]);
-                if mirrored {
-                    let places = plane[width - columns.end..width - columns.start].iter_mut().rev();
-                    places.zip(values).for_each(|(place, value)| *place = value);
-                } else {
-                    let places = plane[columns.clone()].iter_mut();
-                    places.zip(values).for_each(|(place, value)| *place = value);
-                }
-            }
-        }
-        Ok(output)
+        operations.extend(augment.color_jitter.operations(&mut Stream::ColorJitter.of(draw)));
+        operations.into_iter().fold(picture, |picture, operation| operation.apply(picture))
     }
 
     /// Where the centre crop begins, once the picture's size is known to fit.
@@ -121,7 +232,7 @@ impl Transform {
             None => picture.height == height && picture.width == width,
         };
         if fits {
-            return Ok([(picture.height - height) / 2, (picture.width - width) / 2]);
+            return Ok([middle(picture.height - height), middle(picture.width - width)]);
         }
         let expected = match self.center_crop {
             Some(_) => format!("at least the {height} x {width} of center_crop"),
@@ -131,30 +242,9 @@ impl Transform {
     }
 }
 
-/// The picture at another size, by a triangle filter that widens when it shrinks (antialiased).
-fn scale<'a>(picture: Picture<'a>, size: Option<[usize; 2]>) -> Picture<'a> {
-    let Some([height, width]) = size else { return picture };
-    if [picture.height, picture.width] == [height, width] {
-        return picture;
-    }
-    let kind = if picture.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let (from, to) = ([picture.width as u32, picture.height as u32], [width as u32, height as u32]);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let mut scaled = Image::new(to[0], to[1], kind);
-    let resized = ImageRef::new(from[0], from[1], &picture.pixels, kind)
-        .map_err(|error| error.to_string())
-        .and_then(|picture| {
-            // its tables and buffers serve all pictures of a thread
-            RESIZER.with_borrow_mut(|resizer| {
-                resizer.resize(&picture, &mut scaled, &options).map_err(|error| error.to_string())
-            })
-        });
-    resized.expect("two pictures of one kind, with as many pixels as their sizes say");
-    Picture { height, width, pixels: Cow::Owned(scaled.into_vec()), ..picture }
-}
-
-thread_local! {
-    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+/// Half of the room around a crop; a half is rounded to the even number, as torchvision's `CenterCrop` does.
+fn middle(room: usize) -> usize {
+    room / 2 + usize::from(room % 4 == 3)
 }
 
 #[cfg(test)]
@@ -162,14 +252,71 @@ mod tests {
     use super::*;
     use crate::image::schema::tests::schema;
     use proptest::prelude::*;
+    use std::borrow::Cow;
 
     fn picture(height: usize, width: usize, channels: usize) -> Picture<'static> {
         let pixels = (0..height * width * channels).map(|at| (at * 7 + 1) as u8).collect();
-        Picture { channels, height, width, pixels: Cow::Owned(pixels) }
+        Picture { channels, height, width, full: [height, width], pixels: Cow::Owned(pixels) }
+    }
+
+    /// The picture that `golden/make.py` fills, and what became of it there.
+    pub(super) fn golden(height: usize, width: usize, name: &str) -> (Picture<'static>, Vec<u8>) {
+        let results: serde_json::Value =
+            serde_json::from_str(include_str!("../../golden/pictures.json")).expect("the file is JSON");
+        let digits = results[name].as_str().unwrap_or_else(|| panic!("no {name}"));
+        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
+        let value =
+            |i: usize| (((i * i * 7919 + i * 104_729) / 1000 % 251) / (1 + i / (3 * width) % 2)) as u8;
+        let pixels = Cow::Owned((0..height * width * 3).map(value).collect());
+        let picture = Picture { channels: 3, height, width, full: [height, width], pixels };
+        (picture, (0..digits.len()).step_by(2).map(byte).collect())
+    }
+
+    #[test]
+    fn evaluation_is_torchvisions() {
+        let (picture, expected) = golden(47, 61, "bicubic_short");
+        let mut schema = schema(3, 32, 32);
+        schema.resize = Some(Resize::Short(40));
+        schema.interpolation = Interpolation::Bicubic;
+        schema.center_crop = Some([32, 32]);
+        let values = Transform::new(&schema, Augment::default()).apply(picture, 0, 0).unwrap();
+        let expected = |at: usize| f32::from(expected[at % 1024 * 3 + at / 1024]);
+        let apart = || values.iter().enumerate().map(|(at, value)| (value * 255.0 - expected(at)).abs());
+        let (worst, mean) = (apart().fold(0.0, f32::max), apart().sum::<f32>() / 3072.0);
+        assert!(worst < 1.01 && mean < 0.1, "at most {worst} apart, {mean} on average");
+    }
+
+    #[test]
+    fn each_augmentation_has_draws_of_its_own() {
+        let (picture, _) = golden(47, 61, "bilinear");
+        let apply = |augment: Augment, draw: u64| {
+            let mut schema = schema(3, 16, 16);
+            schema.resize = Some(Resize::Exact([16, 16]));
+            Transform::new(&schema, augment).apply(picture.clone(), draw, 0).unwrap()
+        };
+        let plain = apply(Augment::default(), 1);
+        let changed =
+            |augment: Augment| (0..40).filter(|draw| apply(augment, mix(7, *draw)) != plain).count();
+        let none = Augment::default();
+        assert_eq!(changed(none), 0);
+        assert!((10..30).contains(&changed(Augment { flip: true, ..none })));
+        assert!((10..30).contains(&changed(Augment { vertical_flip: true, ..none })));
+        assert!((5..35).contains(&changed(Augment { random_erasing: 0.5, ..none })));
+        assert!(changed(Augment { random_crop: 2, ..none }) > 30);
+        assert!(changed(Augment { trivial_augment: true, ..none }) > 25);
+        assert!(changed(Augment { rand_augment: Some(RandAugment::default()), ..none }) > 30);
+        let jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
+        assert!(changed(Augment { color_jitter: jitter, ..none }) > 35);
+        assert!(changed(Augment { random_resized_crop: Some(0.08), ..none }) > 35);
+        // A flip is the same flip with erasing beside it, where nothing is erased.
+        let both = Augment { flip: true, random_erasing: 1e-9, ..none };
+        for draw in 0..20 {
+            assert_eq!(apply(both, draw), apply(Augment { flip: true, ..none }, draw));
+        }
     }
 
     fn augmented(schema: &ImageSchema, random_crop: usize, flip: bool) -> Transform {
-        Transform::new(schema, Augment { random_crop, flip })
+        Transform::new(schema, Augment { random_crop, flip, ..Augment::default() })
     }
 
     #[test]
@@ -178,8 +325,8 @@ mod tests {
         schema.mean = vec![0.0, 0.5, 0.0];
         schema.std = vec![1.0, 0.5, 0.25];
         let pixels = Cow::Owned(vec![0, 255, 51, 255, 0, 102]);
-        let picture = Picture { channels: 3, height: 1, width: 2, pixels };
-        let values = Transform::new(&schema, Augment::default()).apply(picture, 0).unwrap();
+        let picture = Picture { channels: 3, height: 1, width: 2, full: [1, 2], pixels };
+        let values = Transform::new(&schema, Augment::default()).apply(picture, 0, 0).unwrap();
         assert_eq!(values, [0.0, 1.0, 1.0, -1.0, 0.8, 1.6]);
     }
 
@@ -189,46 +336,57 @@ mod tests {
         schema.center_crop = Some([2, 2]);
         let transform = Transform::new(&schema, Augment::default());
         let pixels = Cow::Owned((0..20).collect());
-        let picture = Picture { channels: 1, height: 4, width: 5, pixels };
-        // Rows 1 and 2, columns 1 and 2.
-        let expected = [6, 7, 11, 12].map(|value| (f64::from(value) / 255.0) as f32);
-        assert_eq!(transform.apply(picture, 0).unwrap(), expected);
+        let picture = Picture { channels: 1, height: 4, width: 5, full: [4, 5], pixels };
+        // Rows 1 and 2, columns 2 and 3: a half is rounded to the even number.
+        let expected = [7, 8, 12, 13].map(|value| (f64::from(value) / 255.0) as f32);
+        assert_eq!(transform.apply(picture, 0, 0).unwrap(), expected);
     }
 
     #[test]
     fn a_wrong_size_is_named() {
         let transform = Transform::new(&schema(1, 4, 6), Augment::default());
-        let error = transform.apply(picture(6, 4, 1), 0).unwrap_err();
+        let error = transform.apply(picture(6, 4, 1), 0, 0).unwrap_err();
         assert_eq!(error.found, "6 x 4 (height x width)");
         assert!(error.expected.starts_with("4 x 6"));
         let mut small = schema(1, 4, 6);
         small.center_crop = Some([4, 6]);
-        assert!(Transform::new(&small, Augment::default()).apply(picture(4, 5, 1), 0).is_err());
+        assert!(Transform::new(&small, Augment::default()).apply(picture(4, 5, 1), 0, 0).is_err());
     }
 
     #[test]
-    fn resizing_keeps_a_flat_picture_flat_and_averages_when_shrinking() {
-        for channels in [1, 3] {
-            let mut schema = schema(channels, 3, 5);
-            schema.resize = Some([3, 5]);
-            let transform = Transform::new(&schema, Augment::default());
-            let flat = Picture { channels, height: 9, width: 4, pixels: Cow::Owned(vec![51; 36 * channels]) };
-            let values = transform.apply(flat, 0).unwrap();
-            assert_eq!(values.len(), 15 * channels);
-            assert!(values.iter().all(|value| (value - 0.2).abs() < 1e-6));
+    fn a_random_part_fills_the_size_and_is_of_the_decoded_picture() {
+        let augment = Augment { random_resized_crop: Some(0.5), ..Augment::default() };
+        let transform = Transform::new(&schema(1, 8, 8), augment);
+        let mut shrinks = [0; 9];
+        for draw in (0..200).map(|draw| mix(2, draw)) {
+            let ramp = |step: usize| {
+                (0..40 / step).flat_map(move |_| (0..60 / step).map(move |x| (x * step * 4) as u8))
+            };
+            let picture = |step: usize| Picture {
+                channels: 1,
+                height: 40 / step,
+                width: 60 / step,
+                full: [40, 60],
+                pixels: Cow::Owned(ramp(step).collect()),
+            };
+            let whole = transform.apply(picture(1), draw, 0).unwrap();
+            assert_eq!(whole.len(), 64);
+            let by = transform.shrink([40, 60], draw, 0);
+            shrinks[by] += 1;
+            let part = transform.apply(picture(by), draw, 0).unwrap();
+            let worst = whole.iter().zip(&part).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 0.1, "{by}: {worst}");
         }
-        // A checkerboard of single pixels is grey from far away.
-        let board = (0..64 * 64).map(|at| if (at / 64 + at) % 2 == 0 { 0 } else { 255 }).collect();
-        let board = Picture { channels: 1, height: 64, width: 64, pixels: Cow::Owned(board) };
-        let small = scale(board, Some([8, 8]));
-        assert!(small.pixels.iter().all(|value| value.abs_diff(128) < 8), "{:?}", small.pixels);
+        // Half of 40 x 60 has sides of about 30: two and four times 8 fit into it.
+        assert!(shrinks[2] > 50 && shrinks[4] > 5 && shrinks[8] == 0, "{shrinks:?}");
+        assert_eq!(Transform::new(&schema(1, 8, 8), Augment::default()).shrink([4000, 6000], 3, 0), 1);
     }
 
     #[test]
     fn draws_reach_every_shift_and_both_sides() {
         let transform = augmented(&schema(1, 3, 3), 1, true);
         let mut seen: Vec<Vec<u32>> = (0..2_000)
-            .map(|draw| transform.apply(picture(3, 3, 1), crate::mix(1, draw)).unwrap())
+            .map(|draw| transform.apply(picture(3, 3, 1), crate::mix(1, draw), 0).unwrap())
             .map(|values| values.iter().map(|value| value.to_bits()).collect())
             .collect();
         seen.sort_unstable();
@@ -244,10 +402,10 @@ mod tests {
         ) {
             let channels = if coloured { 3 } else { 1 };
             let schema = schema(channels, height, width);
-            let plain = augmented(&schema, 0, false).apply(picture(height, width, channels), draw).unwrap();
+            let plain = augmented(&schema, 0, false).apply(picture(height, width, channels), draw, 0).unwrap();
             let transform = augmented(&schema, random_crop, flip);
-            let values = transform.apply(picture(height, width, channels), draw).unwrap();
-            prop_assert_eq!(&values, &transform.apply(picture(height, width, channels), draw).unwrap());
+            let values = transform.apply(picture(height, width, channels), draw, 0).unwrap();
+            prop_assert_eq!(&values, &transform.apply(picture(height, width, channels), draw, 0).unwrap());
 
             let black = 0.0f32;
             let at = |c: usize, y: i64, x: i64| {

@@ -41,7 +41,7 @@ struct Shared {
 impl ReadAhead {
     /// Fetches for `positions`; `None` for a data set that has nothing to fetch.
     pub(super) fn start<D: Dataset>(dataset: &Arc<D>, plan: &Plan, positions: &Range<u64>) -> Option<Self> {
-        let ahead = dataset.ahead();
+        let ahead = dataset.ahead() * plan.repeats;
         if ahead == 0 || positions.is_empty() {
             return None;
         }
@@ -61,7 +61,7 @@ impl ReadAhead {
                     if shared.stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    dataset.prepare(plan.order.at(position));
+                    dataset.prepare(plan.index(position));
                 }
             }
         };

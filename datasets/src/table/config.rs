@@ -194,7 +194,14 @@ impl TableConfig {
     /// A pipeline that keeps the order of its set.
     pub(super) fn in_order(&self, seed: u64) -> PipelineConfig {
         let (shuffle, prefetch_bytes) = (Shuffle::Never, PREFETCH_BYTES);
-        PipelineConfig { shuffle, seed, on_corrupt: self.on_corrupt, workers: self.workers, prefetch_bytes }
+        PipelineConfig {
+            shuffle,
+            seed,
+            on_corrupt: self.on_corrupt,
+            repeats: 1,
+            workers: self.workers,
+            prefetch_bytes,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `bonfire data bench`: how fast shards are read and decoded, and where the time goes.
 
 use anyhow::Result;
-use bonfire_datasets::image::{self, Measured};
+use bonfire_datasets::image::{self, Measured, Work};
 use bonfire_datasets::index::{Index, report};
 use bonfire_datasets::{Window, size};
 use clap::Args;
@@ -15,9 +15,12 @@ pub struct BenchArguments {
     /// Threads that read and decode; as many as there are processors when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
-    /// Seconds for each of the two measurements.
+    /// Seconds for each of the three measurements.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// Pixels a side of the training tensors.
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u16).range(1..))]
+    size: u16,
     /// Shards open together, as `data.window_shards` of a recipe.
     #[arg(long, default_value_t = 16)]
     window_shards: usize,
@@ -26,17 +29,21 @@ pub struct BenchArguments {
     window_block: u64,
 }
 
-/// Reads alone first, then reads and decodes.
+/// Reads alone first, then reads and decodes, then makes training tensors too.
 pub fn bench(arguments: &BenchArguments) -> Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let workers = arguments.workers.map_or(processors, usize::from);
     let time = Duration::try_from_secs_f64(arguments.seconds)?;
     let window = Window { shards: arguments.window_shards, block: arguments.window_block };
     println!("{workers} workers, {} shards open, blocks of {} samples", window.shards, window.block);
-    for (name, decoding) in [("read", false), ("read and decode", true)] {
+    let side = usize::from(arguments.size);
+    let tensors = format!("to {side}x{side} tensors");
+    for (name, work) in
+        [("read", Work::Read), ("read and decode", Work::Decode), (&tensors, Work::Train([side, side]))]
+    {
         let index = Index::open(&arguments.uri, &mut report(&arguments.uri))?;
-        let measured = image::bench(index, window, workers, time, decoding)?;
-        println!("{name:<16} {}", line(&measured, workers));
+        let measured = image::bench(index, window, workers, time, work)?;
+        println!("{name:<18} {}", line(&measured, workers));
     }
     Ok(())
 }

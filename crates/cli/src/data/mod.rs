@@ -4,6 +4,7 @@ mod bench;
 mod index;
 mod inspect;
 mod pack;
+mod preview;
 mod verify;
 
 use anyhow::Result;
@@ -21,6 +22,8 @@ pub enum DataCommand {
     Verify(verify::VerifyArguments),
     /// Show what shards hold, from their index and a few samples.
     Inspect(inspect::InspectArguments),
+    /// Write a page of pictures as training sees them, augmented.
+    Preview(preview::PreviewArguments),
     /// Measure how fast shards are read and decoded.
     Bench(bench::BenchArguments),
 }
@@ -32,6 +35,7 @@ pub fn data(command: &DataCommand) -> Result<ExitCode> {
         DataCommand::Index(arguments) => index::index(arguments),
         DataCommand::Verify(arguments) => return verify::verify(arguments),
         DataCommand::Inspect(arguments) => inspect::inspect(arguments),
+        DataCommand::Preview(arguments) => preview::preview(arguments),
         DataCommand::Bench(arguments) => bench::bench(arguments),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -190,7 +190,11 @@ fn pictures_of_other_sizes_are_named_or_resized() {
     assert!(error.contains("/dog/4.png, size: expected 8 x 6 as the first picture"), "{error}");
     assert!(error.ends_with("found 9 x 6 (height x width)"), "{error}");
 
-    let resized = ImageConfig { resize: Some([5, 7]), center_crop: Some([4, 4]), ..folder_config(&folder) };
+    let resized = ImageConfig {
+        resize: Some(Resize::Exact([5, 7])),
+        center_crop: Some([4, 4]),
+        ..folder_config(&folder)
+    };
     assert_eq!(batches(&open(&resized, 1).unwrap().train, 7)[0].input.pixels.dims(), [7, 3, 4, 4]);
     let cropped = ImageConfig { center_crop: Some([8, 4]), ..folder_config(&folder) };
     assert_eq!(batches(&open(&cropped, 1).unwrap().train, 7)[0].input.pixels.dims(), [7, 3, 8, 4]);
@@ -205,7 +209,7 @@ fn corrupt_pictures_stop_or_are_skipped() {
     let config = ImageConfig { workers: 2, ..folder_config(&folder) };
     // The first picture decides the size.
     assert!(refused(&config).contains("/cat/0.png, picture: expected a complete PNG or JPEG picture"));
-    let sized = ImageConfig { resize: Some([8, 6]), ..config.clone() };
+    let sized = ImageConfig { resize: Some(Resize::Exact([8, 6])), ..config.clone() };
     let opened = open(&sized, 1).unwrap();
     assert!(opened.train.batches(Position::default(), 1, &Device::flex()).any(|batch| batch.is_err()));
 
@@ -319,7 +323,7 @@ fn prediction_names_every_picture_and_needs_no_labels() {
     fs::copy(format!("{root}/dog/1.png"), format!("{root}/unnamed")).unwrap();
     let inputs =
         [format!("{root}/dog"), format!("{root}/unnamed"), FASHION_TEST.into(), format!("{root}/cat/2.jpg")];
-    let resizing = ImageSchema { resize: Some([8, 6]), ..opened.schema };
+    let resizing = ImageSchema { resize: Some(Resize::Exact([8, 6])), ..opened.schema };
     let (pipeline, names) = open_prediction(&config, &resizing, &inputs).unwrap();
     assert_eq!(names.len(), 3 + 1 + 500 + 1);
     assert_eq!(pipeline.len(), names.len() as u64);
@@ -399,7 +403,7 @@ fn many(count: usize) -> tempfile::TempDir {
 #[test]
 fn shards_give_the_pictures_that_their_folder_gives() {
     let (folder, shards) = (many(40), tempfile::tempdir().unwrap());
-    let config = ImageConfig { resize: Some([8, 6]), workers: 2, ..folder_config(&folder) };
+    let config = ImageConfig { resize: Some(Resize::Exact([8, 6])), workers: 2, ..folder_config(&folder) };
     let uri = packed(&config.train, shards.path(), 8_000);
     let expected = open(&config, 1).unwrap();
     let sorted = |pipeline: &Pipeline<ImageSet>| {
@@ -448,7 +452,7 @@ fn the_sequence_is_the_same_for_any_number_of_ranks() {
     let (folder, shards) = (many(31), tempfile::tempdir().unwrap());
     let config = ImageConfig {
         train: packed(&folder_config(&folder).train, shards.path(), 8_000),
-        resize: Some([2, 2]),
+        resize: Some(Resize::Exact([2, 2])),
         order: Some(ShardOrder::Window),
         window_shards: 3,
         window_block: 2,
@@ -548,7 +552,7 @@ fn shards_that_cannot_be_trained_on_are_refused() {
 fn packed_shards_are_unpacked_into_the_cache() {
     use std::io::Write;
     let (folder, shards) = (many(12), tempfile::tempdir().unwrap());
-    let config = ImageConfig { resize: Some([4, 4]), ..folder_config(&folder) };
+    let config = ImageConfig { resize: Some(Resize::Exact([4, 4])), ..folder_config(&folder) };
     let plain = packed(&config.train, shards.path(), 1 << 20);
     let tar = fs::read(crate::source::list(&plain).unwrap().remove(0)).unwrap();
     let expected = pictures(&open(&ImageConfig { train: plain, ..config.clone() }, 1).unwrap().train);

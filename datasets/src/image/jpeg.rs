@@ -1,0 +1,226 @@
+//! JPEG files to pixels: by zune-jpeg, or by libjpeg-turbo where it is built in (the feature `turbojpeg`), which
+//! can also decode a part of the frequencies to a picture of a part of the size.
+//!
+//! ```text
+//! [FF D8] ([FF marker] [length: u16 be, itself included] [content])... [FF DA, scan] pixels [FF D9]
+//!          FF C0..CF, the frame: [bits: u8] [height: u16 be] [width: u16 be] [components: u8] ...
+//!          FF E1: "Exif\0\0" and a TIFF file, which says how the camera was held
+//! ```
+//!
+//! ITU-T T.81 (JPEG), annex B; Exif 2.3.
+
+use super::decode::{LARGEST_PICTURE, Shrink};
+use crate::source::one_line;
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, RgbImage};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+/// What the segments before the pixels say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Header {
+    /// Of the pixels as they are stored, before the orientation.
+    size: [usize; 2],
+    components: u8,
+    pub orientation: Orientation,
+}
+
+impl Header {
+    /// Reads the header of a whole file.
+    ///
+    /// # Errors
+    /// What was found instead of one.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (mut frame, mut orientation) = (None, Orientation::NoTransforms);
+        let mut at = 2;
+        while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
+            let end = at + 2 + usize::from(u16::from_be_bytes([high, low]));
+            let content = bytes.get(at + 4..end).unwrap_or_default();
+            match (marker, content) {
+                (START_OF_SCAN, _) if !has_end(&bytes[at..]) => break,
+                (START_OF_SCAN, _) => {
+                    let (size, components) = frame.ok_or("pixels without a frame that says their size")?;
+                    return Header { size, components, orientation }.checked();
+                }
+                // Fill bytes may stand before a marker.
+                (0xff, _) => {
+                    at += 1;
+                    continue;
+                }
+                (0xc0..=0xcf, &[_, h1, h0, w1, w0, components, ..]) if !TABLES.contains(&marker) => {
+                    let size = [[h1, h0], [w1, w0]].map(|side| usize::from(u16::from_be_bytes(side)));
+                    frame = Some((size, components));
+                }
+                // Damaged metadata do not make the pixels unreadable.
+                (0xe1, exif) => {
+                    let exif = exif.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
+                    orientation = exif.unwrap_or(orientation);
+                }
+                _ => {}
+            }
+            at = end;
+        }
+        Err(format!("a JPEG picture cut short after {} bytes", bytes.len()))
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        let [height, width] = self.size;
+        match (height * width) as u64 * 3 {
+            0 => Err(format!("a picture of {height} x {width} pixels")),
+            1..=LARGEST_PICTURE => Ok(self),
+            bytes => Err(format!("one of {bytes} bytes, beyond the limit of {LARGEST_PICTURE}")),
+        }
+    }
+
+    /// `[height, width]` of the picture set upright.
+    pub(super) fn upright(&self) -> [usize; 2] {
+        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        let [height, width] = self.size;
+        match self.orientation {
+            Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => [width, height],
+            _ => [height, width],
+        }
+    }
+}
+
+const START_OF_SCAN: u8 = 0xda;
+
+/// Markers among those of frames that begin tables.
+const TABLES: [u8; 3] = [0xc4, 0xc8, 0xcc];
+
+/// Whether the marker that ends the pixels follows. The decoders fill what is missing with grey and may report
+/// nothing, so a file that was cut short must be told by its end. Among the pixels FF is always followed by 00 or
+/// a restart marker.
+fn has_end(scan: &[u8]) -> bool {
+    scan.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
+}
+
+/// Decodes to grey or colour as the file is, not upright yet. Where libjpeg-turbo is built in, `shrink` may ask
+/// for a part of the size.
+///
+/// # Errors
+/// What is wrong with the pixels.
+pub(super) fn decode(bytes: &[u8], header: &Header, shrink: Shrink) -> Result<DynamicImage, String> {
+    #[cfg(feature = "turbojpeg")]
+    // What it refuses, the other decoder may forgive, and its words are those of a build without it.
+    if let Some(image) = turbo::decode(bytes, header, shrink(header.upright())) {
+        return Ok(image);
+    }
+    #[cfg(not(feature = "turbojpeg"))]
+    let _ = shrink;
+    let kind = if header.components == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_out_colorspace(kind);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let pixels = decoder.decode().map_err(one_line)?;
+    Ok(image(header.size, header.components, pixels))
+}
+
+/// Pixels as an image, whose size the decoder has kept to.
+fn image([height, width]: [usize; 2], components: u8, pixels: Vec<u8>) -> DynamicImage {
+    let (height, width) = (height as u32, width as u32);
+    let image = match components {
+        1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
+        _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+    };
+    image.expect("as many pixels as the header says")
+}
+
+#[cfg(feature = "turbojpeg")]
+mod turbo {
+    use super::{Header, image};
+    use image::DynamicImage;
+    use std::cell::RefCell;
+    use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
+
+    thread_local! {
+        static DECODER: RefCell<Option<Decompressor>> = RefCell::new(Decompressor::new().ok());
+    }
+
+    /// Decodes at one part in `shrink` of the size, rounded up; `None` for what it does not take.
+    pub(super) fn decode(bytes: &[u8], header: &Header, shrink: usize) -> Option<DynamicImage> {
+        let format = match header.components {
+            1 => PixelFormat::GRAY,
+            3 => PixelFormat::RGB,
+            _ => return None,
+        };
+        DECODER.with_borrow_mut(|decoder| {
+            let decoder = decoder.as_mut()?;
+            let part = ScalingFactor::new(1, shrink);
+            decoder.set_scaling_factor(part).ok()?;
+            let [height, width] = header.size.map(|side| part.scale(side));
+            let pitch = width * format.size();
+            let mut pixels = vec![0; height * pitch];
+            let into = Image { pixels: pixels.as_mut_slice(), width, pitch, height, format };
+            decoder.decompress(bytes, into).ok()?;
+            Some(image([height, width], header.components, pixels))
+        })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::image::decode::tests::file;
+        use image::ImageFormat;
+
+        #[test]
+        fn both_decoders_agree_and_a_part_of_the_size_is_the_picture_made_smaller() {
+            let bytes = file(ImageFormat::Jpeg, 64, 48);
+            let header = Header::read(&bytes).unwrap();
+            let whole = decode(&bytes, &header, 1).unwrap().into_rgb8();
+            let options = zune_jpeg::zune_core::options::DecoderOptions::default();
+            let cursor = zune_jpeg::zune_core::bytestream::ZCursor::new(bytes.as_slice());
+            let other = zune_jpeg::JpegDecoder::new_with_options(cursor, options).decode().unwrap();
+            let worst = whole.iter().zip(&other).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+            assert!(worst <= 4, "{worst}");
+            for shrink in [2, 4, 8] {
+                let part = decode(&bytes, &header, shrink).unwrap().into_rgb8();
+                assert_eq!((part.height(), part.width()), (64 / shrink as u32, 48 / shrink as u32));
+                let step = shrink as u32;
+                for (x, y, pixel) in part.enumerate_pixels() {
+                    let area = image::imageops::crop_imm(&whole, x * step, y * step, step, step);
+                    for channel in 0..3 {
+                        let sum: u32 = area.to_image().pixels().map(|pixel| u32::from(pixel[channel])).sum();
+                        let mean = (sum / (step * step)) as u8;
+                        assert!(mean.abs_diff(pixel[channel]) < 24, "{shrink}: {mean} {}", pixel[channel]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::tests::file;
+    use super::*;
+    use image::ImageFormat;
+
+    #[test]
+    fn the_end_of_a_preview_is_not_the_end_of_the_picture() {
+        let jpeg = file(ImageFormat::Jpeg, 8, 9);
+        let preview = [&[0xff, 0xe2, 0x00, 0x06, 1, 2, 0xff, 0xd9][..]].concat();
+        let with_preview = [&jpeg[..2], &preview, &jpeg[2..]].concat();
+        let header = Header::read(&with_preview).unwrap();
+        assert_eq!((header.size, header.components), ([8, 9], 3));
+        let error = Header::read(&with_preview[..with_preview.len() - 2]).unwrap_err();
+        assert!(error.starts_with("a JPEG picture cut short after"), "{error}");
+    }
+
+    #[test]
+    fn the_orientation_turns_the_size() {
+        let jpeg = file(ImageFormat::Jpeg, 8, 12);
+        // TIFF, big-endian: one entry, the orientation (0112) as one u16, 6: to be turned by 90 degrees.
+        let tiff = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let length = (2 + 6 + tiff.len()) as u16;
+        let exif = [&[0xff, 0xe1][..], &length.to_be_bytes(), b"Exif\0\0", tiff].concat();
+        let held = [&jpeg[..2], &exif, &jpeg[2..]].concat();
+        let header = Header::read(&held).unwrap();
+        assert_eq!((header.orientation, header.upright()), (Orientation::Rotate90, [12, 8]));
+    }
+}

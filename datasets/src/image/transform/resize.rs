@@ -1,0 +1,172 @@
+//! A part of a picture at another size, antialiased as Pillow does it.
+//!
+//! The filter widens when the picture shrinks, so that every pixel counts: Pillow's `resize`, and so torchvision's
+//! `Resize` on Pillow's pictures and with `antialias=True`.
+
+use super::super::picture::Picture;
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// The size that pictures are scaled to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Resize {
+    /// The shorter side, in pixels; the longer one keeps the picture's proportions, rounded down (torchvision's
+    /// `Resize(256)`).
+    Short(usize),
+    /// `[height, width]`, whatever the proportions were.
+    Exact([usize; 2]),
+}
+
+impl Resize {
+    /// The sides that it names.
+    pub(in crate::image) fn sides(&self) -> &[usize] {
+        match self {
+            Resize::Short(side) => std::slice::from_ref(side),
+            Resize::Exact(sides) => sides,
+        }
+    }
+
+    /// `[height, width]` that a picture of `size` gets.
+    pub(in crate::image) fn of(self, [height, width]: [usize; 2]) -> [usize; 2] {
+        match self {
+            Resize::Exact(size) => size,
+            Resize::Short(short) if height <= width => [short, (short * width / height.max(1)).max(1)],
+            Resize::Short(short) => [(short * height / width.max(1)).max(1), short],
+        }
+    }
+}
+
+/// How the values between pixels are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// A triangle.
+    #[default]
+    Bilinear,
+    /// Keys' cubic with a = -1/2 (Catmull-Rom), as Pillow's.
+    Bicubic,
+}
+
+/// A rectangle in a picture, in pixels, which need not be whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Part {
+    pub top: f64,
+    pub left: f64,
+    pub height: f64,
+    pub width: f64,
+}
+
+impl Part {
+    /// All of a picture of that size.
+    pub(super) fn whole([height, width]: [usize; 2]) -> Self {
+        Part { top: 0.0, left: 0.0, height: height as f64, width: width as f64 }
+    }
+
+    /// The same part of a picture that was decoded at another size.
+    pub(super) fn within(self, from: [usize; 2], to: [usize; 2]) -> Self {
+        let [y, x] = [0, 1].map(|axis| to[axis] as f64 / from[axis] as f64);
+        Part { top: self.top * y, left: self.left * x, height: self.height * y, width: self.width * x }
+    }
+}
+
+/// `part` of a picture, at the size `[height, width]`.
+pub(super) fn resize<'a>(
+    picture: Picture<'a>,
+    part: Part,
+    [height, width]: [usize; 2],
+    interpolation: Interpolation,
+) -> Picture<'a> {
+    if [picture.height, picture.width] == [height, width] && part == Part::whole([height, width]) {
+        return picture;
+    }
+    let kind = if picture.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let filter = match interpolation {
+        Interpolation::Bilinear => FilterType::Bilinear,
+        Interpolation::Bicubic => FilterType::CatmullRom,
+    };
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(
+        part.left,
+        part.top,
+        part.width,
+        part.height,
+    );
+    let mut scaled = Image::new(width as u32, height as u32, kind);
+    let resized = ImageRef::new(picture.width as u32, picture.height as u32, &picture.pixels, kind)
+        .map_err(|error| error.to_string())
+        .and_then(|picture| {
+            // its tables and buffers serve all pictures of a thread
+            RESIZER.with_borrow_mut(|resizer| {
+                resizer.resize(&picture, &mut scaled, &options).map_err(|error| error.to_string())
+            })
+        });
+    resized
+        .expect("two pictures of one kind, with as many pixels as their sizes say, and a part of the first");
+    Picture { height, width, pixels: Cow::Owned(scaled.into_vec()), ..picture }
+}
+
+thread_local! {
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grey(height: usize, width: usize, pixels: Vec<u8>) -> Picture<'static> {
+        Picture { channels: 1, height, width, full: [height, width], pixels: Cow::Owned(pixels) }
+    }
+
+    #[test]
+    fn a_flat_picture_stays_flat_and_shrinking_averages() {
+        let both = [Interpolation::Bilinear, Interpolation::Bicubic];
+        for (channels, interpolation) in [1, 3].into_iter().zip(both) {
+            let pixels = Cow::Owned(vec![51; 36 * channels]);
+            let flat = Picture { channels, height: 9, width: 4, full: [9, 4], pixels };
+            let scaled = resize(flat, Part::whole([9, 4]), [3, 5], interpolation);
+            assert_eq!((scaled.height, scaled.width), (3, 5));
+            assert_eq!(scaled.pixels[..], vec![51; 15 * channels]);
+        }
+        // A checkerboard of single pixels is grey from far away.
+        let board = (0..64 * 64).map(|at| if (at / 64 + at) % 2 == 0 { 0 } else { 255 }).collect();
+        let small = resize(grey(64, 64, board), Part::whole([64, 64]), [8, 8], Interpolation::Bilinear);
+        assert!(small.pixels.iter().all(|value| value.abs_diff(128) < 8), "{:?}", small.pixels);
+    }
+
+    #[test]
+    fn a_part_is_cut_and_scaled_at_once() {
+        let halves = grey(4, 8, (0..32).map(|at| if at % 8 < 4 { 10 } else { 200 }).collect());
+        let right = Part { top: 0.0, left: 4.0, height: 4.0, width: 4.0 };
+        let scaled = resize(halves, right, [2, 3], Interpolation::Bilinear);
+        assert_eq!(scaled.pixels[..], [200; 6]);
+        assert_eq!(right.within([4, 8], [2, 4]), Part { top: 0.0, left: 2.0, height: 2.0, width: 2.0 });
+    }
+
+    #[test]
+    fn pixels_are_those_of_pillow() {
+        use super::super::tests::golden;
+        for (name, size, interpolation) in [
+            ("bilinear", [13, 17], Interpolation::Bilinear),
+            ("bicubic", [13, 17], Interpolation::Bicubic),
+            ("bicubic_larger", [60, 70], Interpolation::Bicubic),
+        ] {
+            let (picture, expected) = golden(47, 61, name);
+            let found = resize(picture, Part::whole([47, 61]), size, interpolation);
+            let apart = || found.pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b));
+            let (worst, sum) = (apart().max().unwrap(), apart().map(f64::from).sum::<f64>());
+            let mean = sum / expected.len() as f64;
+            assert!(worst <= 1 && mean < 0.1, "{name}: at most {worst} apart, {mean} on average");
+        }
+    }
+
+    #[test]
+    fn the_shorter_side_is_met_and_the_proportions_kept() {
+        assert_eq!(Resize::Short(256).of([375, 500]), [256, 341]);
+        assert_eq!(Resize::Short(256).of([500, 375]), [341, 256]);
+        assert_eq!(Resize::Short(256).of([1, 5]), [256, 1280]);
+        assert_eq!(Resize::Exact([3, 4]).of([375, 500]), [3, 4]);
+    }
+}
