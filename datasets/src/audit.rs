@@ -1,11 +1,11 @@
 //! Shards checked as a whole, whatever their format.
 
 use crate::blocks::Source;
-use crate::index::Index;
+use crate::index::{Block, Index};
 use crate::shard::{Format, PictureDecoder, ShardSet};
 use crate::table::csv::{Csv, Dialect, for_each_row};
 use crate::table::jsonl::for_each_object;
-use crate::{DataError, image};
+use crate::{DataError, image, text};
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,12 +40,18 @@ pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Veri
                 _ if PictureDecoder::fits(&source, shard)? => {
                     image::verify_row_groups(&source, shard, verified, report)
                 }
-                _ => verify_columns(&source, shard, verified, report),
+                _ => verify_blocks(&source, shard, verified, report, |block, _| {
+                    source.decode_all(shard, block)
+                }),
             })
         }
         format => {
             let source = Source::of(index)?;
-            each(shards, |shard, verified| verify_text(&source, &format, shard, verified, report))
+            each(shards, |shard, verified| {
+                verify_blocks(&source, shard, verified, report, |block, corrupt| {
+                    check_text(&source, &format, shard, block, corrupt)
+                })
+            })
         }
     }
 }
@@ -81,59 +87,56 @@ fn each(
     Ok(all)
 }
 
-/// Decodes every column of every row group.
-fn verify_columns(
+/// Goes over the blocks of a shard; `check` tells its second argument of each corrupt record, and fails where
+/// the block as a whole is.
+fn verify_blocks(
     source: &Source,
     shard: usize,
     verified: &mut Verified,
     report: &(dyn Fn(&DataError) + Sync),
+    check: impl Fn(&Block, &mut dyn FnMut(DataError)) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     for block in source.index().rows(shard)?.blocks() {
         verified.samples += block.records;
         verified.bytes += block.bytes.end - block.bytes.start;
-        if let Err(error) = source.decode_all(shard, &block) {
+        let mut corrupt = 0;
+        let checked = check(&block, &mut |error| {
             report(&error);
-            verified.corrupt += block.records;
-        }
+            corrupt += 1;
+        });
+        verified.corrupt += match checked {
+            Ok(()) => corrupt,
+            Err(error) => {
+                report(&error);
+                block.records
+            }
+        };
     }
     Ok(())
 }
 
-/// Checks the bytes of every block, and that each record is a row of the header's width or an object.
-fn verify_text(
+/// Checks the bytes of a block, and that each record is a row of the header's width, an object, or text.
+fn check_text(
     source: &Source,
     format: &Format,
     shard: usize,
-    verified: &mut Verified,
-    report: &(dyn Fn(&DataError) + Sync),
+    block: &Block,
+    corrupt: &mut dyn FnMut(DataError),
 ) -> Result<(), DataError> {
     let uri = source.shard_uri(shard);
-    for block in source.index().rows(shard)?.blocks() {
-        verified.samples += block.records;
-        verified.bytes += block.bytes.end - block.bytes.start;
-        let bytes = match source.fetch(shard, &block) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                report(&error);
-                verified.corrupt += block.records;
-                continue;
-            }
-        };
-        let corrupt = |error: DataError| {
-            report(&error);
-            verified.corrupt += 1;
-            ControlFlow::Continue(())
-        };
-        match *format {
-            Format::Csv { separator, comment, header } => {
-                let dialect = Dialect { separator, comment, has_header: header, names: None, optional: None };
-                let names =
-                    source.names(shard, |head| Ok(Csv::open(uri, head, &dialect)?.names().to_vec()))?;
-                let mut csv = Csv::block(uri, &bytes, &dialect, names.to_vec(), block.line);
-                for_each_row(&mut csv, corrupt, |_, _| Ok(()))?;
-            }
-            _ => for_each_object(uri, &bytes, block.line, corrupt, |_, _| Ok(()))?,
+    let bytes = source.fetch(shard, block)?;
+    let corrupt = |error: DataError| {
+        corrupt(error);
+        ControlFlow::Continue(())
+    };
+    match *format {
+        Format::Csv { separator, comment, header } => {
+            let dialect = Dialect { separator, comment, has_header: header, names: None, optional: None };
+            let names = source.names(shard, |head| Ok(Csv::open(uri, head, &dialect)?.names().to_vec()))?;
+            let mut csv = Csv::block(uri, &bytes, &dialect, names.to_vec(), block.line);
+            for_each_row(&mut csv, corrupt, |_, _| Ok(()))
         }
+        Format::Text => text::utf8(uri, &bytes, block.line).map(drop),
+        _ => for_each_object(uri, &bytes, block.line, corrupt, |_, _| Ok(())),
     }
-    Ok(())
 }

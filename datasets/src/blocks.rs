@@ -8,13 +8,19 @@
 //! Blocks take the place of shards in the [`order`](crate::Order)s, so that one large file is shuffled
 //! like many small ones.
 
+mod known;
+mod set;
+
+pub(crate) use known::Known;
+pub(crate) use set::{BlockSet, Blocks, Decode};
+
 use crate::columnar::{arrow, footer, group_reader, guarded};
 use crate::index::{self, Block, Index};
-use crate::recent::Recent;
 use crate::shard::{Format, Unpacked};
 use crate::source::{self, Object, one_line};
+use crate::table::split;
 use crate::together::together;
-use crate::{DataError, ShardOrder, Shards, Shuffle, Window};
+use crate::{DataError, Shards, Split};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -49,11 +55,27 @@ pub(crate) struct Source {
     shards: Shards,
     /// The records of each block.
     sizes: Vec<u32>,
+    /// A checksum of the checksums of each shard's blocks.
+    checksums: Vec<u32>,
     /// Bytes of the largest block.
     largest: u64,
     unpacked: Unpacked,
     /// What is known of a shard once it was opened.
     opened: Mutex<HashMap<usize, Opened>>,
+}
+
+/// The numbers of blocks, divided.
+pub(crate) struct Parts {
+    pub train: Vec<usize>,
+    pub valid: Vec<usize>,
+    pub test: Vec<usize>,
+}
+
+impl Parts {
+    /// The test part or, without one, the validation part.
+    pub(crate) fn held_out(self) -> Vec<usize> {
+        if self.test.is_empty() { self.valid } else { self.test }
+    }
 }
 
 /// What every block of a shard needs.
@@ -80,12 +102,15 @@ impl Source {
     /// When there is no record or a block is too large.
     pub(crate) fn of(index: Index) -> Result<Self, DataError> {
         let numbers: Vec<usize> = (0..index.shards().len()).collect();
-        let (mut counts, mut sizes, mut largest) = (Vec::new(), Vec::new(), 0);
+        let (mut counts, mut sizes, mut checksums, mut largest) = (Vec::new(), Vec::new(), Vec::new(), 0);
         together(
             &numbers,
             |shard| Ok(index.rows(shard)?.blocks()),
             |shard, blocks| {
                 counts.push(blocks.len() as u64);
+                let mut checksum = crc32fast::Hasher::new();
+                blocks.iter().for_each(|block| checksum.update(&block.crc32.to_le_bytes()));
+                checksums.push(checksum.finalize());
                 for (number, block) in blocks.iter().enumerate() {
                     let bytes = block.bytes.end - block.bytes.start;
                     if bytes > LARGEST_BLOCK {
@@ -107,7 +132,8 @@ impl Source {
             return Err(DataError::source(index.uri(), "at least one record", "none"));
         }
         let shards = Shards::new(counts);
-        Ok(Source { index, shards, sizes, largest, unpacked: Unpacked::default(), opened: Mutex::default() })
+        let (unpacked, opened) = (Unpacked::default(), Mutex::default());
+        Ok(Source { index, shards, sizes, checksums, largest, unpacked, opened })
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -142,6 +168,17 @@ impl Source {
     /// The URI of a shard.
     pub(crate) fn shard_uri(&self, shard: usize) -> &str {
         self.index.object(shard).uri()
+    }
+
+    /// The bytes of a block as they are stored.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are not those that were indexed. Parquet has no checksum of them.
+    pub(crate) fn stored(&self, shard: usize, block: &Block) -> Result<Bytes, DataError> {
+        match self.index.format() {
+            Format::Parquet => self.index.object(shard).range(block.bytes.clone()),
+            _ => self.fetch(shard, block),
+        }
     }
 
     /// The bytes of a block of text.
@@ -239,137 +276,49 @@ impl Source {
         })
     }
 
+    /// The blocks to train on, and those held out: drawn at random with `seed`.
+    ///
+    /// # Errors
+    /// When a part that is asked for, or the training part, holds no block.
+    pub(crate) fn divide(&self, (valid, test): (f64, f64), seed: u64) -> Result<Parts, DataError> {
+        let Split { train, valid, test } = split::blocks(self.len(), self.uri(), valid, test, seed)?;
+        let [train, valid, test] = [train, valid, test].map(|part| split::indices(&part));
+        Ok(Parts { train, valid, test })
+    }
+
+    /// Reads the first `most` blocks once, several at a time: `work` gets the number of a block, its shard
+    /// and its place, and what it makes of them goes to `take` in the order of the blocks. `purpose` is told
+    /// the user.
+    ///
+    /// # Errors
+    /// The first of `work` or `take`, in the order of the blocks.
+    pub(crate) fn survey<T: Send>(
+        &self,
+        purpose: &str,
+        most: usize,
+        work: impl Fn(usize, usize, &Block) -> Result<T, DataError> + Sync,
+        mut take: impl FnMut(T) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let first: Vec<usize> = (0..self.len().min(most)).collect();
+        eprintln!("reading {} once for its {purpose}: {} blocks", self.uri(), first.len());
+        let work = |number: usize| {
+            let (shard, block) = self.find(number)?;
+            work(number, shard, &block)
+        };
+        together(&first, work, |_, result| take(result))
+    }
+
     /// How many blocks are shuffled together: as many as `window_bytes` hold of the largest, one at least.
     /// `record_bytes` is what a record takes once it is decoded.
     pub(crate) fn window(&self, window_bytes: u64, record_bytes: u64) -> usize {
         let most = self.sizes.iter().max().map_or(0, |&records| u64::from(records));
-        let largest = self.largest.max(most.saturating_mul(record_bytes)).max(1);
+        self.window_of(window_bytes, most.saturating_mul(record_bytes))
+    }
+
+    /// As [`Source::window`]; `decoded` are the bytes of the largest block once it is decoded.
+    pub(crate) fn window_of(&self, window_bytes: u64, decoded: u64) -> usize {
+        let largest = self.largest.max(decoded).max(1);
         usize::try_from(window_bytes / largest).unwrap_or(usize::MAX).clamp(1, self.len())
-    }
-}
-
-/// What makes records out of a block.
-pub(crate) trait Decode: Send + Sync + 'static {
-    /// The records of a block; those that cannot be read among them.
-    type Records: Send + Sync + 'static;
-
-    /// Fetches and decodes a block.
-    ///
-    /// # Errors
-    /// When the block as a whole cannot be read.
-    fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<Self::Records, DataError>;
-}
-
-/// The records of some blocks, by number.
-pub(crate) struct BlockSet<D: Decode> {
-    source: Arc<Source>,
-    decoder: D,
-    /// The blocks of the set.
-    numbers: Vec<usize>,
-    /// Where each of them begins among the set's records.
-    starts: Shards,
-    /// Blocks that are shuffled together.
-    window: usize,
-    order: ShardOrder,
-    /// Records that are worth fetching ahead.
-    ahead: u64,
-    recent: Mutex<Recent<usize, Arc<Slot<D::Records>>>>,
-}
-
-/// A decoded block; its lock is held while it is fetched, so that it is once.
-type Slot<R> = Mutex<Option<Arc<R>>>;
-
-impl<D: Decode> std::fmt::Debug for BlockSet<D> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} blocks of {}", self.numbers.len(), self.source.uri())
-    }
-}
-
-impl<D: Decode> BlockSet<D> {
-    /// The records of the blocks `numbers`, of which `window` are shuffled together: about twice as many
-    /// are held, the ones under way and the next.
-    pub(crate) fn new(source: Arc<Source>, numbers: Vec<usize>, decoder: D, window: usize) -> Self {
-        let starts = Shards::new(numbers.iter().map(|&number| source.size(number)));
-        let recent = Mutex::new(Recent::new(2 * window as u64 + 2));
-        let ahead = (starts.samples() / numbers.len().max(1) as u64).saturating_mul(window as u64);
-        let order = ShardOrder::Window;
-        BlockSet { source, decoder, numbers, starts, window, order, ahead, recent }
-    }
-
-    pub(crate) fn source(&self) -> &Source {
-        &self.source
-    }
-
-    /// The number of records.
-    pub(crate) fn len(&self) -> u64 {
-        self.starts.samples()
-    }
-
-    /// To be read in an order; without this, in their own or by windows.
-    pub(crate) fn ordered(self, order: ShardOrder) -> Self {
-        let ahead = match order {
-            // Each record may need another block, and what is fetched too early is dropped again.
-            ShardOrder::Full => self.window as u64,
-            ShardOrder::Window => self.ahead,
-        };
-        BlockSet { order, ahead, ..self }
-    }
-
-    /// How the records are shuffled.
-    pub(crate) fn shuffle(&self, seed: u64) -> Shuffle {
-        match self.order {
-            ShardOrder::Full => Shuffle::Full(seed),
-            ShardOrder::Window => {
-                let window = Window { shards: self.window, block: u64::MAX };
-                Shuffle::Window(seed, self.starts.clone(), window)
-            }
-        }
-    }
-
-    /// Records that are worth fetching ahead: those of a window.
-    pub(crate) fn ahead(&self) -> u64 {
-        self.ahead
-    }
-
-    /// The block of record `index`, decoded, and the record's number in it.
-    ///
-    /// # Errors
-    /// When the block cannot be read.
-    pub(crate) fn read(&self, index: u64) -> Result<(Arc<D::Records>, usize), DataError> {
-        let (at, within) = self.starts.find(index);
-        let slot = self.slot(at);
-        let mut slot = locked(&slot);
-        let records = match &*slot {
-            Some(records) => records.clone(),
-            None => slot.insert(Arc::new(self.decode(at)?)).clone(),
-        };
-        Ok((records, within as usize))
-    }
-
-    /// Fetches the block of record `index`, unless it is there or on its way. What goes wrong is told when
-    /// the record is read.
-    pub(crate) fn prepare(&self, index: u64) {
-        let (at, _) = self.starts.find(index);
-        let slot = self.slot(at);
-        if let Ok(mut slot) = slot.try_lock()
-            && slot.is_none()
-        {
-            *slot = self.decode(at).ok().map(Arc::new);
-        }
-    }
-
-    fn slot(&self, at: usize) -> Arc<Slot<D::Records>> {
-        let mut recent = locked(&self.recent);
-        recent.get(&at).unwrap_or_else(|| {
-            let slot = Arc::new(Slot::new(None));
-            recent.put(at, slot.clone(), 1);
-            slot
-        })
-    }
-
-    fn decode(&self, at: usize) -> Result<D::Records, DataError> {
-        let (shard, block) = self.source.find(self.numbers[at])?;
-        self.decoder.decode(&self.source, shard, &block)
     }
 }
 

@@ -32,6 +32,12 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
         Some(value.value.clone())
     }
 
+    /// The number of values.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     pub(crate) fn put(&mut self, key: K, value: V, weight: u64) {
         self.clock += 1;
         self.remove(&key);

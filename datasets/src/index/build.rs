@@ -4,7 +4,9 @@ use super::rows::Rows;
 use super::sidecar::{Sidecar, SidecarWriter};
 use super::{Indexed, Places};
 use crate::DataError;
-use crate::shard::{BLOCK, Compression, Entry, Format, parquet_entries, reader, scan, scan_csv, scan_jsonl};
+use crate::shard::{
+    BLOCK, Compression, Entry, Format, parquet_entries, reader, scan, scan_csv, scan_jsonl, scan_text,
+};
 use crate::source::{self, Object, Stat, Writer, one_line};
 use std::num::NonZero;
 
@@ -116,6 +118,7 @@ fn scanned(object: &Object, format: &Format) -> Result<(Compression, Vec<Entry>)
             scan_csv(object.uri(), unpacked, (separator, comment, header), BLOCK, take)?;
         }
         Format::Jsonl => scan_jsonl(object.uri(), unpacked, BLOCK, take)?,
+        Format::Text => scan_text(object.uri(), unpacked, BLOCK, take)?,
         Format::Tar | Format::Parquet => scan(object.uri(), unpacked, take)?,
     }
     Ok((compression, entries))

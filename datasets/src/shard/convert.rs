@@ -181,7 +181,7 @@ fn records(source: &Source, shard: usize, block: &Block, take: Take<'_>) -> Resu
             }
             take(&names, &cells)
         }),
-        Format::Tar | Format::Parquet => {
+        Format::Tar | Format::Parquet | Format::Text => {
             Err(DataError::source(uri, "CSV or JSONL to convert", source.index().format().name()))
         }
     }

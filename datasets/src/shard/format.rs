@@ -20,6 +20,8 @@ pub enum Format {
     },
     /// A JSON object a line, in blocks.
     Jsonl,
+    /// Text as it is, in blocks of lines.
+    Text,
     /// Apache Parquet: a row group is a block.
     Parquet,
 }
@@ -41,6 +43,7 @@ impl Format {
             "tar" | "tgz" | "tzst" => Some(Format::Tar),
             "parquet" | "pq" => Some(Format::Parquet),
             "jsonl" | "ndjson" => Some(Format::Jsonl),
+            "txt" => Some(Format::Text),
             "csv" => Some(Format::Csv { separator: b',', comment: None, header: true }),
             "tsv" => Some(Format::Csv { separator: b'\t', comment: None, header: true }),
             _ => None,
@@ -53,6 +56,7 @@ impl Format {
             Format::Tar => "tar",
             Format::Csv { .. } => "csv",
             Format::Jsonl => "jsonl",
+            Format::Text => "txt",
             Format::Parquet => "parquet",
         }
     }
@@ -71,6 +75,7 @@ mod tests {
             ("a.jsonl.gz", "jsonl"),
             ("a.ndjson.zstd", "jsonl"),
             ("data/part-*.csv.gz", "csv"),
+            ("books/{0..9}.txt.zst", "txt"),
             ("adult.data", "csv"),
         ] {
             assert_eq!(Format::of(uri).name(), name, "{uri}");

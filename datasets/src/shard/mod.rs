@@ -10,8 +10,8 @@
 //! Plain tar is read by byte ranges through the [`index`](crate::index). Inside gzip or zstd there
 //! are no ranges: such a shard is unpacked once, into the local cache, when it is first needed.
 //!
-//! CSV, JSONL and Parquet are shards, too: of records, which are read by blocks of consecutive ones
-//! ([`Format`]).
+//! CSV, JSONL, Parquet and plain text are shards, too: of records, which are read by blocks of consecutive
+//! ones ([`Format`]).
 //!
 //! Aizman, Maltby and Breuel, "High performance I/O for large scale deep learning", 2019
 //! (WebDataset).
@@ -35,7 +35,7 @@ pub(crate) use members::scan;
 pub use pack::{Packed, pack};
 pub(crate) use pictures::{PictureDecoder, entries as parquet_entries};
 pub use plan::Pack;
-pub(crate) use records::{BLOCK, scan_csv, scan_jsonl};
+pub(crate) use records::{BLOCK, scan_csv, scan_jsonl, scan_text};
 pub(crate) use set::{Found, ShardSet};
 pub(crate) use unpacked::Unpacked;
 

@@ -52,7 +52,7 @@ pub(super) fn read(
     match source.index().format() {
         Format::Parquet => parquet::read_group(source, shard, block, config, wanted),
         Format::Jsonl => jsonl::read(uri, &source.fetch(shard, block)?, block.line, config, corrupt),
-        Format::Csv { .. } | Format::Tar => {
+        Format::Csv { .. } | Format::Tar | Format::Text => {
             let dialect = dialect(uri, config)?;
             let names = source.names(shard, |head| Ok(Csv::open(uri, head, &dialect)?.names().to_vec()))?;
             let bytes = source.fetch(shard, block)?;

@@ -45,6 +45,7 @@ pub(super) fn infer(
     }
     let mut schema = TableSchema {
         format: FORMAT.to_string(),
+        streamed: None,
         version: VERSION,
         rows: 0,
         skipped: 0,

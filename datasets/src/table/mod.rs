@@ -39,3 +39,4 @@ pub use config::{TableConfig, TableFormat, TargetKind};
 pub use open::{open, open_evaluation, open_prediction, reopen};
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
+pub(crate) use streamed::first_blocks;

@@ -8,7 +8,7 @@ use super::rows::Rows;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::{encode, file, split, streamed};
-use crate::blocks::is_streamed;
+use crate::blocks::{Known, is_streamed};
 use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Reads the training table, infers its columns, and splits off what the recipe asks for.
@@ -49,15 +49,16 @@ pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSch
 /// and its rows are not read for them again.
 ///
 /// # Errors
-/// As [`open`], and when the streamed table has another number of rows than it had.
+/// As [`open`], and when a streamed table is not the one that the run began with.
 pub fn reopen(
     config: &TableConfig,
     seed: u64,
     schema: TableSchema,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
     config.check()?;
-    match is_streamed(&config.train, config.stream) {
+    match schema.streamed.is_some() {
         true => streamed::open(config, seed, Some(schema)),
+        false if is_streamed(&config.train, config.stream) => Err(Known::none(&config.train)),
         false => open(config, seed),
     }
 }
@@ -87,7 +88,7 @@ pub fn open_evaluation(
             if config.test_fraction == 0.0 && config.valid_fraction == 0.0 {
                 return Err(DataError::config("test", "a test or validation set to evaluate on", "neither"));
             }
-            if is_streamed(&config.train, config.stream) {
+            if schema.streamed.is_some() {
                 let set = streamed::held_out(config, schema, seed)?;
                 return Ok(Pipeline::new(set, config.in_order(seed)));
             }

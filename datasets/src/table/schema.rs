@@ -2,6 +2,7 @@
 
 use super::columns::{Column, Encoding, TableTarget};
 use super::frame::Frame;
+use crate::blocks::Known;
 use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,18 +29,24 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// The column to predict.
     pub target: TableTarget,
+    /// The training table, where it is streamed; in a file of its own.
+    #[serde(skip)]
+    pub(crate) streamed: Option<Known>,
 }
 
 impl TableSchema {
-    /// Writes `columns.json`.
+    /// Writes `columns.json`, behind `streamed.json` where the table is streamed.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        if let Some(streamed) = &self.streamed {
+            streamed.save(folder)?;
+        }
         saved::save(folder, FILE, self)
     }
 
-    /// Reads `columns.json`.
+    /// Reads `columns.json`, and `streamed.json` where there is one.
     ///
     /// # Errors
     /// When it is not there, of another format or version, or holds a deviation that is not positive.
@@ -66,7 +73,7 @@ impl TableSchema {
                 ));
             }
         }
-        Ok(schema)
+        Ok(TableSchema { streamed: Known::load(folder)?, ..schema })
     }
 
     /// The numeric columns `N` of a batch.

@@ -2,15 +2,15 @@
 
 use super::blocks::{RowDecoder, read, source};
 use super::config::TableConfig;
+use super::file;
 use super::file::in_sequence;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::Survey;
-use super::{file, split};
-use crate::blocks::{BlockSet, Source};
+use crate::blocks::{BlockSet, Known, Parts, Source};
+use crate::index::Block;
 use crate::shard::Format;
-use crate::together::together;
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, Split};
+use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -26,29 +26,24 @@ pub(super) fn open(
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
     let source = Arc::new(source(&config.train, config)?);
-    let Split { train, valid, test } = split_blocks(&source, config, seed)?;
-    let train = split::indices(&train);
+    let Parts { train, valid, test } = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
-            check_rows(&source, &train, &schema, config)?;
+            Known::kept(&schema.streamed, &source)?;
             schema
         }
-        None => survey(&source, &train, config)?,
+        None => survey(&source, &train, source.len(), config)?,
     };
-    let part = |uri: &Option<String>, blocks: &[u64]| -> Result<Option<Pipeline<TableSet>>, DataError> {
+    let part = |uri: &Option<String>, blocks: Vec<usize>| -> Result<Option<Pipeline<TableSet>>, DataError> {
         let set = match uri {
             Some(uri) => file::open(uri, config, &schema)?,
             None if blocks.is_empty() => return Ok(None),
-            None => in_sequence(source.clone(), split::indices(blocks), config, &schema),
+            None => in_sequence(source.clone(), blocks, config, &schema),
         };
         Ok(Some(Pipeline::new(set, config.in_order(seed))))
     };
-    let (valid, test) = (part(&config.valid, &valid)?, part(&config.test, &test)?);
-    let window = source.window(config.window_bytes, row_bytes(&schema));
-    let order = config.order.unwrap_or(ShardOrder::Window);
-    let train = BlockSet::new(source, train, RowDecoder::new(config, &schema), window).ordered(order);
-    let shuffled = PipelineConfig { shuffle: train.shuffle(seed), ..config.in_order(seed) };
-    Ok(Opened { train: Pipeline::new(TableSet::streamed(train), shuffled), valid, test, schema })
+    let (valid, test) = (part(&config.valid, valid)?, part(&config.test, test)?);
+    Ok(Opened { train: training(source, train, &schema, config, seed), valid, test, schema })
 }
 
 /// What [`open`] held out of the training table: the test part or, without one, the validation part.
@@ -57,14 +52,8 @@ pub(super) fn open(
 /// When it cannot be read.
 pub(super) fn held_out(config: &TableConfig, schema: &TableSchema, seed: u64) -> Result<TableSet, DataError> {
     let source = Arc::new(source(&config.train, config)?);
-    let split = split_blocks(&source, config, seed)?;
-    let blocks = if split.test.is_empty() { split.valid } else { split.test };
-    Ok(in_sequence(source, split::indices(&blocks), config, schema))
-}
-
-fn split_blocks(source: &Source, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
-    let (valid, test) = config.fractions();
-    split::blocks(source.len(), source.uri(), valid, test, seed)
+    let held_out = source.divide(config.fractions(), seed)?.held_out();
+    Ok(in_sequence(source, held_out, config, schema))
 }
 
 /// Bytes of an encoded row.
@@ -72,26 +61,71 @@ fn row_bytes(schema: &TableSchema) -> u64 {
     4 * (schema.num_numeric() + schema.category_sizes().len() + 1) as u64
 }
 
-/// Reads all blocks once for the columns; those not in `train` for the labels alone.
-fn survey(source: &Source, train: &[usize], config: &TableConfig) -> Result<TableSchema, DataError> {
+/// Rows of a table for measuring, with the bytes of all; its columns are those of its first blocks.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn first_blocks(
+    uri: &str,
+    target: Option<&str>,
+    workers: usize,
+    most: usize,
+) -> Result<(Pipeline<TableSet>, u64), DataError> {
+    let on_corrupt = OnCorrupt::Skip;
+    let mut config = TableConfig { train: uri.to_string(), workers, on_corrupt, ..Default::default() };
+    let source = Arc::new(source(uri, &config)?);
+    let (shard, block) = source.find(0)?;
+    config.target = match target {
+        Some(target) => target.to_string(),
+        None => {
+            let mut corrupt = |_: u32, _| ControlFlow::Continue(());
+            let frame = read(&source, shard, &block, &config, &|_| true, &mut corrupt)?;
+            frame.names.last().cloned().unwrap_or_default()
+        }
+    };
+    let (bytes, all) = (source.index().bytes(), (0..source.len()).collect::<Vec<_>>());
+    let schema = survey(&source, &all, most, &config)?;
+    Ok((training(source, all, &schema, &config, 1), bytes))
+}
+
+/// Training rows of some blocks.
+fn training(
+    source: Arc<Source>,
+    blocks: Vec<usize>,
+    schema: &TableSchema,
+    config: &TableConfig,
+    seed: u64,
+) -> Pipeline<TableSet> {
+    let window = source.window(config.window_bytes, row_bytes(schema));
+    let order = config.order.unwrap_or(ShardOrder::Window);
+    let set = BlockSet::new(source, blocks, RowDecoder::new(config, schema), window).ordered(order);
+    let shuffled = PipelineConfig { shuffle: set.shuffle(seed), ..config.in_order(seed) };
+    Pipeline::new(TableSet::streamed(set), shuffled)
+}
+
+/// Reads the first `most` blocks once for the columns; those not in `train` for the labels alone.
+fn survey(
+    source: &Source,
+    train: &[usize],
+    most: usize,
+    config: &TableConfig,
+) -> Result<TableSchema, DataError> {
     let uri = source.uri();
-    eprintln!("reading {uri} once for its columns: {} blocks", source.len());
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);
-    let work = |number: usize| {
-        let (shard, block) = source.find(number)?;
+    let work = |number: usize, shard: usize, block: &Block| {
         let mut corrupt = |_: u32, error| match config.on_corrupt {
             OnCorrupt::Stop => ControlFlow::Break(error),
             OnCorrupt::Skip => ControlFlow::Continue(()),
         };
         let wanted = |name: &str| !config.ignore.iter().any(|ignored| ignored == name);
-        let frame = read(source, shard, &block, config, &wanted, &mut corrupt)?;
+        let frame = read(source, shard, block, config, &wanted, &mut corrupt)?;
         Ok((frame.uri.clone(), Survey::of(&frame, config, training[number]), frame.names))
     };
     let mut all = Survey::default();
     let mut first: Option<(String, Vec<String>)> = None;
     let same_everywhere = *source.index().format() != Format::Jsonl;
-    together(&(0..source.len()).collect::<Vec<_>>(), work, |_, (file, survey, mut names)| {
+    source.survey("columns", most, work, |(file, survey, mut names)| {
         names.sort_unstable();
         let (first_file, expected) = first.get_or_insert_with(|| (file.clone(), names.clone()));
         if same_everywhere && *expected != names {
@@ -100,29 +134,7 @@ fn survey(source: &Source, train: &[usize], config: &TableConfig) -> Result<Tabl
         }
         all.merge(uri, survey)
     })?;
-    all.schema(uri, config)
-}
-
-/// Refuses a table with another number of rows than a run began with.
-fn check_rows(
-    source: &Source,
-    train: &[usize],
-    schema: &TableSchema,
-    config: &TableConfig,
-) -> Result<(), DataError> {
-    let rows: u64 = train.iter().map(|&block| source.size(block)).sum();
-    // Rows that cannot be read are no training rows, and counted only where reading goes on behind them.
-    let same = match config.on_corrupt {
-        OnCorrupt::Stop => rows == schema.rows,
-        OnCorrupt::Skip => rows >= schema.rows,
-    };
-    match same {
-        true => Ok(()),
-        false => {
-            let expected = format!("the {} training rows that the run began with", schema.rows);
-            Err(DataError::source(source.uri(), expected, rows))
-        }
-    }
+    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), ..all.schema(uri, config)? })
 }
 
 #[cfg(test)]

@@ -152,6 +152,7 @@ impl Survey {
         }
         Ok(TableSchema {
             format: FORMAT.to_string(),
+            streamed: None,
             version: VERSION,
             rows: self.rows,
             skipped: 0,

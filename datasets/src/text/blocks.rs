@@ -1,26 +1,29 @@
-//! Blocks of labelled texts: found in their files, read, and encoded by a schema.
+//! Blocks of texts: found in their files, read, and those with labels encoded by a schema.
 
-use super::config::{TextConfig, TextFormat};
+use super::config::{TextConfig, TextFormat, TextTask};
 use super::encode::{class, encode};
-use super::parquet;
-use super::reader::{Reader, Take};
+use super::reader::{Reader, Take, utf8, without_mark};
 use super::schema::TextSchema;
 use super::stream::Stream;
-use crate::DataError;
+use super::{parquet, read as held};
 use crate::blocks::{Decode, Source};
 use crate::index::{self, Block};
 use crate::shard::Format;
 use crate::table::csv::Csv;
+use crate::{DataError, OnCorrupt};
 use std::collections::HashMap;
 
 /// The blocks of the files at a URI.
 ///
 /// # Errors
-/// When they cannot be read, or are of lines, which have no blocks.
+/// When they cannot be read, or are lines of which each would want a label.
 pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError> {
     // The files of a set are of one kind, that of the first.
     let shards = index::shards(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
+    if config.task == TextTask::LanguageModel {
+        check_kinds(uri, &shards, config)?;
+    }
     let format = match config.format.unwrap_or_else(|| TextFormat::of(first)) {
         TextFormat::Parquet => Format::Parquet,
         TextFormat::Jsonl => Format::Jsonl,
@@ -28,6 +31,7 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
             let dialect = config.dialect(first)?;
             Format::Csv { separator: dialect.separator, comment: dialect.comment, header: dialect.has_header }
         }
+        TextFormat::Txt if config.task == TextTask::LanguageModel => Format::Text,
         TextFormat::Txt => {
             let expected = "false, or texts in CSV, JSONL or Parquet, which can be streamed";
             return Err(DataError::config("stream", expected, format!("true for {first}")));
@@ -36,7 +40,50 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
     Source::open(uri, &format)
 }
 
-/// Hands each text of a block to `take`, or why it cannot be read.
+/// Refuses files that a text in memory is not made of, and files of several kinds: both would be read as
+/// what they are not.
+fn check_kinds(uri: &str, shards: &[String], config: &TextConfig) -> Result<(), DataError> {
+    let texts = held::files(uri, config)?;
+    let kind = |file: &String| config.format.unwrap_or_else(|| TextFormat::of(file));
+    let strange =
+        shards.iter().find(|&shard| !texts.contains(shard) || shards.first().map(kind) != Some(kind(shard)));
+    match strange {
+        Some(strange) => {
+            let expected = "texts of one kind (of a folder that holds others, a pattern such as *.txt)";
+            Err(DataError::source(uri, expected, format!("{strange} among them")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Hands the texts of a block that are to be joined to a long one to `take`, each with the line it begins on:
+/// plain text as it is, records with a line break behind each.
+///
+/// # Errors
+/// `take`'s own, and the first of a text that cannot be read and is not to be skipped.
+pub(super) fn long_texts(
+    source: &Source,
+    shard: usize,
+    block: &Block,
+    config: &TextConfig,
+    take: &mut dyn FnMut(&str, u64) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    if *source.index().format() == Format::Text {
+        let bytes = source.fetch(shard, block)?;
+        let bytes = if block.bytes.start == 0 { without_mark(&bytes) } else { &bytes };
+        return take(utf8(source.shard_uri(shard), bytes, block.line)?, block.line);
+    }
+    read(source, shard, block, config, &mut |text| match text {
+        Ok(mut text) => {
+            text.text.push('\n');
+            take(&text.text, text.line.unwrap_or(block.line))
+        }
+        Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
+        Err(_) => Ok(()),
+    })
+}
+
+/// Hands each text of a block of records to `take`, or why it cannot be read.
 ///
 /// # Errors
 /// `take`'s own, and when the block as a whole cannot be read.
@@ -47,11 +94,11 @@ pub(super) fn read(
     config: &TextConfig,
     take: Take<'_>,
 ) -> Result<(), DataError> {
-    let reader = Reader { uri: source.shard_uri(shard), config, labelled: true };
+    let reader = Reader { uri: source.shard_uri(shard), config, labelled: config.task == TextTask::Classify };
     match source.index().format() {
         Format::Parquet => parquet::read_group(source, shard, block, &reader, take),
         Format::Jsonl => reader.jsonl(&source.fetch(shard, block)?, block.line, take),
-        Format::Csv { .. } | Format::Tar => {
+        Format::Csv { .. } | Format::Tar | Format::Text => {
             let dialect = config.dialect(reader.uri)?;
             let names =
                 source.names(shard, |head| Ok(Csv::open(reader.uri, head, &dialect)?.names().to_vec()))?;

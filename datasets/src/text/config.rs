@@ -71,11 +71,12 @@ pub struct TextConfig {
     pub workers: usize,
     /// `classify` or `language_model`.
     pub task: TextTask,
-    /// Whether labelled texts are read by blocks while training goes on (true) or all held in memory
-    /// (false). When not given, CSV, JSONL and Parquet files of more than 256 MiB together are streamed.
+    /// Whether texts are read by blocks while training goes on (true) or all held in memory (false). When
+    /// not given, files of more than 256 MiB together are streamed: CSV, JSONL and Parquet, and for language
+    /// models plain text, too. Those of one set must be of one kind then.
     pub stream: Option<bool>,
     /// How streamed texts are shuffled: `window` (the default) or `full`, which reads a whole block for
-    /// each text that is not in one at hand. Texts in memory are always shuffled in full.
+    /// each text or window of tokens that is not in one at hand. Texts in memory are always shuffled in full.
     pub order: Option<ShardOrder>,
     /// With the order `window`: bytes of the blocks whose texts are shuffled together. About twice as much
     /// is held.

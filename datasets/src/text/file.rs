@@ -1,7 +1,7 @@
 //! Labelled texts in their own order, in memory or by blocks.
 
 use super::blocks::{TextDecoder, source};
-use super::config::{TextConfig, TextFormat};
+use super::config::{TextConfig, TextFormat, TextTask};
 use super::encode::{class, encode};
 use super::read;
 use super::reader::Text;
@@ -12,8 +12,8 @@ use crate::{DataError, OnCorrupt, index};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Whether labelled texts are to be streamed: where the recipe says so, or they are too large to be held
-/// and of a format that has blocks.
+/// Whether texts are to be streamed: where the recipe says so, or they are too large to be held and of a
+/// format that has blocks, which lines with labels do not.
 pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
     let format = || {
         let first = index::shards(uri).ok().and_then(|shards| shards.into_iter().next());
@@ -21,7 +21,10 @@ pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
     };
     match config.stream {
         Some(wish) => wish,
-        None => blocks::is_streamed(uri, None) && format() != Some(TextFormat::Txt),
+        None => {
+            blocks::is_streamed(uri, None)
+                && (config.task == TextTask::LanguageModel || format() != Some(TextFormat::Txt))
+        }
     }
 }
 
@@ -92,5 +95,5 @@ pub(super) fn in_sequence(
 ) -> TextSet {
     // Each worker is within a block, and the next one may have been begun.
     let blocks = BlockSet::new(source, blocks, TextDecoder::new(config, schema), config.workers.max(1));
-    TextSet::streamed(schema.len(), blocks)
+    TextSet::streamed(blocks)
 }

@@ -35,6 +35,7 @@ pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<Te
         whole_files: false,
         labels: Vec::new(),
         characters_per_token: 1.0,
+        streamed: None,
     })
 }
 

@@ -5,12 +5,13 @@
 //! file  -> one stream of ids   -> cut its tail off     -> windows of `max_tokens`
 //! ```
 //!
-//! Everything is read once and held as compact token ids; labelled texts that are too large for that are
-//! read once for their vocabulary, and then streamed by blocks. What turns text into ids and back is saved
-//! as `vocabulary.json`.
+//! Everything is read once and held as compact token ids; what is too large for that is read once for its
+//! vocabulary and the tokens of each block, and then streamed by blocks. What turns text into ids and back
+//! is saved as `vocabulary.json`.
 
 mod blocks;
 mod config;
+mod corpus;
 mod encode;
 mod file;
 mod infer;
@@ -23,9 +24,12 @@ mod set;
 mod stream;
 mod streamed;
 mod vocabulary;
+mod windows;
 
 pub use config::{TextConfig, TextFormat, TextTask};
+pub(crate) use open::first_blocks;
 pub use open::{open, open_evaluation, open_prediction, reopen};
+pub(crate) use reader::utf8;
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};
 pub use vocabulary::{Vocabulary, VocabularyKind};

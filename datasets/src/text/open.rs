@@ -2,6 +2,7 @@
 
 mod classify;
 mod language;
+mod language_streamed;
 
 use super::config::{TextConfig, TextTask};
 use super::encode::encode;
@@ -9,6 +10,7 @@ use super::file::is_streamed;
 use super::schema::TextSchema;
 use super::set::TextSet;
 use super::{file, read, streamed};
+use crate::blocks::Known;
 use crate::table::encode::shortened;
 use crate::table::split;
 use crate::{DataError, Opened, Pipeline, source};
@@ -31,16 +33,18 @@ pub fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema
 /// with, and they are not read for it again.
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open`], and when streamed texts are not those that the run began with.
 pub fn reopen(
     config: &TextConfig,
     seed: u64,
     schema: TextSchema,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
     config.check()?;
-    match config.task == TextTask::Classify && is_streamed(&config.train, config) {
-        true => streamed::open(config, seed, Some(schema)),
-        false => open(config, seed),
+    match (schema.streamed.is_some(), config.task) {
+        (true, TextTask::Classify) => streamed::open(config, seed, Some(schema)),
+        (true, TextTask::LanguageModel) => language_streamed::open(config, seed, Some(schema)),
+        (false, _) if is_streamed(&config.train, config) => Err(Known::none(&config.train)),
+        (false, _) => open(config, seed),
     }
 }
 
@@ -70,9 +74,7 @@ pub fn open_evaluation(
     let set = match (given, config.task) {
         (Some(uri), TextTask::Classify) => file::open(uri, config, schema)?,
         (Some(uri), TextTask::LanguageModel) => language::file(uri, config, schema)?,
-        (None, TextTask::Classify) if is_streamed(&config.train, config) => {
-            streamed::held_out(config, schema, seed)?
-        }
+        (None, TextTask::Classify) if schema.streamed.is_some() => streamed::held_out(config, schema, seed)?,
         (None, TextTask::Classify) => classify::held_out(config, schema, seed)?,
         (None, TextTask::LanguageModel) => language::held_out(config, schema)?,
     };
@@ -131,9 +133,13 @@ fn as_trained(config: &TextConfig, schema: &TextSchema) -> TextConfig {
         task: schema.task,
         text_column: schema.text_column.clone(),
         label_column: schema.label_column.clone(),
+        vocabulary: schema.vocabulary.kind(),
+        lowercase: schema.lowercase,
         ..config.clone()
     }
 }
+
+pub(crate) use language_streamed::first_blocks;
 
 #[cfg(test)]
 mod tests;

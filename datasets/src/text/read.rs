@@ -2,7 +2,7 @@
 
 use super::config::{TextConfig, TextFormat};
 use super::parquet;
-use super::reader::{Reader, Take, Text, utf8};
+use super::reader::{Reader, Take, Text, utf8, without_mark};
 use crate::table::config::extension;
 use crate::table::csv::Csv;
 use crate::{DataError, OnCorrupt, index, source};
@@ -22,7 +22,7 @@ pub(super) fn is_text_file(uri: &str) -> bool {
 
 /// The files below a URI that hold texts: those of a folder by their extension, a file always. Parquet
 /// files of a folder count where the recipe says so or there are no others: they may be something else.
-fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
+pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
     let mut files = index::shards(uri)?;
     if source::is_folder(uri) {
         let parquet = |file: &String| TextFormat::of(file) == TextFormat::Parquet;
@@ -99,7 +99,7 @@ pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, Data
     for file in files(uri, config)? {
         let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
         if format == TextFormat::Txt {
-            corpus += utf8(&file, &source::read_unpacked(&file)?)?;
+            corpus += utf8(&file, without_mark(&source::read_unpacked(&file)?), 1)?;
             continue;
         }
         let reader = Reader { uri: &file, config, labelled: false };

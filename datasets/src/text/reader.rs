@@ -32,14 +32,19 @@ impl Text {
     }
 }
 
-/// Bytes as text, without a byte order mark.
+/// The bytes of a file without the byte order mark that some begin with.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Bytes that begin on line `first_line`, as text.
 ///
 /// # Errors
 /// Names the line of the first byte that is none.
-pub(super) fn utf8<'a>(uri: &str, bytes: &'a [u8]) -> Result<&'a str, DataError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+pub(crate) fn utf8<'a>(uri: &str, bytes: &'a [u8], first_line: u64) -> Result<&'a str, DataError> {
     std::str::from_utf8(bytes).map_err(|error| {
-        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let line =
+            first_line + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() as u64;
         not_utf8(uri, line, bytes[error.valid_up_to()])
     })
 }
@@ -78,8 +83,7 @@ impl Reader<'_> {
     /// # Errors
     /// `take`'s own.
     pub(super) fn lines(&self, bytes: &[u8], take: Take<'_>) -> Result<(), DataError> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        for (line, text) in (1..).zip(without_mark(bytes).split(|&byte| byte == b'\n')) {
             match std::str::from_utf8(text) {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => take(Ok(self.text(text.trim_end_matches('\r'), None, Some(line))))?,
@@ -94,7 +98,8 @@ impl Reader<'_> {
     /// # Errors
     /// `take`'s own.
     pub(super) fn whole(&self, label: Option<String>, take: Take<'_>) -> Result<(), DataError> {
-        let read = source::read_unpacked(self.uri).and_then(|bytes| utf8(self.uri, &bytes).map(String::from));
+        let read = source::read_unpacked(self.uri)
+            .and_then(|bytes| utf8(self.uri, without_mark(&bytes), 1).map(String::from));
         take(read.map(|text| self.text(&text, label, None)))
     }
 
@@ -176,7 +181,7 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&self, text: &str, label: Option<String>, line: Option<u64>) -> Text {
+    pub(super) fn text(&self, text: &str, label: Option<String>, line: Option<u64>) -> Text {
         Text { text: text.to_string(), label, uri: self.uri.to_string(), line }
     }
 

@@ -2,6 +2,7 @@
 
 use super::config::{MOST_TOKENS, TextTask};
 use super::vocabulary::{Vocabulary, VocabularyKind};
+use crate::blocks::Known;
 use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -38,6 +39,8 @@ pub struct TextSchema {
     /// Mean characters per token over the training texts, to 12 significant digits: 1 for
     /// characters, at most 1 for bytes, and for words with the white space between them.
     pub characters_per_token: f64,
+    /// The training texts, where they are streamed; in a file of its own.
+    pub(crate) streamed: Option<Known>,
 }
 
 /// The file, as it reads.
@@ -111,6 +114,7 @@ impl TryFrom<Saved> for TextSchema {
             whole_files: saved.whole_files,
             labels: saved.labels,
             characters_per_token: saved.characters_per_token,
+            streamed: None,
         })
     }
 }
@@ -131,20 +135,24 @@ fn names(specials: u32) -> &'static [&'static str] {
 }
 
 impl TextSchema {
-    /// Writes `vocabulary.json`.
+    /// Writes `vocabulary.json`, behind `streamed.json` where the texts are streamed.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        if let Some(streamed) = &self.streamed {
+            streamed.save(folder)?;
+        }
         saved::save(folder, FILE, self)
     }
 
-    /// Reads `vocabulary.json`.
+    /// Reads `vocabulary.json`, and `streamed.json` where there is one.
     ///
     /// # Errors
     /// When it is not there, of another format or version, or its symbols make no vocabulary.
     pub fn load(folder: &Path) -> Result<Self, DataError> {
-        saved::load(folder, FILE, FORMAT, VERSION)
+        let schema: TextSchema = saved::load(folder, FILE, FORMAT, VERSION)?;
+        Ok(TextSchema { streamed: Known::load(folder)?, ..schema })
     }
 
     /// The number of token ids, special ones included.
@@ -219,6 +227,7 @@ mod tests {
             whole_files: false,
             labels: vec!["a".into(), "b".into()],
             characters_per_token: 4.25,
+            streamed: None,
         }
     }
 

@@ -21,6 +21,15 @@ impl Stream {
         }
     }
 
+    /// Bytes that an id below `vocabulary` takes.
+    pub(super) fn width(vocabulary: usize) -> u64 {
+        match Stream::new(vocabulary) {
+            Stream::Bytes(_) => 1,
+            Stream::Shorts(_) => 2,
+            Stream::Words(_) => 4,
+        }
+    }
+
     /// Appends ids, all below the vocabulary the stream was made for.
     pub(super) fn extend(&mut self, ids: &[u32]) {
         match self {

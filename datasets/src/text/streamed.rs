@@ -8,11 +8,10 @@ use super::reader::Text;
 use super::schema::TextSchema;
 use super::set::TextSet;
 use super::vocabulary::Counter;
-use crate::blocks::{BlockSet, Source};
+use crate::blocks::{BlockSet, Known, Parts, Source};
+use crate::index::Block;
 use crate::table::columns::sort_labels;
-use crate::table::split;
-use crate::together::together;
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, Split, bounds};
+use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, bounds};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,33 +21,35 @@ use std::sync::Arc;
 /// What is held out of them are whole blocks, drawn at random with `seed`.
 ///
 /// # Errors
-/// As those of texts in memory.
+/// As those of texts in memory, and when they are not those that `known` says.
 pub(super) fn open(
     config: &TextConfig,
     seed: u64,
     known: Option<TextSchema>,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
     let source = Arc::new(source(&config.train, config)?);
-    let Split { train, valid, test } = split_blocks(&source, config, seed)?;
-    let train = split::indices(&train);
+    let Parts { train, valid, test } = source.divide(config.fractions(), seed)?;
     let schema = match known {
-        Some(schema) => schema,
+        Some(schema) => {
+            Known::kept(&schema.streamed, &source)?;
+            schema
+        }
         None => survey(&source, &train, config)?,
     };
-    let part = |uri: &Option<String>, blocks: &[u64]| -> Result<Option<Pipeline<TextSet>>, DataError> {
+    let part = |uri: &Option<String>, blocks: Vec<usize>| -> Result<Option<Pipeline<TextSet>>, DataError> {
         let set = match uri {
             Some(uri) => file::open(uri, config, &schema)?,
             None if blocks.is_empty() => return Ok(None),
-            None => in_sequence(source.clone(), split::indices(blocks), config, &schema),
+            None => in_sequence(source.clone(), blocks, config, &schema),
         };
         Ok(Some(Pipeline::new(set, config.in_order(seed))))
     };
-    let (valid, test) = (part(&config.valid, &valid)?, part(&config.test, &test)?);
+    let (valid, test) = (part(&config.valid, valid)?, part(&config.test, test)?);
     let window = source.window(config.window_bytes, 0);
     let order = config.order.unwrap_or(ShardOrder::Window);
     let train = BlockSet::new(source, train, TextDecoder::new(config, &schema), window).ordered(order);
     let shuffled = PipelineConfig { shuffle: train.shuffle(seed), ..config.in_order(seed) };
-    let train = TextSet::streamed(schema.len(), train);
+    let train = TextSet::streamed(train);
     Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
@@ -58,14 +59,8 @@ pub(super) fn open(
 /// When it cannot be read.
 pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> Result<TextSet, DataError> {
     let source = Arc::new(source(&config.train, config)?);
-    let split = split_blocks(&source, config, seed)?;
-    let blocks = if split.test.is_empty() { split.valid } else { split.test };
-    Ok(in_sequence(source, split::indices(&blocks), config, schema))
-}
-
-fn split_blocks(source: &Source, config: &TextConfig, seed: u64) -> Result<Split, DataError> {
-    let (valid, test) = config.fractions();
-    split::blocks(source.len(), source.uri(), valid, test, seed)
+    let held_out = source.divide(config.fractions(), seed)?.held_out();
+    Ok(in_sequence(source, held_out, config, schema))
 }
 
 /// What is known of some texts.
@@ -80,7 +75,6 @@ struct Survey {
 /// Reads all blocks once: all for the labels, those in `train` for the vocabulary.
 fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextSchema, DataError> {
     let uri = source.uri();
-    eprintln!("reading {uri} once for its vocabulary: {} blocks", source.len());
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);
     let empty = || Survey {
@@ -89,10 +83,9 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
         characters: 0,
         tokens: 0,
     };
-    let work = |number: usize| {
-        let (shard, block) = source.find(number)?;
+    let work = |number: usize, shard: usize, block: &Block| {
         let mut survey = empty();
-        read(source, shard, &block, config, &mut |text| {
+        read(source, shard, block, config, &mut |text| {
             let Text { text, label, .. } = match text {
                 Ok(text) => text,
                 Err(error) if config.on_corrupt == OnCorrupt::Stop => return Err(error),
@@ -111,7 +104,7 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
         Ok(survey)
     };
     let mut all = empty();
-    together(&(0..source.len()).collect::<Vec<_>>(), work, |_, survey| {
+    source.survey("vocabulary", source.len(), work, |survey| {
         all.labels.extend(survey.labels);
         all.counter.merge(survey.counter);
         all.characters += survey.characters;
@@ -123,7 +116,8 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
     check_labels(uri, &labels)?;
     let symbols = all.counter.frequent(config.min_count, config.max_vocabulary);
     let characters_per_token = mean_characters(all.characters, all.tokens);
-    Ok(TextSchema { labels, characters_per_token, ..new_schema(config, symbols)? })
+    let streamed = Some(Known::of(source, Vec::new()));
+    Ok(TextSchema { labels, characters_per_token, streamed, ..new_schema(config, symbols)? })
 }
 
 #[cfg(test)]

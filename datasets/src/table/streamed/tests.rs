@@ -77,7 +77,7 @@ fn a_streamed_table_has_the_columns_and_rows_of_the_held_one() {
         let uri = files(folder.path(), ending, text);
         let streamed = open(&config(&uri), 1).unwrap();
         let held = open(&TableConfig { stream: Some(false), ..config(&uri) }, 1).unwrap();
-        assert_eq!(streamed.schema, held.schema, "{ending}");
+        assert_eq!(TableSchema { streamed: None, ..streamed.schema.clone() }, held.schema, "{ending}");
         assert_eq!(streamed.train.len(), 120);
         let rows = |set: &TableSet| -> Vec<f32> {
             let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
@@ -117,8 +117,26 @@ fn a_run_that_goes_on_keeps_its_columns_and_notices_other_data() {
     schema.columns[0].missing = 7;
     assert_eq!(reopen(&config(&uri), 1, schema.clone()).unwrap().schema, schema);
     fs::write(folder.path().join("0.csv"), csv(0, 71)).unwrap();
-    let error = message(reopen(&config(&uri), 1, schema));
-    assert!(error.contains("the 120 training rows that the run began with, found 121"), "{error}");
+    let error = message(reopen(&config(&uri), 1, schema.clone()));
+    assert!(error.ends_with("0.csv: expected the 70 records that the run began with, found 71"), "{error}");
+    // Fewer rows, whether or not corrupt ones are skipped, and as many but others.
+    let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..config(&uri) };
+    fs::write(folder.path().join("0.csv"), csv(0, 69)).unwrap();
+    let error = message(reopen(&skip, 1, schema.clone()));
+    assert!(error.ends_with("0.csv: expected the 70 records that the run began with, found 69"), "{error}");
+    fs::write(folder.path().join("0.csv"), csv(1, 71)).unwrap();
+    let error = message(reopen(&skip, 1, schema.clone()));
+    assert!(error.contains("0.csv: expected the contents that the run began with"), "{error}");
+    // What was streamed is, however small it has become.
+    fs::write(folder.path().join("0.csv"), csv(0, 70)).unwrap();
+    schema.save(folder.path()).unwrap();
+    let kept = TableSchema::load(folder.path()).unwrap();
+    assert_eq!(kept, schema);
+    let unsaid = TableConfig { stream: None, ..config(&uri) };
+    let again = reopen(&unsaid, 1, kept).unwrap();
+    assert_eq!(ids(&again.train, 0, 0, 8), ids(&open(&config(&uri), 1).unwrap().train, 0, 0, 8));
+    let held = TableSchema { streamed: None, ..schema };
+    assert!(message(reopen(&config(&uri), 1, held)).contains("held in memory"));
 }
 
 #[test]

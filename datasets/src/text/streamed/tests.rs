@@ -1,4 +1,4 @@
-use crate::text::{TextConfig, TextSample, TextSet, open, open_evaluation, reopen};
+use crate::text::{TextConfig, TextSample, TextSchema, TextSet, open, open_evaluation, reopen};
 use crate::{DataError, Dataset, OnCorrupt, Pipeline};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bonfire_contract::{Loader, Position};
@@ -76,7 +76,7 @@ fn streamed_texts_are_the_held_ones() {
         let uri = write(folder.path(), 100);
         let streamed = open(&config(&uri), 1).unwrap();
         let held = open(&TextConfig { stream: Some(false), ..config(&uri) }, 1).unwrap();
-        assert_eq!(streamed.schema, held.schema, "{uri}");
+        assert_eq!(TextSchema { streamed: None, ..streamed.schema.clone() }, held.schema, "{uri}");
         assert_eq!(samples(streamed.train.dataset()), samples(held.train.dataset()), "{uri}");
         // Every text once, and from any position on as it would have been.
         let whole = batches(&streamed.train, 0, 16);
@@ -89,6 +89,27 @@ fn streamed_texts_are_the_held_ones() {
             assert_eq!(batches(&again.train, start, 7), whole[start as usize..], "{uri} from {start}");
         }
     }
+}
+
+#[test]
+fn a_run_that_goes_on_notices_other_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = parquet(folder.path(), 100);
+    let opened = open(&config(&uri), 1).unwrap();
+    assert!(reopen(&config(&uri), 1, opened.schema.clone()).is_ok());
+    parquet(folder.path(), 97);
+    let message =
+        |uri: &str| reopen(&config(uri), 1, opened.schema.clone()).map(drop).unwrap_err().to_string();
+    let error = message(&uri);
+    assert!(
+        error.ends_with("0.parquet: expected the 33 records that the run began with, found 32"),
+        "{error}"
+    );
+    let error = message(&uri.replace('?', "1"));
+    assert!(error.contains("1.parquet: expected the file 0.parquet that the run began with"), "{error}");
+    parquet(folder.path(), 100);
+    let error = message(&uri.replace('?', "0"));
+    assert!(error.contains("expected the 2 files that the run began with, found 1"), "{error}");
 }
 
 #[test]
