@@ -53,7 +53,7 @@ fn recipe(workshop: &Workshop, train: &str, ignore: &str) {
 }
 
 /// Trains once undisturbed and once killed again and again: the weights are the same, bit for bit.
-fn killed_and_resumed(workshop: &Workshop) {
+fn killed_and_resumed(workshop: &Workshop, schema: &str) {
     let train = |run| ["train", "r.toml", "--run", run, "--threads", "1"];
     let begun = Instant::now();
     workshop.succeed(&train("whole"));
@@ -66,7 +66,7 @@ fn killed_and_resumed(workshop: &Workshop) {
         child.wait().unwrap();
     }
     workshop.succeed(&[&train("killed")[..], &["--resume"]].concat());
-    for file in ["model.safetensors", "columns.json"] {
+    for file in ["model.safetensors", schema, "streamed.json"] {
         let [a, b] = ["whole", "killed"].map(|run| workshop.read(&format!("{run}/{file}")));
         assert!(a == b, "{file} differs");
     }
@@ -77,7 +77,7 @@ fn streamed_tables_end_bit_identical_when_killed_and_packing_keeps_their_rows() 
     let workshop = Workshop::new();
     csv(&workshop);
     recipe(&workshop, "rows.csv", "'note'");
-    killed_and_resumed(&workshop);
+    killed_and_resumed(&workshop, "columns.json");
     let evaluated = workshop.succeed(&["evaluate", "whole", "--json"]).stdout;
     let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
     assert!(evaluated["r2"].as_f64().unwrap_or(1.0) > 0.9, "{evaluated}");
@@ -96,11 +96,19 @@ fn streamed_tables_end_bit_identical_when_killed_and_packing_keeps_their_rows() 
     }
     let evaluate = |uri| workshop.succeed(&["evaluate", "whole", "--json", "--data", uri]).stdout;
     assert_eq!(evaluate("rows.csv"), evaluate("packed/*.parquet"));
+    for uri in ["rows.csv", "packed/*.parquet"] {
+        let measured =
+            workshop.succeed(&["data", "bench", uri, "--seconds", "0.2", "--target", "price"]).stdout;
+        assert_eq!(measured.matches("rows/s").count(), 2, "{measured}");
+    }
+    let measured =
+        workshop.succeed(&["data", "bench", "rows.csv", "--seconds", "0.2", "--text-column", "note"]);
+    assert!(measured.stdout.contains("tokens/s"), "{}", measured.stdout);
     recipe(&workshop, "packed/*.parquet", "'note'");
     for run in ["whole", "killed"] {
         std::fs::remove_dir_all(workshop.path(run)).unwrap();
     }
-    killed_and_resumed(&workshop);
+    killed_and_resumed(&workshop, "columns.json");
 }
 
 #[test]
@@ -108,7 +116,65 @@ fn streamed_json_lines_end_bit_identical_when_killed() {
     let workshop = Workshop::new();
     jsonl(&workshop);
     recipe(&workshop, "rows.jsonl", "'fill'");
-    killed_and_resumed(&workshop);
+    killed_and_resumed(&workshop, "columns.json");
+}
+
+/// 3 MB of lines, three blocks.
+fn tale(workshop: &Workshop) {
+    let words = ["the", "cat", "sat", "on", "a", "mat", "and", "said", "nothing", "more"];
+    let mut text = String::new();
+    let mut draw = 1u64;
+    while text.len() < 3_000_000 {
+        for _ in 0..9 {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            write!(text, "{} ", words[(draw >> 33) as usize % words.len()]).unwrap();
+        }
+        text += ".\n";
+    }
+    workshop.write("tale.txt", text);
+}
+
+#[test]
+fn a_streamed_language_model_ends_bit_identical_when_killed_and_is_evaluated_and_continued() {
+    let workshop = Workshop::new();
+    tale(&workshop);
+    let recipe = |stream: bool, order: &str| {
+        workshop.write(
+            "r.toml",
+            format!(
+                "[data]\nkind = 'text'\ntask = 'language_model'\ntrain = 'tale.txt'\nvocabulary = 'character'\n\
+                 max_tokens = 32\nstream = {stream}\n{order}window_bytes = 3000000\nvalid_fraction = 0.005\n\
+                 [model]\nname = 'lstm_lm'\nhidden = 16\n[train]\nsteps = 200\nbatch_size = 16\n\
+                 [checkpoint]\nevery_steps = 10\n"
+            ),
+        );
+    };
+    recipe(true, "");
+    killed_and_resumed(&workshop, "vocabulary.json");
+    let evaluate = |run| workshop.succeed(&["evaluate", run, "--json"]).stdout;
+    let evaluated: serde_json::Value = serde_json::from_str(&evaluate("whole")).unwrap();
+    assert!(evaluated["loss"].as_f64().unwrap() < 3.0, "{evaluated}");
+    assert_eq!(evaluate("killed"), evaluate("whole"));
+    let continued = workshop.succeed(&["predict", "whole", "the cat", "--tokens", "20"]).stdout;
+    assert!(continued.contains("\"text\""), "{continued}");
+    let resumed = workshop.succeed(&["train", "--run", "killed", "--resume"]);
+    assert!(!resumed.stderr.contains("once for its tokens"), "{}", resumed.stderr);
+
+    // In full order the samples are those of a text in memory, one by one.
+    for (run, stream, order) in [("blocks", true, "order = 'full'\n"), ("memory", false, "")] {
+        recipe(stream, order);
+        workshop.succeed(&["train", "r.toml", "--run", run, "--threads", "1"]);
+    }
+    assert!(workshop.read("blocks/model.safetensors") == workshop.read("memory/model.safetensors"));
+
+    // Another text than the run began with is no text to go on with.
+    let text = String::from_utf8(workshop.read("tale.txt")).unwrap();
+    workshop.write("tale.txt", &text[..text.len() / 2]);
+    let resume = ["train", "--run", "killed", "--resume"];
+    workshop.fail(&resume, &["tale.txt: expected the ", " records that the run began with, found "]);
+    let measured = workshop.succeed(&["data", "bench", "tale.txt", "--seconds", "0.2"]).stdout;
+    assert!(measured.contains("lines/s") && measured.contains("tokens/s"), "{measured}");
+    assert!(workshop.succeed(&["data", "verify", "tale.txt"]).stderr.contains(" 0 corrupt"));
 }
 
 #[test]

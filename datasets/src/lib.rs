@@ -21,6 +21,7 @@ mod error;
 pub mod hostile;
 pub mod image;
 pub mod index;
+pub mod measure;
 mod order;
 mod pipeline;
 mod random;

@@ -1,17 +1,19 @@
-//! `bonfire data bench`: how fast shards are read and decoded, and where the time goes.
+//! `bonfire data bench`: how fast shards are read and decoded, and where the time goes. Tables and texts are
+//! measured in [`records`](super::records).
 
+use super::records;
 use anyhow::Result;
 use bonfire_datasets::image::{self, Measured, Work};
 use bonfire_datasets::index::{Index, report};
-use bonfire_datasets::{Window, size};
+use bonfire_datasets::{Window, measure, size};
 use clap::Args;
 use std::num::NonZero;
 use std::time::Duration;
 
 #[derive(Args, Debug)]
 pub struct BenchArguments {
-    /// Shards of pictures: tar or Parquet; a file, a glob, or braces.
-    uri: String,
+    /// Shards of pictures (tar or Parquet), a table, or texts; a file, a glob, or braces.
+    pub(super) uri: String,
     /// Threads that read and decode; as many as there are processors when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
@@ -27,6 +29,12 @@ pub struct BenchArguments {
     /// Samples fetched together, as `data.window_block` of a recipe.
     #[arg(long, default_value_t = 32)]
     window_block: u64,
+    /// Of a table: the column to predict; the last one when absent.
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) target: Option<String>,
+    /// Measure the texts of this column instead of a table.
+    #[arg(long, value_name = "COLUMN", conflicts_with = "target")]
+    pub(super) text_column: Option<String>,
 }
 
 /// Reads alone first, then reads and decodes, then makes training tensors too.
@@ -34,6 +42,9 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let workers = arguments.workers.map_or(processors, usize::from);
     let time = Duration::try_from_secs_f64(arguments.seconds)?;
+    if measure::holds_records(&arguments.uri)? {
+        return records::bench(arguments, workers, time);
+    }
     let window = Window { shards: arguments.window_shards, block: arguments.window_block };
     println!("{workers} workers, {} shards open, blocks of {} samples", window.shards, window.block);
     let side = usize::from(arguments.size);

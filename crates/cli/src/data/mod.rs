@@ -5,6 +5,7 @@ mod index;
 mod inspect;
 mod pack;
 mod preview;
+mod records;
 mod verify;
 
 use anyhow::Result;
@@ -24,7 +25,7 @@ pub enum DataCommand {
     Inspect(inspect::InspectArguments),
     /// Write a page of pictures as training sees them, augmented.
     Preview(preview::PreviewArguments),
-    /// Measure how fast shards are read and decoded.
+    /// Measure how fast shards, tables or texts are read, and decoded or made into batches.
     Bench(bench::BenchArguments),
 }
 

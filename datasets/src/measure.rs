@@ -1,0 +1,132 @@
+//! How fast records are read, and how fast they become training batches.
+
+use crate::blocks::Source;
+use crate::index::Index;
+use crate::shard::{Format, PictureDecoder};
+use crate::{DataError, Dataset, Pipeline, table, text};
+use bonfire_contract::{Loader, Position};
+use burn::tensor::Device;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Blocks from which columns and vocabulary are taken: enough to know them by, and not the whole set.
+const SURVEYED: usize = 64;
+
+/// What is made of records.
+#[derive(Clone, Debug)]
+pub enum Records {
+    /// Rows of numbers and categories; the column to predict is the last one when it is not given.
+    Rows {
+        /// The column to predict.
+        target: Option<String>,
+    },
+    /// Windows of `context` characters on the texts of a column, or on plain text.
+    Characters {
+        /// The column of the texts; of no meaning for plain text.
+        column: String,
+        /// Characters of a window.
+        context: usize,
+    },
+}
+
+/// What reading for a while came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Records that were read, or windows of a text that were made.
+    pub records: u64,
+    /// Bytes of them, as they are stored.
+    pub bytes: u64,
+    /// How long it took by the clock.
+    pub elapsed: Duration,
+}
+
+/// Whether what a URI names holds records: rows or texts, and no pictures.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn holds_records(uri: &str) -> Result<bool, DataError> {
+    match Format::of(uri) {
+        Format::Tar => Ok(false),
+        Format::Parquet => Ok(!PictureDecoder::fits(&Source::open(uri, &Format::Parquet)?, 0)?),
+        Format::Csv { .. } | Format::Jsonl | Format::Text => Ok(true),
+    }
+}
+
+/// Reads blocks by `threads` threads for `time`, over and over, and compares their checksums (of Parquet,
+/// there are none of blocks).
+///
+/// # Errors
+/// When a block cannot be read.
+pub fn read(index: Index, threads: usize, time: Duration) -> Result<Rate, DataError> {
+    let source = Source::of(index)?;
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let begun = Instant::now();
+    let work = || -> Result<(u64, u64), DataError> {
+        let (mut records, mut bytes) = (0, 0);
+        while begun.elapsed() < time && !stop.load(Ordering::Relaxed) {
+            let (shard, block) = source.find(next.fetch_add(1, Ordering::Relaxed) % source.len())?;
+            let read = source.stored(shard, &block).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+            (records, bytes) = (records + block.records, bytes + read.len() as u64);
+        }
+        Ok((records, bytes))
+    };
+    let parts: Vec<Result<(u64, u64), DataError>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("reading does not panic")).collect()
+    });
+    let mut rate = Rate { records: 0, bytes: 0, elapsed: begun.elapsed() };
+    for part in parts {
+        let (records, bytes) = part?;
+        (rate.records, rate.bytes) = (rate.records + records, rate.bytes + bytes);
+    }
+    Ok(rate)
+}
+
+/// Reads records into training batches, in the order `window`, for `time`, over and over. Columns and
+/// vocabulary are those of the first blocks; a record that does not fit them counts as the others do.
+///
+/// # Errors
+/// When a block cannot be read, or the records make no table or text.
+pub fn batches(
+    uri: &str,
+    records: &Records,
+    batch_size: usize,
+    workers: usize,
+    time: Duration,
+    device: &Device,
+) -> Result<Rate, DataError> {
+    match records {
+        Records::Rows { target } => {
+            let (set, bytes) = table::first_blocks(uri, target.as_deref(), workers, SURVEYED)?;
+            timed(&set, bytes, batch_size, time, device)
+        }
+        Records::Characters { column, context } => {
+            let (set, bytes) = text::first_blocks(uri, column, *context, workers, SURVEYED)?;
+            timed(&set, bytes, batch_size, time, device)
+        }
+    }
+}
+
+/// Reads the batches of a pipeline whose samples are of `bytes` bytes together.
+fn timed<D: Dataset>(
+    pipeline: &Pipeline<D>,
+    bytes: u64,
+    batch_size: usize,
+    time: Duration,
+    device: &Device,
+) -> Result<Rate, DataError> {
+    let begun = Instant::now();
+    let (mut records, mut epoch) = (0, 0);
+    while begun.elapsed() < time {
+        for batch in pipeline.batches(Position { epoch, samples: 0 }, batch_size, device) {
+            records += batch.map_err(|error| DataError::source("batch", "readable records", error))?.consumed;
+            if begun.elapsed() >= time {
+                break;
+            }
+        }
+        epoch += 1;
+    }
+    let elapsed = begun.elapsed();
+    let bytes = bytes as f64 * records as f64 / pipeline.len().max(1) as f64;
+    Ok(Rate { records, bytes: bytes as u64, elapsed })
+}
