@@ -85,6 +85,7 @@ def indices(below, *shape):
     "dense",
     ["linear", identity],
     ["linear_relu", F.relu],
+    ["linear_relu6", F.relu6],
     ["linear_gelu", F.gelu],
     ["linear_gelu_tanh", gelu_tanh],
     ["linear_silu", F.silu],

@@ -12,6 +12,8 @@ pub enum Activation {
     Identity,
     /// `max(x, 0)`
     Relu,
+    /// `min(max(x, 0), 6)` (Krizhevsky 2010; Sandler et al. 2018).
+    Relu6,
     /// `x Phi(x)` with the normal distribution's `Phi` (Hendrycks and Gimpel 2016).
     Gelu,
     /// GELU by its approximation with a hyperbolic tangent, as GPT-2 has it.
@@ -31,6 +33,7 @@ impl Activation {
         match self {
             Activation::Identity => x,
             Activation::Relu => activation::relu(x),
+            Activation::Relu6 => x.clamp(0.0, 6.0),
             Activation::Gelu => activation::gelu(x),
             Activation::GeluTanh => activation::gelu_approximate(x),
             Activation::Silu => activation::silu(x),
@@ -40,7 +43,7 @@ impl Activation {
 
     /// Whether the derivative can be told from the output alone.
     pub(crate) fn is_known_by_output(self) -> bool {
-        matches!(self, Activation::Identity | Activation::Relu | Activation::Tanh)
+        matches!(self, Activation::Identity | Activation::Relu | Activation::Relu6 | Activation::Tanh)
     }
 
     /// The activation of `x`.
@@ -49,6 +52,7 @@ impl Activation {
         match self {
             Activation::Identity => x,
             Activation::Relu => s.max(x, s.splat(0.0)),
+            Activation::Relu6 => s.min(s.max(x, s.splat(0.0)), s.splat(6.0)),
             Activation::Gelu => {
                 let erf = math::erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
                 let half = s.mul(x, s.splat(0.5));
@@ -70,6 +74,10 @@ impl Activation {
         match self {
             Activation::Identity => one,
             Activation::Relu => s.select(s.less(s.splat(0.0), x), one, s.splat(0.0)),
+            Activation::Relu6 => {
+                let below = s.select(s.less(x, s.splat(6.0)), one, s.splat(0.0));
+                s.select(s.less(s.splat(0.0), x), below, s.splat(0.0))
+            }
             Activation::Gelu => {
                 let inner = s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2));
                 let (erf, gauss) = math::erf_and_exp(s, inner);

@@ -3,6 +3,7 @@
 //! Axes: `N` rows, `I` inputs, `O` outputs. `y = activation(x W + b)`.
 
 use crate::activation::{self, Activation};
+use crate::count;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::gemm::{Finish, Matrix, product};
 use crate::memory::for_overwriting;
@@ -69,6 +70,7 @@ fn dispatch<const D: usize>(
         dims[D - 1] = outputs;
         assert_eq!(residual.dims(), dims, "the residual of an output");
     }
+    count::add(&[x.shape().num_elements(), outputs]);
     if !flex::runs_on(&x) {
         return plain(x, weight, bias, residual, activation);
     }
@@ -273,7 +275,7 @@ mod tests {
             let (x, weight) = (random(&[rows, inputs], 1), random(&[inputs, outputs], 2));
             let all = [x.clone(), weight, random(&[outputs], 3)];
             let transposed = [x, random(&[outputs, inputs], 4)];
-            for activation in [Identity, Relu, Gelu, GeluTanh, Silu, Tanh] {
+            for activation in [Identity, Relu, Relu6, Gelu, GeluTanh, Silu, Tanh] {
                 check(
                     &format!("{rows} x {inputs} x {outputs}, {activation:?}"),
                     &all,

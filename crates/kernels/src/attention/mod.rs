@@ -10,6 +10,7 @@ mod forward;
 mod tile;
 mod visible;
 
+use crate::count;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::threads::Shared;
@@ -57,6 +58,7 @@ pub fn attention(
     let [batch, tokens, width] = qkv.dims();
     assert!(width.is_multiple_of(3), "a third of a width of {width} was expected for queries");
     check([batch, tokens, tokens, width / 3], heads, options, &mask);
+    count::add(&[2, batch, tokens, tokens, width / 3]);
     if !flex::runs_on(&qkv) || width / 3 / heads > tile::WIDEST {
         let part = |index: usize| qkv.clone().narrow(2, index * width / 3, width / 3);
         return plain([part(0), part(1), part(2)], heads, options, mask, None);
@@ -89,6 +91,7 @@ pub fn cross_attention(
     assert_eq!(key.dims(), [batch, keys, width], "keys for queries of {:?}", query.dims());
     assert_eq!(value.dims(), key.dims(), "values for keys of {:?}", key.dims());
     check([batch, queries, keys, width], heads, options, &mask);
+    count::add(&[2, batch, queries, keys, width]);
     if !flex::runs_on(&query) || width / heads > tile::WIDEST {
         return plain([query, key, value], heads, options, mask, None);
     }

@@ -324,6 +324,12 @@ impl Slopes<'_> {
         if self.activation == Activation::Relu {
             return s.select(s.less(s.splat(0.0), at), gradient, s.splat(0.0));
         }
+        let by_output = matches!(self.told, Told::ByOutput(_));
+        let at = match self.activation {
+            // its derivative is told by the output
+            Activation::Tanh if !by_output => self.activation.apply(s, at),
+            _ => at,
+        };
         s.mul(gradient, self.activation.derivative(s, at))
     }
 }

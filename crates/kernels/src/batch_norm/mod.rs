@@ -341,7 +341,9 @@ fn forward(
         told: match (activation, residual) {
             (Activation::Identity, _) => Teller::Nothing,
             (_, None) => Teller::Input,
-            (Activation::Relu, Some(_)) => Teller::Output(Floats::new(output.clone())),
+            (Activation::Relu | Activation::Relu6 | Activation::Tanh, Some(_)) => {
+                Teller::Output(Floats::new(output.clone()))
+            }
             (_, Some(residual)) => Teller::Residual(residual),
         },
         x,

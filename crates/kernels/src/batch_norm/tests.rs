@@ -5,15 +5,23 @@ use burn::nn::BatchNormConfig;
 use burn::tensor::{Device, TensorData};
 use proptest::prelude::*;
 
-const ACTIVATIONS: [Activation; 5] =
-    [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu];
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Silu,
+    Activation::Tanh,
+];
 
 /// An input, its weight and bias, a residual, a mean and a variance.
 fn samples(shape: &[usize], seed: u64) -> Vec<Sample> {
     let channels = [shape[1]];
     vec![
         random(shape, seed).map(|value| 3.0 * value + 0.5),
-        random(&channels, seed + 1).map(|value| value + 1.5),
+        // wide enough for ReLU6's upper end
+        random(&channels, seed + 1).map(|value| 2.0 * value + 3.0),
         random(&channels, seed + 2),
         random(shape, seed + 3),
         random(&channels, seed + 4).untracked(),

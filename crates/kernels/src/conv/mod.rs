@@ -15,6 +15,7 @@ mod weights;
 mod writer;
 
 use crate::activation::Activation;
+use crate::count;
 use crate::depthwise::depthwise_conv2d;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
@@ -48,12 +49,16 @@ pub fn conv2d(
     let geometry = Geometry::convolution(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
     // Burn decides what a convolution of nothing is.
-    if !flex::runs_on(&x) || geometry.input_length() == 0 || geometry.weight_length() == 0 {
-        return plain(x, weight, bias, options, activation);
-    }
-    if geometry.groups == x.dims()[1] && geometry.outputs == 1 && geometry.groups > 1 {
+    let fast = flex::runs_on(&x) && geometry.input_length() > 0 && geometry.weight_length() > 0;
+    if fast && geometry.groups == x.dims()[1] && geometry.outputs == 1 && geometry.groups > 1 {
         let ConvOptions { stride, padding, dilation, .. } = options;
         return depthwise_conv2d(x, weight, bias, stride, padding, dilation, activation);
+    }
+    let Geometry { images, output: [rows, columns], inputs, .. } = geometry;
+    let outputs = geometry.groups * geometry.outputs;
+    count::add(&[images, outputs, rows, columns, inputs, geometry.taps()]);
+    if !fast {
+        return plain(x, weight, bias, options, activation);
     }
     let bias = flex::or_empty(bias, &x);
     Tensor::from_dispatch(Dispatch::convolve(
@@ -86,6 +91,10 @@ pub fn conv_transpose2d(
 ) -> Tensor<4> {
     let geometry = Geometry::transposed(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.inputs);
+    // each number that comes in meets each tap of each channel that goes out, as the convolution's output would
+    let Geometry { images, output: [rows, columns], inputs, .. } = geometry;
+    let outputs = geometry.groups * geometry.outputs;
+    count::add(&[images, outputs, rows, columns, inputs, geometry.taps()]);
     if !flex::runs_on(&x) || geometry.output_length() == 0 || geometry.weight_length() == 0 {
         return plain_transposed(x, weight, bias, options, activation);
     }

@@ -11,6 +11,7 @@ mod convolve;
 mod frame;
 
 use crate::activation::Activation;
+use crate::count;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::simd::run;
@@ -55,6 +56,7 @@ pub fn depthwise_conv2d(
         assert_eq!(bias.dims(), [channels], "the bias of {channels} channels");
     }
     let sizes = Windows::new([height, width], [rows, columns], stride, padding, dilation);
+    count::add(&[x.dims()[0], channels, sizes.plane_out(), sizes.taps()]);
     if !flex::runs_on(&x) || !sizes.is_usual() || sizes.plane() == 0 {
         return plain(x, weight, bias, stride, padding, dilation, activation);
     }
@@ -175,7 +177,7 @@ fn forward(
         sizes,
         activated: match activation {
             Activation::Identity => None,
-            Activation::Relu => Some(Floats::new(output.clone())),
+            _ if activation.is_known_by_output() => Some(Floats::new(output.clone())),
             _ => Some(Floats::new(flex::tensor(sums, &shape))),
         },
         activation,

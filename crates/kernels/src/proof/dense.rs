@@ -5,9 +5,10 @@ use crate::{Activation, blended, dropout_with, embedding, group_norm, layer_norm
 use crate::{linear, linear_onto};
 use burn::tensor::{Int, Tensor, TensorData};
 
-const ACTIVATIONS: [(&str, Activation); 6] = [
+const ACTIVATIONS: [(&str, Activation); 7] = [
     ("linear", Activation::Identity),
     ("linear_relu", Activation::Relu),
+    ("linear_relu6", Activation::Relu6),
     ("linear_gelu", Activation::Gelu),
     ("linear_gelu_tanh", Activation::GeluTanh),
     ("linear_silu", Activation::Silu),

@@ -36,6 +36,7 @@ pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Option<Tensor<2>>, backwards
         "the biases of {units} units"
     );
     check_mask(&x, &mask);
+    weights.gates.count(&x);
     if !flex::runs_on(&x) {
         return plain(x, weights, mask, backwards);
     }

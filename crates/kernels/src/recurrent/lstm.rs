@@ -30,6 +30,7 @@ pub fn lstm(
     let units = weights.units(&x);
     assert_eq!(bias.dims(), [4 * units], "the bias of {units} units");
     check_mask(&x, &mask);
+    weights.count(&x);
     if !flex::runs_on(&x) {
         return plain(x, weights, bias, mask, backwards);
     }

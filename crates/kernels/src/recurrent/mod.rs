@@ -25,6 +25,7 @@ pub use lstm::lstm;
 pub use ops::RecurrentOps;
 pub use rnn::rnn;
 
+use crate::count;
 use burn::tensor::Tensor;
 
 fn check_mask(x: &Tensor<3>, mask: &Option<Tensor<2>>) {
@@ -59,6 +60,12 @@ impl<const G: usize> Gates<G> {
             );
         }
         units
+    }
+
+    /// Tells whoever counts multiply-adds of the sequence's.
+    fn count(&self, x: &Tensor<3>) {
+        let ([steps, batch, inputs], [units, _]) = (x.dims(), self.hidden[0].dims());
+        count::add(&[steps, batch, inputs + units, G, units]);
     }
 
     /// All gates beside each other, `[I, G D]` and `[D, G D]`.

@@ -30,6 +30,7 @@ pub fn rnn(
     let units = weights.units(&x);
     assert_eq!(bias.dims(), [units], "the bias of {units} units");
     check_mask(&x, &mask);
+    weights.count(&x);
     if !flex::runs_on(&x) {
         return plain(x, weights, bias, squash, mask, backwards);
     }
