@@ -7,7 +7,7 @@
 //! | eats | predicts | architectures |
 //! |---|---|---|
 //! | [`Table`](bonfire_contract::Table) | classes or values | [`LinearRegression`], [`LogisticRegression`], [`Mlp`] |
-//! | [`Images`](bonfire_contract::Images) | classes or values | [`Cnn`], [`LeNet`], [`ResNet`] |
+//! | [`Images`](bonfire_contract::Images) | classes or values | [`Cnn`], [`LeNet`], [`SmallResNet`], [`ResNet`], [`ResNet9`], [`MobileNetV2`], [`EfficientNet`], [`ConvNeXt`], [`VisionTransformer`] |
 //! | [`Tokens`](bonfire_contract::Tokens) | classes or values | [`LstmClassifier`], [`GruClassifier`], [`TransformerClassifier`] |
 //! | [`Tokens`](bonfire_contract::Tokens) | the next token | [`LstmLanguageModel`], [`GruLanguageModel`], [`Gpt`] |
 //! | [`Table`](bonfire_contract::Table) | its input | [`DenseAutoencoder`], [`VariationalAutoencoder`] |
@@ -21,6 +21,8 @@ mod attention;
 mod autoencoder;
 mod check;
 mod cnn;
+mod drop_path;
+mod keys;
 mod language;
 mod linear;
 mod objective;
@@ -29,16 +31,24 @@ mod sequence;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod published;
 
 pub use activation::Activation;
 pub use attention::{
-    Gpt, GptConfig, Positions, TextPooling, TransformerClassifier, TransformerClassifierConfig,
+    Gpt, GptConfig, PatchPooling, Positions, TextPooling, TransformerClassifier, TransformerClassifierConfig,
+    VisionTransformer, VisionTransformerConfig,
 };
 pub use autoencoder::{
     ConvAutoencoder, ConvAutoencoderConfig, DenseAutoencoder, DenseAutoencoderConfig, Likelihood,
     OutputRange, VariationalAutoencoder, VariationalAutoencoderConfig,
 };
-pub use cnn::{Cnn, CnnConfig, LeNet, LeNetConfig, ResNet, ResNetConfig};
+pub use cnn::{
+    Cnn, CnnConfig, ConvNeXt, ConvNeXtConfig, EfficientNet, EfficientNetConfig, InvertedNetwork, LeNet,
+    LeNetConfig, MobileNetV2, MobileNetV2Config, ResNet, ResNet9, ResNet9Config, ResNetConfig, SmallResNet,
+    SmallResNetConfig,
+};
+pub use keys::{LayerNames, TensorKey, tensor_keys};
 pub use language::LanguageModel;
 pub use linear::{
     LinearRegression, LinearRegressionConfig, LogisticRegression, LogisticRegressionConfig, Mlp, MlpConfig,

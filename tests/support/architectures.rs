@@ -20,18 +20,36 @@ pub fn small(architecture: &Architecture) -> Spec {
     match &mut spec.sample {
         Sample::Table { num_numeric, .. } => *num_numeric = 5,
         Sample::Text { vocabulary, max_tokens } => (*vocabulary, *max_tokens) = (11, 6),
+        // ImageNet's sizes: the least of which five halvings leave more than a place to norm
+        Sample::Image([_, height, width]) if *height > 64 => (*height, *width) = (64, 64),
         Sample::Image(_) => {}
+    }
+    if let Question::Class(classes @ 1000..) = &mut spec.question {
+        *classes = 10;
     }
     spec
 }
 
-/// The architecture's options without anything random.
+/// Options that leave a large architecture one block a stage, or two in a row of alike ones: all kinds of its layers,
+/// in moments. That deep ones are what they should be is held by the comparison with PyTorch in `models`.
+fn shallow(architecture: &Architecture, known: &Map<String, Value>) -> Option<(String, Value)> {
+    if !matches!((architecture.example)().question, Question::Class(1000..)) {
+        return None;
+    }
+    let layers = match known.get("layers")? {
+        Value::Array(stages) => vec![1; stages.len()].into(),
+        _ => 2.into(),
+    };
+    Some(("layers".to_string(), layers))
+}
+
+/// The architecture's options without anything random, and without depth where it is a large one.
 pub fn calm(architecture: &Architecture) -> Map<String, Value> {
-    let known = registry::describe(architecture.name).unwrap().options;
-    let random = ["dropout", "noise"];
-    Map::from_iter(
-        random.iter().filter(|key| known.contains_key(**key)).map(|key| (key.to_string(), json!(0.0))),
-    )
+    let known = registry::default_options(architecture.name).unwrap();
+    let random = ["dropout", "drop_path", "noise"];
+    let random =
+        random.iter().filter(|key| known.contains_key(**key)).map(|key| (key.to_string(), json!(0.0)));
+    random.chain(shallow(architecture, &known)).collect()
 }
 
 /// Builds an architecture on a device and hands it on.

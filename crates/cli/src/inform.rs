@@ -9,15 +9,18 @@ use std::io::{Write, stdout};
 pub fn models(name: Option<&str>) -> Result<()> {
     let mut out = stdout().lock();
     let Some(name) = name else {
-        writeln!(out, "{:<18} {:<8} {:>12}  about", "model", "eats", "parameters")?;
+        writeln!(out, "{:<18} {:<8} {:>12} {:>13}  about", "model", "eats", "parameters", "multiply-adds")?;
         for architecture in ARCHITECTURES {
-            let parameters = registry::describe(architecture.name)?.parameters;
-            let (name, eats) = (architecture.name, architecture.eats());
-            writeln!(out, "{name:<18} {eats:<8} {:>12}  {}", grouped(parameters), architecture.about)?;
+            let registry::Description { parameters, multiply_adds, .. } =
+                registry::describe(architecture.name)?;
+            let (name, eats, about) = (architecture.name, architecture.eats(), architecture.about);
+            let (parameters, multiply_adds) = (grouped(parameters), short(multiply_adds));
+            writeln!(out, "{name:<18} {eats:<8} {parameters:>12} {multiply_adds:>13}  {about}")?;
         }
         writeln!(
             out,
-            "\nParameters are of the default options on the sizes that `bonfire models NAME` states."
+            "\nParameters, and multiply-adds of a forward pass of one sample, are of the default options on the sizes \
+             that `bonfire models NAME` states."
         )?;
         return Ok(());
     };
@@ -33,6 +36,12 @@ pub fn models(name: Option<&str>) -> Result<()> {
         writeln!(out, "  {key} = {value}")?;
     }
     writeln!(out, "\n{}", description.summary)?;
+    let exact = grouped(description.multiply_adds as usize);
+    writeln!(
+        out,
+        "multiply-adds of a forward pass of one sample: {exact} ({})",
+        short(description.multiply_adds)
+    )?;
     Ok(())
 }
 
@@ -77,8 +86,25 @@ fn grouped(number: usize) -> String {
     groups.join(",")
 }
 
+/// `1.81 G`: three digits at least of what is counted in thousands, millions or thousands of millions.
+fn short(number: u64) -> String {
+    let (unit, name) = match number {
+        0..1_000 => return number.to_string(),
+        1_000..1_000_000 => (1e3, "k"),
+        1_000_000..1_000_000_000 => (1e6, "M"),
+        _ => (1e9, "G"),
+    };
+    format!("{:.2} {name}", number as f64 / unit)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn counts_are_shortened() {
+        let found = [999, 61_470, 300_774_272, 1_814_073_344].map(super::short);
+        assert_eq!(found, ["999", "61.47 k", "300.77 M", "1.81 G"]);
+    }
+
     #[test]
     fn digits_are_grouped_from_the_right() {
         assert_eq!(["7", "1,000", "12,345,678"], [7, 1000, 12_345_678].map(super::grouped).as_slice());

@@ -2,14 +2,15 @@
 //! A new one is one line of `architectures!` below.
 
 use crate::document::{Document, RecipeError};
-use crate::feed::Fed;
+use crate::feed::{AnyInput, Fed};
 use crate::loss::LossConfig;
 use crate::section::overlay_without;
 use crate::spec::{Misfit, Question, Sample, Spec};
-use bonfire_contract::{ConfigError, Task};
+use bonfire_contract::{ConfigError, Images, Table, Task, Tokens};
+use bonfire_kernels::multiply_adds;
 use bonfire_models::*;
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -87,12 +88,8 @@ macro_rules! architectures {
             }
         }
 
-        /// Builds a model and hands it to `visitor`.
-        ///
-        /// # Errors
-        /// When the architecture does not fit the data, or an option or size is impossible; and
-        /// the visitor's own errors.
-        pub fn build<V: Visit>(build: &Build, visitor: V) -> anyhow::Result<V::Output> {
+        /// Builds a model, its weights still to be drawn, and hands it to `visitor`.
+        fn assemble<V: Visit>(build: &Build, visitor: V) -> anyhow::Result<V::Output> {
             match build.name {
                 $($name => {
                     let default = (|$spec: &Spec| -> Result<_, Misfit> { Ok($config) })(build.spec)
@@ -102,8 +99,7 @@ macro_rules! architectures {
                     bounded(build.document, &options)?;
                     config.check().map_err(|error| impossible(build.document, &error))?;
                     build.device.seed(build.seed);
-                    let model = initialised(build.document, config.init(build.device))?;
-                    visitor.visit(model, options)
+                    visitor.visit(config.init(build.device), options)
                 })*
                 other => unreachable!("'{other}' is not registered"),
             }
@@ -132,7 +128,35 @@ architectures! {
     "cnn", pictures, "convolutions with batch norm, in stages",
         |spec| CnnConfig::new(spec.image()?, spec.objective()?);
     "resnet", pictures, "residual network for small pictures (He et al. 2015, section 4.2)",
-        |spec| ResNetConfig::new(spec.image()?, spec.objective()?);
+        |spec| SmallResNetConfig::new(spec.image()?, spec.objective()?);
+    "resnet9", colours, "ResNet-9 for small pictures (Page 2018)",
+        |spec| ResNet9Config::new(spec.image()?, spec.objective()?);
+    "resnet18", photographs, "ResNet-18 (He et al. 2015)",
+        |spec| ResNetConfig::resnet18(spec.image()?, spec.objective()?);
+    "resnet34", photographs, "ResNet-34",
+        |spec| ResNetConfig::resnet34(spec.image()?, spec.objective()?);
+    "resnet50", photographs, "ResNet-50 (v1.5)",
+        |spec| ResNetConfig::resnet50(spec.image()?, spec.objective()?);
+    "resnet101", photographs, "ResNet-101 (v1.5)",
+        |spec| ResNetConfig::resnet101(spec.image()?, spec.objective()?);
+    "resnet152", photographs, "ResNet-152 (v1.5)",
+        |spec| ResNetConfig::resnet152(spec.image()?, spec.objective()?);
+    "mobilenet_v2", photographs, "MobileNetV2 (Sandler et al. 2018)",
+        |spec| MobileNetV2Config::new(spec.image()?, spec.objective()?);
+    "efficientnet_b0", photographs, "EfficientNet-B0 (Tan and Le 2019)",
+        |spec| EfficientNetConfig::b0(spec.image()?, spec.objective()?);
+    "efficientnet_lite0", photographs, "EfficientNet-Lite0: no squeeze and excitation, ReLU6",
+        |spec| EfficientNetConfig::lite0(spec.image()?, spec.objective()?);
+    "convnext_tiny", photographs, "ConvNeXt-Tiny (Liu et al. 2022)",
+        |spec| ConvNeXtConfig::tiny(spec.image()?, spec.objective()?);
+    "convnext_small", photographs, "ConvNeXt-Small",
+        |spec| ConvNeXtConfig::small(spec.image()?, spec.objective()?);
+    "vit_ti16", photographs, "vision transformer, tiny, patches of 16 (Dosovitskiy et al. 2020)",
+        |spec| VisionTransformerConfig::ti16(spec.image()?, spec.objective()?);
+    "vit_s16", photographs, "vision transformer, small, patches of 16",
+        |spec| VisionTransformerConfig::s16(spec.image()?, spec.objective()?);
+    "vit_b16", photographs, "vision transformer, base, patches of 16",
+        |spec| VisionTransformerConfig::b16(spec.image()?, spec.objective()?);
     "autoencoder", picture_copies, "dense autoencoder",
         |spec| DenseAutoencoderConfig::new(spec.reconstruction()?.numeric()?);
     "conv_autoencoder", picture_copies, "convolutional autoencoder",
@@ -165,6 +189,26 @@ architectures! {
         };
 }
 
+/// Builds a model and hands it to `visitor`.
+///
+/// # Errors
+/// When the architecture does not fit the data, or an option or size is impossible; and the visitor's own errors.
+pub fn build<V: Visit>(build: &Build, visitor: V) -> anyhow::Result<V::Output> {
+    struct Drawn<'a, V>(&'a Build<'a>, V);
+    impl<V: Visit> Visit for Drawn<'_, V> {
+        type Output = V::Output;
+
+        fn visit<M: Task>(self, model: M, options: Map<String, Value>) -> anyhow::Result<V::Output>
+        where
+            M::Input: Fed,
+        {
+            let Drawn(build, visitor) = self;
+            visitor.visit(initialised(build.document, model)?, options)
+        }
+    }
+    assemble(build, Drawn(build, visitor))
+}
+
 /// The registered names, sorted from simple to hard.
 pub fn names() -> Vec<&'static str> {
     ARCHITECTURES.iter().map(|architecture| architecture.name).collect()
@@ -188,6 +232,14 @@ mod example {
 
     pub fn pictures() -> Spec {
         spec(Sample::Image([1, 28, 28]), Question::Class(10))
+    }
+
+    pub fn colours() -> Spec {
+        spec(Sample::Image([3, 32, 32]), Question::Class(10))
+    }
+
+    pub fn photographs() -> Spec {
+        spec(Sample::Image([3, 224, 224]), Question::Class(1000))
     }
 
     pub fn picture_copies() -> Spec {
@@ -243,37 +295,104 @@ pub struct Description {
     pub options: Map<String, Value>,
     /// The number of parameters that training changes: running statistics are not among them.
     pub parameters: usize,
+    /// Multiply-adds of a forward pass of one sample, as papers count them; see [`multiply_adds`].
+    pub multiply_adds: u64,
     /// Each parameter's path, shape and count.
     pub summary: String,
 }
 
-/// Describes an architecture.
+/// Describes an architecture. Its weights are not drawn: what is told does not depend on them.
 ///
 /// # Errors
 /// When this machine has no device of this build's backends.
 pub fn describe(name: &str) -> anyhow::Result<Description> {
-    struct Describe;
-    impl Visit for Describe {
+    struct Describe<'a>(&'a Spec, &'a Device);
+    impl Visit for Describe<'_> {
         type Output = Description;
 
         fn visit<M: Task>(self, model: M, options: Map<String, Value>) -> anyhow::Result<Description>
         where
             M::Input: Fed,
         {
+            let Describe(spec, device) = self;
+            let model = model.map(&mut Zeros);
+            let summary = bonfire_train::tensor_summary(&model);
             let trained = bonfire_train::parameters(&model).into_iter().filter(|parameter| parameter.trained);
             let parameters = trained.map(|parameter| parameter.numbers()).sum();
-            Ok(Description { options, parameters, summary: bonfire_train::tensor_summary(&model) })
+            let input = M::Input::from_any(nothing(spec, &device.clone().inner()));
+            let input = input.expect("an architecture fits its own example");
+            let model = model.valid();
+            let (_, multiply_adds) = multiply_adds(|| model.predict(input));
+            Ok(Description { options, parameters, multiply_adds, summary })
         }
     }
-    let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == name);
-    let architecture = architecture.unwrap_or_else(|| unreachable!("'{name}' is not registered"));
     let device = bonfire_device::first()?.autodiff();
+    let spec = (find(name).example)();
+    by_default(name, &spec, &device, Describe(&spec, &device))
+}
+
+/// An architecture's options and their defaults.
+///
+/// # Errors
+/// When this machine has no device of this build's backends.
+pub fn default_options(name: &str) -> anyhow::Result<Map<String, Value>> {
+    struct Options;
+    impl Visit for Options {
+        type Output = Map<String, Value>;
+
+        fn visit<M: Task>(self, _: M, options: Map<String, Value>) -> anyhow::Result<Self::Output>
+        where
+            M::Input: Fed,
+        {
+            Ok(options)
+        }
+    }
+    by_default(name, &(find(name).example)(), &bonfire_device::first()?, Options)
+}
+
+fn find(name: &str) -> &'static Architecture {
+    let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == name);
+    architecture.unwrap_or_else(|| unreachable!("'{name}' is not registered"))
+}
+
+/// Hands an architecture to `visitor` as it is where a recipe gives no option, its weights still to be drawn.
+fn by_default<V: Visit>(name: &str, spec: &Spec, device: &Device, visitor: V) -> anyhow::Result<V::Output> {
     let document = Document::parse("defaults", "").expect("an empty document parses");
-    let spec = (architecture.example)();
-    build(
-        &Build { name, options: &Map::new(), spec: &spec, document: &document, device: &device, seed: 1 },
-        Describe,
-    )
+    assemble(&Build { name, options: &Map::new(), spec, document: &document, device, seed: 1 }, visitor)
+}
+
+/// Zeros for weights that are not drawn yet: memory that nobody writes is not taken.
+struct Zeros;
+
+impl ModuleMapper for Zeros {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if param.is_initialized() {
+            return param;
+        }
+        let zeros = Tensor::zeros(param.lazy_shape(), &param.lazy_device());
+        Param::initialized(param.id, zeros.require_grad())
+    }
+}
+
+/// A sample of zeros.
+fn nothing(spec: &Spec, device: &Device) -> AnyInput {
+    match &spec.sample {
+        Sample::Image([channels, height, width]) => {
+            AnyInput::Images(Images { pixels: Tensor::zeros([1, *channels, *height, *width], device) })
+        }
+        Sample::Table { num_numeric, category_sizes } => AnyInput::Table(Table {
+            numeric: Tensor::zeros([1, *num_numeric], device),
+            categories: Tensor::zeros([1, category_sizes.len()], device),
+        }),
+        Sample::Text { max_tokens, .. } => {
+            let shape = [1, *max_tokens];
+            let padding = TensorData::new(vec![false; *max_tokens], shape);
+            AnyInput::Tokens(Tokens {
+                tokens: Tensor::zeros(shape, device),
+                padding: Tensor::from_data(padding, device),
+            })
+        }
+    }
 }
 
 /// A config's own refusal, under the recipe's key that decides the field.

@@ -4,7 +4,7 @@
 //! norms stand before each part and once more at the end (Xiong et al. 2020), the activation is GELU, and weights start
 //! as GPT-2's.
 
-use super::block::{Block, EPSILON, Sight, Tower, WEIGHT_STD, normal_linear};
+use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, normal_linear};
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::{carries_text, mean_over_text};
@@ -73,7 +73,7 @@ pub struct TransformerClassifierConfig {
 impl TransformerClassifierConfig {
     fn tower(&self) -> Tower {
         let TransformerClassifierConfig { width, heads, layers, dropout, .. } = *self;
-        Tower { width, heads, layers, bias: true, dropout }
+        Tower { width, heads, layers, bias: true, dropout, drop_path: 0.0, style: TEXT }
     }
 
     /// Refuses sizes that no such model can have.

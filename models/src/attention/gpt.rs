@@ -4,7 +4,7 @@
 //! learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one matrix for queries,
 //! keys and values, GELU by tanh, the output layer tied to the embedding, biases optional.
 
-use super::block::{Block, EPSILON, Sight, Tower, WEIGHT_STD};
+use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD};
 use crate::check;
 use crate::language::{LanguageModel, last_tokens, next_token_loss, without_padding};
 use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
@@ -44,7 +44,7 @@ pub struct GptConfig {
 impl GptConfig {
     fn tower(&self) -> Tower {
         let GptConfig { width, heads, layers, bias, dropout, .. } = *self;
-        Tower { width, heads, layers, bias, dropout }
+        Tower { width, heads, layers, bias, dropout, drop_path: 0.0, style: TEXT }
     }
 
     /// Refuses sizes that no GPT can have.

@@ -1,8 +1,12 @@
-//! Attention models of text: a transformer encoder that classifies, and a GPT that predicts the next token.
+//! Attention models: of text, a transformer encoder that classifies and a GPT that predicts the next token; of pictures,
+//! the vision transformer.
 
 mod block;
 mod classifier;
 mod gpt;
+mod resample;
+mod vit;
 
 pub use classifier::{Positions, TextPooling, TransformerClassifier, TransformerClassifierConfig};
 pub use gpt::{Gpt, GptConfig};
+pub use vit::{PatchPooling, VisionTransformer, VisionTransformerConfig};

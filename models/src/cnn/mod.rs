@@ -1,12 +1,28 @@
 //! Convolutional models of pictures.
+//!
+//! `small_resnet` is the residual network of CIFAR's kind (depth `6 n + 2`, recipe name `resnet`), `resnet` that of
+//! ImageNet's (recipe names `resnet18` to `resnet152`).
 
+mod conv_norm;
+mod convnext;
+mod efficientnet;
+mod inverted;
 mod lenet;
+mod mobilenet_v2;
 mod plain;
 mod resnet;
+mod resnet9;
+mod small_resnet;
 
+pub use convnext::{ConvNeXt, ConvNeXtConfig};
+pub use efficientnet::{EfficientNet, EfficientNetConfig};
+pub use inverted::InvertedNetwork;
 pub use lenet::{LeNet, LeNetConfig};
+pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use plain::{Cnn, CnnConfig};
 pub use resnet::{ResNet, ResNetConfig};
+pub use resnet9::{ResNet9, ResNet9Config};
+pub use small_resnet::{SmallResNet, SmallResNetConfig};
 
 use bonfire_contract::ConfigError;
 use burn::nn::conv::{Conv2d, Conv2dConfig};

@@ -19,9 +19,9 @@ use burn::tensor::{Device, Tensor, assert_shape};
 
 const MODEL: &str = "resnet";
 
-/// Sizes of a [`ResNet`].
+/// Sizes of a [`SmallResNet`].
 #[derive(Config, Debug, PartialEq)]
-pub struct ResNetConfig {
+pub struct SmallResNetConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
     /// What is predicted, and the loss on it.
@@ -34,7 +34,7 @@ pub struct ResNetConfig {
     pub width: usize,
 }
 
-impl ResNetConfig {
+impl SmallResNetConfig {
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl ResNetConfig {
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ResNet {
+    pub fn init(&self, device: &Device) -> SmallResNet {
         let blocks_per_stage = (self.depth - 2) / 6;
         let mut blocks = Vec::with_capacity(3 * blocks_per_stage);
         let mut inputs = self.width;
@@ -60,7 +60,7 @@ impl ResNetConfig {
                 inputs = width;
             }
         }
-        ResNet {
+        SmallResNet {
             stem: convolution_3x3([self.picture[0], self.width], 1, device),
             norm: BatchNormConfig::new(self.width).init(device),
             blocks,
@@ -124,7 +124,7 @@ impl BasicBlock {
 
 /// A stem, three stages of residual blocks, the mean over pixels and a head.
 #[derive(Module, Debug)]
-pub struct ResNet {
+pub struct SmallResNet {
     /// `[width, C, 3, 3]`
     stem: Conv2d,
     norm: BatchNorm,
@@ -136,7 +136,7 @@ pub struct ResNet {
     objective: Objective,
 }
 
-impl ResNet {
+impl SmallResNet {
     /// The numbers at the head.
     ///
     /// # Shapes
@@ -154,7 +154,7 @@ impl ResNet {
     }
 }
 
-impl Task for ResNet {
+impl Task for SmallResNet {
     type Input = Images;
 
     fn predict(&self, input: Images) -> Output {
@@ -189,7 +189,7 @@ mod tests {
     fn depths_have_the_papers_parameter_counts() {
         // He et al. 2015, table 6 (0.27 M, 0.46 M, 0.66 M, 0.85 M), with option A's free shortcuts
         for (depth, papers) in [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018)] {
-            let config = ResNetConfig::new([3, 32, 32], Objective::classes(10)).with_depth(depth);
+            let config = SmallResNetConfig::new([3, 32, 32], Objective::classes(10)).with_depth(depth);
             config.check().unwrap();
             // option B's two convolutions and norms, and the running statistics, which Burn counts too
             let projections = 16 * 32 + 32 * 64 + 2 * (32 + 64);
@@ -202,14 +202,14 @@ mod tests {
     #[test]
     fn takes_pictures_of_any_size() {
         let device = Device::flex();
-        let config = ResNetConfig::new([1, 5, 3], Objective::classes(3)).with_depth(8).with_width(4);
+        let config = SmallResNetConfig::new([1, 5, 3], Objective::classes(3)).with_depth(8).with_width(4);
         let pixels = Tensor::ones([2, 1, 5, 3], &device);
         assert_eq!(config.init(&device).forward(Images { pixels }).dims(), [2, 3]);
     }
 
     #[test]
     fn refuses_impossible_sizes() {
-        let config = || ResNetConfig::new([3, 32, 32], Objective::classes(10));
+        let config = || SmallResNetConfig::new([3, 32, 32], Objective::classes(10));
         for depth in [0, 2, 7, 18, 21] {
             assert_eq!(config().with_depth(depth).check().unwrap_err().field, "depth");
         }

@@ -1,0 +1,358 @@
+//! Vision transformer: a picture as a text of square patches.
+//!
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `P` pixels a side of a patch, `T` tokens, `D` width, `O` outputs
+//! (classes or values). Dosovitskiy et al., "An image is worth 16x16 words", 2020: Base; Tiny and Small of Touvron et
+//! al., "Training data-efficient image transformers", 2020. What differs: the head is one linear layer, as both have it
+//! after their training; weights start normal of deviation 0.02, as in timm; blocks may be dropped in training (Huang et
+//! al. 2016); patches may be averaged in place of a class token (Zhai et al. 2022, appendix), and then the last norm
+//! stands behind the mean, as in timm.
+
+use super::block::{Block, Sight, Style, Tower, WEIGHT_STD, normal_linear};
+use super::resample::bicubic;
+use crate::check;
+use crate::keys::LayerNames;
+use crate::objective::Objective;
+use bonfire_contract::{ConfigError, Images, Output, Target, Task};
+use bonfire_kernels::Activation;
+use bonfire_kernels::modules::{conv2d, dropout, layer_norm, linear};
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, Linear};
+use burn::tensor::{Device, Tensor, assert_shape};
+use serde::{Deserialize, Serialize};
+
+const MODEL: &str = "vit";
+
+/// As the paper's code and timm have it.
+const STYLE: Style = Style { epsilon: 1e-6, activation: Activation::Gelu, shrinks: false };
+
+/// How the vectors of a picture's patches become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatchPooling {
+    /// The vector of one more token, learned, that stands before the patches.
+    #[default]
+    ClassToken,
+    /// The mean over the patches.
+    Mean,
+}
+
+/// Sizes of a [`VisionTransformer`].
+#[derive(Config, Debug, PartialEq)]
+pub struct VisionTransformerConfig {
+    /// `[channels, height, width]` of a picture; patches divide height and width.
+    pub picture: [usize; 3],
+    /// What is predicted, and the loss on it.
+    pub objective: Objective,
+    /// Pixels a side of a patch, `P`.
+    #[config(default = 16)]
+    pub patch: usize,
+    /// Blocks.
+    #[config(default = 12)]
+    pub layers: usize,
+    /// Heads a block; they divide the width.
+    #[config(default = 3)]
+    pub heads: usize,
+    /// Numbers that stand for a patch, `D`.
+    #[config(default = 192)]
+    pub width: usize,
+    /// How the vectors of a picture's patches become one.
+    #[config(default = "PatchPooling::ClassToken")]
+    pub pooling: PatchPooling,
+    /// The probability that a part of the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
+    #[config(default = 0.0)]
+    pub drop_path: f64,
+    /// The share of embeddings, attention weights and block outputs that is dropped in training, in `[0, 1)`.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+}
+
+impl VisionTransformerConfig {
+    /// ViT-Ti/16.
+    pub fn ti16(picture: [usize; 3], objective: Objective) -> Self {
+        Self::new(picture, objective)
+    }
+
+    /// ViT-S/16.
+    pub fn s16(picture: [usize; 3], objective: Objective) -> Self {
+        Self::new(picture, objective).with_heads(6).with_width(384)
+    }
+
+    /// ViT-B/16.
+    pub fn b16(picture: [usize; 3], objective: Objective) -> Self {
+        Self::new(picture, objective).with_heads(12).with_width(768)
+    }
+
+    fn tower(&self) -> Tower {
+        let VisionTransformerConfig { width, heads, layers, dropout, drop_path, .. } = *self;
+        Tower { width, heads, layers, bias: true, dropout, drop_path, style: STYLE }
+    }
+
+    /// Rows and columns of patches.
+    fn grid(&self) -> [usize; 2] {
+        let [_, height, width] = self.picture;
+        [height / self.patch, width / self.patch]
+    }
+
+    /// Refuses sizes that no such model can have.
+    ///
+    /// # Errors
+    /// When a size is zero, patches do not divide the picture, the heads do not divide the width, a probability is
+    /// outside `[0, 1)`, or the objective is impossible.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let [channels, height, width] = self.picture;
+        check::positive(MODEL, "patch", self.patch)?;
+        let divides = [channels, height, width].iter().all(|size| *size > 0)
+            && [height, width].iter().all(|size| size.is_multiple_of(self.patch));
+        let expected =
+            format!("positive [channels, height, width], the last two multiples of the patch {}", self.patch);
+        ConfigError::check(divides, MODEL, "picture", expected, format!("{:?}", self.picture))?;
+        self.objective.check(MODEL)?;
+        self.tower().check(MODEL)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    pub fn init(&self, device: &Device) -> VisionTransformer {
+        let VisionTransformerConfig { patch, width, .. } = *self;
+        let tower = self.tower();
+        let fan_in = (self.picture[0] * patch * patch) as f64;
+        let lecun = Initializer::Normal { mean: 0.0, std: fan_in.sqrt().recip() };
+        let embedding = Conv2dConfig::new([self.picture[0], width], [patch, patch])
+            .with_stride([patch, patch])
+            .with_bias(false)
+            .with_initializer(lecun);
+        let classed = self.pooling == PatchPooling::ClassToken;
+        let token = Initializer::Normal { mean: 0.0, std: 1e-6 };
+        let tokens = usize::from(classed) + self.grid().iter().product::<usize>();
+        VisionTransformer {
+            class_token: classed.then(|| token.init([1, 1, width], device)),
+            positions: Initializer::Normal { mean: 0.0, std: WEIGHT_STD }.init([1, tokens, width], device),
+            embedding: Conv2d {
+                bias: Some(Initializer::Zeros.init([width], device)),
+                ..embedding.init(device)
+            },
+            dropout: DropoutConfig::new(self.dropout).init(),
+            blocks: tower.init(device),
+            norm: tower.norm(device),
+            head: normal_linear([width, self.objective.head()], true, WEIGHT_STD, device),
+            channels: self.picture[0],
+            grid: self.grid(),
+            objective: self.objective.clone(),
+        }
+    }
+
+    /// What torchvision calls the layers of the model with a class token.
+    pub fn torchvision_names(&self) -> LayerNames {
+        let ends = [
+            ("class_token", "class_token"),
+            ("positions", "encoder.pos_embedding"),
+            ("embedding", "conv_proj"),
+            ("norm", "encoder.ln"),
+            ("head", "heads.head"),
+        ];
+        let block = [
+            ("attention_norm", "ln_1"),
+            ("attention.qkv.weight", "self_attention.in_proj_weight"),
+            ("attention.qkv.bias", "self_attention.in_proj_bias"),
+            ("attention.output", "self_attention.out_proj"),
+            ("mlp_norm", "ln_2"),
+            ("expand", "mlp.0"),
+            ("contract", "mlp.3"),
+        ];
+        self.names(&ends, "encoder.layers.encoder_layer_", &block)
+    }
+
+    /// What timm calls the layers.
+    pub fn timm_names(&self) -> LayerNames {
+        let norm = if self.pooling == PatchPooling::Mean { "fc_norm" } else { "norm" };
+        let ends = [
+            ("class_token", "cls_token"),
+            ("positions", "pos_embed"),
+            ("embedding", "patch_embed.proj"),
+            ("norm", norm),
+            ("head", "head"),
+        ];
+        let block = [
+            ("attention_norm", "norm1"),
+            ("attention.qkv", "attn.qkv"),
+            ("attention.output", "attn.proj"),
+            ("mlp_norm", "norm2"),
+            ("expand", "mlp.fc1"),
+            ("contract", "mlp.fc2"),
+        ];
+        self.names(&ends, "blocks.", &block)
+    }
+
+    fn names(&self, ends: &[(&str, &str)], prefix: &str, block: &[(&str, &str)]) -> LayerNames {
+        let ends = ends.iter().map(|(ours, theirs)| (ours.to_string(), theirs.to_string()));
+        let blocks = (0..self.layers).flat_map(|index| {
+            let pair = move |(ours, theirs): &(&str, &str)| {
+                (format!("blocks.{index}.{ours}"), format!("{prefix}{index}.{theirs}"))
+            };
+            block.iter().map(pair)
+        });
+        ends.chain(blocks).collect()
+    }
+}
+
+/// An embedding of patches with learned positions, blocks in which every patch sees all, one vector a picture, and a
+/// head.
+#[derive(Module, Debug)]
+pub struct VisionTransformer {
+    /// `[1, 1, D]`
+    class_token: Option<Param<Tensor<3>>>,
+    /// `[1, T, D]`, the class token's first and then the patches' row after row
+    positions: Param<Tensor<3>>,
+    /// `[D, C, P, P]`, and a bias
+    embedding: Conv2d,
+    dropout: Dropout,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    /// `[D, O]`, and a bias `[O]`
+    head: Linear,
+    channels: usize,
+    /// Rows and columns of patches that there are positions for.
+    grid: [usize; 2],
+    #[module(skip)]
+    objective: Objective,
+}
+
+impl VisionTransformer {
+    /// The numbers at the head. A picture of another size than the config's has the positions interpolated to it.
+    ///
+    /// # Shapes
+    /// - input: `[B, C, H, W]`; patches divide `H` and `W`
+    /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
+    ///
+    /// # Panics
+    /// When patches do not divide the picture.
+    pub fn forward(&self, input: Images) -> Tensor<2> {
+        let channels = self.channels;
+        assert_shape!(input.pixels, [_, channels, _, _]);
+        let [batch, _, height, width] = input.pixels.dims();
+        let [patch, _] = self.embedding.stride;
+        assert!(
+            [height, width].iter().all(|size| *size > 0 && size.is_multiple_of(patch)),
+            "height and width in multiples of {patch} were expected, found {height} x {width}"
+        );
+        let x = conv2d(&self.embedding, input.pixels, Activation::Identity); // [B, D, H / P, W / P]
+        let mut x = x.flatten::<3>(2, 3).swap_dims(1, 2); // [B, H W / P^2, D]
+        if let Some(token) = &self.class_token {
+            let token = token.val().expand([batch as i64, -1, -1]); // [B, 1, D]
+            x = Tensor::cat(vec![token, x], 1); // [B, T, D]
+        }
+        let x = dropout(&self.dropout, x + self.positions([height / patch, width / patch]));
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x, Sight::All)); // [B, T, D]
+        let pooled = match self.class_token {
+            Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
+            None => x.mean_dim(1).squeeze_dim(1),        // [B, D]
+        };
+        let pooled: Tensor<2> = layer_norm(&self.norm, pooled, STYLE.epsilon);
+        linear(&self.head, pooled, Activation::Identity) // [B, O]
+    }
+
+    /// The same model for pictures of another size: its positions, interpolated, are what trains from here on.
+    ///
+    /// # Panics
+    /// When a side is zero or patches do not divide it.
+    pub fn resized(self, [height, width]: [usize; 2]) -> Self {
+        let [patch, _] = self.embedding.stride;
+        let fits = [height, width].iter().all(|size| *size > 0 && size.is_multiple_of(patch));
+        assert!(fits, "height and width in multiples of {patch} were expected, found {height} x {width}");
+        let grid = [height / patch, width / patch];
+        let tracked = self.positions.is_require_grad();
+        let positions = self.positions(grid).detach().set_require_grad(tracked);
+        VisionTransformer { positions: Param::initialized(self.positions.id, positions), grid, ..self }
+    }
+
+    /// Positions of a grid of patches, `[1, T, D]`.
+    fn positions(&self, grid: [usize; 2]) -> Tensor<3> {
+        let positions = self.positions.val();
+        if grid == self.grid {
+            return positions;
+        }
+        let [_, tokens, width] = positions.dims();
+        let [rows, columns] = self.grid;
+        let before = tokens - rows * columns; // the class token's
+        let patches = positions.clone().narrow(1, before, rows * columns).reshape([rows, columns, width]);
+        let patches = bicubic(patches, grid).reshape([1, grid[0] * grid[1], width]);
+        match before {
+            0 => patches,
+            _ => Tensor::cat(vec![positions.narrow(1, 0, before), patches], 1),
+        }
+    }
+}
+
+impl Task for VisionTransformer {
+    type Input = Images;
+
+    fn predict(&self, input: Images) -> Output {
+        self.objective.output(self.forward(input))
+    }
+
+    /// Nats for classes, the objective's error for values.
+    fn loss(&self, input: Images, target: Target) -> Tensor<1> {
+        self.objective.loss(self.forward(input), target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    fn small() -> VisionTransformerConfig {
+        VisionTransformerConfig::new([2, 12, 8], Objective::classes(3))
+            .with_patch(4)
+            .with_layers(2)
+            .with_heads(2)
+            .with_width(8)
+    }
+
+    #[test]
+    fn without_positions_the_mean_does_not_care_for_the_order_of_patches() {
+        let device = Device::flex();
+        device.seed(3);
+        let mut model = small().with_pooling(PatchPooling::Mean).init(&device);
+        model.positions = Param::from_tensor(Tensor::zeros([1, 6, 8], &device));
+        let pixels = Tensor::<4>::random([1, 2, 12, 8], Distribution::Default, &device);
+        // the three rows of patches, the last first
+        let rows = |index: usize| pixels.clone().narrow(2, 4 * index, 4);
+        let turned = Tensor::cat(vec![rows(2), rows(0), rows(1)], 2);
+        let straight = model.forward(Images { pixels });
+        let turned = model.forward(Images { pixels: turned });
+        turned.into_data().assert_approx_eq::<f32>(&straight.into_data(), Tolerance::absolute(1e-5));
+    }
+
+    #[test]
+    fn another_size_interpolates_positions_now_or_for_good() {
+        let device = Device::flex().autodiff();
+        device.seed(4);
+        for pooling in [PatchPooling::ClassToken, PatchPooling::Mean] {
+            let model = small().with_pooling(pooling).init(&device);
+            let pixels = Tensor::<4>::random([2, 2, 8, 20], Distribution::Default, &device);
+            let output = model.forward(Images { pixels: pixels.clone() });
+            assert_eq!(output.dims(), [2, 3]);
+            let gradients = output.clone().sum().backward();
+            assert!(model.positions.val().grad(&gradients).is_some());
+            let resized = model.resized([8, 20]);
+            assert_eq!(resized.positions.dims()[1], 10 + usize::from(pooling == PatchPooling::ClassToken));
+            let again = resized.forward(Images { pixels });
+            again.into_data().assert_approx_eq::<f32>(&output.into_data(), Tolerance::absolute(1e-5));
+        }
+    }
+
+    #[test]
+    fn refuses_impossible_sizes() {
+        let field = |config: VisionTransformerConfig| config.check().unwrap_err().field;
+        small().check().unwrap();
+        assert_eq!(field(small().with_patch(0)), "patch");
+        assert_eq!(field(small().with_patch(5)), "picture");
+        assert_eq!(field(VisionTransformerConfig::ti16([3, 16, 0], Objective::classes(2))), "picture");
+        assert_eq!(field(small().with_heads(3)), "heads");
+        assert_eq!(field(small().with_layers(0)), "layers");
+        assert_eq!(field(small().with_drop_path(1.0)), "drop_path");
+        assert_eq!(field(small().with_dropout(1.0)), "dropout");
+    }
+}

@@ -1,0 +1,75 @@
+//! A convolution without a bias and the batch norm that follows it.
+
+use bonfire_kernels::Activation;
+use bonfire_kernels::modules::{batch_norm, conv2d};
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
+use burn::tensor::{Device, Tensor};
+
+/// Sizes of a [`ConvNorm`].
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    /// In and out.
+    pub channels: [usize; 2],
+    /// Odd: half of it is the padding.
+    pub kernel: usize,
+    pub stride: usize,
+    pub groups: usize,
+}
+
+impl Shape {
+    /// Each place by itself.
+    pub(super) fn point(channels: [usize; 2]) -> Self {
+        Shape { channels, kernel: 1, stride: 1, groups: 1 }
+    }
+
+    /// A kernel of 3x3.
+    pub(super) fn square(channels: [usize; 2], stride: usize) -> Self {
+        Shape { channels, kernel: 3, stride, groups: 1 }
+    }
+
+    /// Weights from He's normal distribution for ReLU by the outputs of a weight, of variance `2 / fan_out`, as in
+    /// torchvision and timm; groups count apart, as in timm.
+    pub(super) fn init(self, device: &Device) -> ConvNorm {
+        let Shape { channels, kernel, stride, groups } = self;
+        let padding = kernel / 2;
+        let he = Initializer::KaimingNormal { gain: std::f64::consts::SQRT_2, fan_out_only: true };
+        ConvNorm {
+            convolution: Conv2dConfig::new(channels, [kernel, kernel])
+                .with_stride([stride, stride])
+                .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+                .with_groups(groups)
+                .with_bias(false)
+                .with_initializer(he)
+                .init(device),
+            norm: BatchNormConfig::new(channels[1]).init(device),
+        }
+    }
+}
+
+/// A convolution and its norm.
+#[derive(Module, Debug)]
+pub(super) struct ConvNorm {
+    /// `[C_out, C_in / groups, kernel, kernel]`
+    pub convolution: Conv2d,
+    /// `[C_out]` each
+    pub norm: BatchNorm,
+}
+
+impl ConvNorm {
+    /// `activation(norm(convolution(x)))`, `[B, C_in, H, W]` to `[B, C_out, H / stride, W / stride]`, rounded up.
+    pub(super) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        batch_norm(&self.norm, conv2d(&self.convolution, x, Activation::Identity), None, activation)
+    }
+
+    /// `activation(norm(convolution(x)) + residual)`
+    pub(super) fn onto(&self, residual: Tensor<4>, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        batch_norm(&self.norm, conv2d(&self.convolution, x, Activation::Identity), Some(residual), activation)
+    }
+}
+
+/// The names of a [`ConvNorm`]'s two layers in another library.
+pub(super) fn names(path: &str, convolution: &str, norm: &str) -> [(String, String); 2] {
+    [(format!("{path}.convolution"), convolution.to_owned()), (format!("{path}.norm"), norm.to_owned())]
+}
