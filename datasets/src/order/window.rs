@@ -91,6 +91,8 @@ pub(super) struct Windowed {
     shards: Vec<usize>,
     /// The position at which each group of shards begins, and the number of all samples.
     groups: Vec<u64>,
+    /// Whether every shard is one block: a group is one step then, and there is none to look for.
+    whole: bool,
 }
 
 impl Windowed {
@@ -105,7 +107,8 @@ impl Windowed {
             let samples: u64 = group.iter().map(|&shard| shards.size(shard)).sum();
             groups.push(groups[groups.len() - 1] + samples);
         }
-        Windowed { key, window, starts: shards.starts.clone(), shards: permuted, groups }
+        let whole = filled.iter().all(|&shard| shards.size(shard) <= window.block);
+        Windowed { key, window, starts: shards.starts.clone(), shards: permuted, groups, whole }
     }
 
     /// What stands at `position`, which is below the number of samples. Takes time in proportion to
@@ -119,14 +122,18 @@ impl Windowed {
         let before = |step: u64| open.iter().map(|&shard| of(shard, step)).sum::<u64>();
 
         let offset = position - self.groups[group];
-        let longest = open.iter().map(|&shard| size(shard)).max().unwrap_or(0);
-        let (mut step, mut end) = (0, longest.div_ceil(self.window.block));
-        while end - step > 1 {
-            let middle = step + (end - step) / 2;
-            if before(middle) <= offset { step = middle } else { end = middle }
-        }
-
-        let (begin, length) = (before(step), before(step + 1) - before(step));
+        let (step, begin, length) = match self.whole {
+            true => (0, 0, self.groups[group + 1] - self.groups[group]),
+            false => {
+                let longest = open.iter().map(|&shard| size(shard)).max().unwrap_or(0);
+                let (mut step, mut end) = (0, longest.div_ceil(self.window.block));
+                while end - step > 1 {
+                    let middle = step + (end - step) / 2;
+                    if before(middle) <= offset { step = middle } else { end = middle }
+                }
+                (step, before(step), before(step + 1) - before(step))
+            }
+        };
         let mut at = Permutation::new(mix(mix(self.key, group as u64), step), length).at(offset - begin);
         for &shard in open {
             let (from, to) = (of(shard, step), of(shard, step + 1));
@@ -154,6 +161,21 @@ mod tests {
     fn the_order_is_the_one_that_earlier_runs_used() {
         let order = Order::windowed(1, 0, &Shards::new([3, 0, 4, 2]), Window { shards: 2, block: 2 });
         assert_eq!(all(&order), [0, 7, 1, 8, 2, 4, 3, 6, 5]);
+    }
+
+    /// Blocks as long as the longest shard and longer ones are the same order, found in different ways.
+    #[test]
+    fn whole_shards_are_one_step() {
+        let shards = Shards::new([3, 0, 40, 2, 17, 40, 5]);
+        let order = |block| {
+            let mut windowed = Windowed::new(9, &shards, Window { shards: 3, block });
+            let found: Vec<u64> = (0..107).map(|position| windowed.at(position)).collect();
+            windowed.whole = false;
+            assert_eq!(found, (0..107).map(|position| windowed.at(position)).collect::<Vec<_>>());
+            found
+        };
+        assert_eq!(order(40), order(u64::MAX));
+        assert_ne!(order(39), order(40));
     }
 
     #[test]
