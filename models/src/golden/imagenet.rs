@@ -22,9 +22,15 @@ const CLASSES: usize = 5;
 const BATCH: usize = 4;
 const STEPS: usize = 10;
 
-/// The largest difference of what ten steps changed, relative as [`super::TOLERANCE`] is: single precision's rounding
-/// comes back in every step, through norms of as few numbers as four pictures leave.
-const TRAINED_TOLERANCE: f64 = 1e-3;
+/// The largest relative difference of the losses of ten steps: a number that falls on the other side of 0 comes back in
+/// every step after.
+const LOSS_TOLERANCE: f64 = 5e-3;
+
+/// The largest difference of what ten steps changed in a tensor, relative to the norm of that change, or to 1 % of the
+/// greatest norm among weights or among running statistics. PyTorch's own steps in single and in double precision
+/// differ by up to 8e-3: a weight near 1 keeps only its last digits of a change of a thousandth, and a rounding
+/// error decides on which side of 0 a number falls. Of the weights themselves, this is a part in 10^5 and less.
+const TRAINED_TOLERANCE: f64 = 2e-2;
 
 static GOLDEN: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../golden/imagenet.json")).expect("the file is JSON")
@@ -135,7 +141,7 @@ fn labels(device: &Device) -> Target {
 fn check<M: Task<Input = Images>>(case: &str, init: impl Fn(&Device) -> M, names: &LayerNames) {
     let golden = &GOLDEN[case];
     let device = Device::flex().autodiff();
-    let side = if case == "resnet9" { 32 } else { 64 };
+    let side = if case == "resnet9" { 32 } else { PICTURE[1] };
     let model = init(&device);
     let keys = tensor_keys(&model, names);
 
@@ -155,8 +161,8 @@ fn check<M: Task<Input = Images>>(case: &str, init: impl Fn(&Device) -> M, names
     let value = f64::from(loss.clone().into_scalar::<f32>());
     assert_near(&format!("{case}: loss"), &[value], &numbers(&golden["loss"]), super::TOLERANCE);
     let gradients = Collector::of(&model, &keys, Some(loss.backward()));
-    let expected = numbers(&golden["gradients"]);
-    assert_digests(&format!("{case}: gradient"), &keys, gradients, &expected, super::TOLERANCE);
+    let found: Vec<f64> = digests(&keys, gradients).into_values().flatten().collect();
+    assert_near(&format!("{case}: gradient"), &found, &numbers(&golden["gradients"]), super::TOLERANCE);
 
     let Some(rate) = golden["learning_rate"].as_f64() else { return };
     let mut model = init(&device).map(&mut Filler(keys.iter())).set_require_grad(true);
@@ -170,28 +176,38 @@ fn check<M: Task<Input = Images>>(case: &str, init: impl Fn(&Device) -> M, names
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(rate, model, gradients);
     }
-    assert_near(&format!("{case}: losses"), &losses, &numbers(&golden["losses"]), TRAINED_TOLERANCE);
+    assert_near(&format!("{case}: losses"), &losses, &numbers(&golden["losses"]), LOSS_TOLERANCE);
     let mut changes = Collector::of(&model.valid(), &keys, None);
     for (name, values) in &mut changes {
         values.iter_mut().zip(&before[name]).for_each(|(after, before)| *after -= before);
     }
-    let expected = numbers(&golden["trained"]);
-    assert_digests(&format!("{case}: change"), &keys, changes, &expected, TRAINED_TOLERANCE);
+    assert_changes(case, &keys, changes, &numbers(&golden["trained"]));
 }
 
-/// Compares what is told by name with the file's pairs, which are sorted by name.
-fn assert_digests(
-    what: &str,
-    keys: &[TensorKey],
-    found: BTreeMap<String, Vec<f64>>,
-    expected: &[f64],
-    tolerance: f64,
-) {
-    assert_eq!(2 * found.len(), expected.len(), "{what}");
+/// Norm and checksum by name.
+fn digests(keys: &[TensorKey], found: BTreeMap<String, Vec<f64>>) -> BTreeMap<String, [f64; 2]> {
     let by_name: BTreeMap<_, _> = keys.iter().map(|key| (&key.name, key)).collect();
-    let found: Vec<f64> =
-        found.into_iter().flat_map(|(name, values)| digest(by_name[&name], values)).collect();
-    assert_near(what, &found, expected, tolerance);
+    let digest_of = |(name, values)| {
+        let digest = digest(by_name[&name], values);
+        (name, digest)
+    };
+    found.into_iter().map(digest_of).collect()
+}
+
+/// Compares changes with the file's pairs, which are sorted by name.
+fn assert_changes(case: &str, keys: &[TensorKey], found: BTreeMap<String, Vec<f64>>, expected: &[f64]) {
+    let found = digests(keys, found);
+    assert_eq!(2 * found.len(), expected.len(), "{case}: changes");
+    let pairs: Vec<_> = found.iter().zip(expected.chunks_exact(2)).collect();
+    for statistics in [false, true] {
+        let alike = || pairs.iter().filter(|((name, _), _)| name.contains("running_") == statistics);
+        let greatest = alike().map(|(_, expected)| expected[0]).fold(0.0, f64::max);
+        for ((name, found), expected) in alike() {
+            let allowed = TRAINED_TOLERANCE * expected[0].max(0.01 * greatest);
+            let near = found.iter().zip(*expected).all(|(a, b)| (a - b).abs() <= allowed);
+            assert!(near, "{case}: {name} changed by {found:?}, expected {expected:?}");
+        }
+    }
 }
 
 fn objective() -> Objective {
@@ -236,12 +252,17 @@ fn resnets() {
         let config: ResNetConfig = preset(PICTURE, objective());
         check(case, |device| config.init(device), &config.torchvision_names());
     }
+    let config = ResNetConfig::resnet50(PICTURE, objective()).with_layers([1; 4]);
+    check("resnet50_shallow", |device| config.init(device), &config.torchvision_names());
 }
 
 #[test]
 fn inverted_residuals() {
     let config = MobileNetV2Config::new(PICTURE, objective()).with_dropout(0.0);
-    check("mobilenet_v2", |device| config.init(device), &config.torchvision_names());
+    let shallow = config.clone().with_layers([1; 7]);
+    for (case, config) in [("mobilenet_v2", config), ("mobilenet_v2_shallow", shallow)] {
+        check(case, |device| config.init(device), &config.torchvision_names());
+    }
     let config = EfficientNetConfig::b0(PICTURE, objective()).with_drop_path(0.0).with_dropout(0.0);
     check("efficientnet_b0", |device| config.init(device), &config.torchvision_names());
     let config = EfficientNetConfig::lite0(PICTURE, objective());
