@@ -16,12 +16,14 @@
 
 mod atomic;
 mod error;
+mod published;
 mod run;
 mod store;
 mod weights;
 
 pub use atomic::write_atomically;
 pub use error::CheckpointError;
+pub use published::{Key, Replaced};
 pub use run::{Existing, RunFolder};
 pub use store::{CheckpointStore, Files, Loaded};
 pub use weights::{Weights, load_weights, save_weights};
