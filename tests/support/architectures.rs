@@ -30,10 +30,15 @@ pub fn small(architecture: &Architecture) -> Spec {
     spec
 }
 
+/// Whether the architecture is one of ImageNet's.
+pub fn is_large(architecture: &Architecture) -> bool {
+    matches!((architecture.example)().question, Question::Class(1000..))
+}
+
 /// Options that leave a large architecture one block a stage, or two in a row of alike ones: all kinds of its layers,
 /// in moments. That deep ones are what they should be is held by the comparison with PyTorch in `models`.
 fn shallow(architecture: &Architecture, known: &Map<String, Value>) -> Option<(String, Value)> {
-    if !matches!((architecture.example)().question, Question::Class(1000..)) {
+    if !is_large(architecture) {
         return None;
     }
     let layers = match known.get("layers")? {
