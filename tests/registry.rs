@@ -9,9 +9,8 @@ use bonfire::burn::optim::AdamConfig;
 use bonfire::checkpoint::{load_weights, save_weights};
 use bonfire::prelude::*;
 use bonfire_cli::feed::Fed;
-use bonfire_cli::registry::{ARCHITECTURES, Visit};
+use bonfire_cli::registry::{ARCHITECTURES, Built, Visit};
 use bonfire_cli::spec::{Question, Sample, Spec};
-use serde_json::{Map, Value};
 
 #[test]
 fn the_loss_falls_on_a_tiny_set() {
@@ -34,7 +33,7 @@ struct SaveAndLoad<'a> {
 impl Visit for SaveAndLoad<'_> {
     type Output = ();
 
-    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<()>
+    fn visit<M: Task>(self, model: M, _: Built) -> Result<()>
     where
         M::Input: Fed,
     {
@@ -65,7 +64,7 @@ struct Nothing;
 impl Visit for Nothing {
     type Output = ();
 
-    fn visit<M: Task>(self, _: M, _: Map<String, Value>) -> Result<()>
+    fn visit<M: Task>(self, _: M, _: Built) -> Result<()>
     where
         M::Input: Fed,
     {

@@ -8,7 +8,7 @@ use bonfire::contract::{Images, Input, Output, Table, Target, Task, Tokens};
 use bonfire::prelude::*;
 use bonfire_cli::document::Document;
 use bonfire_cli::feed::{AnyInput, Fed};
-use bonfire_cli::registry::{self, Architecture, Build, Visit};
+use bonfire_cli::registry::{self, Architecture, Build, Built, Visit};
 use bonfire_cli::spec::{Question, Sample, Spec};
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -249,7 +249,7 @@ pub struct Trace {
 impl Visit for Descent<'_> {
     type Output = Trace;
 
-    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<Trace>
+    fn visit<M: Task>(self, model: M, _: Built) -> Result<Trace>
     where
         M::Input: Fed,
     {

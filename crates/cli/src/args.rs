@@ -24,6 +24,8 @@ pub enum Command {
     Evaluate(EvaluateArguments),
     /// Answer for pictures, rows or texts, one JSON object a line; or write text with a language model.
     Predict(PredictArguments),
+    /// Write a trained model's weights as torchvision or timm name them, for PyTorch to read.
+    Export(ExportArguments),
     /// List the architectures, or one of them with its options, parameters and sizes.
     Models {
         /// An architecture, such as `cnn`.
@@ -73,6 +75,18 @@ pub struct EvaluateArguments {
     /// The device; by default the one the run was trained on.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct ExportArguments {
+    /// A run folder, which may lie in a bucket.
+    pub run: PathBuf,
+    /// Whose names: `torchvision` or `timm`.
+    #[arg(long, default_value = "torchvision")]
+    pub names: String,
+    /// The safetensors file to write.
+    #[arg(short, long, default_value = "model-export.safetensors")]
+    pub output: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -2,12 +2,12 @@
 
 use crate::args::EvaluateArguments;
 use crate::feed::{AnyLoader, Fed, Unwrapped};
-use crate::registry::Visit;
+use crate::registry::{Built, Visit};
 use crate::run::Run;
 use anyhow::Result;
 use bonfire_contract::Task;
 use bonfire_train::Evaluation;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::io::{Write, stdout};
 
 /// Runs the subcommand.
@@ -31,7 +31,7 @@ struct Measure<'a> {
 impl Visit for Measure<'_> {
     type Output = Evaluation;
 
-    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<Evaluation>
+    fn visit<M: Task>(self, model: M, _: Built) -> Result<Evaluation>
     where
         M::Input: Fed,
     {

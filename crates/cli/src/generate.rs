@@ -2,13 +2,13 @@
 
 use crate::args::PredictArguments;
 use crate::feed::{AnyInput, Fed};
-use crate::registry::Visit;
+use crate::registry::{Built, Visit};
 use crate::run::Run;
 use anyhow::{Context, Result, bail, ensure};
 use bonfire_contract::{Output, Task, Tokens};
 use bonfire_datasets::text::TextSchema;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 
@@ -64,7 +64,7 @@ struct Continue<'a> {
 impl Visit for Continue<'_> {
     type Output = Vec<String>;
 
-    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<Vec<String>>
+    fn visit<M: Task>(self, model: M, _: Built) -> Result<Vec<String>>
     where
         M::Input: Fed,
     {

@@ -11,11 +11,14 @@ mod bucket;
 mod data;
 pub mod document;
 mod evaluate;
+mod export;
 pub mod feed;
+pub mod finetune;
 mod generate;
 mod inform;
 pub mod loss;
 mod predict;
+mod pretrained;
 pub mod recipe;
 pub mod recipes;
 pub mod registry;
@@ -53,6 +56,7 @@ fn run(command: Command, started: Instant) -> Result<ExitCode> {
         Command::Train(arguments) => return threads::inside(|| train::train(&arguments, started)),
         Command::Evaluate(arguments) => threads::inside(|| evaluate::evaluate(&arguments)),
         Command::Predict(arguments) => threads::inside(|| predict::predict(&arguments)),
+        Command::Export(arguments) => export::export(&arguments),
         Command::Models { name } => inform::models(name.as_deref()),
         Command::Recipes { name } => inform::recipes(name.as_deref()),
         Command::Devices => inform::devices(),

@@ -3,7 +3,7 @@
 use crate::args::PredictArguments;
 use crate::feed::{AnyLoader, Fed, Unwrapped};
 use crate::generate;
-use crate::registry::Visit;
+use crate::registry::{Built, Visit};
 use crate::run::Run;
 use crate::sets::Schema;
 use anyhow::{Context, Result, bail};
@@ -70,7 +70,7 @@ struct Answer<'a> {
 impl Visit for Answer<'_> {
     type Output = ();
 
-    fn visit<M: Task>(self, model: M, _: Map<String, Value>) -> Result<()>
+    fn visit<M: Task>(self, model: M, _: Built) -> Result<()>
     where
         M::Input: Fed,
     {

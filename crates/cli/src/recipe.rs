@@ -12,9 +12,11 @@
 //! [optimizer] name = "adamw", learning_rate = 0.001
 //! [schedule]  name = "one_cycle"
 //! [checkpoint] every_minutes = 10
+//! [finetune]  pretrained = "URI", freeze = ["stem*"]
 //! ```
 
 use crate::document::{Document, RecipeError};
+use crate::finetune::FinetuneConfig;
 use crate::loss::LossConfig;
 use crate::registry;
 use crate::section::{overlay, overlay_without, unknown_key};
@@ -50,6 +52,8 @@ pub struct Recipe {
     pub schedule: ScheduleConfig,
     /// When to write checkpoints.
     pub checkpoint: CheckpointConfig,
+    /// What training begins with, and which layers it changes how much.
+    pub finetune: FinetuneConfig,
 }
 
 /// The `[data]` section.
@@ -83,7 +87,8 @@ impl Default for Head {
 /// The length of training where a recipe gives none.
 const DEFAULT_EPOCHS: u64 = 10;
 
-const SECTIONS: [&str; 7] = ["data", "model", "loss", "train", "optimizer", "schedule", "checkpoint"];
+const SECTIONS: [&str; 8] =
+    ["data", "model", "loss", "train", "optimizer", "schedule", "checkpoint", "finetune"];
 const HEAD: [&str; 4] = ["name", "description", "seed", "device"];
 
 impl Recipe {
@@ -119,6 +124,14 @@ impl Recipe {
             .ok_or_else(|| document.wrong("model.name", "a model's name", "none"))?;
         registry::check_keys(document, &model, &model_options)?;
 
+        let data = Data::resolve(document, &mut data)?;
+        if let Data::Image(ImageConfig { train_size: Some(side), .. }) = &data
+            && !registry::takes_any_size(&model)
+        {
+            let expected = format!("none with {model}, whose pictures are all of one size");
+            return Err(document.wrong("data.train_size", expected, side));
+        }
+
         let mut train = section(document, "train");
         // `--set train.steps=9` replaces the length that the recipe gives in epochs, and vice versa.
         for (typed, other) in [("steps", "epochs"), ("epochs", "steps")] {
@@ -143,7 +156,7 @@ impl Recipe {
             description: head.description,
             seed: head.seed,
             device: head.device,
-            data: Data::resolve(document, &mut data)?,
+            data,
             model,
             model_options,
             loss: overlay(document, "loss", &section(document, "loss"), &LossConfig::default())?,
@@ -168,6 +181,12 @@ impl Recipe {
                 &section(document, "checkpoint"),
                 &CheckpointConfig::default(),
             )?,
+            finetune: overlay(
+                document,
+                "finetune",
+                &section(document, "finetune"),
+                &FinetuneConfig::default(),
+            )?,
         })
     }
 
@@ -178,6 +197,7 @@ impl Recipe {
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
             checkpoint: self.checkpoint.clone(),
+            layers: self.finetune.rates(),
             seed: self.seed,
         }
     }
@@ -203,6 +223,7 @@ impl Recipe {
             ("optimizer", to_value(&self.optimizer)),
             ("schedule", to_value(&self.schedule)),
             ("checkpoint", to_value(&self.checkpoint)),
+            ("finetune", to_value(&self.finetune)),
         ];
         let mut text = to_toml(&Value::Object(root));
         for (name, value) in sections {

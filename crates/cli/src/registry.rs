@@ -13,6 +13,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::any::Any;
 
 /// A registered architecture.
 pub struct Architecture {
@@ -29,14 +30,44 @@ pub trait Visit {
     /// What comes of it.
     type Output;
 
-    /// Called once with the model that was built. The config is the model's, all keys resolved.
+    /// Called once with the model that was built, and what its config says.
     ///
     /// # Errors
     /// Whatever the visitor's own work meets.
-    fn visit<M>(self, model: M, options: Map<String, Value>) -> anyhow::Result<Self::Output>
+    fn visit<M>(self, model: M, built: Built) -> anyhow::Result<Self::Output>
     where
         M: Task,
         M::Input: Fed;
+}
+
+/// What is known of a model that was built, beside its weights.
+pub struct Built {
+    /// The keys of its config that a recipe may give, all resolved.
+    pub options: Map<String, Value>,
+    /// What other libraries call its layers: the library, and the names; none where no other has weights for it.
+    pub names: Vec<(&'static str, LayerNames)>,
+}
+
+/// What other libraries call the layers of a config's model.
+fn names_elsewhere(config: &dyn Any) -> Vec<(&'static str, LayerNames)> {
+    const VISION: &str = "torchvision";
+    const TIMM: &str = "timm";
+    if let Some(config) = config.downcast_ref::<ResNetConfig>() {
+        return vec![(VISION, config.torchvision_names())];
+    }
+    if let Some(config) = config.downcast_ref::<MobileNetV2Config>() {
+        return vec![(VISION, config.torchvision_names())];
+    }
+    if let Some(config) = config.downcast_ref::<EfficientNetConfig>() {
+        return vec![(VISION, config.torchvision_names()), (TIMM, config.timm_names())];
+    }
+    if let Some(config) = config.downcast_ref::<ConvNeXtConfig>() {
+        return vec![(VISION, config.torchvision_names())];
+    }
+    if let Some(config) = config.downcast_ref::<VisionTransformerConfig>() {
+        return vec![(VISION, config.torchvision_names()), (TIMM, config.timm_names())];
+    }
+    Vec::new()
 }
 
 /// Everything that decides a model: its name, its options, the data's sizes, device and seed.
@@ -67,6 +98,27 @@ const DATA_KEYS: [&str; 8] = [
     "inputs",
 ];
 
+/// Models whose pictures may be of another size in each batch: convolutions up to a mean over all pixels.
+const OF_ANY_SIZE: [&str; 12] = [
+    "resnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "mobilenet_v2",
+    "efficientnet_b0",
+    "efficientnet_lite0",
+    "convnext_tiny",
+    "convnext_small",
+    "resnet9",
+];
+
+/// Whether a model takes pictures of another size than those it was made for.
+pub fn takes_any_size(name: &str) -> bool {
+    OF_ANY_SIZE.contains(&name)
+}
+
 macro_rules! architectures {
     ($($name:literal, $example:ident, $about:literal, |$spec:ident| $config:expr;)*) => {
         /// Every architecture, sorted from simple to hard.
@@ -95,11 +147,11 @@ macro_rules! architectures {
                     let default = (|$spec: &Spec| -> Result<_, Misfit> { Ok($config) })(build.spec)
                         .map_err(|misfit| build.document.wrong(misfit.key, misfit.expected, misfit.found))?;
                     let config = overlay_without(build.document, "model", build.options, &default, &DATA_KEYS)?;
-                    let options = options(&config);
-                    bounded(build.document, &options)?;
+                    let built = Built { options: options(&config), names: names_elsewhere(&config) };
+                    bounded(build.document, &built.options)?;
                     config.check().map_err(|error| impossible(build.document, &error))?;
                     build.device.seed(build.seed);
-                    visitor.visit(config.init(build.device), options)
+                    visitor.visit(config.init(build.device), built)
                 })*
                 other => unreachable!("'{other}' is not registered"),
             }
@@ -198,12 +250,12 @@ pub fn build<V: Visit>(build: &Build, visitor: V) -> anyhow::Result<V::Output> {
     impl<V: Visit> Visit for Drawn<'_, V> {
         type Output = V::Output;
 
-        fn visit<M: Task>(self, model: M, options: Map<String, Value>) -> anyhow::Result<V::Output>
+        fn visit<M: Task>(self, model: M, built: Built) -> anyhow::Result<V::Output>
         where
             M::Input: Fed,
         {
             let Drawn(build, visitor) = self;
-            visitor.visit(initialised(build.document, model)?, options)
+            visitor.visit(initialised(build.document, model)?, built)
         }
     }
     assemble(build, Drawn(build, visitor))
@@ -310,10 +362,11 @@ pub fn describe(name: &str) -> anyhow::Result<Description> {
     impl Visit for Describe<'_> {
         type Output = Description;
 
-        fn visit<M: Task>(self, model: M, options: Map<String, Value>) -> anyhow::Result<Description>
+        fn visit<M: Task>(self, model: M, built: Built) -> anyhow::Result<Description>
         where
             M::Input: Fed,
         {
+            let options = built.options;
             let Describe(spec, device) = self;
             let model = model.map(&mut Zeros);
             let summary = bonfire_train::tensor_summary(&model);
@@ -340,11 +393,11 @@ pub fn default_options(name: &str) -> anyhow::Result<Map<String, Value>> {
     impl Visit for Options {
         type Output = Map<String, Value>;
 
-        fn visit<M: Task>(self, _: M, options: Map<String, Value>) -> anyhow::Result<Self::Output>
+        fn visit<M: Task>(self, _: M, built: Built) -> anyhow::Result<Self::Output>
         where
             M::Input: Fed,
         {
-            Ok(options)
+            Ok(built.options)
         }
     }
     by_default(name, &(find(name).example)(), &bonfire_device::first()?, Options)

@@ -4,13 +4,12 @@ use crate::bucket::BucketRun;
 use crate::document::Document;
 use crate::feed::Fed;
 use crate::recipe::Recipe;
-use crate::registry::{self, Build, Visit};
+use crate::registry::{self, Build, Built, Visit};
 use crate::sets::Schema;
 use anyhow::{Context, Result};
 use bonfire_checkpoint::{RunFolder, load_weights};
 use bonfire_contract::Task;
 use burn::tensor::Device;
-use serde_json::{Map, Value};
 use std::path::Path;
 
 /// A run folder's recipe and schema, and the device to use it on.
@@ -74,7 +73,7 @@ struct Load<'a, V> {
 impl<V: Visit> Visit for Load<'_, V> {
     type Output = V::Output;
 
-    fn visit<M: Task>(self, model: M, options: Map<String, Value>) -> Result<V::Output>
+    fn visit<M: Task>(self, model: M, built: Built) -> Result<V::Output>
     where
         M::Input: Fed,
     {
@@ -87,6 +86,6 @@ impl<V: Visit> Visit for Load<'_, V> {
             );
         }
         let model = load_weights(model, &path)?;
-        self.then.visit(model.valid(), options)
+        self.then.visit(model.valid(), built)
     }
 }

@@ -4,9 +4,10 @@ use crate::args::TrainArguments;
 use crate::bucket::{BucketRun, Publisher};
 use crate::document::Document;
 use crate::feed::{Fed, Unwrapped};
+use crate::pretrained;
 use crate::recipe::Recipe;
 use crate::recipes;
-use crate::registry::{self, Build, Visit};
+use crate::registry::{self, Build, Built, Visit};
 use crate::run::read_recipe;
 use crate::sets::{Schema, Sets};
 use anyhow::{Result, bail};
@@ -16,7 +17,6 @@ use bonfire_datasets::DataError;
 use bonfire_device::DeviceName;
 use bonfire_train::{Stopped, Terminal, TrainError, Trainer};
 use burn::tensor::Device;
-use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -158,15 +158,21 @@ struct Fit<'a> {
 impl Visit for Fit<'_> {
     type Output = ExitCode;
 
-    fn visit<M: Task>(self, model: M, options: Map<String, Value>) -> Result<ExitCode>
+    fn visit<M: Task>(self, model: M, built: Built) -> Result<ExitCode>
     where
         M::Input: Fed,
     {
         let Fit { document, recipe, sets, device, path, name, bucket, existing, started } = self;
-        let resolved = Recipe { model_options: options, ..recipe.clone() };
+        let resolved = Recipe { model_options: built.options, ..recipe.clone() };
         if existing == Existing::Resume {
             refuse_another_recipe(path, &resolved)?;
         }
+        let tuning = &recipe.finetune;
+        let model = match (&tuning.pretrained, existing) {
+            (Some(uri), Existing::Refuse) => pretrained::load(model, uri, &built.names)?,
+            _ => model,
+        };
+        let model = bonfire_train::freeze(model, &tuning.freeze).map_err(|error| placed(document, error))?;
         let folder = RunFolder::create(path, existing)?;
         let begun = std::fs::read(folder.recipe()).ok();
         write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;

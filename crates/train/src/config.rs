@@ -1,6 +1,6 @@
 //! What a recipe says about training: `[train]`, `[optimizer]`, `[schedule]`, `[checkpoint]`.
 
-use crate::{OptimizerConfig, ScheduleConfig, TrainError};
+use crate::{LayerRates, OptimizerConfig, ScheduleConfig, TrainError};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -177,6 +177,8 @@ pub struct FitConfig {
     pub schedule: ScheduleConfig,
     /// `[checkpoint]`
     pub checkpoint: CheckpointConfig,
+    /// `[finetune]`: learning rates of single layers.
+    pub layers: LayerRates,
     /// Seeds dropout and sampling within the model.
     pub seed: u64,
 }
@@ -225,6 +227,7 @@ impl FitConfig {
         above_zero("checkpoint.every_minutes", self.checkpoint.every_minutes)?;
         positive("checkpoint.keep", Some(self.checkpoint.keep as u64))?;
         self.optimizer.check()?;
+        self.layers.check()?;
         self.schedule.check()
     }
 

@@ -41,14 +41,17 @@ pub(crate) struct Fitting<M> {
 }
 
 impl<M: Task> Fitting<M> {
-    pub(crate) fn start(config: &FitConfig, model: M, table: &[Parameter]) -> Self {
-        let optimizer = config.optimizer.build(table, config.train.decay_biases_and_norms);
+    /// # Errors
+    /// When a pattern of a layer's learning rate names no tensor.
+    pub(crate) fn start(config: &FitConfig, model: M, table: &[Parameter]) -> Result<Self, TrainError> {
+        let rates = config.layers.of(table)?;
+        let optimizer = config.optimizer.build(table, &rates, config.train.decay_biases_and_norms);
         let average = config.train.average.map(|decay| {
             let mut average = Average::new(decay, table);
             average.update(&model, 0);
             average
         });
-        Fitting { model, optimizer, average, accumulated: Accumulated::default() }
+        Ok(Fitting { model, optimizer, average, accumulated: Accumulated::default() })
     }
 
     /// Puts back what the checkpoint holds.

@@ -8,7 +8,8 @@ use bonfire_kernels::optimizer as fused;
 use burn::module::{ParamGroup, ParamId};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{self as burns, AdjustLrFn, ModuleOptimizer, Optimizer};
+use burn::optim::{self as burns, AdjustLrFn, LearningRate, ModuleOptimizer, Optimizer};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 mod options;
@@ -146,10 +147,12 @@ impl OptimizerConfig {
         }
     }
 
-    /// The optimizer for these parameters; those of one dimension get weight decay only where
-    /// `decay_all` says so.
-    pub(crate) fn build(&self, parameters: &[Parameter], decay_all: bool) -> ModuleOptimizer {
+    /// The optimizer for these parameters, each with the factor of `rates` on its learning rate; those of one
+    /// dimension get weight decay only where `decay_all` says so.
+    pub(crate) fn build(&self, parameters: &[Parameter], rates: &[f64], decay_all: bool) -> ModuleOptimizer {
         let decay = self.rate_and_decay().1;
+        let parameters: Vec<(&Parameter, f64)> = parameters.iter().zip(rates.iter().copied()).collect();
+        let parameters = parameters.as_slice();
         // Every optimizer is built twice, with its decay and without; groups choose between them.
         match self {
             OptimizerConfig::Sgd(o) => {
@@ -200,8 +203,13 @@ impl OptimizerConfig {
                     .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
                     .with_weight_decay(penalty(decay))
                     .build();
-                let matrices = ids(parameters.iter().filter(|parameter| orthogonalised(parameter)));
-                grouped(rest, decay, parameters, decay_all).with_group(matrices, muon, None)
+                let (matrices, others): (Vec<_>, Vec<_>) =
+                    parameters.iter().partition(|(parameter, _)| orthogonalised(parameter));
+                let optimizer = grouped(rest, decay, &others, decay_all);
+                by_rate(&matrices).into_iter().fold(optimizer, |optimizer, (factor, ids)| {
+                    let inner = muon.clone();
+                    optimizer.with_group(ids, Scaled { inner, factor }, None)
+                })
             }
             OptimizerConfig::Adagrad(o) => {
                 let config = burns::AdaGradConfig::new()
@@ -251,22 +259,64 @@ fn penalty(decay: f64) -> Option<WeightDecayConfig> {
     factor(decay).map(WeightDecayConfig::new)
 }
 
-/// The optimizer with decay for everything, then without it for parameters of one dimension.
+/// The optimizer with decay for everything, then without it for parameters of one dimension; and at rates of their own
+/// for those that have one.
 fn grouped<O: Optimizer>(
     make: impl Fn(f64) -> O,
     decay: f64,
-    parameters: &[Parameter],
+    parameters: &[(&Parameter, f64)],
     decay_all: bool,
 ) -> ModuleOptimizer {
-    let optimizer = ModuleOptimizer::from(make(decay));
-    if decay == 0.0 || decay_all {
-        return optimizer;
+    let mut optimizer = ModuleOptimizer::from(make(decay));
+    let (decayed, plain): (Vec<_>, Vec<_>) =
+        parameters.iter().partition(|(parameter, _)| decay == 0.0 || decay_all || parameter.shape.len() >= 2);
+    for (members, own) in [(decayed, decay), (plain, 0.0)] {
+        for (factor, ids) in by_rate(&members) {
+            optimizer = match factor == 1.0 {
+                true if own == decay => optimizer,
+                true => optimizer.with_group(ids, make(own), None),
+                false => optimizer.with_group(ids, Scaled { inner: make(own), factor }, None),
+            };
+        }
     }
-    optimizer.with_group(ids(parameters.iter().filter(|p| p.shape.len() < 2)), make(0.0), None)
+    optimizer
 }
 
-fn ids<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> ParamGroup {
-    ParamGroup::from_ids(parameters.map(|p| p.id).collect::<Vec<ParamId>>())
+/// The different factors, and the parameters of each.
+fn by_rate(parameters: &[(&Parameter, f64)]) -> Vec<(f64, ParamGroup)> {
+    let mut groups: Vec<(f64, Vec<ParamId>)> = Vec::new();
+    for (parameter, factor) in parameters {
+        match groups.iter_mut().find(|(known, _)| known == factor) {
+            Some((_, ids)) => ids.push(parameter.id),
+            None => groups.push((*factor, vec![parameter.id])),
+        }
+    }
+    groups.into_iter().map(|(factor, ids)| (factor, ParamGroup::from_ids(ids))).collect()
+}
+
+/// An optimizer at a multiple of the learning rate.
+#[derive(Clone)]
+struct Scaled<O> {
+    inner: O,
+    factor: f64,
+}
+
+impl<O: Optimizer> Optimizer for Scaled<O> {
+    type State<const D: usize> = O::State<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: LearningRate,
+        tensor: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<D>, Option<Self::State<D>>) {
+        self.inner.step(lr * self.factor, tensor, grad, state)
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
+        O::to_device(state, device)
+    }
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ impl Trainer {
         let on_plain = model.devices().iter().any(|device| !device.is_autodiff());
         let model = renumber(if on_plain { model.train() } else { model });
         let table = parameters(&model);
-        let mut progress = Fitting::start(&self.config, model, &table);
+        let mut progress = Fitting::start(&self.config, model, &table)?;
         let mut state = State::default();
         if let Some(checkpoint) = &resumed {
             (progress, state) = progress.restore(checkpoint, &table, &self.device)?;

@@ -142,6 +142,7 @@ fn config() -> FitConfig {
         schedule: ScheduleConfig::Cosine(schedules::Cosine { warmup: 2, final_learning_rate: 1e-3 }),
         checkpoint: CheckpointConfig::default(),
         seed: 17,
+        ..FitConfig::default()
     }
 }
 

@@ -1,0 +1,95 @@
+//! Weights to begin with, from wherever they lie and whoever wrote them; and weights for others to read.
+
+use anyhow::{Context, Result, bail};
+use bonfire_checkpoint::{Key, Weights, write_atomically};
+use bonfire_contract::Task;
+use bonfire_datasets::source;
+use bonfire_models::{LayerNames, tensor_keys};
+use burn::module::Module;
+use std::path::Path;
+
+/// The path of the layer that answers, in every model.
+const HEAD: &str = "head";
+
+/// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own. A head of
+/// another size keeps the model's weights, and is told of.
+///
+/// # Errors
+/// When nothing readable is there, or a tensor is missing, is one too many or has another shape.
+pub fn load<M: Task>(model: M, uri: &str, libraries: &[(&'static str, LayerNames)]) -> Result<M> {
+    let folder;
+    let local = Path::new(uri.strip_prefix("file://").unwrap_or(uri));
+    let path = match local.is_file() {
+        true => local.to_path_buf(),
+        // The readers want a file.
+        false => {
+            folder = tempfile::tempdir().context("expected a folder for temporary files, found none")?;
+            let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("weights");
+            let path = folder.path().join(name);
+            write_atomically(&path, &source::read(uri)?)?;
+            path
+        }
+    };
+    let weights = Weights::published(&path)?;
+    let own = Weights::of(&model);
+    let (library, keys) = best(&weights, candidates(&model, libraries, &own));
+    let (weights, replaced) = weights.translated(&keys, &own, HEAD, Path::new(uri))?;
+    eprintln!("pretrained: {} tensors by {library} names from {uri}", keys.len() - replaced.len());
+    for replaced in replaced {
+        eprintln!(
+            "pretrained: {} is drawn anew: expected shape {:?}, found {:?}",
+            replaced.name, replaced.expected, replaced.found
+        );
+    }
+    Ok(weights.apply(model, Path::new(uri))?)
+}
+
+/// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors.
+///
+/// # Errors
+/// When that library has no such model, or the file cannot be written.
+pub fn export<M: Task>(
+    model: &M,
+    library: &str,
+    libraries: &[(&'static str, LayerNames)],
+    path: &Path,
+) -> Result<usize> {
+    let Some((_, names)) = libraries.iter().find(|(known, _)| *known == library) else {
+        let known: Vec<&str> = libraries.iter().map(|(known, _)| *known).collect();
+        let known = if known.is_empty() { "none".to_string() } else { known.join(" or ") };
+        bail!("--names: expected a library that has this model ({known}), found {library}");
+    };
+    let weights = Weights::of(model).for_publication(&keys(model, names), path)?;
+    write_atomically(path, &weights.to_safetensors(path)?)?;
+    Ok(weights.iter().count())
+}
+
+fn keys<M: Module>(model: &M, names: &LayerNames) -> Vec<Key> {
+    let keys = tensor_keys(model, names).into_iter();
+    keys.map(|key| Key { path: key.path, name: key.name, shape: key.shape, transposed: key.transposed })
+        .collect()
+}
+
+/// Each library's keys, and the model's own.
+fn candidates<M: Module>(
+    model: &M,
+    libraries: &[(&'static str, LayerNames)],
+    own: &Weights,
+) -> Vec<(&'static str, Vec<Key>)> {
+    let ours = own.iter().map(|(path, data)| Key {
+        path: path.to_string(),
+        name: path.to_string(),
+        shape: data.shape().to_vec(),
+        transposed: false,
+    });
+    let mut candidates = vec![("Bonfire's", ours.collect())];
+    candidates.extend(libraries.iter().map(|(library, names)| (*library, keys(model, names))));
+    candidates
+}
+
+/// The keys of which the file has most names.
+fn best(weights: &Weights, candidates: Vec<(&'static str, Vec<Key>)>) -> (&'static str, Vec<Key>) {
+    let known = |keys: &[Key]| keys.iter().filter(|key| weights.get(&key.name).is_some()).count();
+    let best = candidates.into_iter().max_by_key(|(_, keys)| known(keys));
+    best.expect("a model has its own names at least")
+}
