@@ -59,7 +59,8 @@ fn names_elsewhere(config: &dyn Any) -> Vec<(&'static str, LayerNames)> {
         return vec![(VISION, config.torchvision_names())];
     }
     if let Some(config) = config.downcast_ref::<EfficientNetConfig>() {
-        return vec![(VISION, config.torchvision_names()), (TIMM, config.timm_names())];
+        let (vision, timm) = (config.torchvision_names(), config.timm_names());
+        return vec![(VISION, vision), (TIMM, timm), ("google", config.google_names())];
     }
     if let Some(config) = config.downcast_ref::<ConvNeXtConfig>() {
         return vec![(VISION, config.torchvision_names())];

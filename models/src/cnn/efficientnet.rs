@@ -2,11 +2,12 @@
 //!
 //! Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019, table 1; Lite0 of
 //! Google's "EfficientNet-Lite", 2020, has ReLU6 in place of SiLU and no squeeze and excitation. What differs:
-//! paddings are symmetric and epsilons 1e-5, as in torchvision's B0 and timm's `efficientnet_lite0`; the drop
+//! paddings are symmetric and epsilons 1e-5 unless asked otherwise, as in torchvision's B0 and timm's
+//! `efficientnet_lite0`; the drop
 //! probability is 0 for the first block and reaches its end at the last.
 
 use super::check_picture;
-use super::conv_norm::names;
+use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage};
 use crate::check;
 use crate::keys::LayerNames;
@@ -51,6 +52,10 @@ pub struct EfficientNetConfig {
     /// The function between layers.
     #[config(default = "crate::Activation::Silu")]
     pub activation: crate::Activation,
+    /// Whether paddings and epsilons are TensorFlow's, for weights that were trained there: timm's `tf_` models, and
+    /// Google's own.
+    #[config(default = false)]
+    pub tensorflow: bool,
     /// The probability that the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
     #[config(default = 0.2)]
     pub drop_path: f64,
@@ -104,6 +109,7 @@ impl EfficientNetConfig {
             stages: STAGES.into_iter().zip(self.layers).map(stage).collect(),
             last: LAST,
             squeeze: self.squeeze,
+            ways: if self.tensorflow { Ways::TensorFlow } else { Ways::PyTorch },
             activation: self.activation,
             drop_path: self.drop_path,
             dropout: self.dropout,
@@ -142,6 +148,35 @@ impl EfficientNetConfig {
         }
         pairs.extend(names("last", "features.8.0", "features.8.1"));
         pairs.push(("head".into(), "classifier.1".into()));
+        pairs
+    }
+
+    /// What the ports of Google's own code to PyTorch call the layers (`efficientnet_pytorch` and its kin).
+    pub fn google_names(&self) -> LayerNames {
+        let mut pairs = names("stem", "_conv_stem", "_bn0").to_vec();
+        let mut number = 0;
+        for (stage, count) in self.layers.into_iter().enumerate() {
+            for block in 0..count {
+                let (ours, theirs) = (format!("stages.{stage}.{block}"), format!("_blocks.{number}"));
+                for [layer, convolution, norm] in [
+                    ["expand", "_expand_conv", "_bn0"],
+                    ["depthwise", "_depthwise_conv", "_bn1"],
+                    ["project", "_project_conv", "_bn2"],
+                ] {
+                    pairs.extend(names(
+                        &format!("{ours}.{layer}"),
+                        &format!("{theirs}.{convolution}"),
+                        &format!("{theirs}.{norm}"),
+                    ));
+                }
+                for (layer, name) in [("reduce", "_se_reduce"), ("expand", "_se_expand")] {
+                    pairs.push((format!("{ours}.squeeze.{layer}"), format!("{theirs}.{name}")));
+                }
+                number += 1;
+            }
+        }
+        pairs.extend(names("last", "_conv_head", "_bn1"));
+        pairs.push(("head".into(), "_fc".into()));
         pairs
     }
 

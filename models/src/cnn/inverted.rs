@@ -4,7 +4,7 @@
 //! inverted residuals and linear bottlenecks", 2018; squeeze and excitation of Hu et al. 2017. MobileNetV2 and
 //! EfficientNet are both of this kind: their files say which stages they have.
 
-use super::conv_norm::{ConvNorm, Shape};
+use super::conv_norm::{ConvNorm, Shape, Ways};
 use crate::drop_path::DropPath;
 use crate::objective::Objective;
 use bonfire_contract::{Images, Output, Target, Task};
@@ -37,6 +37,7 @@ pub(super) struct Plan {
     pub last: usize,
     /// Whether blocks weigh their channels.
     pub squeeze: bool,
+    pub ways: Ways,
     pub activation: crate::Activation,
     pub drop_path: f64,
     pub dropout: f64,
@@ -55,15 +56,15 @@ impl Plan {
                 let stride = if place == 0 { stage.stride } else { 1 };
                 let drop_path = DropPath::rising(self.drop_path, index, blocks);
                 let shape = Stage { stride, ..*stage };
-                chain.push(InvertedResidual::new(inputs, shape, self.squeeze, drop_path, device));
+                chain.push(InvertedResidual::new(inputs, shape, self.squeeze, self.ways, drop_path, device));
                 (inputs, index) = (stage.outputs, index + 1);
             }
             stages.push(chain);
         }
         InvertedNetwork {
-            stem: Shape::square([self.channels, self.stem], 2).init(device),
+            stem: Shape::square([self.channels, self.stem], 2).with_ways(self.ways).init(device),
             stages,
-            last: Shape::point([inputs, self.last]).init(device),
+            last: Shape::point([inputs, self.last]).with_ways(self.ways).init(device),
             dropout: DropoutConfig::new(self.dropout).init(),
             head: self.head,
             channels: self.channels,
@@ -95,15 +96,22 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn new(inputs: usize, shape: Stage, squeeze: bool, drop_path: DropPath, device: &Device) -> Self {
+    fn new(
+        inputs: usize,
+        shape: Stage,
+        squeeze: bool,
+        ways: Ways,
+        drop_path: DropPath,
+        device: &Device,
+    ) -> Self {
         let Stage { expansion, kernel, stride, outputs, .. } = shape;
         let hidden = inputs * expansion;
-        let depthwise = Shape { channels: [hidden, hidden], kernel, stride, groups: hidden };
+        let depthwise = Shape { channels: [hidden, hidden], kernel, stride, groups: hidden, ways };
         InvertedResidual {
-            expand: (expansion != 1).then(|| Shape::point([inputs, hidden]).init(device)),
+            expand: (expansion != 1).then(|| Shape::point([inputs, hidden]).with_ways(ways).init(device)),
             depthwise: depthwise.init(device),
             squeeze: squeeze.then(|| SqueezeExcitation::new(hidden, (inputs / 4).max(1), device)),
-            project: Shape::point([hidden, outputs]).init(device),
+            project: Shape::point([hidden, outputs]).with_ways(ways).init(device),
             drop_path,
             residual: stride == 1 && inputs == outputs,
         }
@@ -218,7 +226,7 @@ mod tests {
 
     fn block(squeeze: bool, device: &Device) -> InvertedResidual {
         let shape = Stage { expansion: 3, kernel: 5, stride: 1, outputs: 8, layers: 1 };
-        InvertedResidual::new(8, shape, squeeze, DropPath::rising(0.0, 0, 1), device)
+        InvertedResidual::new(8, shape, squeeze, Ways::PyTorch, DropPath::rising(0.0, 0, 1), device)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! What differs: blocks may be dropped in training (Huang et al. 2016).
 
 use super::check_picture;
-use super::conv_norm::names;
+use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage, rounded};
 use crate::check;
 use crate::keys::LayerNames;
@@ -83,6 +83,7 @@ impl MobileNetV2Config {
             stages: STAGES.into_iter().zip(self.layers).map(stage).collect(),
             last,
             squeeze: false,
+            ways: Ways::PyTorch,
             activation: crate::Activation::Relu6,
             drop_path: self.drop_path,
             dropout: self.dropout,

@@ -109,7 +109,7 @@ impl ResNetConfig {
             }
             stages.push(chain);
         }
-        let stem = Shape { channels: [self.picture[0], self.width], kernel: 7, stride: 2, groups: 1 };
+        let stem = Shape { kernel: 7, ..Shape::square([self.picture[0], self.width], 2) };
         let pool = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]);
         ResNet {
             stem: stem.init(device),
