@@ -24,6 +24,8 @@ pub enum Command {
     Evaluate(EvaluateArguments),
     /// Answer for pictures, rows or texts, one JSON object a line; or write text with a language model.
     Predict(PredictArguments),
+    /// Write a recipe for a folder of data, to begin with.
+    Init(InitArguments),
     /// Write a trained model's weights as torchvision or timm name them, for PyTorch to read.
     Export(ExportArguments),
     /// List the architectures, or one of them with its options, parameters and sizes.
@@ -75,6 +77,18 @@ pub struct EvaluateArguments {
     /// The device; by default the one the run was trained on.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct InitArguments {
+    /// Class folders of pictures, tar shards, a CSV table, or texts.
+    pub folder: PathBuf,
+    /// Published weights to begin with, for photographs: a ResNet-18 of torchvision.
+    #[arg(long, value_name = "FILE or URI")]
+    pub pretrained: Option<String>,
+    /// The recipe to write.
+    #[arg(short, long, default_value = "recipe.toml")]
+    pub output: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -16,6 +16,7 @@ pub mod feed;
 pub mod finetune;
 mod generate;
 mod inform;
+mod init;
 pub mod loss;
 mod predict;
 mod pretrained;
@@ -56,6 +57,7 @@ fn run(command: Command, started: Instant) -> Result<ExitCode> {
         Command::Train(arguments) => return threads::inside(|| train::train(&arguments, started)),
         Command::Evaluate(arguments) => threads::inside(|| evaluate::evaluate(&arguments)),
         Command::Predict(arguments) => threads::inside(|| predict::predict(&arguments)),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Models { name } => inform::models(name.as_deref()),
         Command::Recipes { name } => inform::recipes(name.as_deref()),

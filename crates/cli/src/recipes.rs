@@ -12,7 +12,11 @@ macro_rules! builtin {
     };
 }
 
-builtin!("diamonds" "adult" "fashion" "fashion-autoencoder" "sms" "shakespeare-lstm" "shakespeare");
+builtin!(
+    "diamonds" "adult" "fashion" "fashion-autoencoder" "sms" "shakespeare-lstm" "shakespeare" "finetune"
+    "cifar10-resnet9" "imagenet-resnet18-16ep" "imagenet-resnet50" "imagenet-resnet50-a3" "imagenet-convnext-tiny"
+    "imagenet-vit-s16"
+);
 
 /// The text of a built-in recipe.
 ///
@@ -41,4 +45,22 @@ pub fn read(recipe: &str) -> Result<Document> {
         return Ok(Document::parse(recipe, &text)?);
     }
     Ok(Document::parse(recipe, builtin(recipe)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Recipe;
+
+    #[test]
+    fn every_recipe_resolves_under_its_name_and_again_from_what_it_resolved_to() {
+        for (name, text) in BUILTIN {
+            let recipe = Recipe::resolve(&Document::parse(name, text).unwrap());
+            let recipe = recipe.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(recipe.name, *name);
+            recipe.fit().check().unwrap();
+            let again = Recipe::resolve(&Document::parse(name, &recipe.to_toml()).unwrap()).unwrap();
+            assert_eq!(again, recipe, "{name}");
+        }
+    }
 }

@@ -106,11 +106,14 @@ impl Spec {
         let loss = &self.loss;
         let (outputs, kind) = match (self.question, loss.name) {
             (Question::Class(classes), None | Some(CrossEntropy)) => (classes, CrossEntropy),
+            (Question::Class(classes), Some(SigmoidCrossEntropy)) => (classes, SigmoidCrossEntropy),
             (Question::Class(2), Some(BinaryCrossEntropy)) => (2, BinaryCrossEntropy),
             (Question::Class(classes), Some(BinaryCrossEntropy)) => {
                 return Err(Misfit {
                     key: "loss.name",
-                    expected: "cross_entropy, as binary_cross_entropy is for 2 classes".to_string(),
+                    expected:
+                        "cross_entropy or sigmoid_cross_entropy, as binary_cross_entropy is for 2 classes"
+                            .to_string(),
                     found: format!("binary_cross_entropy with {classes} classes"),
                 });
             }
@@ -119,7 +122,9 @@ impl Spec {
             (Question::Class(_), Some(_)) => {
                 return Err(Misfit {
                     key: "loss.name",
-                    expected: "cross_entropy or binary_cross_entropy for a target of classes".to_string(),
+                    expected:
+                        "cross_entropy, sigmoid_cross_entropy or binary_cross_entropy for a target of classes"
+                            .to_string(),
                     found: "a loss for values".to_string(),
                 });
             }

@@ -37,6 +37,14 @@ pub use set::{ImageSample, ImageSet};
 pub(crate) use streamed::PICTURES;
 pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 
+/// `[height, width]` of a picture file.
+///
+/// # Errors
+/// When it cannot be read or decoded.
+pub fn size_of(uri: &str) -> Result<[usize; 2], crate::DataError> {
+    Ok(decode::decode(uri, &crate::source::read(uri)?, 1, &decode::whole)?.full)
+}
+
 /// Bytes of the pixels that a picture file has.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decoded_bytes(bytes: &[u8]) -> Result<usize, crate::DataError> {
