@@ -1,21 +1,20 @@
 //! Pictures by libjpeg-turbo, of a build with the feature `turbojpeg`, are those of the decoder that needs no C.
 
+use ::image::{ImageFormat, Rgb, RgbImage, load_from_memory};
 use bonfire::datasets::image::{ImageConfig, ImageTarget, open};
 use bonfire::prelude::*;
 use burn::tensor::Device;
-use image::{ImageFormat, RgbImage};
 use std::io::Cursor;
 
 #[test]
 fn both_decoders_give_the_same_picture() {
     let folder = tempfile::tempdir().unwrap();
-    let picture =
-        RgbImage::from_fn(61, 47, |x, y| image::Rgb([(x * 4) as u8, (y * 5) as u8, (x * y % 256) as u8]));
+    let picture = RgbImage::from_fn(61, 47, |x, y| Rgb([(x * 4) as u8, (y * 5) as u8, (x * y % 256) as u8]));
     let mut file = Cursor::new(Vec::new());
     picture.write_to(&mut file, ImageFormat::Jpeg).unwrap();
     let file = file.into_inner();
     std::fs::write(folder.path().join("a.jpg"), &file).unwrap();
-    let other = image::load_from_memory(&file).unwrap().into_rgb8();
+    let other = load_from_memory(&file).unwrap().into_rgb8();
 
     let train = folder.path().display().to_string();
     let config = ImageConfig { train, target: ImageTarget::Input, ..ImageConfig::default() };

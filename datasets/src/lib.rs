@@ -13,6 +13,7 @@
 mod audit;
 mod blocks;
 mod bounds;
+mod buffers;
 mod cache;
 mod columnar;
 mod dataset;

@@ -15,7 +15,6 @@
 //! that breaks goes on at the byte where it broke.
 
 mod body;
-mod buffers;
 mod builtin;
 mod failure;
 mod kept;

@@ -155,7 +155,7 @@ mod turbo {
             decoder.set_scaling_factor(part).ok()?;
             let [height, width] = header.size.map(|side| part.scale(side));
             let pitch = width * format.size();
-            let mut pixels = vec![0; height * pitch];
+            let mut pixels = crate::buffers::take(height * pitch);
             let into = Image { pixels: pixels.as_mut_slice(), width, pitch, height, format };
             decoder.decompress(bytes, into).ok()?;
             Some(image([height, width], header.components, pixels))

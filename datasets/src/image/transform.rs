@@ -153,11 +153,10 @@ impl Transform {
     pub(super) fn apply(&self, picture: Picture, draw: u64, epoch: u64) -> Result<Vec<f32>, WrongSize> {
         let picture = self.augmented(self.placed(picture, draw, self.size(epoch))?, draw);
         let [height, width] = [picture.height, picture.width];
-        let mut output = vec![0.0; self.channels() * height * width];
-        let planes = output.chunks_exact_mut((height * width).max(1));
-        for (channel, (plane, values)) in planes.zip(&self.values).enumerate() {
-            let pixels = picture.pixels[channel..].iter().step_by(self.channels());
-            plane.iter_mut().zip(pixels).for_each(|(place, pixel)| *place = values[usize::from(*pixel)]);
+        let mut output = Vec::with_capacity(self.channels() * height * width);
+        for (channel, values) in self.values.iter().enumerate() {
+            let pixels = picture.pixels.chunks_exact(self.channels());
+            output.extend(pixels.map(|pixel| values[usize::from(pixel[channel])]));
         }
         random_erasing::erase(
             &mut output,

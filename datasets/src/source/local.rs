@@ -1,7 +1,7 @@
 //! The local file system as an object store.
 
-use super::{buffers, one_line};
-use crate::DataError;
+use super::one_line;
+use crate::{DataError, buffers};
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;

@@ -4,6 +4,7 @@
 //! `Resize` on Pillow's pictures and with `antialias=True`.
 
 use super::super::picture::Picture;
+use crate::buffers;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,9 @@ pub(super) fn resize<'a>(
         });
     resized
         .expect("two pictures of one kind, with as many pixels as their sizes say, and a part of the first");
+    if let Cow::Owned(used) = picture.pixels {
+        buffers::give_back(used);
+    }
     Picture { height, width, pixels: Cow::Owned(scaled.into_vec()), ..picture }
 }
 

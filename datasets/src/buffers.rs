@@ -1,8 +1,8 @@
 //! Byte buffers that are used again: what is read next goes where what was read before has been.
 //!
 //! A new buffer must be zeroed before a file may be read into it, and lies in no cache of the processor; and how much
-//! memory an allocator holds in the end depends on how long a program has run. A buffer goes back when the last
-//! [`Bytes`] of it is dropped, on whatever thread.
+//! memory an allocator holds in the end depends on how long a program has run. A buffer that was read into goes back when
+//! the last [`Bytes`] of it is dropped, on whatever thread; one for the pixels of a picture, when these have been used.
 
 use bytes::Bytes;
 use std::sync::{Mutex, PoisonError};
@@ -71,11 +71,24 @@ impl Drop for Reused {
     }
 }
 
+/// A buffer of `len` bytes, whatever they are, to be [given back](give_back).
+#[cfg(feature = "turbojpeg")]
+pub(crate) fn take(len: usize) -> Vec<u8> {
+    FREE.take(len)
+}
+
+/// Gives a buffer back, wherever it comes from.
+pub(crate) fn give_back(buffer: Vec<u8>) {
+    if buffer.capacity() >= SMALLEST {
+        FREE.give_back(buffer);
+    }
+}
+
 /// `len` bytes as `fill` writes them into a buffer whose former content is arbitrary; it says how many it wrote.
 ///
 /// # Errors
 /// Those of `fill`.
-pub(super) fn filled<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<Bytes, E> {
+pub(crate) fn filled<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<Bytes, E> {
     if len < SMALLEST {
         let mut buffer = vec![0; len];
         let written = fill(&mut buffer)?;
