@@ -282,7 +282,8 @@ mod tests {
         let expected = |at: usize| f32::from(expected[at % 1024 * 3 + at / 1024]);
         let apart = || values.iter().enumerate().map(|(at, value)| (value * 255.0 - expected(at)).abs());
         let (worst, mean) = (apart().fold(0.0, f32::max), apart().sum::<f32>() / 3072.0);
-        assert!(worst < 1.01 && mean < 0.1, "at most {worst} apart, {mean} on average");
+        // Of noise, the worst that there is; where it is cut off at black and white, the order of the passes tells.
+        assert!(worst < 8.0 && mean < 0.5, "at most {worst} apart, {mean} on average");
     }
 
     #[test]
@@ -376,8 +377,8 @@ mod tests {
             let worst = whole.iter().zip(&part).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 0.1, "{by}: {worst}");
         }
-        // Half of 40 x 60 has sides of about 30: two and four times 8 fit into it.
-        assert!(shrinks[2] > 50 && shrinks[4] > 5 && shrinks[8] == 0, "{shrinks:?}");
+        // Half and more of 40 x 60 has sides of 30 and more: four times 8, but for a few.
+        assert!(shrinks[2] > 0 && shrinks[4] > 150 && shrinks[8] == 0, "{shrinks:?}");
         assert_eq!(Transform::new(&schema(1, 8, 8), Augment::default()).shrink([4000, 6000], 3, 0), 1);
     }
 

@@ -10,8 +10,9 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Operation {
     Identity,
-    /// Rows move to the side by this many pixels for each pixel downwards.
+    /// Rows move to the left by this many pixels for each pixel downwards.
     ShearX(f64),
+    /// Columns move up by this many pixels for each pixel to the right.
     ShearY(f64),
     /// To the right, in whole pixels.
     TranslateX(i64),
@@ -43,8 +44,8 @@ impl Operation {
     pub(super) fn apply<'a>(self, picture: Picture<'a>) -> Picture<'a> {
         match self {
             Operation::Identity => picture,
-            Operation::ShearX(by) => affine(picture, [[1.0, -by, 0.0], [0.0, 1.0, 0.0]]),
-            Operation::ShearY(by) => affine(picture, [[1.0, 0.0, 0.0], [-by, 1.0, 0.0]]),
+            Operation::ShearX(by) => affine(picture, [[1.0, by, 0.0], [0.0, 1.0, 0.0]]),
+            Operation::ShearY(by) => affine(picture, [[1.0, 0.0, 0.0], [by, 1.0, 0.0]]),
             Operation::TranslateX(by) => affine(picture, [[1.0, 0.0, -by as f64], [0.0, 1.0, 0.0]]),
             Operation::TranslateY(by) => affine(picture, [[1.0, 0.0, 0.0], [0.0, 1.0, -by as f64]]),
             Operation::Rotate(degrees) => rotate(picture, degrees),
