@@ -15,22 +15,21 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 const CLASSES: usize = 5;
 const BATCH: usize = 4;
 const STEPS: usize = 10;
 
-/// The largest relative difference of the losses of ten steps: a number that falls on the other side of 0 comes back in
-/// every step after.
-const LOSS_TOLERANCE: f64 = 5e-3;
+/// The largest relative difference of the losses of ten steps. PyTorch's own in single and in double precision differ
+/// by up to 3e-5, where a loss ends at a thousandth of what it was, and by 1e-6 elsewhere.
+const LOSS_TOLERANCE: f64 = 1e-4;
 
 /// The largest difference of what ten steps changed in a tensor, relative to the norm of that change, or to 1 % of the
 /// greatest norm among weights or among running statistics. PyTorch's own steps in single and in double precision
-/// differ by up to 8e-3: a weight near 1 keeps only its last digits of a change of a thousandth, and a rounding
-/// error decides on which side of 0 a number falls. Of the weights themselves, this is a part in 10^5 and less.
-const TRAINED_TOLERANCE: f64 = 2e-2;
+/// differ by up to 3e-3: a weight near 1 keeps only the last digits of a change of a thousandth.
+const TRAINED_TOLERANCE: f64 = 5e-3;
 
 static GOLDEN: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../golden/imagenet.json")).expect("the file is JSON")
@@ -48,14 +47,19 @@ fn scattered(name: &str) -> impl Fn(usize) -> f64 {
     }
 }
 
-/// A tensor's numbers in the other library's layout.
-fn filled(TensorKey { name, shape, .. }: &TensorKey) -> Vec<f32> {
+/// A tensor's numbers in the other library's layout; calm ones are those of a norm by the batch before training.
+fn filled(TensorKey { name, shape, .. }: &TensorKey, calm: bool) -> Vec<f32> {
     let value = scattered(name);
     let fan_in: usize = shape[1..].iter().product();
     let (center, spread) = match shape.len() {
         1 if name.ends_with("running_var") || name.ends_with("weight") => (1.0, 0.1),
         1 => (0.0, 0.1),
         _ => (0.0, (3.0 / fan_in as f64).sqrt()),
+    };
+    let (center, spread) = match () {
+        () if calm && name.ends_with(".weight") => (center / 4.0, spread / 4.0),
+        () if calm && name.ends_with(".bias") => (center + 1.0, spread),
+        () => (center, spread),
     };
     (0..shape.iter().product()).map(|place| (center + spread * value(place)) as f32).collect()
 }
@@ -78,14 +82,30 @@ fn digest(key: &TensorKey, values: Vec<f64>) -> [f64; 2] {
 }
 
 /// Fills parameters by the names that keys give them in the order of their fields.
-struct Filler<'a>(std::slice::Iter<'a, TensorKey>);
+struct Filler<'a> {
+    keys: std::slice::Iter<'a, TensorKey>,
+    /// Layers whose scales and biases keep what comes out of them away from 0.
+    calm: BTreeSet<&'a str>,
+}
+
+impl<'a> Filler<'a> {
+    fn new(keys: &'a [TensorKey]) -> Self {
+        Filler { keys: keys.iter(), calm: BTreeSet::new() }
+    }
+
+    fn for_training(keys: &'a [TensorKey]) -> Self {
+        let by_batch = keys.iter().filter_map(|key| key.name.strip_suffix(".running_mean"));
+        Filler { keys: keys.iter(), calm: by_batch.collect() }
+    }
+}
 
 impl ModuleMapper for Filler<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let key = self.0.next().expect("a key a tensor");
+        let key = self.keys.next().expect("a key a tensor");
+        let calm = key.name.rsplit_once('.').is_some_and(|(layer, _)| self.calm.contains(layer));
         let values = match key.transposed {
-            true => turned(&filled(key), [key.shape[0], key.shape[1]]),
-            false => filled(key),
+            true => turned(&filled(key, calm), [key.shape[0], key.shape[1]]),
+            false => filled(key, calm),
         };
         param.map(|old| Tensor::from_data(TensorData::new(values, old.dims()), &old.device()))
     }
@@ -151,7 +171,7 @@ fn check<M: Task<Input = Images>>(case: &str, init: impl Fn(&Device) -> M, names
     assert_eq!(Some(u64::from(names)), golden["names"].as_u64(), "{case}: {lines:#?}");
 
     // frozen, so that norms and dropout behave as in evaluation, and then with gradients again
-    let model = model.map(&mut Filler(keys.iter())).freeze().set_require_grad(true);
+    let model = model.map(&mut Filler::new(&keys)).freeze().set_require_grad(true);
     let Output::Logits(logits) = model.valid().predict(pictures(side, &device.clone().inner())) else {
         panic!("classes have logits");
     };
@@ -165,7 +185,7 @@ fn check<M: Task<Input = Images>>(case: &str, init: impl Fn(&Device) -> M, names
     assert_near(&format!("{case}: gradient"), &found, &numbers(&golden["gradients"]), super::TOLERANCE);
 
     let Some(rate) = golden["learning_rate"].as_f64() else { return };
-    let mut model = init(&device).map(&mut Filler(keys.iter())).set_require_grad(true);
+    let mut model = init(&device).map(&mut Filler::for_training(&keys)).set_require_grad(true);
     let before = Collector::of(&model.valid(), &keys, None);
     let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
     let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).init();
