@@ -13,9 +13,10 @@ rounded to single precision; pictures are S of the name "pictures". Deep network
 division by fan-in, and a formula that mixes bits keeps a network from meeting patterns that cancel.
 
 Before training, scales of norms by the batch are a quarter of that, and their biases greater by 1: four deviations from
-0, which is where a ReLU's slope jumps. Around 0 a network of a million such numbers has one a step that rounding alone
-decides, and in each library another one. A single one turned over is 3 % of the gradient of a norm in ResNet-18; at four
-deviations PyTorch's weights and losses move by parts in 10^6 when all weights are moved by parts in 10^7.
+0, which is where a ReLU's slope jumps. Around 0 ResNet-18, with 750 000 such numbers, has one in every few steps that
+rounding alone decides, and each library at steps of its own. A single one turned over is 3 % of the gradient of a norm
+in ResNet-18; at four deviations PyTorch's weights and losses move by parts in 10^6 when all weights are moved by parts
+in 10^7.
 
 names      CRC-32 of the lines "name [sizes]" of all tensors of the state, sorted, but for batch counters
 logits     in evaluation mode: norms by running statistics, nothing dropped
@@ -118,7 +119,7 @@ def of_timm(name, **options):
     return lambda num_classes: timm.create_model(name, num_classes=num_classes, **options)
 
 
-# one block a stage, which has all kinds of layers: ten steps of the whole networks take the test too long
+# one block a stage: all kinds of layers, in moments
 
 
 def shallow_resnet50(num_classes):
