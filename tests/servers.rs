@@ -143,26 +143,6 @@ fn an_s3_server_gives_what_the_disk_gives() {
     every_command(&workshop, &s3(server.port), "s3://bucket", "s3://bucket/pictures");
 }
 
-/// Google's XML API, which the client for its stores speaks, is S3's but for the signatures: a server of S3 that asks
-/// for none stands in for Google's, of which there is none to be had that speaks it.
-#[cfg(feature = "gcs")]
-#[test]
-fn the_client_of_google_gives_what_the_disk_gives() {
-    let workshop = trained();
-    let Some(server) = Server::s3_without_users(&workshop.path("root")) else { return };
-    let copied = Command::new("cp")
-        .arg("-r")
-        .args([workshop.path("pictures"), workshop.path("root/bucket/")])
-        .status();
-    assert!(copied.unwrap().success());
-    let variables = [
-        ("GOOGLE_BASE_URL", format!("http://127.0.0.1:{}", server.port)),
-        ("GOOGLE_SKIP_SIGNATURE", "true".into()),
-        ("GOOGLE_ALLOW_HTTP", "true".into()),
-    ];
-    every_command(&workshop, &variables, "gs://bucket", "gs://bucket/pictures");
-}
-
 #[test]
 fn azure_gives_what_the_disk_gives() {
     let workshop = trained();

@@ -28,19 +28,11 @@ impl Drop for Server {
 impl Server {
     /// s3s-fs: the folders of `root` are its buckets.
     pub fn s3(root: &Path) -> Option<Self> {
-        Server::s3_of(root, &["--access-key", USER.0, "--secret-key", USER.1])
-    }
-
-    /// The same without any user: everybody may do everything.
-    pub fn s3_without_users(root: &Path) -> Option<Self> {
-        Server::s3_of(root, &[])
-    }
-
-    fn s3_of(root: &Path, user: &[&str]) -> Option<Self> {
         let program = find("s3s-fs", "bin")?;
         Some(Server::start(|port| {
             let mut command = Command::new(&program);
-            command.args(["--host", "127.0.0.1", "--port", &port.to_string()]).args(user).arg(root);
+            command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+            command.args(["--access-key", USER.0, "--secret-key", USER.1]).arg(root);
             command
         }))
     }
