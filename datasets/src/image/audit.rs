@@ -1,6 +1,7 @@
 //! Shards of pictures looked at as a whole: every sample checked.
 
 use super::decode;
+use super::picture;
 use super::streamed;
 use crate::DataError;
 use crate::audit::Verified;
@@ -40,7 +41,7 @@ pub(crate) fn verify_tar(
                         Err(DataError::malformed(uri, place, expected, format!("{crc32:08x}")))
                     }
                     true if streamed::PICTURES.contains(&part.extension.as_str()) => {
-                        decode::decode(&format!("{uri}, {place}"), &content, 3, &decode::whole).map(drop)
+                        decode::decode(&format!("{uri}, {place}"), &content, 3, &picture::whole).map(drop)
                     }
                     true => Ok(()),
                 };
@@ -80,7 +81,7 @@ pub(crate) fn verify_row_groups(
         for (row, picture) in (block.line..).zip(pictures) {
             let bytes = picture.unwrap_or_default();
             verified.bytes += bytes.len() as u64;
-            if let Err(error) = decode::decode(&format!("{uri}, row {row}"), &bytes, 3, &decode::whole) {
+            if let Err(error) = decode::decode(&format!("{uri}, row {row}"), &bytes, 3, &picture::whole) {
                 report(&error);
                 verified.corrupt += 1;
             }

@@ -1,28 +1,15 @@
 //! PNG and JPEG files to pixels, known by their content and not by their name.
 
 use super::jpeg;
-use super::picture::Picture;
+use super::picture::{LARGEST_PICTURE, Picture, Shrink};
 use crate::{DataError, source::one_line};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::borrow::Cow;
 use std::io::Cursor;
 
-/// Bytes that the pixels of one picture may take while it is decoded: 170 million pixels in
-/// colour. A header that claims more is refused before anything is allocated for it.
-pub(super) const LARGEST_PICTURE: u64 = 512 << 20;
-
 /// What the content should be.
 const EXPECTED: &str = "a complete PNG or JPEG picture";
-
-/// By how much a picture of `[height, width]` may be made smaller while it is decoded: 1, 2, 4 or 8. Where the
-/// decoder can, it leaves out the frequencies that a smaller picture does not show.
-pub(super) type Shrink<'a> = &'a dyn Fn([usize; 2]) -> usize;
-
-/// The [`Shrink`] of who wants every pixel.
-pub(super) fn whole(_size: [usize; 2]) -> usize {
-    1
-}
 
 /// Decodes a picture file into `channels` channels, 1 or 3. Transparency is dropped, 16 bits are
 /// rounded to 8, and a photo that a camera stored on its side (its EXIF orientation) is set upright.
@@ -83,6 +70,7 @@ fn png(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::picture::whole;
     use super::*;
     use image::{ExtendedColorType, GrayImage, ImageEncoder, RgbImage};
 

@@ -1,8 +1,7 @@
 //! What a URI of pictures names: the place of every picture, and its class.
 
-use super::decode::Shrink;
 use super::idx::{self, IdxPictures};
-use super::picture::Picture;
+use super::picture::{Picture, Shrink};
 use super::streamed::{self, PictureSet, Streamed};
 use super::{ImageTarget, decode, folder};
 use crate::{DataError, ShardOrder, shard, source};

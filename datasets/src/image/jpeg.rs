@@ -9,7 +9,7 @@
 //!
 //! ITU-T T.81 (JPEG), annex B; Exif 2.3.
 
-use super::decode::{LARGEST_PICTURE, Shrink};
+use super::picture::{LARGEST_PICTURE, Shrink};
 use crate::source::one_line;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};

@@ -1,9 +1,8 @@
 //! From a recipe's keys to pipelines of pictures.
 
-use super::decode::whole;
 use super::gather::{Gathered, Item, Place, gather, places};
 use super::mix::Mixing;
-use super::picture::Picture;
+use super::picture::{Picture, whole};
 use super::set::Pictures;
 use super::streamed::Streamed;
 use super::transform::{Augment, Resize, Sizes, Transform};

@@ -1,7 +1,6 @@
 //! Pictures in shards, read where they lie: in tar a sample at a time, in Parquet a row group.
 
-use super::decode::Shrink;
-use super::picture::Picture;
+use super::picture::{Picture, Shrink};
 use super::{ImageConfig, ImageTarget, decode, folder};
 use crate::blocks::{BlockSet, Source};
 use crate::index::{self, Index};

@@ -1,6 +1,5 @@
 //! `bonfire data bench` of tables and texts: how fast blocks are read, and how fast they become batches.
 
-use super::bench::BenchArguments;
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
 use bonfire_datasets::measure::{self, Rate, Records};
@@ -14,16 +13,21 @@ const BATCH: usize = 256;
 /// Characters of a window on a text.
 const CONTEXT: usize = 256;
 
-/// Reads alone first, then reads and makes batches.
-pub fn bench(arguments: &BenchArguments, workers: usize, time: Duration) -> Result<()> {
-    let uri = &arguments.uri;
-    let is_text = arguments.text_column.is_some() || Format::of(uri) == Format::Text;
+/// Reads alone first, then reads and makes batches: of the text in `text_column`, or of rows with that `target`.
+pub fn bench(
+    uri: &str,
+    text_column: Option<&str>,
+    target: Option<&str>,
+    workers: usize,
+    time: Duration,
+) -> Result<()> {
+    let is_text = text_column.is_some() || Format::of(uri) == Format::Text;
     let records = match is_text {
         true => {
-            let column = arguments.text_column.clone().unwrap_or_default();
+            let column = text_column.unwrap_or_default().to_string();
             Records::Characters { column, context: CONTEXT }
         }
-        false => Records::Rows { target: arguments.target.clone() },
+        false => Records::Rows { target: target.map(str::to_string) },
     };
     println!("{workers} workers, batches of {BATCH}");
     let index = Index::open(uri, &mut report(uri))?;
