@@ -12,6 +12,7 @@ use architectures::{Descent, Trace, small, with};
 use bonfire::burn::optim::SgdConfig;
 use bonfire::device;
 use bonfire_cli::registry::ARCHITECTURES;
+use bonfire_cli::spec::Sample;
 
 /// The devices of this build that the machine has.
 fn devices() -> Vec<String> {
@@ -32,13 +33,20 @@ fn step(device: &str, architecture: &bonfire_cli::registry::Architecture) -> Tra
         .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name))
 }
 
+/// Models of pictures in colour, ImageNet's, have been tried on backends of the CPU alone; on a GPU's software driver
+/// they would take many minutes.
+fn is_tried(architecture: &bonfire_cli::registry::Architecture, device: &str) -> bool {
+    let in_colour = matches!((architecture.example)().sample, Sample::Image([3, ..]));
+    !in_colour || ["cpu", "flex", "ndarray"].contains(&device)
+}
+
 #[test]
 fn every_architecture_takes_the_same_step_on_every_device() {
     let devices = devices();
     let (first, others) = devices.split_first().expect("a build has at least one device");
     for architecture in ARCHITECTURES {
         let expected = step(first, architecture);
-        for other in others {
+        for other in others.iter().filter(|other| is_tried(architecture, other)) {
             let found = step(other, architecture);
             agree(architecture.name, other, &expected, &found);
             eprintln!("{}: {first} and {other} agree", architecture.name);
