@@ -1,4 +1,4 @@
-//! Pictures by libjpeg-turbo, of a build with the feature `turbojpeg`, are those of the decoder that needs no C.
+//! Pictures by mozjpeg, of a build with the feature `mozjpeg`, are those of the decoder that needs no C.
 
 use ::image::{ImageFormat, Rgb, RgbImage, load_from_memory};
 use bonfire::datasets::image::{ImageConfig, ImageTarget, open};

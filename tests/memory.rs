@@ -1,8 +1,11 @@
 //! Training from 1, 4 and 16 GB of shards in a process that may not take more than 700 MB of addresses: the same peak
 //! whatever the size.
 //!
-//! `cargo test --release --test memory -- --ignored --nocapture` prints the table; it takes some minutes, and 4 GB of
-//! the temporary folder: the shards of 16 GB are four names each of those.
+//! Each takes the same steps, 16 epochs of the 1 GB to one of the 16: what an allocator holds in small pieces varies from
+//! moment to moment, and the longer it is watched, the higher is the highest.
+//!
+//! `cargo test --release --test memory -- --ignored --nocapture` prints the table; it takes some twenty minutes, and 4 GB
+//! of the temporary folder: the shards of 16 GB are four names each of those.
 
 #[path = "support/picture.rs"]
 mod picture;
@@ -39,14 +42,16 @@ fn shard(path: &Path, number: u32) {
 }
 
 /// MiB of resident memory at the most, as the program says at its end.
-fn peak(workshop: &Workshop, shards: u32, order: &str) -> (f64, String) {
+fn peak(workshop: &Workshop, shards: u32, epochs: u32, order: &str) -> (f64, String) {
     let uri = format!("shards/s-{{00000..{:05}}}.tar", shards - 1);
     // By a process of its own: what making an index takes grows with the set, and is not given back.
     workshop.succeed(&["data", "index", &uri]);
     let data = format!("data.train='{uri}'");
     let order = format!("data.order={order}");
     let run = format!("run-{shards}-{}", order.len());
-    let program = workshop.command(&["train", "r.toml", "--run", &run, "--set", &data, "--set", &order]);
+    let epochs = format!("train.epochs={epochs}");
+    let sets = ["--set", &data, "--set", &order, "--set", &epochs];
+    let program = workshop.command(&[&["train", "r.toml", "--run", &run][..], &sets].concat());
     let mut limited = Command::new("sh");
     limited
         .current_dir(workshop.path(""))
@@ -62,7 +67,7 @@ fn peak(workshop: &Workshop, shards: u32, order: &str) -> (f64, String) {
 }
 
 #[test]
-#[ignore = "some minutes and 4 GB of disk"]
+#[ignore = "some twenty minutes and 4 GB of disk"]
 fn the_peak_is_the_same_for_1_4_and_16_gigabytes() {
     let workshop = Workshop::new();
     std::fs::create_dir(workshop.path("shards")).unwrap();
@@ -76,14 +81,15 @@ fn the_peak_is_the_same_for_1_4_and_16_gigabytes() {
     workshop.write(
         "r.toml",
         "[data]\nkind = 'image'\ntrain = 'set below'\nresize = [28, 28]\nwindow_shards = 8\nworkers = 2\n\
-         [model]\nname = 'lenet'\n[train]\nepochs = 1\nbatch_size = 64\n[checkpoint]\nevery_steps = 1000\n",
+         [model]\nname = 'lenet'\n[train]\nbatch_size = 64\n[checkpoint]\nevery_steps = 1000\n",
     );
-    println!("| order | GB | peak, MiB | |\n|---|---|---|---|");
+    println!("| order | GB | epochs | peak, MiB | |\n|---|---|---|---|---|");
     for order in ["window", "full"] {
         let mut peaks = Vec::new();
         for gigabytes in [1, 4, 16] {
-            let (peak, done) = peak(&workshop, gigabytes * SHARDS, order);
-            println!("| {order} | {gigabytes} | {peak:.0} | {done} |");
+            let epochs = 16 / gigabytes;
+            let (peak, done) = peak(&workshop, gigabytes * SHARDS, epochs, order);
+            println!("| {order} | {gigabytes} | {epochs} | {peak:.0} | {done} |");
             peaks.push(peak);
         }
         let (least, most) =

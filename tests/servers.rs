@@ -348,3 +348,52 @@ fn keys_come_from_the_files_of_aws_too() {
         "{error}"
     );
 }
+
+#[test]
+fn tables_and_texts_behind_a_failing_proxy_give_what_the_disk_gives() {
+    let workshop = Workshop::new();
+    let (mut csv, mut jsonl, mut text) = (String::from("size,colour,price\n"), String::new(), String::new());
+    for row in 0..20_000u32 {
+        let size = f64::from(row.wrapping_mul(2_654_435_761) >> 22) / 100.0;
+        let colour = ["red", "green"][row as usize % 2];
+        csv += &format!("{size},{colour},{}\n", 3.0 * size + f64::from(row % 2));
+        jsonl += &format!("{{\"text\": \"a {colour} thing of {size}\", \"label\": \"{colour}\"}}\n");
+        text += &format!("line {row} tells of {size} {colour} things\n");
+    }
+    std::fs::create_dir_all(workshop.path("root/bucket")).unwrap();
+    for (name, content) in [("rows.csv", csv), ("texts.jsonl", jsonl), ("long.txt", text)] {
+        workshop.write(name, &content);
+        workshop.write(&format!("root/bucket/{name}"), content);
+    }
+    let Some(server) = Server::s3(&workshop.path("root")) else { return };
+    let packed = ["data", "pack", "rows.csv", "s3://bucket/packed", "--shard-size", "100kB"];
+    succeed(command(&workshop, &s3(server.port), &packed));
+    let copied = ["data", "pack", "rows.csv", "packed", "--shard-size", "100kB"];
+    succeed(command(&workshop, &[], &copied));
+    let table = "kind = 'table'\ntarget = 'price'\n[model]\nname = 'linear'";
+    let recipes = [
+        ("rows.csv", table),
+        ("packed/*.parquet", table),
+        ("texts.jsonl", "kind = 'text'\n[model]\nname = 'lstm'"),
+        ("long.txt", "kind = 'text'\ntask = 'language_model'\nmax_tokens = 16\n[model]\nname = 'lstm_lm'"),
+    ];
+    let proxy = Proxy::start(server.port, Faults { cut: 5, error: 7, delay: 4, ..Faults::default() });
+    for (uri, recipe) in recipes {
+        workshop.write(
+            "r.toml",
+            format!(
+                "[data]\nstream = true\ntrain = 'set below'\nwindow_bytes = 200000\n{recipe}\n\
+                     [train]\nsteps = 40\nbatch_size = 64\n[checkpoint]\nevery_steps = 10\n"
+            ),
+        );
+        let [disk, there] = ["", "s3://bucket/"].map(|place| format!("data.train='{place}{uri}'"));
+        succeed(command(&workshop, &[], &train(&disk, "disk")));
+        succeed(command(&workshop, &s3(proxy.port), &train(&there, "streamed")));
+        same_weights(&workshop, "disk", "streamed");
+        for run in ["disk", "streamed"] {
+            std::fs::remove_dir_all(workshop.path(run)).unwrap();
+        }
+    }
+    let (requests, failed) = proxy.requests();
+    assert!(failed > 4, "{failed} of {requests} requests failed");
+}

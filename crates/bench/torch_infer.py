@@ -1,6 +1,6 @@
 """Milliseconds per fp32 prediction of PyTorch on CPU (eval, inference_mode), one line a case as JSON.
 
-usage: torch_infer.py [CASE ...]     needs: pip install torch
+usage: torch_infer.py [CASE ...]     needs: pip install torch torchvision
 The models are those of the training steps, each at a batch of 1 and of 32: mlp_b1, mlp_b32, ...
 """
 import json, resource, sys, time
@@ -64,6 +64,11 @@ def pictures(batch):
     return torch.rand(batch, 1, 28, 28)
 
 
+def of_imagenet(make):
+    import torchvision
+    return (lambda: make(torchvision.models)), lambda batch: torch.rand(batch, 3, 224, 224)
+
+
 CASES = {
     "linear_regression_b{}_d100": (lambda: nn.Linear(100, 1), lambda batch: torch.rand(batch, 100)),
     "mlp_b{}": (mlp, lambda batch: torch.rand(batch, 784)),
@@ -73,6 +78,12 @@ CASES = {
     "gru_b{}_t64_h128": (lambda: Recurrent(nn.GRU), tokens(64, 1000)),
     "encoder_b{}_t128_d256_l4": (Encoder, tokens(128, 1000)),
     "gpt_b{}_t64_d128_l4": (Gpt, tokens(64, 65)),
+    "resnet18_b{}_224": of_imagenet(lambda models: models.resnet18()),
+    "resnet50_b{}_224": of_imagenet(lambda models: models.resnet50()),
+    "mobilenet_v2_b{}_224": of_imagenet(lambda models: models.mobilenet_v2()),
+    "efficientnet_b0_b{}_224": of_imagenet(lambda models: models.efficientnet_b0()),
+    "convnext_tiny_b{}_224": of_imagenet(lambda models: models.convnext_tiny()),
+    "vit_s16_b{}_224": of_imagenet(lambda models: models.VisionTransformer(224, 16, 12, 6, 384, 1536)),
 }
 
 # As in infer.rs.

@@ -72,7 +72,6 @@ impl Drop for Reused {
 }
 
 /// A buffer of `len` bytes, whatever they are, to be [given back](give_back).
-#[cfg(feature = "turbojpeg")]
 pub(crate) fn take(len: usize) -> Vec<u8> {
     FREE.take(len)
 }

@@ -1,7 +1,7 @@
 //! How fast records are read, and how fast they become training batches.
 
-use crate::blocks::Source;
-use crate::index::Index;
+use crate::blocks::{Decode, Source};
+use crate::index::{Block, Index};
 use crate::shard::{Format, PictureDecoder};
 use crate::{DataError, Dataset, Pipeline, table, text};
 use bonfire_contract::{Loader, Position};
@@ -59,19 +59,44 @@ pub fn holds_records(uri: &str) -> Result<bool, DataError> {
 /// When a block cannot be read.
 pub fn read(index: Index, threads: usize, time: Duration) -> Result<Rate, DataError> {
     let source = Source::of(index)?;
+    by_blocks(&source, threads, time, |shard, block| {
+        source.stored(shard, block).map(|read| read.len() as u64)
+    })
+}
+
+/// Reads rows into the encoded columns of a table, in no order, by `threads` threads for `time`, over and over.
+///
+/// # Errors
+/// As [`batches`].
+pub fn parse(uri: &str, target: Option<&str>, threads: usize, time: Duration) -> Result<Rate, DataError> {
+    let table = table::first_blocks(uri, target, threads, SURVEYED)?;
+    let decoder = table.decoder();
+    by_blocks(table.source(), threads, time, |shard, block| {
+        std::hint::black_box(decoder.decode(table.source(), shard, block)?);
+        Ok(block.bytes.end - block.bytes.start)
+    })
+}
+
+/// Does `work`, which says how many bytes it took in, with blocks by `threads` threads for `time`, over and over.
+fn by_blocks(
+    source: &Source,
+    threads: usize,
+    time: Duration,
+    work: impl Fn(usize, &Block) -> Result<u64, DataError> + Sync,
+) -> Result<Rate, DataError> {
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let begun = Instant::now();
-    let work = || -> Result<(u64, u64), DataError> {
+    let until_then = || -> Result<(u64, u64), DataError> {
         let (mut records, mut bytes) = (0, 0);
         while begun.elapsed() < time && !stop.load(Ordering::Relaxed) {
             let (shard, block) = source.find(next.fetch_add(1, Ordering::Relaxed) % source.len())?;
-            let read = source.stored(shard, &block).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-            (records, bytes) = (records + block.records, bytes + read.len() as u64);
+            bytes += work(shard, &block).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+            records += block.records;
         }
         Ok((records, bytes))
     };
     let parts: Vec<Result<(u64, u64), DataError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(until_then)).collect();
         threads.into_iter().map(|thread| thread.join().expect("reading does not panic")).collect()
     });
     let mut rate = Rate { records: 0, bytes: 0, elapsed: begun.elapsed() };
@@ -97,8 +122,8 @@ pub fn batches(
 ) -> Result<Rate, DataError> {
     match records {
         Records::Rows { target } => {
-            let (set, bytes) = table::first_blocks(uri, target.as_deref(), workers, SURVEYED)?;
-            timed(&set, bytes, batch_size, time, device)
+            let table = table::first_blocks(uri, target.as_deref(), workers, SURVEYED)?;
+            timed(&table.training(), table.source().index().bytes(), batch_size, time, device)
         }
         Records::Characters { column, context } => {
             let (set, bytes) = text::first_blocks(uri, column, *context, workers, SURVEYED)?;

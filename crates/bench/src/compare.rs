@@ -13,6 +13,9 @@ use std::process::{Command, ExitCode, Stdio};
 /// PyTorch's side of predictions.
 const INFER: &str = include_str!("../torch_infer.py");
 
+/// A case of training steps that the usual script lacks, and PyTorch's side of it.
+const BUILT_IN: (&str, &str) = ("efficientnet_b0_b8_224", include_str!("../torch_efficientnet.py"));
+
 /// A case on both sides, medians over the rounds.
 #[derive(Clone, Debug)]
 pub struct Pair {
@@ -75,12 +78,16 @@ pub(crate) fn report(arguments: &CompareArguments, threads: Option<usize>) -> Re
 /// Runs a case on PyTorch's side, in a process of its own.
 fn torch(arguments: &CompareArguments, case: &str, threads: usize) -> Result<Figures> {
     let mut command = Command::new(&arguments.torch);
-    let script: &Path = match arguments.infer {
-        true => {
+    let script: &Path = match (arguments.infer, case == BUILT_IN.0) {
+        (true, _) => {
             command.args(["-c", INFER]);
             Path::new("torch_infer.py")
         }
-        false => {
+        (false, true) => {
+            command.args(["-c", BUILT_IN.1]);
+            Path::new("torch_efficientnet.py")
+        }
+        (false, false) => {
             command.arg(&arguments.script);
             &arguments.script
         }

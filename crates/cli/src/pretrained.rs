@@ -1,22 +1,27 @@
 //! Weights to begin with, from wherever they lie and whoever wrote them; and weights for others to read.
 
+use crate::registry::Built;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::{Key, Weights, write_atomically};
 use bonfire_contract::Task;
 use bonfire_datasets::source;
-use bonfire_models::{LayerNames, tensor_keys};
+use bonfire_models::{LayerNames, VisionTransformerConfig, tensor_keys};
 use burn::module::Module;
+use burn::tensor::Device;
 use std::path::Path;
 
 /// The path of the layer that answers, in every model.
 const HEAD: &str = "head";
 
+/// The path of a vision transformer's positions.
+const POSITIONS: &str = "positions";
+
 /// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own. A head of
-/// another size keeps the model's weights, and is told of.
+/// another size keeps the model's weights, and is told of; so is an interpolation of positions.
 ///
 /// # Errors
 /// When nothing readable is there, or a tensor is missing, is one too many or has another shape.
-pub fn load<M: Task>(model: M, uri: &str, libraries: &[(&'static str, LayerNames)]) -> Result<M> {
+pub fn load<M: Task>(model: M, uri: &str, built: &Built) -> Result<M> {
     let folder;
     let local = Path::new(uri.strip_prefix("file://").unwrap_or(uri));
     let path = match local.is_file() {
@@ -30,9 +35,12 @@ pub fn load<M: Task>(model: M, uri: &str, libraries: &[(&'static str, LayerNames
             path
         }
     };
-    let weights = Weights::published(&path)?;
+    let mut weights = Weights::published(&path)?;
     let own = Weights::of(&model);
-    let (library, keys) = best(&weights, candidates(&model, libraries, &own));
+    let (library, keys) = best(&weights, candidates(&model, &built.names, &own));
+    if let Some(patches) = &built.patches {
+        fit_positions(&mut weights, patches, &keys);
+    }
     let (weights, replaced) = weights.translated(&keys, &own, HEAD, Path::new(uri))?;
     eprintln!("pretrained: {} tensors by {library} names from {uri}", keys.len() - replaced.len());
     for replaced in replaced {
@@ -42,6 +50,20 @@ pub fn load<M: Task>(model: M, uri: &str, libraries: &[(&'static str, LayerNames
         );
     }
     Ok(weights.apply(model, Path::new(uri))?)
+}
+
+/// Interpolates positions of another number of patches.
+fn fit_positions(weights: &mut Weights, patches: &VisionTransformerConfig, keys: &[Key]) {
+    let Some(key) = keys.iter().find(|key| key.path == POSITIONS) else { return };
+    let found = weights.get(&key.name).filter(|found| found.shape().as_slice() != key.shape);
+    let fitted = found.and_then(|found| {
+        let fitted = patches.fitted_positions(found, &Device::default())?;
+        eprintln!("pretrained: {} {:?} are interpolated to {:?}", key.name, found.shape(), fitted.shape());
+        Some(fitted)
+    });
+    if let Some(fitted) = fitted {
+        weights.insert(&key.name, fitted);
+    }
 }
 
 /// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors.

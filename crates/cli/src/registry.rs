@@ -46,6 +46,8 @@ pub struct Built {
     pub options: Map<String, Value>,
     /// What other libraries call its layers: the library, and the names; none where no other has weights for it.
     pub names: Vec<(&'static str, LayerNames)>,
+    /// A vision transformer's config: positions of weights for pictures of another size are interpolated to its own.
+    pub patches: Option<VisionTransformerConfig>,
 }
 
 /// What other libraries call the layers of a config's model.
@@ -148,7 +150,8 @@ macro_rules! architectures {
                     let default = (|$spec: &Spec| -> Result<_, Misfit> { Ok($config) })(build.spec)
                         .map_err(|misfit| build.document.wrong(misfit.key, misfit.expected, misfit.found))?;
                     let config = overlay_without(build.document, "model", build.options, &default, &DATA_KEYS)?;
-                    let built = Built { options: options(&config), names: names_elsewhere(&config) };
+                    let patches = (&config as &dyn Any).downcast_ref().cloned();
+                    let built = Built { options: options(&config), names: names_elsewhere(&config), patches };
                     bounded(build.document, &built.options)?;
                     config.check().map_err(|error| impossible(build.document, &error))?;
                     build.device.seed(build.seed);

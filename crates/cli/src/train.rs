@@ -169,7 +169,7 @@ impl Visit for Fit<'_> {
         }
         let tuning = &recipe.finetune;
         let model = match (&tuning.pretrained, existing) {
-            (Some(uri), Existing::Refuse) => pretrained::load(model, uri, &built.names)?,
+            (Some(uri), Existing::Refuse) => pretrained::load(model, uri, &built)?,
             _ => model,
         };
         let model = bonfire_train::freeze(model, &tuning.freeze).map_err(|error| placed(document, error))?;

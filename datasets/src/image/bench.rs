@@ -1,6 +1,7 @@
 //! How many pictures of a set of shards are read, decoded and made into training tensors in a second.
 
 use super::decode;
+use super::picture::whole;
 use super::streamed::PictureSet;
 use super::transform::Transform;
 use crate::index::Index;
@@ -79,9 +80,11 @@ pub fn bench(
             measured.bytes += found.bytes.len() as u64;
             if work != Work::Read {
                 let place = format!("{}, {}", found.uri, found.place);
-                let shrink =
-                    |size| transform.as_ref().map_or(1, |transform| transform.shrink(size, position, 0));
-                let picture = decode::decode(&place, &found.bytes, 3, &shrink)
+                let need = |size| match &transform {
+                    Some(transform) => transform.need(size, position, 0),
+                    None => whole(size),
+                };
+                let picture = decode::decode(&place, &found.bytes, 3, &need)
                     .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
                 if let Some(transform) = &transform {
                     let fits = "a random resized crop takes a picture of any size";

@@ -1,7 +1,7 @@
 //! PNG and JPEG files to pixels, known by their content and not by their name.
 
 use super::jpeg;
-use super::picture::{LARGEST_PICTURE, Picture, Shrink};
+use super::picture::{LARGEST_PICTURE, Need, Picture};
 use crate::{DataError, source::one_line};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -13,7 +13,7 @@ const EXPECTED: &str = "a complete PNG or JPEG picture";
 
 /// Decodes a picture file into `channels` channels, 1 or 3. Transparency is dropped, 16 bits are
 /// rounded to 8, and a photo that a camera stored on its side (its EXIF orientation) is set upright.
-/// Only a JPEG may `shrink`.
+/// Only of a JPEG is what is not in `need` left out.
 ///
 /// # Errors
 /// When the content is of another format, damaged, cut short, or claims a size beyond
@@ -22,7 +22,7 @@ pub(super) fn decode(
     uri: &str,
     bytes: &[u8],
     channels: usize,
-    shrink: Shrink,
+    need: Need,
 ) -> Result<Picture<'static>, DataError> {
     let refuse = |found: String| DataError::malformed(uri, "picture", EXPECTED, found);
     let format = match image::guess_format(bytes) {
@@ -34,7 +34,7 @@ pub(super) fn decode(
     let (image, full) = match format {
         ImageFormat::Jpeg => {
             let header = jpeg::Header::read(bytes).map_err(refuse)?;
-            let mut image = jpeg::decode(bytes, &header, shrink).map_err(refuse)?;
+            let mut image = jpeg::decode(bytes, &header, need).map_err(refuse)?;
             image.apply_orientation(header.orientation);
             (image, header.upright())
         }

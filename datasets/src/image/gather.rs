@@ -1,7 +1,7 @@
 //! What a URI of pictures names: the place of every picture, and its class.
 
 use super::idx::{self, IdxPictures};
-use super::picture::{Picture, Shrink};
+use super::picture::{Need, Picture};
 use super::streamed::{self, PictureSet, Streamed};
 use super::{ImageTarget, decode, folder};
 use crate::{DataError, ShardOrder, shard, source};
@@ -33,12 +33,12 @@ impl fmt::Display for Place {
 
 impl Place {
     /// Reads and decodes the picture; `channels` is 1 or 3.
-    pub(super) fn picture(&self, channels: usize, shrink: Shrink) -> Result<Picture<'_>, DataError> {
+    pub(super) fn picture(&self, channels: usize, need: Need) -> Result<Picture<'_>, DataError> {
         match self {
-            Place::File(uri) => decode::decode(uri, &source::read(uri)?, channels, shrink),
+            Place::File(uri) => decode::decode(uri, &source::read(uri)?, channels, need),
             Place::Idx(idx, number) if channels == 1 => Ok(idx.picture(*number)),
             Place::Idx(idx, number) => Ok(idx.picture(*number).in_colour()),
-            Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels, shrink)?.0),
+            Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels, need)?.0),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! JPEG files to pixels: by zune-jpeg, or by libjpeg-turbo where it is built in (the feature `turbojpeg`), which
-//! can also decode a part of the frequencies to a picture of a part of the size.
+//! JPEG files to pixels: by zune-jpeg, or by mozjpeg (a fork of libjpeg-turbo) where it is built in (the feature
+//! `mozjpeg`), which can also decode a part of the frequencies to a picture of a part of the size, and stop at the last
+//! row that is needed.
 //!
 //! ```text
 //! [FF D8] ([FF marker] [length: u16 be, itself included] [content])... [FF DA, scan] pixels [FF D9]
@@ -9,7 +10,7 @@
 //!
 //! ITU-T T.81 (JPEG), annex B; Exif 2.3.
 
-use super::picture::{LARGEST_PICTURE, Shrink};
+use super::picture::{LARGEST_PICTURE, Need};
 use crate::source::one_line;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
@@ -97,19 +98,19 @@ fn has_end(scan: &[u8]) -> bool {
     scan.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
 }
 
-/// Decodes to grey or colour as the file is, not upright yet. Where libjpeg-turbo is built in, `shrink` may ask
-/// for a part of the size.
+/// Decodes to grey or colour as the file is, not upright yet. Where mozjpeg is built in, what is not in `need` is left
+/// out.
 ///
 /// # Errors
 /// What is wrong with the pixels.
-pub(super) fn decode(bytes: &[u8], header: &Header, shrink: Shrink) -> Result<DynamicImage, String> {
-    #[cfg(feature = "turbojpeg")]
+pub(super) fn decode(bytes: &[u8], header: &Header, need: Need) -> Result<DynamicImage, String> {
+    #[cfg(feature = "mozjpeg")]
     // What it refuses, the other decoder may forgive, and its words are those of a build without it.
-    if let Some(image) = turbo::decode(bytes, header, shrink(header.upright())) {
+    if let Some(image) = parts::decode(bytes, header, need(header.upright())) {
         return Ok(image);
     }
-    #[cfg(not(feature = "turbojpeg"))]
-    let _ = shrink;
+    #[cfg(not(feature = "mozjpeg"))]
+    let _ = need;
     let kind = if header.components == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default()
         .set_strict_mode(false)
@@ -131,69 +132,8 @@ fn image([height, width]: [usize; 2], components: u8, pixels: Vec<u8>) -> Dynami
     image.expect("as many pixels as the header says")
 }
 
-#[cfg(feature = "turbojpeg")]
-mod turbo {
-    use super::{Header, image};
-    use image::DynamicImage;
-    use std::cell::RefCell;
-    use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
-
-    thread_local! {
-        static DECODER: RefCell<Option<Decompressor>> = RefCell::new(Decompressor::new().ok());
-    }
-
-    /// Decodes at one part in `shrink` of the size, rounded up; `None` for what it does not take.
-    pub(super) fn decode(bytes: &[u8], header: &Header, shrink: usize) -> Option<DynamicImage> {
-        let format = match header.components {
-            1 => PixelFormat::GRAY,
-            3 => PixelFormat::RGB,
-            _ => return None,
-        };
-        DECODER.with_borrow_mut(|decoder| {
-            let decoder = decoder.as_mut()?;
-            let part = ScalingFactor::new(1, shrink);
-            decoder.set_scaling_factor(part).ok()?;
-            let [height, width] = header.size.map(|side| part.scale(side));
-            let pitch = width * format.size();
-            let mut pixels = crate::buffers::take(height * pitch);
-            let into = Image { pixels: pixels.as_mut_slice(), width, pitch, height, format };
-            decoder.decompress(bytes, into).ok()?;
-            Some(image([height, width], header.components, pixels))
-        })
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-        use crate::image::decode::tests::file;
-        use image::ImageFormat;
-
-        #[test]
-        fn both_decoders_agree_and_a_part_of_the_size_is_the_picture_made_smaller() {
-            let bytes = file(ImageFormat::Jpeg, 64, 48);
-            let header = Header::read(&bytes).unwrap();
-            let whole = decode(&bytes, &header, 1).unwrap().into_rgb8();
-            let options = zune_jpeg::zune_core::options::DecoderOptions::default();
-            let cursor = zune_jpeg::zune_core::bytestream::ZCursor::new(bytes.as_slice());
-            let other = zune_jpeg::JpegDecoder::new_with_options(cursor, options).decode().unwrap();
-            let worst = whole.iter().zip(&other).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-            assert!(worst <= 4, "{worst}");
-            for shrink in [2, 4, 8] {
-                let part = decode(&bytes, &header, shrink).unwrap().into_rgb8();
-                assert_eq!((part.height(), part.width()), (64 / shrink as u32, 48 / shrink as u32));
-                let step = shrink as u32;
-                for (x, y, pixel) in part.enumerate_pixels() {
-                    let area = image::imageops::crop_imm(&whole, x * step, y * step, step, step);
-                    for channel in 0..3 {
-                        let sum: u32 = area.to_image().pixels().map(|pixel| u32::from(pixel[channel])).sum();
-                        let mean = (sum / (step * step)) as u8;
-                        assert!(mean.abs_diff(pixel[channel]) < 24, "{shrink}: {mean} {}", pixel[channel]);
-                    }
-                }
-            }
-        }
-    }
-}
+#[cfg(feature = "mozjpeg")]
+mod parts;
 
 #[cfg(test)]
 mod tests {

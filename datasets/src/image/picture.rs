@@ -6,13 +6,22 @@ use std::borrow::Cow;
 /// colour. A header that claims more is refused before anything is allocated for it.
 pub(super) const LARGEST_PICTURE: u64 = 512 << 20;
 
-/// By how much a picture of `[height, width]` may be made smaller while it is decoded: 1, 2, 4 or 8. Where the
-/// decoder can, it leaves out the frequencies that a smaller picture does not show.
-pub(super) type Shrink<'a> = &'a dyn Fn([usize; 2]) -> usize;
+/// What of a picture will be looked at, so that a decoder that can may leave out the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Needed {
+    /// By how much it may be made smaller while it is decoded, without the frequencies that a smaller picture does not
+    /// show: 1, 2, 4 or 8.
+    pub shrink: usize,
+    /// Rows from the top, of the whole upright picture; those below may be left black.
+    pub rows: usize,
+}
 
-/// The [`Shrink`] of who wants every pixel.
-pub(super) fn whole(_size: [usize; 2]) -> usize {
-    1
+/// What is needed of a picture of `[height, width]`.
+pub(super) type Need<'a> = &'a dyn Fn([usize; 2]) -> Needed;
+
+/// The [`Need`] of who wants every pixel.
+pub(super) fn whole([height, _]: [usize; 2]) -> Needed {
+    Needed { shrink: 1, rows: height }
 }
 
 /// Pixels of 8 bits, `[height, width, channels]`.

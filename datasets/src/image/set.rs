@@ -100,15 +100,15 @@ impl Dataset for ImageSet {
             let pixels = self.transform.apply(picture, draw, epoch);
             pixels.map_err(|size| DataError::malformed(place, "size", size.expected, size.found))
         };
-        let shrink = |size| self.transform.shrink(size, draw, epoch);
+        let need = |size| self.transform.need(size, draw, epoch);
         match &self.pictures {
             Pictures::Held(items) => {
                 let item = &items[index as usize];
-                let pixels = transformed(item.place.picture(channels, &shrink)?, &item.place)?;
+                let pixels = transformed(item.place.picture(channels, &need)?, &item.place)?;
                 Ok(ImageSample { pixels, size, class: item.class, draw })
             }
             Pictures::Streamed(streamed) => {
-                let (picture, place, class) = streamed.picture(index, channels, &shrink)?;
+                let (picture, place, class) = streamed.picture(index, channels, &need)?;
                 Ok(ImageSample { pixels: transformed(picture, &place)?, size, class, draw })
             }
         }

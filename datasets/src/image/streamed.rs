@@ -1,6 +1,6 @@
 //! Pictures in shards, read where they lie: in tar a sample at a time, in Parquet a row group.
 
-use super::picture::{Picture, Shrink};
+use super::picture::{Need, Picture};
 use super::{ImageConfig, ImageTarget, decode, folder};
 use crate::blocks::{BlockSet, Source};
 use crate::index::{self, Index};
@@ -198,9 +198,9 @@ impl Streamed {
         &self,
         index: u64,
         channels: usize,
-        shrink: Shrink,
+        need: Need,
     ) -> Result<(Picture<'static>, String, Option<usize>), DataError> {
-        let (picture, place, class) = picture(&self.set, index, channels, shrink)?;
+        let (picture, place, class) = picture(&self.set, index, channels, need)?;
         let known = |class: &String| self.classes.as_ref().and_then(|classes| classes.get(class).copied());
         Ok((picture, place, class.as_ref().and_then(known)))
     }
@@ -211,10 +211,10 @@ pub(super) fn picture(
     set: &PictureSet,
     index: u64,
     channels: usize,
-    shrink: Shrink,
+    need: Need,
 ) -> Result<(Picture<'static>, String, Option<String>), DataError> {
     let found = set.read(index)?;
     let place = format!("{}, {}", found.uri, found.place);
-    let picture = decode::decode(&place, &found.bytes, channels, shrink)?;
+    let picture = decode::decode(&place, &found.bytes, channels, need)?;
     Ok((picture, place, found.class))
 }

@@ -15,6 +15,7 @@ mod place;
 mod rand_augment;
 mod random_erasing;
 mod random_resized_crop;
+mod resample;
 mod resize;
 mod sizes;
 mod trivial_augment;
@@ -25,10 +26,12 @@ pub use resize::{Interpolation, Resize};
 pub use sizes::Growth;
 pub(super) use sizes::Sizes;
 
-use super::picture::Picture;
+use super::picture::{Needed, Picture, whole};
 use super::{ImageSchema, ImageTarget};
-use crate::{Draws, mix};
+use crate::{Draws, buffers, mix};
+use resample::resample;
 use resize::{Part, resize};
+use std::borrow::Cow;
 
 /// What is random about a picture in training, in this sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -140,13 +143,14 @@ impl Transform {
         self.augment.size.map_or(self.size, |sizes| [sizes.at(epoch); 2])
     }
 
-    /// By how much a picture of that size may be decoded smaller without being scaled up again: 1, 2, 4 or 8. Only
-    /// where it is augmented: in evaluation every pixel counts.
-    pub(super) fn shrink(&self, size: [usize; 2], draw: u64, epoch: u64) -> usize {
-        let Some(part) = self.random_part(size, draw) else { return 1 };
+    /// What a random resized crop looks at of a picture of that size, decoded no smaller than it can be without being
+    /// scaled up again. All of it in evaluation: there every pixel counts.
+    pub(super) fn need(&self, size: [usize; 2], draw: u64, epoch: u64) -> Needed {
+        let Some(part) = self.random_part(size, draw) else { return whole(size) };
         let [height, width] = self.size(epoch).map(|side| side as f64);
         let enough = |by: f64| part.height >= by * height && part.width >= by * width;
-        [8, 4, 2].into_iter().find(|by| enough(*by as f64)).unwrap_or(1)
+        let shrink = [8, 4, 2].into_iter().find(|by| enough(*by as f64)).unwrap_or(1);
+        Needed { shrink, rows: (part.top + part.height).ceil() as usize }
     }
 
     /// `[channels, height, width]` values, one after the other, of the [`size`](Self::size) of the epoch.
@@ -157,6 +161,9 @@ impl Transform {
         for (channel, values) in self.values.iter().enumerate() {
             let pixels = picture.pixels.chunks_exact(self.channels());
             output.extend(pixels.map(|pixel| values[usize::from(pixel[channel])]));
+        }
+        if let Cow::Owned(used) = picture.pixels {
+            buffers::give_back(used);
         }
         random_erasing::erase(
             &mut output,
@@ -185,7 +192,7 @@ impl Transform {
             }
             (None, to) => {
                 let to = to.map_or(size, |to| to.of(size));
-                let picture = resize(picture, Part::whole(size), to, self.interpolation);
+                let picture = resample(picture, to, self.interpolation);
                 let corner = self.corner(&picture)?;
                 (picture, corner)
             }
@@ -251,7 +258,6 @@ mod tests {
     use super::*;
     use crate::image::schema::tests::schema;
     use proptest::prelude::*;
-    use std::borrow::Cow;
 
     fn picture(height: usize, width: usize, channels: usize) -> Picture<'static> {
         let pixels = (0..height * width * channels).map(|at| (at * 7 + 1) as u8).collect();
@@ -282,7 +288,7 @@ mod tests {
         let expected = |at: usize| f32::from(expected[at % 1024 * 3 + at / 1024]);
         let apart = || values.iter().enumerate().map(|(at, value)| (value * 255.0 - expected(at)).abs());
         let (worst, mean) = (apart().fold(0.0, f32::max), apart().sum::<f32>() / 3072.0);
-        assert!(worst < 1.01 && mean < 0.2, "at most {worst} apart, {mean} on average");
+        assert!(worst < 1e-4, "at most {worst} grey levels apart, {mean} on average");
     }
 
     #[test]
@@ -370,15 +376,22 @@ mod tests {
             };
             let whole = transform.apply(picture(1), draw, 0).unwrap();
             assert_eq!(whole.len(), 64);
-            let by = transform.shrink([40, 60], draw, 0);
+            let Needed { shrink: by, rows } = transform.need([40, 60], draw, 0);
             shrinks[by] += 1;
             let part = transform.apply(picture(by), draw, 0).unwrap();
             let worst = whole.iter().zip(&part).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 0.1, "{by}: {worst}");
+            // What lies below the rows is not looked at.
+            let mut cut = picture(1);
+            cut.pixels.to_mut()[rows * 60..].fill(0);
+            assert_eq!(transform.apply(cut, draw, 0).unwrap(), whole);
         }
         // Half and more of 40 x 60 has sides of 30 and more: four times 8, but for a few.
         assert!(shrinks[2] > 0 && shrinks[4] > 150 && shrinks[8] == 0, "{shrinks:?}");
-        assert_eq!(Transform::new(&schema(1, 8, 8), Augment::default()).shrink([4000, 6000], 3, 0), 1);
+        assert_eq!(
+            Transform::new(&schema(1, 8, 8), Augment::default()).need([4000, 6000], 3, 0),
+            super::whole([4000, 6000])
+        );
     }
 
     #[test]

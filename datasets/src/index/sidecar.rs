@@ -105,9 +105,12 @@ impl Sidecar {
         let all = ProjectionMask::all();
         // Arrays of the batch's size are made before it is read: one for the whole file would be held for each shard.
         let count = usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0);
-        let batch = columnar::group_reader(&self.object, &self.metadata, group, all, count)?.next();
-        let batch = batch.ok_or_else(|| malformed("none".to_string()))?;
-        let rows = Rows::from_batch(self.uri(), &batch.map_err(|error| malformed(one_line(error)))?)?;
+        let mut reader = columnar::group_reader(&self.object, &self.metadata, group, all, count)?;
+        let batch = columnar::guarded(self.uri(), || {
+            let batch = reader.next().ok_or_else(|| malformed("none".to_string()))?;
+            batch.map_err(|error| malformed(one_line(error)))
+        })?;
+        let rows = Rows::from_batch(self.uri(), &batch)?;
         match rows.len() == self.shards[shard].samples {
             true => Ok(rows),
             false => {

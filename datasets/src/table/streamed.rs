@@ -7,7 +7,7 @@ use super::file::in_sequence;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::Survey;
-use crate::blocks::{BlockSet, Known, Parts, Source};
+use crate::blocks::{BlockSet, Decode, Known, Parts, Source};
 use crate::index::Block;
 use crate::shard::Format;
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder};
@@ -61,7 +61,31 @@ fn row_bytes(schema: &TableSchema) -> u64 {
     4 * (schema.num_numeric() + schema.category_sizes().len() + 1) as u64
 }
 
-/// Rows of a table for measuring, with the bytes of all; its columns are those of its first blocks.
+/// A table for measuring; its columns are those of its first blocks.
+pub(crate) struct Surveyed {
+    source: Arc<Source>,
+    schema: TableSchema,
+    config: TableConfig,
+}
+
+impl Surveyed {
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What encodes a block.
+    pub(crate) fn decoder(&self) -> impl Decode {
+        RowDecoder::new(&self.config, &self.schema)
+    }
+
+    /// Shuffled batches of the rows.
+    pub(crate) fn training(&self) -> Pipeline<TableSet> {
+        let all = (0..self.source.len()).collect();
+        training(self.source.clone(), all, &self.schema, &self.config, 1)
+    }
+}
+
+/// Opens a table to be read by `workers`, with the columns of its first `most` blocks.
 ///
 /// # Errors
 /// As [`open`].
@@ -70,7 +94,7 @@ pub(crate) fn first_blocks(
     target: Option<&str>,
     workers: usize,
     most: usize,
-) -> Result<(Pipeline<TableSet>, u64), DataError> {
+) -> Result<Surveyed, DataError> {
     let on_corrupt = OnCorrupt::Skip;
     let mut config = TableConfig { train: uri.to_string(), workers, on_corrupt, ..Default::default() };
     let source = Arc::new(source(uri, &config)?);
@@ -83,9 +107,9 @@ pub(crate) fn first_blocks(
             frame.names.last().cloned().unwrap_or_default()
         }
     };
-    let (bytes, all) = (source.index().bytes(), (0..source.len()).collect::<Vec<_>>());
+    let all: Vec<usize> = (0..source.len()).collect();
     let schema = survey(&source, &all, most, &config)?;
-    Ok((training(source, all, &schema, &config, 1), bytes))
+    Ok(Surveyed { source, schema, config })
 }
 
 /// Training rows of some blocks.

@@ -2,7 +2,6 @@
 
 mod classify;
 mod language;
-mod language_streamed;
 
 use super::config::{TextConfig, TextTask};
 use super::encode::encode;
@@ -42,7 +41,7 @@ pub fn reopen(
     config.check()?;
     match (schema.streamed.is_some(), config.task) {
         (true, TextTask::Classify) => streamed::open(config, seed, Some(schema)),
-        (true, TextTask::LanguageModel) => language_streamed::open(config, seed, Some(schema)),
+        (true, TextTask::LanguageModel) => language::reopen(config, seed, schema),
         (false, _) if is_streamed(&config.train, config) => Err(Known::none(&config.train)),
         (false, _) => open(config, seed),
     }
@@ -139,7 +138,7 @@ fn as_trained(config: &TextConfig, schema: &TextSchema) -> TextConfig {
     }
 }
 
-pub(crate) use language_streamed::first_blocks;
+pub(crate) use language::first_blocks;
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, Linear};
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use serde::{Deserialize, Serialize};
 
 const MODEL: &str = "vit";
@@ -140,6 +140,19 @@ impl VisionTransformerConfig {
             grid: self.grid(),
             objective: self.objective.clone(),
         }
+    }
+
+    /// The positions that weights for pictures of another size have, `[1, T, D]`, interpolated to the patches of these
+    /// pictures; `None` when they are not those of a square of patches.
+    pub fn fitted_positions(&self, found: &TensorData, device: &Device) -> Option<TensorData> {
+        let before = usize::from(self.pooling == PatchPooling::ClassToken);
+        let &[1, tokens, width] = found.shape().as_slice() else { return None };
+        let patches = tokens.checked_sub(before)?;
+        let side = patches.isqrt();
+        (side > 0 && side * side == patches && width == self.width).then(|| {
+            let found = Tensor::from_data(found.clone().convert::<f32>(), device);
+            interpolated(found, [side, side], self.grid()).into_data()
+        })
     }
 
     /// What torchvision calls the layers of the model with a class token.
@@ -268,19 +281,22 @@ impl VisionTransformer {
 
     /// Positions of a grid of patches, `[1, T, D]`.
     fn positions(&self, grid: [usize; 2]) -> Tensor<3> {
-        let positions = self.positions.val();
-        if grid == self.grid {
-            return positions;
+        match grid == self.grid {
+            true => self.positions.val(),
+            false => interpolated(self.positions.val(), self.grid, grid),
         }
-        let [_, tokens, width] = positions.dims();
-        let [rows, columns] = self.grid;
-        let before = tokens - rows * columns; // the class token's
-        let patches = positions.clone().narrow(1, before, rows * columns).reshape([rows, columns, width]);
-        let patches = bicubic(patches, grid).reshape([1, grid[0] * grid[1], width]);
-        match before {
-            0 => patches,
-            _ => Tensor::cat(vec![positions.narrow(1, 0, before), patches], 1),
-        }
+    }
+}
+
+/// Positions `[1, T, D]` of one grid of patches at another grid; a class token's stay before them.
+fn interpolated(positions: Tensor<3>, [rows, columns]: [usize; 2], grid: [usize; 2]) -> Tensor<3> {
+    let [_, tokens, width] = positions.dims();
+    let before = tokens - rows * columns;
+    let patches = positions.clone().narrow(1, before, rows * columns).reshape([rows, columns, width]);
+    let patches = bicubic(patches, grid).reshape([1, grid[0] * grid[1], width]);
+    match before {
+        0 => patches,
+        _ => Tensor::cat(vec![positions.narrow(1, 0, before), patches], 1),
     }
 }
 
@@ -340,6 +356,31 @@ mod tests {
             assert_eq!(resized.positions.dims()[1], 10 + usize::from(pooling == PatchPooling::ClassToken));
             let again = resized.forward(Images { pixels });
             again.into_data().assert_approx_eq::<f32>(&output.into_data(), Tolerance::absolute(1e-5));
+        }
+    }
+
+    #[test]
+    fn positions_of_a_square_fit_pictures_of_any_size() {
+        let device = Device::flex();
+        for pooling in [PatchPooling::ClassToken, PatchPooling::Mean] {
+            let square = VisionTransformerConfig { picture: [2, 8, 8], ..small().with_pooling(pooling) };
+            let positions = square.init(&device).positions.val();
+            let before = positions.dims()[1] - 4;
+            let larger = small().with_pooling(pooling);
+            let fitted = larger.fitted_positions(&positions.clone().into_data(), &device).unwrap();
+            assert_eq!(fitted.shape().as_slice(), [1, before + 6, 8]);
+            let expected = interpolated(positions.clone(), [2, 2], [3, 2]).into_data();
+            fitted.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+            let narrow = |tokens| positions.clone().narrow(1, 0, tokens).into_data();
+            assert!(larger.fitted_positions(&narrow(before + 3), &device).is_none());
+            assert!(
+                larger
+                    .clone()
+                    .with_width(16)
+                    .with_heads(2)
+                    .fitted_positions(&narrow(before + 4), &device)
+                    .is_none()
+            );
         }
     }
 

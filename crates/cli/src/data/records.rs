@@ -1,4 +1,4 @@
-//! `bonfire data bench` of tables and texts: how fast blocks are read, and how fast they become batches.
+//! `bonfire data bench` of tables and texts: how fast blocks are read, parsed, and made batches.
 
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
@@ -13,7 +13,7 @@ const BATCH: usize = 256;
 /// Characters of a window on a text.
 const CONTEXT: usize = 256;
 
-/// Reads alone first, then reads and makes batches: of the text in `text_column`, or of rows with that `target`.
+/// Reads alone first, then parses rows, then makes batches: of the text in `text_column`, or of rows with that `target`.
 pub fn bench(
     uri: &str,
     text_column: Option<&str>,
@@ -35,6 +35,10 @@ pub fn bench(
     let unit = if *index.format() == Format::Text { "lines" } else { "rows" };
     let rate = measure::read(index, workers, time)?;
     println!("{:<16} {}", "read", line(&rate, unit));
+    if let Records::Rows { target } = &records {
+        let rate = measure::parse(uri, target.as_deref(), workers, time)?;
+        println!("{:<16} {}", "read and parse", line(&rate, unit));
+    }
     let device = bonfire_device::first()?;
     let rate = measure::batches(uri, &records, BATCH, workers, time, &device)?;
     let made = match is_text {
@@ -45,7 +49,7 @@ pub fn bench(
         ),
         false => line(&rate, "rows"),
     };
-    println!("{:<16} {made}", "read and parse");
+    println!("{:<16} {made}", "into batches");
     Ok(())
 }
 

@@ -34,14 +34,10 @@ pub(super) fn cut<'a>(
 
 /// The picture mirrored, left to right.
 pub(super) fn mirror<'a>(mut picture: Picture<'a>) -> Picture<'a> {
-    let channels = picture.channels;
-    for row in picture.pixels.to_mut().chunks_exact_mut((picture.width * channels).max(1)) {
-        let (mut left, mut right) = (0, row.len().saturating_sub(channels));
-        while left < right {
-            for channel in 0..channels {
-                row.swap(left + channel, right + channel);
-            }
-            (left, right) = (left + channels, right - channels);
+    for row in picture.pixels.to_mut().chunks_exact_mut((picture.width * picture.channels).max(1)) {
+        match picture.channels {
+            1 => row.reverse(),
+            _ => row.as_chunks_mut::<3>().0.reverse(),
         }
     }
     picture

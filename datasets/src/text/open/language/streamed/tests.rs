@@ -1,5 +1,6 @@
 use super::*;
 use crate::Dataset;
+use crate::OnCorrupt;
 use crate::text::{TextFormat, TextTask, open, open_evaluation, reopen};
 use bonfire_contract::{Loader, Position, Target};
 use burn::tensor::Device;

@@ -10,7 +10,7 @@
 //! The order `window` permutes blocks and then the samples that begin in those that are open together. A
 //! sample that crosses into the next block reads that, too.
 
-use super::language::{cut, symbols_of_all, too_short};
+use super::cut::{Cut, cut, in_order, symbols_of_all, too_short};
 use crate::blocks::{Known, Source};
 use crate::text::blocks::{long_texts, source};
 use crate::text::config::{TextConfig, TextTask};
@@ -21,7 +21,7 @@ use crate::text::set::TextSet;
 use crate::text::stream::Stream;
 use crate::text::vocabulary::{Counter, VocabularyKind};
 use crate::text::windows::Windows;
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, Shards, Shuffle, Window};
+use crate::{DataError, Pipeline, PipelineConfig, ShardOrder, Shards, Shuffle, Window};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,11 +30,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// As those of a text in memory, and when it is not the text that `known` was counted on.
-pub(super) fn open(
-    config: &TextConfig,
-    seed: u64,
-    known: Option<TextSchema>,
-) -> Result<Opened<TextSet, TextSchema>, DataError> {
+pub(super) fn open(config: &TextConfig, seed: u64, known: Option<TextSchema>) -> Result<Cut, DataError> {
     let source = Arc::new(source(&config.train, config)?);
     let (schema, starts) = match known {
         Some(schema) => {
@@ -44,18 +40,13 @@ pub(super) fn open(
         None => survey(&source, source.len(), config)?,
     };
     let [train, valid, test] = cut(starts.samples() as usize, config)?;
-    let part =
-        |given: &Option<String>, range: Range<usize>| -> Result<Option<Pipeline<TextSet>>, DataError> {
-            let set = match given {
-                Some(uri) => super::language::file(uri, config, &schema)?,
-                None if range.is_empty() => return Ok(None),
-                None => in_sequence(source.clone(), starts.clone(), range, config, &schema)?,
-            };
-            Ok(Some(Pipeline::new(set, pipeline(config, Shuffle::Never, seed))))
-        };
-    let (valid, test) = (part(&config.valid, valid)?, part(&config.test, test)?);
+    let part = |range: Range<usize>| match range.is_empty() {
+        true => Ok(None),
+        false => in_sequence(source.clone(), starts.clone(), range, config, &schema).map(Some),
+    };
+    let (valid, test) = (part(valid)?, part(test)?);
     let train = training(source, starts, train, &schema, config, seed)?;
-    Ok(Opened { train, valid, test, schema })
+    Ok(Cut { train, valid, test, schema })
 }
 
 /// Windows of characters on the first `most` blocks of a text, for measuring, with the bytes of those.
@@ -105,7 +96,7 @@ fn training(
     // Those under way, the next ones, and what samples at the ends of blocks cross into.
     let tokens = TokenBlocks::new(source, starts, config, schema, (2 * open + 4, ahead));
     let set = TextSet::windows(windows, Corpus::Streamed(Box::new(tokens)));
-    Ok(Pipeline::new(set, pipeline(config, shuffle, seed)))
+    Ok(Pipeline::new(set, PipelineConfig { shuffle, ..in_order(config, seed) }))
 }
 
 /// Opens a long text by the schema and by its blocks, windows side by side. It is read once to be counted.
@@ -147,11 +138,6 @@ fn in_sequence(
     let ahead = (windows.len() / starts.len().max(1)).max(1) * open;
     let tokens = TokenBlocks::new(source, starts, config, schema, (2 * open + 2, ahead as u64));
     Ok(TextSet::windows(windows, Corpus::Streamed(Box::new(tokens))))
-}
-
-/// Nothing inside a long text is skipped: a block that cannot be read always stops.
-fn pipeline(config: &TextConfig, shuffle: Shuffle, seed: u64) -> PipelineConfig {
-    PipelineConfig { shuffle, on_corrupt: OnCorrupt::Stop, ..config.in_order(seed) }
 }
 
 /// How many blocks are shuffled together.
