@@ -10,8 +10,12 @@
 //! static ALLOCATOR: Recycling<std::alloc::System> = Recycling::new(std::alloc::System);
 //! # fn main() {}
 //! ```
+//!
+//! It also counts the bytes that each thread holds, so that [`growth`] can tell what a forward pass leaves behind.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::hint::black_box;
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,6 +44,28 @@ pub fn set_limit(bytes: usize) {
 /// Bytes that are kept for later use now.
 pub fn kept() -> usize {
     KEPT.load(Ordering::Relaxed)
+}
+
+thread_local! {
+    /// Bytes that this thread asked for, less those that it gave back, whoever had asked for them.
+    static HELD: Cell<i64> = const { Cell::new(0) };
+}
+
+/// What `run` gives, and by how many bytes it raised what this thread holds: as they were asked for, without what an
+/// allocator adds. Blocks that other threads allocate or free meanwhile are not counted; ops allocate what they return
+/// on the thread that calls them. None where no [`Recycling`] is the program's allocator.
+pub fn growth<T>(run: impl FnOnce() -> T) -> (T, Option<i64>) {
+    let before = HELD.get();
+    let block = black_box(Box::new(0u64));
+    let counted = HELD.get() != before;
+    drop(block);
+    let outcome = run();
+    (outcome, counted.then(|| HELD.get() - before))
+}
+
+fn count(bytes: i64) {
+    // a thread at its end may free after its counter is gone
+    let _ = HELD.try_with(|held| held.set(held.get().wrapping_add(bytes)));
 }
 
 /// An allocator that keeps large freed blocks for later use.
@@ -145,6 +171,7 @@ fn layout_of(class: usize) -> Layout {
 // goes back with the same; while it is on a list nobody else knows of it.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
         let Some(class) = class_of(layout) else {
             // SAFETY: the caller's contract.
             return unsafe { self.behind.alloc(layout) };
@@ -158,6 +185,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
         let Some(class) = class_of(layout) else {
             // SAFETY: the caller's contract.
             return unsafe { self.behind.alloc_zeroed(layout) };
@@ -173,6 +201,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(-(layout.size() as i64));
         let Some(class) = class_of(layout) else {
             // SAFETY: the caller's contract.
             return unsafe { self.behind.dealloc(block, layout) };
@@ -194,9 +223,15 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
         // SAFETY: the caller promises that the size is not empty and does not overflow with the alignment.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (class_of(layout), class_of(wanted)) {
-            // SAFETY: the caller's contract.
-            (None, None) => unsafe { self.behind.realloc(block, layout, size) },
-            (Some(old), Some(new)) if old == new => block,
+            (None, None) => {
+                count(size as i64 - layout.size() as i64);
+                // SAFETY: the caller's contract.
+                unsafe { self.behind.realloc(block, layout, size) }
+            }
+            (Some(old), Some(new)) if old == new => {
+                count(size as i64 - layout.size() as i64);
+                block
+            }
             // SAFETY: the new block does not overlap the old, and each holds the bytes that are copied.
             _ => unsafe {
                 let new = self.alloc(wanted);
@@ -240,6 +275,26 @@ mod tests {
         }
         assert_eq!(class_of(Layout::from_size_align(SMALLEST - 1, 4).unwrap()), None);
         assert_eq!(class_of(Layout::from_size_align(SMALLEST, 4096).unwrap()), None);
+    }
+
+    #[test]
+    fn growth_is_what_is_still_held() {
+        let allocator = Recycling::new(System);
+        let [small, large, larger] =
+            [100, 100_000, 300_000].map(|size| Layout::from_size_align(size, 16).unwrap());
+        let before = HELD.get();
+        // SAFETY: every block is freed once, with its layout.
+        unsafe {
+            let blocks = [small, large].map(|layout| allocator.alloc(layout));
+            assert_eq!(HELD.get() - before, 100_100);
+            let moved = allocator.realloc(blocks[1], large, larger.size());
+            let stayed = allocator.realloc(blocks[0], small, 101);
+            assert_eq!(HELD.get() - before, 300_101);
+            allocator.dealloc(moved, larger);
+            allocator.dealloc(stayed, Layout::from_size_align(101, 16).unwrap());
+        }
+        assert_eq!(HELD.get(), before);
+        assert_eq!(growth(|| 5), (5, None), "the tests run on another allocator");
     }
 
     /// One test, since what is kept is counted for the whole process.
