@@ -34,7 +34,8 @@ impl DropPath {
     pub(crate) fn forward<const D: usize>(&self, branch: Tensor<D>) -> Tensor<D> {
         let mut shape = [1; D];
         shape[0] = branch.dims()[0];
-        let kept = self.dropout.forward(Tensor::ones(shape, &branch.device())); // [B, 1, ...]
+        let ones = Tensor::ones(shape, (&branch.device(), branch.dtype()));
+        let kept = self.dropout.forward(ones); // [B, 1, ...]
         branch * kept
     }
 }

@@ -2,7 +2,7 @@
 //! `B` samples, `K` classes, `O` values.
 
 use bonfire_contract::{ConfigError, Output, Target};
-use bonfire_kernels::{ErrorOfValue, mean_error};
+use bonfire_kernels::{ErrorOfValue, mean_error, widened};
 use burn::config::Config;
 use burn::tensor::activation::{log_softmax, softplus};
 use burn::tensor::{Int, Tensor, assert_shape};
@@ -149,6 +149,7 @@ impl Objective {
     /// # Panics
     /// When the target is not of this objective's kind.
     pub fn loss(&self, head: Tensor<2>, target: Target) -> Tensor<1> {
+        let head = widened(head);
         match target {
             Target::Classes(classes) if self.loss == LossKind::SigmoidCrossEntropy => {
                 let probabilities = classes.one_hot(self.outputs).float(); // [B, K]

@@ -1,5 +1,6 @@
 //! From a vector a token to a vector a text. `B` texts, `T` tokens, `D` width.
 
+use bonfire_kernels::like;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,7 @@ pub(crate) fn last_of_text(vectors: Tensor<3>, text: Tensor<2>) -> Tensor<2> {
 fn weighted_sum(vectors: Tensor<3>, weights: Tensor<2>) -> Tensor<2> {
     let [batch, tokens, _] = vectors.dims();
     assert_shape!(weights, [batch, tokens]);
+    let weights = like(weights, &vectors);
     let sums = weights.unsqueeze_dim::<3>(1).matmul(vectors); // [B, 1, D]
     sums.squeeze_dim(1) // [B, D]
 }

@@ -4,6 +4,7 @@ use crate::cross_entropy::times;
 use crate::elementwise::{self, block_sums};
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
+use crate::precision::widened;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::Shared;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -32,6 +33,7 @@ pub enum ErrorOfValue {
 /// When the shapes differ.
 pub fn mean_error<const D: usize>(output: Tensor<D>, target: Tensor<D>, error: ErrorOfValue) -> Tensor<1> {
     assert_eq!(output.dims(), target.dims(), "the shapes of an output and its target");
+    let (output, target) = (widened(output), widened(target));
     if !flex::runs_on(&output) {
         return plain(output, target, error);
     }

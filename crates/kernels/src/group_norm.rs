@@ -7,6 +7,7 @@ use crate::activation::Activation;
 use crate::batch_norm::channels::{Affine, Map, Measure, Planes, Slopes, Source, Spread, Told};
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
+use crate::precision::like;
 use crate::simd::run;
 use crate::threads::{self, Shared};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -36,6 +37,9 @@ pub fn group_norm<const D: usize>(
     assert!(groups > 0 && channels.is_multiple_of(groups), "{groups} groups of {channels} channels");
     for tensor in [&weight, &bias] {
         assert_eq!(tensor.dims(), [channels], "a number for each channel of {:?}", x.dims());
+    }
+    if x.dtype() != weight.dtype() {
+        return like(group_norm(like(x.clone(), &weight), groups, weight, bias, epsilon), &x);
     }
     if !flex::runs_on(&x) || x.dims().contains(&0) {
         return plain(x, groups, weight, bias, epsilon);

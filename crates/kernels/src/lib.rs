@@ -29,6 +29,7 @@ mod layer_norm;
 mod linear;
 mod narrow;
 mod pool;
+mod precision;
 #[cfg(test)]
 mod proof;
 mod recurrent;
@@ -53,5 +54,6 @@ pub use group_norm::group_norm;
 pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_onto};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
+pub use precision::{like, widened};
 pub use recurrent::{Gates, GruWeights, Squash, gru, lstm, rnn};
 pub use simd::{Isa, UnknownIsa};

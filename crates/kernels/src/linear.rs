@@ -8,6 +8,7 @@ use crate::flex::{self, Floats, Keep, Saved};
 use crate::gemm::{Finish, Matrix, product};
 use crate::memory::for_overwriting;
 use crate::narrow;
+use crate::precision::like;
 use crate::reduce;
 use crate::simd::Simd;
 use crate::threads::Shared;
@@ -71,6 +72,7 @@ fn dispatch<const D: usize>(
         assert_eq!(residual.dims(), dims, "the residual of an output");
     }
     count::add(&[x.shape().num_elements(), outputs]);
+    let (x, residual) = (like(x, &weight), residual.map(|residual| like(residual, &weight)));
     if !flex::runs_on(&x) {
         return plain(x, weight, bias, residual, activation);
     }

@@ -206,7 +206,7 @@ fn or_zeros(map: &Linear) -> Tensor<1> {
     let weight = &map.weight;
     match &map.bias {
         Some(bias) => bias.val(),
-        None => Tensor::zeros([weight.dims()[1]], &weight.device()),
+        None => Tensor::zeros([weight.dims()[1]], (&weight.device(), weight.val().dtype())),
     }
 }
 

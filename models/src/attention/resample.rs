@@ -1,6 +1,6 @@
 //! A grid of vectors at another size, by cubic interpolation.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Keys' parameter of the cubic kernel (Keys 1981), PyTorch's choice.
 const A: f64 = -0.75;
@@ -14,14 +14,15 @@ const A: f64 = -0.75;
 pub(super) fn bicubic(grid: Tensor<3>, size: [usize; 2]) -> Tensor<3> {
     let [height, width, depth] = grid.dims();
     let device = grid.device();
-    let rows = weights(height, size[0], &device).matmul(grid.reshape([height, width * depth])); // [H', W D]
+    let kind = (&device, grid.dtype());
+    let rows = weights(height, size[0], kind).matmul(grid.reshape([height, width * depth])); // [H', W D]
     let columns = rows.reshape([size[0], width, depth]).swap_dims(0, 1).reshape([width, size[0] * depth]);
-    let resized = weights(width, size[1], &device).matmul(columns); // [W', H' D]
+    let resized = weights(width, size[1], kind).matmul(columns); // [W', H' D]
     resized.reshape([size[1], size[0], depth]).swap_dims(0, 1)
 }
 
 /// How much of each of `from` places goes into each of `to`, `[to, from]`. Places beyond an end are the end's.
-fn weights(from: usize, to: usize, device: &Device) -> Tensor<2> {
+fn weights(from: usize, to: usize, kind: (&Device, DType)) -> Tensor<2> {
     let mut weights = vec![0.0; to * from];
     for (place, row) in weights.chunks_exact_mut(from).enumerate() {
         let at = (place as f64 + 0.5) * from as f64 / to as f64 - 0.5;
@@ -30,7 +31,7 @@ fn weights(from: usize, to: usize, device: &Device) -> Tensor<2> {
             row[near.clamp(0.0, from as f64 - 1.0) as usize] += cubic(at - near);
         }
     }
-    Tensor::from_data(TensorData::new(weights, [to, from]).convert::<f32>(), device)
+    Tensor::from_data(TensorData::new(weights, [to, from]).convert::<f32>(), kind)
 }
 
 /// The cubic kernel at a distance.

@@ -8,6 +8,7 @@ use super::{Layers, check_hidden, expect_input, widths};
 use crate::activation::Activation;
 use crate::check;
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
+use bonfire_kernels::widened;
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{GaussianNoise, GaussianNoiseConfig};
@@ -173,9 +174,11 @@ impl Task for VariationalAutoencoder {
     fn loss(&self, input: Table, target: Target) -> Tensor<1> {
         expect_input(&target);
         let (mean, log_variance) = self.encode(input.numeric.clone()); // [B, Z]
+        let (mean, log_variance) = (widened(mean), widened(log_variance));
         let draw = self.unit_noise.forward(mean.zeros_like()); // [B, Z]
         let codes = mean.clone() + draw * (log_variance.clone() * 0.5).exp();
-        let reconstruction = self.reconstruction_nats(self.decoder.forward(codes), input.numeric); // [B]
+        let decoded = widened(self.decoder.forward(codes)); // [B, D]
+        let reconstruction = self.reconstruction_nats(decoded, input.numeric); // [B]
         (reconstruction + divergence(mean, log_variance) * self.beta).mean()
     }
 }

@@ -10,6 +10,7 @@ use crate::check;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use bonfire_kernels::Activation::Identity;
+use bonfire_kernels::like;
 use bonfire_kernels::modules::{batch_norm, dropout, layer_norm, linear};
 use burn::config::Config;
 use burn::module::Module;
@@ -171,7 +172,7 @@ impl Mlp {
             let rows = rows_of(input.categories, &self.starts); // [B * M]
             let rows = rows.reshape([batch, columns]);
             let vectors = bonfire_kernels::embedding(embedding.weight.val(), rows); // [B, M, E]
-            x = Tensor::cat(vec![x, vectors.flatten(1, 2)], 1); // [B, N + M * E]
+            x = Tensor::cat(vec![like(x, &vectors), vectors.flatten(1, 2)], 1); // [B, N + M * E]
         }
         for layer in &self.hidden {
             x = layer.forward(x); // [B, D]

@@ -13,6 +13,7 @@ mod visible;
 use crate::count;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
+use crate::precision::{like, widened};
 use crate::threads::Shared;
 use backward::Target;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -138,8 +139,9 @@ fn plain(
     });
     let query = query * (1.0 / (head_width as f64).sqrt());
     let device = query.device();
-    let mut scores = query.matmul(key.swap_dims(2, 3)); // [B, A, Tq, Tk]
+    let mut scores = widened(query.matmul(key.swap_dims(2, 3))); // [B, A, Tq, Tk]
     if let Some(mask) = mask {
+        let mask = like(mask, &scores);
         scores = scores + ((mask - 1.0) * -HIDDEN).unsqueeze_dims::<4>(&[1, 2]);
     }
     if options.causal {
@@ -155,7 +157,7 @@ fn plain(
         });
         weights = weights * kept;
     }
-    weights.matmul(value).swap_dims(1, 2).reshape([batch, queries, width])
+    like(weights, &value).matmul(value).swap_dims(1, 2).reshape([batch, queries, width])
 }
 
 /// The plain arguments of the op.

@@ -14,6 +14,7 @@ pub use layer::batch_norm;
 use crate::activation::Activation;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
+use crate::precision::like;
 use crate::simd::run;
 use crate::threads::Shared;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -42,6 +43,12 @@ pub fn batch_norm_train<const D: usize>(
     activation: Activation,
 ) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
     assert_fitting(&x, &[&weight, &bias], &residual);
+    if x.dtype() != weight.dtype() {
+        let residual = residual.map(|residual| like(residual, &weight));
+        let (y, mean, variance) =
+            batch_norm_train(like(x.clone(), &weight), weight, bias, residual, epsilon, activation);
+        return (like(y, &x), mean, variance);
+    }
     if !flex::runs_on(&x) {
         return plain_train(x, weight, bias, residual, epsilon, activation);
     }
@@ -84,6 +91,11 @@ pub fn batch_norm_eval<const D: usize>(
     activation: Activation,
 ) -> Tensor<D> {
     assert_fitting(&x, &[&weight, &bias, &mean, &variance], &residual);
+    if x.dtype() != weight.dtype() {
+        let residual = residual.map(|residual| like(residual, &weight));
+        let wide = like(x.clone(), &weight);
+        return like(batch_norm_eval(wide, weight, bias, mean, variance, residual, epsilon, activation), &x);
+    }
     if !flex::runs_on(&x) {
         return plain_eval(x, weight, bias, mean, variance, residual, epsilon, activation);
     }

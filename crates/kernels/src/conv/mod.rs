@@ -19,6 +19,7 @@ use crate::count;
 use crate::depthwise::depthwise_conv2d;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
+use crate::precision::like;
 use crate::threads::Shared;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -46,6 +47,7 @@ pub fn conv2d(
     options: ConvOptions,
     activation: Activation,
 ) -> Tensor<4> {
+    let x = like(x, &weight);
     let geometry = Geometry::convolution(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
     // Burn decides what a convolution of nothing is.
@@ -89,6 +91,7 @@ pub fn conv_transpose2d(
     options: ConvTransposeOptions,
     activation: Activation,
 ) -> Tensor<4> {
+    let x = like(x, &weight);
     let geometry = Geometry::transposed(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.inputs);
     // each number that comes in meets each tap of each channel that goes out, as the convolution's output would

@@ -9,6 +9,7 @@ mod rows;
 use crate::elementwise;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::indices::Indices;
+use crate::precision::widened;
 use crate::simd::run;
 use crate::threads::{self, Shared};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -37,6 +38,7 @@ pub fn cross_entropy(
     weights: Option<Tensor<1>>,
     label_smoothing: f64,
 ) -> Tensor<1> {
+    let logits = widened(logits);
     let [rows, _] = logits.dims();
     assert_eq!(classes.dims(), [rows], "the classes of {rows} rows of logits");
     if let Some(weights) = &weights {
@@ -64,6 +66,7 @@ pub fn cross_entropy(
 /// When the shapes differ.
 pub fn cross_entropy_soft(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     assert_eq!(logits.dims(), targets.dims(), "the shapes of logits and targets");
+    let (logits, targets) = (widened(logits), widened(targets));
     if !flex::runs_on(&logits) {
         return plain_soft(logits, targets);
     }

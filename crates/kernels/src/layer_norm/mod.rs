@@ -5,6 +5,7 @@
 mod rows;
 
 use crate::flex::{self, Floats, Keep, Saved};
+use crate::precision::like;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -31,6 +32,9 @@ pub fn layer_norm<const D: usize>(
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [width], "the bias of a norm of {width}");
     }
+    if x.dtype() != weight.dtype() {
+        return like(layer_norm(like(x.clone(), &weight), weight, bias, epsilon), &x);
+    }
     if !flex::runs_on(&x) {
         return burn::tensor::module::layer_norm(x, weight, bias, epsilon);
     }
@@ -49,6 +53,9 @@ pub fn layer_norm<const D: usize>(
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
     let [width] = weight.dims();
     check(&x, width);
+    if x.dtype() != weight.dtype() {
+        return like(rms_norm(like(x.clone(), &weight), weight, epsilon), &x);
+    }
     if !flex::runs_on(&x) {
         return plain_rms(x, weight, epsilon);
     }

@@ -2,6 +2,7 @@
 
 use super::{Gates, RecurrentOps, check_mask, twin};
 use crate::flex;
+use crate::precision::like;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
@@ -37,6 +38,7 @@ pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Option<Tensor<2>>, backwards
     );
     check_mask(&x, &mask);
     weights.gates.count(&x);
+    let x = like(x, &weights.gates.hidden[0]);
     if !flex::runs_on(&x) {
         return plain(x, weights, mask, backwards);
     }

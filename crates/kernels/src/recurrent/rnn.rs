@@ -2,6 +2,7 @@
 
 use super::{Gates, RecurrentOps, Squash, check_mask, twin};
 use crate::flex;
+use crate::precision::like;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, tanh};
@@ -31,6 +32,7 @@ pub fn rnn(
     assert_eq!(bias.dims(), [units], "the bias of {units} units");
     check_mask(&x, &mask);
     weights.count(&x);
+    let x = like(x, &weights.hidden[0]);
     if !flex::runs_on(&x) {
         return plain(x, weights, bias, squash, mask, backwards);
     }

@@ -1,5 +1,6 @@
 //! A sequence step by step, by Burn's own ops.
 
+use crate::precision::like;
 use burn::tensor::Tensor;
 
 /// Applies `step` to each input in turn and returns the first part of each state, in time's order, `[T, B, D]`.
@@ -17,7 +18,8 @@ pub(super) fn walk<const N: usize>(
     if steps == 0 {
         return Tensor::zeros([0, batch, units], (&x.device(), x.dtype()));
     }
-    let mask = mask.filter(|_| backwards).map(|mask| unbind(mask.detach().unsqueeze_dim(2))); // T of [B, 1]
+    let mask = mask.filter(|_| backwards);
+    let mask = mask.map(|mask| unbind(like(mask.detach(), &x).unsqueeze_dim(2))); // T of [B, 1]
     let zeros = Tensor::<2>::zeros([batch, units], (&x.device(), x.dtype()));
     let mut state = [(); N].map(|()| zeros.clone());
     let mut states = Vec::with_capacity(steps);
