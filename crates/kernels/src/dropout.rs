@@ -267,6 +267,7 @@ mod tests {
 
     #[test]
     fn stands_in_for_burns_layer() {
+        let _alone = crate::testing::alone();
         let device = Device::flex();
         let layer = DropoutConfig::new(0.5).init();
         let plain = Tensor::<2>::ones([8, 8], &device);

@@ -5,6 +5,7 @@
 //! twin does. A test in each file holds the two together, gradients included; a row in the table of `proof` holds an op
 //! to differences, adjoint identities, numbers at the ends of the range and PyTorch as well.
 
+pub mod checkpoint;
 pub mod memory;
 pub mod modules;
 pub mod optimizer;

@@ -4,6 +4,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An input: numbers of a fixed formula, and their shape.
 #[derive(Clone, Debug)]
@@ -12,6 +13,12 @@ pub(crate) struct Sample {
     pub shape: Vec<usize>,
     /// Whether its gradient is asked for.
     pub tracked: bool,
+}
+
+/// Held by a test that seeds: flex has one random generator for the whole process.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Numbers in [-1, 1) of a generator (SplitMix64) that `seed` starts.

@@ -8,7 +8,7 @@ use crate::check;
 use crate::drop_path::DropPath;
 use bonfire_contract::ConfigError;
 use bonfire_kernels::modules::{dropout, drops, layer_norm, linear, linear_onto};
-use bonfire_kernels::{Activation, AttentionOptions, attention};
+use bonfire_kernels::{Activation, AttentionOptions, attention, checkpoint};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -137,6 +137,14 @@ impl Block {
         let branch = dropout(&self.dropout, linear(layer, x, Activation::Identity));
         residual + if drops_path { self.drop_path.forward(branch) } else { branch }
     }
+}
+
+/// What the blocks make of `x` one after the other, `[B, T, D]`.
+pub(super) fn through(blocks: &[Block], x: Tensor<3>, sight: &Sight) -> Tensor<3> {
+    blocks.iter().fold(x, |x, block| {
+        let sight = sight.clone();
+        checkpoint::block(block, x, move |block, x| block.forward(x, sight.clone()))
+    })
 }
 
 /// Multi-head self-attention with one matrix for queries, keys and values.

@@ -4,7 +4,7 @@
 //! norms stand before each part and once more at the end (Xiong et al. 2020), the activation is GELU, and weights start
 //! as GPT-2's.
 
-use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, normal_linear};
+use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, normal_linear, through};
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::{carries_text, mean_over_text};
@@ -157,10 +157,8 @@ impl TransformerClassifier {
             x = Tensor::cat(vec![token, x], 1); // [B, 1 + T, D]
             text = Tensor::cat(vec![Tensor::ones([batch, 1], &device), text], 1); // [B, 1 + T]
         }
-        let mut x = dropout(&self.dropout, x);
-        for block in &self.blocks {
-            x = block.forward(x, Sight::Text(text.clone())); // [B, T, D]
-        }
+        let x = dropout(&self.dropout, x);
+        let x = through(&self.blocks, x, &Sight::Text(text.clone())); // [B, T, D]
         let x = layer_norm(&self.norm, x, EPSILON);
         let pooled = match self.class_token {
             Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
@@ -175,7 +173,9 @@ impl TransformerClassifier {
             Some(learned) => learned.val().narrow(0, 0, length),
             None => {
                 let [_, width] = self.embedding.weight.shape().dims();
-                Tensor::<1>::from_data(sinusoids(length, width).as_slice(), device).reshape([length, width])
+                let kind = (device, self.embedding.weight.val().dtype());
+                let places = Tensor::<1>::from_data(sinusoids(length, width).as_slice(), kind);
+                places.reshape([length, width])
             }
         }
     }

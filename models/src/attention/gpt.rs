@@ -4,7 +4,7 @@
 //! learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one matrix for queries,
 //! keys and values, GELU by tanh, the output layer tied to the embedding, biases optional.
 
-use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD};
+use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, through};
 use crate::check;
 use crate::language::{LanguageModel, last_tokens, next_token_loss, without_padding};
 use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
@@ -108,10 +108,7 @@ impl Gpt {
         let device = tokens.device();
         let positions = Tensor::<1, Int>::arange(0..length as i64, &device).unsqueeze(); // [1, T]
         let x = embedding(&self.embedding, tokens) + embedding(&self.positions, positions); // [B, T, D]
-        let mut x = dropout(&self.dropout, x);
-        for block in &self.blocks {
-            x = block.forward(x, Sight::Past); // [B, T, D]
-        }
+        let x = through(&self.blocks, dropout(&self.dropout, x), &Sight::Past); // [B, T, D]
         layer_norm(&self.norm, x, EPSILON)
     }
 

@@ -7,7 +7,7 @@
 //! al. 2016); patches may be averaged in place of a class token (Zhai et al. 2022, appendix), and then the last norm
 //! stands behind the mean, as in timm.
 
-use super::block::{Block, Sight, Style, Tower, WEIGHT_STD, normal_linear};
+use super::block::{Block, Sight, Style, Tower, WEIGHT_STD, normal_linear, through};
 use super::resample::bicubic;
 use crate::check;
 use crate::keys::LayerNames;
@@ -256,7 +256,7 @@ impl VisionTransformer {
             x = Tensor::cat(vec![token, x], 1); // [B, T, D]
         }
         let x = dropout(&self.dropout, x + self.positions([height / patch, width / patch]));
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x, Sight::All)); // [B, T, D]
+        let x = through(&self.blocks, x, &Sight::All); // [B, T, D]
         let pooled = match self.class_token {
             Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
             None => x.mean_dim(1).squeeze_dim(1),        // [B, D]

@@ -11,6 +11,7 @@ use crate::keys::LayerNames;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Gelu, Identity};
+use bonfire_kernels::checkpoint;
 use bonfire_kernels::modules::{conv2d, dropout, layer_norm, linear};
 use burn::config::Config;
 use burn::module::{Module, Param};
@@ -277,7 +278,7 @@ impl ConvNeXt {
             if let Some(downsample) = &stage.downsample {
                 x = downsample.forward(x); // [B, H / 2, W / 2, 2 C]
             }
-            x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
+            x = stage.blocks.iter().fold(x, |x, block| checkpoint::block(block, x, Block::forward));
         }
         let x = x.flatten::<3>(1, 2).mean_dim(1).squeeze_dim(1); // [B, 8 * width]
         let x = dropout(&self.dropout, layer_norm(&self.norm, x, EPSILON));

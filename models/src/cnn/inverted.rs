@@ -9,8 +9,8 @@ use crate::drop_path::DropPath;
 use crate::objective::Objective;
 use bonfire_contract::{Images, Output, Target, Task};
 use bonfire_kernels::Activation::{self, Identity};
-use bonfire_kernels::global_avg_pool;
 use bonfire_kernels::modules::{conv2d, dropout, linear};
+use bonfire_kernels::{checkpoint, global_avg_pool};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
@@ -198,7 +198,8 @@ impl InvertedNetwork {
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = self.stem.forward(input.pixels, activation); // [B, stem, H / 2, W / 2]
         let blocks = self.stages.iter().flatten();
-        let x = blocks.fold(x, |x, block| block.forward(x, activation)); // [B, C_out, H / 32, W / 32]
+        let x = blocks
+            .fold(x, |x, block| checkpoint::block(block, x, move |block, x| block.forward(x, activation))); // [B, C_out, H / 32, W / 32]
         let x = self.last.forward(x, activation); // [B, last, H / 32, W / 32]
         let x = dropout(&self.dropout, global_avg_pool(x)); // [B, last]
         linear(&self.head, x, Identity) // [B, O]

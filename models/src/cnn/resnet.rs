@@ -14,8 +14,8 @@ use crate::keys::LayerNames;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
-use bonfire_kernels::global_avg_pool;
 use bonfire_kernels::modules::{dropout, linear, max_pool2d};
+use bonfire_kernels::{checkpoint, global_avg_pool};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
@@ -234,7 +234,7 @@ impl ResNet {
         let x = self.stem.forward(input.pixels, Relu); // [B, width, H / 2, W / 2]
         let x = max_pool2d(&self.pool, x); // [B, width, H / 4, W / 4]
         let blocks = self.stages.iter().flatten();
-        let x = blocks.fold(x, |x, block| block.forward(x)); // [B, C_out, H / 32, W / 32]
+        let x = blocks.fold(x, |x, block| checkpoint::block(block, x, Block::forward)); // [B, C_out, H / 32, W / 32]
         let x = dropout(&self.dropout, global_avg_pool(x)); // [B, C_out]
         linear(&self.head, x, Identity) // [B, O]
     }

@@ -10,8 +10,8 @@ use crate::check;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
-use bonfire_kernels::max_pool2d;
 use bonfire_kernels::modules::linear;
+use bonfire_kernels::{checkpoint, max_pool2d};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -125,7 +125,7 @@ impl ResNet9 {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = self.stem.forward(input.pixels, Relu); // [B, width, H, W]
-        let x = self.layers.iter().fold(x, |x, layer| layer.forward(x)); // [B, 8 * width, H / 8, W / 8]
+        let x = self.layers.iter().fold(x, |x, layer| checkpoint::block(layer, x, Layer::forward)); // [B, 8 * width, H / 8, W / 8]
         let [_, _, height, width] = x.dims();
         let x = max_pool2d(x, [height, width], [1, 1], [0, 0], [1, 1]); // [B, 8 * width, 1, 1]
         linear(&self.head, x.flatten::<2>(1, 3), Identity) * self.output_scale // [B, O]

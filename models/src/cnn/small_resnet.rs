@@ -9,8 +9,8 @@ use crate::check;
 use crate::objective::Objective;
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
-use bonfire_kernels::global_avg_pool;
 use bonfire_kernels::modules::{batch_norm, conv2d, linear};
+use bonfire_kernels::{checkpoint, global_avg_pool};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -148,7 +148,7 @@ impl SmallResNet {
         let x = conv2d(&self.stem, input.pixels, Identity); // [B, width, H, W]
         let mut x = batch_norm(&self.norm, x, None, Relu);
         for block in &self.blocks {
-            x = block.forward(x);
+            x = checkpoint::block(block, x, BasicBlock::forward);
         } // [B, 4 * width, H / 4, W / 4]
         linear(&self.head, global_avg_pool(x), Identity) // [B, O]
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Inputs, Sample, check, check_within, random, with_twins};
+use crate::testing::{Inputs, Sample, alone, check, check_within, random, with_twins};
 use burn::tensor::Device;
 use proptest::prelude::*;
 
@@ -195,6 +195,7 @@ fn dropout_drops_the_same_weights_in_both_passes() {
 
 #[test]
 fn dropout_follows_the_devices_generator() {
+    let _alone = alone();
     let device = Device::flex();
     let qkv = Tensor::<3>::random([2, 20, 24], Distribution::Default, &device);
     let options = AttentionOptions { causal: false, dropout: 0.5 };
