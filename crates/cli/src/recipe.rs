@@ -252,6 +252,7 @@ impl Recipe {
                 evaluate_every: None,
                 early_stopping: None,
                 report_every: TrainConfig::default().report_every,
+                gradient_checkpointing: false,
                 ..recipe.train
             };
             recipe.to_toml()

@@ -15,7 +15,7 @@ use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_contract::{Loader, Task};
 use bonfire_datasets::DataError;
 use bonfire_device::DeviceName;
-use bonfire_train::{Stopped, Terminal, TrainError, Trainer};
+use bonfire_train::{Precision, Stopped, Terminal, TrainError, Trainer};
 use burn::tensor::Device;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,11 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
         recipe.device.clone_from(device);
     }
     recipe.fit().check().map_err(|error| placed(&document, error))?;
+    if recipe.train.precision == Precision::Bf16 && DeviceName::parse(&recipe.device)?.is_cpu() {
+        // Flex has the type, but rounds after ops in f32; ndarray has not even that.
+        let expected = "\"fp32\" on a CPU, where bf16 is slower than fp32";
+        return Err(document.wrong("train.precision", expected, "\"bf16\"").into());
+    }
     let device = bonfire_device::open(&recipe.device)?.autodiff();
     let path = local.map_or_else(|| default_path(arguments.resume, &recipe), Path::to_path_buf);
     // A run that was stopped before it kept a schema has none to go on with.

@@ -47,6 +47,11 @@ pub struct TrainConfig {
     pub top_k: usize,
     /// Steps between training records.
     pub report_every: u64,
+    /// The numbers that forward and backward passes compute with.
+    pub precision: Precision,
+    /// Whether the blocks of a deep model keep their inputs alone, and compute what is within again in the backward
+    /// pass: less memory, about one more forward pass a step.
+    pub gradient_checkpointing: bool,
 }
 
 impl Default for TrainConfig {
@@ -69,6 +74,8 @@ impl Default for TrainConfig {
             monitor: None,
             top_k: 5,
             report_every: 10,
+            precision: Precision::Fp32,
+            gradient_checkpointing: false,
         }
     }
 }
@@ -122,6 +129,18 @@ impl<'de> Deserialize<'de> for BatchSize {
 
         deserializer.deserialize_any(Either).map_err(D::Error::custom)
     }
+}
+
+/// The numbers that forward and backward passes compute with. Weights, the optimizer's state and evaluation are f32
+/// in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    Fp32,
+    /// Brain floating point, f32 with its last 16 bits cut off: half the memory, and faster on GPUs that have it. Norms,
+    /// the softmax of attention and losses stay f32, and nothing is scaled, as bf16 has the range of f32.
+    Bf16,
 }
 
 /// Which weights training ends with.

@@ -3,13 +3,14 @@
 use crate::average::Average;
 use crate::gradient::Accumulated;
 use crate::parameters::{from_weights, to_weights};
+use crate::passes::Forward;
 use crate::state::State;
 use crate::tensors::{AVERAGE, GRADIENT, OPTIMIZER, STATE, Tensors, WEIGHTS};
 use crate::{FitConfig, Parameter, TrainError};
 use bonfire_checkpoint::{Files, Weights};
 use bonfire_contract::Task;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device, Tensor};
+use burn::tensor::{Bytes, Device};
 use std::path::PathBuf;
 
 /// A checkpoint to continue from.
@@ -96,8 +97,8 @@ impl<M: Task> Fitting<M> {
     }
 
     /// Adds the gradient of a piece's mean loss to the step's.
-    pub(crate) fn add_gradient(&mut self, loss: Tensor<1>, samples: u64, table: &[Parameter]) {
-        let gradient = GradientsParams::from_grads(loss.backward(), &self.model);
+    pub(crate) fn add_gradient(&mut self, piece: Forward<M>, samples: u64, table: &[Parameter]) {
+        let gradient = piece.backward(&self.model);
         self.accumulated.add(gradient, samples, table);
     }
 

@@ -14,6 +14,7 @@
 mod average;
 mod classes;
 mod config;
+mod costs;
 mod error;
 mod evaluate;
 mod feed;
@@ -26,7 +27,9 @@ mod log;
 mod metrics;
 mod optimizer;
 mod parameters;
+mod passes;
 mod plan;
+mod precision;
 mod ranking;
 mod resources;
 mod schedule;
@@ -37,7 +40,8 @@ mod tensors;
 mod terminal;
 mod trainer;
 
-pub use config::{BatchSize, CheckpointConfig, FitConfig, Select, TrainConfig};
+pub use config::{BatchSize, CheckpointConfig, FitConfig, Precision, Select, TrainConfig};
+pub use costs::{Costs, Pace};
 pub use error::TrainError;
 pub use evaluate::evaluate;
 pub use interrupt::Interrupt;

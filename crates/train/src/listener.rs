@@ -1,6 +1,6 @@
 //! The one place where training says what happens; logs, bars and dashboards listen there.
 
-use crate::Parameter;
+use crate::{Costs, Pace, Parameter};
 use bonfire_contract::Metric;
 use serde_json::{Map, Value};
 
@@ -24,6 +24,10 @@ pub enum Event<'a> {
         /// The checkpoint that it continues from.
         resumed: Option<&'a str>,
     },
+    /// What a step takes is known: its first forward pass is done.
+    Costs(&'a Costs),
+    /// What an epoch takes can be estimated.
+    Pace(&'a Pace),
     /// A step is done.
     Step(&'a Progress),
     /// A report: every `report_every` steps, at each evaluation, and at the test.

@@ -24,6 +24,12 @@ impl Parameter {
     pub fn numbers(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Whether it is a running statistic, by the names that Burn's batch norm gives them, and so nothing that training
+    /// could change by its gradient.
+    pub fn is_statistic(&self) -> bool {
+        matches!(self.path.rsplit('.').next(), Some("running_mean" | "running_var"))
+    }
 }
 
 /// The float tensors of a module in visiting order.

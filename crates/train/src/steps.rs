@@ -1,17 +1,19 @@
 //! The step loop.
 
+use crate::costs::{Costs, Stopwatch, measured};
 use crate::evaluate::Pass;
 use crate::feed::Feed;
 use crate::fitting::Fitting;
 use crate::gradient::{Accumulated, clip_norm, clip_value};
+use crate::passes::Forward;
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::state::Due;
 use crate::tensors::{AVERAGE, WEIGHTS};
-use crate::{FitConfig, Parameter, Select, Stopped, TrainError};
+use crate::{Event, FitConfig, Parameter, Select, Stopped, TrainError};
 use bonfire_checkpoint::{RunFolder, Weights, save_weights};
 use bonfire_contract::{Input, Loader, Task};
-use bonfire_kernels::threads;
+use bonfire_kernels::{multiply_adds, threads};
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use std::path::Path;
@@ -31,6 +33,9 @@ pub(crate) struct Steps<'a, M: Task> {
     pub(crate) best_weights: Option<Weights>,
     /// Whether this epoch had a step; unknown, so granted, where a checkpoint stands within one.
     pub(crate) stepped: bool,
+    pub(crate) stopwatch: Stopwatch,
+    /// Whether the costs of a step are told.
+    pub(crate) told: bool,
 }
 
 /// Why the gradient of a step has no further piece.
@@ -58,6 +63,7 @@ impl<'a, M: Task> Steps<'a, M> {
             if self.session.out_of_patience() {
                 break Stopped::EarlyStopped;
             }
+            self.stopwatch.start();
             let epoch_ended = match self.accumulate()? {
                 Pieces::Whole => false,
                 Pieces::EpochEnded => true,
@@ -69,6 +75,14 @@ impl<'a, M: Task> Steps<'a, M> {
                 }
             };
             self = self.step(epoch_ended)?;
+            // A device that fails here says so at its next op.
+            let settle = || drop(self.pass.device.sync());
+            if let Some(pace) = self.stopwatch.stop(self.session.state.samples, settle) {
+                self.session.emit(&Event::Pace(&pace))?;
+            }
+            if epoch_ended {
+                self.stopwatch.give_up();
+            }
         };
         // An interrupted evaluation has saved already, so that it is not unsaved here.
         if self.session.unsaved() {
@@ -124,11 +138,25 @@ impl<'a, M: Task> Steps<'a, M> {
             let samples = batch.input.len() as u64;
             if samples > 0 {
                 let pieces = progress.accumulated.pieces;
-                self.pass.device.seed(mix(self.config.seed, session.state.step, pieces));
-                let loss = progress.model.loss(batch.input, batch.target); // [1]
-                session.add_loss(loss.clone().inner(), samples);
+                let seed = mix(self.config.seed, session.state.step, pieces);
+                self.pass.device.seed(seed);
+                // While a second handle is held, the batch is not among what the forward pass frees.
+                let held = (!self.told).then(|| batch.clone());
+                let forward = || Forward::new(&progress.model, batch, &self.config.train, seed);
+                let piece = if held.is_some() {
+                    let ((piece, multiply_adds), bytes) =
+                        measured(self.pass.device, || multiply_adds(forward));
+                    piece.check(&self.config.train)?;
+                    session.emit(&Event::Costs(&Costs::new(self.table, samples, multiply_adds, bytes)))?;
+                    self.told = true;
+                    piece
+                } else {
+                    forward()
+                };
+                drop(held);
+                session.add_loss(piece.loss(), samples);
                 let table = self.table;
-                beside_the_kernels(self.pass.device, || progress.add_gradient(loss, samples, table));
+                beside_the_kernels(self.pass.device, || progress.add_gradient(piece, samples, table));
             }
             signal = self.pass.interrupt.raised();
             // With the last sample used, the epoch's end is known without asking for more.

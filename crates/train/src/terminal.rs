@@ -87,6 +87,8 @@ impl Listener for Terminal {
                     bar.reset_eta();
                 }
             }
+            Event::Costs(costs) => self.line(&costs.to_string()),
+            Event::Pace(pace) => self.line(&pace.to_string()),
             Event::Step(progress) => {
                 self.last = Some(**progress);
                 if let Some(bar) = &self.bar {

@@ -1,10 +1,12 @@
 //! Trains any task: how training starts, or starts again where it stopped, and what it ends with.
 
+use crate::costs::Stopwatch;
 use crate::evaluate::Pass;
 use crate::feed::Feed;
 use crate::fitting::{Checkpoint, Fitting};
 use crate::parameters::{parameters, renumber};
 use crate::plan::Plan;
+use crate::precision;
 use crate::session::{Opening, Session};
 use crate::state::State;
 use crate::steps::Steps;
@@ -129,6 +131,7 @@ impl Trainer {
         test: Option<&dyn Loader<M::Input>>,
     ) -> Result<Fitted<M>, TrainError> {
         self.config.check()?;
+        precision::check(self.config.train.precision, &self.device)?;
         let plan = Plan::new(&self.config, train.len(), valid.is_some())?;
         let interrupt = self.wish_to_stop()?;
         let _listening = interrupt.listen();
@@ -185,6 +188,12 @@ impl Trainer {
             progress,
             best_weights: None,
             stepped: resumed.is_some(),
+            stopwatch: Stopwatch::new(if config.train.drop_last {
+                plan.epoch / plan.step * plan.step
+            } else {
+                plan.epoch
+            }),
+            told: false,
         };
         let (steps, stopped) = steps.run()?;
         let (mut session, model) = steps.select(stopped)?;

@@ -563,6 +563,45 @@ fn what_a_run_cannot_be_is_said_before_it_starts() {
 }
 
 #[test]
+fn checkpointing_is_refused_where_no_block_keeps_its_input() {
+    let _alone = alone();
+    let train = TrainConfig { gradient_checkpointing: true, ..TrainConfig::default() };
+    let config = FitConfig { train, ..FitConfig::default() };
+    let error = trainer(config).fit(net(true, 0.0), &rows(4), None).unwrap_err().to_string();
+    assert!(error.starts_with("train.gradient_checkpointing: expected false for a model without"), "{error}");
+    assert!(error.ends_with("found true"), "{error}");
+}
+
+#[test]
+fn costs_are_told_once_and_the_pace_within_an_epoch() {
+    struct Ear(std::rc::Rc<std::cell::RefCell<Vec<String>>>);
+    impl Listener for Ear {
+        fn on(&mut self, event: &Event<'_>) {
+            let told = match event {
+                Event::Costs(costs) => costs.to_string(),
+                Event::Pace(pace) => pace.to_string(),
+                _ => return,
+            };
+            self.0.borrow_mut().push(told);
+        }
+    }
+    let _alone = alone();
+    let train = TrainConfig { epochs: Some(2), batch_size: BatchSize::Samples(2), ..TrainConfig::default() };
+    let config = FitConfig { train, ..FitConfig::default() };
+    let told = std::rc::Rc::default();
+    let mut trainer = trainer(config).listener(Box::new(Ear(std::rc::Rc::clone(&told))));
+    trainer.fit(net(true, 0.0), &rows(27), None).unwrap();
+    let told = told.borrow();
+    assert_eq!(told.len(), 2, "{told:?}");
+    // Running statistics are no parameters.
+    assert!(told[0].starts_with("43 parameters, 43 trained; "), "{told:?}");
+    assert!(
+        told[1].starts_with("an epoch takes ") && told[1].ends_with("estimated from 9 steps"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn seeds_of_neighbouring_pieces_are_unlike() {
     let seeds: std::collections::HashSet<u64> = (0..4)
         .flat_map(|seed| (0..50).flat_map(move |step| (0..50).map(move |piece| mix(seed, step, piece))))
