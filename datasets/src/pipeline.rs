@@ -144,8 +144,8 @@ struct Epoch<'a, D: Dataset> {
     next: u64,
     batch_size: usize,
     device: Device,
-    /// A readable sample met while looking past the end of the batch before.
-    pending: Option<D::Sample>,
+    /// The number of a readable sample met while looking past the end of the batch before, and the sample.
+    pending: Option<(u64, D::Sample)>,
     ended: bool,
 }
 
@@ -155,7 +155,8 @@ impl<D: Dataset> Epoch<'_, D> {
     /// corrupt samples remain.
     fn collect(&mut self) -> Result<Option<Batch<D::Input>>, DataError> {
         let skip = self.pipeline.config.on_corrupt == OnCorrupt::Skip;
-        let mut collected: Vec<D::Sample> = self.pending.take().into_iter().collect();
+        let (mut samples, mut collected): (Vec<u64>, Vec<D::Sample>) =
+            self.pending.take().into_iter().unzip();
         let mut consumed = collected.len() as u64;
         let mut last_error = None;
         while collected.len() < self.batch_size || skip {
@@ -164,9 +165,12 @@ impl<D: Dataset> Epoch<'_, D> {
             self.next += 1;
             match sample {
                 None => break,
-                Some(Ok(sample)) if collected.len() < self.batch_size => collected.push(sample),
+                Some(Ok(sample)) if collected.len() < self.batch_size => {
+                    samples.push(self.plan.index(position));
+                    collected.push(sample);
+                }
                 Some(Ok(sample)) => {
-                    self.pending = Some(sample);
+                    self.pending = Some((self.plan.index(position), sample));
                     break;
                 }
                 Some(Err(error)) if skip => {
@@ -180,7 +184,7 @@ impl<D: Dataset> Epoch<'_, D> {
         match (collected.is_empty(), last_error) {
             (false, _) => {
                 let (input, target) = self.pipeline.dataset.collate(collected, &self.device);
-                Ok(Some(Batch { input, target, consumed }))
+                Ok(Some(Batch { input, target, samples, consumed }))
             }
             (true, Some(error)) => Err(error),
             (true, None) => Ok(None),
@@ -297,7 +301,10 @@ mod tests {
         for batch in pipeline.batches(start, batch_size, &Device::flex()) {
             let batch = batch.unwrap();
             sizes.push((batch.input.numeric.dims()[0], batch.consumed));
-            samples.extend(batch.input.numeric.into_data().try_to_vec::<f32>().unwrap());
+            let read = batch.input.numeric.into_data().try_to_vec::<f32>().unwrap();
+            let numbers: Vec<f32> = batch.samples.iter().map(|&number| number as f32).collect();
+            assert_eq!(read.iter().step_by(2).copied().collect::<Vec<_>>(), numbers);
+            samples.extend(read);
         }
         (samples, sizes)
     }

@@ -66,7 +66,8 @@ impl<I: Input> Loader<I> for Again<I> {
         let size = self.input.len() as u64;
         let left = self.samples.saturating_sub(start.samples) / size;
         Box::new((0..left).map(move |_| {
-            Ok(Batch { input: self.input.clone(), target: self.target.clone(), consumed: size })
+            let samples = (0..size).collect();
+            Ok(Batch { input: self.input.clone(), target: self.target.clone(), samples, consumed: size })
         }))
     }
 }

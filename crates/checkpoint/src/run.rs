@@ -102,6 +102,11 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
+    /// The page of what evaluation found.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
     /// The folder of checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")

@@ -74,6 +74,13 @@ pub struct EvaluateArguments {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+    /// Crops of each picture, whose probabilities are averaged: 1 (the centre), 5 (and the corners) or 10 (and the
+    /// mirrors of these); by default the recipe's `data.crops`.
+    #[arg(long, value_name = "N")]
+    pub crops: Option<usize>,
+    /// The page to write, with the pictures of the highest loss; by default report.html of the run folder.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// The device; by default the one the run was trained on.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,

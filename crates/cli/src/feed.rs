@@ -119,5 +119,10 @@ impl<I: Fed> Loader<I> for Unwrapped<'_> {
 }
 
 fn with_input<A, B>(batch: Batch<A>, change: impl FnOnce(A) -> B) -> Batch<B> {
-    Batch { input: change(batch.input), target: batch.target, consumed: batch.consumed }
+    Batch {
+        input: change(batch.input),
+        target: batch.target,
+        samples: batch.samples,
+        consumed: batch.consumed,
+    }
 }

@@ -242,6 +242,9 @@ impl Recipe {
             recipe.device.clear();
             recipe.description.clear();
             recipe.checkpoint = CheckpointConfig::default();
+            if let Data::Image(config) = &mut recipe.data {
+                config.crops = 1;
+            }
             if matches!(
                 recipe.schedule,
                 ScheduleConfig::Constant(_) | ScheduleConfig::Step(_) | ScheduleConfig::Exponential(_)

@@ -3,14 +3,15 @@
 use crate::bucket::BucketRun;
 use crate::document::Document;
 use crate::feed::Fed;
-use crate::recipe::Recipe;
+use crate::recipe::{Data, Recipe};
 use crate::registry::{self, Build, Built, Visit};
 use crate::sets::Schema;
-use anyhow::{Context, Result};
-use bonfire_checkpoint::{RunFolder, load_weights};
+use anyhow::{Context, Result, bail};
+use bonfire_checkpoint::{RunFolder, load_weights, write_atomically};
 use bonfire_contract::Task;
+use bonfire_datasets::source::Object;
 use burn::tensor::Device;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A run folder's recipe and schema, and the device to use it on.
 pub struct Run {
@@ -21,6 +22,8 @@ pub struct Run {
     pub device: Device,
     /// Keeps the copy of a run in a bucket while it is used.
     _bucket: Option<BucketRun>,
+    /// The run folder as it was named.
+    name: PathBuf,
 }
 
 /// Reads the recipe that a run folder keeps.
@@ -48,7 +51,38 @@ impl Run {
         let (document, recipe) = read_recipe(&folder)?;
         let schema = recipe.data.load_schema(folder.path())?;
         let device = bonfire_device::open(device.unwrap_or(&recipe.device))?;
-        Ok(Run { folder, document, recipe, schema, device, _bucket: bucket })
+        Ok(Run { folder, document, recipe, schema, device, _bucket: bucket, name: path.to_path_buf() })
+    }
+
+    /// The recipe's data, with so many crops of each picture where `--crops` asks for them.
+    ///
+    /// # Errors
+    /// When the data are no pictures.
+    pub fn data(&self, crops: Option<usize>) -> Result<Data> {
+        let mut data = self.recipe.data.clone();
+        match (crops, &mut data) {
+            (None, _) => {}
+            (Some(crops), Data::Image(config)) => config.crops = crops,
+            (Some(_), data) => bail!("--crops: expected a run on pictures, found one on {}s", data.kind()),
+        }
+        Ok(data)
+    }
+
+    /// Writes the run's report, where the run was named: in a bucket, too. Hands back its place.
+    ///
+    /// # Errors
+    /// When that place cannot be written to.
+    pub fn write_report(&self, page: &str) -> Result<String> {
+        let path = self.folder.report();
+        write_atomically(&path, page.as_bytes())?;
+        let file = path.file_name().unwrap_or_default();
+        if self._bucket.is_none() {
+            return Ok(path.display().to_string());
+        }
+        let uri =
+            format!("{}/{}", self.name.display().to_string().trim_end_matches('/'), file.to_string_lossy());
+        Object::create(&uri)?.write(page.as_bytes().to_vec().into())?;
+        Ok(uri)
     }
 
     /// Builds the run's model, loads its weights and hands it on.
@@ -79,7 +113,7 @@ impl<V: Visit> Visit for Load<'_, V> {
     {
         let path = self.run.folder.model();
         if !path.is_file() {
-            anyhow::bail!(
+            bail!(
                 "{}: expected the weights of a finished run, found none; `bonfire train --run {} --resume` goes on with it",
                 path.display(),
                 self.run.folder.path().display()

@@ -3,13 +3,15 @@
 use crate::feed::{AnyInput, AnyLoader, Wrapped};
 use crate::loss::LossConfig;
 use crate::recipe::Data;
+use crate::report::WORST;
 use crate::spec::{Question, Sample, Spec};
-use bonfire_datasets::image::{self, ImageSchema, ImageTarget};
+use bonfire_datasets::image::{self, ImageSchema, ImageSet, ImageTarget, Shown};
 use bonfire_datasets::table::{self, TableSchema, TableTarget};
 use bonfire_datasets::text::{self, TextSchema, TextTask};
 use bonfire_datasets::{DataError, Dataset, Opened, Pipeline};
 use bonfire_train::{MetricConfig, ValueScale};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Opened data.
 pub struct Sets {
@@ -18,9 +20,52 @@ pub struct Sets {
     /// Held out from training, for decisions during it.
     pub valid: Option<AnyLoader>,
     /// Held out from every decision.
-    pub test: Option<AnyLoader>,
+    pub test: Option<EvaluationSet>,
     /// What evaluation and prediction need.
     pub schema: Schema,
+}
+
+/// Data to evaluate on.
+pub struct EvaluationSet {
+    /// In its own order.
+    pub loader: AnyLoader,
+    /// Views of each sample, one after the other.
+    pub views: usize,
+    /// The same samples one by one, where they are pictures.
+    pub pictures: Option<Pictures>,
+}
+
+/// Pictures, to be looked at one by one.
+pub struct Pictures {
+    set: Arc<Pipeline<ImageSet>>,
+    schema: ImageSchema,
+}
+
+impl Pictures {
+    /// Picture number `sample` of its set, read again.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn show(&self, sample: u64) -> Result<Shown, DataError> {
+        image::show(self.set.dataset(), &self.schema, sample)
+    }
+
+    /// Where picture number `sample` lies.
+    pub fn place(&self, sample: u64) -> String {
+        self.set.dataset().place(sample)
+    }
+}
+
+impl EvaluationSet {
+    fn of_pictures(pipeline: Pipeline<ImageSet>, schema: &ImageSchema, views: usize) -> Self {
+        let set = Arc::new(pipeline);
+        let loader = Wrapped::boxed(set.clone(), AnyInput::Images);
+        EvaluationSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }) }
+    }
+
+    fn of<D: Dataset>(pipeline: Pipeline<D>, wrap: fn(D::Input) -> AnyInput) -> Self {
+        EvaluationSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None }
+    }
 }
 
 /// How to read more data of the kind a run was trained on.
@@ -43,7 +88,12 @@ impl Data {
     /// When anything about the data is not as the recipe says.
     pub fn open(&self, seed: u64, known: Option<Schema>) -> Result<Sets, DataError> {
         Ok(match (self, known) {
-            (Data::Image(config), _) => sets(image::open(config, seed)?, AnyInput::Images, Schema::Image),
+            (Data::Image(config), _) => {
+                let mut opened = image::open(config, seed)?;
+                let test = opened.test.take();
+                let test = test.map(|test| EvaluationSet::of_pictures(test, &opened.schema, 1));
+                Sets { test, ..sets(opened, AnyInput::Images, Schema::Image) }
+            }
             (Data::Text(config), Some(Schema::Text(known))) => {
                 sets(text::reopen(config, seed, known)?, AnyInput::Tokens, Schema::Text)
             }
@@ -65,16 +115,17 @@ impl Data {
         schema: &Schema,
         uri: Option<&str>,
         seed: u64,
-    ) -> Result<AnyLoader, DataError> {
+    ) -> Result<EvaluationSet, DataError> {
         Ok(match (self, schema) {
             (Data::Image(config), Schema::Image(schema)) => {
-                Wrapped::boxed(image::open_evaluation(config, schema, uri, seed)?, AnyInput::Images)
+                let pipeline = image::open_evaluation(config, schema, uri, seed)?;
+                EvaluationSet::of_pictures(pipeline, schema, config.crops)
             }
             (Data::Text(config), Schema::Text(schema)) => {
-                Wrapped::boxed(text::open_evaluation(config, schema, uri, seed)?, AnyInput::Tokens)
+                EvaluationSet::of(text::open_evaluation(config, schema, uri, seed)?, AnyInput::Tokens)
             }
             (Data::Table(config), Schema::Table(schema)) => {
-                Wrapped::boxed(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
+                EvaluationSet::of(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
             }
             _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
         })
@@ -130,7 +181,7 @@ fn sets<D: Dataset, S>(
     Sets {
         train: Wrapped::boxed(opened.train, wrap),
         valid: opened.valid.map(|pipeline| Wrapped::boxed(pipeline, wrap)),
-        test: opened.test.map(|pipeline| Wrapped::boxed(pipeline, wrap)),
+        test: opened.test.map(|pipeline| EvaluationSet::of(pipeline, wrap)),
         schema: schema(opened.schema),
     }
 }
@@ -204,6 +255,7 @@ impl Schema {
             Schema::Text(schema) => Some(schema.characters_per_token),
             _ => None,
         };
-        MetricConfig { top_k, values: self.value_scale().into_iter().collect(), characters_per_token }
+        let worst = if matches!(self, Schema::Image(_)) { WORST } else { 0 };
+        MetricConfig { top_k, values: self.value_scale().into_iter().collect(), characters_per_token, worst }
     }
 }

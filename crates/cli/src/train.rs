@@ -8,6 +8,7 @@ use crate::pretrained;
 use crate::recipe::Recipe;
 use crate::recipes;
 use crate::registry::{self, Build, Built, Visit};
+use crate::report::Report;
 use crate::run::read_recipe;
 use crate::sets::{Schema, Sets};
 use anyhow::{Result, bail};
@@ -204,7 +205,7 @@ impl Visit for Fit<'_> {
         let (train, valid, test) = (
             Unwrapped(sets.train.as_ref()),
             sets.valid.as_ref().map(|loader| Unwrapped(loader.as_ref())),
-            sets.test.as_ref().map(|loader| Unwrapped(loader.as_ref())),
+            sets.test.as_ref().map(|test| Unwrapped(test.loader.as_ref())),
         );
         let valid = valid.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
         let test = test.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
@@ -217,6 +218,18 @@ impl Visit for Fit<'_> {
             }
             (Err(error), _) => return Err(placed(document, error)),
         };
+        if let Some(evaluation) = &fitted.tested {
+            let report = Report {
+                name: &recipe.name,
+                data: "the test set",
+                crops: 1,
+                evaluation,
+                labels: sets.schema.labels(),
+                skipped: sets.test.as_ref().map_or(0, |test| test.loader.skipped()),
+                pictures: sets.test.as_ref().and_then(|test| test.pictures.as_ref()),
+            };
+            write_atomically(&folder.report(), report.page().as_bytes())?;
+        }
         if let Some(bucket) = &bucket {
             bucket.borrow_mut().put()?;
         }

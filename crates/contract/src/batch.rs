@@ -106,6 +106,8 @@ pub struct Batch<I> {
     pub input: I,
     /// What its output is compared with.
     pub target: Target,
+    /// The number of each sample in its set, from 0 on, `[B]`.
+    pub samples: Vec<u64>,
     /// Samples of the order that this batch used up: its own, and the corrupt ones it skipped.
     pub consumed: u64,
 }

@@ -3,6 +3,7 @@
 use crate::Batch;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Where training stands in its data. The order of samples is a pure function of the seed and the
 /// epoch, so a position is all that exact resume needs.
@@ -45,5 +46,19 @@ pub trait Loader<I> {
     /// Corrupt samples skipped so far, where the data set skips those.
     fn skipped(&self) -> u64 {
         0
+    }
+}
+
+impl<I, L: Loader<I> + ?Sized> Loader<I> for Arc<L> {
+    fn len(&self) -> u64 {
+        (**self).len()
+    }
+
+    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, I> {
+        (**self).batches(start, batch_size, device)
+    }
+
+    fn skipped(&self) -> u64 {
+        (**self).skipped()
     }
 }

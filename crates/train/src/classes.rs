@@ -1,5 +1,6 @@
 //! The figures of classes: sums over samples, then what they come to.
 
+use crate::calibration::Calibration;
 use crate::ranking::auroc;
 use bonfire_contract::Metric;
 
@@ -18,6 +19,18 @@ pub(crate) struct Classes {
     /// The log-odds of each class, `[K]` a sample (of class 1 alone where there are two), which
     /// rank as probabilities do without their rounding to 1.
     scores: Vec<f64>,
+    pub(crate) calibration: Calibration,
+}
+
+/// What a classifier says of one sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Answer {
+    /// The negative log-probability of the true class, nats.
+    pub loss: f64,
+    /// The class of the highest probability.
+    pub predicted: usize,
+    /// Its probability.
+    pub probability: f64,
 }
 
 impl Classes {
@@ -26,12 +39,15 @@ impl Classes {
     }
 
     /// Takes in the logits of one sample, `[K]`, and its class, below `K`.
-    pub(crate) fn add(&mut self, row: &[f64], class: usize, top_k: usize) {
+    pub(crate) fn add(&mut self, row: &[f64], class: usize, top_k: usize) -> Answer {
         let width = self.classes;
         let predicted = (1..width).fold(0, |best, j| if row[j] > row[best] { j } else { best });
         let highest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
         let total = highest + row.iter().map(|z| (z - highest).exp()).sum::<f64>().ln();
-        self.nats += total - row[class];
+        let answer =
+            Answer { loss: total - row[class], predicted, probability: (row[predicted] - total).exp() };
+        self.nats += answer.loss;
+        self.calibration.add(answer.probability, predicted == class);
         // Ties go to the lower class, here and in the arg-max.
         let rank = (0..width).filter(|&j| row[j] > row[class] || (row[j] == row[class] && j < class)).count();
         self.in_top_k += u64::from(rank < top_k);
@@ -48,6 +64,7 @@ impl Classes {
             }
             _ => {}
         }
+        answer
     }
 
     /// Row the true class, column the predicted one.
@@ -65,6 +82,7 @@ impl Classes {
         }
         metrics.extend(self.auroc().map(|area| Metric::higher("auroc", area)));
         metrics.push(Metric::higher("f1", self.f1()));
+        metrics.push(Metric::lower("ece", self.calibration.error()));
         metrics
     }
 
@@ -89,20 +107,49 @@ impl Classes {
 
     /// Of class 1 where there are two; else the mean over the classes that occur, true or predicted.
     fn f1(&self) -> f64 {
-        let k = self.classes;
-        let of = |class: usize| {
-            let right = self.confusion[class * k + class];
-            let truly: u64 = self.confusion[class * k..(class + 1) * k].iter().sum();
-            let predicted: u64 = (0..k).map(|row| self.confusion[row * k + class]).sum();
-            (truly + predicted > 0).then(|| 2.0 * right as f64 / (truly + predicted) as f64)
-        };
-        match k {
-            2 => of(1).unwrap_or(0.0),
+        let scores: Vec<Option<f64>> =
+            ClassFigures::of(&self.confusion()).into_iter().map(|class| class.f1).collect();
+        match scores[..] {
+            [_, positive] => positive.unwrap_or(0.0),
             _ => {
-                let scores: Vec<f64> = (0..k).filter_map(of).collect();
-                scores.iter().sum::<f64>() / scores.len().max(1) as f64
+                let occurring: Vec<f64> = scores.into_iter().flatten().collect();
+                occurring.iter().sum::<f64>() / occurring.len().max(1) as f64
             }
         }
+    }
+}
+
+/// The figures of one class; those that have no samples to speak of are none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassFigures {
+    /// Samples of the class.
+    pub samples: u64,
+    /// Of the samples that were predicted to be of the class, the share that are.
+    pub precision: Option<f64>,
+    /// Of the samples of the class, the share that were predicted to be.
+    pub recall: Option<f64>,
+    /// The harmonic mean of the two: `2 right / (samples + predicted)`.
+    pub f1: Option<f64>,
+}
+
+impl ClassFigures {
+    /// Those of each class of a confusion matrix, row the true class, column the predicted one.
+    pub(crate) fn of(confusion: &[Vec<u64>]) -> Vec<Self> {
+        let mut predicted = vec![0; confusion.len()];
+        for row in confusion {
+            predicted.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
+        }
+        let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
+        let figures = |(class, row): (usize, &Vec<u64>)| {
+            let (right, samples) = (row[class], row.iter().sum());
+            ClassFigures {
+                samples,
+                precision: share(right, predicted[class]),
+                recall: share(right, samples),
+                f1: share(2 * right, samples + predicted[class]),
+            }
+        };
+        confusion.iter().enumerate().map(figures).collect()
     }
 }
 
@@ -117,6 +164,18 @@ fn log_odds(row: &[f64], class: usize) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn figures_of_each_class_by_hand() {
+        // Class 2 never occurs and is never predicted; class 1 is predicted three times, twice rightly.
+        let found = ClassFigures::of(&[vec![3, 1, 0], vec![0, 2, 0], vec![0, 0, 0]]);
+        let first =
+            ClassFigures { samples: 4, precision: Some(1.0), recall: Some(0.75), f1: Some(6.0 / 7.0) };
+        let second =
+            ClassFigures { samples: 2, precision: Some(2.0 / 3.0), recall: Some(1.0), f1: Some(4.0 / 5.0) };
+        let none = ClassFigures { samples: 0, precision: None, recall: None, f1: None };
+        assert_eq!(found, [first, second, none]);
+    }
 
     proptest! {
         #[test]

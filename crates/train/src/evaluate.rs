@@ -1,5 +1,6 @@
 //! One pass over a set, without gradients.
 
+use crate::views::average_views;
 use crate::{Evaluation, Interrupt, Meter, MetricConfig, TrainError};
 use bonfire_contract::{Loader, Position, Task};
 use burn::tensor::Device;
@@ -15,7 +16,25 @@ pub fn evaluate<M: Task>(
     batch_size: usize,
     device: &Device,
 ) -> Result<Evaluation, TrainError> {
-    let pass = Pass { metrics: config, monitor: None, batch_size, device, interrupt: &Interrupt::new() };
+    evaluate_views(model, loader, 1, config, batch_size, device)
+}
+
+/// As [`evaluate`], of a set that has `views` views of each sample, whose probabilities are averaged. `batch_size` are
+/// the views at once, those of one sample at least.
+///
+/// # Errors
+/// As [`evaluate`], and when there are several views and no classes.
+pub fn evaluate_views<M: Task>(
+    model: &M,
+    loader: &dyn Loader<M::Input>,
+    views: usize,
+    config: &MetricConfig,
+    batch_size: usize,
+    device: &Device,
+) -> Result<Evaluation, TrainError> {
+    let batch_size = (batch_size / views).max(1);
+    let pass =
+        Pass { metrics: config, views, monitor: None, batch_size, device, interrupt: &Interrupt::new() };
     Ok(pass.over(model, loader)?.expect("nobody else holds this interrupt"))
 }
 
@@ -23,6 +42,8 @@ pub fn evaluate<M: Task>(
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'a> {
     pub(crate) metrics: &'a MetricConfig,
+    /// Views of each sample.
+    pub(crate) views: usize,
     /// `train.monitor`: a figure that must be among those of this pass.
     pub(crate) monitor: Option<&'a str>,
     pub(crate) batch_size: usize,
@@ -43,7 +64,8 @@ impl Pass<'_> {
         let mut unchecked = self.monitor;
         for batch in loader.batches(Position::default(), self.batch_size, &device) {
             let batch = batch?;
-            meter.add(model.predict(batch.input), batch.target)?;
+            let output = average_views(model.predict(batch.input), self.views)?;
+            meter.add_samples(&batch.samples, output, batch.target)?;
             if let Some(monitor) = unchecked.take() {
                 meter.check_monitor(monitor)?;
             }

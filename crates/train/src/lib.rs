@@ -12,6 +12,7 @@
 //! interrupted, or killed, ends with the same bits as one that was not.
 
 mod average;
+mod calibration;
 mod classes;
 mod config;
 mod costs;
@@ -39,11 +40,15 @@ mod steps;
 mod tensors;
 mod terminal;
 mod trainer;
+mod views;
+mod worst;
 
+pub use calibration::{Bin, Calibration};
+pub use classes::ClassFigures;
 pub use config::{BatchSize, CheckpointConfig, FitConfig, Precision, Select, TrainConfig};
 pub use costs::{Costs, Pace};
 pub use error::TrainError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_views};
 pub use interrupt::Interrupt;
 pub use layers::{LayerRates, freeze};
 pub use listener::{Event, Listener, Progress, Record, Stopped, Summary};
@@ -55,6 +60,8 @@ pub use resources::peak_memory_bytes;
 pub use schedule::ScheduleConfig;
 pub use terminal::Terminal;
 pub use trainer::{Fitted, Trainer};
+pub use views::average_views;
+pub use worst::Worst;
 
 /// The options of each optimizer.
 pub mod optimizers {

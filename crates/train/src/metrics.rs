@@ -2,7 +2,7 @@
 //!
 //! | output | figures |
 //! |---|---|
-//! | logits | loss (nats), accuracy, top-k accuracy, AUROC, F1, confusion matrix |
+//! | logits | loss (nats), accuracy (top-1), top-k accuracy, AUROC, F1, expected calibration error; confusion matrix |
 //! | values | MSE (standardised unit), MAE, RMSE (the target's own unit), R2 |
 //! | token logits | loss (nats a token), perplexity, bits per character |
 //! | reconstruction | mean squared error over all elements |
@@ -10,8 +10,10 @@
 //! `loss` is the plain cross-entropy, without weights or smoothing. Of values and reconstructions no
 //! figure has that name, as the loss that is trained may be another.
 
-use crate::TrainError;
+use crate::calibration::Calibration;
 use crate::classes::Classes;
+use crate::worst::{Worst, WorstSamples};
+use crate::{ClassFigures, TrainError};
 use bonfire_contract::{Metric, Output, Target};
 use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
 use serde::{Deserialize, Serialize};
@@ -35,11 +37,13 @@ pub struct MetricConfig {
     /// How many characters a token stands for on average: 1 for characters and bytes. Bits per
     /// character are reported when it is known.
     pub characters_per_token: Option<f64>,
+    /// How many samples of the highest loss are kept, where there are classes.
+    pub worst: usize,
 }
 
 impl Default for MetricConfig {
     fn default() -> Self {
-        MetricConfig { top_k: 5, values: Vec::new(), characters_per_token: Some(1.0) }
+        MetricConfig { top_k: 5, values: Vec::new(), characters_per_token: Some(1.0), worst: 0 }
     }
 }
 
@@ -50,8 +54,19 @@ pub struct Evaluation {
     pub metrics: Vec<Metric>,
     /// Of classes: row the true class, column the predicted one.
     pub confusion: Option<Vec<Vec<u64>>>,
+    /// Of classes: how often the model is right, by how sure it is.
+    pub calibration: Option<Calibration>,
+    /// Of classes: the samples of the highest loss, the highest first.
+    pub worst: Vec<Worst>,
     /// Samples evaluated.
     pub samples: u64,
+}
+
+impl Evaluation {
+    /// The figures of each class; none where the target is not a class.
+    pub fn per_class(&self) -> Vec<ClassFigures> {
+        self.confusion.as_deref().map(ClassFigures::of).unwrap_or_default()
+    }
 }
 
 /// Collects figures batch by batch.
@@ -59,6 +74,7 @@ pub struct Meter {
     config: MetricConfig,
     samples: u64,
     kind: Kind,
+    worst: WorstSamples,
 }
 
 enum Kind {
@@ -83,16 +99,26 @@ struct Column {
 impl Meter {
     /// A meter that has seen nothing.
     pub fn new(config: &MetricConfig) -> Self {
-        Meter { config: config.clone(), samples: 0, kind: Kind::Nothing }
+        let worst = WorstSamples::new(config.worst);
+        Meter { config: config.clone(), samples: 0, kind: Kind::Nothing, worst }
     }
 
-    /// Takes in a batch.
+    /// Takes in a batch, whose samples follow those before.
+    ///
+    /// # Errors
+    /// As [`add_samples`](Self::add_samples).
+    pub fn add(&mut self, output: Output, target: Target) -> Result<(), TrainError> {
+        self.add_samples(&[], output, target)
+    }
+
+    /// Takes in a batch; `samples` are the numbers of its samples in their set, those that follow the ones before
+    /// where there are none.
     ///
     /// # Errors
     /// When the target is not of the output's kind or size, or a class is outside the logits.
-    pub fn add(&mut self, output: Output, target: Target) -> Result<(), TrainError> {
+    pub fn add_samples(&mut self, samples: &[u64], output: Output, target: Target) -> Result<(), TrainError> {
         match (output, target) {
-            (Output::Logits(logits), Target::Classes(classes)) => self.add_classes(logits, classes),
+            (Output::Logits(logits), Target::Classes(classes)) => self.add_classes(samples, logits, classes),
             (Output::Values(found), Target::Values(expected)) => self.add_values(found, expected),
             (Output::TokenLogits(logits), Target::NextTokens(next)) => self.add_tokens(logits, next),
             (Output::Reconstruction { output, input }, Target::Input) => {
@@ -116,7 +142,12 @@ impl Meter {
         }
     }
 
-    fn add_classes(&mut self, logits: Tensor<2>, classes: Tensor<1, Int>) -> Result<(), TrainError> {
+    fn add_classes(
+        &mut self,
+        samples: &[u64],
+        logits: Tensor<2>,
+        classes: Tensor<1, Int>,
+    ) -> Result<(), TrainError> {
         let [batch, width] = logits.dims();
         let labels = int_values(classes);
         if labels.len() != batch {
@@ -129,11 +160,13 @@ impl Meter {
         let Kind::Classes(sums) = &mut self.kind else {
             return Err(TrainError::mismatch("outputs of one kind", "logits after another kind"));
         };
-        for (row, &label) in logits.chunks_exact(width.max(1)).zip(&labels) {
+        for (at, (row, &label)) in logits.chunks_exact(width.max(1)).zip(&labels).enumerate() {
             let class = usize::try_from(label).ok().filter(|&class| class < width).ok_or_else(|| {
                 TrainError::mismatch(format!("a class below {width}"), format!("class {label}"))
             })?;
-            sums.add(row, class, self.config.top_k);
+            let answer = sums.add(row, class, self.config.top_k);
+            let sample = samples.get(at).copied().unwrap_or(self.samples + at as u64);
+            self.worst.add(sample, class, answer);
         }
         self.samples += batch as u64;
         Ok(())
@@ -230,11 +263,12 @@ impl Meter {
 
     /// The figures of everything taken in.
     pub fn finish(self) -> Evaluation {
-        let confusion = match &self.kind {
-            Kind::Classes(sums) => Some(sums.confusion()),
-            _ => None,
+        let (confusion, calibration) = match &self.kind {
+            Kind::Classes(sums) => (Some(sums.confusion()), Some(sums.calibration.clone())),
+            _ => (None, None),
         };
-        Evaluation { metrics: self.figures(), confusion, samples: self.samples }
+        let metrics = self.figures();
+        Evaluation { metrics, confusion, calibration, worst: self.worst.sorted(), samples: self.samples }
     }
 
     fn figures(&self) -> Vec<Metric> {
@@ -340,6 +374,25 @@ mod tests {
         // 0.2 and 0.35 but not 0.6; class 2 ranks 0.4 above all.
         assert!((metric(&evaluation, "auroc") - (1.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
         assert_eq!(evaluation.samples, 4);
+        assert_eq!(evaluation.per_class()[0].samples, 2);
+        // The predicted classes have 0.7, 0.6 (wrong), 0.5 and 0.4, each alone in its bin.
+        assert!((metric(&evaluation, "ece") - (0.3 + 0.6 + 0.5 + 0.6) / 4.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_samples_of_the_highest_loss_are_kept_by_number() {
+        let device = Device::flex();
+        let mut meter = Meter::new(&MetricConfig { worst: 2, ..MetricConfig::default() });
+        for (samples, first) in [(&[7u64, 9][..], 3.0f32), (&[][..], 1.0)] {
+            let logits = Tensor::<2>::from_data([[first, 0.0], [0.0, 2.0]], &device);
+            let target = Target::Classes(Tensor::from_data([1i64, 1], &device));
+            meter.add_samples(samples, Output::Logits(logits), target).unwrap();
+        }
+        let worst = meter.finish().worst;
+        let found: Vec<_> = worst.iter().map(|worst| (worst.sample, worst.class, worst.predicted)).collect();
+        assert_eq!(found, [(7, 1, 0), (2, 1, 0)]);
+        let p = 1.0 / (1.0 + (-3.0f64).exp());
+        assert!((worst[0].probability - p).abs() < 1e-6 && (worst[0].loss + (1.0 - p).ln()).abs() < 1e-6);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::precision;
 use crate::session::{Opening, Session};
 use crate::state::State;
 use crate::steps::Steps;
-use crate::{Event, FitConfig, Interrupt, Listener, MetricConfig, Stopped, Summary, TrainError};
+use crate::{Evaluation, Event, FitConfig, Interrupt, Listener, MetricConfig, Stopped, Summary, TrainError};
 use bonfire_checkpoint::RunFolder;
 use bonfire_contract::{Loader, Task};
 use burn::tensor::Device;
@@ -36,6 +36,8 @@ pub struct Fitted<M> {
     pub model: M,
     /// The figures of the run.
     pub summary: Summary,
+    /// All that was found on the test set; none where there was none, or where training was interrupted.
+    pub tested: Option<Evaluation>,
 }
 
 impl Trainer {
@@ -170,6 +172,7 @@ impl Trainer {
 
         let pass = Pass {
             metrics: &self.metrics,
+            views: 1,
             monitor: config.train.monitor.as_deref(),
             batch_size: config.train.evaluate_batch_size,
             device: &self.device,
@@ -199,17 +202,19 @@ impl Trainer {
         let (mut session, model) = steps.select(stopped)?;
 
         let mut summary = session.summary(stopped, train.skipped());
+        let mut tested = None;
         if let Some(test) = test.filter(|_| !matches!(stopped, Stopped::Interrupted(_))) {
             match pass.over(&model, test)? {
                 Some(evaluation) => {
                     session.tested(&evaluation)?;
-                    summary.test = evaluation.metrics;
+                    summary.test.clone_from(&evaluation.metrics);
+                    tested = Some(evaluation);
                 }
                 None => summary.stopped = Stopped::Interrupted(interrupt.raised().unwrap_or_default()),
             }
         }
         session.finish(&mut summary)?;
-        Ok(Fitted { model, summary })
+        Ok(Fitted { model, summary, tested })
     }
 
     fn wish_to_stop(&self) -> Result<Interrupt, TrainError> {

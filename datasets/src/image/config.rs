@@ -52,6 +52,9 @@ pub struct ImageConfig {
     pub interpolation: Interpolation,
     /// Cut this size out of the middle.
     pub center_crop: Option<[usize; 2]>,
+    /// In `bonfire evaluate` and `predict`, how many crops of each picture the model sees, whose probabilities are
+    /// averaged: 1 is the centre, 5 the corners and the centre, 10 these and their mirrors. With a `center_crop` alone.
+    pub crops: usize,
     /// In training, cut out a random part of at least this share of the area, and scale it to the size that
     /// pictures end with, in place of `resize` and `center_crop`: 0.08 for ImageNet.
     pub random_resized_crop: Option<f64>,
@@ -120,6 +123,7 @@ impl Default for ImageConfig {
             resize: None,
             interpolation: Interpolation::default(),
             center_crop: None,
+            crops: 1,
             random_resized_crop: None,
             train_size: None,
             progressive_resizing: None,
@@ -223,6 +227,7 @@ impl ImageConfig {
             }
             _ => {}
         }
+        self.check_crops()?;
         if let Some(least) = self.random_resized_crop
             && !(least > 0.0 && least <= 1.0)
         {
@@ -276,6 +281,21 @@ impl ImageConfig {
         Ok(())
     }
 
+    /// Refuses several crops where they are one, or where there is nothing to average.
+    fn check_crops(&self) -> Result<(), DataError> {
+        let expected = match (self.center_crop, self.resize) {
+            _ if self.crops == 1 => return Ok(()),
+            _ if ![1, 5, 10].contains(&self.crops) => "1, 5 or 10",
+            _ if self.target == ImageTarget::Input => "1 where the target is the picture itself",
+            (None, _) => "1 without a center_crop, as the whole of each picture is shown",
+            (Some(crop), Some(Resize::Exact(size))) if crop == size => {
+                "1 with a center_crop that is as large as resize: all crops would be the same"
+            }
+            _ => return Ok(()),
+        };
+        Err(DataError::config("crops", expected, self.crops))
+    }
+
     /// `mean` and `std`, one of each a channel.
     pub(super) fn normalisation(&self, channels: usize) -> Result<(Vec<f64>, Vec<f64>), DataError> {
         let each = |key: &str, values: &Option<Vec<f64>>, default: f64, least: f64| {
@@ -311,7 +331,12 @@ mod tests {
         let exact = |size| Some(Resize::Exact(size));
         let growing = Some(Growth { from: 1, begin: 2, end: 1 });
         let jitter = |hue| ColorJitter { hue, ..ColorJitter::default() };
-        let cases: [(&str, ImageConfig); 24] = [
+        let crop = |size| ImageConfig { center_crop: Some(size), resize: exact([8, 8]), ..base() };
+        let cases: [(&str, ImageConfig); 28] = [
+            ("data.crops", ImageConfig { crops: 3, ..crop([4, 4]) }),
+            ("data.crops", ImageConfig { crops: 5, ..crop([8, 8]) }),
+            ("data.crops", ImageConfig { crops: 10, ..base() }),
+            ("data.crops", ImageConfig { crops: 5, target: ImageTarget::Input, ..crop([4, 4]) }),
             ("data.train", ImageConfig::default()),
             ("data.valid_fraction", ImageConfig { valid_fraction: 1.0, ..base() }),
             ("data.test_fraction", ImageConfig { test_fraction: f64::NAN, ..base() }),

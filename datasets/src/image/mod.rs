@@ -31,7 +31,7 @@ pub(crate) use audit::{verify_row_groups, verify_tar};
 pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
 pub use open::{open, open_evaluation, open_prediction};
-pub use preview::{Preview, preview};
+pub use preview::{Preview, Shown, preview, show};
 pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};
 pub(crate) use streamed::PICTURES;

@@ -95,7 +95,7 @@ fn opened(
         random_erasing: config.random_erasing,
     };
     let mixing = Mixing { mixup: config.mixup, cutmix: config.cutmix };
-    let held_out = |pictures| pipeline(config, &schema, pictures, seed);
+    let held_out = |pictures| pipeline(config, &schema, pictures, 1, seed);
     Opened {
         train: Pipeline::new(
             set(&schema, train, augment).mixed(mixing, schema.labels.len()),
@@ -107,7 +107,7 @@ fn opened(
     }
 }
 
-/// Opens the pictures of `uri` in their own order, without augmentation; without a `uri`, the
+/// Opens the pictures of `uri` in their own order, without augmentation, each as `data.crops` views; without a `uri`, the
 /// recipe's test pictures, or else its validation pictures, exactly as [`open`] divides them for
 /// the same seed.
 ///
@@ -139,7 +139,7 @@ pub fn open_evaluation(
             }
         },
     };
-    Ok(pipeline(config, schema, pictures, seed))
+    Ok(pipeline(config, schema, pictures, config.crops, seed))
 }
 
 /// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order,
@@ -166,7 +166,7 @@ pub fn open_prediction(
     let names = found.iter().map(Place::to_string).collect();
     let items = found.into_iter().map(|place| Item { place, class: None }).collect();
     let config = ImageConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
-    Ok((pipeline(&config, schema, Pictures::Held(items), 0), names))
+    Ok((pipeline(&config, schema, Pictures::Held(items), config.crops, 0), names))
 }
 
 /// Pictures to evaluate on, with classes among `labels`.
@@ -281,9 +281,15 @@ fn set(schema: &ImageSchema, pictures: Pictures, augment: Augment) -> ImageSet {
     ImageSet::new(pictures, Transform::new(schema, augment), shape)
 }
 
-/// Pictures in their own order, not augmented.
-fn pipeline(config: &ImageConfig, schema: &ImageSchema, pictures: Pictures, seed: u64) -> Pipeline<ImageSet> {
-    Pipeline::new(set(schema, pictures, Augment::default()), in_order(config, seed))
+/// Pictures in their own order, not augmented, each as so many views.
+fn pipeline(
+    config: &ImageConfig,
+    schema: &ImageSchema,
+    pictures: Pictures,
+    views: usize,
+    seed: u64,
+) -> Pipeline<ImageSet> {
+    Pipeline::new(set(schema, pictures, Augment::default()).viewed(views), in_order(config, seed))
 }
 
 fn in_order(config: &ImageConfig, seed: u64) -> PipelineConfig {

@@ -35,6 +35,26 @@ pub fn preview(
     Ok(preview)
 }
 
+/// A picture as evaluation sees it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Where it lies.
+    pub place: String,
+    /// A PNG file.
+    pub picture: Vec<u8>,
+}
+
+/// Sample `index` of a set that is evaluated or predicted on, read again; of several views the first.
+///
+/// # Errors
+/// When the sample cannot be read.
+pub fn show(set: &ImageSet, schema: &ImageSchema, index: u64) -> Result<Shown, DataError> {
+    let sample = set.sample(index, 0)?;
+    let (pixels, [height, width]) = sample.pixels();
+    let first = &pixels[..schema.channels * height * width];
+    Ok(Shown { place: set.place(index), picture: png(first, [height, width], schema) })
+}
+
 /// `[C, H, W]` normalised values as a PNG file.
 fn png(values: &[f32], [height, width]: [usize; 2], schema: &ImageSchema) -> Vec<u8> {
     let channels = schema.channels;

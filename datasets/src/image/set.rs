@@ -18,6 +18,8 @@ pub struct ImageSet {
     shape: [usize; 3],
     /// How a batch is mixed, and the number of classes.
     mixing: Option<(Mixing, usize)>,
+    /// Views of each picture.
+    views: usize,
 }
 
 /// Where a set's pictures are.
@@ -32,7 +34,7 @@ pub(super) enum Pictures {
 /// A picture as numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageSample {
-    /// `[channels, height, width]` values, one after the other.
+    /// `[views, channels, height, width]` values, one after the other.
     pixels: Vec<f32>,
     /// `[height, width]`
     size: [usize; 2],
@@ -43,7 +45,7 @@ pub struct ImageSample {
 }
 
 impl ImageSample {
-    /// `[channels, height, width]` values, and `[height, width]`.
+    /// `[views, channels, height, width]` values, and `[height, width]`.
     pub(super) fn pixels(&self) -> (&[f32], [usize; 2]) {
         (&self.pixels, self.size)
     }
@@ -56,12 +58,25 @@ impl ImageSample {
 
 impl ImageSet {
     pub(super) fn new(pictures: Pictures, transform: Transform, shape: [usize; 3]) -> Self {
-        ImageSet { pictures, transform, shape, mixing: None }
+        ImageSet { pictures, transform, shape, mixing: None, views: 1 }
     }
 
     /// Mixes the pictures of each batch, whose classes are `0..classes`.
     pub(super) fn mixed(self, mixing: Mixing, classes: usize) -> Self {
         ImageSet { mixing: mixing.is_on().then_some((mixing, classes)), ..self }
+    }
+
+    /// Shows this many views of each picture, one after the other in a batch.
+    pub(super) fn viewed(self, views: usize) -> Self {
+        ImageSet { views, ..self }
+    }
+
+    /// Where picture `index` lies: its URI, or that of the file or shards it is in and its number there.
+    pub fn place(&self, index: u64) -> String {
+        match &self.pictures {
+            Pictures::Held(items) => items[index as usize].place.to_string(),
+            Pictures::Streamed(streamed) => streamed.place(index),
+        }
     }
 
     /// The index of the class of each picture, in the set's own order; empty for the target
@@ -86,7 +101,7 @@ impl Dataset for ImageSet {
     }
 
     fn sample_bytes(&self) -> u64 {
-        (self.shape.iter().product::<usize>() * size_of::<f32>()) as u64
+        (self.views * self.shape.iter().product::<usize>() * size_of::<f32>()) as u64
     }
 
     fn sample(&self, index: u64, draw: u64) -> Result<ImageSample, DataError> {
@@ -97,7 +112,10 @@ impl Dataset for ImageSet {
         let size = self.transform.size(epoch);
         let channels = self.transform.channels();
         let transformed = |picture, place: &dyn fmt::Display| {
-            let pixels = self.transform.apply(picture, draw, epoch);
+            let pixels = match self.views {
+                1 => self.transform.apply(picture, draw, epoch),
+                views => self.transform.views(picture, views),
+            };
             pixels.map_err(|size| DataError::malformed(place, "size", size.expected, size.found))
         };
         let need = |size| self.transform.need(size, draw, epoch);
@@ -127,11 +145,13 @@ impl Dataset for ImageSet {
         }
     }
 
+    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`.
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, ..] = self.shape;
         let [height, width] = samples.first().map_or([0, 0], |sample| sample.size);
         let batch = samples.len();
-        let mut values = Vec::with_capacity(batch * channels * height * width);
+        let rows = batch * self.views;
+        let mut values = Vec::with_capacity(rows * channels * height * width);
         for sample in &samples {
             values.extend_from_slice(&sample.pixels);
         }
@@ -153,8 +173,8 @@ impl Dataset for ImageSet {
             }
             (None, ..) => Target::Input,
         };
-        let data = TensorData::new(values, [batch, channels, height, width]);
-        let pixels = Tensor::from_data(data, device); // [B, C, H, W]
+        let data = TensorData::new(values, [rows, channels, height, width]);
+        let pixels = Tensor::from_data(data, device); // [B * views, C, H, W]
         (Images { pixels }, target)
     }
 }

@@ -172,6 +172,11 @@ impl Streamed {
         Ok(self)
     }
 
+    /// The name of picture `index`: the URI of the set, and its number there from 0 on.
+    pub(super) fn place(&self, index: u64) -> String {
+        format!("{}:{index}", self.uri())
+    }
+
     fn uri(&self) -> &str {
         self.set.index().uri()
     }

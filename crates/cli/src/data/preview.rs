@@ -1,10 +1,9 @@
 //! `bonfire data preview`: a page of pictures as training sees them.
 
+use crate::page::{self, escaped, picture};
 use crate::recipe::{Data, Recipe};
 use crate::recipes;
 use anyhow::{Context, Result, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bonfire_checkpoint::write_atomically;
 use bonfire_datasets::Dataset;
 use bonfire_datasets::image::{self, Preview};
@@ -61,33 +60,17 @@ pub fn preview(arguments: &PreviewArguments) -> Result<()> {
 }
 
 fn page(name: &str, samples: &[(u64, Preview)]) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{name}</title>\n<style>\n\
-         body {{ font: 14px sans-serif; margin: 2em }}\n\
-         img {{ width: 112px; image-rendering: pixelated; margin: 1px }}\n\
-         th {{ text-align: left; font-weight: normal; padding-right: 1em }}\n</style>\n\
-         <h1>{name}: pictures as training sees them</h1>\n\
-         <p>A row is a sample of the training set, a column an epoch.</p>\n<table>\n",
-        name = escaped(name)
-    );
+    let mut page = page::begin(&format!("{name}: pictures as training sees them"));
+    page += "<p>A row is a sample of the training set, a column an epoch.</p>\n<table>\n";
     for (index, Preview { class, pictures }) in samples {
-        let class = escaped(class.as_deref().unwrap_or_default());
-        let _ = write!(page, "<tr><th>{index}<br>{class}</th><td>");
-        for picture in pictures {
-            let _ = write!(
-                page,
-                "<img alt=\"{class}\" src=\"data:image/png;base64,{}\">",
-                STANDARD.encode(picture)
-            );
+        let class = class.as_deref().unwrap_or_default();
+        let _ = write!(page, "<tr><th>{index}<br>{}</th><td>", escaped(class));
+        for png in pictures {
+            page += &picture(class, png);
         }
         page += "</td></tr>\n";
     }
     page + "</table>\n</html>\n"
-}
-
-/// Text within HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -122,7 +122,8 @@ impl Loader<Table> for Rows {
             let numeric = Tensor::from_data(TensorData::new(xs.concat(), [size, 3]), &device);
             let categories = Tensor::<2, Int>::zeros([size, 0], &device);
             let target = Target::Values(Tensor::from_data(TensorData::new(ys, [size, 1]), &device));
-            Ok(Batch { input: Table { numeric, categories }, target, consumed: size as u64 })
+            let samples = (first..last).collect();
+            Ok(Batch { input: Table { numeric, categories }, target, samples, consumed: size as u64 })
         }))
     }
 }
