@@ -3,8 +3,10 @@
 #[path = "support/program.rs"]
 mod program;
 
+use image::{ImageFormat, Rgb, RgbImage};
 use program::{Workshop, records};
 use serde_json::Value;
+use std::io::Cursor;
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines()
@@ -121,6 +123,154 @@ fn pictures_are_told_apart_and_reconstructed() {
     let figures: Value =
         serde_json::from_str(&workshop.succeed(&["evaluate", "codes", "--json"]).stdout).unwrap();
     assert!(figures["reconstruction_error"].as_f64().unwrap() < 0.2, "{figures}");
+}
+
+/// Pictures of two classes, red and blue, somewhat larger than their crops; the last of each class lies in the folder of
+/// the other.
+fn colours(workshop: &Workshop) {
+    for (class, other, colour) in [("red", "blue", [200u8, 30, 30]), ("blue", "red", [30, 30, 200])] {
+        for number in 0..12u8 {
+            let shade = |value: u8| value + number;
+            let mut png = Cursor::new(Vec::new());
+            RgbImage::from_pixel(12, 10, Rgb(colour.map(shade)))
+                .write_to(&mut png, ImageFormat::Png)
+                .unwrap();
+            let folder = if number == 11 { other } else { class };
+            workshop.write(&format!("photos/{folder}/{class}-{number:02}.png"), png.into_inner());
+        }
+    }
+    workshop.write(
+        "colours.toml",
+        r#"
+name = "colours"
+[data]
+kind = "image"
+train = "photos"
+valid = "photos"
+test = "photos"
+resize = [10, 12]
+center_crop = [8, 8]
+[model]
+name = "mlp"
+hidden = [8]
+[train]
+epochs = 30
+batch_size = 8
+[optimizer]
+learning_rate = 0.01
+"#,
+    );
+}
+
+#[test]
+fn a_report_shows_the_pictures_of_the_highest_loss() {
+    let workshop = Workshop::new();
+    colours(&workshop);
+    workshop.succeed(&["train", "colours.toml", "--run", "run"]);
+    // Training leaves one, and evaluation writes it again.
+    let trained = String::from_utf8(workshop.read("run/report.html")).unwrap();
+    assert!(trained.contains("24 samples of the test set"), "{trained}");
+    let figures: Value =
+        serde_json::from_str(&workshop.succeed(&["evaluate", "run", "--json"]).stdout).unwrap();
+    assert!((figures["accuracy"].as_f64().unwrap() - 22.0 / 24.0).abs() < 1e-9, "{figures}");
+    assert_eq!(
+        (&figures["classes"][0]["label"], &figures["classes"][0]["samples"]),
+        (&"blue".into(), &12.into())
+    );
+    assert!((figures["classes"][0]["recall"].as_f64().unwrap() - 11.0 / 12.0).abs() < 1e-9, "{figures}");
+    let samples: u64 = (0..15).map(|bin| figures["calibration"][bin]["samples"].as_u64().unwrap()).sum();
+    assert_eq!(samples, 24);
+    // What lies in the wrong folder is the worst mistake, by its name.
+    let worst: Vec<&str> = (0..2).map(|at| figures["worst"][at]["input"].as_str().unwrap()).collect();
+    assert!(
+        worst.contains(&"photos/blue/red-11.png") && worst.contains(&"photos/red/blue-11.png"),
+        "{worst:?}"
+    );
+    let report = String::from_utf8(workshop.read("run/report.html")).unwrap();
+    assert_eq!(report.matches("<img ").count(), 24);
+    assert!(report.find("red-11.png").unwrap() < report.find("red-00.png").unwrap());
+
+    // The same of shards, which are not held.
+    workshop.succeed(&["data", "pack", "photos", "shards", "--shard-size", "4KB"]);
+    let streamed =
+        workshop.succeed(&["evaluate", "run", "--json", "--data", "shards/*.tar", "--report", "tar.html"]);
+    let streamed: Value = serde_json::from_str(&streamed.stdout).unwrap();
+    assert_eq!(streamed["confusion"], figures["confusion"]);
+    assert_eq!(String::from_utf8(workshop.read("tar.html")).unwrap().matches("<img ").count(), 24);
+    let printed = workshop.succeed(&["evaluate", "run"]).stdout;
+    assert!(printed.contains("precision") && printed.contains("\nece "), "{printed}");
+}
+
+#[test]
+fn probabilities_are_averaged_over_crops() {
+    let workshop = Workshop::new();
+    colours(&workshop);
+    workshop.succeed(&["train", "colours.toml", "--run", "run", "--set", "data.crops=5"]);
+    let evaluate = |arguments: &[&str]| -> Value {
+        let evaluated = workshop.succeed(&[&["evaluate", "run", "--json"], arguments].concat());
+        serde_json::from_str(&evaluated.stdout).unwrap()
+    };
+    let (recipes, five, ten, one) = (
+        evaluate(&[]),
+        evaluate(&["--crops", "5"]),
+        evaluate(&["--crops", "10"]),
+        evaluate(&["--crops", "1"]),
+    );
+    assert_eq!(recipes, five);
+    assert!(String::from_utf8(workshop.read("run/report.html")).unwrap().contains("24 samples"));
+    for figures in [&five, &ten, &one] {
+        assert_eq!(figures["samples"], 24);
+        assert!((figures["accuracy"].as_f64().unwrap() - 22.0 / 24.0).abs() < 1e-9, "{figures}");
+    }
+    let line = |crops: &str| {
+        let predicted = workshop.succeed(&["predict", "run", "photos/red/red-00.png", "--crops", crops]);
+        json_lines(&predicted.stdout).remove(0)
+    };
+    assert_eq!((&line("10")["label"], &line("1")["label"]), (&"red".into(), &"red".into()));
+
+    workshop.fail(&["evaluate", "run", "--crops", "3"], &["data.crops", "1, 5 or 10", "3"]);
+    let whole = [
+        "train",
+        "colours.toml",
+        "--run",
+        "whole",
+        "--set",
+        "data.center_crop=[10, 12]",
+        "--set",
+        "train.steps=1",
+    ];
+    workshop.succeed(&whole);
+    workshop.fail(&["evaluate", "whole", "--crops", "5"], &["data.crops", "as large as resize"]);
+    workshop.fail(&["predict", "whole", "photos", "--crops", "10"], &["data.crops", "as large as resize"]);
+    workshop.succeed(&["train", "sms", "--run", "texts", "--set", "train.steps=1"]);
+    workshop.fail(&["evaluate", "texts", "--crops", "5"], &["--crops", "pictures", "texts"]);
+    workshop.fail(&["predict", "texts", "hello", "--sheet", "x.html"], &["--sheet", "pictures", "texts"]);
+}
+
+#[test]
+fn a_folder_is_predicted_onto_a_contact_sheet() {
+    let workshop = Workshop::new();
+    colours(&workshop);
+    workshop.succeed(&["train", "colours.toml", "--run", "run"]);
+    let predicted = workshop.succeed(&[
+        "predict",
+        "run",
+        "photos/red",
+        "photos/blue/blue-00.png",
+        "--sheet",
+        "sheet.html",
+    ]);
+    let lines = json_lines(&predicted.stdout);
+    assert_eq!(lines.len(), 13);
+    assert_eq!(lines[12]["input"], "photos/blue/blue-00.png");
+    let sheet = String::from_utf8(workshop.read("sheet.html")).unwrap();
+    assert_eq!(sheet.matches("<img ").count(), 13);
+    assert!(sheet.contains("photos/red/red-00.png") && sheet.contains(" %"), "{sheet}");
+    // A mistake leaves neither half a sheet nor half an output.
+    let arguments =
+        ["predict", "run", "photos/red", "gone.png", "--sheet", "half.html", "--output", "half.jsonl"];
+    workshop.fail(&arguments, &["gone.png"]);
+    assert!(!workshop.path("half.html").exists() && !workshop.path("half.jsonl").exists());
 }
 
 #[test]

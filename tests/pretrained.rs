@@ -52,10 +52,10 @@ fn real_weights_give_pytorchs_logits_on_real_pictures() {
     let files: Vec<String> =
         pictures.iter().map(|picture| picture["file"].as_str().unwrap().to_string()).collect();
     let data = ImageConfig { train: "none".into(), ..ImageConfig::default() };
-    let (loader, _) = open_prediction(&data, &schema, &files).unwrap();
+    let part = open_prediction(&data, &schema, &files).unwrap().next().unwrap().unwrap();
     let (mut worst_grey, mut grey, mut worst, mut same) = (0.0f64, 0.0, 0.0f64, 0);
     let mut exact = 0.0f64;
-    let batches = loader.batches(Position::default(), 1, &device);
+    let batches = part.samples.batches(Position::default(), 1, &device);
     for (picture, batch) in pictures.iter().zip(batches) {
         let input = batch.unwrap().input;
         let pixels: Vec<f32> = input.pixels.clone().into_data().try_to_vec().unwrap();

@@ -25,9 +25,11 @@ mod pattern;
 #[cfg(feature = "s3")]
 mod profile;
 mod remote;
+mod walk;
 mod writer;
 
 pub use object::{Object, Stat, Stream, stats};
+pub use walk::walk;
 pub use writer::Writer;
 
 use crate::DataError;
@@ -266,6 +268,7 @@ mod tests {
                 "./src/source/pattern.rs",
                 "./src/source/profile.rs",
                 "./src/source/remote.rs",
+                "./src/source/walk.rs",
                 "./src/source/writer.rs",
             ]
         );

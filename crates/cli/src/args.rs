@@ -121,6 +121,13 @@ pub struct PredictArguments {
     /// Write the JSON lines to a file.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write a page with each picture, its likeliest classes and their probabilities; of the first 500 pictures.
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+    /// Crops of each picture, whose probabilities are averaged: 1 (the centre), 5 (and the corners) or 10 (and the
+    /// mirrors of these); by default the recipe's `data.crops`.
+    #[arg(long, value_name = "N")]
+    pub crops: Option<usize>,
     /// The device; by default the one the run was trained on.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,

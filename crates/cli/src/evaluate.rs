@@ -5,7 +5,7 @@ use crate::feed::{Fed, Unwrapped};
 use crate::registry::{Built, Visit};
 use crate::report::{Report, label};
 use crate::run::Run;
-use crate::sets::{EvaluationSet, Pictures};
+use crate::sets::{Pictures, SampleSet};
 use anyhow::{Context, Result};
 use bonfire_checkpoint::write_atomically;
 use bonfire_contract::Task;
@@ -52,7 +52,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
 
 struct Measure<'a> {
     run: &'a Run,
-    set: &'a EvaluationSet,
+    set: &'a SampleSet,
 }
 
 impl Visit for Measure<'_> {
@@ -62,7 +62,7 @@ impl Visit for Measure<'_> {
     where
         M::Input: Fed,
     {
-        let Measure { run, set: EvaluationSet { loader, views, .. } } = self;
+        let Measure { run, set: SampleSet { loader, views, .. } } = self;
         let train = &run.recipe.train;
         let metrics = run.schema.metrics(train.top_k);
         let (loader, batch_size) = (Unwrapped(loader.as_ref()), train.evaluate_batch_size);

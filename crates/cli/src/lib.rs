@@ -18,6 +18,7 @@ mod generate;
 mod inform;
 mod init;
 pub mod loss;
+mod output;
 mod page;
 mod predict;
 mod pretrained;
@@ -28,6 +29,7 @@ mod report;
 mod run;
 pub mod section;
 pub mod sets;
+mod sheet;
 pub mod spec;
 mod train;
 

@@ -1,18 +1,21 @@
 //! `bonfire predict`: one JSON object a line for each picture, row or text.
 
 use crate::args::PredictArguments;
-use crate::feed::{AnyLoader, Fed, Unwrapped};
+use crate::feed::{Fed, Unwrapped};
 use crate::generate;
+use crate::output::OutputFile;
+use crate::recipe::Data;
 use crate::registry::{Built, Visit};
 use crate::run::Run;
-use crate::sets::Schema;
-use anyhow::{Context, Result, bail};
-use bonfire_contract::{Input, Loader, Output, Position, Task};
+use crate::sets::{InputPart, InputParts, Schema};
+use crate::sheet::Sheet;
+use anyhow::{Result, bail};
+use bonfire_contract::{Loader, Output, Position, Task};
 use bonfire_datasets::text::TextTask;
+use bonfire_train::average_views;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use serde_json::{Map, Value, json};
-use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 
 /// Runs the subcommand.
@@ -21,21 +24,17 @@ pub fn predict(arguments: &PredictArguments) -> Result<()> {
     let Some(path) = &arguments.output else {
         return answer_all(&run, arguments, &mut BufWriter::new(stdout().lock()));
     };
-    // Written beside and renamed, so that a mistake leaves the file that was there.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let refused = || format!("{}: expected a file to write, found it refused", path.display());
-    let file = File::create(&beside).with_context(refused)?;
-    let written = answer_all(&run, arguments, &mut BufWriter::new(file))
-        .and_then(|()| std::fs::rename(&beside, path).with_context(refused));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
+    let mut file = OutputFile::create(path)?;
+    answer_all(&run, arguments, &mut file)?;
+    file.finish()
 }
 
 /// Writes one JSON object a line for each input.
 fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> Result<()> {
+    let data = run.data(arguments.crops)?;
+    if let (Some(_), Data::Text(_) | Data::Table(_)) = (&arguments.sheet, &data) {
+        bail!("--sheet: expected a run on pictures, found one on {}s", data.kind());
+    }
     match &run.schema {
         Schema::Text(schema) if schema.task == TextTask::LanguageModel => {
             generate::generate(run, schema, arguments, out)?;
@@ -50,50 +49,74 @@ fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> R
             if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
                 bail!("{option}: expected a run of a language model, found a '{}'", run.recipe.model);
             }
-            let (data, names) = run.recipe.data.open_prediction(&run.schema, &arguments.inputs)?;
-            run.visit(Answer { run, data: &data, names: &names, out })?;
-            if data.skipped() > 0 {
-                eprintln!("warning: {} inputs could not be read and have no answer", data.skipped());
+            let parts = data.open_prediction(&run.schema, &arguments.inputs)?;
+            let sheet = arguments.sheet.as_deref().map(|path| Sheet::create(path, &run.recipe.name));
+            let mut answers = Answers { run, out, sheet: sheet.transpose()?, skipped: 0 };
+            run.visit(Answer { answers: &mut answers, parts })?;
+            if answers.skipped > 0 {
+                eprintln!("warning: {} inputs could not be read and have no answer", answers.skipped);
             }
+            answers.sheet.map_or(Ok(()), Sheet::finish)?;
         }
     }
     Ok(out.flush()?)
 }
 
-struct Answer<'a> {
+/// Where answers go.
+struct Answers<'a> {
     run: &'a Run,
-    data: &'a AnyLoader,
-    names: &'a [String],
     out: &'a mut dyn Write,
+    sheet: Option<Sheet>,
+    /// Inputs that could not be read.
+    skipped: u64,
 }
 
-impl Visit for Answer<'_> {
+struct Answer<'a, 'b> {
+    answers: &'a mut Answers<'b>,
+    parts: InputParts,
+}
+
+impl Visit for Answer<'_, '_> {
     type Output = ();
 
     fn visit<M: Task>(self, model: M, _: Built) -> Result<()>
     where
         M::Input: Fed,
     {
-        let mut names = self.names.iter();
-        let batch_size = self.run.recipe.train.evaluate_batch_size;
-        let loader = Unwrapped(self.data.as_ref());
-        for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &self.run.device) {
+        for part in self.parts {
+            self.answers.part(&model, &part?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Answers<'_> {
+    /// Answers some inputs, and hands the answers of each batch on before the next one is read.
+    fn part<M: Task>(&mut self, model: &M, InputPart { set, names }: &InputPart) -> Result<()>
+    where
+        M::Input: Fed,
+    {
+        let run = self.run;
+        let batch_size = (run.recipe.train.evaluate_batch_size / set.views).max(1);
+        let loader = Unwrapped(set.loader.as_ref());
+        for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &run.device) {
             let batch = batch?;
-            let samples = batch.input.len();
-            let answers = answers(model.predict(batch.input), self.run)?;
-            anyhow::ensure!(
-                answers.len() == samples,
-                "the model gave {} answers for {samples} inputs",
-                answers.len()
-            );
-            // The answers end first: a name taken for none of them would be lost to the next batch.
-            for (answer, name) in answers.into_iter().zip(names.by_ref()) {
-                let mut line = Map::from_iter([("input".to_string(), Value::from(name.as_str()))]);
+            let answers = answers(average_views(model.predict(batch.input), set.views)?, run)?;
+            let (found, expected) = (answers.len(), batch.samples.len());
+            anyhow::ensure!(found == expected, "the model gave {found} answers for {expected} inputs");
+            for (answer, sample) in answers.into_iter().zip(batch.samples) {
+                let name = names.of(sample);
+                if let (Some(sheet), Some(pictures)) = (&mut self.sheet, &set.pictures) {
+                    sheet.add(&name, &answer, || Ok(pictures.show(sample)?.picture))?;
+                }
+                let mut line = Map::from_iter([("input".to_string(), Value::from(name))]);
                 line.extend(answer);
                 serde_json::to_writer(&mut *self.out, &line)?;
                 self.out.write_all(b"\n")?;
             }
+            self.out.flush()?;
         }
+        self.skipped += set.loader.skipped();
         Ok(())
     }
 }

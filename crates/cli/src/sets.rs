@@ -8,7 +8,7 @@ use crate::spec::{Question, Sample, Spec};
 use bonfire_datasets::image::{self, ImageSchema, ImageSet, ImageTarget, Shown};
 use bonfire_datasets::table::{self, TableSchema, TableTarget};
 use bonfire_datasets::text::{self, TextSchema, TextTask};
-use bonfire_datasets::{DataError, Dataset, Opened, Pipeline};
+use bonfire_datasets::{DataError, Dataset, Names, Opened, Part, Parts, Pipeline};
 use bonfire_train::{MetricConfig, ValueScale};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ pub struct Sets {
     /// Held out from training, for decisions during it.
     pub valid: Option<AnyLoader>,
     /// Held out from every decision.
-    pub test: Option<EvaluationSet>,
+    pub test: Option<SampleSet>,
     /// What evaluation and prediction need.
     pub schema: Schema,
 }
 
-/// Data to evaluate on.
-pub struct EvaluationSet {
+/// Samples to evaluate or to predict.
+pub struct SampleSet {
     /// In its own order.
     pub loader: AnyLoader,
     /// Views of each sample, one after the other.
@@ -34,6 +34,17 @@ pub struct EvaluationSet {
     /// The same samples one by one, where they are pictures.
     pub pictures: Option<Pictures>,
 }
+
+/// Some inputs to predict, and what each is called.
+pub struct InputPart {
+    /// Their samples, without targets.
+    pub set: SampleSet,
+    /// By the numbers of the samples.
+    pub names: Names,
+}
+
+/// Inputs to predict, in their sequence.
+pub type InputParts = Box<dyn Iterator<Item = Result<InputPart, DataError>>>;
 
 /// Pictures, to be looked at one by one.
 pub struct Pictures {
@@ -56,15 +67,15 @@ impl Pictures {
     }
 }
 
-impl EvaluationSet {
+impl SampleSet {
     fn of_pictures(pipeline: Pipeline<ImageSet>, schema: &ImageSchema, views: usize) -> Self {
         let set = Arc::new(pipeline);
         let loader = Wrapped::boxed(set.clone(), AnyInput::Images);
-        EvaluationSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }) }
+        SampleSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }) }
     }
 
     fn of<D: Dataset>(pipeline: Pipeline<D>, wrap: fn(D::Input) -> AnyInput) -> Self {
-        EvaluationSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None }
+        SampleSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None }
     }
 }
 
@@ -91,7 +102,7 @@ impl Data {
             (Data::Image(config), _) => {
                 let mut opened = image::open(config, seed)?;
                 let test = opened.test.take();
-                let test = test.map(|test| EvaluationSet::of_pictures(test, &opened.schema, 1));
+                let test = test.map(|test| SampleSet::of_pictures(test, &opened.schema, 1));
                 Sets { test, ..sets(opened, AnyInput::Images, Schema::Image) }
             }
             (Data::Text(config), Some(Schema::Text(known))) => {
@@ -115,40 +126,42 @@ impl Data {
         schema: &Schema,
         uri: Option<&str>,
         seed: u64,
-    ) -> Result<EvaluationSet, DataError> {
+    ) -> Result<SampleSet, DataError> {
         Ok(match (self, schema) {
             (Data::Image(config), Schema::Image(schema)) => {
                 let pipeline = image::open_evaluation(config, schema, uri, seed)?;
-                EvaluationSet::of_pictures(pipeline, schema, config.crops)
+                SampleSet::of_pictures(pipeline, schema, config.crops)
             }
             (Data::Text(config), Schema::Text(schema)) => {
-                EvaluationSet::of(text::open_evaluation(config, schema, uri, seed)?, AnyInput::Tokens)
+                SampleSet::of(text::open_evaluation(config, schema, uri, seed)?, AnyInput::Tokens)
             }
             (Data::Table(config), Schema::Table(schema)) => {
-                EvaluationSet::of(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
+                SampleSet::of(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
             }
             _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
         })
     }
 
-    /// Opens inputs without targets, with a name for each sample.
+    /// Opens inputs without targets, some at a time.
     ///
     /// # Errors
-    /// When an input is not there, or not as the schema says.
-    pub fn open_prediction(
-        &self,
-        schema: &Schema,
-        inputs: &[String],
-    ) -> Result<(AnyLoader, Vec<String>), DataError> {
-        fn boxed<D: Dataset>(
-            (pipeline, names): (Pipeline<D>, Vec<String>),
-            wrap: fn(D::Input) -> AnyInput,
-        ) -> (AnyLoader, Vec<String>) {
-            (Wrapped::boxed(pipeline, wrap), names)
+    /// When there is none. An input that is not there, or not as the schema says, is an error among the parts.
+    pub fn open_prediction(&self, schema: &Schema, inputs: &[String]) -> Result<InputParts, DataError> {
+        fn boxed<D: Dataset>(parts: Parts<D>, wrap: fn(D::Input) -> AnyInput) -> InputParts {
+            Box::new(parts.map(move |part| {
+                part.map(|Part { samples, names }| InputPart { set: SampleSet::of(samples, wrap), names })
+            }))
         }
         Ok(match (self, schema) {
             (Data::Image(config), Schema::Image(schema)) => {
-                boxed(image::open_prediction(config, schema, inputs)?, AnyInput::Images)
+                let (views, schema) = (config.crops, schema.clone());
+                let parts = image::open_prediction(config, &schema, inputs)?;
+                Box::new(parts.map(move |part| {
+                    part.map(|Part { samples, names }| InputPart {
+                        set: SampleSet::of_pictures(samples, &schema, views),
+                        names,
+                    })
+                }))
             }
             (Data::Text(config), Schema::Text(schema)) => {
                 boxed(text::open_prediction(config, schema, inputs)?, AnyInput::Tokens)
@@ -181,7 +194,7 @@ fn sets<D: Dataset, S>(
     Sets {
         train: Wrapped::boxed(opened.train, wrap),
         valid: opened.valid.map(|pipeline| Wrapped::boxed(pipeline, wrap)),
-        test: opened.test.map(|pipeline| EvaluationSet::of(pipeline, wrap)),
+        test: opened.test.map(|pipeline| SampleSet::of(pipeline, wrap)),
         schema: schema(opened.schema),
     }
 }

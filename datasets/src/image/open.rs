@@ -1,6 +1,6 @@
 //! From a recipe's keys to pipelines of pictures.
 
-use super::gather::{Gathered, Item, Place, gather, places};
+use super::gather::{Gathered, Item, Place, gather};
 use super::mix::Mixing;
 use super::picture::{Picture, whole};
 use super::set::Pictures;
@@ -142,33 +142,6 @@ pub fn open_evaluation(
     Ok(pipeline(config, schema, pictures, config.crops, seed))
 }
 
-/// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order,
-/// without labels, and the name of each: its URI, followed by `:number` in an IDX file.
-///
-/// A picture that cannot be read always stops: skipping it would leave the names that follow
-/// beside the wrong answers.
-///
-/// # Errors
-/// When an input is missing, or holds no picture, or a key is out of its bounds.
-pub fn open_prediction(
-    config: &ImageConfig,
-    schema: &ImageSchema,
-    inputs: &[String],
-) -> Result<(Pipeline<ImageSet>, Vec<String>), DataError> {
-    config.check()?;
-    let mut found: Vec<Place> = Vec::new();
-    for input in inputs {
-        found.extend(places(input)?);
-    }
-    if found.is_empty() {
-        return Err(DataError::source("predict", "pictures, folders or IDX files", "no input"));
-    }
-    let names = found.iter().map(Place::to_string).collect();
-    let items = found.into_iter().map(|place| Item { place, class: None }).collect();
-    let config = ImageConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
-    Ok((pipeline(&config, schema, Pictures::Held(items), config.crops, 0), names))
-}
-
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
     match shard::holds_pictures(uri) {
@@ -282,7 +255,7 @@ fn set(schema: &ImageSchema, pictures: Pictures, augment: Augment) -> ImageSet {
 }
 
 /// Pictures in their own order, not augmented, each as so many views.
-fn pipeline(
+pub(super) fn pipeline(
     config: &ImageConfig,
     schema: &ImageSchema,
     pictures: Pictures,

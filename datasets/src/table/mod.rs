@@ -26,6 +26,7 @@ mod infer;
 pub(crate) mod jsonl;
 mod open;
 mod parquet;
+mod predict;
 mod read;
 mod rows;
 pub(crate) mod schema;
@@ -36,7 +37,8 @@ mod survey;
 
 pub use columns::{Column, Encoding, TableTarget};
 pub use config::{TableConfig, TableFormat, TargetKind};
-pub use open::{open, open_evaluation, open_prediction, reopen};
+pub use open::{open, open_evaluation, reopen};
+pub use predict::open_prediction;
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
 pub(crate) use streamed::first_blocks;

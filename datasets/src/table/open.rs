@@ -4,7 +4,6 @@ use super::config::TableConfig;
 use super::frame::Frame;
 use super::infer::infer;
 use super::read::read;
-use super::rows::Rows;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::{encode, file, split, streamed};
@@ -100,45 +99,6 @@ pub fn open_evaluation(
         }
     };
     Ok(Pipeline::new(set, config.in_order(seed)))
-}
-
-/// Reads rows to predict from files of any of the formats, with or without the target column.
-/// Categories that training never saw go to the unknown slot. The strings name each row:
-/// `rows.csv:3`, by its line (or its row, in Parquet files).
-///
-/// # Errors
-/// When there is no input, or a file cannot be read, or lacks an input column.
-pub fn open_prediction(
-    config: &TableConfig,
-    schema: &TableSchema,
-    inputs: &[String],
-) -> Result<(Pipeline<TableSet>, Vec<String>), DataError> {
-    config.check_sizes()?;
-    let mut all: Option<Rows> = None;
-    let (mut names, mut all_skipped) = (Vec::new(), 0);
-    for uri in inputs {
-        // The recipe's format is the training file's; rows to predict may come in another.
-        let format = if tells_format(uri) { None } else { config.format };
-        let config = TableConfig { format, ..config.clone() };
-        let mut frame = read(uri, &config, Some(schema.target.name()))?;
-        encode::parse_numbers(schema, &mut frame);
-        let mut rows: Vec<usize> = (0..frame.len()).collect();
-        let skipped = encode::keep_readable(schema, &frame, &mut rows, &config, false)?;
-        let set = encode::encode(schema, &frame, &rows, &config, false)?;
-        all_skipped += skipped + frame.skipped;
-        names.extend(rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])));
-        match &mut all {
-            Some(all) => all.append(set),
-            None => all = Some(set),
-        }
-    }
-    let set = all.ok_or_else(|| DataError::source("predict", "at least one file of rows", "no input"))?;
-    Ok((Pipeline::new(TableSet::held(set, all_skipped), config.in_order(0)), names))
-}
-
-/// Whether the extension alone says what a file holds.
-fn tells_format(uri: &str) -> bool {
-    matches!(super::config::extension(uri).as_str(), "csv" | "tsv" | "jsonl" | "ndjson" | "parquet" | "pq")
 }
 
 fn split_rows(frame: &Frame, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
@@ -362,59 +322,6 @@ mod tests {
         assert_eq!(opened.schema.rows, 70);
         let mean = |set: &TableSet| set.rows().numeric.iter().sum::<f32>() / set.rows().rows as f32;
         assert!(mean(opened.train.dataset()).abs() < 1e-5);
-    }
-
-    #[test]
-    fn prediction_needs_no_target_and_names_its_rows() {
-        let files = Files::new(&[
-            ("t.csv", SMALL),
-            ("new.csv", "c,extra,n\ngreen,1,3\n\nblue,2,\n"),
-            ("new.jsonl", "{\"n\": 1, \"c\": \"red\", \"y\": \"never seen\"}\n"),
-            ("less.csv", "n\n1\n"),
-            ("bad.csv", "n,c\n1,red\nx,red\n"),
-            ("ragged.csv", "n,c\n1\ny,red\n2,blue\n"),
-        ]);
-        let config = TableConfig { one_hot: false, ..files.config("t.csv") };
-        let schema = open(&config, 0).unwrap().schema;
-        let predict = |names: &[&str], config: &TableConfig| {
-            let uris: Vec<String> = names.iter().map(|name| files.uri(name)).collect();
-            open_prediction(config, &schema, &uris)
-        };
-        let (pipeline, names) = predict(&["new.csv", "new.jsonl"], &config).unwrap();
-        let (numeric, categories, targets) = rows(pipeline.dataset());
-        assert_eq!(categories, [[0], [1], [2]]);
-        assert_eq!(numeric[1], [0.0, 1.0]);
-        assert!(targets.is_empty());
-        let ends: Vec<&str> = names.iter().map(|name| name.rsplit('/').next().unwrap()).collect();
-        assert_eq!(ends, ["new.csv:2", "new.csv:4", "new.jsonl:1"]);
-        assert!(message(predict(&["less.csv"], &config)).contains("a column `c`"));
-        assert!(message(predict(&[], &config)).contains("no input"));
-        let error = message(predict(&["bad.csv"], &config));
-        assert!(error.contains("line 3, column `n`") && error.contains("`x`"), "{error}");
-        let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..config };
-        let (pipeline, names) = predict(&["bad.csv"], &skip).unwrap();
-        assert_eq!((pipeline.len(), names.len(), pipeline.skipped()), (1, 1, 1));
-        let (pipeline, names) = predict(&["ragged.csv", "bad.csv"], &skip).unwrap();
-        assert_eq!(rows(pipeline.dataset()).1, [[1], [2]]);
-        assert!(names[0].ends_with("ragged.csv:4") && names[1].ends_with("bad.csv:2"), "{names:?}");
-        assert_eq!(pipeline.skipped(), 3);
-        let busy = TableConfig { workers: 300, ..skip };
-        assert!(message(predict(&["new.csv"], &busy)).starts_with("data.workers: expected 0 to 256"));
-    }
-
-    #[test]
-    fn rows_without_a_header_may_lack_the_target() {
-        let files = Files::new(&[(
-            "new.csv",
-            "39, ?, 77516, Bachelors, 13, Never-married, Adm-clerical, \
-            Not-in-family, White, Male, 2174, 0, 40, Atlantis\n",
-        )]);
-        let schema = open(&TableConfig { test: None, ..adult() }, 0).unwrap().schema;
-        let (pipeline, _) = open_prediction(&adult(), &schema, &[files.uri("new.csv")]).unwrap();
-        let (numeric, _, _) = rows(pipeline.dataset());
-        // Six numbers, and six of eight categories that training knows.
-        assert_eq!(numeric[0][1..9].iter().filter(|&&cell| cell == 1.0).count(), 0);
-        assert_eq!(numeric[0].iter().filter(|&&cell| cell == 1.0).count(), 6);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::DataError;
 use crate::blocks::Source;
 use crate::columnar::{self, guarded};
 use crate::index::Block;
-use crate::source::one_line;
+use crate::source::{Object, one_line};
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow_array::cast::AsArray;
@@ -66,6 +66,34 @@ pub(super) fn read_group(
             true => Ok(frame),
             false => Err(damaged(uri, &format!("{} rows in row group {group}", frame.len()))),
         }
+    })
+}
+
+/// Reads a file where it lies, a row group at a time, and hands some thousand rows at a time to `take`; only the columns
+/// that `wanted` says of are fetched.
+///
+/// # Errors
+/// `take`'s own, and as [`read`].
+pub(super) fn read_object(
+    uri: &str,
+    config: &TableConfig,
+    wanted: &dyn Fn(&str) -> bool,
+    take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    guarded(uri, || {
+        let object = Object::open(uri)?;
+        let metadata = columnar::arrow(&object, columnar::footer(&object, object.stat()?.size)?.0)?;
+        let mut row = 1;
+        for group in 0..metadata.metadata().num_row_groups() {
+            let columns = || Columns::of(uri, metadata.schema().fields(), wanted);
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), columns()?.kept.iter().copied());
+            for batch in columnar::group_reader(&object, &metadata, group, mask, BATCH_ROWS)? {
+                let frame = columns()?.read(uri, std::iter::once(batch), row, config)?;
+                row += frame.len() as u64;
+                take(frame)?;
+            }
+        }
+        Ok(())
     })
 }
 

@@ -39,12 +39,3 @@ pub(super) struct Rows {
     pub(super) num_categories: usize,
     pub(super) targets: RowTargets,
 }
-
-impl Rows {
-    /// Adds rows without a target.
-    pub(super) fn append(&mut self, other: Rows) {
-        self.rows += other.rows;
-        self.numeric.extend(other.numeric);
-        self.categories.extend(other.categories);
-    }
-}

@@ -17,6 +17,7 @@ mod file;
 mod infer;
 mod open;
 mod parquet;
+mod predict;
 mod read;
 mod reader;
 mod schema;
@@ -28,7 +29,8 @@ mod windows;
 
 pub use config::{TextConfig, TextFormat, TextTask};
 pub(crate) use open::first_blocks;
-pub use open::{open, open_evaluation, open_prediction, reopen};
+pub use open::{open, open_evaluation, reopen};
+pub use predict::open_prediction;
 pub(crate) use reader::utf8;
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};

@@ -4,15 +4,13 @@ mod classify;
 mod language;
 
 use super::config::{TextConfig, TextTask};
-use super::encode::encode;
 use super::file::is_streamed;
 use super::schema::TextSchema;
 use super::set::TextSet;
-use super::{file, read, streamed};
+use super::{file, streamed};
 use crate::blocks::Known;
-use crate::table::encode::shortened;
 use crate::table::split;
-use crate::{DataError, Opened, Pipeline, source};
+use crate::{DataError, Opened, Pipeline};
 
 /// Reads the training texts, makes the vocabulary, and splits off what the recipe asks for: at
 /// random with `seed` when classifying, from the tail of the file for language models.
@@ -80,54 +78,8 @@ pub fn open_evaluation(
     Ok(Pipeline::new(set, config.in_order(seed)))
 }
 
-/// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`), a folder of
-/// them or, where there is no such file, itself the text. The strings name each text: `sms.csv:17`,
-/// or the beginning of the argument.
-///
-/// # Errors
-/// When there is no input, a file cannot be read, or the model generates text instead.
-pub fn open_prediction(
-    config: &TextConfig,
-    schema: &TextSchema,
-    inputs: &[String],
-) -> Result<(Pipeline<TextSet>, Vec<String>), DataError> {
-    if schema.task == TextTask::LanguageModel {
-        let expected = "a model that classifies texts";
-        return Err(DataError::source("predict", expected, "a language model, which continues a prompt"));
-    }
-    config.check_sizes()?;
-    let config = as_trained(config, schema);
-    let (mut texts, mut names, mut skipped) = (Vec::new(), Vec::new(), 0);
-    for input in inputs {
-        if !names_file(input) {
-            names.push(shortened(input));
-            texts.push(schema.encode_first(input, schema.max_tokens, "text", 1)?);
-            continue;
-        }
-        // The recipe's format is the training file's; texts to predict may come in another.
-        let format = if read::is_text_file(input) { None } else { config.format };
-        let read = read::read(input, &TextConfig { format, ..config.clone() }, schema.whole_files, false)?;
-        skipped += read.skipped;
-        for text in &read.texts {
-            names.push(text.place());
-            texts.push(encode(text, schema)?);
-        }
-    }
-    if texts.is_empty() {
-        return Err(DataError::source("predict", "at least one text", "no input"));
-    }
-    let set = TextSet::texts(schema.len(), &texts, None, skipped);
-    Ok((Pipeline::new(set, config.in_order(0)), names))
-}
-
-/// Whether an argument means a file: one is there, or it is one word that ends like one.
-fn names_file(input: &str) -> bool {
-    let like_file = !input.contains(char::is_whitespace) && read::is_text_file(input);
-    like_file || input.starts_with("builtin:") || source::list(input).is_ok()
-}
-
 /// The recipe, with what the schema fixed in training.
-fn as_trained(config: &TextConfig, schema: &TextSchema) -> TextConfig {
+pub(super) fn as_trained(config: &TextConfig, schema: &TextSchema) -> TextConfig {
     TextConfig {
         task: schema.task,
         text_column: schema.text_column.clone(),

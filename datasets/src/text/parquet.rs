@@ -5,7 +5,7 @@ use crate::DataError;
 use crate::blocks::Source;
 use crate::columnar::{self, guarded, strings};
 use crate::index::Block;
-use crate::source::one_line;
+use crate::source::{Object, one_line};
 use crate::table::schema::nearest;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -48,6 +48,26 @@ pub(super) fn read_group(
         let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
         let batches = columnar::group_reader(object, &metadata, group, mask, BATCH_ROWS)?;
         rows(reader, batches, block.line, take)
+    })
+}
+
+/// As [`read`], of a file that is read where it lies, a row group at a time.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_object(reader: &Reader<'_>, take: Take<'_>) -> Result<(), DataError> {
+    guarded(reader.uri, || {
+        let object = Object::open(reader.uri)?;
+        let metadata = columnar::arrow(&object, columnar::footer(&object, object.stat()?.size)?.0)?;
+        let roots = roots(metadata.schema().fields(), reader)?;
+        let mut row = 1;
+        for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
+            let batches = columnar::group_reader(&object, &metadata, number, mask, BATCH_ROWS)?;
+            rows(reader, batches, row, take)?;
+            row += group.num_rows() as u64;
+        }
+        Ok(())
     })
 }
 

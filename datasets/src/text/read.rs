@@ -133,7 +133,7 @@ fn class_folder(root: &str, file: &str) -> Result<String, DataError> {
 fn read_file(reader: &Reader<'_>, format: TextFormat, take: Take<'_>) -> Result<(), DataError> {
     let bytes = source::read_unpacked(reader.uri)?;
     match format {
-        TextFormat::Txt => reader.lines(&bytes, take),
+        TextFormat::Txt => reader.lines(&bytes, 1, take),
         TextFormat::Csv => {
             let dialect = reader.config.dialect(reader.uri)?;
             reader.csv(&mut Csv::open(reader.uri, &bytes, &dialect)?, take)

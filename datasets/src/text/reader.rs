@@ -78,12 +78,12 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A text a line; blank lines are none.
+    /// A text a line, the first being `first_line`; blank lines are none.
     ///
     /// # Errors
     /// `take`'s own.
-    pub(super) fn lines(&self, bytes: &[u8], take: Take<'_>) -> Result<(), DataError> {
-        for (line, text) in (1..).zip(without_mark(bytes).split(|&byte| byte == b'\n')) {
+    pub(super) fn lines(&self, bytes: &[u8], first_line: u64, take: Take<'_>) -> Result<(), DataError> {
+        for (line, text) in (first_line..).zip(without_mark(bytes).split(|&byte| byte == b'\n')) {
             match std::str::from_utf8(text) {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => take(Ok(self.text(text.trim_end_matches('\r'), None, Some(line))))?,

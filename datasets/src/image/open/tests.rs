@@ -1,7 +1,7 @@
 use super::*;
-use crate::Dataset;
-use crate::ShardOrder;
 use crate::image::decode::tests::file;
+use crate::image::open_prediction;
+use crate::{Dataset, Names, ShardOrder};
 use bonfire_contract::{Batch, Images, Loader, Position, Target};
 use burn::tensor::Device;
 use image::ImageFormat;
@@ -313,6 +313,67 @@ fn labels_of_idx_files_are_checked() {
     );
 }
 
+/// The only part of inputs that are few.
+fn predicted(
+    config: &ImageConfig,
+    schema: &ImageSchema,
+    inputs: &[String],
+) -> Result<(Pipeline<ImageSet>, Names), DataError> {
+    let mut parts = open_prediction(config, schema, inputs)?;
+    let part = parts.next().unwrap()?;
+    assert!(parts.next().is_none());
+    Ok((part.samples, part.names))
+}
+
+#[test]
+fn pictures_to_predict_come_in_parts_of_some_thousand() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixel = file(ImageFormat::Png, 1, 1);
+    for number in 0..4_100 {
+        fs::write(folder.path().join(format!("{number:05}.png")), &pixel).unwrap();
+    }
+    let root = folder.path().display().to_string();
+    let config = ImageConfig { train: root.clone(), ..ImageConfig::default() };
+    let schema = crate::image::schema::tests::schema(3, 1, 1);
+    let inputs = [root.clone(), format!("{root}/00007.png")];
+    let parts: Vec<_> = open_prediction(&config, &schema, &inputs).unwrap().map(Result::unwrap).collect();
+    assert_eq!(parts.iter().map(|part| part.samples.len()).collect::<Vec<_>>(), [4_096, 5]);
+    assert_eq!(parts[1].names.of(0), format!("{root}/04096.png"));
+    assert_eq!(parts[1].names.of(4), format!("{root}/00007.png"));
+}
+
+#[test]
+fn pictures_have_as_many_views_as_crops_are_asked_for() {
+    let folder = class_folders();
+    let cropped = |crops| ImageConfig {
+        resize: Some(Resize::Exact([8, 6])),
+        center_crop: Some([5, 4]),
+        crops,
+        ..folder_config(&folder)
+    };
+    let opened = open(&cropped(5), 1).unwrap();
+    let one = &batches(&opened.train, 100)[0];
+    assert_eq!(one.input.pixels.dims()[0], one.samples.len(), "training sees one view");
+    let of = |crops| {
+        let set =
+            open_evaluation(&cropped(crops), &opened.schema, Some(&folder_config(&folder).train), 1).unwrap();
+        batches(&set, 2).remove(0)
+    };
+    let (one, five, ten) = (of(1), of(5), of(10));
+    assert_eq!(one.input.pixels.dims(), [2, 3, 5, 4]);
+    assert_eq!(five.input.pixels.dims(), [10, 3, 5, 4]);
+    assert_eq!(ten.input.pixels.dims(), [20, 3, 5, 4]);
+    assert_eq!((classes(&ten), &ten.samples), (classes(&one), &one.samples));
+    let values = |batch: &Batch<Images>| batch.input.pixels.to_data().try_to_vec::<f32>().unwrap();
+    let size = 3 * 5 * 4;
+    for picture in 0..2 {
+        let view =
+            |batch: &Batch<Images>, views: usize| values(batch)[picture * views * size..][..size].to_vec();
+        assert_eq!(view(&five, 5), view(&one, 1), "the first view is the centre");
+        assert_eq!(view(&ten, 10), view(&one, 1));
+    }
+}
+
 #[test]
 fn prediction_names_every_picture_and_needs_no_labels() {
     let folder = class_folders();
@@ -324,12 +385,11 @@ fn prediction_names_every_picture_and_needs_no_labels() {
     let inputs =
         [format!("{root}/dog"), format!("{root}/unnamed"), FASHION_TEST.into(), format!("{root}/cat/2.jpg")];
     let resizing = ImageSchema { resize: Some(Resize::Exact([8, 6])), ..opened.schema };
-    let (pipeline, names) = open_prediction(&config, &resizing, &inputs).unwrap();
-    assert_eq!(names.len(), 3 + 1 + 500 + 1);
-    assert_eq!(pipeline.len(), names.len() as u64);
-    assert_eq!(names[0], format!("{root}/dog/1.png"));
-    assert_eq!(names[3], format!("{root}/unnamed"));
-    assert_eq!(names[4], format!("{FASHION_TEST}:0"));
+    let (pipeline, names) = predicted(&config, &resizing, &inputs).unwrap();
+    assert_eq!(pipeline.len(), 3 + 1 + 500 + 1);
+    assert_eq!(names.of(0), format!("{root}/dog/1.png"));
+    assert_eq!(names.of(3), format!("{root}/unnamed"));
+    assert_eq!(names.of(4), format!("{FASHION_TEST}:0"));
     let batch = &batches(&pipeline, 505)[0];
     assert_eq!(batch.input.pixels.dims(), [505, 3, 8, 6]);
     assert!(matches!(batch.target, Target::Input));
@@ -339,7 +399,7 @@ fn prediction_names_every_picture_and_needs_no_labels() {
     let size = 3 * 8 * 6;
     assert_eq!(pixels[..size], pixels[3 * size..4 * size]);
 
-    let refused = |inputs: &[String]| open_prediction(&config, &resizing, inputs).err().unwrap().to_string();
+    let refused = |inputs: &[String]| predicted(&config, &resizing, inputs).err().unwrap().to_string();
     assert!(refused(&[]).contains("found no input"));
     assert!(refused(&["missing.png".into()]).contains("nothing of that name"));
     assert!(refused(&["Cargo.toml".into()]).contains("a PNG, JPEG or IDX file of pictures"));
@@ -441,8 +501,8 @@ fn shards_give_the_pictures_that_their_folder_gives() {
             .collect();
         assert_eq!(rest, whole[17 * 3 * 8 * 6..]);
     }
-    let (pipeline, names) = open_prediction(&config, &expected.schema, std::slice::from_ref(&uri)).unwrap();
-    assert_eq!((pipeline.len(), names[39].as_str()), (40, format!("{uri}:39").as_str()));
+    let (pipeline, names) = predicted(&config, &expected.schema, std::slice::from_ref(&uri)).unwrap();
+    assert_eq!((pipeline.len(), names.of(39)), (40, format!("{uri}:39")));
 }
 
 /// Each of `ranks` reads its part of every global batch; put together, they are what one reads.
@@ -637,13 +697,9 @@ fn pictures_in_parquet_come_once_each_in_every_order_and_from_any_position() {
     }
     assert!(sets.iter().all(|set| *set == sets[0]));
     let schema = open(&ImageConfig { train: uri.clone(), ..ImageConfig::default() }, 5).unwrap().schema;
-    let (predicted, names) = open_prediction(
-        &ImageConfig { train: uri.clone(), ..ImageConfig::default() },
-        &schema,
-        std::slice::from_ref(&uri),
-    )
-    .unwrap();
-    assert_eq!((predicted.len(), names[49].as_str()), (50, format!("{uri}:49").as_str()));
+    let config = ImageConfig { train: uri.clone(), ..ImageConfig::default() };
+    let (pipeline, names) = predicted(&config, &schema, std::slice::from_ref(&uri)).unwrap();
+    assert_eq!((pipeline.len(), names.of(49)), (50, format!("{uri}:49")));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::text::VocabularyKind;
+use crate::text::{VocabularyKind, open_prediction};
 use crate::{Dataset, OnCorrupt};
 use bonfire_contract::{Loader, Target};
 use burn::tensor::Device;
@@ -81,7 +81,7 @@ fn shakespeare_is_cut_at_its_tail() {
     let last = valid.len() - 1;
     assert_eq!(again.dataset().sample(last, 0).unwrap(), valid.dataset().sample(last, 0).unwrap());
     let inputs = ["x".to_string()];
-    assert!(message(open_prediction(&config, &schema, &inputs)).contains("continues a prompt"));
+    assert!(message(predicted(&config, &schema, &inputs)).contains("continues a prompt"));
 }
 
 #[test]
@@ -138,6 +138,45 @@ fn texts_are_truncated_padded_and_never_empty() {
     assert_eq!(open(&bytes, 0).unwrap().schema.len(), 258);
 }
 
+/// The only part of inputs that are few.
+fn predicted(
+    config: &TextConfig,
+    schema: &TextSchema,
+    inputs: &[String],
+) -> Result<(Pipeline<TextSet>, Vec<String>), DataError> {
+    let mut parts = open_prediction(config, schema, inputs)?;
+    let part = parts.next().unwrap()?;
+    assert!(parts.next().is_none());
+    let names =
+        (0..bonfire_contract::Loader::len(&part.samples)).map(|sample| part.names.of(sample)).collect();
+    Ok((part.samples, names))
+}
+
+#[test]
+fn many_texts_to_predict_come_in_parts_and_each_line_keeps_its_number() {
+    let line = |number: usize| ["a", "b", "c"][number % 3];
+    let lines: String = (0..5_000).map(|number| format!("{}\n", line(number))).collect();
+    let quoted: String = (0..5_000).map(|number| format!("\"{}\n\"\n", line(number))).collect();
+    let objects: String = (0..5_000).map(|number| format!("{{\"text\": \"{}\"}}\n", line(number))).collect();
+    let files = Files::new(&[
+        ("t.csv", LABELLED),
+        ("n.txt", &lines),
+        ("n.csv", &format!("text\n{quoted}")),
+        ("n.jsonl", &objects),
+    ]);
+    let config = classify(&files);
+    let schema = open(&config, 0).unwrap().schema;
+    for (name, last) in [("n.txt", "n.txt:5000"), ("n.csv", "n.csv:10000"), ("n.jsonl", "n.jsonl:5000")] {
+        let parts = open_prediction(&config, &schema, &[files.uri(name), "d".into()]).unwrap();
+        let parts: Vec<_> = parts.map(Result::unwrap).collect();
+        assert_eq!(parts.iter().map(|part| part.samples.len()).collect::<Vec<_>>(), [4_096, 905], "{name}");
+        assert!(parts[1].names.of(903).ends_with(last), "{}", parts[1].names.of(903));
+        assert_eq!(parts[1].names.of(904), "d");
+        let tokens: Vec<_> = parts.iter().flat_map(|part| rows(part.samples.dataset()).0).collect();
+        assert!((0..5_000).all(|number| tokens[number][0] == [3, 2, 4][number % 3]), "{name}");
+    }
+}
+
 #[test]
 fn prediction_reads_files_and_arguments() {
     let long = "b ".repeat(40);
@@ -145,15 +184,15 @@ fn prediction_reads_files_and_arguments() {
     let config = classify(&files);
     let schema = open(&config, 0).unwrap().schema;
     let inputs = [files.uri("n.txt"), files.uri("n.csv"), "a d".to_string(), long];
-    let (pipeline, names) = open_prediction(&config, &schema, &inputs).unwrap();
+    let (pipeline, names) = predicted(&config, &schema, &inputs).unwrap();
     let (tokens, targets) = rows(pipeline.dataset());
     assert_eq!(tokens, [[3, 0, 0], [1, 0, 0], [4, 0, 0], [3, 5, 0], [2, 2, 2]]);
     assert!(targets.is_empty());
     assert!(names[0].ends_with("n.txt:1") && names[1].ends_with("n.txt:3") && names[2].ends_with("n.csv:2"));
     assert_eq!(names[3], "a d");
     assert_eq!(names[4].chars().count(), 41);
-    assert!(message(open_prediction(&config, &schema, &["gone.csv".into()])).contains("gone.csv"));
-    assert!(message(open_prediction(&config, &schema, &[])).contains("no input"));
+    assert!(message(predicted(&config, &schema, &["gone.csv".into()])).contains("gone.csv"));
+    assert!(message(predicted(&config, &schema, &[])).contains("no input"));
 }
 
 #[test]
@@ -171,7 +210,7 @@ fn class_folders_train_and_predict_by_file() {
     assert_eq!(rows(evaluate("e").unwrap().dataset()).1, [1]);
     assert!(message(evaluate("f")).contains("expected one of `neg`, `pos`, found `what`"));
     let inputs = [files.uri("t/neg/1.txt")];
-    let (pipeline, names) = open_prediction(&config, &opened.schema, &inputs).unwrap();
+    let (pipeline, names) = predicted(&config, &opened.schema, &inputs).unwrap();
     assert_eq!((pipeline.len(), &names[..]), (1, &inputs[..]));
 }
 
@@ -263,7 +302,7 @@ fn prediction_counts_the_texts_it_skips_and_keeps_the_names_of_the_others() {
     let config = TextConfig { on_corrupt: OnCorrupt::Skip, ..classify(&files) };
     let schema = open(&config, 0).unwrap().schema;
     let inputs = [files.uri("n.jsonl"), "b".to_string()];
-    let (pipeline, names) = open_prediction(&config, &schema, &inputs).unwrap();
+    let (pipeline, names) = predicted(&config, &schema, &inputs).unwrap();
     assert_eq!(rows(pipeline.dataset()).0, [[4], [2]]);
     assert!(names[0].ends_with("n.jsonl:2") && names[1] == "b", "{names:?}");
     assert_eq!(pipeline.skipped(), 2);
@@ -277,5 +316,5 @@ fn sizes_are_checked_whatever_the_set_is_opened_for() {
     let expected = "data.workers: expected 0 to 256, found 1073741824";
     assert_eq!(message(open(&config, 0)), expected);
     assert_eq!(message(open_evaluation(&config, &schema, Some(&files.uri("t.csv")), 0)), expected);
-    assert_eq!(message(open_prediction(&config, &schema, &["a".into()])), expected);
+    assert_eq!(message(predicted(&config, &schema, &["a".into()])), expected);
 }

@@ -1,0 +1,144 @@
+use super::*;
+use burn::tensor::{Device, TensorData};
+
+fn metric(evaluation: &Evaluation, name: &str) -> f64 {
+    let found = evaluation.metrics.iter().find(|metric| metric.name == name);
+    found.unwrap_or_else(|| panic!("no {name} in {:?}", evaluation.metrics)).value
+}
+
+fn classes(batches: &[(Vec<[f32; 3]>, Vec<i64>)], top_k: usize) -> Evaluation {
+    let device = Device::flex();
+    let mut meter = Meter::new(&MetricConfig { top_k, ..MetricConfig::default() });
+    for (logits, labels) in batches {
+        let logits = TensorData::new(logits.concat(), [logits.len(), 3]);
+        let labels = TensorData::new(labels.clone(), [labels.len()]);
+        let target = Target::Classes(Tensor::from_data(labels, &device));
+        meter.add(Output::Logits(Tensor::from_data(logits, &device)), target).unwrap();
+    }
+    meter.finish()
+}
+
+#[test]
+fn figures_of_classes_by_hand() {
+    let ln = |p: f32| p.ln();
+    let row = |a, b, c| [ln(a), ln(b), ln(c)];
+    let evaluation = classes(
+        &[
+            (vec![row(0.7, 0.2, 0.1), row(0.3, 0.6, 0.1)], vec![0, 0]),
+            (vec![row(0.2, 0.5, 0.3), row(0.25, 0.35, 0.4)], vec![1, 2]),
+        ],
+        2,
+    );
+    let loss = -(0.7f64.ln() + 0.3f64.ln() + 0.5f64.ln() + 0.4f64.ln()) / 4.0;
+    assert!((metric(&evaluation, "loss") - loss).abs() < 1e-6);
+    assert_eq!(metric(&evaluation, "accuracy"), 0.75);
+    assert_eq!(metric(&evaluation, "top_2_accuracy"), 1.0);
+    assert_eq!(evaluation.confusion, Some(vec![vec![1, 1, 0], vec![0, 1, 0], vec![0, 0, 1]]));
+    // F1 of the classes: 2/3, 2/3, 1.
+    assert!((metric(&evaluation, "f1") - (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
+    // One against the rest: class 0 ranks {0.7, 0.3} above {0.2, 0.25}; class 1 ranks 0.5 above
+    // 0.2 and 0.35 but not 0.6; class 2 ranks 0.4 above all.
+    assert!((metric(&evaluation, "auroc") - (1.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
+    assert_eq!(evaluation.samples, 4);
+    assert_eq!(evaluation.per_class()[0].samples, 2);
+    // The predicted classes have 0.7, 0.6 (wrong), 0.5 and 0.4, each alone in its bin.
+    assert!((metric(&evaluation, "ece") - (0.3 + 0.6 + 0.5 + 0.6) / 4.0).abs() < 1e-6);
+}
+
+#[test]
+fn the_samples_of_the_highest_loss_are_kept_by_number() {
+    let device = Device::flex();
+    let mut meter = Meter::new(&MetricConfig { worst: 2, ..MetricConfig::default() });
+    for (samples, first) in [(&[7u64, 9][..], 3.0f32), (&[][..], 1.0)] {
+        let logits = Tensor::<2>::from_data([[first, 0.0], [0.0, 2.0]], &device);
+        let target = Target::Classes(Tensor::from_data([1i64, 1], &device));
+        meter.add_samples(samples, Output::Logits(logits), target).unwrap();
+    }
+    let worst = meter.finish().worst;
+    let found: Vec<_> = worst.iter().map(|worst| (worst.sample, worst.class, worst.predicted)).collect();
+    assert_eq!(found, [(7, 1, 0), (2, 1, 0)]);
+    let p = 1.0 / (1.0 + (-3.0f64).exp());
+    assert!((worst[0].probability - p).abs() < 1e-6 && (worst[0].loss + (1.0 - p).ln()).abs() < 1e-6);
+}
+
+#[test]
+fn two_classes_score_class_one_without_saturation() {
+    let device = Device::flex();
+    let mut meter = Meter::new(&MetricConfig::default());
+    // As f32 probabilities, all of these are 1.
+    let logits = [[0.0f32, 40.0], [0.0, 41.0], [0.0, 42.0], [0.0, 43.0]];
+    let target = Target::Classes(Tensor::from_data([0i64, 1, 0, 1], &device));
+    meter.add(Output::Logits(Tensor::from_data(logits, &device)), target).unwrap();
+    let evaluation = meter.finish();
+    assert_eq!(metric(&evaluation, "auroc"), 0.75);
+    assert!((metric(&evaluation, "f1") - 2.0 / 3.0).abs() < 1e-12);
+    assert!((metric(&evaluation, "loss") - 82.0 / 4.0).abs() < 1e-6);
+}
+
+#[test]
+fn values_are_in_their_own_unit_over_any_batches() {
+    let device = Device::flex();
+    let config =
+        MetricConfig { values: vec![ValueScale { mean: 100.0, std: 10.0 }], ..MetricConfig::default() };
+    let (found, expected) = ([1.0f32, 2.0, -1.0, 0.5], [1.5f32, 2.0, 0.0, -1.0]);
+    for split in 1..4 {
+        let mut meter = Meter::new(&config);
+        for range in [0..split, split..4] {
+            let tensor = |values: &[f32]| {
+                Tensor::<2>::from_data(
+                    TensorData::new(values[range.clone()].to_vec(), [range.len(), 1]),
+                    &device,
+                )
+            };
+            meter.add(Output::Values(tensor(&found)), Target::Values(tensor(&expected))).unwrap();
+        }
+        let evaluation = meter.finish();
+        assert!((metric(&evaluation, "mse") - 3.5 / 4.0).abs() < 1e-12);
+        assert!((metric(&evaluation, "mae") - 7.5).abs() < 1e-9);
+        assert!((metric(&evaluation, "rmse") - 10.0 * (3.5f64 / 4.0).sqrt()).abs() < 1e-9);
+        // Mean 0.625, squared deviations 5.6875.
+        assert!((metric(&evaluation, "r2") - (1.0 - 3.5 / 5.6875)).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn tokens_without_a_successor_count_for_nothing() {
+    let device = Device::flex();
+    let mut meter = Meter::new(&MetricConfig::default());
+    let logits = Tensor::<3>::from_data([[[0.0f32, 0.0], [0.0, 3.0f32.ln()], [9.0, 0.0]]], &device);
+    let target = Target::NextTokens(Tensor::from_data([[0i64, 1, -1]], &device));
+    meter.add(Output::TokenLogits(logits), target).unwrap();
+    let evaluation = meter.finish();
+    let nats = -(0.5f64.ln() + 0.75f64.ln()) / 2.0;
+    assert!((metric(&evaluation, "loss") - nats).abs() < 1e-6);
+    assert!((metric(&evaluation, "perplexity") - nats.exp()).abs() < 1e-6);
+    assert!((metric(&evaluation, "bits_per_character") - nats / 2.0f64.ln()).abs() < 1e-6);
+}
+
+#[test]
+fn a_reconstruction_is_scored_over_all_elements() {
+    let device = Device::flex();
+    let mut meter = Meter::new(&MetricConfig::default());
+    for rows in [1, 3] {
+        let output = Tensor::<2>::ones([rows, 4], &device);
+        let input = Tensor::<2>::ones([rows, 4], &device) * (rows as f32);
+        meter.add(Output::Reconstruction { output, input }, Target::Input).unwrap();
+    }
+    assert!((metric(&meter.finish(), "reconstruction_error") - 3.0).abs() < 1e-12);
+}
+
+#[test]
+fn targets_that_do_not_fit_are_errors() {
+    let device = Device::flex();
+    let mut meter = Meter::new(&MetricConfig::default());
+    let logits = || Output::Logits(Tensor::<2>::zeros([2, 3], &device));
+    let error = meter.add(logits(), Target::Input).unwrap_err().to_string();
+    assert_eq!(error, "metrics: expected classes, found the input");
+    let outside = Target::Classes(Tensor::from_data([0i64, 3], &device));
+    assert!(meter.add(logits(), outside).unwrap_err().to_string().ends_with("below 3, found class 3"));
+    let short = Target::Classes(Tensor::from_data([0i64], &device));
+    assert!(meter.add(logits(), short).is_err());
+    let mut meter = Meter::new(&MetricConfig::default());
+    let next = Target::NextTokens(Tensor::from_data([[5i64]], &device));
+    assert!(meter.add(Output::TokenLogits(Tensor::zeros([1, 1, 5], &device)), next).is_err());
+}

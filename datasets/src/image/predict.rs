@@ -1,0 +1,95 @@
+//! Pictures to predict: listed as they are read, some at a time.
+
+use super::gather::{Item, Place};
+use super::set::Pictures;
+use super::streamed::Streamed;
+use super::{ImageConfig, ImageSchema, ImageSet, folder, gather, open};
+use crate::parts::Put;
+use crate::{DataError, Names, OnCorrupt, Part, Parts, shard, source};
+
+/// Pictures of a part.
+const PART: usize = 4096;
+
+/// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order, without labels, each
+/// as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and in shards. Of folders and
+/// buckets, the names of some thousand pictures are held at a time; of shards none; an IDX file is held whole.
+///
+/// A picture that cannot be read always stops.
+///
+/// # Errors
+/// When there is no input, or a key is out of its bounds. An input that is missing, or holds no picture, is an error in
+/// the place of its parts.
+pub fn open_prediction(
+    config: &ImageConfig,
+    schema: &ImageSchema,
+    inputs: &[String],
+) -> Result<Parts<ImageSet>, DataError> {
+    config.check()?;
+    if inputs.is_empty() {
+        return Err(DataError::source("predict", "pictures, folders or IDX files", "no input"));
+    }
+    let config = ImageConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
+    let (schema, inputs) = (schema.clone(), inputs.to_vec());
+    Ok(Parts::of(move |put| {
+        let mut found = Found { config: &config, schema: &schema, put, places: Vec::new() };
+        inputs.iter().try_for_each(|input| found.read(input))?;
+        found.put()
+    }))
+}
+
+/// Places of pictures, on their way into parts.
+struct Found<'a> {
+    config: &'a ImageConfig,
+    schema: &'a ImageSchema,
+    put: Put<'a, ImageSet>,
+    places: Vec<Place>,
+}
+
+impl Found<'_> {
+    fn read(&mut self, uri: &str) -> Result<(), DataError> {
+        if shard::holds_pictures(uri) {
+            self.put()?;
+            let streamed = Pictures::Streamed(Streamed::in_order(self.config, uri)?);
+            return self.part(streamed, Names::Numbered(uri.to_string()));
+        }
+        if !source::is_folder(uri) {
+            return gather::places(uri)?.into_iter().try_for_each(|place| self.push(place));
+        }
+        let (mut files, mut pictures) = (0u64, 0u64);
+        source::walk(uri, &mut |uri| {
+            files += 1;
+            if !folder::is_picture(&uri) {
+                return Ok(());
+            }
+            pictures += 1;
+            self.push(Place::File(uri))
+        })?;
+        let refused = |found| Err(DataError::source(uri, "PNG or JPEG files", found));
+        match (pictures, files) {
+            (0, 0) => refused("an empty folder".to_string()),
+            (0, _) => refused(format!("{files} files of other kinds")),
+            _ => Ok(()),
+        }
+    }
+
+    fn push(&mut self, place: Place) -> Result<(), DataError> {
+        self.places.push(place);
+        if self.places.len() == PART { self.put() } else { Ok(()) }
+    }
+
+    /// Puts what there is.
+    fn put(&mut self) -> Result<(), DataError> {
+        let places = std::mem::take(&mut self.places);
+        if places.is_empty() {
+            return Ok(());
+        }
+        let names = Names::Each(places.iter().map(Place::to_string).collect());
+        let items = places.into_iter().map(|place| Item { place, class: None }).collect();
+        self.part(Pictures::Held(items), names)
+    }
+
+    fn part(&mut self, pictures: Pictures, names: Names) -> Result<(), DataError> {
+        let samples = open::pipeline(self.config, self.schema, pictures, self.config.crops, 0);
+        (self.put)(Part { samples, names })
+    }
+}

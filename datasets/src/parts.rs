@@ -1,0 +1,157 @@
+//! Inputs to predict, some at a time: read once, from the first to the last, in memory that their number does not decide.
+//!
+//! ```text
+//! inputs -> thread: list, read, encode -> Part (samples, names) -> model -> answers, while the next part is read
+//! ```
+
+use crate::{DataError, Dataset, Pipeline};
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+
+/// Some inputs, in their sequence.
+pub struct Part<D: Dataset> {
+    /// Their samples, without targets.
+    pub samples: Pipeline<D>,
+    /// What each sample is called.
+    pub names: Names,
+}
+
+/// What the samples of a part are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// Each by a name of its own.
+    Each(Vec<String>),
+    /// All by the URI that they are in, and their number there from 0 on.
+    Numbered(String),
+}
+
+impl Names {
+    /// The name of sample number `sample`.
+    ///
+    /// # Panics
+    /// When there is no such sample.
+    pub fn of(&self, sample: u64) -> String {
+        match self {
+            Names::Each(names) => names[sample as usize].clone(),
+            Names::Numbered(uri) => format!("{uri}:{sample}"),
+        }
+    }
+}
+
+/// The parts of all inputs, one after the other: one is used while the next one waits and another one is read. After an
+/// error there is no other part.
+pub struct Parts<D: Dataset> {
+    parts: Receiver<Result<Part<D>, DataError>>,
+    /// The thread that reads.
+    reader: Option<JoinHandle<()>>,
+}
+
+/// Where a reader puts its parts; an error says that nobody wants more of them.
+pub(crate) type Put<'a, D> = &'a mut dyn FnMut(Part<D>) -> Result<(), DataError>;
+
+impl<D: Dataset> Parts<D> {
+    /// The parts that `read` puts, and the error that it ends with, if any. It runs in a thread of its own.
+    pub(crate) fn of(read: impl FnOnce(Put<'_, D>) -> Result<(), DataError> + Send + 'static) -> Self {
+        let (sender, parts) = sync_channel(1);
+        let reader = thread::spawn(move || {
+            let unwanted = |_| DataError::source("predict", "a reader of the parts", "none");
+            let mut put = |part| sender.send(Ok(part)).map_err(unwanted);
+            if let Err(error) = read(&mut put) {
+                // Without a receiver nobody asks.
+                let _ = sender.send(Err(error));
+            }
+        });
+        Parts { parts, reader: Some(reader) }
+    }
+}
+
+impl<D: Dataset> Iterator for Parts<D> {
+    type Item = Result<Part<D>, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Ok(part) = self.parts.recv() {
+            return Some(part);
+        }
+        // The reader has ended. Had it panicked, what it read would look like all there is.
+        if let Some(Err(panic)) = self.reader.take().map(JoinHandle::join) {
+            resume_unwind(panic);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OnCorrupt, PipelineConfig, Shuffle};
+    use bonfire_contract::{Table, Target};
+    use burn::tensor::{Device, Tensor};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A set of one sample.
+    struct One;
+
+    impl Dataset for One {
+        type Sample = ();
+        type Input = Table;
+
+        fn len(&self) -> u64 {
+            1
+        }
+
+        fn sample(&self, _index: u64, _draw: u64) -> Result<(), DataError> {
+            Ok(())
+        }
+
+        fn collate(&self, samples: Vec<()>, device: &Device) -> (Table, Target) {
+            let empty = || [samples.len(), 0];
+            let (numeric, categories) = (Tensor::zeros(empty(), device), Tensor::zeros(empty(), device));
+            (Table { numeric, categories }, Target::Input)
+        }
+    }
+
+    fn part(name: usize) -> Part<One> {
+        let (shuffle, on_corrupt) = (Shuffle::Never, OnCorrupt::Stop);
+        let config =
+            PipelineConfig { shuffle, seed: 0, on_corrupt, repeats: 1, workers: 0, prefetch_bytes: 0 };
+        Part { samples: Pipeline::new(One, config), names: Names::Each(vec![name.to_string()]) }
+    }
+
+    #[test]
+    fn parts_come_in_sequence_and_few_are_read_ahead() {
+        let read = Arc::new(AtomicUsize::new(0));
+        let counted = read.clone();
+        let mut parts = Parts::of(move |put| {
+            (0..100).try_for_each(|name| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                put(part(name))
+            })
+        });
+        for name in 0..50 {
+            let names = parts.next().unwrap().unwrap().names;
+            assert_eq!(names.of(0), name.to_string());
+            // The one in use, the one that waits, and the one that is being read.
+            assert!(read.load(Ordering::SeqCst) <= name + 3);
+        }
+        drop(parts);
+    }
+
+    #[test]
+    fn an_error_comes_after_the_parts_before_it_and_ends_them() {
+        let mut parts = Parts::of(|put| {
+            put(part(0))?;
+            Err(DataError::source("x", "a", "b"))
+        });
+        assert!(parts.next().unwrap().is_ok());
+        assert_eq!(parts.next().unwrap().err().unwrap().to_string(), "x: expected a, found b");
+        assert!(parts.next().is_none() && parts.next().is_none());
+    }
+
+    #[test]
+    fn a_reader_that_panics_is_no_end() {
+        let mut parts = Parts::<One>::of(|_| panic!("on purpose"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parts.next().is_none())).is_err());
+    }
+}

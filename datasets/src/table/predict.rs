@@ -1,0 +1,281 @@
+//! Rows to predict: read once, some at a time.
+
+use super::config::{TableConfig, TableFormat, extension};
+use super::csv::Csv;
+use super::encode::{encode, parse_numbers, readable};
+use super::frame::Frame;
+use super::read::{dialect, read_csv};
+use super::schema::{TableSchema, column_index};
+use super::set::TableSet;
+use super::{jsonl, parquet};
+use crate::parts::Put;
+use crate::pieces::pieces;
+use crate::shard::Format;
+use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, index};
+use std::ops::ControlFlow;
+
+/// Reads rows to predict from files of any of the formats, with or without the target column: about 1 MiB of them at a
+/// time, or 8,192 rows of Parquet, of which a row group's columns are held. Categories that training never saw go to the
+/// unknown slot. Each row is named `rows.csv:3`, by its line (or its row, in Parquet files).
+///
+/// # Errors
+/// When there is no input, or a key is out of its bounds. A file that cannot be read, or lacks an input column, is an
+/// error in the place of its parts. An object of JSON may lack keys, but none that no object of the first ones has.
+pub fn open_prediction(
+    config: &TableConfig,
+    schema: &TableSchema,
+    inputs: &[String],
+) -> Result<Parts<TableSet>, DataError> {
+    config.check_sizes()?;
+    if inputs.is_empty() {
+        return Err(DataError::source("predict", "at least one file of rows", "no input"));
+    }
+    let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
+    Ok(Parts::of(move |put| {
+        inputs.iter().try_for_each(|uri| {
+            // The recipe's format is the training file's; rows to predict may come in another.
+            let format = if tells_format(uri) { None } else { config.format };
+            let config = TableConfig { format, ..config.clone() };
+            Rows { config: &config, schema: &schema, put: &mut *put, any: false }.read(uri)
+        })
+    }))
+}
+
+/// Whether the extension alone says what a file holds.
+fn tells_format(uri: &str) -> bool {
+    matches!(extension(uri).as_str(), "csv" | "tsv" | "jsonl" | "ndjson" | "parquet" | "pq")
+}
+
+/// The rows of one input, on their way into parts.
+struct Rows<'a> {
+    config: &'a TableConfig,
+    schema: &'a TableSchema,
+    put: Put<'a, TableSet>,
+    /// Whether there was a row that can be read.
+    any: bool,
+}
+
+impl Rows<'_> {
+    fn read(mut self, uri: &str) -> Result<(), DataError> {
+        for file in index::shards(uri)? {
+            match self.config.format.unwrap_or_else(|| TableFormat::of(&file)) {
+                TableFormat::Csv => self.csv(&file)?,
+                TableFormat::Jsonl => self.jsonl(&file)?,
+                TableFormat::Parquet => {
+                    let config = self.config;
+                    let columns = self.schema.columns.iter().map(|column| column.name.clone());
+                    let wanted: Vec<String> = columns.collect();
+                    let wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
+                    parquet::read_object(&file, config, &wanted, &mut |frame| self.part(frame, 0))?;
+                }
+            }
+        }
+        match self.any {
+            true => Ok(()),
+            false => Err(DataError::source(uri, "at least one row that can be read", "none")),
+        }
+    }
+
+    fn csv(&mut self, uri: &str) -> Result<(), DataError> {
+        let mut dialect = dialect(uri, self.config)?;
+        dialect.optional = Some(self.schema.target.name().to_string());
+        let (separator, comment, header) = (dialect.separator, dialect.comment, dialect.has_header);
+        let mut names: Option<Vec<String>> = None;
+        pieces(uri, &Format::Csv { separator, comment, header }, &mut |piece| {
+            let names = match &names {
+                Some(names) => names.clone(),
+                None => {
+                    let first = if header { piece.head } else { piece.bytes };
+                    names.insert(Csv::open(uri, first, &dialect)?.names().to_vec()).clone()
+                }
+            };
+            let mut csv = Csv::block(uri, piece.bytes, &dialect, names, piece.line);
+            let mut skipped = 0;
+            let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
+            let frame = read_csv(&mut csv, uri, self.config, &mut corrupt)?;
+            self.part(frame, skipped)
+        })
+    }
+
+    fn jsonl(&mut self, uri: &str) -> Result<(), DataError> {
+        let mut first = true;
+        pieces(uri, &Format::Jsonl, &mut |piece| {
+            let mut skipped = 0;
+            let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
+            let mut frame = jsonl::read(uri, piece.bytes, piece.line, self.config, &mut corrupt)?;
+            let columns = || self.schema.columns.iter().map(|column| column.name.as_str());
+            if std::mem::take(&mut first) && frame.len() > 0 {
+                // A key that none of so many objects has is misspelt rather than missing.
+                columns().try_for_each(|name| column_index(&frame, name).map(|_| ()))?;
+            }
+            frame.complete(columns());
+            self.part(frame, skipped)
+        })
+    }
+
+    /// Encodes rows and puts them; `skipped` of their file could not be read.
+    fn part(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
+        let Rows { config, schema, .. } = *self;
+        parse_numbers(schema, &mut frame);
+        let all: Vec<usize> = (0..frame.len()).collect();
+        let rows =
+            readable(schema, &frame, &all, config, false, |_, error| config.refuse(error, &mut skipped))?;
+        if rows.is_empty() && skipped == 0 {
+            return Ok(());
+        }
+        self.any |= !rows.is_empty();
+        let names = rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])).collect();
+        let set = TableSet::held(encode(schema, &frame, &rows, config, false)?, skipped);
+        (self.put)(Part { samples: Pipeline::new(set, config.in_order(0)), names: Names::Each(names) })
+    }
+}
+
+impl TableConfig {
+    /// What becomes of a row that cannot be read.
+    fn refuse(&self, error: DataError, skipped: &mut u64) -> ControlFlow<DataError> {
+        match self.on_corrupt {
+            OnCorrupt::Stop => ControlFlow::Break(error),
+            OnCorrupt::Skip => {
+                *skipped += 1;
+                ControlFlow::Continue(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dataset;
+    use crate::table::open;
+    use bonfire_contract::{Loader, Target};
+    use burn::tensor::Device;
+    use std::fs;
+
+    const SMALL: &str = "n,c,y\n1,red,a\n,blue,b\n3,?,a\n2,red,b\n";
+
+    /// A folder with files, a recipe for the first, and the columns that it has.
+    struct Trained {
+        folder: tempfile::TempDir,
+        config: TableConfig,
+        schema: TableSchema,
+    }
+
+    /// What the parts hold together.
+    #[derive(Debug, Default)]
+    struct All {
+        numeric: Vec<f32>,
+        categories: Vec<i64>,
+        names: Vec<String>,
+        skipped: u64,
+        parts: usize,
+    }
+
+    impl Trained {
+        fn new(config: TableConfig, files: &[(&str, &str)]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                fs::write(folder.path().join(name), text).unwrap();
+            }
+            let train = folder.path().join(files[0].0).to_str().unwrap().to_string();
+            let config = TableConfig { train, target: "y".into(), one_hot: false, workers: 0, ..config };
+            let schema = open(&config, 0).unwrap().schema;
+            Trained { folder, config, schema }
+        }
+
+        fn uri(&self, name: &str) -> String {
+            self.folder.path().join(name).to_str().unwrap().to_string()
+        }
+
+        fn predict(&self, names: &[&str], config: &TableConfig) -> Result<All, String> {
+            let uris: Vec<String> = names.iter().map(|name| self.uri(name)).collect();
+            let mut all = All::default();
+            for part in open_prediction(config, &self.schema, &uris).map_err(|error| error.to_string())? {
+                let Part { samples, names } = part.map_err(|error| error.to_string())?;
+                let set = samples.dataset();
+                let rows = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+                let (table, target) = set.collate(rows, &Device::flex());
+                assert!(matches!(target, Target::Input));
+                all.numeric.extend(table.numeric.into_data().iter::<f32>());
+                all.categories.extend(table.categories.into_data().iter::<i64>());
+                let name = |sample| names.of(sample).rsplit('/').next().unwrap().to_string();
+                all.names.extend((0..set.len()).map(name));
+                all.skipped += samples.skipped();
+                all.parts += 1;
+            }
+            Ok(all)
+        }
+    }
+
+    #[test]
+    fn rows_need_no_target_and_are_named() {
+        let trained = Trained::new(
+            TableConfig::default(),
+            &[
+                ("t.csv", SMALL),
+                ("new.csv", "c,extra,n\ngreen,1,3\n\nblue,2,\n"),
+                ("new.jsonl", "{\"n\": 1, \"c\": \"red\", \"y\": \"never seen\"}\n"),
+                ("typo.jsonl", "{\"n\": 1, \"colour\": \"red\"}\n"),
+                ("less.csv", "n\n1\n"),
+                ("none.csv", "n,c\n"),
+                ("bad.csv", "n,c\n1,red\nx,red\n"),
+                ("ragged.csv", "n,c\n1\ny,red\n2,blue\n"),
+            ],
+        );
+        let config = &trained.config;
+        let all = trained.predict(&["new.csv", "new.jsonl"], config).unwrap();
+        assert_eq!((all.categories, &all.numeric[2..4]), (vec![0, 1, 2], &[0.0, 1.0][..]));
+        assert_eq!(all.names, ["new.csv:2", "new.csv:4", "new.jsonl:1"]);
+        let refused = |names: &[&str], config: &TableConfig| trained.predict(names, config).unwrap_err();
+        assert!(refused(&["less.csv"], config).contains("a column `c`"));
+        assert!(refused(&["typo.jsonl"], config).contains("a column `c`"));
+        assert!(refused(&["none.csv"], config).contains("at least one row that can be read"));
+        assert!(refused(&[], config).contains("no input"));
+        let error = refused(&["bad.csv"], config);
+        assert!(error.contains("line 3, column `n`") && error.contains("`x`"), "{error}");
+        let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..config.clone() };
+        let all = trained.predict(&["ragged.csv", "bad.csv"], &skip).unwrap();
+        assert_eq!((all.categories, all.skipped), (vec![1, 2], 3));
+        assert_eq!(all.names, ["ragged.csv:4", "bad.csv:2"]);
+        let busy = TableConfig { workers: 300, ..skip };
+        assert!(refused(&["new.csv"], &busy).starts_with("data.workers: expected 0 to 256"));
+    }
+
+    #[test]
+    fn rows_without_a_header_may_lack_the_target() {
+        let names = Some(["n", "c", "y"].map(String::from).to_vec());
+        let config = TableConfig { column_names: names, ..TableConfig::default() };
+        let (_, rows) = SMALL.split_once('\n').unwrap();
+        let trained = Trained::new(config, &[("t.csv", rows), ("new.csv", "3,blue\n2,red\n")]);
+        let all = trained.predict(&["new.csv"], &trained.config).unwrap();
+        assert_eq!((all.categories, all.names), (vec![1, 2], vec!["new.csv:1".into(), "new.csv:2".into()]));
+    }
+
+    #[test]
+    fn a_long_file_comes_in_parts_whatever_its_format() {
+        let colour = |row: usize| ["red", "blue", "green"][row % 3];
+        let csv: String = (0..600).map(|row| format!("{row},{}\n", colour(row))).collect();
+        let json = |row: usize| match row % 3 {
+            // Of a key that is missing in one part and there in another.
+            1 if row > 300 => format!("{{\"n\": {row}}}\n"),
+            _ => format!("{{\"n\": {row}, \"c\": \"{}\"}}\n", colour(row)),
+        };
+        let jsonl: String = (0..600).map(json).collect();
+        let trained = Trained::new(
+            TableConfig::default(),
+            &[("t.csv", SMALL), ("long.csv", &format!("n,c\n{csv}")), ("long.jsonl", &jsonl)],
+        );
+        let packed = zstd::encode_all(format!("n,c\n{csv}").as_bytes(), 1).unwrap();
+        fs::write(trained.uri("packed.csv.zst"), packed).unwrap();
+        let long = trained.predict(&["long.csv"], &trained.config).unwrap();
+        // In tests a block has 256 bytes.
+        assert!(long.parts > 10);
+        assert_eq!(long.names, (2..602).map(|line| format!("long.csv:{line}")).collect::<Vec<_>>());
+        assert_eq!(long.categories, (0..600).map(|row| [2, 1, 0][row % 3]).collect::<Vec<_>>());
+        let packed = trained.predict(&["packed.csv.zst"], &trained.config).unwrap();
+        assert_eq!((packed.numeric, packed.categories), (long.numeric.clone(), long.categories));
+        let jsonl = trained.predict(&["long.jsonl"], &trained.config).unwrap();
+        assert_eq!((jsonl.numeric, jsonl.parts > 10), (long.numeric, true));
+        assert_eq!(jsonl.categories[301], 0);
+    }
+}

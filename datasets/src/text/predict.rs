@@ -1,0 +1,152 @@
+//! Texts to classify: read once, some at a time.
+
+use super::config::{TextConfig, TextFormat, TextTask};
+use super::encode::encode;
+use super::open::as_trained;
+use super::parquet;
+use super::read::{files, is_text_file};
+use super::reader::{Reader, Text};
+use super::schema::TextSchema;
+use super::set::TextSet;
+use crate::parts::Put;
+use crate::pieces::pieces;
+use crate::shard::Format;
+use crate::table::csv::Csv;
+use crate::table::encode::shortened;
+use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, source};
+
+/// Texts of a part.
+const PART: usize = 4096;
+
+/// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`, `.parquet`), a folder of
+/// them or, where there is no such file, itself the text. The names are each text's place, `sms.csv:17`, or the
+/// beginning of the argument. About 1 MiB of a file is held at a time, a row group of Parquet, a whole file of which
+/// each is a text.
+///
+/// # Errors
+/// When there is no input, a key is out of its bounds, or the model generates text instead. A file that cannot be read
+/// is an error in the place of its parts.
+pub fn open_prediction(
+    config: &TextConfig,
+    schema: &TextSchema,
+    inputs: &[String],
+) -> Result<Parts<TextSet>, DataError> {
+    if schema.task == TextTask::LanguageModel {
+        let expected = "a model that classifies texts";
+        return Err(DataError::source("predict", expected, "a language model, which continues a prompt"));
+    }
+    config.check_sizes()?;
+    if inputs.is_empty() {
+        return Err(DataError::source("predict", "at least one text", "no input"));
+    }
+    let (config, schema, inputs) = (as_trained(config, schema), schema.clone(), inputs.to_vec());
+    Ok(Parts::of(move |put| {
+        let mut texts = Texts {
+            config: &config,
+            schema: &schema,
+            put,
+            tokens: Vec::new(),
+            names: Vec::new(),
+            skipped: 0,
+        };
+        inputs.iter().try_for_each(|input| texts.read(input))?;
+        texts.put()
+    }))
+}
+
+/// Whether an argument means a file: one is there, or it is one word that ends like one.
+fn names_file(input: &str) -> bool {
+    let like_file = !input.contains(char::is_whitespace) && is_text_file(input);
+    like_file || input.starts_with("builtin:") || source::list(input).is_ok()
+}
+
+/// Encoded texts, on their way into parts.
+struct Texts<'a> {
+    config: &'a TextConfig,
+    schema: &'a TextSchema,
+    put: Put<'a, TextSet>,
+    tokens: Vec<Vec<u32>>,
+    names: Vec<String>,
+    skipped: u64,
+}
+
+impl Texts<'_> {
+    fn read(&mut self, input: &str) -> Result<(), DataError> {
+        let schema = self.schema;
+        if !names_file(input) {
+            let tokens = schema.encode_first(input, schema.max_tokens, "text", 1)?;
+            return self.push(tokens, shortened(input));
+        }
+        // The recipe's format is the training file's; texts to predict may come in another.
+        let format = if is_text_file(input) { None } else { self.config.format };
+        let config = TextConfig { format, ..self.config.clone() };
+        let folder = source::is_folder(input);
+        let mut any = false;
+        for file in files(input, &config)? {
+            let reader = Reader { uri: &file, config: &config, labelled: false };
+            let mut take = |text: Result<Text, DataError>| match text {
+                Ok(text) => {
+                    any = true;
+                    self.push(encode(&text, schema)?, text.place())
+                }
+                Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
+                Err(_) => {
+                    self.skipped += 1;
+                    Ok(())
+                }
+            };
+            match config.format.unwrap_or_else(|| TextFormat::of(&file)) {
+                TextFormat::Txt if folder || schema.whole_files => reader.whole(None, &mut take)?,
+                TextFormat::Txt => {
+                    pieces(&file, &Format::Text, &mut |piece| {
+                        reader.lines(piece.bytes, piece.line, &mut take)
+                    })?;
+                }
+                TextFormat::Jsonl => {
+                    pieces(&file, &Format::Jsonl, &mut |piece| {
+                        reader.jsonl(piece.bytes, piece.line, &mut take)
+                    })?;
+                }
+                TextFormat::Csv => {
+                    let dialect = config.dialect(&file)?;
+                    let (separator, comment, header) =
+                        (dialect.separator, dialect.comment, dialect.has_header);
+                    let mut names: Option<Vec<String>> = None;
+                    pieces(&file, &Format::Csv { separator, comment, header }, &mut |piece| {
+                        let names = match &names {
+                            Some(names) => names.clone(),
+                            None => {
+                                let first = if header { piece.head } else { piece.bytes };
+                                names.insert(Csv::open(&file, first, &dialect)?.names().to_vec()).clone()
+                            }
+                        };
+                        let mut csv = Csv::block(&file, piece.bytes, &dialect, names, piece.line);
+                        reader.csv(&mut csv, &mut take)
+                    })?;
+                }
+                TextFormat::Parquet => parquet::read_object(&reader, &mut take)?,
+            }
+        }
+        match any {
+            true => Ok(()),
+            false => Err(DataError::source(input, "at least one text", "none")),
+        }
+    }
+
+    fn push(&mut self, tokens: Vec<u32>, name: String) -> Result<(), DataError> {
+        self.tokens.push(tokens);
+        self.names.push(name);
+        if self.names.len() == PART { self.put() } else { Ok(()) }
+    }
+
+    /// Puts what there is.
+    fn put(&mut self) -> Result<(), DataError> {
+        if self.names.is_empty() && self.skipped == 0 {
+            return Ok(());
+        }
+        let (tokens, skipped) = (std::mem::take(&mut self.tokens), std::mem::take(&mut self.skipped));
+        let set = TextSet::texts(self.schema.len(), &tokens, None, skipped);
+        let names = Names::Each(std::mem::take(&mut self.names));
+        (self.put)(Part { samples: Pipeline::new(set, self.config.in_order(0)), names })
+    }
+}
