@@ -169,7 +169,7 @@ impl Visit for Fit<'_> {
         M::Input: Fed,
     {
         let Fit { document, recipe, sets, device, path, name, bucket, existing, started } = self;
-        let resolved = Recipe { model_options: built.options, ..recipe.clone() };
+        let resolved = Recipe { model_options: built.options.clone(), ..recipe.clone() };
         if existing == Existing::Resume {
             refuse_another_recipe(path, &resolved)?;
         }
