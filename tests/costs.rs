@@ -185,25 +185,25 @@ fn blocks_draw_the_same_numbers_when_they_run_again() {
 fn costs_count_weights_products_and_what_is_kept() {
     let _alone = alone();
     let find = |name: &str| ARCHITECTURES.iter().find(|architecture| architecture.name == name).unwrap();
-    let costs = |name: &str, options: &Map<String, Value>, gradient_checkpointing| {
-        let train = TrainConfig { gradient_checkpointing, ..steps(1) };
+    let costs = |name: &str, options: &Map<String, Value>, gradient_checkpointing, samples| {
+        let train = TrainConfig { gradient_checkpointing, batch_size: BatchSize::Full, ..steps(1) };
         let spec = small(find(name));
-        fit(find(name), &spec, options, train, 4).unwrap().1.costs.expect("every run tells them")
+        fit(find(name), &spec, options, train, samples).unwrap().1.costs.expect("every run tells them")
     };
     // A table's row of 5 columns and 2 classes.
-    let mlp = costs("mlp", json!({"hidden": [16, 8]}).as_object().unwrap(), false);
-    let weights = 5 * 16 + 16 * 8 + 8 * 2;
-    assert_eq!((mlp.multiply_adds, mlp.samples), (weights as u64, 4));
-    assert_eq!((mlp.parameters, mlp.trained), (weights + 16 + 8 + 2, weights + 16 + 8 + 2));
-    // Of 4 rows: two hidden layers, the logits' gradient, and the graph itself.
-    let bytes = mlp.activation_bytes.unwrap();
-    assert!((4 * 4 * (16 + 8)..64 << 10).contains(&bytes), "{bytes}");
+    let mlp = costs("mlp", json!({"hidden": [512, 256]}).as_object().unwrap(), false, 64);
+    let weights = 5 * 512 + 512 * 256 + 256 * 2;
+    assert_eq!((mlp.multiply_adds, mlp.samples), (weights as u64, 64));
+    assert_eq!((mlp.parameters, mlp.trained), (weights + 770, weights + 770));
+    // Two hidden layers; less what earlier graphs of this process may give back meanwhile, more the graph itself.
+    let (bytes, hidden) = (mlp.activation_bytes.unwrap(), 64 * 4 * (512 + 256));
+    assert!((hidden * 3 / 4..hidden * 2).contains(&bytes), "{bytes} for {hidden}");
 
     let options = Map::new();
-    let (whole, kept) = (costs("resnet50", &options, false), costs("resnet50", &options, true));
+    let (whole, kept) = (costs("resnet50", &options, false, 4), costs("resnet50", &options, true, 4));
     assert_eq!((whole.parameters, whole.multiply_adds), (kept.parameters, kept.multiply_adds));
     let (whole, kept) = (whole.activation_bytes.unwrap(), kept.activation_bytes.unwrap());
-    assert!(whole > 3 * kept, "{whole} bytes and {kept}");
+    assert!(whole > 2 * kept, "{whole} bytes and {kept}");
 }
 
 #[test]
@@ -290,26 +290,4 @@ fn the_program_tells_costs_and_pace_and_refuses_bf16_on_a_cpu() {
     assert!(!workshop.path("narrow").exists());
     refused("wrong", "train.precision=fp8", "fp32");
     refused("kept", "train.gradient_checkpointing=true", "train.gradient_checkpointing: expected false");
-}
-
-#[test]
-#[ignore]
-fn temporary_burns_own_strategy() {
-    let _alone = alone();
-    for name in ["resnet50", "vit_ti16", "convnext_tiny", "cnn"] {
-        let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == name).unwrap();
-        let spec = small(architecture);
-        for balanced in [false, true] {
-            let mut device = device::open("cpu").unwrap().autodiff();
-            if balanced {
-                device = device.gradient_checkpointing();
-            }
-            let document = Document::parse("test", "").unwrap();
-            let options = &Map::new();
-            let build = Build { name, options, spec: &spec, document: &document, device: &device, seed: 1 };
-            let told =
-                registry::build(&build, Fit { spec: &spec, device: &device, train: steps(1), samples: 4 });
-            println!("{name} balanced {balanced}: {:?}", told.unwrap().1.costs);
-        }
-    }
 }
