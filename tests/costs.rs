@@ -42,7 +42,8 @@ impl<I: Input> Loader<I> for One<I> {
 
     fn batches(&self, start: Position, _: usize, _: &Device) -> Batches<'_, I> {
         let consumed = self.len() - start.samples;
-        let batch = Batch { input: self.input.clone(), target: self.target.clone(), consumed };
+        let samples = (start.samples..self.len()).collect();
+        let batch = Batch { input: self.input.clone(), target: self.target.clone(), consumed, samples };
         Box::new((consumed > 0).then_some(Ok(batch)).into_iter())
     }
 }
