@@ -111,7 +111,8 @@ impl Answers<'_> {
                 }
                 let mut line = Map::from_iter([("input".to_string(), Value::from(name))]);
                 line.extend(answer);
-                serde_json::to_writer(&mut *self.out, &line)?;
+                // As an error of the output, of which a pipe that was closed is none.
+                serde_json::to_writer(&mut *self.out, &line).map_err(std::io::Error::from)?;
                 self.out.write_all(b"\n")?;
             }
             self.out.flush()?;

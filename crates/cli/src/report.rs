@@ -70,7 +70,7 @@ impl Report<'_> {
     fn hard(&self, worst: &Worst, pictures: &Pictures) -> String {
         let (class, predicted) = (label(self.labels, worst.class), label(self.labels, worst.predicted));
         let caption = format!(
-            "{} <br>predicted {} {:.1} %<br>loss {:.2}<br>",
+            "{}<br>predicted {} {:.1} %<br>loss {:.2}<br>",
             escaped(class),
             escaped(predicted),
             worst.probability * 100.0,
