@@ -193,7 +193,7 @@ mod tests {
         let mut meter = Meter::new(&MetricConfig::default());
         let mut expected: Vec<i64> = (0..classes as i64).collect();
         let rows = Tensor::<2>::eye(classes, &device) * 3.0;
-        let logits = Tensor::cat(vec![rows.clone(), rows.slice([0..1])], 0);
+        let logits = Tensor::cat(vec![rows.clone(), rows.slice([0..1, 0..classes])], 0);
         expected.push(1);
         let target = Target::Classes(Tensor::from_data(&expected[..], &device));
         meter.add(Output::Logits(logits), target).unwrap();
