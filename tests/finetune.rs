@@ -27,7 +27,7 @@ fn exported_weights_begin_a_run_at_another_size() {
     workshop.succeed(&["train", "small.toml", "--run", "small"]);
     for names in ["torchvision", "timm"] {
         let file = format!("{names}.safetensors");
-        workshop.succeed(&["export", "small", &file, "--names", names]);
+        workshop.succeed(&["export", "small", "-o", &file, "--names", names]);
         let tuning = format!("[finetune]\npretrained = '{file}'\nfreeze = ['embedding*', 'blocks.0*']\n");
         recipe(&workshop, "large.toml", 48, &tuning);
         let run = format!("large-{names}");

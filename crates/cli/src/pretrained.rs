@@ -58,7 +58,8 @@ fn fit_positions(weights: &mut Weights, patches: &VisionTransformerConfig, keys:
     let found = weights.get(&key.name).filter(|found| found.shape().as_slice() != key.shape);
     let fitted = found.and_then(|found| {
         let fitted = patches.fitted_positions(found, &Device::default())?;
-        eprintln!("pretrained: {} {:?} are interpolated to {:?}", key.name, found.shape(), fitted.shape());
+        let [from, to] = [found, &fitted].map(|data| data.shape().to_vec());
+        eprintln!("pretrained: {} {from:?} are interpolated to {to:?}", key.name);
         Some(fitted)
     });
     if let Some(fitted) = fitted {

@@ -63,8 +63,10 @@ pub fn block<M: Module + 'static, const D: usize>(
         })
     });
     let Some((seed, number, keeps)) = place else { return run(module, x) };
+    // First, since it may draw weights.
+    let learns = learns(module);
     x.device().seed(mixed(seed, number));
-    if !keeps || !(x.is_tracked() || learns(module)) {
+    if !keeps || !(learns || x.is_tracked()) {
         return run(module, x);
     }
     // On a device with autodiff still, so that layers do what they do in training.
@@ -178,11 +180,13 @@ impl ModuleVisitor for Add<'_> {
     }
 }
 
-/// Whether any weight of the module takes a gradient.
+/// Whether any weight of the module takes a gradient. All are drawn that were not yet: Burn's clones share a weight until
+/// it is drawn, and freezing a clone before would freeze the module's.
 fn learns<M: Module>(module: &M) -> bool {
     struct Look(bool);
     impl ModuleVisitor for Look {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let _drawn = param.val();
             self.0 |= param.is_require_grad();
         }
     }
