@@ -47,6 +47,15 @@ fn exported_weights_begin_a_run_at_another_size() {
         assert_ne!(tensor(run, "head.weight"), tensor("small", "head.weight"));
     }
 
+    // A run that has no checkpoint to go on from begins with the weights, too; one that has does not read them again.
+    let resume = ["train", "large.toml", "--run", "resumed", "--resume"];
+    let said = workshop.succeed(&resume).stderr;
+    assert!(said.contains("tensors by timm names"), "{said}");
+    assert_eq!(tensor("resumed", "embedding.weight"), tensor("small", "embedding.weight"));
+    std::fs::remove_file(workshop.path("timm.safetensors")).unwrap();
+    workshop.succeed(&resume);
+    workshop.succeed(&["export", "small", "-o", "timm.safetensors", "--names", "timm"]);
+
     // Another model's weights are refused by the name of a tensor.
     recipe(&workshop, "wide.toml", 32, "[finetune]\npretrained = 'timm.safetensors'\n");
     let wide = ["train", "wide.toml", "--run", "wide", "--set", "model.width=32"];

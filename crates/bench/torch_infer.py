@@ -1,6 +1,6 @@
 """Milliseconds per fp32 prediction of PyTorch on CPU (eval, inference_mode), one line a case as JSON.
 
-usage: torch_infer.py [CASE ...]     needs: pip install torch torchvision
+usage: python -c "$(cat torch_resnet20.py torch_infer.py)" [CASE ...]     needs: pip install torch torchvision
 The models are those of the training steps, each at a batch of 1 and of 32: mlp_b1, mlp_b32, ...
 """
 import json, resource, sys, time
@@ -73,6 +73,7 @@ CASES = {
     "linear_regression_b{}_d100": (lambda: nn.Linear(100, 1), lambda batch: torch.rand(batch, 100)),
     "mlp_b{}": (mlp, lambda batch: torch.rand(batch, 784)),
     "cnn28_b{}": (cnn28, pictures),
+    "resnet20_b{}_28": (resnet20, pictures),
     "conv_autoencoder_b{}": (conv_autoencoder, pictures),
     "lstm_b{}_t64_h128": (lambda: Recurrent(nn.LSTM), tokens(64, 1000)),
     "gru_b{}_t64_h128": (lambda: Recurrent(nn.GRU), tokens(64, 1000)),

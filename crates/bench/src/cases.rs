@@ -10,8 +10,8 @@ use bonfire_contract::{Images, Table, Target, Task, Tokens};
 use bonfire_models::{
     Cnn, CnnConfig, ConvAutoencoder, ConvAutoencoderConfig, ConvNeXtConfig, EfficientNetConfig, Gpt,
     GptConfig, GruClassifier, GruClassifierConfig, LinearRegression, LinearRegressionConfig, LstmClassifier,
-    LstmClassifierConfig, Mlp, MlpConfig, MobileNetV2Config, Objective, Pooling, ResNetConfig,
-    TransformerClassifier, TransformerClassifierConfig, VisionTransformerConfig,
+    LstmClassifierConfig, Mlp, MlpConfig, MobileNetV2Config, Objective, Pooling, ResNetConfig, SmallResNet,
+    SmallResNetConfig, TransformerClassifier, TransformerClassifierConfig, VisionTransformerConfig,
 };
 use burn::tensor::{Device, Distribution, Int, Tensor};
 
@@ -72,6 +72,7 @@ pub fn all() -> Vec<Case> {
         case("linear_regression_b1024_d100", 1024, 200, linear_regression, ""),
         case("mlp_b128", 128, 40, mlp, ""),
         case("cnn28_b64", 64, 15, cnn28, ""),
+        case("resnet20_b128_28", 128, 15, resnet20, ""),
         case("conv_autoencoder_b64", 64, 15, conv_autoencoder, ""),
         case("lstm_b64_t64_h128", 64, 15, lstm, "padding is masked"),
         case("gru_b64_t64_h128", 64, 15, gru, "padding is masked"),
@@ -134,6 +135,12 @@ fn cnn28(batch: usize, device: &Device) -> Made<Cnn> {
         .with_pool_every(2)
         .with_hidden(128)
         .with_dropout(0.0);
+    Made { model: config.init(device), input: pictures(batch, device), target: classes(batch, device) }
+}
+
+/// The CIFAR-style residual network.
+fn resnet20(batch: usize, device: &Device) -> Made<SmallResNet> {
+    let config = SmallResNetConfig::new([1, 28, 28], Objective::classes(10));
     Made { model: config.init(device), input: pictures(batch, device), target: classes(batch, device) }
 }
 
@@ -215,7 +222,7 @@ mod tests {
             assert_eq!(case.predicted(case.batch), case.name);
             assert_ne!(case.predicted(1), case.predicted(32));
         }
-        assert_eq!(cases[4].predicted(1), "lstm_b1_t64_h128");
+        assert_eq!(cases[5].predicted(1), "lstm_b1_t64_h128");
         assert!(help().contains("lstm_b64_t64_h128             padding is masked"), "{}", help());
     }
 
@@ -226,6 +233,7 @@ mod tests {
         assert_eq!(linear_regression(1, &device).model.num_params(), 101);
         assert_eq!(mlp(1, &device).model.num_params(), 669_706);
         assert_eq!(cnn28(1, &device).model.num_params(), 1_199_882);
+        assert_eq!(resnet20(1, &device).model.num_params(), 273_754);
         assert_eq!(conv_autoencoder(1, &device).model.num_params(), 231_041);
         let recurrent = |gates: usize, biases: usize| 128_000 + gates * 128 * 256 + biases * 128 + 1_290;
         assert_eq!(lstm(1, &device).model.num_params(), recurrent(4, 8));

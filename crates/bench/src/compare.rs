@@ -11,10 +11,13 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// PyTorch's side of predictions.
-const INFER: &str = include_str!("../torch_infer.py");
+const INFER: &str = concat!(include_str!("../torch_resnet20.py"), include_str!("../torch_infer.py"));
 
-/// A case of training steps that the usual script lacks, and PyTorch's side of it.
-const BUILT_IN: (&str, &str) = ("efficientnet_b0_b8_224", include_str!("../torch_efficientnet.py"));
+/// PyTorch's side of the training steps that the usual script lacks.
+const STEPS: &str = concat!(include_str!("../torch_resnet20.py"), include_str!("../torch_steps.py"));
+
+/// The cases of [`STEPS`].
+const BUILT_IN: [&str; 2] = ["resnet20_b128_28", "efficientnet_b0_b8_224"];
 
 /// A case on both sides, medians over the rounds.
 #[derive(Clone, Debug)]
@@ -78,14 +81,14 @@ pub(crate) fn report(arguments: &CompareArguments, threads: Option<usize>) -> Re
 /// Runs a case on PyTorch's side, in a process of its own.
 fn torch(arguments: &CompareArguments, case: &str, threads: usize) -> Result<Figures> {
     let mut command = Command::new(&arguments.torch);
-    let script: &Path = match (arguments.infer, case == BUILT_IN.0) {
+    let script: &Path = match (arguments.infer, BUILT_IN.contains(&case)) {
         (true, _) => {
             command.args(["-c", INFER]);
             Path::new("torch_infer.py")
         }
         (false, true) => {
-            command.args(["-c", BUILT_IN.1]);
-            Path::new("torch_efficientnet.py")
+            command.args(["-c", STEPS]);
+            Path::new("torch_steps.py")
         }
         (false, false) => {
             command.arg(&arguments.script);

@@ -78,7 +78,7 @@ pub struct EvaluateArguments {
     /// mirrors of these); by default the recipe's `data.crops`.
     #[arg(long, value_name = "N")]
     pub crops: Option<usize>,
-    /// The page to write, with the pictures of the highest loss; by default report.html of the run folder.
+    /// The page to write, with the pictures of the highest loss; by default report.html of the run folder; none with --data.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// The device; by default the one the run was trained on.

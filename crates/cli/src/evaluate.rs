@@ -36,6 +36,8 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     };
     let page = report.page();
     match &arguments.report {
+        // The run's own report stays that of its test set.
+        None if arguments.data.is_some() => {}
         Some(path) => {
             write_atomically(path, page.as_bytes())
                 .with_context(|| format!("{}: expected a place to write to", path.display()))?;

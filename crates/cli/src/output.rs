@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A file that takes its name when it is whole: until then, and after a mistake, what was there stays.
 pub struct OutputFile {
     path: PathBuf,
-    /// Where it is written; none once it has its name.
+    /// Where it is written; none once it has its name, and of what is no file: a pipe or a device.
     beside: Option<PathBuf>,
     file: BufWriter<File>,
 }
@@ -19,6 +19,10 @@ impl OutputFile {
     /// # Errors
     /// When its folder cannot be written to.
     pub fn create(path: &Path) -> Result<Self> {
+        if path.exists() && !path.is_file() {
+            let file = File::options().write(true).open(path).with_context(|| refused(path))?;
+            return Ok(OutputFile { path: path.to_path_buf(), beside: None, file: BufWriter::new(file) });
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         let file = File::create(&beside).with_context(|| refused(path))?;
@@ -32,6 +36,7 @@ impl OutputFile {
     pub fn finish(mut self) -> Result<()> {
         self.file.flush().with_context(|| refused(&self.path))?;
         if let Some(beside) = &self.beside {
+            self.file.get_ref().sync_all().with_context(|| refused(&self.path))?;
             std::fs::rename(beside, &self.path).with_context(|| refused(&self.path))?;
         }
         self.beside = None;
@@ -79,6 +84,13 @@ mod tests {
         file.finish().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            let mut nowhere = OutputFile::create(Path::new("/dev/null")).unwrap();
+            nowhere.write_all(b"gone").unwrap();
+            nowhere.finish().unwrap();
+            assert!(!Path::new("/dev/null").is_file());
+        }
         let error = OutputFile::create(&folder.path().join("gone/x")).err().unwrap();
         assert!(error.to_string().ends_with("expected a file to write, found it refused"), "{error}");
     }

@@ -6,9 +6,6 @@ use bonfire_datasets::image::Shown;
 use bonfire_train::{Calibration, ClassFigures, Evaluation, Worst};
 use std::fmt::Write;
 
-/// Pictures of the highest loss that a report shows.
-pub const WORST: usize = 24;
-
 /// Above so many classes, the confusions that occur most often take the place of the matrix.
 const MOST_CLASSES: usize = 40;
 

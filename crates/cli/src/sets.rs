@@ -3,7 +3,6 @@
 use crate::feed::{AnyInput, AnyLoader, Wrapped};
 use crate::loss::LossConfig;
 use crate::recipe::Data;
-use crate::report::WORST;
 use crate::spec::{Question, Sample, Spec};
 use bonfire_datasets::image::{self, ImageSchema, ImageSet, ImageTarget, Shown};
 use bonfire_datasets::table::{self, TableSchema, TableTarget};
@@ -12,6 +11,9 @@ use bonfire_datasets::{DataError, Dataset, Names, Opened, Part, Parts, Pipeline}
 use bonfire_train::{MetricConfig, ValueScale};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Pictures of the highest loss that evaluation keeps for a report.
+const WORST: usize = 24;
 
 /// Opened data.
 pub struct Sets {

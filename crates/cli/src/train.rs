@@ -174,8 +174,13 @@ impl Visit for Fit<'_> {
             refuse_another_recipe(path, &resolved)?;
         }
         let tuning = &recipe.finetune;
-        let model = match (&tuning.pretrained, existing) {
-            (Some(uri), Existing::Refuse) => pretrained::load(model, uri, &built)?,
+        // A run that was stopped before its first checkpoint starts again, from the same weights.
+        let begins = match RunFolder::open(path) {
+            Ok(folder) if existing == Existing::Resume => folder.checkpoint_store().names()?.is_empty(),
+            _ => true,
+        };
+        let model = match &tuning.pretrained {
+            Some(uri) if begins => pretrained::load(model, uri, &built)?,
             _ => model,
         };
         let model = bonfire_train::freeze(model, &tuning.freeze).map_err(|error| placed(document, error))?;
@@ -228,7 +233,9 @@ impl Visit for Fit<'_> {
                 skipped: sets.test.as_ref().map_or(0, |test| test.loader.skipped()),
                 pictures: sets.test.as_ref().and_then(|test| test.pictures.as_ref()),
             };
-            write_atomically(&folder.report(), report.page().as_bytes())?;
+            if let Err(error) = write_atomically(&folder.report(), report.page().as_bytes()) {
+                eprintln!("warning: no report: {error}");
+            }
         }
         if let Some(bucket) = &bucket {
             bucket.borrow_mut().put()?;
