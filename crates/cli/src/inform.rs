@@ -3,6 +3,7 @@
 use crate::registry::{self, ARCHITECTURES};
 use crate::{recipes, section};
 use anyhow::{Result, bail};
+use bonfire_train::abbreviated;
 use std::io::{Write, stdout};
 
 /// Lists the architectures, or shows one with its options and sizes.
@@ -14,7 +15,7 @@ pub fn models(name: Option<&str>) -> Result<()> {
             let registry::Description { parameters, multiply_adds, .. } =
                 registry::describe(architecture.name)?;
             let (name, eats, about) = (architecture.name, architecture.eats(), architecture.about);
-            let (parameters, multiply_adds) = (grouped(parameters), short(multiply_adds));
+            let (parameters, multiply_adds) = (grouped(parameters), abbreviated(multiply_adds));
             writeln!(out, "{name:<18} {eats:<8} {parameters:>12} {multiply_adds:>13}  {about}")?;
         }
         writeln!(
@@ -40,7 +41,7 @@ pub fn models(name: Option<&str>) -> Result<()> {
     writeln!(
         out,
         "multiply-adds of a forward pass of one sample: {exact} ({})",
-        short(description.multiply_adds)
+        abbreviated(description.multiply_adds)
     )?;
     Ok(())
 }
@@ -86,25 +87,8 @@ fn grouped(number: usize) -> String {
     groups.join(",")
 }
 
-/// `1.81 G`: three digits at least of what is counted in thousands, millions or thousands of millions.
-fn short(number: u64) -> String {
-    let (unit, name) = match number {
-        0..1_000 => return number.to_string(),
-        1_000..1_000_000 => (1e3, "k"),
-        1_000_000..1_000_000_000 => (1e6, "M"),
-        _ => (1e9, "G"),
-    };
-    format!("{:.2} {name}", number as f64 / unit)
-}
-
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn counts_are_shortened() {
-        let found = [999, 61_470, 300_774_272, 1_814_073_344].map(super::short);
-        assert_eq!(found, ["999", "61.47 k", "300.77 M", "1.81 G"]);
-    }
-
     #[test]
     fn digits_are_grouped_from_the_right() {
         assert_eq!(["7", "1,000", "12,345,678"], [7, 1000, 12_345_678].map(super::grouped).as_slice());

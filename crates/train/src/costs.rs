@@ -48,7 +48,7 @@ impl fmt::Display for Costs {
         write!(
             f,
             "{parameters} parameters, {trained} trained; {} multiply-adds a sample",
-            short(*multiply_adds)
+            abbreviated(*multiply_adds)
         )?;
         match self.activation_bytes {
             Some(bytes) => write!(f, "; {} of activations for {samples} samples", in_bytes(bytes)),
@@ -150,7 +150,7 @@ impl Stopwatch {
 }
 
 /// `1.81 G`: three digits at least of what is counted in thousands, millions or thousands of millions.
-fn short(number: u64) -> String {
+pub fn abbreviated(number: u64) -> String {
     let (unit, name) = match number {
         0..1_000 => return number.to_string(),
         1_000..1_000_000 => (1e3, "k"),
@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn units_fit_their_numbers() {
-        assert_eq!([999, 300_774_272, 1_814_073_344].map(short), ["999", "300.77 M", "1.81 G"]);
+        let counts = [999, 61_470, 300_774_272, 1_814_073_344].map(abbreviated);
+        assert_eq!(counts, ["999", "61.47 k", "300.77 M", "1.81 G"]);
         assert_eq!([100, 3 << 19, 5 << 29].map(in_bytes), ["0.1 KiB", "1.5 MiB", "2.50 GiB"]);
         let times = [0.456, 12.3, 200.4, 18_730.0].map(in_time);
         assert_eq!(times, ["0.46 s", "12 s", "3 min 20 s", "5 h 12 min"]);

@@ -46,7 +46,7 @@ mod worst;
 pub use calibration::{Bin, Calibration};
 pub use classes::ClassFigures;
 pub use config::{BatchSize, CheckpointConfig, FitConfig, Precision, Select, TrainConfig};
-pub use costs::{Costs, Pace};
+pub use costs::{Costs, Pace, abbreviated};
 pub use error::TrainError;
 pub use evaluate::{evaluate, evaluate_views};
 pub use interrupt::Interrupt;
