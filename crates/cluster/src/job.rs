@@ -1,0 +1,66 @@
+//! How a process becomes part of a job.
+
+use crate::{Alone, Communicator, launcher};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A process's part in a job. The job is left when this is dropped, which waits for the other ranks.
+pub struct Job {
+    communicator: Arc<dyn Communicator>,
+    /// Ends MPI when dropped, after the communicator's last use.
+    #[cfg(feature = "mpi")]
+    _universe: Option<::mpi::environment::Universe>,
+}
+
+/// Why a process cannot take part in a job.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// A launcher started several processes of a build that knows no other ranks.
+    #[error(
+        "expected one process, as this build has no MPI, found a launcher's environment with several: build with `cargo build --release --features mpi`"
+    )]
+    NotCompiled,
+    /// The MPI library allows calls from one thread only.
+    #[error(
+        "expected an MPI library that takes calls from several threads, one at a time, found the threading level {0}"
+    )]
+    Threading(String),
+}
+
+impl Job {
+    /// A job of this process alone.
+    pub fn alone() -> Self {
+        Job {
+            communicator: Arc::new(Alone),
+            #[cfg(feature = "mpi")]
+            _universe: None,
+        }
+    }
+
+    /// Joins the job that a launcher started this process for, or is alone. A rank that waits longer than `patience` for
+    /// the others ends the job.
+    ///
+    /// # Errors
+    /// When there are other ranks and this build or the MPI library cannot talk to them.
+    pub fn join(patience: Duration) -> Result<Self, JobError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        #[cfg(feature = "mpi")]
+        if launcher::started(variable) {
+            let (universe, communicator) = crate::mpi::join(patience)?;
+            return Ok(Job { communicator: Arc::new(communicator), _universe: Some(universe) });
+        }
+        #[cfg(not(feature = "mpi"))]
+        {
+            let _ = patience;
+            if launcher::several(variable) {
+                return Err(JobError::NotCompiled);
+            }
+        }
+        Ok(Self::alone())
+    }
+
+    /// The ranks of the job.
+    pub fn communicator(&self) -> Arc<dyn Communicator> {
+        self.communicator.clone()
+    }
+}

@@ -1,0 +1,44 @@
+//! What the launchers of MPI jobs tell a process by its environment, before it is part of a job.
+
+/// Variables that hold a process's rank: Open MPI; PMIx (Open MPI 5, Slurm, Flux); PMI (MPICH, Intel MPI, Slurm); Cray.
+const RANKS: [&str; 4] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID"];
+
+/// Variables that hold the number of ranks.
+const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+
+/// Whether a launcher started this process.
+#[cfg_attr(not(feature = "mpi"), allow(dead_code))]
+pub(crate) fn started(variable: impl Fn(&str) -> Option<String>) -> bool {
+    RANKS.iter().any(|name| variable(name).is_some())
+}
+
+/// Whether a launcher started more processes than this one, as far as the environment tells.
+#[cfg_attr(feature = "mpi", allow(dead_code))]
+pub(crate) fn several(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let above = |names: &[&str], least: u64| {
+        names.iter().filter_map(|name| variable(name)?.parse::<u64>().ok()).any(|number| number > least)
+    };
+    above(&SIZES, 1) || above(&RANKS, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn launchers_are_known_by_their_variables() {
+        let environment = |set: &'static [(&'static str, &'static str)]| {
+            move |name: &str| {
+                set.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.to_string())
+            }
+        };
+        let none = environment(&[]);
+        assert!(!started(&none) && !several(&none));
+        let single = environment(&[("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")]);
+        assert!(started(&single) && !several(&single));
+        let first = environment(&[("PMI_RANK", "0"), ("PMI_SIZE", "4")]);
+        assert!(started(&first) && several(&first));
+        let later = environment(&[("PMIX_RANK", "3")]);
+        assert!(started(&later) && several(&later));
+    }
+}

@@ -1,0 +1,79 @@
+//! The ranks of a job: one process alone, or those that `mpirun`, `srun` or an MPI operator started.
+//!
+//! ```text
+//! launcher -> Job::join -> Communicator: Alone (one rank) or Mpi (feature `mpi`)
+//!                               sums, broadcasts, gathers          -> train
+//! ```
+//!
+//! Every rank calls the same collectives in the same sequence. A [`Communicator`] waits for the others for a limited time;
+//! after that, or on [`Communicator::abort`], the whole job ends. So there is no error to return: a job that has lost a
+//! rank has nothing to go on with but its last checkpoint.
+
+mod alone;
+mod job;
+mod launcher;
+#[cfg(feature = "mpi")]
+mod mpi;
+
+pub use alone::Alone;
+pub use job::{Job, JobError};
+
+use std::time::Duration;
+
+/// How the numbers of a bucket cross the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wire {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to 16 bits (bfloat16), each number and each sum once; added up in f32.
+    Bf16,
+}
+
+/// Collectives over the ranks of a job. All ranks get the same bits, so that decisions taken on them agree.
+pub trait Communicator: Send + Sync {
+    /// The number of this process, from 0 on.
+    fn rank(&self) -> usize;
+
+    /// How many ranks there are.
+    fn size(&self) -> usize;
+
+    /// The name of a rank's machine.
+    fn host(&self, rank: usize) -> &str;
+
+    /// The number of this process among those of its machine, and how many these are.
+    fn on_this_host(&self) -> (usize, usize);
+
+    /// Replaces each bucket by its sum over the ranks, whose buckets have the same lengths. `fill` writes bucket `i`
+    /// just before it is sent, so that later ones are packed while earlier ones are on their way.
+    fn sum_buckets(&self, buckets: &mut [Vec<f32>], wire: Wire, fill: &mut dyn FnMut(usize, &mut [f32]));
+
+    /// Replaces numbers by their sums over the ranks.
+    fn sum(&self, numbers: &mut [f64]);
+
+    /// What rank `root` has, on every rank.
+    fn broadcast(&self, root: usize, bytes: Vec<u8>) -> Vec<u8>;
+
+    /// What each rank has, in their sequence, on every rank.
+    fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
+
+    /// Returns when every rank has called it.
+    fn barrier(&self);
+
+    /// How long this rank has waited within collectives so far.
+    fn waited(&self) -> Duration;
+
+    /// Ends the whole job at once.
+    fn abort(&self) -> !;
+}
+
+/// Whether a job has more than one rank.
+pub fn is_shared(communicator: &dyn Communicator) -> bool {
+    communicator.size() > 1
+}
+
+/// Rank `rank`'s part of `count` things that are split among `ranks`: in sequence, sizes one apart at most.
+pub fn part(count: u64, rank: u64, ranks: u64) -> std::ops::Range<u64> {
+    let at = |rank: u64| (u128::from(count) * u128::from(rank) / u128::from(ranks)) as u64;
+    at(rank)..at(rank + 1)
+}

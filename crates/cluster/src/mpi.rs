@@ -1,0 +1,331 @@
+//! The ranks of an MPI job, by the `mpi` crate.
+//!
+//! Every collective is a non-blocking one whose completion is tested for, so that a wait can be limited. MPI is called
+//! from whichever thread trains, one call at a time.
+
+use crate::{Communicator, JobError, Wire};
+use half::bf16;
+use mpi::Threading;
+use mpi::collective::SystemOperation;
+use mpi::datatype::PartitionMut;
+use mpi::environment::Universe;
+use mpi::request::{Request, Scope, scope};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{
+    Communicator as _, CommunicatorCollectives, Destination, MatchedReceiveVec, Root, Source,
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes of one broadcast or gather: MPI counts in 32 bits.
+const MOST: usize = 1 << 30;
+
+/// The tag of the messages by which a rank that waits says so to rank 0.
+const WAITING: i32 = 1;
+
+/// How long a rank waits before it says so.
+const LONG: Duration = Duration::from_secs(1);
+
+/// How long after its patience has ended a rank leaves it to rank 0 to end the job.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct Mpi {
+    rank: usize,
+    hosts: Vec<String>,
+    local: (usize, usize),
+    patience: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Collectives begun.
+    calls: u64,
+    waited: Duration,
+    /// On rank 0: the last collective that each rank is known to wait in.
+    waiting: Vec<u64>,
+}
+
+/// Joins the job; the universe ends MPI when dropped.
+pub(crate) fn join(patience: Duration) -> Result<(Universe, Mpi), JobError> {
+    let (universe, threading) =
+        mpi::initialize_with_threading(Threading::Serialized).expect("a process joins one job");
+    if threading < Threading::Serialized {
+        return Err(JobError::Threading(format!("{threading:?}")));
+    }
+    let world = universe.world();
+    let nearby = world.split_shared(world.rank());
+    let local = (nearby.rank() as usize, nearby.size() as usize);
+    let (rank, size) = (world.rank() as usize, world.size() as usize);
+    let state = Mutex::new(State { waiting: vec![0; size], ..State::default() });
+    let mut communicator = Mpi { rank, hosts: vec![String::new(); size], local, patience, state };
+    let host = mpi::environment::processor_name().unwrap_or_else(|_| "a host without a name".into());
+    communicator.hosts = communicator
+        .gather(host.as_bytes())
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect();
+    Ok((universe, communicator))
+}
+
+impl Mpi {
+    fn world() -> SimpleCommunicator {
+        SimpleCommunicator::world()
+    }
+
+    /// Begins a collective: nobody else calls MPI until the guard is dropped.
+    fn begin(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.calls += 1;
+        state
+    }
+
+    /// Waits for a request, for a limited time.
+    fn wait<'a, D: ?Sized, S: Scope<'a>>(&self, state: &mut State, what: &str, mut request: Request<'a, D, S>) {
+        let began = Instant::now();
+        let mut said = false;
+        loop {
+            request = match request.test() {
+                Ok(_) => break,
+                Err(pending) => pending,
+            };
+            let waited = began.elapsed();
+            match waited {
+                // The processes of a machine may be more than its cores.
+                waited if waited < Duration::from_millis(200) => std::thread::yield_now(),
+                waited if waited < LONG => std::thread::sleep(Duration::from_micros(50)),
+                _ => {
+                    if !said {
+                        said = true;
+                        self.say_waiting(state.calls);
+                    }
+                    self.hear_waiting(state);
+                    if waited > self.patience {
+                        self.give_up(state, what);
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        state.waited += began.elapsed();
+    }
+
+    /// Tells rank 0 that this rank has come to its collective number `call`.
+    fn say_waiting(&self, call: u64) {
+        if self.rank > 0 {
+            // Small messages are sent off, whether or not anybody receives them.
+            Self::world().process_at_rank(0).send_with_tag(&call, WAITING);
+        }
+    }
+
+    fn hear_waiting(&self, state: &mut State) {
+        if self.rank > 0 {
+            return;
+        }
+        let world = Self::world();
+        while let Some(matched) = world.any_process().immediate_matched_probe_with_tag(WAITING) {
+            let (calls, status) = matched.matched_receive_vec::<u64>();
+            let rank = status.source_rank() as usize;
+            state.waiting[rank] = calls.into_iter().fold(state.waiting[rank], u64::max);
+        }
+    }
+
+    /// Ends the job, and says who has not come. That is rank 0's to say while it lives.
+    fn give_up(&self, state: &mut State, what: &str) -> ! {
+        let (rank, call, seconds) = (self.rank, state.calls, self.patience.as_secs());
+        if rank == 0 {
+            std::thread::sleep(LONG / 2);
+            self.hear_waiting(state);
+            let missing: Vec<String> = (1..self.hosts.len())
+                .filter(|&other| state.waiting[other] < call)
+                .map(|other| format!("rank {other} on {}", self.hosts[other]))
+                .collect();
+            let missing = match missing.is_empty() {
+                true => "the answer of ranks that all came".to_string(),
+                false => missing.join(", "),
+            };
+            eprintln!("error: rank 0 on {}: {what}: waited {seconds} s for {missing}; the job ends", self.hosts[0]);
+        } else {
+            std::thread::sleep(GRACE);
+            eprintln!(
+                "error: rank {rank} on {}: {what}: waited {seconds} s for rank 0 on {}, or for one that it waits for; the job ends",
+                self.hosts[rank], self.hosts[0]
+            );
+        }
+        self.abort()
+    }
+
+    /// Sums by rounded numbers: each rank adds up one part of the bucket, and gives it to the others.
+    fn sum_rounded(&self, buckets: &mut [Vec<f32>], fill: &mut dyn FnMut(usize, &mut [f32])) {
+        let world = Self::world();
+        let (mut state, ranks) = (self.begin(), self.hosts.len());
+        let parts: Vec<usize> = buckets.iter().map(|bucket| bucket.len().div_ceil(ranks)).collect();
+        let room = || parts.iter().map(|part| vec![0u16; part * ranks]).collect::<Vec<_>>();
+        let (mut sent, mut parted) = (room(), room());
+        for (i, (bucket, sent)) in buckets.iter_mut().zip(&mut sent).enumerate() {
+            fill(i, bucket);
+            for (to, from) in sent.iter_mut().zip(bucket.iter()) {
+                *to = bf16::from_f32(*from).to_bits();
+            }
+        }
+        scope(|scope| {
+            let requests: Vec<_> = (sent.iter().zip(&mut parted))
+                .map(|(sent, parted)| world.immediate_all_to_all_into(scope, &sent[..], &mut parted[..]))
+                .collect();
+            for request in requests {
+                self.wait(&mut state, "the sum of gradients", request);
+            }
+        });
+        let sums: Vec<Vec<u16>> = (parted.iter().zip(&parts))
+            .map(|(parted, &part)| {
+                let mut sum = vec![0.0f32; part];
+                for numbers in parted.chunks_exact(part.max(1)) {
+                    for (sum, bits) in sum.iter_mut().zip(numbers) {
+                        *sum += bf16::from_bits(*bits).to_f32();
+                    }
+                }
+                sum.into_iter().map(|sum| bf16::from_f32(sum).to_bits()).collect()
+            })
+            .collect();
+        scope(|scope| {
+            let requests: Vec<_> = (sums.iter().zip(&mut sent))
+                .map(|(sum, all)| world.immediate_all_gather_into(scope, &sum[..], &mut all[..]))
+                .collect();
+            for request in requests {
+                self.wait(&mut state, "the sum of gradients", request);
+            }
+        });
+        for (bucket, all) in buckets.iter_mut().zip(&sent) {
+            for (to, bits) in bucket.iter_mut().zip(all) {
+                *to = bf16::from_bits(*bits).to_f32();
+            }
+        }
+    }
+}
+
+impl Communicator for Mpi {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.hosts.len()
+    }
+
+    fn host(&self, rank: usize) -> &str {
+        &self.hosts[rank]
+    }
+
+    fn on_this_host(&self) -> (usize, usize) {
+        self.local
+    }
+
+    fn sum_buckets(&self, buckets: &mut [Vec<f32>], wire: Wire, fill: &mut dyn FnMut(usize, &mut [f32])) {
+        if wire == Wire::Bf16 {
+            return self.sum_rounded(buckets, fill);
+        }
+        let world = Self::world();
+        let mut state = self.begin();
+        let mut sent: Vec<Vec<f32>> = buckets.iter().map(|bucket| vec![0.0; bucket.len()]).collect();
+        scope(|scope| {
+            let mut requests = Vec::with_capacity(buckets.len());
+            for (i, (sent, bucket)) in sent.iter_mut().zip(buckets.iter_mut()).enumerate() {
+                fill(i, sent);
+                let sent: &[f32] = sent;
+                requests.push(world.immediate_all_reduce_into(
+                    scope,
+                    sent,
+                    &mut bucket[..],
+                    SystemOperation::sum(),
+                ));
+            }
+            for request in requests {
+                self.wait(&mut state, "the sum of gradients", request);
+            }
+        });
+    }
+
+    fn sum(&self, numbers: &mut [f64]) {
+        let world = Self::world();
+        let mut state = self.begin();
+        let sent = numbers.to_vec();
+        scope(|scope| {
+            let request =
+                world.immediate_all_reduce_into(scope, &sent[..], numbers, SystemOperation::sum());
+            self.wait(&mut state, "a sum", request);
+        });
+    }
+
+    fn broadcast(&self, root: usize, mut bytes: Vec<u8>) -> Vec<u8> {
+        let world = Self::world();
+        let mut state = self.begin();
+        let process = world.process_at_rank(root as i32);
+        let mut length = [bytes.len() as u64];
+        scope(|scope| {
+            let request = process.immediate_broadcast_into(scope, &mut length[..]);
+            self.wait(&mut state, "a broadcast", request);
+        });
+        bytes.resize(length[0] as usize, 0);
+        for chunk in bytes.chunks_mut(MOST) {
+            scope(|scope| {
+                let request = process.immediate_broadcast_into(scope, chunk);
+                self.wait(&mut state, "a broadcast", request);
+            });
+        }
+        bytes
+    }
+
+    fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let ranks = self.hosts.len();
+        let mut lengths = vec![0u64; ranks];
+        {
+            let world = Self::world();
+            let mut state = self.begin();
+            let length = [bytes.len() as u64];
+            scope(|scope| {
+                let request = world.immediate_all_gather_into(scope, &length[..], &mut lengths[..]);
+                self.wait(&mut state, "a gathering", request);
+            });
+        }
+        let total: u64 = lengths.iter().sum();
+        if total == 0 {
+            return vec![Vec::new(); ranks]; // which Open MPI takes for a mistake
+        }
+        if total > MOST as u64 {
+            // One after the other, each in chunks.
+            return (0..ranks)
+                .map(|root| self.broadcast(root, if root == self.rank { bytes.to_vec() } else { Vec::new() }))
+                .collect();
+        }
+        let world = Self::world();
+        let mut state = self.begin();
+        let counts: Vec<i32> = lengths.iter().map(|&length| length as i32).collect();
+        let starts: Vec<i32> =
+            counts.iter().scan(0, |next, count| Some(std::mem::replace(next, *next + count))).collect();
+        let mut all = vec![0u8; total as usize];
+        {
+            let mut parts = PartitionMut::new(&mut all[..], &counts[..], &starts[..]);
+            scope(|scope| {
+                let request = world.immediate_all_gather_varcount_into(scope, bytes, &mut parts);
+                self.wait(&mut state, "a gathering", request);
+            });
+        }
+        let part = |(&start, &count): (&i32, &i32)| all[start as usize..(start + count) as usize].to_vec();
+        starts.iter().zip(&counts).map(part).collect()
+    }
+
+    fn barrier(&self) {
+        let mut state = self.begin();
+        let request = Self::world().immediate_barrier();
+        self.wait(&mut state, "a barrier", request);
+    }
+
+    fn waited(&self) -> Duration {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).waited
+    }
+
+    fn abort(&self) -> ! {
+        Self::world().abort(1)
+    }
+}
