@@ -25,11 +25,13 @@
 //! | [`datasets`] | from a source to batches, for images, text and tables |
 //! | [`models`] | architectures as Burn modules |
 //! | [`train`] | the training loop, optimizers, schedules, metrics, the log |
+//! | [`cluster`] | the ranks of a job: one process alone, or several by MPI |
 //! | [`checkpoint`] | the run folder on disk |
 //! | [`device`] | device names to Burn devices |
 //! | [`kernels`] | fast training ops for the CPU, its threads, and an allocator that recycles large buffers |
 
 pub use bonfire_checkpoint as checkpoint;
+pub use bonfire_cluster as cluster;
 pub use bonfire_contract as contract;
 pub use bonfire_datasets as datasets;
 pub use bonfire_device as device;
@@ -41,8 +43,8 @@ pub use burn;
 /// What a training script needs: `use bonfire::prelude::*`.
 pub mod prelude {
     pub use crate::contract::{
-        Batch, Batches, ConfigError, Images, Input, LoadError, Loader, Metric, Output, Position, Table,
-        Target, Task, Tokens,
+        Batch, Batches, ConfigError, Images, Input, LoadError, Loader, Metric, Output, Portion, Portions,
+        Position, Share, Table, Target, Task, Tokens,
     };
     pub use crate::datasets::image::{self, ImageConfig};
     pub use crate::datasets::table::{self, TableConfig};

@@ -40,11 +40,11 @@ impl<I: Input> Loader<I> for One<I> {
         self.input.len() as u64
     }
 
-    fn batches(&self, start: Position, _: usize, _: &Device) -> Batches<'_, I> {
+    fn portions(&self, start: Position, _: usize, _: Share, _: &Device) -> Portions<'_, I> {
         let consumed = self.len() - start.samples;
         let samples = (start.samples..self.len()).collect();
         let batch = Batch { input: self.input.clone(), target: self.target.clone(), consumed, samples };
-        Box::new((consumed > 0).then_some(Ok(batch)).into_iter())
+        Box::new((consumed > 0).then_some(Ok(Portion::Samples(batch))).into_iter())
     }
 }
 

@@ -2,16 +2,18 @@
 
 mod prefetch;
 mod readahead;
+mod windows;
 
 use crate::random::mix;
 use crate::{DataError, Dataset, Order, Shuffle};
-use bonfire_contract::{Batch, Batches, LoadError, Loader, Position};
+use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share};
 use burn::tensor::Device;
 use prefetch::{Ahead, Samples};
 use readahead::ReadAhead;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use windows::Windows;
 
 /// What to do with a sample that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,25 +107,33 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         self.dataset.len() * self.config.repeats.max(1)
     }
 
-    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, D::Input> {
+    fn portions(
+        &self,
+        start: Position,
+        batch_size: usize,
+        share: Share,
+        device: &Device,
+    ) -> Portions<'_, D::Input> {
         let order = self.config.shuffle.order(start.epoch, self.dataset.len());
         let repeats = self.config.repeats.max(1);
         let plan = Plan { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
-        let batch_size = batch_size.max(1);
-        let positions = start.samples.min(len)..len;
-        let next = positions.start;
-        let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), batch_size);
-        let readahead = ReadAhead::start(&self.dataset, &plan, &positions);
+        let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
+        let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), windows.most());
         Box::new(Epoch {
-            samples: Samples::new(self.dataset.clone(), plan.clone(), positions, self.config.workers, ahead),
+            samples: Samples::new(
+                self.dataset.clone(),
+                plan.clone(),
+                windows.clone(),
+                self.config.workers,
+                ahead,
+            ),
+            readahead: ReadAhead::start(&self.dataset, &plan, &windows),
             pipeline: self,
-            readahead,
             plan,
-            next,
-            batch_size,
+            windows,
+            fruitless: start.samples == 0 && share == Share::WHOLE,
             device: device.clone(),
-            pending: None,
             ended: false,
         })
     }
@@ -140,67 +150,57 @@ struct Epoch<'a, D: Dataset> {
     samples: Samples<D>,
     readahead: Option<ReadAhead>,
     plan: Plan,
-    /// The position of the sample that `samples` gives next.
-    next: u64,
-    batch_size: usize,
+    windows: Windows,
     device: Device,
-    /// The number of a readable sample met while looking past the end of the batch before, and the sample.
-    pending: Option<(u64, D::Sample)>,
+    /// Whether this is a whole epoch of which nothing could be read so far.
+    fruitless: bool,
     ended: bool,
 }
 
 impl<D: Dataset> Epoch<'_, D> {
-    /// Collects one batch. A full batch also takes in the corrupt samples that follow it: so the
-    /// last batch consumes the epoch to its end, and no position is left from which nothing but
-    /// corrupt samples remain.
-    fn collect(&mut self) -> Result<Option<Batch<D::Input>>, DataError> {
+    /// Collects the share of the next batch.
+    fn collect(&mut self) -> Result<Option<Portion<D::Input>>, DataError> {
         let skip = self.pipeline.config.on_corrupt == OnCorrupt::Skip;
-        let (mut samples, mut collected): (Vec<u64>, Vec<D::Sample>) =
-            self.pending.take().into_iter().unzip();
-        let mut consumed = collected.len() as u64;
+        let Some((window, part)) = self.windows.next() else { return Ok(None) };
+        if let Some(readahead) = &self.readahead {
+            readahead.used(window.start);
+        }
+        let consumed = window.end - window.start;
+        let (mut samples, mut collected) = (Vec::new(), Vec::new());
         let mut last_error = None;
-        while collected.len() < self.batch_size || skip {
-            let sample = self.samples.next();
-            let position = self.next;
-            self.next += 1;
-            match sample {
-                None => break,
-                Some(Ok(sample)) if collected.len() < self.batch_size => {
-                    samples.push(self.plan.index(position));
+        for position in part {
+            let index = self.plan.index(position);
+            match self.samples.next().expect("a sample for each position of the share") {
+                Ok(sample) => {
+                    samples.push(index);
                     collected.push(sample);
                 }
-                Some(Ok(sample)) => {
-                    self.pending = Some((self.plan.index(position), sample));
-                    break;
-                }
-                Some(Err(error)) if skip => {
-                    self.pipeline.skipped_indices().insert(self.plan.index(position));
+                Err(error) if skip => {
+                    self.pipeline.skipped_indices().insert(index);
                     last_error = Some(error);
                 }
-                Some(Err(error)) => return Err(error),
+                Err(error) => return Err(error),
             }
-            consumed += 1;
         }
-        match (collected.is_empty(), last_error) {
-            (false, _) => {
-                let (input, target) = self.pipeline.dataset.collate(collected, &self.device);
-                Ok(Some(Batch { input, target, samples, consumed }))
-            }
-            (true, Some(error)) => Err(error),
-            (true, None) => Ok(None),
+        if collected.is_empty() {
+            // Why not a single one can be read is more than that none can.
+            return match last_error.filter(|_| self.fruitless && self.windows.positions().is_empty()) {
+                Some(error) => Err(error),
+                None => Ok(Some(Portion::Nothing { consumed })),
+            };
         }
+        self.fruitless = false;
+        let (input, target) = self.pipeline.dataset.collate(collected, &self.device);
+        Ok(Some(Portion::Samples(Batch { input, target, samples, consumed })))
     }
 }
 
 impl<D: Dataset> Iterator for Epoch<'_, D> {
-    type Item = Result<Batch<D::Input>, LoadError>;
+    type Item = Result<Portion<D::Input>, LoadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
-        }
-        if let Some(readahead) = &self.readahead {
-            readahead.used(self.next);
         }
         let item = self.collect().map_err(|error| LoadError(Box::new(error))).transpose();
         self.ended = !matches!(item, Some(Ok(_)));
@@ -209,287 +209,4 @@ impl<D: Dataset> Iterator for Epoch<'_, D> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bonfire_contract::{Table, Target};
-    use burn::tensor::{Tensor, TensorData};
-    use proptest::prelude::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    /// Samples that are their own index and draw; every `corrupt`-th index cannot be read.
-    struct Numbers {
-        len: u64,
-        corrupt: Option<u64>,
-        read: Arc<AtomicUsize>,
-    }
-
-    impl Numbers {
-        fn new(len: u64, corrupt: Option<u64>) -> Self {
-            Numbers { len, corrupt, read: Arc::new(AtomicUsize::new(0)) }
-        }
-
-        fn is_corrupt(&self, index: u64) -> bool {
-            self.corrupt.is_some_and(|every| index % every == every - 1)
-        }
-    }
-
-    impl Dataset for Numbers {
-        type Sample = [f32; 2];
-        type Input = Table;
-
-        fn len(&self) -> u64 {
-            self.len
-        }
-
-        fn sample_bytes(&self) -> u64 {
-            8
-        }
-
-        fn sample(&self, index: u64, draw: u64) -> Result<[f32; 2], DataError> {
-            self.read.fetch_add(1, Ordering::Relaxed);
-            assert!(index < self.len);
-            match self.is_corrupt(index) {
-                true => Err(DataError::malformed("numbers", format!("sample {index}"), "a number", "none")),
-                false => Ok([index as f32, (draw >> 44) as f32]),
-            }
-        }
-
-        fn collate(&self, samples: Vec<[f32; 2]>, device: &Device) -> (Table, Target) {
-            let count = samples.len();
-            let numeric = Tensor::from_data(TensorData::new(samples.concat(), [count, 2]), device);
-            (Table { numeric, categories: Tensor::zeros([count, 0], device) }, Target::Input)
-        }
-    }
-
-    fn pipeline(data: Numbers, shuffle: Option<u64>, workers: usize) -> Pipeline<Numbers> {
-        let on_corrupt = if data.corrupt.is_some() { OnCorrupt::Skip } else { OnCorrupt::Stop };
-        let shuffle = shuffle.map_or(Shuffle::Never, Shuffle::Full);
-        Pipeline::new(
-            data,
-            PipelineConfig {
-                shuffle,
-                seed: 11,
-                on_corrupt,
-                repeats: 1,
-                workers,
-                prefetch_bytes: PREFETCH_BYTES,
-            },
-        )
-    }
-
-    /// In the set's own order, by two threads, to the first corrupt sample.
-    fn stopping() -> PipelineConfig {
-        let (shuffle, on_corrupt) = (Shuffle::Never, OnCorrupt::Stop);
-        PipelineConfig {
-            shuffle,
-            seed: 0,
-            on_corrupt,
-            repeats: 1,
-            workers: 2,
-            prefetch_bytes: PREFETCH_BYTES,
-        }
-    }
-
-    /// All samples from `start` on, flattened, and the size and consumption of each batch.
-    fn read(
-        pipeline: &Pipeline<Numbers>,
-        start: Position,
-        batch_size: usize,
-    ) -> (Vec<f32>, Vec<(usize, u64)>) {
-        let mut samples = Vec::new();
-        let mut sizes = Vec::new();
-        for batch in pipeline.batches(start, batch_size, &Device::flex()) {
-            let batch = batch.unwrap();
-            sizes.push((batch.input.numeric.dims()[0], batch.consumed));
-            let read = batch.input.numeric.into_data().try_to_vec::<f32>().unwrap();
-            let numbers: Vec<f32> = batch.samples.iter().map(|&number| number as f32).collect();
-            assert_eq!(read.iter().step_by(2).copied().collect::<Vec<_>>(), numbers);
-            samples.extend(read);
-        }
-        (samples, sizes)
-    }
-
-    fn at(epoch: u64, samples: u64) -> Position {
-        Position { epoch, samples }
-    }
-
-    #[test]
-    fn an_epoch_has_every_sample_once() {
-        let pipeline = pipeline(Numbers::new(10, None), Some(3), 1);
-        let (samples, sizes) = read(&pipeline, at(0, 0), 4);
-        assert_eq!(sizes, [(4, 4), (4, 4), (2, 2)]);
-        let mut indices: Vec<f32> = samples.iter().step_by(2).copied().collect();
-        assert_ne!(indices, (0..10).map(|index| index as f32).collect::<Vec<_>>());
-        indices.sort_by(f32::total_cmp);
-        assert_eq!(indices, (0..10).map(|index| index as f32).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn each_epoch_has_its_own_order_and_draws() {
-        let shuffled = pipeline(Numbers::new(50, None), Some(3), 0);
-        assert_ne!(read(&shuffled, at(0, 0), 50).0, read(&shuffled, at(1, 0), 50).0);
-        let sequential = pipeline(Numbers::new(50, None), None, 0);
-        let (first, second) = (read(&sequential, at(0, 0), 50).0, read(&sequential, at(1, 0), 50).0);
-        let indices = |samples: &[f32]| samples.iter().step_by(2).copied().collect::<Vec<_>>();
-        assert_eq!(indices(&first), indices(&second));
-        assert_ne!(first, second);
-    }
-
-    #[test]
-    fn repeats_follow_each_other_with_draws_of_their_own() {
-        for workers in [0, 2] {
-            let once = pipeline(Numbers::new(10, None), Some(3), workers);
-            let mut repeated = pipeline(Numbers::new(10, None), Some(3), workers);
-            repeated.config.repeats = 3;
-            assert_eq!(Loader::<Table>::len(&repeated), 30);
-            let (expected, (samples, sizes)) = (read(&once, at(2, 0), 4).0, read(&repeated, at(2, 0), 7));
-            assert_eq!(sizes, [(7, 7), (7, 7), (7, 7), (7, 7), (2, 2)]);
-            for (one, three) in expected.chunks(2).zip(samples.chunks(6)) {
-                assert_eq!(one, &three[..2]);
-                assert!(three[2] == one[0] && three[4] == one[0]);
-                assert!(three[3] != one[1] && three[5] != one[1] && three[3] != three[5]);
-            }
-            // From the middle of one sample's repeats.
-            assert_eq!(read(&repeated, at(2, 4), 7).0, samples[8..]);
-        }
-    }
-
-    #[test]
-    fn no_samples_and_positions_past_the_end_give_no_batches() {
-        assert_eq!(read(&pipeline(Numbers::new(0, None), Some(1), 2), at(0, 0), 4).1, []);
-        assert_eq!(read(&pipeline(Numbers::new(5, None), Some(1), 2), at(0, 5), 4).1, []);
-        assert_eq!(read(&pipeline(Numbers::new(5, None), Some(1), 2), at(0, 99), 4).1, []);
-        assert_eq!(read(&pipeline(Numbers::new(5, None), None, 1), at(0, 0), usize::MAX).1, [(5, 5)]);
-    }
-
-    #[test]
-    fn a_corrupt_sample_stops_with_its_error() {
-        for workers in [0, 2] {
-            let config = PipelineConfig { workers, ..stopping() };
-            let pipeline = Pipeline::new(Numbers::new(10, Some(6)), config);
-            let mut batches = pipeline.batches(at(0, 0), 4, &Device::flex());
-            assert!(batches.next().unwrap().is_ok());
-            let error = batches.next().unwrap().unwrap_err().to_string();
-            assert_eq!(error, "numbers, sample 5: expected a number, found none");
-            assert!(batches.next().is_none());
-            assert_eq!(pipeline.skipped(), 0);
-        }
-    }
-
-    #[test]
-    fn skipped_samples_are_counted_and_consumed() {
-        for workers in [0, 1, 3] {
-            // Indices 2, 5, 8 and 11 are corrupt; the last one ends the epoch.
-            let pipeline = pipeline(Numbers::new(12, Some(3)), None, workers);
-            let (samples, sizes) = read(&pipeline, at(0, 0), 4);
-            let indices: Vec<f32> = samples.iter().step_by(2).copied().collect();
-            assert_eq!(indices, [0.0, 1.0, 3.0, 4.0, 6.0, 7.0, 9.0, 10.0]);
-            assert_eq!(sizes, [(4, 6), (4, 6)]);
-            assert_eq!(pipeline.skipped(), 4);
-        }
-    }
-
-    #[test]
-    fn a_sample_skipped_in_every_epoch_counts_once() {
-        let pipeline = pipeline(Numbers::new(12, Some(3)), Some(9), 2);
-        for epoch in 0..3 {
-            read(&pipeline, at(epoch, 0), 5);
-            assert_eq!(pipeline.skipped(), 4);
-        }
-    }
-
-    #[test]
-    fn an_epoch_of_corrupt_samples_is_an_error() {
-        let pipeline = pipeline(Numbers::new(9, Some(1)), None, 2);
-        let mut batches = pipeline.batches(at(0, 0), 4, &Device::flex());
-        assert!(batches.next().unwrap().unwrap_err().to_string().contains("sample 8"));
-        assert!(batches.next().is_none());
-    }
-
-    #[test]
-    fn reading_ahead_is_bounded_and_ends_with_the_iterator() {
-        let data = Numbers::new(1_000_000, None);
-        let read = data.read.clone();
-        let pipeline = pipeline(data, Some(1), 2);
-        let mut batches = pipeline.batches(at(0, 0), 8, &Device::flex());
-        batches.next().unwrap().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        let ahead = read.load(Ordering::Relaxed);
-        // Jobs of 4 samples: two batches and one job a worker are under way, beyond the job just taken.
-        assert!((8..=28).contains(&ahead), "{ahead}");
-        drop(batches);
-        assert_eq!(Arc::strong_count(&pipeline.dataset), 1);
-    }
-
-    #[test]
-    fn reading_ahead_is_bounded_in_bytes() {
-        // Room for 10 samples of 8 bytes, and no less than one a worker.
-        for (prefetch_bytes, least, most) in [(80, 8, 8 + 10), (0, 8, 8 + 2)] {
-            let data = Numbers::new(1_000_000, None);
-            let read = data.read.clone();
-            let pipeline = Pipeline::new(data, PipelineConfig { prefetch_bytes, ..stopping() });
-            let mut batches = pipeline.batches(at(0, 0), 8, &Device::flex());
-            batches.next().unwrap().unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            let ahead = read.load(Ordering::Relaxed);
-            assert!((least..=most).contains(&ahead), "{prefetch_bytes}: {ahead}");
-        }
-    }
-
-    /// A programmer's mistake in a worker must not leave the trainer waiting.
-    #[test]
-    #[should_panic(expected = "a bug in sample 3")]
-    fn a_panic_of_a_worker_reaches_the_caller() {
-        struct Broken;
-        impl Dataset for Broken {
-            type Sample = ();
-            type Input = Table;
-            fn len(&self) -> u64 {
-                100
-            }
-            fn sample(&self, index: u64, _draw: u64) -> Result<(), DataError> {
-                assert!(index != 3, "a bug in sample {index}");
-                Ok(())
-            }
-            fn collate(&self, _samples: Vec<()>, device: &Device) -> (Table, Target) {
-                let numeric = Tensor::zeros([1, 1], device);
-                (Table { numeric, categories: Tensor::zeros([1, 0], device) }, Target::Input)
-            }
-        }
-        let config = PipelineConfig { on_corrupt: OnCorrupt::Skip, ..stopping() };
-        Pipeline::new(Broken, config).batches(at(0, 0), 10, &Device::flex()).for_each(drop);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn batches_depend_on_the_position_alone(
-            len in 0u64..200, start in 0u64..220, epoch in 0u64..4, workers in 0usize..4,
-            batch_size in 1usize..40, corrupt in proptest::option::of(2u64..7), shuffled: bool,
-        ) {
-            let shuffle = shuffled.then_some(5);
-            let reference = pipeline(Numbers::new(len, corrupt), shuffle, 0);
-            let (expected, _) = read(&reference, at(epoch, 0), 1);
-            let tested = pipeline(Numbers::new(len, corrupt), shuffle, workers);
-            let (whole, sizes) = read(&tested, at(epoch, 0), batch_size);
-            prop_assert_eq!(&whole, &expected);
-            prop_assert_eq!(sizes.iter().map(|size| size.1).sum::<u64>(), len);
-            prop_assert!(sizes.iter().rev().skip(1).all(|size| size.0 == batch_size));
-            prop_assert_eq!(tested.skipped(), reference.skipped());
-
-            // Resuming after any batch continues with the very samples and batches that follow.
-            let batch = (start as usize) % sizes.len().max(1);
-            let used: u64 = sizes[..batch.min(sizes.len())].iter().map(|size| size.1).sum();
-            let kept: usize = sizes[..batch.min(sizes.len())].iter().map(|size| size.0).sum();
-            let (rest, rest_sizes) = read(&tested, at(epoch, used), batch_size);
-            prop_assert_eq!(&rest[..], &expected[2 * kept..]);
-            prop_assert_eq!(&rest_sizes[..], &sizes[batch.min(sizes.len())..]);
-
-            // From any position, whatever the batch size.
-            if corrupt.is_none() {
-                let (rest, _) = read(&tested, at(epoch, start), batch_size);
-                prop_assert_eq!(&rest[..], &expected[2 * start.min(len) as usize..]);
-            }
-        }
-    }
-}
+mod tests;

@@ -20,6 +20,10 @@ pub enum Command {
     /// Milliseconds per training step: gradient reset, forward, backward, SGD.
     #[command(after_long_help = cases::help())]
     Steps(Chosen),
+    /// Milliseconds per training step of the ranks of an MPI job, each with a batch of the case's size:
+    /// `mpirun -n 2 bonfire-bench ranks --threads 1` in a build with the feature `mpi`.
+    #[command(after_long_help = cases::help())]
+    Ranks(RanksArguments),
     /// Milliseconds per prediction of 1 and of 32 samples, without autodiff.
     #[command(after_long_help = cases::help())]
     Infer(Chosen),
@@ -43,6 +47,16 @@ pub struct Chosen {
     /// The device, as `bonfire devices` lists them.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub device: String,
+}
+
+#[derive(Args, Debug)]
+pub struct RanksArguments {
+    /// Cases; all when none is named.
+    #[arg(value_name = "CASE")]
+    pub cases: Vec<String>,
+    /// How often a rank's batch holds the case's samples.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub times: u16,
 }
 
 #[derive(Args, Debug)]
@@ -104,6 +118,7 @@ mod tests {
             "bonfire-bench steps",
             "bonfire-bench steps mlp_b128 gpt_b12_t64_d128_l4 --json --threads 1 --device flex",
             "bonfire-bench infer --json",
+            "bonfire-bench ranks --threads 1 mlp_b128 --times 4",
             "bonfire-bench --threads 2 ops linear_gelu --json",
             "bonfire-bench roofline -o roofline.svg",
             "bonfire-bench compare --torch python3 --script steps.py mlp_b128 --rounds 5 --json out.json",

@@ -6,6 +6,7 @@
 use crate::steps::Made;
 use crate::{infer, steps};
 use anyhow::Result;
+use bonfire_cluster::Communicator;
 use bonfire_contract::{Images, Table, Target, Task, Tokens};
 use bonfire_models::{
     Cnn, CnnConfig, ConvAutoencoder, ConvAutoencoderConfig, ConvNeXtConfig, EfficientNetConfig, Gpt,
@@ -14,6 +15,7 @@ use bonfire_models::{
     SmallResNetConfig, TransformerClassifier, TransformerClassifierConfig, VisionTransformerConfig,
 };
 use burn::tensor::{Device, Distribution, Int, Tensor};
+use std::sync::Arc;
 
 /// Batches of predictions.
 pub const PREDICTED: [usize; 2] = [1, 32];
@@ -37,8 +39,8 @@ pub(crate) struct Measures {
     pub(crate) predict: Predict,
 }
 
-/// Of (batch, steps, device with autodiff).
-type Train = Box<dyn Fn(usize, usize, &Device) -> Result<Vec<f64>>>;
+/// Of (samples a rank, steps, device with autodiff, ranks).
+type Train = Box<dyn Fn(usize, usize, &Device, Arc<dyn Communicator>) -> Result<Vec<f64>>>;
 /// Of (batch, device).
 type Predict = Box<dyn Fn(usize, &Device) -> Result<Vec<f64>>>;
 
@@ -108,7 +110,9 @@ fn case<M: Task>(
     difference: &'static str,
 ) -> Case {
     let measures = Measures {
-        train: Box::new(move |batch, steps, device| steps::train(make(batch, device), steps, device)),
+        train: Box::new(move |batch, steps, device, ranks| {
+            steps::train(make(batch, device), steps, device, ranks)
+        }),
         predict: Box::new(move |batch, device| infer::predict(&make(batch, device), device)),
     };
     Case { name, batch, steps, difference, measures }
@@ -251,7 +255,7 @@ mod tests {
         let device = Device::flex();
         for case in all() {
             let Measures { train, predict } = &case.measures;
-            let times = train(2, 1, &device.clone().autodiff()).unwrap();
+            let times = train(2, 1, &device.clone().autodiff(), Arc::new(bonfire_cluster::Alone)).unwrap();
             assert_eq!(times.len(), 1, "{}", case.name);
             assert!(predict(1, &device).unwrap().len() >= infer::LEAST, "{}", case.name);
         }

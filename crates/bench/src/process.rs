@@ -5,8 +5,11 @@ use crate::cases::{self, Case, PREDICTED};
 use crate::figures::Figures;
 use crate::names;
 use anyhow::{Context, Result, bail};
+use bonfire_cluster::{Alone, Job};
 use bonfire_kernels::threads;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What is measured of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +77,36 @@ pub(crate) fn cases(side: Side, arguments: &Chosen, threads: Option<usize>) -> R
     Ok(ExitCode::SUCCESS)
 }
 
+/// `bonfire-bench ranks`: this process is one of those that train together, each on one batch, `times` as large as the
+/// case's. Rank 0 prints.
+pub(crate) fn ranks(asked: &[String], times: usize) -> Result<ExitCode> {
+    let job = Job::join(Duration::from_secs(600))?;
+    let communicator = job.communicator();
+    let device = bonfire_device::open("cpu")?.autodiff();
+    threads::inside(|| {
+        for Measured { name, batch, case } in chosen(Side::Train, asked)? {
+            device.seed(0);
+            // The network's part is small where a step is short, and wants more of them.
+            let steps = 3 * case.steps;
+            let before = communicator.waited();
+            let taken = (case.measures.train)(batch * times, steps, &device, communicator.clone())?;
+            let waited = (communicator.waited() - before).as_secs_f64() * 1e3 / taken.len() as f64;
+            if communicator.rank() == 0 {
+                let figures = serde_json::json!({
+                    "case": name,
+                    "ranks": communicator.size(),
+                    "threads": threads::count(),
+                    "samples_a_rank": batch * times,
+                    "median_ms": Figures::here(&name, &taken).median_ms,
+                    "waited_ms": crate::figures::rounded(waited),
+                });
+                println!("{figures}");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
 /// Measures a case in this process.
 fn here(side: Side, name: &str, device: &str) -> Result<Figures> {
     let device = bonfire_device::open(device)?;
@@ -84,7 +117,7 @@ fn here(side: Side, name: &str, device: &str) -> Result<Figures> {
         let measures = &case.measures;
         device.seed(0);
         let times = match side {
-            Side::Train => (measures.train)(batch, case.steps, &device.clone().autodiff())?,
+            Side::Train => (measures.train)(batch, case.steps, &device.clone().autodiff(), Arc::new(Alone))?,
             Side::Predict => (measures.predict)(batch, &device)?,
         };
         Ok(Figures::here(name, &times))

@@ -1,12 +1,14 @@
 //! Training steps, timed through the public trainer.
 
 use anyhow::Result;
-use bonfire_contract::{Batch, Batches, Input, Loader, Position, Target, Task};
+use bonfire_cluster::Communicator;
+use bonfire_contract::{Batch, Input, Loader, Portion, Portions, Position, Share, Target, Task};
 use bonfire_train::optimizers::{OptimizerConfig, Sgd};
 use bonfire_train::{BatchSize, Event, FitConfig, Listener, TrainConfig, Trainer};
 use burn::tensor::Device;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Steps before those that are measured, as on PyTorch's side.
@@ -24,19 +26,27 @@ pub struct Made<M: Task> {
 
 /// Milliseconds of each of `steps` steps on the same batch, by plain gradient descent at a rate of 0.001.
 ///
+/// Each of several ranks trains on a batch of its own, as large as this one.
+///
 /// A step is all that the trainer does between two steps' ends: a batch, the forward and the backward pass, reading
 /// the loss, the update.
 ///
 /// # Errors
 /// When training fails.
-pub fn train<M: Task>(made: Made<M>, steps: usize, device: &Device) -> Result<Vec<f64>> {
+pub fn train<M: Task>(
+    made: Made<M>,
+    steps: usize,
+    device: &Device,
+    ranks: Arc<dyn Communicator>,
+) -> Result<Vec<f64>> {
     let Made { model, input, target } = made;
     let (batch, all) = (input.len(), WARM_UP + steps);
-    let loader = Again { samples: (batch * all) as u64, input, target };
+    let together = batch * ranks.size();
+    let loader = Again { samples: (together * all) as u64, input, target };
     let config = FitConfig {
         train: TrainConfig {
             steps: Some(all as u64),
-            batch_size: BatchSize::Samples(batch),
+            batch_size: BatchSize::Samples(together),
             piece_size: batch,
             ..TrainConfig::default()
         },
@@ -44,7 +54,8 @@ pub fn train<M: Task>(made: Made<M>, steps: usize, device: &Device) -> Result<Ve
         ..FitConfig::default()
     };
     let ends = Ends::default();
-    Trainer::new(config, device.clone()).listener(Box::new(ends.clone())).fit(model, &loader, None)?;
+    let trainer = Trainer::new(config, device.clone()).communicator(ranks);
+    trainer.listener(Box::new(ends.clone())).fit(model, &loader, None)?;
     let ends = ends.0.borrow();
     let times = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3);
     Ok(times.skip(WARM_UP).collect())
@@ -62,12 +73,14 @@ impl<I: Input> Loader<I> for Again<I> {
         self.samples
     }
 
-    fn batches(&self, start: Position, _batch_size: usize, _device: &Device) -> Batches<'_, I> {
+    fn portions(&self, start: Position, _size: usize, share: Share, _device: &Device) -> Portions<'_, I> {
         let size = self.input.len() as u64;
-        let left = self.samples.saturating_sub(start.samples) / size;
+        let consumed = size * share.ranks;
+        let left = self.samples.saturating_sub(start.samples) / consumed;
         Box::new((0..left).map(move |_| {
             let samples = (0..size).collect();
-            Ok(Batch { input: self.input.clone(), target: self.target.clone(), samples, consumed: size })
+            let (input, target) = (self.input.clone(), self.target.clone());
+            Ok(Portion::Samples(Batch { input, target, samples, consumed }))
         }))
     }
 }

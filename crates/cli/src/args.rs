@@ -53,7 +53,8 @@ pub struct TrainArguments {
     /// Change one key of the recipe; the value is TOML. Repeatable.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub sets: Vec<String>,
-    /// cpu, ndarray, wgpu[:n], vulkan[:n], metal[:n], cuda[:n], rocm[:n] or tch[:n].
+    /// cpu, ndarray, wgpu[:n], vulkan[:n], metal[:n], cuda[:n], rocm[:n] or tch[:n]; `rank` for n is the number of the
+    /// process among those of an MPI job on its machine.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// The run folder, which may lie in a bucket (s3://…); by default runs/ and the recipe's name, numbered when taken.
@@ -62,6 +63,9 @@ pub struct TrainArguments {
     /// Go on from the last checkpoint of the run folder.
     #[arg(long)]
     pub resume: bool,
+    /// How long a rank of an MPI job waits for the others before it ends the job.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
 }
 
 #[derive(Args, Debug)]

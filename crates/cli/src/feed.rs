@@ -1,7 +1,7 @@
 //! Data of any kind to a model of any kind: one enum of batches, and the loaders that wrap and
 //! unwrap it.
 
-use bonfire_contract::{Batch, Batches, Images, Input, Loader, Position, Table, Tokens};
+use bonfire_contract::{Batch, Images, Input, Loader, Portion, Portions, Position, Share, Table, Tokens};
 use burn::tensor::Device;
 
 /// A batch's input, of whichever kind the data are.
@@ -89,9 +89,15 @@ impl<L: Loader<I>, I> Loader<AnyInput> for Wrapped<L, I> {
         self.loader.len()
     }
 
-    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, AnyInput> {
-        let batches = self.loader.batches(start, batch_size, device);
-        Box::new(batches.map(|batch| batch.map(|batch| with_input(batch, self.wrap))))
+    fn portions(
+        &self,
+        start: Position,
+        size: usize,
+        share: Share,
+        device: &Device,
+    ) -> Portions<'_, AnyInput> {
+        let portions = self.loader.portions(start, size, share, device);
+        Box::new(portions.map(|portion| portion.map(|portion| with_input(portion, self.wrap))))
     }
 
     fn skipped(&self) -> u64 {
@@ -107,10 +113,10 @@ impl<I: Fed> Loader<I> for Unwrapped<'_> {
         self.0.len()
     }
 
-    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, I> {
+    fn portions(&self, start: Position, size: usize, share: Share, device: &Device) -> Portions<'_, I> {
         let unwrap = |input| I::from_any(input).expect("the registry pairs models with data they eat");
-        let batches = self.0.batches(start, batch_size, device);
-        Box::new(batches.map(move |batch| batch.map(|batch| with_input(batch, unwrap))))
+        let portions = self.0.portions(start, size, share, device);
+        Box::new(portions.map(move |portion| portion.map(|portion| with_input(portion, unwrap))))
     }
 
     fn skipped(&self) -> u64 {
@@ -118,11 +124,11 @@ impl<I: Fed> Loader<I> for Unwrapped<'_> {
     }
 }
 
-fn with_input<A, B>(batch: Batch<A>, change: impl FnOnce(A) -> B) -> Batch<B> {
-    Batch {
-        input: change(batch.input),
-        target: batch.target,
-        samples: batch.samples,
-        consumed: batch.consumed,
+fn with_input<A, B>(portion: Portion<A>, change: impl FnOnce(A) -> B) -> Portion<B> {
+    match portion {
+        Portion::Samples(Batch { input, target, samples, consumed }) => {
+            Portion::Samples(Batch { input: change(input), target, samples, consumed })
+        }
+        Portion::Nothing { consumed } => Portion::Nothing { consumed },
     }
 }

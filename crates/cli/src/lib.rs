@@ -17,6 +17,7 @@ pub mod finetune;
 mod generate;
 mod inform;
 mod init;
+mod job;
 pub mod loss;
 mod output;
 mod page;
@@ -51,14 +52,19 @@ pub fn main(started: Instant) -> ExitCode {
     {
         return report(Err(error).context("--threads"));
     }
-    report(run(command, started))
+    report(run(command, started, threads))
 }
 
-fn run(command: Command, started: Instant) -> Result<ExitCode> {
+fn run(command: Command, started: Instant, threads_given: Option<u16>) -> Result<ExitCode> {
     // What computes does so on a thread of the pool, which takes part in the work that it hands out; another would
     // wake the pool for each op, and wait.
     match command {
-        Command::Train(arguments) => return threads::inside(|| train::train(&arguments, started)),
+        Command::Train(arguments) => {
+            let job = job::join(std::time::Duration::from_secs(arguments.timeout), threads_given)?;
+            return job::run(job, |communicator| {
+                threads::inside(|| train::train(&arguments, started, communicator))
+            });
+        }
         Command::Evaluate(arguments) => threads::inside(|| evaluate::evaluate(&arguments)),
         Command::Predict(arguments) => threads::inside(|| predict::predict(&arguments)),
         Command::Init(arguments) => init::init(&arguments),
@@ -83,8 +89,13 @@ fn report(result: Result<ExitCode>) -> ExitCode {
             },
             _ => error,
         };
-        let message: Vec<String> = error.chain().map(ToString::to_string).collect();
-        eprintln!("error: {}", message.join(": ").replace('\n', " "));
+        eprintln!("{}", line(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes, joined by colons.
+fn line(error: &anyhow::Error) -> String {
+    let message: Vec<String> = error.chain().map(ToString::to_string).collect();
+    format!("error: {}", message.join(": ").replace('\n', " "))
 }

@@ -28,13 +28,17 @@ pub struct Run {
 
 /// Reads the recipe that a run folder keeps.
 pub fn read_recipe(folder: &RunFolder) -> Result<(Document, Recipe)> {
-    let path = folder.recipe();
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{name}: expected the run's recipe, found nothing readable"))?;
-    let document = Document::parse(&name, &text)?;
+    let name = folder.recipe().display().to_string();
+    let document = Document::parse(&name, &recipe_text(folder)?)?;
     let recipe = Recipe::resolve(&document)?;
     Ok((document, recipe))
+}
+
+/// The text of the recipe that a run folder keeps.
+pub fn recipe_text(folder: &RunFolder) -> Result<String> {
+    let path = folder.recipe();
+    std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: expected the run's recipe, found nothing readable", path.display()))
 }
 
 impl Run {

@@ -4,15 +4,17 @@ use crate::args::TrainArguments;
 use crate::bucket::{BucketRun, Publisher};
 use crate::document::Document;
 use crate::feed::{Fed, Unwrapped};
+use crate::job;
 use crate::pretrained;
 use crate::recipe::Recipe;
 use crate::recipes;
 use crate::registry::{self, Build, Built, Visit};
 use crate::report::Report;
-use crate::run::read_recipe;
+use crate::run::{read_recipe, recipe_text};
 use crate::sets::{Schema, Sets};
 use anyhow::{Result, bail};
 use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
+use bonfire_cluster::Communicator;
 use bonfire_contract::{Loader, Task};
 use bonfire_datasets::DataError;
 use bonfire_device::DeviceName;
@@ -22,17 +24,24 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs the subcommand. The exit code is 0 for a finished run and 128 + signal for one that a
 /// signal stopped, which `--resume` goes on with.
-pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
-    let bucket = bucket(arguments)?;
+pub fn train(
+    arguments: &TrainArguments,
+    started: Instant,
+    communicator: &Arc<dyn Communicator>,
+) -> Result<ExitCode> {
+    // Rank 0 alone keeps the run.
+    let first = communicator.rank() == 0;
+    let bucket = if first { bucket(arguments)? } else { None };
     let named = arguments.run.as_deref();
     // Where the run is worked in.
     let local = bucket.as_ref().map(|bucket| bucket.borrow().local());
     let local = local.as_deref().or(named);
-    let (document, mut recipe) = plan(arguments, local)?;
+    let (document, mut recipe) = plan(arguments, local, &**communicator)?;
     if let Some(device) = &arguments.device {
         recipe.device.clone_from(device);
     }
@@ -46,14 +55,18 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
     let path = local.map_or_else(|| default_path(arguments.resume, &recipe), Path::to_path_buf);
     // A run that was stopped before it kept a schema has none to go on with.
     let known = arguments.resume.then(|| recipe.data.load_schema(&path).ok()).flatten();
-    let sets = recipe.data.open(recipe.seed, known).map_err(|error| match error {
+    let sets = job::open(&**communicator, &recipe, known).map_err(|error| match error {
         DataError::Config { key, expected, found } => {
             document.wrong(&format!("data.{key}"), expected, found).into()
         }
         other => anyhow::Error::new(other),
     })?;
-    if let Schema::Table(schema) = &sets.schema {
+    job::check(&**communicator, &recipe, &sets, &device)?;
+    if let (Schema::Table(schema), true) = (&sets.schema, first) {
         eprintln!("{schema}");
+    }
+    if let (Some(layout), true) = (job::layout(&**communicator, &recipe, sets.train.len()), first) {
+        eprintln!("{layout}");
     }
     let existing = if arguments.resume { Existing::Resume } else { Existing::Refuse };
     let fit = Fit {
@@ -66,6 +79,7 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
         bucket,
         existing,
         started,
+        communicator,
     };
     let build = Build {
         name: &recipe.model,
@@ -79,10 +93,23 @@ pub fn train(arguments: &TrainArguments, started: Instant) -> Result<ExitCode> {
 }
 
 /// The recipe that was asked for: a name or file, or the one of the run to resume, and `--set`.
-fn plan(arguments: &TrainArguments, run: Option<&Path>) -> Result<(Document, Recipe)> {
+/// The other ranks may not see the run.
+fn plan(
+    arguments: &TrainArguments,
+    run: Option<&Path>,
+    communicator: &dyn Communicator,
+) -> Result<(Document, Recipe)> {
     let mut document = match (&arguments.recipe, run) {
         (Some(recipe), _) => recipes::read(recipe)?,
-        (None, Some(folder)) => read_recipe(&RunFolder::open(folder)?)?.0,
+        (None, Some(folder)) => {
+            let text = if communicator.rank() == 0 {
+                recipe_text(&RunFolder::open(folder)?)?
+            } else {
+                String::new()
+            };
+            let text = String::from_utf8(communicator.broadcast(0, text.into_bytes()))?;
+            Document::parse(&folder.join("recipe.toml").display().to_string(), &text)?
+        }
         (None, None) => bail!("--resume: expected a RECIPE or --run DIR, found neither"),
     };
     for assignment in &arguments.sets {
@@ -159,6 +186,7 @@ struct Fit<'a> {
     bucket: Option<Rc<RefCell<BucketRun>>>,
     existing: Existing,
     started: Instant,
+    communicator: &'a Arc<dyn Communicator>,
 }
 
 impl Visit for Fit<'_> {
@@ -168,9 +196,11 @@ impl Visit for Fit<'_> {
     where
         M::Input: Fed,
     {
-        let Fit { document, recipe, sets, device, path, name, bucket, existing, started } = self;
+        let Fit { document, recipe, sets, device, path, name, bucket, existing, started, communicator } =
+            self;
+        let first = communicator.rank() == 0;
         let resolved = Recipe { model_options: built.options.clone(), ..recipe.clone() };
-        if existing == Existing::Resume {
+        if existing == Existing::Resume && first {
             refuse_another_recipe(path, &resolved)?;
         }
         let tuning = &recipe.finetune;
@@ -180,30 +210,35 @@ impl Visit for Fit<'_> {
             _ => true,
         };
         let model = match &tuning.pretrained {
-            Some(uri) if begins => pretrained::load(model, uri, &built)?,
+            // The other ranks take over the weights of the first.
+            Some(uri) if begins && first => pretrained::load(model, uri, &built)?,
             _ => model,
         };
         let model = bonfire_train::freeze(model, &tuning.freeze).map_err(|error| placed(document, error))?;
-        let folder = RunFolder::create(path, existing)?;
-        let begun = std::fs::read(folder.recipe()).ok();
-        write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
-        sets.schema.save(folder.path())?;
+        let folder = first.then(|| RunFolder::create(path, existing)).transpose()?;
+        let begun = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
+        if let Some(folder) = &folder {
+            write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
+            sets.schema.save(folder.path())?;
+        }
         if let Some(bucket) = &bucket {
             // A bucket that refuses is to be known before an epoch is spent.
             bucket.borrow_mut().put()?;
         }
 
         let mut trainer = Trainer::new(recipe.fit(), device.clone())
-            .run(folder.clone())
+            .communicator(communicator.clone())
             .resume(existing == Existing::Resume)
             .metrics(sets.schema.metrics(recipe.train.top_k))
-            .listener(Box::new(Terminal::new()))
             .read_loss_every(if DeviceName::parse(&recipe.device)?.is_cpu() {
                 1
             } else {
                 recipe.train.report_every
             })
             .started(started);
+        if let Some(folder) = &folder {
+            trainer = trainer.run(folder.clone()).listener(Box::new(Terminal::new()));
+        }
         if let Some(bucket) = &bucket {
             trainer = trainer.listener(Box::new(Publisher(bucket.clone())));
         }
@@ -218,12 +253,14 @@ impl Visit for Fit<'_> {
             (Ok(fitted), _) => fitted,
             (Err(error @ TrainError::Config { .. }), Some(begun)) => {
                 // Refused before a step: the run's recipe stays the one it was trained by.
-                write_atomically(&folder.recipe(), &begun)?;
+                if let Some(folder) = &folder {
+                    write_atomically(&folder.recipe(), &begun)?;
+                }
                 return Err(placed(document, error));
             }
             (Err(error), _) => return Err(placed(document, error)),
         };
-        if let Some(evaluation) = &fitted.tested {
+        if let (Some(evaluation), Some(folder)) = (&fitted.tested, &folder) {
             let report = Report {
                 name: &recipe.name,
                 data: "the test set",
@@ -242,10 +279,14 @@ impl Visit for Fit<'_> {
         }
         let path = name.display();
         if let Stopped::Interrupted(signal) = fitted.summary.stopped {
-            eprintln!("saved: `bonfire train --run {path} --resume` goes on");
+            if first {
+                eprintln!("saved: `bonfire train --run {path} --resume` goes on");
+            }
             return Ok(ExitCode::from(128 + signal as u8));
         }
-        eprintln!("run folder: {path}  (`bonfire evaluate {path}`, `bonfire predict {path} INPUT…`)");
+        if first {
+            eprintln!("run folder: {path}  (`bonfire evaluate {path}`, `bonfire predict {path} INPUT…`)");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

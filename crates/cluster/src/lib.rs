@@ -1,7 +1,7 @@
 //! The ranks of a job: one process alone, or those that `mpirun`, `srun` or an MPI operator started.
 //!
 //! ```text
-//! launcher -> Job::join -> Communicator: Alone (one rank) or Mpi (feature `mpi`)
+//! launcher -> Job::join -> Communicator: Alone (one rank) or Mpi (feature `mpi`); Threads for tests
 //!                               sums, broadcasts, gathers          -> train
 //! ```
 //!
@@ -10,13 +10,17 @@
 //! rank has nothing to go on with but its last checkpoint.
 
 mod alone;
+mod files;
 mod job;
 mod launcher;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod threads;
 
 pub use alone::Alone;
+pub use files::broadcast_files;
 pub use job::{Job, JobError};
+pub use threads::Threads;
 
 use std::time::Duration;
 
@@ -65,15 +69,4 @@ pub trait Communicator: Send + Sync {
 
     /// Ends the whole job at once.
     fn abort(&self) -> !;
-}
-
-/// Whether a job has more than one rank.
-pub fn is_shared(communicator: &dyn Communicator) -> bool {
-    communicator.size() > 1
-}
-
-/// Rank `rank`'s part of `count` things that are split among `ranks`: in sequence, sizes one apart at most.
-pub fn part(count: u64, rank: u64, ranks: u64) -> std::ops::Range<u64> {
-    let at = |rank: u64| (u128::from(count) * u128::from(rank) / u128::from(ranks)) as u64;
-    at(rank)..at(rank + 1)
 }

@@ -11,9 +11,7 @@ use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::request::{Request, Scope, scope};
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{
-    Communicator as _, CommunicatorCollectives, Destination, MatchedReceiveVec, Root, Source,
-};
+use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, MatchedReceiveVec, Root, Source};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +41,8 @@ struct State {
     /// Collectives begun.
     calls: u64,
     waited: Duration,
+    /// Room for buckets that are sent, used again.
+    room: Vec<Vec<f32>>,
     /// On rank 0: the last collective that each rank is known to wait in.
     waiting: Vec<u64>,
 }
@@ -82,7 +82,12 @@ impl Mpi {
     }
 
     /// Waits for a request, for a limited time.
-    fn wait<'a, D: ?Sized, S: Scope<'a>>(&self, state: &mut State, what: &str, mut request: Request<'a, D, S>) {
+    fn wait<'a, D: ?Sized, S: Scope<'a>>(
+        &self,
+        state: &mut State,
+        what: &str,
+        mut request: Request<'a, D, S>,
+    ) {
         let began = Instant::now();
         let mut said = false;
         loop {
@@ -141,11 +146,14 @@ impl Mpi {
                 .filter(|&other| state.waiting[other] < call)
                 .map(|other| format!("rank {other} on {}", self.hosts[other]))
                 .collect();
-            let missing = match missing.is_empty() {
-                true => "the answer of ranks that all came".to_string(),
-                false => missing.join(", "),
+            let held_up = match missing.is_empty() {
+                true => "though all ranks came: the network, or this rank, is held up".to_string(),
+                false => format!("for {}", missing.join(", ")),
             };
-            eprintln!("error: rank 0 on {}: {what}: waited {seconds} s for {missing}; the job ends", self.hosts[0]);
+            eprintln!(
+                "error: rank 0 on {}: {what}: waited {seconds} s {held_up}; the job ends",
+                self.hosts[0]
+            );
         } else {
             std::thread::sleep(GRACE);
             eprintln!(
@@ -227,7 +235,9 @@ impl Communicator for Mpi {
         }
         let world = Self::world();
         let mut state = self.begin();
-        let mut sent: Vec<Vec<f32>> = buckets.iter().map(|bucket| vec![0.0; bucket.len()]).collect();
+        let mut sent = std::mem::take(&mut state.room);
+        sent.resize_with(buckets.len(), Vec::new);
+        sent.iter_mut().zip(buckets.iter()).for_each(|(sent, bucket)| sent.resize(bucket.len(), 0.0));
         scope(|scope| {
             let mut requests = Vec::with_capacity(buckets.len());
             for (i, (sent, bucket)) in sent.iter_mut().zip(buckets.iter_mut()).enumerate() {
@@ -244,6 +254,7 @@ impl Communicator for Mpi {
                 self.wait(&mut state, "the sum of gradients", request);
             }
         });
+        state.room = sent;
     }
 
     fn sum(&self, numbers: &mut [f64]) {
@@ -251,8 +262,7 @@ impl Communicator for Mpi {
         let mut state = self.begin();
         let sent = numbers.to_vec();
         scope(|scope| {
-            let request =
-                world.immediate_all_reduce_into(scope, &sent[..], numbers, SystemOperation::sum());
+            let request = world.immediate_all_reduce_into(scope, &sent[..], numbers, SystemOperation::sum());
             self.wait(&mut state, "a sum", request);
         });
     }

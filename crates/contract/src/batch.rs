@@ -108,6 +108,6 @@ pub struct Batch<I> {
     pub target: Target,
     /// The number of each sample in its set, from 0 on, `[B]`.
     pub samples: Vec<u64>,
-    /// Samples of the order that this batch used up: its own, and the corrupt ones it skipped.
+    /// Samples of the order that the batch used up: its own, the corrupt ones it skipped, and those of other shares.
     pub consumed: u64,
 }

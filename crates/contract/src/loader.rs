@@ -3,6 +3,7 @@
 use crate::Batch;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where training stands in its data. The order of samples is a pure function of the seed and the
@@ -20,8 +21,62 @@ pub struct Position {
 #[error(transparent)]
 pub struct LoadError(pub Box<dyn std::error::Error + Send + Sync>);
 
+/// Which part of each batch is wanted: that of one rank among those that train together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The rank, from 0 on.
+    pub rank: u64,
+    /// How many ranks there are.
+    pub ranks: u64,
+}
+
+impl Share {
+    /// All of each batch.
+    pub const WHOLE: Share = Share { rank: 0, ranks: 1 };
+
+    /// The part of `count` samples in a row that is this share's. The parts of all ranks follow each other without a gap,
+    /// and their sizes are one apart at most, so that some are empty where the samples are fewer than the ranks.
+    pub fn of(self, count: u64) -> Range<u64> {
+        let at = |rank: u64| (u128::from(count) * u128::from(rank) / u128::from(self.ranks)) as u64;
+        at(self.rank)..at(self.rank + 1)
+    }
+}
+
+/// A share of one batch.
+#[derive(Clone, Debug)]
+pub enum Portion<I> {
+    /// Its samples; what it `consumed` are those of the whole batch.
+    Samples(Batch<I>),
+    /// No sample: the share is empty, or none of it can be read and the data set skips those.
+    Nothing {
+        /// Samples of the order that the whole batch used up.
+        consumed: u64,
+    },
+}
+
+impl<I> Portion<I> {
+    /// Samples of the order that the whole batch used up, those of all shares.
+    pub fn consumed(&self) -> u64 {
+        match self {
+            Portion::Samples(batch) => batch.consumed,
+            Portion::Nothing { consumed } => *consumed,
+        }
+    }
+
+    /// The samples, where there are any.
+    pub fn batch(self) -> Option<Batch<I>> {
+        match self {
+            Portion::Samples(batch) => Some(batch),
+            Portion::Nothing { .. } => None,
+        }
+    }
+}
+
 /// Batches until the end of one epoch.
 pub type Batches<'a, I> = Box<dyn Iterator<Item = Result<Batch<I>, LoadError>> + 'a>;
+
+/// Shares of the batches until the end of one epoch.
+pub type Portions<'a, I> = Box<dyn Iterator<Item = Result<Portion<I>, LoadError>> + 'a>;
 
 /// A set of samples that can be read in batches, from any position, any number of times.
 pub trait Loader<I> {
@@ -33,15 +88,41 @@ pub trait Loader<I> {
         self.len() == 0
     }
 
-    /// The batches of `start.epoch` from its sample `start.samples` on, each of `batch_size`
-    /// samples but for the last, with tensors on `device`.
+    /// A share of each batch of `start.epoch` from its sample `start.samples` on, with tensors on `device`. A batch is
+    /// `batch_size` samples of the order, but for the last; where the data set skips those that cannot be read, it has as
+    /// many fewer.
     ///
-    /// The concatenated samples depend on the position alone: not on `batch_size`, nor on worker
-    /// threads, nor on what was read before.
+    /// The samples of a batch depend on the position alone: not on the shares, nor on worker threads, nor on what was
+    /// read before. Their concatenation does not depend on `batch_size` either.
     ///
     /// # Errors
-    /// An item is an error when a sample cannot be read and the data set does not skip those.
-    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, I>;
+    /// An item is an error when a sample of the share cannot be read and the data set does not skip those.
+    fn portions(&self, start: Position, batch_size: usize, share: Share, device: &Device) -> Portions<'_, I>;
+
+    /// The batches from `start` on, as [`portions`](Self::portions), but for those that have no sample: what these
+    /// consumed counts for the next.
+    ///
+    /// # Errors
+    /// As [`portions`](Self::portions).
+    fn batches<'a>(&'a self, start: Position, batch_size: usize, device: &Device) -> Batches<'a, I>
+    where
+        I: 'a,
+    {
+        let mut before = 0;
+        Box::new(self.portions(start, batch_size, Share::WHOLE, device).filter_map(move |portion| {
+            match portion {
+                Ok(Portion::Samples(mut batch)) => {
+                    batch.consumed += std::mem::take(&mut before);
+                    Some(Ok(batch))
+                }
+                Ok(Portion::Nothing { consumed }) => {
+                    before += consumed;
+                    None
+                }
+                Err(error) => Some(Err(error)),
+            }
+        }))
+    }
 
     /// Corrupt samples skipped so far, where the data set skips those.
     fn skipped(&self) -> u64 {
@@ -54,11 +135,32 @@ impl<I, L: Loader<I> + ?Sized> Loader<I> for Arc<L> {
         (**self).len()
     }
 
-    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, I> {
-        (**self).batches(start, batch_size, device)
+    fn portions(&self, start: Position, batch_size: usize, share: Share, device: &Device) -> Portions<'_, I> {
+        (**self).portions(start, batch_size, share, device)
     }
 
     fn skipped(&self) -> u64 {
         (**self).skipped()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_follow_each_other_and_are_of_even_sizes() {
+        for ranks in 1..9 {
+            for count in [0, 1, 2, 7, 8, 64, 1_000_003, u64::MAX] {
+                let mut next = 0;
+                for rank in 0..ranks {
+                    let part = Share { rank, ranks }.of(count);
+                    assert_eq!(part.start, next);
+                    assert!([count / ranks, count.div_ceil(ranks)].contains(&(part.end - part.start)));
+                    next = part.end;
+                }
+                assert_eq!(next, count);
+            }
+        }
     }
 }

@@ -4,9 +4,19 @@
 
 use burn::tensor::Device;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod backend;
 use backend::Backend;
+
+/// What `rank` stands for in a device's name.
+static RANK: AtomicUsize = AtomicUsize::new(0);
+
+/// Says which of the processes of a job on this machine this one is: the index that `rank` stands for, as in `cuda:rank`.
+/// It is 0 otherwise.
+pub fn set_rank_on_this_host(rank: usize) {
+    RANK.store(rank, Ordering::Relaxed);
+}
 
 /// A device name, parsed: a backend and, where one was typed, the index of the device in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +39,7 @@ pub enum DeviceError {
         suggestion: String,
     },
     /// The part after the colon is not an index.
-    #[error("device '{name}': expected a device index after ':', found '{index}'")]
+    #[error("device '{name}': expected a device index after ':', or 'rank', found '{index}'")]
     Index {
         /// What was typed.
         name: String,
@@ -71,7 +81,7 @@ pub enum DeviceError {
 }
 
 impl DeviceName {
-    /// Reads `cpu`, `flex`, `ndarray`, `wgpu`, `wgpu:0`, `cuda:1`, …
+    /// Reads `cpu`, `flex`, `ndarray`, `wgpu`, `wgpu:0`, `cuda:1`, `cuda:rank`, …
     ///
     /// # Errors
     /// When no backend has that name, or the index is not a number, or the backend has only one
@@ -89,10 +99,11 @@ impl DeviceName {
                 .ok_or_else(|| unknown(name))?,
         };
         let index = index
-            .map(|index| {
-                index
+            .map(|index| match index {
+                "rank" => Ok(RANK.load(Ordering::Relaxed)),
+                _ => index
                     .parse::<usize>()
-                    .map_err(|_| DeviceError::Index { name: name.to_string(), index: index.to_string() })
+                    .map_err(|_| DeviceError::Index { name: name.to_string(), index: index.to_string() }),
             })
             .transpose()?;
         Ok(DeviceName { backend, index })

@@ -7,18 +7,20 @@
 //! ECE = sum over bins of  samples in the bin / samples * | accuracy - confidence |
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 /// Bins of equal width.
 const BINS: usize = 15;
 
 /// Samples by the probability of the predicted class: bin `m` of `M` holds those above `m / M`, up to `(m + 1) / M`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// From the least sure to the surest.
     pub bins: Vec<Bin>,
 }
 
 /// The samples whose predicted class has a probability of about the same height.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     /// How many there are.
     pub samples: u64,
@@ -42,6 +44,15 @@ impl Calibration {
         bin.samples += 1;
         bin.right += u64::from(right);
         bin.probabilities += probability;
+    }
+
+    /// Takes in the samples of another.
+    pub(crate) fn merge(&mut self, other: &Calibration) {
+        for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
+            bin.samples += more.samples;
+            bin.right += more.right;
+            bin.probabilities += more.probabilities;
+        }
     }
 
     /// The expected calibration error, a fraction of 1: 0 for a model that is right as often as it says.

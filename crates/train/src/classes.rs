@@ -3,12 +3,13 @@
 use crate::calibration::Calibration;
 use crate::ranking::auroc;
 use bonfire_contract::Metric;
+use serde::{Deserialize, Serialize};
 
 /// Above this many stored scores (256 MiB) a multi-class AUROC is left out.
 const MOST_SCORES: usize = 1 << 25;
 
 /// Running sums over samples of `K` classes.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Classes {
     nats: f64,
     in_top_k: u64,
@@ -65,6 +66,26 @@ impl Classes {
             _ => {}
         }
         answer
+    }
+
+    /// Takes in the sums of other samples, of as many classes.
+    pub(crate) fn merge(&mut self, other: Classes) {
+        self.nats += other.nats;
+        self.in_top_k += other.in_top_k;
+        self.confusion.iter_mut().zip(&other.confusion).for_each(|(count, more)| *count += more);
+        // Once too many to be kept, the scores have a gap, and are not used.
+        let few = self.classes == 2 || (self.scores.len() + other.scores.len()) <= MOST_SCORES;
+        if few && self.scores_are_whole() && other.scores_are_whole() {
+            self.scores.extend(other.scores);
+        }
+        self.labels.extend(other.labels);
+        self.calibration.merge(&other.calibration);
+    }
+
+    /// Whether every sample's scores are kept.
+    fn scores_are_whole(&self) -> bool {
+        let each = if self.classes == 2 { 1 } else { self.classes };
+        self.scores.len() == self.labels.len() * each
     }
 
     /// Row the true class, column the predicted one.

@@ -1,6 +1,7 @@
 //! What a recipe says about training: `[train]`, `[optimizer]`, `[schedule]`, `[checkpoint]`.
 
 use crate::{LayerRates, OptimizerConfig, ScheduleConfig, TrainError};
+use bonfire_cluster::Wire;
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -9,16 +10,16 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training set; 10 when neither this nor `steps` is set.
+    /// Passes over the training set; 10 when neither this nor `steps` is set, 1 for least squares.
     pub epochs: Option<u64>,
     /// Optimizer steps, instead of `epochs`.
     pub steps: Option<u64>,
     /// Samples whose mean gradient makes one step: `"full"` (batch gradient descent), 1
-    /// (stochastic), or any number between (mini-batch).
+    /// (stochastic), or any number between (mini-batch). Of all ranks together, where there are several.
     pub batch_size: BatchSize,
     /// Batches whose mean gradient makes one step.
     pub accumulate: u64,
-    /// The most samples on the device at once: a larger batch is computed in pieces and its
+    /// The most samples on a device at once: a larger batch is computed in pieces and its
     /// gradient accumulated, which is the same mean in less memory.
     pub piece_size: usize,
     /// Leave out an epoch's last step when it would have fewer samples than the others.
@@ -52,6 +53,22 @@ pub struct TrainConfig {
     /// Whether the blocks of a deep model keep their inputs alone, and compute what is within again in the backward
     /// pass: less memory, about one more forward pass a step.
     pub gradient_checkpointing: bool,
+    /// How the weights are found.
+    pub solver: Solver,
+    /// With `solver = "least_squares"`: what the mean squared weights, but for the constant's, add to the mean squared
+    /// error (Hoerl and Kennard 1970).
+    pub ridge: f64,
+    /// How the optimizer's learning rate, which is meant for batches of `learning_rate_batch` samples, is scaled to
+    /// `batch_size * accumulate`.
+    pub scale_learning_rate: RateScaling,
+    /// The samples a step that the learning rate is meant for, where it is scaled.
+    pub learning_rate_batch: u64,
+    /// Whether batch norm measures the whole batch, where several ranks train together, and not each rank its own part
+    /// of it. CPUs only.
+    pub sync_batch_norm: bool,
+    /// The numbers that the ranks of a job exchange gradients in: those of `bf16` are half as many bytes, and rounded
+    /// twice.
+    pub exchange: Precision,
 }
 
 impl Default for TrainConfig {
@@ -76,6 +93,12 @@ impl Default for TrainConfig {
             report_every: 10,
             precision: Precision::Fp32,
             gradient_checkpointing: false,
+            solver: Solver::Gradient,
+            ridge: 0.0,
+            scale_learning_rate: RateScaling::None,
+            learning_rate_batch: 256,
+            sync_batch_norm: false,
+            exchange: Precision::Fp32,
         }
     }
 }
@@ -141,6 +164,61 @@ pub enum Precision {
     /// Brain floating point, f32 with its last 16 bits cut off: half the memory, and faster on GPUs that have it. Norms,
     /// the softmax of attention and losses stay f32, and nothing is scaled, as bf16 has the range of f32.
     Bf16,
+}
+
+/// How weights are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Solver {
+    /// Step by step, down the gradient, by the optimizer.
+    Gradient,
+    /// In one pass over the data and one step, for a linear regression of the squared error: the sums of the normal
+    /// equations are gathered from all samples, whatever `batch_size` says, and solved. No optimizer takes part.
+    LeastSquares,
+}
+
+/// How a learning rate follows the samples of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateScaling {
+    /// It does not.
+    None,
+    /// In proportion (Goyal et al., "Accurate, Large Minibatch SGD", 2017): for SGD, with a warm-up.
+    Linear,
+    /// By the square root (Krizhevsky 2014; Malladi et al. 2022): for Adam and its kin.
+    Sqrt,
+}
+
+impl TrainConfig {
+    /// The samples of a batch: all of them for least squares.
+    pub(crate) fn batch(&self) -> BatchSize {
+        match self.solver {
+            Solver::Gradient => self.batch_size,
+            Solver::LeastSquares => BatchSize::Full,
+        }
+    }
+
+    /// What the optimizer's learning rate is multiplied by; `epoch` are the samples of one.
+    pub(crate) fn rate_factor(&self, epoch: u64) -> f64 {
+        let step = match self.batch() {
+            BatchSize::Full => epoch,
+            BatchSize::Samples(batch) => (batch as u64).saturating_mul(self.accumulate),
+        };
+        let times = step as f64 / self.learning_rate_batch as f64;
+        match self.scale_learning_rate {
+            RateScaling::None => 1.0,
+            RateScaling::Linear => times,
+            RateScaling::Sqrt => times.sqrt(),
+        }
+    }
+
+    /// How gradients cross the network.
+    pub(crate) fn wire(&self) -> Wire {
+        match self.exchange {
+            Precision::Fp32 => Wire::F32,
+            Precision::Bf16 => Wire::Bf16,
+        }
+    }
 }
 
 /// Which weights training ends with.
@@ -236,6 +314,24 @@ impl FitConfig {
         positive("train.early_stopping", train.early_stopping)?;
         positive("train.top_k", Some(train.top_k as u64))?;
         positive("train.report_every", Some(train.report_every))?;
+        check(
+            "train.ridge",
+            "a number from 0 on",
+            train.ridge,
+            train.ridge >= 0.0 && train.ridge.is_finite(),
+        )?;
+        if train.solver == Solver::LeastSquares {
+            let passes = train.steps.or(train.epochs).unwrap_or(1);
+            check("train.epochs", "1 or none, as least squares take one pass", passes, passes == 1)?;
+            let plain = train.average.is_none() && !train.drop_last;
+            check(
+                "train.solver",
+                "\"gradient\" with train.average or train.drop_last",
+                "\"least_squares\"",
+                plain,
+            )?;
+        }
+        positive("train.learning_rate_batch", Some(train.learning_rate_batch))?;
         above_zero("train.clip_norm", train.clip_norm)?;
         above_zero("train.clip_value", train.clip_value)?;
         if let Some(average) = train.average {
@@ -255,6 +351,7 @@ impl FitConfig {
         match (self.train.epochs, self.train.steps) {
             (_, Some(steps)) => Limit::Steps(steps),
             (Some(epochs), None) => Limit::Epochs(epochs),
+            (None, None) if self.train.solver == Solver::LeastSquares => Limit::Epochs(1),
             (None, None) => Limit::Epochs(10),
         }
     }

@@ -64,7 +64,17 @@ pub enum TrainError {
         /// What it holds.
         found: String,
     },
-    /// The system refused to watch for SIGINT and SIGTERM.
+    /// Another rank of the job, or this one, failed, and all know it.
+    #[error("rank {rank} on {host}: {message}")]
+    Rank {
+        /// The rank that failed; the first of several.
+        rank: usize,
+        /// Its machine.
+        host: String,
+        /// Its error.
+        message: String,
+    },
+    /// The system refused to watch for SIGINT, SIGTERM and SIGUSR1.
     #[error("cannot watch for signals: {0}")]
     Signals(std::io::Error),
 }

@@ -1,9 +1,12 @@
 //! One pass over a set, without gradients.
 
+use crate::ranks::{Ranks, Word};
 use crate::views::average_views;
 use crate::{Evaluation, Interrupt, Meter, MetricConfig, TrainError};
-use bonfire_contract::{Loader, Position, Task};
+use bonfire_cluster::{Alone, Wire};
+use bonfire_contract::{Batch, Loader, Portion, Position, Task};
 use burn::tensor::Device;
+use std::sync::Arc;
 
 /// The figures of a model (one made by `valid()`) on every sample of a set, `batch_size` at once.
 ///
@@ -33,51 +36,90 @@ pub fn evaluate_views<M: Task>(
     device: &Device,
 ) -> Result<Evaluation, TrainError> {
     let batch_size = (batch_size / views).max(1);
-    let pass =
-        Pass { metrics: config, views, monitor: None, batch_size, device, interrupt: &Interrupt::new() };
-    Ok(pass.over(model, loader)?.expect("nobody else holds this interrupt"))
+    let ranks = &Ranks::new(Arc::new(Alone), Wire::F32);
+    let interrupt = &Interrupt::new();
+    let pass = Pass { metrics: config, views, monitor: None, batch_size, device, interrupt, ranks };
+    match pass.over(model, loader)? {
+        Passed::Through(evaluation) => Ok(evaluation),
+        Passed::Interrupted(_) => unreachable!("nobody else holds this interrupt"),
+    }
+}
+
+/// How a pass ended.
+pub(crate) enum Passed {
+    Through(Evaluation),
+    /// By a signal, on the way.
+    Interrupted(i32),
 }
 
 /// How to evaluate.
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'a> {
     pub(crate) metrics: &'a MetricConfig,
-    /// Views of each sample.
+    /// Views of each sample; one where there are several ranks.
     pub(crate) views: usize,
     /// `train.monitor`: a figure that must be among those of this pass.
     pub(crate) monitor: Option<&'a str>,
     pub(crate) batch_size: usize,
     pub(crate) device: &'a Device,
     pub(crate) interrupt: &'a Interrupt,
+    pub(crate) ranks: &'a Ranks,
 }
 
 impl Pass<'_> {
-    /// As [`evaluate`]; `None` when the interrupt was raised on the way. A monitored figure that
-    /// there will not be is refused after the first batch.
+    /// As [`evaluate`], each rank its share; all get the figures of the whole. A monitored figure that there will not be
+    /// is refused after the first batch.
     pub(crate) fn over<M: Task>(
         &self,
         model: &M,
         loader: &dyn Loader<M::Input>,
-    ) -> Result<Option<Evaluation>, TrainError> {
+    ) -> Result<Passed, TrainError> {
         let device = self.device.clone().without_autodiff();
         let mut meter = Meter::new(self.metrics);
         let mut unchecked = self.monitor;
-        for batch in loader.batches(Position::default(), self.batch_size, &device) {
-            let batch = batch?;
-            let output = average_views(model.predict(batch.input), self.views)?;
-            meter.add_samples(&batch.samples, output, batch.target)?;
-            if let Some(monitor) = unchecked.take() {
-                meter.check_monitor(monitor)?;
+        let at_once = self.batch_size.saturating_mul(self.ranks.count());
+        for portion in loader.portions(Position::default(), at_once, self.ranks.share(), &device) {
+            let taken = portion.map_err(TrainError::from).and_then(|portion| match portion {
+                Portion::Nothing { .. } => Ok(()),
+                Portion::Samples(batch) => self.take(model, batch, &mut meter, unchecked.take()),
+            });
+            let word = Word { failed: taken.is_err(), signal: self.interrupt.raised(), ..Word::default() };
+            let word = self.ranks.agree(word);
+            if word.failed {
+                self.ranks.together(taken)?;
             }
-            if self.interrupt.raised().is_some() {
-                return Ok(None);
+            if let Some(signal) = word.signal {
+                return Ok(Passed::Interrupted(signal));
             }
+        }
+        if !self.ranks.alone() {
+            let mut all = Meter::new(self.metrics);
+            for sums in self.ranks.gather(meter.sums()) {
+                all.merge(sums)?;
+            }
+            meter = all;
         }
         let evaluation = meter.finish();
         if evaluation.samples == 0 {
             let expected = "at least one sample that can be read".to_string();
             return Err(TrainError::Empty { set: "evaluation", expected, found: "none".into() });
         }
-        Ok(Some(evaluation))
+        Ok(Passed::Through(evaluation))
+    }
+
+    /// Measures a batch.
+    fn take<M: Task>(
+        &self,
+        model: &M,
+        batch: Batch<M::Input>,
+        meter: &mut Meter,
+        monitor: Option<&str>,
+    ) -> Result<(), TrainError> {
+        let output = average_views(model.predict(batch.input), self.views)?;
+        meter.add_samples(&batch.samples, output, batch.target)?;
+        match monitor {
+            Some(monitor) => meter.check_monitor(monitor),
+            None => Ok(()),
+        }
     }
 }

@@ -1,22 +1,23 @@
 //! Training batches in pieces that fit the device, from a position on.
 
-use bonfire_contract::{Batch, Batches, LoadError, Loader, Position};
+use bonfire_contract::{LoadError, Loader, Portion, Portions, Position, Share};
 use burn::tensor::Device;
 use std::time::{Duration, Instant};
 
 /// A loader and where training stands in it.
 pub(crate) struct Feed<'a, I> {
     loader: &'a dyn Loader<I>,
+    share: Share,
     device: Device,
     /// The open iterator, with the piece size that it was opened for.
-    open: Option<(usize, Batches<'a, I>)>,
+    open: Option<(usize, Portions<'a, I>)>,
     position: Position,
     waited: Duration,
 }
 
 impl<'a, I> Feed<'a, I> {
-    pub(crate) fn new(loader: &'a dyn Loader<I>, position: Position, device: Device) -> Self {
-        Feed { loader, device, open: None, position, waited: Duration::ZERO }
+    pub(crate) fn new(loader: &'a dyn Loader<I>, share: Share, position: Position, device: Device) -> Self {
+        Feed { loader, share, device, open: None, position, waited: Duration::ZERO }
     }
 
     /// Where the next piece starts.
@@ -29,22 +30,30 @@ impl<'a, I> Feed<'a, I> {
         self.waited
     }
 
-    /// The next `size` samples, fewer at the epoch's end, `None` when it has no more.
-    pub(crate) fn next(&mut self, size: usize) -> Result<Option<Batch<I>>, LoadError> {
+    /// The share of the next `size` samples, fewer at the epoch's end, `None` when it has no more.
+    pub(crate) fn next(&mut self, size: usize) -> Result<Option<Portion<I>>, LoadError> {
         let asked = Instant::now();
         // Sizes change at most twice a step, when a batch is not a multiple of its pieces.
         let (_, batches) = match self.open.take() {
             Some(open) if open.0 == size => self.open.insert(open),
-            _ => self.open.insert((size, self.loader.batches(self.position, size, &self.device))),
+            _ => {
+                self.open.insert((size, self.loader.portions(self.position, size, self.share, &self.device)))
+            }
         };
         let next = batches.next();
         self.waited += asked.elapsed();
-        let Some(batch) = next.transpose()? else {
+        let Some(portion) = next.transpose()? else {
             self.open = None;
             return Ok(None);
         };
-        self.position.samples += batch.consumed;
-        Ok(Some(batch))
+        self.position.samples += portion.consumed();
+        Ok(Some(portion))
+    }
+
+    /// Goes to another position of this epoch.
+    pub(crate) fn go_to(&mut self, position: Position) {
+        self.open = None;
+        self.position = position;
     }
 
     /// Leaves what is left of this epoch and goes to the start of the next.

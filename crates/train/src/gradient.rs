@@ -41,6 +41,25 @@ impl Accumulated {
         self.samples += samples;
     }
 
+    /// What the gradient is to be multiplied by so that the sum over ranks is the mean over all `samples` of the step.
+    pub(crate) fn factor(&self, samples: u64) -> f64 {
+        let weight = if self.pieces == 1 { self.samples as f64 } else { 1.0 };
+        weight / samples.max(1) as f64
+    }
+
+    /// The mean over all ranks' samples as if it came from one process: of one piece or, as a sum again, of several.
+    pub(crate) fn of_all(
+        mut mean: GradientsParams,
+        pieces: u64,
+        samples: u64,
+        parameters: &[Parameter],
+    ) -> Self {
+        if pieces > 1 {
+            each(&mut mean, parameters, Scale(samples as f64));
+        }
+        Accumulated { gradient: mean, pieces, samples }
+    }
+
     /// The mean gradient over all samples added; starts anew.
     pub(crate) fn take_mean(&mut self, parameters: &[Parameter]) -> GradientsParams {
         let Accumulated { mut gradient, pieces, samples } = std::mem::take(self);

@@ -1,7 +1,7 @@
 //! A wish to stop, from a signal or from the program itself.
 
 use crate::TrainError;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,7 +20,8 @@ impl Interrupt {
         Self::default()
     }
 
-    /// The process's own, raised by SIGINT and SIGTERM. A second signal ends the process at once
+    /// The process's own, raised by SIGINT, SIGTERM and SIGUSR1, which batch systems send ahead of
+    /// their time limit. A second signal ends the process at once
     /// with status 128 + signal, and so does the first while nothing trains.
     ///
     /// # Errors
@@ -32,7 +33,7 @@ impl Interrupt {
         }
         let interrupt = Interrupt::default();
         interrupt.impatient.store(true, Ordering::SeqCst);
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGUSR1] {
             // In this order: the first signal finds `impatient` unset, and sets it for the second.
             flag::register_conditional_shutdown(signal, 128 + signal, interrupt.impatient.clone())
                 .and_then(|_| flag::register_usize(signal, interrupt.received.clone(), signal as usize))

@@ -18,11 +18,13 @@ mod config;
 mod costs;
 mod error;
 mod evaluate;
+mod exchange;
 mod feed;
 mod fitting;
 mod gradient;
 mod interrupt;
 mod layers;
+mod least_squares;
 mod listener;
 mod log;
 mod metrics;
@@ -32,6 +34,7 @@ mod passes;
 mod plan;
 mod precision;
 mod ranking;
+mod ranks;
 mod resources;
 mod schedule;
 mod session;
@@ -45,7 +48,9 @@ mod worst;
 
 pub use calibration::{Bin, Calibration};
 pub use classes::ClassFigures;
-pub use config::{BatchSize, CheckpointConfig, FitConfig, Precision, Select, TrainConfig};
+pub use config::{
+    BatchSize, CheckpointConfig, FitConfig, Precision, RateScaling, Select, Solver, TrainConfig,
+};
 pub use costs::{Costs, Pace, abbreviated};
 pub use error::TrainError;
 pub use evaluate::{evaluate, evaluate_views};

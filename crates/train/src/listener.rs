@@ -60,6 +60,8 @@ pub struct Progress {
     pub loss: f64,
     /// The share of this process's time so far that it has waited for training data.
     pub waited_share: f64,
+    /// The share that it has waited for other ranks and the network between them; none in a job of one rank.
+    pub exchange_share: Option<f64>,
 }
 
 /// One line of `metrics.jsonl`.
@@ -129,6 +131,8 @@ pub struct Summary {
     pub first_step_seconds: Option<f64>,
     /// The share of this process's time that it has waited for training data.
     pub waited_share: f64,
+    /// The share that it has waited for other ranks and the network between them; none in a job of one rank.
+    pub exchange_share: Option<f64>,
     /// The most memory this process held, in bytes.
     pub peak_memory_bytes: u64,
     /// The figures of the selected weights on the validation set; empty where there is none.

@@ -72,11 +72,18 @@ impl Evaluation {
 /// Collects figures batch by batch.
 pub struct Meter {
     config: MetricConfig,
+    sums: Sums,
+}
+
+/// What a meter has taken in, which the ranks of a job send each other.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Sums {
     samples: u64,
     kind: Kind,
     worst: WorstSamples,
 }
 
+#[derive(Serialize, Deserialize)]
 enum Kind {
     Nothing,
     Classes(Classes),
@@ -86,7 +93,7 @@ enum Kind {
 }
 
 /// Running sums of one predicted value, in the standardised unit.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Column {
     count: f64,
     absolute: f64,
@@ -100,7 +107,7 @@ impl Meter {
     /// A meter that has seen nothing.
     pub fn new(config: &MetricConfig) -> Self {
         let worst = WorstSamples::new(config.worst);
-        Meter { config: config.clone(), samples: 0, kind: Kind::Nothing, worst }
+        Meter { config: config.clone(), sums: Sums { samples: 0, kind: Kind::Nothing, worst } }
     }
 
     /// Takes in a batch, whose samples follow those before.
@@ -154,10 +161,10 @@ impl Meter {
             return Err(TrainError::mismatch(format!("{batch} classes"), labels.len()));
         }
         let logits = float_values(logits);
-        if matches!(self.kind, Kind::Nothing) {
-            self.kind = Kind::Classes(Classes::new(width));
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Classes(Classes::new(width));
         }
-        let Kind::Classes(sums) = &mut self.kind else {
+        let Kind::Classes(sums) = &mut self.sums.kind else {
             return Err(TrainError::mismatch("outputs of one kind", "logits after another kind"));
         };
         for (at, (row, &label)) in logits.chunks_exact(width.max(1)).zip(&labels).enumerate() {
@@ -165,10 +172,10 @@ impl Meter {
                 TrainError::mismatch(format!("a class below {width}"), format!("class {label}"))
             })?;
             let answer = sums.add(row, class, self.config.top_k);
-            let sample = samples.get(at).copied().unwrap_or(self.samples + at as u64);
-            self.worst.add(sample, class, answer);
+            let sample = samples.get(at).copied().unwrap_or(self.sums.samples + at as u64);
+            self.sums.worst.add(sample, class, answer);
         }
-        self.samples += batch as u64;
+        self.sums.samples += batch as u64;
         Ok(())
     }
 
@@ -178,10 +185,10 @@ impl Meter {
             return Err(TrainError::mismatch(format!("values [{batch}, {width}]"), format!("{shape:?}")));
         }
         let (found, expected) = (float_values(found), float_values(expected));
-        if matches!(self.kind, Kind::Nothing) {
-            self.kind = Kind::Values(vec![Column::default(); width]);
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Values(vec![Column::default(); width]);
         }
-        match &mut self.kind {
+        match &mut self.sums.kind {
             Kind::Values(columns) if columns.len() == width => {
                 for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
                     columns[i % width].add(*found, *expected);
@@ -191,7 +198,7 @@ impl Meter {
                 return Err(TrainError::mismatch("outputs of one kind and width", format!("{width} values")));
             }
         }
-        self.samples += batch as u64;
+        self.sums.samples += batch as u64;
         Ok(())
     }
 
@@ -214,17 +221,17 @@ impl Meter {
         }
         let indices = next.clamp_min(0).unsqueeze_dim::<3>(2); // [B, T, 1]
         let chosen = float_values(log_softmax(logits, 2).gather(2, indices)); // [B, T, 1]
-        if matches!(self.kind, Kind::Nothing) {
-            self.kind = Kind::Tokens { nats: 0.0, tokens: 0 };
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Tokens { nats: 0.0, tokens: 0 };
         }
-        let Kind::Tokens { nats, tokens } = &mut self.kind else {
+        let Kind::Tokens { nats, tokens } = &mut self.sums.kind else {
             return Err(TrainError::mismatch("outputs of one kind", "token logits after another kind"));
         };
         for (chosen, _) in chosen.iter().zip(&targets).filter(|(_, target)| **target >= 0) {
             *nats -= chosen;
             *tokens += 1;
         }
-        self.samples += batch as u64;
+        self.sums.samples += batch as u64;
         Ok(())
     }
 
@@ -235,15 +242,47 @@ impl Meter {
         }
         let difference = output - input;
         let rows = float_values((difference.clone() * difference).sum_dim(1)); // [B, 1]
-        if matches!(self.kind, Kind::Nothing) {
-            self.kind = Kind::Reconstruction { squares: 0.0, elements: 0 };
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Reconstruction { squares: 0.0, elements: 0 };
         }
-        let Kind::Reconstruction { squares, elements } = &mut self.kind else {
+        let Kind::Reconstruction { squares, elements } = &mut self.sums.kind else {
             return Err(TrainError::mismatch("outputs of one kind", "a reconstruction after another kind"));
         };
         *squares += rows.iter().sum::<f64>();
         *elements += (batch * width) as u64;
-        self.samples += batch as u64;
+        self.sums.samples += batch as u64;
+        Ok(())
+    }
+
+    /// What was taken in so far.
+    pub(crate) fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// Takes in what another meter did, whose samples follow this one's.
+    pub(crate) fn merge(&mut self, other: Sums) -> Result<(), TrainError> {
+        self.sums.samples += other.samples;
+        self.sums.worst.merge(other.worst);
+        match (&mut self.sums.kind, other.kind) {
+            (_, Kind::Nothing) => {}
+            (kind @ Kind::Nothing, other) => *kind = other,
+            (Kind::Classes(sums), Kind::Classes(other)) if sums.classes == other.classes => sums.merge(other),
+            (Kind::Values(columns), Kind::Values(others)) if columns.len() == others.len() => {
+                columns.iter_mut().zip(others).for_each(|(column, other)| column.merge(other));
+            }
+            (Kind::Tokens { nats, tokens }, Kind::Tokens { nats: more_nats, tokens: more }) => {
+                *nats += more_nats;
+                *tokens += more;
+            }
+            (
+                Kind::Reconstruction { squares, elements },
+                Kind::Reconstruction { squares: more_squares, elements: more },
+            ) => {
+                *squares += more_squares;
+                *elements += more;
+            }
+            _ => return Err(TrainError::mismatch("outputs of one kind and width", "others on another rank")),
+        }
         Ok(())
     }
 
@@ -251,7 +290,7 @@ impl Meter {
     /// AUROC is granted: a set without one of two classes has none, which only its end shows.
     pub(crate) fn check_monitor(&self, monitor: &str) -> Result<(), TrainError> {
         let mut names: Vec<String> = self.figures().into_iter().map(|metric| metric.name).collect();
-        let scored = matches!(&self.kind, Kind::Classes(sums) if sums.classes > 1);
+        let scored = matches!(&self.sums.kind, Kind::Classes(sums) if sums.classes > 1);
         if scored && !names.iter().any(|name| name == "auroc") {
             names.push("auroc".into());
         }
@@ -263,16 +302,22 @@ impl Meter {
 
     /// The figures of everything taken in.
     pub fn finish(self) -> Evaluation {
-        let (confusion, calibration) = match &self.kind {
+        let (confusion, calibration) = match &self.sums.kind {
             Kind::Classes(sums) => (Some(sums.confusion()), Some(sums.calibration.clone())),
             _ => (None, None),
         };
         let metrics = self.figures();
-        Evaluation { metrics, confusion, calibration, worst: self.worst.sorted(), samples: self.samples }
+        Evaluation {
+            metrics,
+            confusion,
+            calibration,
+            worst: self.sums.worst.sorted(),
+            samples: self.sums.samples,
+        }
     }
 
     fn figures(&self) -> Vec<Metric> {
-        match &self.kind {
+        match &self.sums.kind {
             Kind::Nothing => Vec::new(),
             Kind::Classes(sums) => sums.figures(self.config.top_k),
             Kind::Values(columns) => finish_values(columns, &self.config.values),
@@ -300,6 +345,20 @@ impl Column {
         let off = expected - self.mean;
         self.mean += off / self.count;
         self.spread += off * (expected - self.mean);
+    }
+
+    /// Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+    fn merge(&mut self, other: Column) {
+        if other.count == 0.0 {
+            return;
+        }
+        let count = self.count + other.count;
+        let apart = other.mean - self.mean;
+        self.spread += other.spread + apart * apart * self.count * other.count / count;
+        self.mean += apart * other.count / count;
+        self.count = count;
+        self.absolute += other.absolute;
+        self.squares += other.squares;
     }
 }
 

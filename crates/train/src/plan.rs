@@ -13,7 +13,7 @@ pub(crate) struct Plan {
     pub(crate) epoch: u64,
     /// Samples a step; an epoch's last step may have fewer.
     pub(crate) step: u64,
-    /// Samples on the device at once.
+    /// Samples on the devices of all ranks at once.
     pub(crate) piece: usize,
     /// Steps in all.
     pub(crate) total_steps: u64,
@@ -21,18 +21,25 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(config: &FitConfig, epoch: u64, validated: bool) -> Result<Self, TrainError> {
+    /// Of a job of `ranks`.
+    pub(crate) fn new(
+        config: &FitConfig,
+        epoch: u64,
+        validated: bool,
+        ranks: usize,
+    ) -> Result<Self, TrainError> {
         let train = &config.train;
         if epoch == 0 {
             let expected = "at least one sample".to_string();
             return Err(TrainError::Empty { set: "training", expected, found: "none".into() });
         }
-        let (step, piece) = match train.batch_size {
-            BatchSize::Full => (epoch, train.piece_size.min(epoch.try_into().unwrap_or(usize::MAX))),
+        let at_once = train.piece_size.saturating_mul(ranks);
+        let (step, piece) = match train.batch() {
+            BatchSize::Full => (epoch, at_once.min(epoch.try_into().unwrap_or(usize::MAX))),
             BatchSize::Samples(batch) => {
                 let batch = batch as u64;
                 // A step is within an epoch, so a larger batch is one epoch, here as everywhere.
-                let piece = piece_size(batch.min(epoch), train.piece_size);
+                let piece = piece_size(batch.min(epoch), at_once);
                 (batch.saturating_mul(train.accumulate), piece)
             }
         };
@@ -41,6 +48,10 @@ impl Plan {
             return Err(TrainError::Empty { set: "training", expected, found: epoch.to_string() });
         }
         let step = step.min(epoch);
+        if piece < ranks {
+            let expected = format!("at least the {ranks} ranks of the job, which share each batch");
+            return Err(TrainError::config("train.batch_size", expected, piece));
+        }
         if let (false, Some(monitor)) = (validated, &train.monitor) {
             return Err(TrainError::config("train.monitor", "none without a validation set", monitor));
         }
@@ -72,7 +83,7 @@ impl Plan {
                 Err(TrainError::config("train.steps", expected, steps))
             }
             // Pieces of a step that is still open are left out, as they are of `steps`.
-            Limit::Epochs(epochs) if epoch > epochs || (epoch == epochs && samples > state.piece_samples) => {
+            Limit::Epochs(epochs) if epoch > epochs || (epoch == epochs && samples >= self.step) => {
                 let begun = epoch + u64::from(samples > 0);
                 let expected = format!("at least {begun}, as the run has done {done} steps");
                 Err(TrainError::config("train.epochs", expected, epochs))
@@ -90,7 +101,7 @@ mod tests {
     fn plan(batch: usize, accumulate: u64, piece_size: usize) -> Plan {
         let batch_size = BatchSize::Samples(batch);
         let train = TrainConfig { batch_size, accumulate, piece_size, ..TrainConfig::default() };
-        Plan::new(&FitConfig { train, ..FitConfig::default() }, 100, false).unwrap()
+        Plan::new(&FitConfig { train, ..FitConfig::default() }, 100, false, 1).unwrap()
     }
 
     #[test]

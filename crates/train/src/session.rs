@@ -3,6 +3,7 @@
 
 use crate::config::{FitConfig, Limit};
 use crate::plan::Plan;
+use crate::ranks::Ranks;
 use crate::state::{Best, Due, State, to_figures, to_metrics};
 use crate::tensors::{STATE, Tensors};
 use crate::{
@@ -18,7 +19,11 @@ use std::time::{Duration, Instant};
 pub(crate) struct Session<'a> {
     config: &'a FitConfig,
     plan: Plan,
+    /// Where this process writes.
     run: Option<&'a RunFolder>,
+    /// Whether this process, or rank 0 of its job, writes.
+    keeps: bool,
+    ranks: Ranks,
     log: Option<MetricsLog>,
     listeners: &'a mut [Box<dyn Listener>],
     pub(crate) state: State,
@@ -26,8 +31,10 @@ pub(crate) struct Session<'a> {
     kept: Option<String>,
     /// Whether anything has changed since then.
     dirty: bool,
-    /// Losses that are still on the device, each with its samples.
-    losses: Vec<(Tensor<1>, u64)>,
+    /// Losses that are not yet taken in, each with its samples.
+    losses: Vec<(Loss, u64)>,
+    /// Whether a checkpoint is due by the clock.
+    pub(crate) clock_due: bool,
     read_loss_every: u64,
     last_loss: f64,
     last_rate: f64,
@@ -37,8 +44,17 @@ pub(crate) struct Session<'a> {
     seconds_before: f64,
     samples_before: u64,
     first_step_seconds: Option<f64>,
+    /// How long this process had waited for other ranks before it trained.
+    exchanged_before: Duration,
     /// How long this process has waited for training data.
     pub(crate) waited: Duration,
+}
+
+/// The mean loss of a piece.
+enum Loss {
+    /// Still on the device, `[1]`.
+    There(Tensor<1>),
+    Known(f64),
 }
 
 /// What a session is opened with.
@@ -46,6 +62,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) config: &'a FitConfig,
     pub(crate) plan: Plan,
     pub(crate) run: Option<&'a RunFolder>,
+    pub(crate) keeps: bool,
+    pub(crate) ranks: Ranks,
     pub(crate) listeners: &'a mut [Box<dyn Listener>],
     pub(crate) state: State,
     pub(crate) resumed: Option<String>,
@@ -56,14 +74,27 @@ pub(crate) struct Opening<'a> {
 impl<'a> Session<'a> {
     /// Opens the log at the state's length and tells the listeners.
     pub(crate) fn open(opening: Opening<'a>, parameters: &[Parameter]) -> Result<Self, TrainError> {
-        let Opening { config, plan, run, listeners, state, resumed, process_started, read_loss_every } =
-            opening;
+        let Opening {
+            config,
+            plan,
+            run,
+            keeps,
+            ranks,
+            listeners,
+            state,
+            resumed,
+            process_started,
+            read_loss_every,
+        } = opening;
         let log = run.map(|run| MetricsLog::open(&run.metrics(), state.log_bytes)).transpose()?;
         let now = Instant::now();
+        let exchanged_before = ranks.waited().unwrap_or_default();
         let mut session = Session {
             config,
             plan,
             run,
+            keeps,
+            ranks,
             log,
             listeners,
             seconds_before: state.seconds,
@@ -72,6 +103,7 @@ impl<'a> Session<'a> {
             kept: resumed.clone(),
             state,
             losses: Vec::new(),
+            clock_due: false,
             read_loss_every,
             last_loss: f64::NAN,
             last_rate: f64::NAN,
@@ -79,6 +111,7 @@ impl<'a> Session<'a> {
             began: now,
             saved: now,
             first_step_seconds: None,
+            exchanged_before,
             waited: Duration::ZERO,
         };
         let (total_steps, step) = (plan.total_steps, session.state.step);
@@ -111,6 +144,12 @@ impl<'a> Session<'a> {
         self.waited.as_secs_f64() / self.began.elapsed().as_secs_f64().max(1e-9)
     }
 
+    /// The share that it has waited for other ranks, where there are any.
+    fn exchange_share(&self) -> Option<f64> {
+        let waited = self.ranks.waited()?.saturating_sub(self.exchanged_before);
+        Some(waited.as_secs_f64() / self.began.elapsed().as_secs_f64().max(1e-9))
+    }
+
     pub(crate) fn finished(&self) -> bool {
         match self.plan.limit {
             Limit::Steps(steps) => self.state.step >= steps,
@@ -125,7 +164,23 @@ impl<'a> Session<'a> {
     /// Takes in the loss of a piece, `[1]`.
     pub(crate) fn add_loss(&mut self, loss: Tensor<1>, samples: u64) {
         self.dirty = true;
-        self.losses.push((loss, samples));
+        self.losses.push((Loss::There(loss), samples));
+    }
+
+    /// Takes in the mean loss of a piece's samples on all ranks.
+    pub(crate) fn add_known_loss(&mut self, loss: f64, samples: u64) {
+        self.dirty = true;
+        self.losses.push((Loss::Known(loss), samples));
+    }
+
+    /// Losses not yet taken in.
+    pub(crate) fn pending(&self) -> usize {
+        self.losses.len()
+    }
+
+    /// Leaves out the losses after the first `kept` that are not yet taken in.
+    pub(crate) fn forget_losses(&mut self, kept: usize) {
+        self.losses.truncate(kept);
     }
 
     /// Reads the losses where the step asks for it: a diverged model is noticed before its update.
@@ -142,8 +197,10 @@ impl<'a> Session<'a> {
 
     fn read_losses(&mut self) -> Result<(), TrainError> {
         for (loss, samples) in std::mem::take(&mut self.losses) {
-            let data = loss.into_data_dtype(DType::F64);
-            let loss = data.as_slice::<f64>().expect("the type asked for")[0];
+            let loss = match loss {
+                Loss::There(loss) => number(loss),
+                Loss::Known(loss) => loss,
+            };
             if !loss.is_finite() {
                 return Err(self.diverged("loss", loss));
             }
@@ -178,6 +235,7 @@ impl<'a> Session<'a> {
             samples_here: self.state.samples - self.samples_before,
             loss: self.last_loss,
             waited_share: self.waited_share(),
+            exchange_share: self.exchange_share(),
         };
         self.emit(&Event::Step(&progress))
     }
@@ -210,7 +268,8 @@ impl<'a> Session<'a> {
 
     /// The rate of a step, counted from 0.
     pub(crate) fn learning_rate(&self, step: u64) -> f64 {
-        self.config.schedule.learning_rate(self.config.optimizer.learning_rate(), step, self.plan.total_steps)
+        let rate = self.config.optimizer.learning_rate() * self.config.train.rate_factor(self.plan.epoch);
+        self.config.schedule.learning_rate(rate, step, self.plan.total_steps)
     }
 
     /// A record of this moment, without figures.
@@ -267,21 +326,34 @@ impl<'a> Session<'a> {
     pub(crate) fn checkpoint_due(&self, due: Due) -> bool {
         let config = &self.config.checkpoint;
         let steps = config.every_steps.is_some_and(|n| due.step && self.state.step.is_multiple_of(n));
-        let minutes = config.every_minutes.is_some_and(|n| self.saved.elapsed().as_secs_f64() >= 60.0 * n);
         let epochs =
             due.epoch && config.epochs() > 0 && self.state.position.epoch.is_multiple_of(config.epochs());
-        self.run.is_some() && (steps || minutes || epochs)
+        self.keeps && (steps || self.clock_due || epochs)
+    }
+
+    /// Whether the time between checkpoints is over.
+    pub(crate) fn clock(&self) -> bool {
+        let minutes = self.config.checkpoint.every_minutes;
+        minutes.is_some_and(|minutes| self.saved.elapsed().as_secs_f64() >= 60.0 * minutes)
     }
 
     /// Whether a checkpoint would hold anything that the newest does not.
     pub(crate) fn unsaved(&self) -> bool {
-        self.run.is_some() && self.dirty
+        self.keeps && self.dirty
     }
 
     /// Writes a checkpoint of the state and these tensors, and prunes the older ones.
-    pub(crate) fn save(&mut self, tensors: Tensors<'_>, best: bool) -> Result<(), TrainError> {
-        let Some(run) = self.run else { return Ok(()) };
+    pub(crate) fn save<'b>(
+        &mut self,
+        tensors: impl FnOnce() -> Tensors<'b>,
+        best: bool,
+    ) -> Result<(), TrainError> {
         self.read_losses()?;
+        let Some(run) = self.run else {
+            (self.dirty, self.clock_due) = (false, false); // rank 0 writes
+            return Ok(());
+        };
+        let tensors = tensors();
         if let Some(path) = tensors.weights.first_not_finite() {
             return Err(self.diverged(&format!("`{path}`"), "a number that is not"));
         }
@@ -299,7 +371,8 @@ impl<'a> Session<'a> {
         store.save(&name, &files)?;
         let best = self.state.best.as_ref().and_then(|best| best.checkpoint.as_deref());
         store.prune(self.config.checkpoint.keep, &[&name, best.unwrap_or(&name)])?;
-        (self.dirty, self.saved, self.kept) = (false, Instant::now(), Some(name.clone()));
+        (self.dirty, self.clock_due, self.saved, self.kept) =
+            (false, false, Instant::now(), Some(name.clone()));
         self.emit(&Event::Saved { checkpoint: &name })
     }
 
@@ -318,6 +391,7 @@ impl<'a> Session<'a> {
             samples_per_second: here / self.began.elapsed().as_secs_f64().max(1e-9),
             first_step_seconds: self.first_step_seconds,
             waited_share: self.waited_share(),
+            exchange_share: self.exchange_share(),
             peak_memory_bytes: peak_memory_bytes(),
             metrics: to_metrics(metrics),
             test: Vec::new(),
@@ -340,4 +414,9 @@ impl<'a> Session<'a> {
         summary.peak_memory_bytes = peak_memory_bytes();
         self.emit(&Event::Finished(summary))
     }
+}
+
+/// The number in a tensor of one, once the device has it.
+pub(crate) fn number(tensor: Tensor<1>) -> f64 {
+    tensor.into_data_dtype(DType::F64).as_slice::<f64>().expect("the type asked for")[0]
 }

@@ -6,6 +6,7 @@ use burn::optim::ModuleOptimizer;
 use burn_pack::{Reader, Writer};
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
 pub(crate) const STATE: &str = "state.json";
@@ -13,6 +14,13 @@ pub(crate) const WEIGHTS: &str = "weights.safetensors";
 pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
 pub(crate) const AVERAGE: &str = "average.safetensors";
 pub(crate) const GRADIENT: &str = "gradient.safetensors";
+
+/// Tells files apart.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
 
 /// The tensors of a checkpoint, on the host.
 pub(crate) struct Tensors<'a> {

@@ -58,8 +58,10 @@ impl Terminal {
                 record.learning_rate.map_or(String::new(), |rate| format!("  learning_rate {rate:.3e}"));
             let speed = self.rate();
             let waited = self.last.map_or(0.0, |progress| 100.0 * progress.waited_share);
+            let exchange = self.last.and_then(|progress| progress.exchange_share);
+            let ranks = exchange.map_or(String::new(), |share| format!(", {}", for_ranks(share)));
             self.line(&format!(
-                "train  step {}/{total}  epoch {:.2}  {figures}{rate}  {speed:.0} samples/s  {waited:.0} % waiting for data",
+                "train  step {}/{total}  epoch {:.2}  {figures}{rate}  {speed:.0} samples/s  {waited:.0} % waiting for data{ranks}",
                 record.step, record.epoch,
             ));
         }
@@ -122,12 +124,13 @@ fn finished(summary: &Summary) -> String {
         Stopped::Interrupted(signal) => format!("interrupted by signal {signal}"),
     };
     let mut text = format!(
-        "{how}: {} steps, {} samples in {:.1} s ({:.0} samples/s, {:.0} % waiting for data)",
+        "{how}: {} steps, {} samples in {:.1} s ({:.0} samples/s, {:.0} % waiting for data{})",
         summary.steps,
         summary.samples,
         summary.seconds,
         summary.samples_per_second,
         100.0 * summary.waited_share,
+        summary.exchange_share.map_or(String::new(), |share| format!(", {}", for_ranks(share))),
     );
     if let Some(seconds) = summary.first_step_seconds {
         write!(text, ", first step after {seconds:.2} s").expect("strings take any text");
@@ -144,6 +147,10 @@ fn finished(summary: &Summary) -> String {
         write!(text, "; test {}", figures(&summary.test)).expect("strings take any text");
     }
     text
+}
+
+fn for_ranks(share: f64) -> String {
+    format!("{:.0} % for other ranks", 100.0 * share)
 }
 
 fn figures(metrics: &[Metric]) -> String {
@@ -173,6 +180,7 @@ mod tests {
             samples_per_second: 518.6,
             first_step_seconds: Some(0.21),
             waited_share: 0.042,
+            exchange_share: Some(0.2),
             peak_memory_bytes: 300 << 20,
             metrics: vec![Metric::lower("mse", 0.1234567), Metric::lower("mae", 0.00123456)],
             test: vec![Metric::higher("accuracy", 0.896)],
@@ -181,7 +189,7 @@ mod tests {
         };
         assert_eq!(
             finished(&summary),
-            "stopped early: 100 steps, 6400 samples in 12.3 s (519 samples/s, 4 % waiting for data), \
+            "stopped early: 100 steps, 6400 samples in 12.3 s (519 samples/s, 4 % waiting for data, 20 % for other ranks), \
              first step after 0.21 s, peak memory 300 MiB, 3 corrupt samples skipped; mse 0.1235  mae 1.235e-3; test accuracy 0.8960"
         );
     }

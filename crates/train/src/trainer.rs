@@ -1,19 +1,29 @@
 //! Trains any task: how training starts, or starts again where it stopped, and what it ends with.
 
 use crate::costs::Stopwatch;
-use crate::evaluate::Pass;
+use crate::evaluate::{Pass, Passed};
+use crate::exchange::Exchange;
 use crate::feed::Feed;
 use crate::fitting::{Checkpoint, Fitting};
+use crate::gradient::Accumulated;
+use crate::least_squares::LeastSquares;
 use crate::parameters::{parameters, renumber};
 use crate::plan::Plan;
 use crate::precision;
+use crate::ranks::Ranks;
 use crate::session::{Opening, Session};
 use crate::state::State;
 use crate::steps::Steps;
-use crate::{Evaluation, Event, FitConfig, Interrupt, Listener, MetricConfig, Stopped, Summary, TrainError};
-use bonfire_checkpoint::RunFolder;
+use crate::{
+    Evaluation, Event, FitConfig, Interrupt, Listener, MetricConfig, Solver, Stopped, Summary, TrainError,
+};
+use bonfire_checkpoint::{Files, RunFolder, Weights};
+use bonfire_cluster::{Alone, Communicator};
 use bonfire_contract::{Loader, Task};
+use bonfire_kernels::Together;
 use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Trains tasks as a [`FitConfig`] says.
@@ -27,6 +37,7 @@ pub struct Trainer {
     interrupt: Option<Interrupt>,
     started: Instant,
     read_loss_every: u64,
+    communicator: Arc<dyn Communicator>,
 }
 
 /// What training ends with.
@@ -56,6 +67,7 @@ impl Trainer {
             interrupt: None,
             started: Instant::now(),
             read_loss_every: 1,
+            communicator: Arc::new(Alone),
         }
     }
 
@@ -104,12 +116,21 @@ impl Trainer {
         self
     }
 
+    /// The ranks that train together, each with a trainer of the same settings; by default this process alone. Each reads
+    /// its share of every batch, and all end with the same weights. Rank 0 begins with its own, which all take over, and
+    /// alone keeps a [run](Self::run) and resumes it; the others follow.
+    pub fn communicator(mut self, communicator: Arc<dyn Communicator>) -> Self {
+        self.communicator = communicator;
+        self
+    }
+
     /// Trains `model`, which should be made on this trainer's device, on `train`; evaluates on
     /// `valid`.
     ///
     /// # Errors
     /// When a setting is impossible, a sample cannot be read, the loss or a weight is no number any
-    /// more, or the run folder cannot be written or read.
+    /// more, or the run folder cannot be written or read. [`TrainError::Rank`] is known to all ranks of the job; after
+    /// another error the others wait, until [`Communicator::abort`] ends the job.
     pub fn fit<M: Task>(
         &mut self,
         model: M,
@@ -134,18 +155,29 @@ impl Trainer {
     ) -> Result<Fitted<M>, TrainError> {
         self.config.check()?;
         precision::check(self.config.train.precision, &self.device)?;
-        let plan = Plan::new(&self.config, train.len(), valid.is_some())?;
-        let interrupt = self.wish_to_stop()?;
+        let apart = !self.config.train.sync_batch_norm || bonfire_kernels::serve(&self.device);
+        let expected = "false on this device: batch norm measures the ranks together on the CPU (flex) alone";
+        crate::config::check("train.sync_batch_norm", expected, true, apart)?;
+        let ranks = Ranks::new(self.communicator.clone(), self.config.train.wire());
+        let plan = Plan::new(&self.config, train.len(), valid.is_some(), ranks.count())?;
+        let keeps = ranks.from_first(ranks.writes().then(|| (self.run.is_some(), Files::new()))).0;
+        let interrupt = self.wish_to_stop(keeps)?;
         let _listening = interrupt.listen();
-        let resumed = self.newest_checkpoint()?;
+        let newest = ranks.together(self.newest_checkpoint())?;
+        let resumed = spread(&ranks, newest);
 
         let on_plain = model.devices().iter().any(|device| !device.is_autodiff());
         let model = renumber(if on_plain { model.train() } else { model });
+        let model = if resumed.is_none() { from_first(&ranks, model)? } else { model };
         let table = parameters(&model);
         let mut progress = Fitting::start(&self.config, model, &table)?;
         let mut state = State::default();
         if let Some(checkpoint) = &resumed {
             (progress, state) = progress.restore(checkpoint, &table, &self.device)?;
+            if !ranks.writes() {
+                // The gradient of an open step counts once.
+                progress.accumulated = Accumulated::default();
+            }
             plan.check_length(&state)?;
             // Only now, that it is known to continue.
             if let Some(run) = &self.run {
@@ -158,6 +190,8 @@ impl Trainer {
                 config,
                 plan,
                 run: self.run.as_ref(),
+                keeps,
+                ranks: ranks.clone(),
                 listeners: &mut self.listeners,
                 state,
                 resumed: resumed.as_ref().map(|checkpoint| checkpoint.name.clone()),
@@ -177,12 +211,18 @@ impl Trainer {
             batch_size: config.train.evaluate_batch_size,
             device: &self.device,
             interrupt: &interrupt,
+            ranks: &ranks,
         };
-        let feed = Feed::new(train, session.state.position, self.device.clone());
+        let feed = Feed::new(train, ranks.share(), session.state.position, self.device.clone());
+        let together = (config.train.sync_batch_norm && !ranks.alone()).then(|| {
+            let ranks = ranks.clone();
+            Together::new(move |numbers| ranks.communicator().sum(numbers))
+        });
         let steps = Steps {
             config,
             plan,
             run: self.run.as_ref(),
+            keeps,
             pass,
             valid,
             table: &table,
@@ -197,6 +237,10 @@ impl Trainer {
                 plan.epoch
             }),
             told: false,
+            exchange: (!ranks.alone()).then(|| Exchange::new(&table)),
+            least_squares: (config.train.solver == Solver::LeastSquares).then(LeastSquares::default),
+            together,
+            ranks: ranks.clone(),
         };
         let (steps, stopped) = steps.run()?;
         let (mut session, model) = steps.select(stopped)?;
@@ -205,23 +249,23 @@ impl Trainer {
         let mut tested = None;
         if let Some(test) = test.filter(|_| !matches!(stopped, Stopped::Interrupted(_))) {
             match pass.over(&model, test)? {
-                Some(evaluation) => {
+                Passed::Through(evaluation) => {
                     session.tested(&evaluation)?;
                     summary.test.clone_from(&evaluation.metrics);
                     tested = Some(evaluation);
                 }
-                None => summary.stopped = Stopped::Interrupted(interrupt.raised().unwrap_or_default()),
+                Passed::Interrupted(signal) => summary.stopped = Stopped::Interrupted(signal),
             }
         }
         session.finish(&mut summary)?;
         Ok(Fitted { model, summary, tested })
     }
 
-    fn wish_to_stop(&self) -> Result<Interrupt, TrainError> {
-        match (&self.interrupt, &self.run) {
+    fn wish_to_stop(&self, keeps: bool) -> Result<Interrupt, TrainError> {
+        match (&self.interrupt, keeps) {
             (Some(interrupt), _) => Ok(interrupt.clone()),
-            (None, Some(_)) => Interrupt::from_signals(),
-            (None, None) => Ok(Interrupt::new()),
+            (None, true) => Interrupt::from_signals(),
+            (None, false) => Ok(Interrupt::new()),
         }
     }
 
@@ -245,6 +289,34 @@ impl Trainer {
         let path = store.path(&loaded.name);
         Ok(Some(Checkpoint { name: loaded.name, path, files: loaded.files, warnings: loaded.warnings }))
     }
+}
+
+/// Rank 0's checkpoint, on all ranks: whether the others see its disk does not matter.
+fn spread(ranks: &Ranks, newest: Option<Checkpoint>) -> Option<Checkpoint> {
+    if ranks.alone() {
+        return newest;
+    }
+    let mine = ranks.writes().then(|| match newest {
+        Some(Checkpoint { name, path, files, warnings }) => (Some((name, path, warnings)), files),
+        None => (None, Files::new()),
+    });
+    let (head, files) = ranks.from_first::<Option<(String, PathBuf, Vec<String>)>>(mine);
+    head.map(|(name, path, warnings)| Checkpoint { name, path, files, warnings })
+}
+
+/// The model with rank 0's weights.
+fn from_first<M: Task>(ranks: &Ranks, model: M) -> Result<M, TrainError> {
+    const FILE: &str = "weights of rank 0";
+    if ranks.alone() {
+        return Ok(model);
+    }
+    let mine = match ranks.writes() {
+        true => Weights::of(&model).to_safetensors(Path::new(FILE)).map(Some),
+        false => Ok(None),
+    };
+    let mine = ranks.together(mine.map_err(TrainError::from))?;
+    let (_, files) = ranks.from_first(mine.map(|bytes| ((), Files::from([(FILE.to_string(), bytes)]))));
+    Ok(Weights::from_safetensors(&files[FILE], Path::new(FILE))?.apply(model, Path::new(FILE))?)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The samples that a classifier finds hardest, out of any number of them in bounded memory.
 
 use crate::classes::Answer;
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// A sample of high loss.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Worst {
     /// Its number in its set, from 0 on.
     pub sample: u64,
@@ -20,6 +21,7 @@ pub struct Worst {
 }
 
 /// The `most` samples of the highest loss; of equal ones, those that come first in their set.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct WorstSamples {
     most: usize,
     /// The least of them on top, which is the one to give way.
@@ -35,7 +37,16 @@ impl WorstSamples {
         if self.most == 0 {
             return;
         }
-        let ranked = Ranked(Worst { sample, loss, class, predicted, probability });
+        self.take(Worst { sample, loss, class, predicted, probability });
+    }
+
+    /// Takes in those that another kept.
+    pub(crate) fn merge(&mut self, other: WorstSamples) {
+        other.heap.into_iter().for_each(|Ranked(worst)| self.take(worst));
+    }
+
+    fn take(&mut self, worst: Worst) {
+        let ranked = Ranked(worst);
         if self.heap.len() < self.most {
             self.heap.push(ranked);
         } else if let Some(mut least) = self.heap.peek_mut()
@@ -52,6 +63,7 @@ impl WorstSamples {
 }
 
 /// In the order of falling loss; what is no number stands before all.
+#[derive(Serialize, Deserialize)]
 struct Ranked(Worst);
 
 impl Ord for Ranked {

@@ -4,7 +4,7 @@
 //! positions --chunks--> jobs queue --> workers --> results queue --> put in order --> samples
 //! ```
 
-use super::{PipelineConfig, Plan};
+use super::{PipelineConfig, Plan, Windows};
 use crate::{DataError, Dataset};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::any::Any;
@@ -44,6 +44,30 @@ impl Ahead {
     }
 }
 
+/// The positions of a share that are not yet given out.
+struct Positions {
+    windows: Windows,
+    /// Those that are left of a window.
+    part: Range<u64>,
+}
+
+impl Positions {
+    /// The next positions, all in a row, `most` at most; none when no window is left.
+    fn take(&mut self, most: u64) -> Option<Range<u64>> {
+        while self.part.is_empty() {
+            (_, self.part) = self.windows.next()?;
+        }
+        let end = self.part.end.min(self.part.start.saturating_add(most));
+        let taken = self.part.start..end;
+        self.part.start = end;
+        Some(taken)
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        self.take(1).map(|one| one.start)
+    }
+}
+
 type Sample<D> = Result<<D as Dataset>::Sample, DataError>;
 /// What became of one job: its samples in order, or what a panicking worker said.
 type Outcome<D> = Result<Vec<Sample<D>>, Box<dyn Any + Send>>;
@@ -52,25 +76,20 @@ type Outcome<D> = Result<Vec<Sample<D>>, Box<dyn Any + Send>>;
 pub(super) struct Samples<D: Dataset> {
     dataset: Arc<D>,
     plan: Plan,
-    /// Positions not yet given out as jobs.
-    positions: Range<u64>,
+    positions: Positions,
     /// Decoded samples whose turn it is.
     ready: VecDeque<Sample<D>>,
     workers: Option<Workers<D>>,
 }
 
 impl<D: Dataset> Samples<D> {
-    /// Reads `positions` of `plan` with that many threads, or on the caller's own with none.
-    pub(super) fn new(
-        dataset: Arc<D>,
-        plan: Plan,
-        positions: Range<u64>,
-        workers: usize,
-        ahead: Ahead,
-    ) -> Self {
-        let wanted = (positions.end - positions.start).div_ceil(ahead.chunk as u64);
+    /// Reads the share's positions of `plan` with that many threads, or on the caller's own with none.
+    pub(super) fn new(dataset: Arc<D>, plan: Plan, windows: Windows, workers: usize, ahead: Ahead) -> Self {
+        let left = windows.positions();
+        let wanted = (left.end - left.start).div_ceil(ahead.chunk as u64);
         let threads = workers.min(usize::try_from(wanted).unwrap_or(usize::MAX));
         let workers = (threads > 0).then(|| Workers::start(&dataset, &plan, threads, ahead));
+        let positions = Positions { windows, part: 0..0 };
         Samples { dataset, plan, positions, ready: VecDeque::new(), workers }
     }
 }
@@ -133,16 +152,14 @@ impl<D: Dataset> Workers<D> {
     }
 
     /// Fills the jobs queue from `positions`, up to the bound.
-    fn give_out(&mut self, positions: &mut Range<u64>) {
-        while self.given - self.taken < self.ahead.jobs as u64 && !positions.is_empty() {
-            let end = positions.end.min(positions.start.saturating_add(self.ahead.chunk as u64));
-            let job = (self.given, positions.start..end);
+    fn give_out(&mut self, positions: &mut Positions) {
+        while self.given - self.taken < self.ahead.jobs as u64 {
+            let Some(job) = positions.take(self.ahead.chunk as u64) else { break };
             self.jobs
                 .as_ref()
                 .expect("the queue is open until the workers are dropped")
-                .send(job)
+                .send((self.given, job))
                 .expect("workers live as long as the queue");
-            positions.start = end;
             self.given += 1;
         }
     }

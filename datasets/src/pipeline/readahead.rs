@@ -9,9 +9,8 @@
 //! what they meet, so that the next window arrives while the present one is used. How far they go is
 //! bounded by the data set, whose windows are bounded in bytes.
 
-use super::Plan;
+use super::{Plan, Windows};
 use crate::Dataset;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{JoinHandle, Thread};
@@ -39,8 +38,9 @@ struct Shared {
 }
 
 impl ReadAhead {
-    /// Fetches for `positions`; `None` for a data set that has nothing to fetch.
-    pub(super) fn start<D: Dataset>(dataset: &Arc<D>, plan: &Plan, positions: &Range<u64>) -> Option<Self> {
+    /// Fetches for the share's positions; `None` for a data set that has nothing to fetch.
+    pub(super) fn start<D: Dataset>(dataset: &Arc<D>, plan: &Plan, windows: &Windows) -> Option<Self> {
+        let positions = windows.positions();
         let ahead = dataset.ahead() * plan.repeats;
         if ahead == 0 || positions.is_empty() {
             return None;
@@ -48,7 +48,8 @@ impl ReadAhead {
         let shared = Arc::new(Shared { used: AtomicU64::new(positions.start), stop: AtomicBool::new(false) });
         let stride = (ahead / LOOKS).max(1);
         let walk = |first: u64| {
-            let (dataset, plan, shared) = (dataset.clone(), plan.clone(), shared.clone());
+            let (dataset, plan, shared, windows) =
+                (dataset.clone(), plan.clone(), shared.clone(), windows.clone());
             let positions = positions.start + first * stride..positions.end;
             move || {
                 for position in positions.step_by((THREADS * stride) as usize) {
@@ -61,7 +62,9 @@ impl ReadAhead {
                     if shared.stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    dataset.prepare(plan.index(position));
+                    if let Some(position) = windows.nearby(position) {
+                        dataset.prepare(plan.index(position));
+                    }
                 }
             }
         };

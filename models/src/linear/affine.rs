@@ -4,7 +4,7 @@
 use bonfire_contract::Table;
 use bonfire_kernels::{Activation, linear};
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, assert_shape};
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, assert_shape};
 
 /// `numeric * weight + bias + category weights`, all of them starting at zero: the losses on top are convex,
 /// so that no symmetry needs breaking, and a category that is never seen keeps a weight of exactly zero.
@@ -53,6 +53,45 @@ impl Affine {
             output = output + sums.squeeze_dim(1);
         }
         output
+    }
+}
+
+impl Affine {
+    /// What the weights are multiplied by: the numeric columns, a one-hot column for each category, and 1.
+    ///
+    /// # Shapes
+    /// - input: numeric `[B, N]`, categories `[B, M]`
+    /// - output: `[B, N + sum of the category sizes + 1]`
+    pub(super) fn regressors(&self, input: Table) -> Tensor<2> {
+        let ([batch, _], device) = (input.numeric.dims(), input.numeric.device());
+        let mut parts = vec![input.numeric];
+        if let Some(weight) = &self.category_weight {
+            let ([width, _], columns) = (weight.dims(), self.starts.len());
+            let rows = rows_of(input.categories, &self.starts).reshape([batch, columns]); // [B, M]
+            let ones = Tensor::ones([batch, columns], &device);
+            // Each column's category is another place of the row.
+            parts.push(Tensor::zeros([batch, width], &device).scatter(1, rows, ones, IndexingUpdateOp::Add));
+        }
+        parts.push(Tensor::ones([batch, 1], &device));
+        Tensor::cat(parts, 1)
+    }
+
+    /// With the weights of its regressors, `[P, O]`.
+    pub(super) fn with_weights(self, weights: Tensor<2>) -> Self {
+        let mut next = 0;
+        let mut rows = |count: usize| {
+            next += count;
+            weights.clone().slice([next - count..next])
+        };
+        let mut put = |param: Option<Param<Tensor<2>>>| {
+            param.map(|param| {
+                let value = rows(param.dims()[0]);
+                param.map(|_| value)
+            })
+        };
+        let (weight, category_weight) = (put(self.weight), put(self.category_weight));
+        let bias = rows(1).squeeze_dim(0);
+        Affine { weight, category_weight, bias: self.bias.map(|_| bias), starts: self.starts }
     }
 }
 

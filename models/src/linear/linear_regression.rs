@@ -5,7 +5,7 @@
 
 use super::affine::Affine;
 use super::check_columns;
-use crate::objective::Objective;
+use crate::objective::{LossKind, Objective};
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use burn::config::Config;
 use burn::module::Module;
@@ -79,12 +79,19 @@ impl Task for LinearRegression {
     fn loss(&self, input: Table, target: Target) -> Tensor<1> {
         self.objective.loss(self.forward(input), target)
     }
+
+    fn regressors(&self, input: Table) -> Option<Tensor<2>> {
+        (self.objective.loss == LossKind::Squared).then(|| self.affine.regressors(input))
+    }
+
+    fn with_weights(self, weights: Tensor<2>) -> Self {
+        LinearRegression { affine: self.affine.with_weights(weights), ..self }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::LossKind;
     use burn::optim::{GradientsParams, SgdConfig};
 
     /// `y = 2 a - 3 b + 1`, plus 5 where the category is 1.
@@ -114,6 +121,22 @@ mod tests {
         assert!(model.loss(input, target).into_scalar::<f32>() < 1e-5);
         let unseen = model.affine.category_weight.as_ref().unwrap().val().into_data();
         assert_eq!(unseen.iter::<f32>().next(), Some(0.0), "an unseen category has no weight");
+    }
+
+    #[test]
+    fn weights_of_the_regressors_are_the_models() {
+        let device = Device::flex();
+        let config = LinearRegressionConfig::new(2, Objective::values(1)).with_category_sizes(vec![3]);
+        let (input, _) = rows(&device);
+        let weights = Tensor::<2>::from_data([[2.0], [-3.0], [0.5], [5.0], [0.25], [1.0]], &device);
+        let model = config.init(&device).with_weights(weights.clone());
+        let regressors = model.regressors(input.clone()).unwrap();
+        assert_eq!(regressors.dims(), [6, 6]);
+        let apart = (regressors.matmul(weights) - model.forward(input.clone())).abs().max();
+        assert!(apart.into_scalar::<f32>() < 1e-6);
+        let absolute = Objective::new(1, LossKind::Absolute);
+        let other = LinearRegressionConfig { objective: absolute, ..config };
+        assert!(other.init(&device).regressors(input).is_none());
     }
 
     #[test]

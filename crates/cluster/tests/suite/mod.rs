@@ -14,6 +14,7 @@ pub fn holds(communicator: &dyn Communicator) {
         buckets(communicator, wire);
     }
     bytes(communicator);
+    files(communicator);
     everybody_gets_the_same_bits(communicator);
     let before = communicator.waited();
     communicator.barrier();
@@ -66,6 +67,15 @@ fn bytes(communicator: &dyn Communicator) {
     let all = communicator.gather(&mine);
     let expected: Vec<Vec<u8>> = (0..size).map(|rank| vec![rank as u8; 3 * rank]).collect();
     assert_eq!(all, expected);
+}
+
+fn files(communicator: &dyn Communicator) {
+    let files = || {
+        let pairs = [("state.json", vec![1, 0, 2]), ("empty", Vec::new()), ("a name", vec![7; 100_000])];
+        pairs.map(|(name, bytes)| (name.to_string(), bytes)).into_iter().collect()
+    };
+    let mine = if communicator.rank() == 0 { files() } else { Default::default() };
+    assert_eq!(bonfire_cluster::broadcast_files(communicator, mine), files());
 }
 
 /// Numbers whose sum depends on the sequence of adding: whichever it is, it is one.

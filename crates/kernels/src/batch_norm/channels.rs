@@ -53,17 +53,20 @@ const LEAST: usize = 1 << 14;
 
 /// Calls `first` with every channel, joins what it gives for ranges of one in their order, calls `second` with that,
 /// and returns it for each channel. A thread does both for a channel while that is in its cache, unless there are too
-/// few channels to share; then threads share ranges of each.
+/// few channels to share; then threads share ranges of each. `between` changes what was found of all channels, where
+/// they are to be known before any is gone over again.
 pub(crate) fn in_turn<T: Copy + Default + Send + Sync>(
     planes: Planes,
     first: impl Fn(usize, Range<usize>) -> T + Sync,
     join: impl Fn(T, T) -> T,
+    between: Option<&dyn Fn(&mut [T])>,
     second: impl Fn(usize, Range<usize>, T) + Sync,
 ) -> Vec<T> {
     let count = planes.count();
     let parts = threads::parts(planes.channels * count, LEAST);
     let mut found = vec![T::default(); planes.channels];
-    if parts == 1 || planes.channels.is_multiple_of(parts) || planes.channels >= 8 * parts {
+    let shared_out = parts == 1 || planes.channels.is_multiple_of(parts) || planes.channels >= 8 * parts;
+    if between.is_none() && shared_out {
         let shared = Shared::new(&mut found);
         threads::parallel(parts, |part| {
             let channels = threads::range(planes.channels, parts, part, 1);
@@ -86,6 +89,9 @@ pub(crate) fn in_turn<T: Copy + Default + Send + Sync>(
     });
     for (found, pieces) in found.iter_mut().zip(pieces.chunks(parts)) {
         *found = pieces[1..].iter().fold(pieces[0], |all, piece| join(all, *piece));
+    }
+    if let Some(between) = between {
+        between(&mut found);
     }
     threads::parallel(planes.channels * parts, |piece| {
         second(piece / parts, range(piece), found[piece / parts]);

@@ -8,8 +8,10 @@
 
 pub(crate) mod channels;
 mod layer;
+mod together;
 
 pub use layer::batch_norm;
+pub use together::Together;
 
 use crate::activation::Activation;
 use crate::flex::{self, Floats, Keep, Saved};
@@ -23,6 +25,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use channels::{Affine, Map, Measure, Moments, Planes, Slopes, Source, Spread, Told, in_turn};
+use std::cell::RefCell;
 
 /// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)` with the mean and the variance of each
 /// channel of this batch, and those two. The variance is the biased one, which Burn's running statistics take. The two
@@ -292,8 +295,10 @@ struct BatchNorm {
     maps: Vec<Affine>,
     /// `1 / sqrt(variance + epsilon)` of each channel.
     inverses: Vec<f32>,
-    /// Whether the statistics depend on the input.
-    measured: bool,
+    /// The numbers of a channel that the statistics depend on; none where they were given.
+    measured: Option<f64>,
+    /// The processes that measured together.
+    together: Option<Together>,
     told: Teller,
     activation: Activation,
 }
@@ -320,6 +325,8 @@ fn forward(
     let planes = Planes { images: shape[0], channels: shape[1], size: shape[2..].iter().product() };
     let mut output = for_overwriting(x.len());
     let measured = given.is_none();
+    let together = Together::current().filter(|_| measured);
+    let add_up = together.as_ref().map(|together| |moments: &mut [Moments]| together.moments(moments));
     let given = given.map(|given| (Floats::new(given.mean), Floats::new(given.variance)));
     let to = Shared::new(&mut output);
     let affine = |channel: usize, moments: Moments| Affine {
@@ -336,6 +343,7 @@ fn forward(
             }
         },
         |all, more| if measured { all.and(more) } else { all },
+        add_up.as_ref().map(|add_up| add_up as _),
         |channel, range, moments| {
             let (residual, affine) = (residual.as_deref(), affine(channel, moments));
             run(Map { x: &x, residual, to, planes, channel, range, affine, activation });
@@ -362,7 +370,8 @@ fn forward(
         planes,
         maps,
         inverses,
-        measured,
+        measured: measured.then(|| moments.first().map_or(0.0, |moments| moments.count)),
+        together,
         activation,
     });
     (output, statistics, saved)
@@ -407,6 +416,14 @@ impl Saved<4> for BatchNorm {
             (false, false) => to,
         };
         let (x, activation) = (&self.x, self.activation);
+        // Weight and bias take this process's own sums: their gradients are added up later, with all others.
+        let own_sums = RefCell::new(None);
+        let add_up = self.together.as_ref().map(|together| {
+            |sums: &mut [[f64; 2]]| {
+                own_sums.replace(Some(sums.to_vec()));
+                together.slopes(sums, planes.count() as f64);
+            }
+        });
         let sums = in_turn(
             planes,
             |channel, range| {
@@ -414,17 +431,19 @@ impl Saved<4> for BatchNorm {
                 run(Slopes { x, gradient: source, told, to, planes, channel, range, affine, activation })
             },
             |all: [f64; 2], more| [all[0] + more[0], all[1] + more[1]],
+            add_up.as_ref().map(|add_up| add_up as _),
             |channel, range, sums| {
                 let Some(to) = to else { return };
                 let slope = slopes_to.map_or(source, Source::Written);
                 let Affine { mean, scale, .. } = self.maps[channel];
-                let share = if self.measured { 1.0 / planes.count() as f64 } else { 0.0 };
+                let share = self.measured.map_or(0.0, |count| 1.0 / count);
                 let share = share * scale as f64;
                 let constant = (sums[0] * share) as f32;
                 let linear = (sums[1] * share * (self.inverses[channel] as f64).powi(2)) as f32;
                 run(Spread { x, slope, to, planes, channel, range, mean, scale, constant, linear });
             },
         );
+        let sums = own_sums.take().unwrap_or(sums);
         let of_weight = wanted[1].then(|| {
             let each = |(sums, inverse): (&[f64; 2], &f32)| (sums[1] * *inverse as f64) as f32;
             flex::tensor(sums.iter().zip(&self.inverses).map(each).collect(), &[planes.channels])

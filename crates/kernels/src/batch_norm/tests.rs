@@ -242,3 +242,74 @@ proptest! {
         );
     }
 }
+
+/// Two threads, each with a part of a batch, find what one finds with all of it: outputs, statistics, and the gradients
+/// of the mean loss over all samples.
+#[test]
+fn parts_of_a_batch_are_normalised_together() {
+    for (shape, first) in [([5, 3, 4, 4], 2), ([6, 16, 9, 1], 3), ([7, 4, 1, 1], 3), ([3, 33, 2, 5], 1)] {
+        parts_are_as_the_whole(shape, first);
+    }
+}
+
+fn parts_are_as_the_whole(shape: [usize; 4], first: usize) {
+    let [images, channels, ..] = shape;
+    fn tensor<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+        let numbers = random(&shape, seed).map(|value| 2.0 * value + 1.0).numbers();
+        let numbers: Vec<f32> = numbers.into_iter().map(|number| number as f32).collect();
+        Tensor::from_data(TensorData::new(numbers, shape), &Device::flex().autodiff())
+    }
+    let tensors = move |range: std::ops::Range<usize>| {
+        let part = |seed| tensor(shape, seed).inner().slice([range.clone()]);
+        let vector = |seed| tensor([channels], seed).require_grad();
+        (Tensor::from_inner(part(1)).require_grad(), Tensor::from_inner(part(2)), vector(3), vector(4))
+    };
+    // The mean over the images of a part of what each image's numbers come to.
+    let run = move |range: std::ops::Range<usize>| {
+        let count = range.len() as f64;
+        let (x, slope, weight, bias) = tensors(range);
+        let (y, mean, variance) =
+            batch_norm_train(x.clone(), weight.clone(), bias.clone(), None, 1e-5, Activation::Silu);
+        let gradients = (y.clone() * slope).sum().div_scalar(count).backward();
+        let of = |tensor: Option<Tensor<1>>| tensor.expect("a gradient").mul_scalar(count);
+        let of_x = x.grad(&gradients).expect("a gradient").mul_scalar(count);
+        let of_others = [of(weight.grad(&gradients)), of(bias.grad(&gradients))];
+        (y.inner(), of_x, of_others, [mean.inner(), variance.inner()])
+    };
+    let whole = run(0..images);
+
+    let barrier = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let shared = std::sync::Arc::new(std::sync::Mutex::new([Vec::new(), Vec::new()]));
+    let part = |rank: usize, range: std::ops::Range<usize>| {
+        let (barrier, shared) = (barrier.clone(), shared.clone());
+        std::thread::spawn(move || {
+            let together = Together::new(move |numbers: &mut [f64]| {
+                shared.lock().unwrap()[rank] = numbers.to_vec();
+                barrier.wait();
+                let all = shared.lock().unwrap().clone();
+                barrier.wait();
+                numbers.iter_mut().enumerate().for_each(|(at, number)| *number = all[0][at] + all[1][at]);
+            });
+            Together::within(Some(&together), || run(range))
+        })
+    };
+    let parts = [part(0, 0..first), part(1, first..images)].map(|thread| thread.join().unwrap());
+    let [a, b] = parts;
+    let near = |found: Vec<f32>, expected: Vec<f32>, what: &str| {
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 2e-5 * (1.0 + expected.abs()), "{what}: {found}, {expected}");
+        }
+    };
+    let flat = |tensor: Tensor<4>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    let line = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    near(flat(Tensor::cat(vec![a.0, b.0], 0)), flat(whole.0), "output");
+    near(flat(Tensor::cat(vec![a.1, b.1], 0)), flat(whole.1), "gradient of the input");
+    for (((a, b), whole), what) in a.2.into_iter().zip(b.2).zip(whole.2).zip(["weight", "bias"]) {
+        near(line(a + b), line(whole), what);
+    }
+    for statistics in [a.3, b.3] {
+        for (found, expected) in statistics.into_iter().zip(whole.3.clone()) {
+            near(line(found), line(expected), "statistics");
+        }
+    }
+}

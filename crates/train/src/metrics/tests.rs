@@ -142,3 +142,56 @@ fn targets_that_do_not_fit_are_errors() {
     let next = Target::NextTokens(Tensor::from_data([[5i64]], &device));
     assert!(meter.add(Output::TokenLogits(Tensor::zeros([1, 1, 5], &device)), next).is_err());
 }
+
+/// What three ranks found in their shares is what one finds in all, also after a way over the network.
+#[test]
+fn meters_merge_to_the_meter_of_all() {
+    let device = Device::flex();
+    let number = |at: usize, phase: f32| ((at as f32 + 1.0) * phase).sin();
+    let logits = |range: std::ops::Range<usize>| {
+        let numbers: Vec<f32> = range.clone().flat_map(|at| [0.7, 1.9, 3.1].map(|p| number(at, p))).collect();
+        let labels: Vec<i64> = range.clone().map(|at| (at % 3) as i64).collect();
+        let logits = Tensor::from_data(TensorData::new(numbers, [range.len(), 3]), &device);
+        let labels = Tensor::from_data(TensorData::new(labels, [range.len()]), &device);
+        (Output::Logits(logits), Target::Classes(labels))
+    };
+    let values = |range: std::ops::Range<usize>| {
+        let tensor = |phase| {
+            let numbers: Vec<f32> = range.clone().map(|at| 5.0 + number(at, phase)).collect();
+            Tensor::from_data(TensorData::new(numbers, [range.len(), 1]), &device)
+        };
+        (Output::Values(tensor(0.3)), Target::Values(tensor(1.3)))
+    };
+    let config = MetricConfig { top_k: 2, worst: 4, ..MetricConfig::default() };
+    type Part<'a> = &'a dyn Fn(std::ops::Range<usize>) -> (Output, Target);
+    for part in [&logits as Part, &values] {
+        let meter_of = |range: std::ops::Range<usize>| {
+            let mut meter = Meter::new(&config);
+            let samples: Vec<u64> = range.clone().map(|at| at as u64).collect();
+            let (output, target) = part(range);
+            meter.add_samples(&samples, output, target).unwrap();
+            meter
+        };
+        let whole = meter_of(0..40).finish();
+        let mut merged = Meter::new(&config);
+        for range in [0..13, 13..14, 14..40] {
+            let bytes = rmp_serde::to_vec(meter_of(range).sums()).unwrap();
+            merged.merge(rmp_serde::from_slice(&bytes).unwrap()).unwrap();
+        }
+        merged.merge(Meter::new(&config).sums).unwrap(); // a rank without a sample
+        let merged = merged.finish();
+        assert_eq!((&merged.confusion, merged.samples), (&whole.confusion, whole.samples));
+        assert_eq!(merged.worst, whole.worst);
+        for (merged, whole) in merged.metrics.iter().zip(&whole.metrics) {
+            assert_eq!(merged.name, whole.name);
+            assert!((merged.value - whole.value).abs() < 1e-12, "{merged:?} against {whole:?}");
+        }
+    }
+    let (output, target) = values(0..3);
+    let mut meter = Meter::new(&config);
+    meter.add(output, target).unwrap();
+    let (output, target) = logits(0..3);
+    let mut other = Meter::new(&config);
+    other.add(output, target).unwrap();
+    assert!(meter.merge(other.sums).is_err());
+}

@@ -1,6 +1,8 @@
 //! The loop on a small regression with everything that has state: dropout, batch normalisation,
 //! averaging, momentum, a short last batch, pieces.
 
+mod ranks;
+
 use super::*;
 use crate::steps::mix;
 use crate::tensors::{AVERAGE, OPTIMIZER, WEIGHTS};
@@ -9,7 +11,8 @@ use crate::{
     optimizers, schedules,
 };
 use bonfire_checkpoint::{Existing, Weights};
-use bonfire_contract::{Batch, Batches, Output, Position, Table, Target};
+use bonfire_contract::{Batch, Output, Portion, Portions, Position, Share, Table, Target};
+use bonfire_kernels::{Activation, batch_norm};
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -58,7 +61,7 @@ impl Net {
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let hidden = self.first.forward(input); // [B, 6]
         let hidden = match &self.norm {
-            Some(norm) => norm.forward(hidden),
+            Some(norm) => batch_norm(norm, hidden, None, Activation::Identity),
             None => hidden,
         };
         self.last.forward(self.dropout.forward(hidden.tanh())) // [B, 1]
@@ -104,13 +107,21 @@ impl Loader<Table> for Rows {
         self.count
     }
 
-    fn batches(&self, start: Position, batch_size: usize, device: &Device) -> Batches<'_, Table> {
+    fn portions(
+        &self,
+        start: Position,
+        batch_size: usize,
+        share: Share,
+        device: &Device,
+    ) -> Portions<'_, Table> {
         let device = device.clone();
         let firsts = (start.samples..self.count).step_by(batch_size);
         Box::new(firsts.map(move |first| {
-            let last = (first + batch_size as u64).min(self.count);
+            let consumed = (first + batch_size as u64).min(self.count) - first;
+            let part = share.of(consumed);
+            let samples: Vec<u64> = (first + part.start..first + part.end).collect();
             // A permutation, as 7 divides no count that the tests use.
-            let order = (first..last).map(|at| self.row((at * 7 + start.epoch * 5) % self.count));
+            let order = samples.iter().map(|at| self.row((at * 7 + start.epoch * 5) % self.count));
             let (xs, ys): (Vec<_>, Vec<_>) = order.unzip();
             let size = ys.len();
             self.pieces.set(self.pieces.get() + 1);
@@ -122,8 +133,15 @@ impl Loader<Table> for Rows {
             let numeric = Tensor::from_data(TensorData::new(xs.concat(), [size, 3]), &device);
             let categories = Tensor::<2, Int>::zeros([size, 0], &device);
             let target = Target::Values(Tensor::from_data(TensorData::new(ys, [size, 1]), &device));
-            let samples = (first..last).collect();
-            Ok(Batch { input: Table { numeric, categories }, target, samples, consumed: size as u64 })
+            Ok(match size {
+                0 => Portion::Nothing { consumed },
+                _ => Portion::Samples(Batch {
+                    input: Table { numeric, categories },
+                    target,
+                    samples,
+                    consumed,
+                }),
+            })
         }))
     }
 }

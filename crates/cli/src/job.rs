@@ -1,0 +1,233 @@
+//! `bonfire train` as one rank of a job: how it begins and ends beside the others.
+
+use crate::feed::AnyInput;
+use crate::recipe::Recipe;
+use crate::sets::{Schema, Sets};
+use anyhow::{Context, Result};
+use bonfire_checkpoint::Files;
+use bonfire_cluster::{Communicator, Job, broadcast_files};
+use bonfire_contract::{Batch, Loader, Position, Target};
+use bonfire_datasets::DataError;
+use bonfire_kernels::{Isa, threads};
+use bonfire_train::{BatchSize, TrainError};
+use burn::tensor::{Device, TensorData};
+use std::hash::{DefaultHasher, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Samples that the ranks compare before they train.
+const COMPARED: usize = 8;
+
+/// Joins the job that this process is a rank of, or is alone; the threads that compute are its share of the machine's,
+/// unless their number is given.
+pub fn join(patience: Duration, given: Option<u16>) -> Result<Job> {
+    let job = Job::join(patience)?;
+    let (rank, ranks) = job.communicator().on_this_host();
+    bonfire_device::set_rank_on_this_host(rank);
+    if given.is_none() && ranks > 1 {
+        threads::set_count(share(ranks)).context("threads of a rank")?;
+    }
+    Ok(job)
+}
+
+/// Threads of one of the `ranks` of this machine. A launcher that binds each rank to cores of its own has divided the
+/// machine already.
+fn share(ranks: usize) -> usize {
+    let mine = std::thread::available_parallelism().map_or(1, usize::from);
+    let machine = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN);
+    let machine = machine.ok().flatten().map_or(mine, |number| number as usize);
+    if mine * ranks <= machine { mine } else { (mine / ranks).max(1) }
+}
+
+/// Runs a rank's work to its end. What goes wrong on one rank alone is told by that rank, by its name, and ends the job at
+/// once, as the others would wait for it; an error that all know is told by rank 0.
+pub fn run(job: Job, work: impl FnOnce(&Arc<dyn Communicator>) -> Result<ExitCode>) -> Result<ExitCode> {
+    let communicator = job.communicator();
+    if communicator.size() == 1 {
+        return work(&communicator);
+    }
+    let (rank, name) = (communicator.rank(), communicator.host(communicator.rank()).to_string());
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(&communicator)));
+    match outcome {
+        Ok(Ok(code)) => Ok(code),
+        Ok(Err(error)) if is_known_to_all(&error) => match rank {
+            0 => Err(error),
+            _ => Ok(ExitCode::FAILURE),
+        },
+        Ok(Err(error)) => {
+            // Where all ranks meet the same error, one of them says so.
+            std::thread::sleep(Duration::from_millis(300) * u32::from(rank > 0));
+            eprintln!("{}", crate::line(&error.context(format!("rank {rank} on {name}"))));
+            communicator.abort()
+        }
+        Err(_panic) => {
+            eprintln!("error: rank {rank} on {name}: a fault of the program, told above");
+            communicator.abort()
+        }
+    }
+}
+
+fn is_known_to_all(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<TrainError>(), Some(TrainError::Rank { .. }))
+}
+
+/// The recipe's data: rank 0 reads what it must to know them, and the others take that over.
+pub fn open(
+    communicator: &dyn Communicator,
+    recipe: &Recipe,
+    known: Option<Schema>,
+) -> Result<Sets, DataError> {
+    if communicator.size() == 1 {
+        return recipe.data.open(recipe.seed, known);
+    }
+    let unwritten = |error: std::io::Error| DataError::source("temporary folder", "room for a schema", error);
+    let folder = tempfile::tempdir().map_err(unwritten)?;
+    if communicator.rank() == 0 {
+        let sets = recipe.data.open(recipe.seed, known)?;
+        sets.schema.save(folder.path())?;
+        let mut files = Files::new();
+        for entry in std::fs::read_dir(folder.path()).map_err(unwritten)? {
+            let entry = entry.map_err(unwritten)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.insert(name, std::fs::read(entry.path()).map_err(unwritten)?);
+        }
+        broadcast_files(communicator, files);
+        return Ok(sets);
+    }
+    for (name, bytes) in broadcast_files(communicator, Files::new()) {
+        std::fs::write(folder.path().join(name), bytes).map_err(unwritten)?;
+    }
+    let known = recipe.data.load_schema(folder.path())?;
+    recipe.data.open(recipe.seed, Some(known))
+}
+
+/// Refuses ranks that would not train the same model on the same data: another build, other instructions, another
+/// recipe, other data.
+///
+/// # Errors
+/// Names the first rank that differs from rank 0, and in what; on all ranks.
+pub fn check(communicator: &dyn Communicator, recipe: &Recipe, sets: &Sets, device: &Device) -> Result<()> {
+    if communicator.size() == 1 {
+        return Ok(());
+    }
+    let samples =
+        |loader: Option<&dyn Loader<AnyInput>>| loader.map_or("none".into(), |set| set.len().to_string());
+    let facts = [
+        ("program", program()?),
+        ("instructions (BONFIRE_CPU)", format!("{:?}", Isa::chosen()).to_lowercase()),
+        ("recipe", recipe.to_toml()),
+        ("samples to train", samples(Some(&*sets.train))),
+        ("samples to validate", samples(sets.valid.as_deref())),
+        ("samples to test", samples(sets.test.as_ref().map(|test| &*test.loader))),
+        ("the first samples' hash", first_samples(sets, device)),
+    ];
+    let mine = serde_json::to_vec(&facts.map(|(name, value)| [name.to_string(), value]))?;
+    let all = communicator.gather(&mine);
+    let facts: Vec<Vec<[String; 2]>> = all
+        .iter()
+        .map(|facts| serde_json::from_slice(facts))
+        .collect::<Result<_, _>>()
+        .context("facts of a rank")?;
+    for (rank, others) in facts.iter().enumerate() {
+        if let Some((first, other)) = facts[0].iter().zip(others).find(|(first, other)| first != other) {
+            let (expected, found) = difference(&first[1], &other[1]);
+            return Err(anyhow::Error::new(TrainError::Rank {
+                rank,
+                host: communicator.host(rank).to_string(),
+                message: format!(
+                    "{}: expected what rank 0 on {} has, '{expected}', found '{found}'",
+                    first[0],
+                    communicator.host(0)
+                ),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// The version and a hash of the running program.
+fn program() -> Result<String> {
+    let path = std::env::current_exe().context("the running program")?;
+    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    Ok(format!("{} {:016x}", env!("CARGO_PKG_VERSION"), hash(&[&bytes])))
+}
+
+/// The first line in which two texts differ.
+fn difference<'a>(first: &'a str, other: &'a str) -> (&'a str, &'a str) {
+    let (mut ours, mut theirs) = (first.lines(), other.lines());
+    loop {
+        match (ours.next(), theirs.next()) {
+            (Some(a), Some(b)) if a == b => {}
+            (a, b) => return (a.unwrap_or("nothing"), b.unwrap_or("nothing")),
+        }
+    }
+}
+
+/// What an epoch begins with. What cannot be read is told when it is trained on.
+fn first_samples(sets: &Sets, device: &Device) -> String {
+    let device = device.clone().without_autodiff();
+    match sets.train.batches(Position::default(), COMPARED, &device).next() {
+        Some(Ok(batch)) => format!("{:016x}", of_batch(batch)),
+        _ => "unreadable".into(),
+    }
+}
+
+fn of_batch(batch: Batch<AnyInput>) -> u64 {
+    let mut parts: Vec<TensorData> = match batch.input {
+        AnyInput::Images(images) => vec![images.pixels.into_data()],
+        AnyInput::Tokens(tokens) => vec![tokens.tokens.into_data()],
+        AnyInput::Table(table) => vec![table.numeric.into_data(), table.categories.into_data()],
+    };
+    parts.extend(match batch.target {
+        Target::Classes(classes) => Some(classes.into_data()),
+        Target::Probabilities(shares) => Some(shares.into_data()),
+        Target::Values(values) => Some(values.into_data()),
+        Target::NextTokens(tokens) => Some(tokens.into_data()),
+        Target::Input => None,
+    });
+    let bytes: Vec<&[u8]> = parts.iter().map(|data| data.as_bytes()).collect();
+    hash(&bytes)
+}
+
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.iter().for_each(|bytes| hasher.write(bytes));
+    hasher.finish()
+}
+
+/// How the job is laid out, in a line; none for one rank.
+pub fn layout(communicator: &dyn Communicator, recipe: &Recipe, samples: u64) -> Option<String> {
+    let ranks = communicator.size();
+    if ranks == 1 {
+        return None;
+    }
+    let mut hosts: Vec<&str> = (0..ranks).map(|rank| communicator.host(rank)).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let batch = match recipe.train.batch_size {
+        BatchSize::Full => samples,
+        BatchSize::Samples(batch) => batch as u64,
+    };
+    let (least, most) = (batch / ranks as u64, batch.div_ceil(ranks as u64));
+    let each = if least == most { most.to_string() } else { format!("{least} or {most}") };
+    Some(format!(
+        "{ranks} ranks on {} host{}: batches of {batch} samples, {each} a rank; {} thread{} a rank",
+        hosts.len(),
+        if hosts.len() == 1 { "" } else { "s" },
+        threads::count(),
+        if threads::count() == 1 { "" } else { "s" },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named() {
+        assert_eq!(difference("a = 1\nb = 2\n", "a = 1\nb = 3\n"), ("b = 2", "b = 3"));
+        assert_eq!(difference("a = 1", "a = 1\nc = 3"), ("nothing", "c = 3"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The batches of an epoch as ranges of positions, and a share's part of each.
+
+use bonfire_contract::Share;
+use std::ops::Range;
+
+/// The positions that are left, window by window: one a batch.
+#[derive(Clone)]
+pub(super) struct Windows {
+    positions: Range<u64>,
+    size: u64,
+    share: Share,
+}
+
+impl Windows {
+    /// Windows of `batch_size` positions, but for the last.
+    pub(super) fn new(positions: Range<u64>, batch_size: usize, share: Share) -> Self {
+        Windows { positions, size: batch_size.max(1) as u64, share }
+    }
+
+    /// The most positions of the share in one window.
+    pub(super) fn most(&self) -> usize {
+        self.size.div_ceil(self.share.ranks).try_into().unwrap_or(usize::MAX)
+    }
+
+    /// The positions that are left, those of other shares too.
+    pub(super) fn positions(&self) -> &Range<u64> {
+        &self.positions
+    }
+
+    /// A position of the share in the same window, the same one where it is the share's; none where the share is empty.
+    pub(super) fn nearby(&self, position: u64) -> Option<u64> {
+        let first = position - (position - self.positions.start) % self.size;
+        let size = self.size.min(self.positions.end - first);
+        let part = self.share.of(size);
+        let offset = position - first;
+        match part.contains(&offset) {
+            true => Some(position),
+            false if part.is_empty() => None,
+            false => Some(first + part.start + offset % (part.end - part.start)),
+        }
+    }
+}
+
+impl Iterator for Windows {
+    /// All positions of a window, and the share's.
+    type Item = (Range<u64>, Range<u64>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.positions.is_empty() {
+            return None;
+        }
+        let start = self.positions.start;
+        let end = start.saturating_add(self.size).min(self.positions.end);
+        self.positions.start = end;
+        let part = self.share.of(end - start);
+        Some((start..end, start + part.start..start + part.end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_shares_of_all_ranks_are_the_windows(
+            start in 0u64..50, len in 0u64..200, size in 1usize..20, ranks in 1u64..9,
+        ) {
+            let positions = start..start + len;
+            let of = |rank| Windows::new(positions.clone(), size, Share { rank, ranks });
+            let mut merged = Vec::new();
+            let mut shares: Vec<Windows> = (0..ranks).map(of).collect();
+            for (window, _) in Windows::new(positions.clone(), size, Share::WHOLE) {
+                prop_assert!(window.end - window.start <= size as u64);
+                for share in &mut shares {
+                    let most = share.most() as u64;
+                    let (same, part) = share.next().unwrap();
+                    prop_assert_eq!(&same, &window);
+                    prop_assert!(part.end - part.start <= most);
+                    merged.extend(part);
+                }
+            }
+            prop_assert!(shares.iter_mut().all(|share| share.next().is_none()));
+            prop_assert_eq!(merged, positions.clone().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn the_nearby_position_is_the_shares_own(
+            len in 1u64..200, size in 1usize..20, ranks in 1u64..9, rank in 0u64..9, at in 0u64..200,
+        ) {
+            let share = Share { rank: rank % ranks, ranks };
+            let windows = Windows::new(7..7 + len, size, share);
+            let position = 7 + at % len;
+            let (_, part) = windows.clone().find(|(window, _)| window.contains(&position)).unwrap();
+            match windows.nearby(position) {
+                Some(nearby) => {
+                    prop_assert!(part.contains(&nearby));
+                    prop_assert!(!part.contains(&position) || nearby == position);
+                }
+                None => prop_assert!(part.is_empty()),
+            }
+        }
+    }
+}
