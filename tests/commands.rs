@@ -274,6 +274,44 @@ fn a_folder_is_predicted_onto_a_contact_sheet() {
 }
 
 #[test]
+fn a_picture_that_cannot_be_read_stops_a_prediction_or_has_a_line_that_says_why() {
+    let workshop = Workshop::new();
+    colours(&workshop);
+    let train = ["train", "colours.toml", "--set", "train.steps=1", "--run"];
+    workshop.succeed(&[&train[..], &["stops"]].concat());
+    workshop.succeed(&[&train[..], &["skips", "--set", "data.on_corrupt=skip"]].concat());
+    // The first, one in the middle, and the last.
+    for name in ["blue-00", "blue-05", "red-11"] {
+        workshop.write(&format!("photos/blue/{name}.png"), "no picture");
+    }
+    workshop.fail(&["predict", "stops", "photos/blue"], &["blue-00.png", "10 bytes of another format"]);
+    let predicted = workshop.succeed(&["predict", "skips", "photos/blue", "--sheet", "sheet.html"]);
+    let lines = json_lines(&predicted.stdout);
+    let names: Vec<_> = lines.iter().map(|line| line["input"].as_str().unwrap().to_string()).collect();
+    let blue = (0..11).map(|at| format!("photos/blue/blue-{at:02}.png"));
+    assert_eq!(names, blue.chain(["photos/blue/red-11.png".to_string()]).collect::<Vec<_>>());
+    for (at, line) in lines.iter().enumerate() {
+        match [0, 5, 11].contains(&at) {
+            true => {
+                let error = line["error"].as_str().unwrap();
+                assert!(
+                    error.contains(&names[at]) && error.contains("10 bytes of another format"),
+                    "{error}"
+                );
+                assert!(line["label"].is_null());
+            }
+            false => assert!(line["error"].is_null() && line["label"].is_string(), "{line}"),
+        }
+    }
+    assert!(predicted.stderr.contains("3 inputs could not be read"), "{}", predicted.stderr);
+    assert_eq!(String::from_utf8(workshop.read("sheet.html")).unwrap().matches("<img ").count(), 9);
+    // Where none can be read, and where there is nothing to read.
+    let none = workshop.succeed(&["predict", "skips", "photos/blue/blue-05.png"]);
+    assert!(json_lines(&none.stdout)[0]["error"].is_string() && none.stdout.lines().count() == 1);
+    workshop.fail(&["predict", "skips", "photos/blue", "gone.png"], &["gone.png"]);
+}
+
+#[test]
 fn models_recipes_and_devices_are_listed() {
     let workshop = Workshop::new();
     let models = workshop.succeed(&["models"]).stdout;

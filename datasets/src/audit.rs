@@ -21,8 +21,8 @@ pub struct Verified {
     pub bytes: u64,
 }
 
-/// Reads everything, on all processors, checks it against the index and decodes pictures. `report` is told
-/// of each corrupt sample or block, with its shard and its offset, line or row.
+/// Reads everything, on all processors, checks it against the index and decodes pictures, strictly: damage
+/// within the pixels of a JPEG that training would forgive is found, too. `report` is told of each corrupt sample or block, with its shard and its offset, line or row.
 ///
 /// # Errors
 /// When a shard cannot be read at all.

@@ -3,35 +3,59 @@
 //! A new buffer must be zeroed before a file may be read into it, and lies in no cache of the processor; and how much
 //! memory an allocator holds in the end depends on how long a program has run. A buffer that was read into goes back when
 //! the last [`Bytes`] of it is dropped, on whatever thread; one for the pixels of a picture, when these have been used.
+//!
+//! How many wait is bounded by how many were in use at once: a decoder that makes buffers of its own, which are given back
+//! like the others, would otherwise leave one here with each picture.
 
 use bytes::Bytes;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of buffers that wait for use, at most.
 const KEPT: usize = 32 << 20;
+
+/// How many wait at most for each that was in use at once: pictures are of different sizes.
+const SPARE: usize = 2;
 
 /// Buffers of less are left to the allocator.
 const SMALLEST: usize = 16 << 10;
 
 /// The free buffers of this process.
-static FREE: Free = Free { buffers: Mutex::new((Vec::new(), 0)) };
+static FREE: Free = Free::new();
 
-struct Free {
-    /// The buffers, the one that was used last at the end; and how many bytes they have together.
-    buffers: Mutex<(Vec<Vec<u8>>, usize)>,
+struct Free(Mutex<Buffers>);
+
+struct Buffers {
+    /// Those that wait for use, the one that was used last at the end.
+    waiting: Vec<Vec<u8>>,
+    /// The bytes of those that wait.
+    bytes: usize,
+    /// How many are in use, and how many were at the most.
+    taken: usize,
+    most_taken: usize,
 }
 
 impl Free {
+    const fn new() -> Self {
+        Free(Mutex::new(Buffers { waiting: Vec::new(), bytes: 0, taken: 0, most_taken: 0 }))
+    }
+
+    fn buffers(&self) -> MutexGuard<'_, Buffers> {
+        // Nothing that can panic leaves them half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A buffer of `len` bytes, whatever they are.
     fn take(&self, len: usize) -> Vec<u8> {
         let most = capacity(len);
         let found = {
-            let mut free = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-            let (buffers, bytes) = &mut *free;
+            let mut buffers = self.buffers();
+            buffers.taken += 1;
+            buffers.most_taken = buffers.most_taken.max(buffers.taken);
             // The one used last is the likeliest to lie in the processor's cache.
             let fits = |buffer: &Vec<u8>| buffer.capacity() >= len && buffer.capacity() <= 2 * most;
-            let at = buffers.iter().rposition(fits);
-            at.map(|at| buffers.remove(at)).inspect(|buffer| *bytes -= buffer.capacity())
+            let found = buffers.waiting.iter().rposition(fits).map(|at| buffers.waiting.remove(at));
+            buffers.bytes -= found.as_ref().map_or(0, Vec::capacity);
+            found
         };
         let mut buffer = found.unwrap_or_else(|| Vec::with_capacity(most));
         match buffer.len() < len {
@@ -42,11 +66,17 @@ impl Free {
     }
 
     fn give_back(&self, buffer: Vec<u8>) {
-        let mut free = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (buffers, bytes) = &mut *free;
-        if *bytes + buffer.capacity() <= KEPT {
-            *bytes += buffer.capacity();
-            buffers.push(buffer);
+        let mut buffers = self.buffers();
+        let Buffers { waiting, bytes, taken, most_taken } = &mut *buffers;
+        // One that was not taken here may have come.
+        *taken = taken.saturating_sub(1);
+        if buffer.capacity() > KEPT {
+            return;
+        }
+        *bytes += buffer.capacity();
+        waiting.push(buffer);
+        while *bytes > KEPT || waiting.len() > SPARE * *most_taken {
+            *bytes -= waiting.remove(0).capacity();
         }
     }
 }
@@ -73,7 +103,7 @@ impl Drop for Reused {
 
 /// A buffer of `len` bytes, whatever they are, to be [given back](give_back).
 pub(crate) fn take(len: usize) -> Vec<u8> {
-    FREE.take(len)
+    if len < SMALLEST { vec![0; len] } else { FREE.take(len) }
 }
 
 /// Gives a buffer back, wherever it comes from.
@@ -105,7 +135,7 @@ mod tests {
 
     #[test]
     fn buffers_are_used_again_and_never_too_large_or_too_many() {
-        let free = Free { buffers: Mutex::default() };
+        let free = Free::new();
         let mut first = free.take(100_000);
         assert_eq!(first.len(), 100_000);
         assert!((100_000..=112_500).contains(&first.capacity()), "{}", first.capacity());
@@ -119,11 +149,24 @@ mod tests {
         }
         let again = free.take(90_000);
         assert_eq!((again.as_ptr(), again.len(), again.capacity()), (at, 90_000, capacity));
-        for _ in 0..4 {
-            free.give_back(vec![0; KEPT / 3]);
+        free.give_back(again);
+        let large: Vec<_> = (0..5).map(|_| free.take(KEPT / 4)).collect();
+        large.into_iter().for_each(|buffer| free.give_back(buffer));
+        let buffers = free.buffers();
+        assert!(buffers.bytes <= KEPT && buffers.waiting.len() == 4);
+        assert_eq!(buffers.bytes, buffers.waiting.iter().map(Vec::capacity).sum::<usize>());
+    }
+
+    #[test]
+    fn buffers_from_elsewhere_do_not_gather() {
+        let free = Free::new();
+        for _ in 0..100 {
+            let file = free.take(50_000);
+            free.give_back(file);
+            // The picture that a decoder has made of it, too large for the next file.
+            free.give_back(vec![0; 480_000]);
         }
-        let (buffers, bytes) = &*free.buffers.lock().unwrap();
-        assert_eq!((buffers.len(), *bytes), (3, KEPT / 3 * 3));
+        assert_eq!(free.buffers().waiting.len(), SPARE);
     }
 
     #[test]

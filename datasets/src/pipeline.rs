@@ -70,6 +70,11 @@ impl<D: Dataset> Pipeline<D> {
         &self.dataset
     }
 
+    /// Whether samples that cannot be read are left out. Where they are all, the first batch is the error of the last.
+    pub fn skips(&self) -> bool {
+        self.config.on_corrupt == OnCorrupt::Skip
+    }
+
     /// A set stays whole wherever a thread that held it panicked.
     fn skipped_indices(&self) -> MutexGuard<'_, HashSet<u64>> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
@@ -160,7 +165,7 @@ struct Epoch<'a, D: Dataset> {
 impl<D: Dataset> Epoch<'_, D> {
     /// Collects the share of the next batch.
     fn collect(&mut self) -> Result<Option<Portion<D::Input>>, DataError> {
-        let skip = self.pipeline.config.on_corrupt == OnCorrupt::Skip;
+        let skip = self.pipeline.skips();
         let Some((window, part)) = self.windows.next() else { return Ok(None) };
         if let Some(readahead) = &self.readahead {
             readahead.used(window.start);

@@ -7,16 +7,18 @@ use crate::output::OutputFile;
 use crate::recipe::Data;
 use crate::registry::{Built, Visit};
 use crate::run::Run;
-use crate::sets::{InputPart, InputParts, Schema};
+use crate::sets::{InputPart, InputParts, Pictures, Schema};
 use crate::sheet::Sheet;
 use anyhow::{Result, bail};
 use bonfire_contract::{Loader, Output, Position, Task};
+use bonfire_datasets::Names;
 use bonfire_datasets::text::TextTask;
 use bonfire_train::average_views;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use serde_json::{Map, Value, json};
 use std::io::{BufWriter, Write, stdout};
+use std::ops::Range;
 
 /// Runs the subcommand.
 pub fn predict(arguments: &PredictArguments) -> Result<()> {
@@ -99,26 +101,56 @@ impl Answers<'_> {
         let run = self.run;
         let batch_size = (run.recipe.train.evaluate_batch_size / set.views).max(1);
         let loader = Unwrapped(set.loader.as_ref());
+        // Pictures that are left out are told of in their places.
+        let skipping = set.pictures.as_ref().filter(|pictures| pictures.skips());
+        let mut next = 0;
         for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &run.device) {
-            let batch = batch?;
+            let batch = match batch {
+                // None of the part could be read.
+                Err(_) if skipping.is_some() && next == 0 => break,
+                batch => batch?,
+            };
             let answers = answers(average_views(model.predict(batch.input), set.views)?, run)?;
             let (found, expected) = (answers.len(), batch.samples.len());
             anyhow::ensure!(found == expected, "the model gave {found} answers for {expected} inputs");
             for (answer, sample) in answers.into_iter().zip(batch.samples) {
+                if let Some(pictures) = skipping {
+                    self.refused(pictures, names, next..sample)?;
+                }
+                next = sample + 1;
                 let name = names.of(sample);
                 if let (Some(sheet), Some(pictures)) = (&mut self.sheet, &set.pictures) {
                     sheet.add(&name, &answer, || Ok(pictures.show(sample)?.picture))?;
                 }
-                let mut line = Map::from_iter([("input".to_string(), Value::from(name))]);
-                line.extend(answer);
-                // As an error of the output, of which a pipe that was closed is none.
-                serde_json::to_writer(&mut *self.out, &line).map_err(std::io::Error::from)?;
-                self.out.write_all(b"\n")?;
+                self.line(name, answer)?;
             }
             self.out.flush()?;
         }
+        if let Some(pictures) = skipping {
+            self.refused(pictures, names, next..Loader::<M::Input>::len(&loader))?;
+        }
         self.skipped += set.loader.skipped();
         Ok(())
+    }
+
+    /// A line for each of these pictures, which were left out, with what is wrong: they are read again for it.
+    fn refused(&mut self, pictures: &Pictures, names: &Names, numbers: Range<u64>) -> Result<()> {
+        for number in numbers {
+            let error = match pictures.show(number) {
+                Err(error) => error.to_string(),
+                Ok(_) => "it could be read at the second time only: predict it again".to_string(),
+            };
+            self.line(names.of(number), Map::from_iter([("error".to_string(), Value::from(error))]))?;
+        }
+        Ok(self.out.flush()?)
+    }
+
+    fn line(&mut self, name: String, answer: Map<String, Value>) -> Result<()> {
+        let mut line = Map::from_iter([("input".to_string(), Value::from(name))]);
+        line.extend(answer);
+        // As an error of the output, of which a pipe that was closed is none.
+        serde_json::to_writer(&mut *self.out, &line).map_err(std::io::Error::from)?;
+        Ok(self.out.write_all(b"\n")?)
     }
 }
 

@@ -63,6 +63,11 @@ impl Pictures {
         image::show(self.set.dataset(), &self.schema, sample)
     }
 
+    /// Whether a picture that cannot be read is left out.
+    pub fn skips(&self) -> bool {
+        self.set.skips()
+    }
+
     /// Where picture number `sample` lies.
     pub fn place(&self, sample: u64) -> String {
         self.set.dataset().place(sample)

@@ -1,7 +1,6 @@
 //! Shards of pictures looked at as a whole: every sample checked.
 
 use super::decode;
-use super::picture;
 use super::streamed;
 use crate::DataError;
 use crate::audit::Verified;
@@ -41,7 +40,7 @@ pub(crate) fn verify_tar(
                         Err(DataError::malformed(uri, place, expected, format!("{crc32:08x}")))
                     }
                     true if streamed::PICTURES.contains(&part.extension.as_str()) => {
-                        decode::decode(&format!("{uri}, {place}"), &content, 3, &picture::whole).map(drop)
+                        decode::check(&format!("{uri}, {place}"), &content)
                     }
                     true => Ok(()),
                 };
@@ -81,7 +80,7 @@ pub(crate) fn verify_row_groups(
         for (row, picture) in (block.line..).zip(pictures) {
             let bytes = picture.unwrap_or_default();
             verified.bytes += bytes.len() as u64;
-            if let Err(error) = decode::decode(&format!("{uri}, row {row}"), &bytes, 3, &picture::whole) {
+            if let Err(error) = decode::check(&format!("{uri}, row {row}"), &bytes) {
                 report(&error);
                 verified.corrupt += 1;
             }

@@ -71,20 +71,18 @@ pub fn bench(
                 present = (position / len, order(position / len));
             }
             let start = Instant::now();
-            let found = set
-                .read(present.1.at(position % len))
-                .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+            let index = present.1.at(position % len);
+            let found = set.read(index).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
             let read = Instant::now();
             measured.reading += read - start;
             measured.samples += 1;
             measured.bytes += found.bytes.len() as u64;
             if work != Work::Read {
-                let place = format!("{}, {}", found.uri, found.place);
                 let need = |size| match &transform {
                     Some(transform) => transform.need(size, position, 0),
                     None => whole(size),
                 };
-                let picture = decode::decode(&place, &found.bytes, 3, &need)
+                let picture = decode::decode(&set.place(index), &found.bytes, 3, &need)
                     .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
                 if let Some(transform) = &transform {
                     let fits = "a random resized crop takes a picture of any size";

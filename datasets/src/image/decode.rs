@@ -6,6 +6,7 @@ use crate::{DataError, source::one_line};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Cursor;
 
 /// What the content should be.
@@ -17,21 +18,15 @@ const EXPECTED: &str = "a complete PNG or JPEG picture";
 ///
 /// # Errors
 /// When the content is of another format, damaged, cut short, or claims a size beyond
-/// [`LARGEST_PICTURE`]; `uri` names it in errors.
+/// [`LARGEST_PICTURE`]; `place` names it in errors.
 pub(super) fn decode(
-    uri: &str,
+    place: &dyn fmt::Display,
     bytes: &[u8],
     channels: usize,
     need: Need,
 ) -> Result<Picture<'static>, DataError> {
-    let refuse = |found: String| DataError::malformed(uri, "picture", EXPECTED, found);
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        Ok(other) => return Err(refuse(format!("the format {other:?}"))),
-        Err(_) if bytes.is_empty() => return Err(refuse("an empty file".into())),
-        Err(_) => return Err(refuse(format!("{} bytes of another format", bytes.len()))),
-    };
-    let (image, full) = match format {
+    let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
+    let (image, full) = match format(bytes).map_err(refuse)? {
         ImageFormat::Jpeg => {
             let header = jpeg::Header::read(bytes).map_err(refuse)?;
             let mut image = jpeg::decode(bytes, &header, need).map_err(refuse)?;
@@ -52,6 +47,32 @@ pub(super) fn decode(
         (_, DynamicImage::ImageLuma8(grey)) => picture(1, grey.into_raw()).in_colour(),
         (_, image) => picture(3, image.into_rgb8().into_raw()),
     })
+}
+
+/// Decodes a picture file for what is wrong with it, however little: what [`decode`] forgives in the pixels of a JPEG is an
+/// error.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataError> {
+    let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
+    match format(bytes).map_err(refuse)? {
+        ImageFormat::Jpeg => {
+            let header = jpeg::Header::read(bytes).map_err(refuse)?;
+            jpeg::check(bytes, &header).map_err(refuse)
+        }
+        _ => png(bytes).map(drop).map_err(|error| refuse(one_line(error))),
+    }
+}
+
+/// One of the two formats, or what was found instead.
+fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
+    match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => Ok(format),
+        Ok(other) => Err(format!("the format {other:?}")),
+        Err(_) if bytes.is_empty() => Err("an empty file".into()),
+        Err(_) => Err(format!("{} bytes of another format", bytes.len())),
+    }
 }
 
 fn png(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
@@ -83,7 +104,7 @@ pub(super) mod tests {
     }
 
     fn refused(bytes: &[u8]) -> String {
-        let message = decode("x.jpg", bytes, 3, &whole).unwrap_err().to_string();
+        let message = decode(&"x.jpg", bytes, 3, &whole).unwrap_err().to_string();
         assert!(
             message.starts_with("x.jpg, picture: expected a complete PNG or JPEG picture, found "),
             "{message}"
@@ -94,12 +115,12 @@ pub(super) mod tests {
 
     #[test]
     fn both_formats_are_decoded_in_colour_and_in_grey() {
-        let png = decode("x", &file(ImageFormat::Png, 5, 7), 3, &whole).unwrap();
+        let png = decode(&"x", &file(ImageFormat::Png, 5, 7), 3, &whole).unwrap();
         assert_eq!((png.height, png.width, png.channels), (5, 7, 3));
         assert_eq!(png.pixels[..6], [0, 0, 77, 8, 0, 77]);
-        let jpeg = decode("x", &file(ImageFormat::Jpeg, 5, 7), 3, &whole).unwrap();
+        let jpeg = decode(&"x", &file(ImageFormat::Jpeg, 5, 7), 3, &whole).unwrap();
         assert!(jpeg.pixels.iter().zip(&png.pixels[..]).all(|(a, b)| a.abs_diff(*b) < 40));
-        let grey = decode("x", &file(ImageFormat::Png, 5, 7), 1, &whole).unwrap();
+        let grey = decode(&"x", &file(ImageFormat::Png, 5, 7), 1, &whole).unwrap();
         assert_eq!(grey.pixels.len(), 35);
         // Rec. 709: 0.2126 R + 0.7152 G + 0.0722 B.
         assert_eq!(grey.pixels[0], (0.0722f64 * 77.0).round() as u8);
@@ -112,7 +133,7 @@ pub(super) mod tests {
         image::codecs::png::PngEncoder::new(&mut bytes)
             .write_image(&samples, 2, 1, ExtendedColorType::L16)
             .unwrap();
-        let picture = decode("x", bytes.get_ref(), 3, &whole).unwrap();
+        let picture = decode(&"x", bytes.get_ref(), 3, &whole).unwrap();
         assert_eq!(picture.pixels[..], [0, 0, 0, 255, 255, 255]);
     }
 
@@ -125,8 +146,8 @@ pub(super) mod tests {
             for len in (0..needed - 1).step_by(7).chain([needed - 1]) {
                 refused(&bytes[..len]);
             }
-            decode("x", &bytes, 3, &whole).unwrap();
-            decode("x", &[&bytes[..], b"trailing"].concat(), 3, &whole).unwrap();
+            decode(&"x", &bytes, 3, &whole).unwrap();
+            decode(&"x", &[&bytes[..], b"trailing"].concat(), 3, &whole).unwrap();
         }
         assert!(refused(&[]).ends_with("found an empty file"));
         let jpeg = file(ImageFormat::Jpeg, 24, 24);

@@ -15,6 +15,7 @@ use crate::source::one_line;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
@@ -111,15 +112,27 @@ pub(super) fn decode(bytes: &[u8], header: &Header, need: Need) -> Result<Dynami
     }
     #[cfg(not(feature = "mozjpeg"))]
     let _ = need;
+    let pixels = all(bytes, header, false).map_err(one_line)?;
+    Ok(image(header.size, header.components, pixels))
+}
+
+/// Decodes every pixel as the standard has it. What [`decode`] forgives, and fills with grey or with what was next to it, is
+/// an error: a marker or a code that cannot be there, a scan that ends too early.
+///
+/// # Errors
+/// What is wrong with the pixels.
+pub(super) fn check(bytes: &[u8], header: &Header) -> Result<(), String> {
+    all(bytes, header, true).map(drop).map_err(one_line)
+}
+
+fn all(bytes: &[u8], header: &Header, strict: bool) -> Result<Vec<u8>, DecodeErrors> {
     let kind = if header.components == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default()
-        .set_strict_mode(false)
+        .set_strict_mode(strict)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX)
         .jpeg_set_out_colorspace(kind);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let pixels = decoder.decode().map_err(one_line)?;
-    Ok(image(header.size, header.components, pixels))
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode()
 }
 
 /// Pixels as an image, whose size the decoder has kept to.
@@ -162,5 +175,33 @@ mod tests {
         let held = [&jpeg[..2], &exif, &jpeg[2..]].concat();
         let header = Header::read(&held).unwrap();
         assert_eq!((header.orientation, header.upright()), (Orientation::Rotate90, [12, 8]));
+    }
+
+    /// A photograph's worth of detail: the bytes of a flat picture are too few to be damaged anywhere.
+    fn detailed() -> Vec<u8> {
+        let image = RgbImage::from_fn(160, 120, |x, y| {
+            let noise = (x * 7919 + y * 104_729).wrapping_mul(2_654_435_761) >> 24;
+            image::Rgb([noise as u8, (x * y / 7) as u8, (noise / 2 + x) as u8])
+        });
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn damage_in_the_middle_of_the_pixels_is_decoded_and_found_by_a_check() {
+        let jpeg = detailed();
+        let header = Header::read(&jpeg).unwrap();
+        assert_eq!(check(&jpeg, &header), Ok(()));
+        let scan = jpeg.windows(2).position(|pair| pair == [0xff, START_OF_SCAN]).unwrap();
+        let middle = scan + (jpeg.len() - scan) / 2;
+        // A marker that has no place there, and bytes that begin with no code.
+        for damage in [&[0xff, 0xc4, 0, 2][..], &[0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0]] {
+            let mut damaged = jpeg.clone();
+            damaged[middle..middle + damage.len()].copy_from_slice(damage);
+            assert_eq!(Header::read(&damaged).unwrap(), header);
+            assert!(decode(&damaged, &header, &super::super::picture::whole).is_ok(), "{damage:?}");
+            assert!(check(&damaged, &header).is_err(), "{damage:?}");
+        }
     }
 }

@@ -44,11 +44,11 @@ pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 /// # Errors
 /// When it cannot be read or decoded.
 pub fn size_of(uri: &str) -> Result<[usize; 2], crate::DataError> {
-    Ok(decode::decode(uri, &crate::source::read(uri)?, 1, &picture::whole)?.full)
+    Ok(decode::decode(&uri, &crate::source::read(uri)?, 1, &picture::whole)?.full)
 }
 
 /// Bytes of the pixels that a picture file has.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decoded_bytes(bytes: &[u8]) -> Result<usize, crate::DataError> {
-    Ok(decode::decode("x", bytes, 3, &picture::whole)?.pixels.len())
+    Ok(decode::decode(&"x", bytes, 3, &picture::whole)?.pixels.len())
 }

@@ -1,5 +1,6 @@
 //! A decoded picture.
 
+use crate::buffers;
 use std::borrow::Cow;
 
 /// Bytes that the pixels of one picture may take while it is decoded: 170 million pixels in
@@ -44,8 +45,20 @@ impl Picture<'_> {
     pub(super) fn in_colour(self) -> Self {
         match self.channels {
             1 => {
-                let pixels = self.pixels.iter().flat_map(|&grey| [grey; 3]).collect();
-                Picture { channels: 3, pixels: Cow::Owned(pixels), ..self }
+                let mut pixels = buffers::take(3 * self.pixels.len());
+                for (pixel, grey) in pixels.chunks_exact_mut(3).zip(self.pixels.iter()) {
+                    pixel.fill(*grey);
+                }
+                if let Cow::Owned(used) = self.pixels {
+                    buffers::give_back(used);
+                }
+                Picture {
+                    channels: 3,
+                    height: self.height,
+                    width: self.width,
+                    full: self.full,
+                    pixels: Cow::Owned(pixels),
+                }
             }
             _ => self,
         }

@@ -5,7 +5,7 @@ use super::set::Pictures;
 use super::streamed::Streamed;
 use super::{ImageConfig, ImageSchema, ImageSet, folder, gather, open};
 use crate::parts::Put;
-use crate::{DataError, Names, OnCorrupt, Part, Parts, shard, source};
+use crate::{DataError, Names, Part, Parts, shard, source};
 
 /// Pictures of a part.
 const PART: usize = 4096;
@@ -14,7 +14,7 @@ const PART: usize = 4096;
 /// as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and in shards. Of folders and
 /// buckets, the names of some thousand pictures are held at a time; of shards none; an IDX file is held whole.
 ///
-/// A picture that cannot be read always stops.
+/// A picture that cannot be read stops, or has no sample: as `on_corrupt` says.
 ///
 /// # Errors
 /// When there is no input, or a key is out of its bounds. An input that is missing, or holds no picture, is an error in
@@ -28,8 +28,7 @@ pub fn open_prediction(
     if inputs.is_empty() {
         return Err(DataError::source("predict", "pictures, folders or IDX files", "no input"));
     }
-    let config = ImageConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
-    let (schema, inputs) = (schema.clone(), inputs.to_vec());
+    let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
     Ok(Parts::of(move |put| {
         let mut found = Found { config: &config, schema: &schema, put, places: Vec::new() };
         inputs.iter().try_for_each(|input| found.read(input))?;

@@ -7,6 +7,7 @@ use crate::index::{self, Index};
 use crate::shard::{Format, Found, PictureDecoder, ShardSet};
 use crate::{DataError, ShardOrder, Shuffle, Window, shard, source};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// The parts that hold a picture.
@@ -57,14 +58,37 @@ impl PictureSet {
             PictureSet::Parquet(set) => set,
         };
         let (shard, number) = self.index().shards().find(index);
-        let (uri, place) = (self.index().object(shard).uri(), format!("row {}", number + 1));
         let (pictures, within) = set.read(index)?;
         match pictures.get(within).cloned().flatten() {
-            Some(bytes) => {
-                let class = self.index().rows(shard)?.class(number).map(str::to_string);
-                Ok(Found { uri: uri.to_string(), place, bytes, class })
+            Some(bytes) => Ok(Found { bytes, class: self.index().lookup(shard)?.class(number) }),
+            None => {
+                let uri = self.index().object(shard).uri();
+                Err(DataError::malformed(uri, format!("row {}", number + 1), "a picture", "null"))
             }
-            None => Err(DataError::malformed(uri, place, "a picture", "null")),
+        }
+    }
+
+    /// Where sample `index` lies.
+    pub(super) fn place(&self, index: u64) -> Place<'_> {
+        Place { set: self, index }
+    }
+}
+
+/// Where a sample lies: what it prints is read from the index when it is printed.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    set: &'a PictureSet,
+    index: u64,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let index = self.set.index();
+        let (shard, number) = index.shards().find(self.index);
+        write!(formatter, "{}, ", index.object(shard).uri())?;
+        match self.set {
+            PictureSet::Tar(set) => formatter.write_str(&set.place(self.index)),
+            PictureSet::Parquet(_) => write!(formatter, "row {}", number + 1),
         }
     }
 }
@@ -73,8 +97,8 @@ impl PictureSet {
 #[derive(Debug)]
 pub(super) struct Streamed {
     set: Arc<PictureSet>,
-    /// The index of each class; none where classes are not asked for.
-    classes: Option<HashMap<String, usize>>,
+    /// What each class of the index is; none where classes are not asked for.
+    classes: Option<Vec<usize>>,
 }
 
 impl Streamed {
@@ -158,7 +182,7 @@ impl Streamed {
         }
         let by_name: HashMap<&str, usize> =
             labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
-        let mut classes = HashMap::new();
+        let mut classes = Vec::new();
         for found in self.classes_found()? {
             let numbered = || found.parse().ok().filter(|_| config.class_names.is_some());
             let class = by_name.get(found).copied().or_else(numbered).filter(|class| *class < labels.len());
@@ -166,7 +190,7 @@ impl Streamed {
                 let expected = format!("samples of the classes {}", labels.join(", "));
                 return Err(DataError::source(self.uri(), expected, format!("{found:?}")));
             };
-            classes.insert(found.to_string(), class);
+            classes.push(class);
         }
         self.classes = Some(classes);
         Ok(self)
@@ -204,22 +228,21 @@ impl Streamed {
         index: u64,
         channels: usize,
         need: Need,
-    ) -> Result<(Picture<'static>, String, Option<usize>), DataError> {
-        let (picture, place, class) = picture(&self.set, index, channels, need)?;
-        let known = |class: &String| self.classes.as_ref().and_then(|classes| classes.get(class).copied());
-        Ok((picture, place, class.as_ref().and_then(known)))
+    ) -> Result<(Picture<'static>, Place<'_>, Option<usize>), DataError> {
+        let (picture, class) = picture(&self.set, index, channels, need)?;
+        let known = |class: usize| self.classes.as_ref().and_then(|classes| classes.get(class).copied());
+        Ok((picture, self.set.place(index), class.and_then(known)))
     }
 }
 
-/// Reads and decodes picture `index`, with its place and the name of its class.
+/// Reads and decodes picture `index`, with the number of its class among the index's.
 pub(super) fn picture(
     set: &PictureSet,
     index: u64,
     channels: usize,
     need: Need,
-) -> Result<(Picture<'static>, String, Option<String>), DataError> {
+) -> Result<(Picture<'static>, Option<usize>), DataError> {
     let found = set.read(index)?;
-    let place = format!("{}, {}", found.uri, found.place);
-    let picture = decode::decode(&place, &found.bytes, channels, need)?;
-    Ok((picture, place, found.class))
+    let picture = decode::decode(&set.place(index), &found.bytes, channels, need)?;
+    Ok((picture, found.class))
 }

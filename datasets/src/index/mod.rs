@@ -10,14 +10,17 @@
 //!
 //! It holds nothing that the shards do not say, and is built again when it is missing or a shard
 //! has another size or version than it had. Opening one reads the footer; the rows of a shard are read
-//! when a sample of it is wanted, and those of the shards used last are kept.
+//! when a sample of it is wanted, and those of the shards used last are kept; to read
+//! samples, only [where they lie](lookup).
 
 mod build;
+mod lookup;
 mod progress;
 mod rows;
 mod sidecar;
 
 pub use build::Progress;
+pub(crate) use lookup::Lookup;
 pub use progress::report;
 pub(crate) use rows::{Block, Rows};
 
@@ -30,7 +33,7 @@ pub(crate) use sidecar::Sidecar;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of rows that are kept in memory.
+/// Bytes of rows that are kept in memory, and as many of what is looked up in them.
 const KEPT: u64 = 64 << 20;
 
 /// What the footer says of a shard.
@@ -55,6 +58,7 @@ pub struct Index {
     shards: Shards,
     sidecar: Sidecar,
     rows: Mutex<Recent<usize, Arc<Rows>>>,
+    lookups: Mutex<Recent<usize, Arc<Lookup>>>,
     /// The share of [`KEPT`] that the rows of a shard take at least.
     share: u64,
 }
@@ -118,8 +122,8 @@ impl Index {
 
     fn new(uri: &str, objects: Vec<Object>, sidecar: Sidecar) -> Self {
         let shards = Shards::new(sidecar.shards().iter().map(|shard| shard.samples));
-        let rows = Mutex::new(Recent::new(KEPT));
-        Index { uri: uri.to_string(), objects, shards, sidecar, rows, share: 0 }
+        let (rows, lookups) = (Mutex::new(Recent::new(KEPT)), Mutex::new(Recent::new(KEPT)));
+        Index { uri: uri.to_string(), objects, shards, sidecar, rows, lookups, share: 0 }
     }
 
     /// Keeps the rows of at most so many shards in memory: an order that opens few at a time needs no more, and what it
@@ -173,17 +177,29 @@ impl Index {
     /// # Errors
     /// When the sidecar cannot be read any more.
     pub(crate) fn rows(&self, shard: usize) -> Result<Arc<Rows>, DataError> {
-        if let Some(rows) = self.recent().get(&shard) {
-            return Ok(rows);
-        }
-        // Two threads may read the same rows; the lock is not held over a request.
-        let rows = Arc::new(self.sidecar.rows(shard)?);
-        self.recent().put(shard, rows.clone(), rows.bytes().max(self.share));
-        Ok(rows)
+        kept(&self.rows, shard, || {
+            let rows = self.sidecar.rows(shard)?;
+            let bytes = rows.bytes().max(self.share);
+            Ok((rows, bytes))
+        })
     }
 
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent<usize, Arc<Rows>>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What reading the samples of a shard needs of its rows, which are not kept for it.
+    ///
+    /// # Errors
+    /// When the sidecar cannot be read any more.
+    pub(crate) fn lookup(&self, shard: usize) -> Result<Arc<Lookup>, DataError> {
+        kept(&self.lookups, shard, || {
+            let lookup = Lookup::of(&self.sidecar.rows(shard)?, |class| self.sidecar.class_number(class));
+            let bytes = lookup.bytes().max(self.share);
+            Ok((lookup, bytes))
+        })
+    }
+
+    /// The name of a shard's sample for messages, read from the sidecar; its number where that cannot be read any more.
+    pub(crate) fn key(&self, shard: usize, number: u64) -> String {
+        let rows = self.sidecar.rows(shard).ok().filter(|rows| number < rows.len());
+        rows.map_or_else(|| number.to_string(), |rows| rows.key(number).to_string())
     }
 
     /// What the index says of sample `index`, and the URI of its shard.
@@ -197,6 +213,23 @@ impl Index {
         let (shard, number) = self.shards.find(index);
         Ok((self.objects[shard].uri(), self.rows(shard)?.entry(number)))
     }
+}
+
+/// What is kept of a shard, or read now with its bytes of memory. Two threads may read the same: the lock is not held over
+/// a request.
+fn kept<T>(
+    recent: &Mutex<Recent<usize, Arc<T>>>,
+    shard: usize,
+    read: impl FnOnce() -> Result<(T, u64), DataError>,
+) -> Result<Arc<T>, DataError> {
+    let recent = || recent.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kept) = recent().get(&shard) {
+        return Ok(kept);
+    }
+    let (value, bytes) = read()?;
+    let value = Arc::new(value);
+    recent().put(shard, value.clone(), bytes);
+    Ok(value)
 }
 
 /// How the name of every sidecar ends.

@@ -126,6 +126,37 @@ impl Rows {
         last.map_or(0, |(&sample, &records)| u64::from(sample) + u64::from(records))
     }
 
+    /// Rows: the parts of all samples.
+    pub(super) fn parts(&self) -> usize {
+        self.sample.len()
+    }
+
+    /// The first sample that a row is about.
+    pub(super) fn sample(&self, row: usize) -> u64 {
+        u64::from(self.sample.value(row))
+    }
+
+    /// The bytes of a row's part.
+    pub(super) fn bytes_of(&self, row: usize) -> Range<u64> {
+        let offset = self.offset.value(row);
+        offset..offset + self.length.value(row)
+    }
+
+    /// The checksum of a row's part.
+    pub(super) fn crc32(&self, row: usize) -> u32 {
+        self.crc32.value(row)
+    }
+
+    /// The extension of a row's part.
+    pub(super) fn extension(&self, row: usize) -> &str {
+        self.extension.value(row)
+    }
+
+    /// What the sample of a row shows.
+    pub(super) fn row_class(&self, row: usize) -> Option<&str> {
+        (!self.class.is_null(row)).then(|| self.class.value(row))
+    }
+
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> u64 {
         self.batch().get_array_memory_size() as u64
@@ -143,18 +174,16 @@ impl Rows {
     pub(super) fn classes(&self) -> impl Iterator<Item = (Option<&str>, u64)> {
         let samples = self.sample.values();
         let first = |row: usize| row == 0 || samples[row - 1] != samples[row];
-        (0..samples.len()).filter(move |&row| first(row)).map(|row| {
-            let class = (!self.class.is_null(row)).then(|| self.class.value(row));
-            (class, u64::from(self.records.value(row)))
-        })
+        (0..samples.len())
+            .filter(move |&row| first(row))
+            .map(|row| (self.row_class(row), u64::from(self.records.value(row))))
     }
 
     /// Runs of rows with the same bytes: the blocks that can be read alone, in the shard's order.
     pub(crate) fn blocks(&self) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::new();
         for row in 0..self.sample.len() {
-            let offset = self.offset.value(row);
-            let bytes = offset..offset + self.length.value(row);
+            let bytes = self.bytes_of(row);
             let records = u64::from(self.records.value(row));
             match blocks.last_mut() {
                 Some(block) if block.bytes == bytes => block.records += records,
@@ -170,25 +199,9 @@ impl Rows {
         blocks
     }
 
-    /// Whether sample `number` has a part of an extension; its place then.
-    pub(crate) fn part(&self, number: u64, extensions: &[&str]) -> Option<Place> {
-        let rows = self.of_sample(number);
-        let row = extensions
-            .iter()
-            .find_map(|wanted| rows.clone().find(|&row| self.extension.value(row) == *wanted))?;
-        let offset = self.offset.value(row);
-        Some(Place { bytes: offset..offset + self.length.value(row), crc32: self.crc32.value(row) })
-    }
-
     /// The common name of a sample's parts.
     pub(crate) fn key(&self, number: u64) -> &str {
         self.key.value(self.of_sample(number).start)
-    }
-
-    /// What a sample shows.
-    pub(crate) fn class(&self, number: u64) -> Option<&str> {
-        let row = self.of_sample(number).start;
-        (!self.class.is_null(row)).then(|| self.class.value(row))
     }
 
     /// A sample with all its parts.
@@ -204,7 +217,7 @@ impl Rows {
             key: self.key(number).to_string(),
             records: self.records.value(row),
             line: self.line.value(row),
-            class: self.class(number).map(str::to_string),
+            class: self.row_class(row).map(str::to_string),
             parts: self.of_sample(number).map(part).collect(),
         }
     }
@@ -220,12 +233,5 @@ pub(crate) struct Block {
     pub line: u64,
     pub bytes: Range<u64>,
     /// Of its bytes; in Parquet, of the shard's footer.
-    pub crc32: u32,
-}
-
-/// Where a part lies, and what it must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub bytes: Range<u64>,
     pub crc32: u32,
 }

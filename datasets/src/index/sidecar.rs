@@ -5,15 +5,21 @@ use super::{Classes, Indexed};
 use crate::shard::Format;
 use crate::source::{self, Object, Stat, one_line};
 use crate::{DataError, bounds, columnar};
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, RowGroupMetaData,
+};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnDescPtr;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::io::Write;
+use std::sync::Arc;
 
 /// The key of the footer under which [`Head`] is kept.
 const KEY: &str = "bonfire.index";
@@ -33,12 +39,53 @@ struct Head {
 #[derive(Debug)]
 pub(crate) struct Sidecar {
     object: Object,
-    metadata: ArrowReaderMetadata,
+    file: FileMetaData,
+    schema: SchemaRef,
+    /// The rows of each row group, and its columns, one group after the other.
+    rows: Vec<i64>,
+    chunks: Vec<Chunk>,
     format: Format,
     shards: Vec<Indexed>,
     classes: Option<Classes>,
+    /// Each class's number among those of `classes`.
+    class_numbers: HashMap<String, usize>,
     /// The row group of each shard; none for one without samples.
     groups: Vec<Option<usize>>,
+}
+
+/// What reading a column of a row group takes of the footer, whose own form is several times as large.
+#[derive(Debug)]
+struct Chunk {
+    values: i64,
+    compression: Compression,
+    compressed: i64,
+    uncompressed: i64,
+    pages: i64,
+    dictionary: Option<i64>,
+}
+
+impl Chunk {
+    fn of(column: &ColumnChunkMetaData) -> Self {
+        Chunk {
+            values: column.num_values(),
+            compression: column.compression(),
+            compressed: column.compressed_size(),
+            uncompressed: column.uncompressed_size(),
+            pages: column.data_page_offset(),
+            dictionary: column.dictionary_page_offset(),
+        }
+    }
+
+    fn column(&self, described: ColumnDescPtr) -> Result<ColumnChunkMetaData, ParquetError> {
+        ColumnChunkMetaData::builder(described)
+            .set_num_values(self.values)
+            .set_compression(self.compression)
+            .set_total_compressed_size(self.compressed)
+            .set_total_uncompressed_size(self.uncompressed)
+            .set_data_page_offset(self.pages)
+            .set_dictionary_page_offset(self.dictionary)
+            .build()
+    }
 }
 
 impl Sidecar {
@@ -65,9 +112,18 @@ impl Sidecar {
         if missing || !filled.is_empty() {
             return Err(malformed("another number of row groups than shards".to_string()));
         }
-        let metadata = columnar::arrow(&object, metadata)?;
-        let classes = head.classes.map(|classes| classes.into_iter().collect());
-        Ok(Sidecar { object, metadata, format: head.format, shards: head.shards, classes, groups })
+        let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+        let chunks = columns.map(Chunk::of).collect();
+        let rows = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
+        let file = metadata.file_metadata();
+        let described = file.schema_descr_ptr();
+        let file = FileMetaData::new(file.version(), file.num_rows(), None, None, described, None);
+        let schema = columnar::arrow(&object, metadata)?.schema().clone();
+        let classes: Option<Classes> = head.classes.map(|classes| classes.into_iter().collect());
+        let named = classes.iter().flat_map(|classes| classes.keys().flatten());
+        let class_numbers = named.enumerate().map(|(number, class)| (class.clone(), number)).collect();
+        let (format, shards) = (head.format, head.shards);
+        Ok(Sidecar { object, file, schema, rows, chunks, format, shards, classes, class_numbers, groups })
     }
 
     pub(super) fn uri(&self) -> &str {
@@ -80,6 +136,11 @@ impl Sidecar {
 
     pub(super) fn classes(&self) -> Option<&Classes> {
         self.classes.as_ref()
+    }
+
+    /// The number of a class among the named [`classes`](Self::classes), in their order.
+    pub(super) fn class_number(&self, class: &str) -> Option<usize> {
+        self.class_numbers.get(class).copied()
     }
 
     pub(super) fn format(&self) -> &Format {
@@ -102,10 +163,9 @@ impl Sidecar {
             let place = format!("row group {group} (shard {})", self.shards[shard].name);
             DataError::malformed(self.uri(), place, "the rows of a shard", found)
         };
-        let all = ProjectionMask::all();
+        let (metadata, rows) = self.row_group(group).map_err(|error| malformed(one_line(error)))?;
         // Arrays of the batch's size are made before it is read: one for the whole file would be held for each shard.
-        let count = usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0);
-        let mut reader = columnar::group_reader(&self.object, &self.metadata, group, all, count)?;
+        let mut reader = columnar::group_reader(&self.object, &metadata, 0, ProjectionMask::all(), rows)?;
         let batch = columnar::guarded(self.uri(), || {
             let batch = reader.next().ok_or_else(|| malformed("none".to_string()))?;
             batch.map_err(|error| malformed(one_line(error)))
@@ -117,6 +177,20 @@ impl Sidecar {
                 Err(malformed(format!("{} samples instead of {}", rows.len(), self.shards[shard].samples)))
             }
         }
+    }
+
+    /// The metadata of a file that has this row group alone, and its rows.
+    fn row_group(&self, group: usize) -> Result<(ArrowReaderMetadata, usize), ParquetError> {
+        let described = self.file.schema_descr_ptr();
+        let leaves = described.num_columns();
+        let chunks = self.chunks.iter().skip(group * leaves).zip(described.columns());
+        let columns = chunks.map(|(chunk, column)| chunk.column(column.clone()));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let rows = self.rows.get(group).copied().unwrap_or(0);
+        let group = RowGroupMetaData::builder(described).set_num_rows(rows).set_column_metadata(columns);
+        let metadata = ParquetMetaData::new(self.file.clone(), vec![group.build()?]);
+        let options = ArrowReaderOptions::new().with_schema(self.schema.clone());
+        Ok((ArrowReaderMetadata::try_new(Arc::new(metadata), options)?, usize::try_from(rows).unwrap_or(0)))
     }
 }
 

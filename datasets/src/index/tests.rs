@@ -38,9 +38,12 @@ fn rows_are_kept_of_so_many_shards() {
     let index = open(&uri).unwrap().0.with_rows_of(2);
     for shard in [0, 1, 2, 3, 0] {
         index.rows(shard).unwrap();
+        index.lookup(shard).unwrap();
     }
-    let kept = |shard| index.recent().get(&shard).is_some();
-    assert_eq!([0, 1, 2, 3].map(kept), [true, false, false, true]);
+    let rows = |shard| index.rows.lock().unwrap().get(&shard).is_some();
+    assert_eq!([0, 1, 2, 3].map(rows), [true, false, false, true]);
+    let lookups = |shard| index.lookups.lock().unwrap().get(&shard).is_some();
+    assert_eq!([0, 1, 2, 3].map(lookups), [true, false, false, true]);
 }
 
 #[test]
@@ -65,6 +68,9 @@ fn an_index_is_built_once_and_finds_every_part() {
         assert_eq!(content, format!("{}.jpg", entry.key).as_bytes());
         assert_eq!(part.crc32, crc32fast::hash(content));
     }
+    // Classes are numbered in the order of their names, over all shards.
+    assert_eq!((again.lookup(2).unwrap().class(4), again.lookup(2).unwrap().class(3)), (Some(0), Some(1)));
+    assert_eq!((again.key(2, 4), again.key(3, 7)), ("cat/2-4".to_string(), "7".to_string()));
     assert!(Index::build(&uri, &mut |_| {}).is_ok());
 }
 

@@ -9,7 +9,7 @@
 //! needed where a read had to wait for a disk.
 
 use super::unpacked::Unpacked;
-use crate::index::{Index, Rows};
+use crate::index::{Index, Lookup};
 use crate::recent::Recent;
 use crate::source::Object;
 use crate::{DataError, Window};
@@ -46,13 +46,9 @@ type Block = Mutex<Option<Vec<Option<Bytes>>>>;
 /// A sample's wanted part.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// The URI of its shard.
-    pub uri: String,
-    /// Where in it, for messages.
-    pub place: String,
     pub bytes: Bytes,
-    /// What it shows.
-    pub class: Option<String>,
+    /// The number of what it shows among the index's classes.
+    pub class: Option<usize>,
 }
 
 impl ShardSet {
@@ -85,15 +81,14 @@ impl ShardSet {
     /// part.
     pub(crate) fn read(&self, index: u64) -> Result<Found, DataError> {
         let (shard, number) = self.index.shards().find(index);
-        let rows = self.index.rows(shard)?;
-        let uri = self.index.object(shard).uri();
-        let Some(place) = rows.part(number, self.extensions) else {
+        let lookup = self.index.lookup(shard)?;
+        let Some(place) = lookup.part(number, self.extensions) else {
+            let (uri, entry) = self.index.entry(index)?;
             let expected = format!("a part named {}", self.extensions.join(", "));
-            let found =
-                rows.entry(number).parts.iter().map(|part| part.extension.clone()).collect::<Vec<_>>();
+            let found: Vec<_> = entry.parts.into_iter().map(|part| part.extension).collect();
             return Err(DataError::malformed(
                 uri,
-                format!("sample {}", rows.key(number)),
+                format!("sample {}", entry.key),
                 expected,
                 found.join(", "),
             ));
@@ -101,40 +96,50 @@ impl ShardSet {
         let object = self.open(shard)?;
         let bytes = match &self.blocks {
             Some(blocks) if object.is_remote() => {
-                self.through_block(blocks, &object, shard, number, &rows)?
+                self.through_block(blocks, &object, shard, number, &lookup)?
             }
             Some(blocks) => {
                 let begun = Instant::now();
                 let bytes = object.range(place.bytes.clone())?;
                 if begun.elapsed() > from_memory(bytes.len()) {
-                    self.announce(blocks, &object, shard, number, &rows);
+                    self.announce(blocks, &object, shard, number, &lookup);
                 }
                 bytes
             }
             None => object.range(place.bytes.clone())?,
         };
-        let found = Found {
-            uri: uri.to_string(),
-            place: format!("sample {} (byte {})", rows.key(number), place.bytes.start),
-            bytes,
-            class: rows.class(number).map(str::to_string),
-        };
-        let crc32 = crc32fast::hash(&found.bytes);
+        let crc32 = crc32fast::hash(&bytes);
         match crc32 == place.crc32 {
-            true => Ok(found),
+            true => Ok(Found { bytes, class: lookup.class(number) }),
             false => {
                 let expected = format!(
                     "the checksum {:08x} of the index (`bonfire data index` reads a changed shard anew)",
                     place.crc32
                 );
-                Err(DataError::malformed(&found.uri, &found.place, expected, format!("{crc32:08x}")))
+                Err(DataError::malformed(
+                    self.index.object(shard).uri(),
+                    self.place(index),
+                    expected,
+                    format!("{crc32:08x}"),
+                ))
             }
+        }
+    }
+
+    /// Where in its shard sample `index` lies, for messages.
+    pub(crate) fn place(&self, index: u64) -> String {
+        let (shard, number) = self.index.shards().find(index);
+        let key = self.index.key(shard, number);
+        let part = self.index.lookup(shard).ok().and_then(|lookup| lookup.part(number, self.extensions));
+        match part {
+            Some(part) => format!("sample {key} (byte {})", part.bytes.start),
+            None => format!("sample {key}"),
         }
     }
 
     /// Tells the system of a local block, once, where a sample of it had to be waited for: its cache of files holds the
     /// others until their turn.
-    fn announce(&self, blocks: &Blocks, object: &Object, shard: usize, number: u64, rows: &Rows) {
+    fn announce(&self, blocks: &Blocks, object: &Object, shard: usize, number: u64, lookup: &Lookup) {
         let key = (shard, number / blocks.size);
         {
             let mut recent = locked(&blocks.recent);
@@ -143,8 +148,8 @@ impl ShardSet {
             }
             recent.put(key, Arc::default(), 1);
         }
-        let samples = key.1 * blocks.size..((key.1 + 1) * blocks.size).min(rows.len());
-        let place = |number| rows.part(number, self.extensions).map(|place| place.bytes);
+        let samples = key.1 * blocks.size..((key.1 + 1) * blocks.size).min(lookup.len());
+        let place = |number| lookup.part(number, self.extensions).map(|place| place.bytes);
         let (first, last) = (samples.clone().find_map(place), samples.rev().find_map(place));
         if let (Some(first), Some(last)) = (first, last) {
             object.will_need(first.start..last.end);
@@ -157,7 +162,7 @@ impl ShardSet {
         object: &Object,
         shard: usize,
         number: u64,
-        rows: &Rows,
+        lookup: &Lookup,
     ) -> Result<Bytes, DataError> {
         let key = (shard, number / blocks.size);
         let begin = key.1 * blocks.size;
@@ -172,7 +177,9 @@ impl ShardSet {
         let mut parts = locked(&block);
         let parts = match &mut *parts {
             Some(parts) => parts,
-            none => none.insert(self.fetch(object, begin..(begin + blocks.size).min(rows.len()), rows)?),
+            none => {
+                none.insert(self.fetch(object, begin..(begin + blocks.size).min(lookup.len()), lookup)?)
+            }
         };
         let wanted = (number - begin) as usize;
         if let Some(bytes) = parts.get_mut(wanted).and_then(Option::take) {
@@ -183,7 +190,7 @@ impl ShardSet {
             return Ok(bytes);
         }
         // Wanted again, as by another epoch over the same set.
-        let mut again = self.fetch(object, number..number + 1, rows)?;
+        let mut again = self.fetch(object, number..number + 1, lookup)?;
         Ok(again.remove(0).unwrap_or_default())
     }
 
@@ -192,9 +199,9 @@ impl ShardSet {
         &self,
         object: &Object,
         numbers: std::ops::Range<u64>,
-        rows: &Rows,
+        lookup: &Lookup,
     ) -> Result<Vec<Option<Bytes>>, DataError> {
-        let places: Vec<_> = numbers.map(|number| rows.part(number, self.extensions)).collect();
+        let places: Vec<_> = numbers.map(|number| lookup.part(number, self.extensions)).collect();
         let ranges: Vec<_> = places.iter().flatten().map(|place| place.bytes.clone()).collect();
         let mut fetched = object.ranges(&ranges)?.into_iter();
         Ok(places.iter().map(|place| place.as_ref().and_then(|_| fetched.next())).collect())

@@ -112,6 +112,24 @@ fn a_run_that_goes_on_notices_other_texts() {
     assert!(error.contains("expected the 2 files that the run began with, found 1"), "{error}");
 }
 
+/// In every format, with one text more and one less, and whether or not corrupt ones are skipped.
+#[test]
+fn a_run_that_goes_on_notices_another_number_of_texts() {
+    for write in [csv, jsonl, parquet] {
+        for on_corrupt in [OnCorrupt::Stop, OnCorrupt::Skip] {
+            let folder = tempfile::tempdir().unwrap();
+            let uri = write(folder.path(), 60);
+            let config = TextConfig { on_corrupt, ..config(&uri) };
+            let opened = open(&config, 1).unwrap();
+            for found in [59, 61] {
+                write(folder.path(), found);
+                let error = reopen(&config, 1, opened.schema.clone()).map(drop).unwrap_err().to_string();
+                assert!(error.contains(" records that the run began with, found "), "{error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn blocks_of_texts_are_held_out() {
     let folder = tempfile::tempdir().unwrap();
