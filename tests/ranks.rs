@@ -118,6 +118,21 @@ fn two_and_four_ranks_train_what_one_does() {
     }
 }
 
+#[test]
+fn least_squares_are_solved_over_all_ranks() {
+    let workshop = Workshop::new();
+    let sets = ["train.solver=\"least_squares\"", "train.epochs=1", "train.piece_size=5000"];
+    workshop.succeed(&arguments("diamonds", "one", &sets));
+    succeed(mpirun(&workshop, 3, &arguments("diamonds", "three", &sets)));
+    let (one, three) = (curve(&workshop.path("one")), curve(&workshop.path("three")));
+    assert_eq!(one.len(), three.len());
+    for ((place, one), (_, three)) in one.iter().zip(&three) {
+        for ((name, one), (_, three)) in one.iter().zip(three) {
+            assert!((one - three).abs() <= 1e-5 * one.abs(), "{place}: {name} {one} against {three}");
+        }
+    }
+}
+
 /// A job whose lines on standard error are read as they come.
 struct Job {
     child: Child,

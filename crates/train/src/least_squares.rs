@@ -13,8 +13,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 /// The most regressors: their sums take half a gigabyte.
 const MOST: usize = 8192;
 
-/// A pivot this much smaller than its column was is of a column that others make up.
-const DEPENDENT: f64 = 1e-9;
+/// A pivot this much smaller than its column was is of a column that others make up: products of f32 tell no finer.
+const DEPENDENT: f64 = 1e-6;
 
 /// The sums so far.
 #[derive(Clone, Debug, Default)]
