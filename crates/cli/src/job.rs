@@ -24,21 +24,25 @@ const COMPARED: usize = 8;
 /// unless their number is given.
 pub fn join(patience: Duration, given: Option<u16>) -> Result<Job> {
     let job = Job::join(patience)?;
-    let (rank, ranks) = job.communicator().on_this_host();
-    bonfire_device::set_rank_on_this_host(rank);
-    if given.is_none() && ranks > 1 {
-        threads::set_count(share(ranks)).context("threads of a rank")?;
+    let communicator = job.communicator();
+    bonfire_device::set_rank_on_this_host(communicator.on_this_host().0);
+    if given.is_none() && communicator.size() > 1 {
+        threads::set_count(share(&*communicator)).context("threads of a rank")?;
     }
     Ok(job)
 }
 
-/// Threads of one of the `ranks` of this machine. A launcher that binds each rank to cores of its own has divided the
-/// machine already.
-fn share(ranks: usize) -> usize {
+/// Threads of this rank: those of its cores, divided among the ranks of its machine that may run on the same. A launcher
+/// that binds each rank to cores of its own has divided the machine already.
+fn share(communicator: &dyn Communicator) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let cores = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap_or_default();
+    let all = communicator.gather(cores.as_bytes());
+    let host = communicator.host(communicator.rank());
+    let here = (0..communicator.size()).filter(|&rank| communicator.host(rank) == host);
+    let sharing = here.filter(|&rank| all[rank] == cores.as_bytes()).count();
     let mine = std::thread::available_parallelism().map_or(1, usize::from);
-    let machine = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN);
-    let machine = machine.ok().flatten().map_or(mine, |number| number as usize);
-    if mine * ranks <= machine { mine } else { (mine / ranks).max(1) }
+    (mine / sharing.max(1)).max(1)
 }
 
 /// Runs a rank's work to its end. What goes wrong on one rank alone is told by that rank, by its name, and ends the job at
@@ -51,11 +55,18 @@ pub fn run(job: Job, work: impl FnOnce(&Arc<dyn Communicator>) -> Result<ExitCod
     let (rank, name) = (communicator.rank(), communicator.host(communicator.rank()).to_string());
     let outcome = catch_unwind(AssertUnwindSafe(|| work(&communicator)));
     match outcome {
-        Ok(Ok(code)) => Ok(code),
-        Ok(Err(error)) if is_known_to_all(&error) => match rank {
-            0 => Err(error),
-            _ => Ok(ExitCode::FAILURE),
-        },
+        Ok(Ok(code)) => {
+            // Leaving the job waits without a limit.
+            communicator.barrier();
+            Ok(code)
+        }
+        Ok(Err(error)) if is_known_to_all(&error) => {
+            if rank == 0 {
+                eprintln!("{}", crate::line(&error));
+            }
+            communicator.barrier();
+            Ok(ExitCode::FAILURE)
+        }
         Ok(Err(error)) => {
             // Where all ranks meet the same error, one of them says so.
             std::thread::sleep(Duration::from_millis(300) * u32::from(rank > 0));
@@ -170,7 +181,8 @@ fn first_samples(sets: &Sets, device: &Device) -> String {
     let device = device.clone().without_autodiff();
     match sets.train.batches(Position::default(), COMPARED, &device).next() {
         Some(Ok(batch)) => format!("{:016x}", of_batch(batch)),
-        _ => "unreadable".into(),
+        Some(Err(error)) => error.to_string(),
+        None => "none".into(),
     }
 }
 

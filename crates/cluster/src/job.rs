@@ -20,6 +20,11 @@ pub enum JobError {
         "expected one process, as this build has no MPI, found a launcher's environment with several: build with `cargo build --release --features mpi`"
     )]
     NotCompiled,
+    /// The launcher and the MPI library do not know each other.
+    #[error(
+        "expected the ranks that the launcher started, found this process alone: start it by the launcher of the MPI that it was built with (mpirun, or `srun --mpi=pmix`)"
+    )]
+    Stranger,
     /// The MPI library allows calls from one thread only.
     #[error(
         "expected an MPI library that takes calls from several threads, one at a time, found the threading level {0}"
@@ -47,7 +52,17 @@ impl Job {
         #[cfg(feature = "mpi")]
         if launcher::started(variable) {
             let (universe, communicator) = crate::mpi::join(patience)?;
+            if communicator.size() == 1 && launcher::several(variable) {
+                return Err(JobError::Stranger);
+            }
             return Ok(Job { communicator: Arc::new(communicator), _universe: Some(universe) });
+        }
+        #[cfg(feature = "mpi")]
+        {
+            let _ = patience;
+            if launcher::several(variable) {
+                return Err(JobError::Stranger);
+            }
         }
         #[cfg(not(feature = "mpi"))]
         {

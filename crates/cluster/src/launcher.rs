@@ -3,8 +3,8 @@
 /// Variables that hold a process's rank: Open MPI; PMIx (Open MPI 5, Slurm, Flux); PMI (MPICH, Intel MPI, Slurm); Cray.
 const RANKS: [&str; 4] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID"];
 
-/// Variables that hold the number of ranks.
-const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+/// Variables that hold the number of ranks; Slurm's is set in the tasks of `srun` alone.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
 /// Whether a launcher started this process.
 #[cfg_attr(not(feature = "mpi"), allow(dead_code))]
@@ -13,7 +13,6 @@ pub(crate) fn started(variable: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// Whether a launcher started more processes than this one, as far as the environment tells.
-#[cfg_attr(feature = "mpi", allow(dead_code))]
 pub(crate) fn several(variable: impl Fn(&str) -> Option<String>) -> bool {
     let above = |names: &[&str], least: u64| {
         names.iter().filter_map(|name| variable(name)?.parse::<u64>().ok()).any(|number| number > least)
@@ -38,6 +37,8 @@ mod tests {
         assert!(started(&single) && !several(&single));
         let first = environment(&[("PMI_RANK", "0"), ("PMI_SIZE", "4")]);
         assert!(started(&first) && several(&first));
+        let plain = environment(&[("SLURM_STEP_NUM_TASKS", "8")]);
+        assert!(!started(&plain) && several(&plain));
         let later = environment(&[("PMIX_RANK", "3")]);
         assert!(started(&later) && several(&later));
     }

@@ -59,8 +59,10 @@ pub(crate) fn join(patience: Duration) -> Result<(Universe, Mpi), JobError> {
     let local = (nearby.rank() as usize, nearby.size() as usize);
     let (rank, size) = (world.rank() as usize, world.size() as usize);
     let state = Mutex::new(State { waiting: vec![0; size], ..State::default() });
-    let mut communicator = Mpi { rank, hosts: vec![String::new(); size], local, patience, state };
     let host = mpi::environment::processor_name().unwrap_or_else(|_| "a host without a name".into());
+    let mut hosts = vec!["a host not known yet".to_string(); size];
+    hosts[rank].clone_from(&host);
+    let mut communicator = Mpi { rank, hosts, local, patience, state };
     communicator.hosts = communicator
         .gather(host.as_bytes())
         .iter()
@@ -142,8 +144,10 @@ impl Mpi {
         if rank == 0 {
             std::thread::sleep(LONG / 2);
             self.hear_waiting(state);
+            // Others may wait for the same one in an earlier collective.
+            let earliest = state.waiting[1..].iter().copied().filter(|&at| at < call).min();
             let missing: Vec<String> = (1..self.hosts.len())
-                .filter(|&other| state.waiting[other] < call)
+                .filter(|&other| earliest == Some(state.waiting[other]))
                 .map(|other| format!("rank {other} on {}", self.hosts[other]))
                 .collect();
             let held_up = match missing.is_empty() {

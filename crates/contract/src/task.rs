@@ -43,7 +43,7 @@ pub trait Task: Module + 'static {
     fn loss(&self, input: Self::Input, target: Target) -> Tensor<1>;
 
     /// For a model whose values are weighted sums and whose loss is the squared error: the numbers that are weighted,
-    /// `[B, P]`, a constant 1 among them. None for every other model. Least squares over them have one solution, which
+    /// `[B, P]`, a constant 1 before all others. None for every other model. Least squares over them have one solution, which
     /// [`with_weights`](Self::with_weights) takes.
     fn regressors(&self, _input: Self::Input) -> Option<Tensor<2>> {
         None

@@ -82,6 +82,13 @@ impl Classes {
         self.calibration.merge(&other.calibration);
     }
 
+    /// Drops scores that would not be kept of so many samples.
+    pub(crate) fn forget_scores_of_too_many(&mut self, samples: u64) {
+        if self.classes != 2 && samples.saturating_mul(self.classes as u64) > MOST_SCORES as u64 {
+            self.scores = Vec::new();
+        }
+    }
+
     /// Whether every sample's scores are kept.
     fn scores_are_whole(&self) -> bool {
         let each = if self.classes == 2 { 1 } else { self.classes };

@@ -198,12 +198,8 @@ impl TrainConfig {
         }
     }
 
-    /// What the optimizer's learning rate is multiplied by; `epoch` are the samples of one.
-    pub(crate) fn rate_factor(&self, epoch: u64) -> f64 {
-        let step = match self.batch() {
-            BatchSize::Full => epoch,
-            BatchSize::Samples(batch) => (batch as u64).saturating_mul(self.accumulate),
-        };
+    /// What the optimizer's learning rate is multiplied by for steps of so many samples.
+    pub(crate) fn rate_factor(&self, step: u64) -> f64 {
         let times = step as f64 / self.learning_rate_batch as f64;
         match self.scale_learning_rate {
             RateScaling::None => 1.0,

@@ -94,7 +94,8 @@ impl Pass<'_> {
         }
         if !self.ranks.alone() {
             let mut all = Meter::new(self.metrics);
-            for sums in self.ranks.gather(meter.sums()) {
+            let samples = self.ranks.agree(Word { samples: meter.samples(), ..Word::default() }).samples;
+            for sums in self.ranks.gather(meter.sums(samples)) {
                 all.merge(sums)?;
             }
             meter = all;

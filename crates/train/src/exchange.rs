@@ -7,6 +7,7 @@
 
 use crate::parameters::{Parameter, by_rank};
 use crate::ranks::Ranks;
+use bonfire_cluster::Wire;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -16,17 +17,29 @@ const BUCKET: usize = 1 << 20;
 
 /// The tensors of one kind that are exchanged, packed.
 pub(crate) struct Exchange {
+    wire: Wire,
     /// Of each bucket: places in the table.
     layout: Vec<Vec<usize>>,
     buckets: Vec<Vec<f32>>,
 }
 
 impl Exchange {
-    /// Of the trained parameters and the running statistics of a table.
-    pub(crate) fn new(table: &[Parameter]) -> Self {
+    /// What a job exchanges of a table, each part as it crosses the network: gradients as they are asked to, running
+    /// statistics always as they are, by themselves where the two differ.
+    pub(crate) fn all(table: &[Parameter], wire: Wire) -> Vec<Self> {
+        let of = |wire, wanted: &dyn Fn(&Parameter) -> bool| Exchange::new(table, wire, wanted);
+        let trained = |parameter: &Parameter| parameter.trained;
+        let moving = |parameter: &Parameter| is_moving(table, parameter);
+        match wire {
+            Wire::F32 => vec![of(wire, &|parameter| trained(parameter) || moving(parameter))],
+            Wire::Bf16 => vec![of(wire, &trained), of(Wire::F32, &moving)],
+        }
+    }
+
+    fn new(table: &[Parameter], wire: Wire, wanted: &dyn Fn(&Parameter) -> bool) -> Self {
         let mut layout: Vec<Vec<usize>> = Vec::new();
         let mut room = 0;
-        for at in (0..table.len()).rev().filter(|&at| table[at].trained || table[at].is_statistic()) {
+        for at in (0..table.len()).rev().filter(|&at| wanted(&table[at])) {
             let numbers = table[at].numbers() + 1;
             match layout.last_mut().filter(|_| numbers <= room) {
                 Some(bucket) => {
@@ -43,20 +56,22 @@ impl Exchange {
             .iter()
             .map(|bucket| vec![0.0; bucket.iter().map(|&at| table[at].numbers() + 1).sum()])
             .collect();
-        Exchange { layout, buckets }
+        Exchange { wire, layout, buckets }
     }
 
-    /// The sums over ranks of each rank's tensors times its `factor` for them. A tensor that no rank has is left out.
+    /// Puts into `sums` those over ranks of each rank's tensors times its `factor` for them. A tensor that no rank has is
+    /// left out.
     pub(crate) fn sum(
         &mut self,
         ranks: &Ranks,
         table: &[Parameter],
-        mut tensors: GradientsParams,
+        tensors: &mut GradientsParams,
         factor: impl Fn(&Parameter) -> f64,
         device: &Device,
-    ) -> GradientsParams {
-        let Exchange { layout, buckets } = self;
-        ranks.communicator().sum_buckets(buckets, ranks.wire, &mut |i, bucket| {
+        sums: &mut GradientsParams,
+    ) {
+        let Exchange { wire, layout, buckets } = self;
+        ranks.communicator().sum_buckets(buckets, *wire, &mut |i, bucket| {
             let mut rest = bucket;
             for parameter in layout[i].iter().map(|&at| &table[at]) {
                 let (numbers, after) = rest.split_at_mut(parameter.numbers());
@@ -78,7 +93,6 @@ impl Exchange {
                 }
             }
         });
-        let mut sums = GradientsParams::new();
         for (places, bucket) in layout.iter().zip(buckets) {
             let mut rest = bucket.as_slice();
             for parameter in places.iter().map(|&at| &table[at]) {
@@ -92,8 +106,14 @@ impl Exchange {
                 }
             }
         }
-        sums
     }
+}
+
+/// Whether a running statistic moves in training: that of a frozen norm is used as it is.
+fn is_moving(table: &[Parameter], statistic: &Parameter) -> bool {
+    let of = |parameter: &Parameter| parameter.path.rsplit_once('.').map(|(norm, _)| norm.to_string());
+    statistic.is_statistic()
+        && table.iter().any(|parameter| parameter.trained && of(parameter) == of(statistic))
 }
 
 /// Puts the running statistics of a model beside its gradients.

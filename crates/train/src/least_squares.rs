@@ -66,14 +66,14 @@ impl LeastSquares {
     }
 
     /// The weights `[P, O]` of the least mean squared error plus `ridge` times the squared weights, but for that of the
-    /// constant, which is last; and the mean squared error of `samples` that they leave. Of columns that depend on each
+    /// constant, which is first; and the mean squared error of `samples` that they leave. Of columns that depend on each
     /// other, the later ones have no weight.
     pub(crate) fn solve(&self, ridge: f64, samples: u64, device: &Device) -> (Tensor<2>, f64) {
         let (p, o) = (self.inputs, self.outputs);
         let (gram, rest) = self.sums.split_at(p * p);
         let (products, squares) = rest.split_at(p * o);
         let mut matrix = gram.to_vec();
-        for at in 0..p.saturating_sub(1) {
+        for at in 1..p {
             matrix[at * p + at] += ridge * samples as f64;
         }
         let held = cholesky(&mut matrix, p);
@@ -88,7 +88,8 @@ impl LeastSquares {
                 error += weight * (through - 2.0 * product);
             }
         }
-        let error = error.max(0.0) / (samples.max(1) as f64 * o as f64);
+        // Rounding may leave less than nothing; what is no number stays none.
+        let error = if error < 0.0 { 0.0 } else { error } / (samples.max(1) as f64 * o as f64);
         let weights: Vec<f32> = weights.into_iter().map(|weight| weight as f32).collect();
         (Tensor::from_data(TensorData::new(weights, [p, o]), device), error)
     }
@@ -101,7 +102,7 @@ fn cholesky(matrix: &mut [f64], p: usize) -> Vec<bool> {
         let (row, below) = matrix[j * p..].split_at_mut(p);
         let before = row[j];
         let pivot = before - row[..j].iter().map(|number| number * number).sum::<f64>();
-        held[j] = pivot > DEPENDENT * before;
+        held[j] = pivot > DEPENDENT * before || pivot.is_nan();
         row[j] = if held[j] { pivot.sqrt() } else { 0.0 };
         for other in below.chunks_exact_mut(p) {
             let product: f64 = other[..j].iter().zip(&row[..j]).map(|(a, b)| a * b).sum();
@@ -141,11 +142,11 @@ mod tests {
         Tensor::from_data(TensorData::new(rows.concat(), shape), &Device::flex())
     }
 
-    /// Rows of three columns, the third the sum of the first two, and a constant.
+    /// Rows of a constant and three columns, the third the sum of the first two.
     fn rows(count: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
         let row = |at: usize| {
             let (a, b) = ((at as f32 * 0.9).sin(), (at as f32 * 2.3).sin());
-            (vec![a, b, a + b, 1.0], vec![2.0 * a - 3.0 * b + 0.5, a])
+            (vec![1.0, a, b, a + b], vec![2.0 * a - 3.0 * b + 0.5, a])
         };
         (0..count).map(row).unzip()
     }
@@ -165,8 +166,8 @@ mod tests {
 
         let (weights, error) = first.solve(0.0, 40, &Device::flex());
         let found = weights.into_data().try_to_vec::<f32>().unwrap();
-        // The third column is made up by the others, and weighs nothing.
-        let expected = [2.0, 1.0, -3.0, 0.0, 0.0, 0.0, 0.5, 0.0];
+        // The last column is made up by the others, and weighs nothing.
+        let expected = [0.5, 0.0, 2.0, 1.0, -3.0, 0.0, 0.0, 0.0];
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-4, "{found} against {expected}");
         }
@@ -176,13 +177,13 @@ mod tests {
     #[test]
     fn the_ridge_pulls_all_but_the_constant() {
         // One column of mean 0 and mean square 1: the weight shrinks by 1 / (1 + ridge).
-        let xs = vec![vec![1.0, 1.0], vec![-1.0, 1.0]];
+        let xs = vec![vec![1.0, 1.0], vec![1.0, -1.0]];
         let ys = vec![vec![7.0], vec![3.0]];
         let mut sums = LeastSquares::default();
         sums.add(tensor(&xs), tensor(&ys)).unwrap();
         let (weights, error) = sums.solve(1.0, 2, &Device::flex());
         let found = weights.into_data().try_to_vec::<f32>().unwrap();
-        assert!((found[0] - 1.0).abs() < 1e-6 && (found[1] - 5.0).abs() < 1e-6, "{found:?}");
+        assert!((found[0] - 5.0).abs() < 1e-6 && (found[1] - 1.0).abs() < 1e-6, "{found:?}");
         assert!((error - 1.0).abs() < 1e-9, "what is left of 7 and 3 is 1 each: {error}");
     }
 }

@@ -254,9 +254,17 @@ impl Meter {
         Ok(())
     }
 
-    /// What was taken in so far.
-    pub(crate) fn sums(&self) -> &Sums {
+    /// What was taken in so far, by one of several meters that have taken in `all` samples together.
+    pub(crate) fn sums(&mut self, all: u64) -> &Sums {
+        if let Kind::Classes(sums) = &mut self.sums.kind {
+            sums.forget_scores_of_too_many(all);
+        }
         &self.sums
+    }
+
+    /// Samples taken in so far.
+    pub(crate) fn samples(&self) -> u64 {
+        self.sums.samples
     }
 
     /// Takes in what another meter did, whose samples follow this one's.

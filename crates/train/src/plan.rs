@@ -39,7 +39,16 @@ impl Plan {
             BatchSize::Samples(batch) => {
                 let batch = batch as u64;
                 // A step is within an epoch, so a larger batch is one epoch, here as everywhere.
-                let piece = piece_size(batch.min(epoch), at_once);
+                let batch_here = batch.min(epoch);
+                if batch_here < ranks as u64 {
+                    let expected = format!("at least the {ranks} ranks of the job, which share each batch");
+                    return Err(TrainError::config("train.batch_size", expected, batch_here));
+                }
+                // An even division may leave a rank without samples.
+                let piece = match piece_size(batch_here, at_once) {
+                    piece if piece < ranks => at_once.min(batch_here as usize),
+                    piece => piece,
+                };
                 (batch.saturating_mul(train.accumulate), piece)
             }
         };
@@ -48,10 +57,6 @@ impl Plan {
             return Err(TrainError::Empty { set: "training", expected, found: epoch.to_string() });
         }
         let step = step.min(epoch);
-        if piece < ranks {
-            let expected = format!("at least the {ranks} ranks of the job, which share each batch");
-            return Err(TrainError::config("train.batch_size", expected, piece));
-        }
         if let (false, Some(monitor)) = (validated, &train.monitor) {
             return Err(TrainError::config("train.monitor", "none without a validation set", monitor));
         }

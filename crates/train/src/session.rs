@@ -268,7 +268,7 @@ impl<'a> Session<'a> {
 
     /// The rate of a step, counted from 0.
     pub(crate) fn learning_rate(&self, step: u64) -> f64 {
-        let rate = self.config.optimizer.learning_rate() * self.config.train.rate_factor(self.plan.epoch);
+        let rate = self.config.optimizer.learning_rate() * self.config.train.rate_factor(self.plan.step);
         self.config.schedule.learning_rate(rate, step, self.plan.total_steps)
     }
 

@@ -43,8 +43,10 @@ pub(crate) struct Steps<'a, M: Task> {
     /// Whether the costs of a step are told.
     pub(crate) told: bool,
     pub(crate) ranks: Ranks,
-    /// What several ranks exchange at each step; none where there is one.
-    pub(crate) exchange: Option<Exchange>,
+    /// What several ranks exchange at each step; nothing where there is one.
+    pub(crate) exchanges: Vec<Exchange>,
+    /// The running statistics before the pieces of the open step.
+    pub(crate) statistics: GradientsParams,
     /// The sums of least squares, where those are what is solved.
     pub(crate) least_squares: Option<LeastSquares>,
     /// By which batch norm measures the batches of all ranks, where it does.
@@ -94,8 +96,10 @@ impl<'a, M: Task> Steps<'a, M> {
                     break Stopped::Interrupted(signal);
                 }
                 Pieces::Failed(error) => {
-                    if self.session.unsaved() {
-                        self.save(false)?;
+                    if self.session.unsaved()
+                        && let Err(unsaved) = self.save(false)
+                    {
+                        self.session.emit(&Event::Warning(&format!("no checkpoint: {unsaved}")))?;
                     }
                     return Err(error);
                 }
@@ -160,6 +164,8 @@ impl<'a, M: Task> Steps<'a, M> {
             false => plan.step - within,
         };
         let losses = self.session.pending();
+        self.statistics = GradientsParams::new();
+        add_statistics(&self.progress.model, self.table, &mut self.statistics);
         // What one rank alone knows of a signal it tells the others after its piece.
         let mut signal = if self.ranks.alone() { self.pass.interrupt.raised() } else { None };
         while signal.is_none() && !ended && wanted > 0 {
@@ -263,6 +269,7 @@ impl<'a, M: Task> Steps<'a, M> {
     /// Goes back to the beginning of the open step, with the losses before it.
     fn undo(&mut self, losses: usize) {
         self.progress.accumulated = Accumulated::default();
+        self.progress.model = take_statistics(self.progress.model.clone(), self.table, &mut self.statistics);
         self.session.forget_losses(losses);
         let state = &mut self.session.state;
         let Position { epoch, samples } = state.position;
@@ -292,7 +299,9 @@ impl<'a, M: Task> Steps<'a, M> {
     /// also go on with the mean of their running statistics, and so with the same model: each has normalised by its own
     /// part of the batch, and counts as often as it had samples.
     fn mean_gradient(&mut self, samples: u64) -> Option<GradientsParams> {
-        let exchange = self.exchange.as_mut()?;
+        if self.ranks.alone() {
+            return None;
+        }
         let accumulated = std::mem::take(&mut self.progress.accumulated);
         let of_gradient = accumulated.factor(samples);
         let of_statistics = accumulated.samples as f64 / samples as f64;
@@ -301,7 +310,10 @@ impl<'a, M: Task> Steps<'a, M> {
         let factor =
             |parameter: &Parameter| if parameter.is_statistic() { of_statistics } else { of_gradient };
         let device = self.pass.device.clone().without_autodiff();
-        let mut mean = exchange.sum(&self.ranks, self.table, own, factor, &device);
+        let mut mean = GradientsParams::new();
+        for exchange in &mut self.exchanges {
+            exchange.sum(&self.ranks, self.table, &mut own, factor, &device, &mut mean);
+        }
         self.progress.model = take_statistics(self.progress.model.clone(), self.table, &mut mean);
         Some(mean)
     }

@@ -21,6 +21,7 @@ use bonfire_checkpoint::{Files, RunFolder, Weights};
 use bonfire_cluster::{Alone, Communicator};
 use bonfire_contract::{Loader, Task};
 use bonfire_kernels::Together;
+use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Trainer {
         self
     }
 
-    /// What asks training to stop; without one, SIGINT and SIGTERM do where there is a run folder,
+    /// What asks training to stop; without one, SIGINT, SIGTERM and SIGUSR1 do where there is a run folder,
     /// and nothing does elsewhere.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = Some(interrupt);
@@ -237,7 +238,8 @@ impl Trainer {
                 plan.epoch
             }),
             told: false,
-            exchange: (!ranks.alone()).then(|| Exchange::new(&table)),
+            exchanges: if ranks.alone() { Vec::new() } else { Exchange::all(&table, ranks.wire) },
+            statistics: GradientsParams::new(),
             least_squares: (config.train.solver == Solver::LeastSquares).then(LeastSquares::default),
             together,
             ranks: ranks.clone(),

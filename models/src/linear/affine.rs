@@ -57,14 +57,14 @@ impl Affine {
 }
 
 impl Affine {
-    /// What the weights are multiplied by: the numeric columns, a one-hot column for each category, and 1.
+    /// What the weights are multiplied by: 1, the numeric columns, and a one-hot column for each category.
     ///
     /// # Shapes
     /// - input: numeric `[B, N]`, categories `[B, M]`
-    /// - output: `[B, N + sum of the category sizes + 1]`
+    /// - output: `[B, 1 + N + sum of the category sizes]`
     pub(super) fn regressors(&self, input: Table) -> Tensor<2> {
         let ([batch, _], device) = (input.numeric.dims(), input.numeric.device());
-        let mut parts = vec![input.numeric];
+        let mut parts = vec![Tensor::ones([batch, 1], &device), input.numeric];
         if let Some(weight) = &self.category_weight {
             let ([width, _], columns) = (weight.dims(), self.starts.len());
             let rows = rows_of(input.categories, &self.starts).reshape([batch, columns]); // [B, M]
@@ -72,7 +72,6 @@ impl Affine {
             // Each column's category is another place of the row.
             parts.push(Tensor::zeros([batch, width], &device).scatter(1, rows, ones, IndexingUpdateOp::Add));
         }
-        parts.push(Tensor::ones([batch, 1], &device));
         Tensor::cat(parts, 1)
     }
 
@@ -83,6 +82,7 @@ impl Affine {
             next += count;
             weights.clone().slice([next - count..next])
         };
+        let bias = rows(1).squeeze_dim(0);
         let mut put = |param: Option<Param<Tensor<2>>>| {
             param.map(|param| {
                 let value = rows(param.dims()[0]);
@@ -90,7 +90,6 @@ impl Affine {
             })
         };
         let (weight, category_weight) = (put(self.weight), put(self.category_weight));
-        let bias = rows(1).squeeze_dim(0);
         Affine { weight, category_weight, bias: self.bias.map(|_| bias), starts: self.starts }
     }
 }

@@ -128,7 +128,7 @@ mod tests {
         let device = Device::flex();
         let config = LinearRegressionConfig::new(2, Objective::values(1)).with_category_sizes(vec![3]);
         let (input, _) = rows(&device);
-        let weights = Tensor::<2>::from_data([[2.0], [-3.0], [0.5], [5.0], [0.25], [1.0]], &device);
+        let weights = Tensor::<2>::from_data([[1.0], [2.0], [-3.0], [0.5], [5.0], [0.25]], &device);
         let model = config.init(&device).with_weights(weights.clone());
         let regressors = model.regressors(input.clone()).unwrap();
         assert_eq!(regressors.dims(), [6, 6]);

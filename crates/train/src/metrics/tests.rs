@@ -175,7 +175,7 @@ fn meters_merge_to_the_meter_of_all() {
         let whole = meter_of(0..40).finish();
         let mut merged = Meter::new(&config);
         for range in [0..13, 13..14, 14..40] {
-            let bytes = rmp_serde::to_vec(meter_of(range).sums()).unwrap();
+            let bytes = rmp_serde::to_vec(meter_of(range).sums(40)).unwrap();
             merged.merge(rmp_serde::from_slice(&bytes).unwrap()).unwrap();
         }
         merged.merge(Meter::new(&config).sums).unwrap(); // a rank without a sample
