@@ -13,7 +13,7 @@ use crate::precision;
 use crate::ranks::Ranks;
 use crate::session::{Opening, Session};
 use crate::state::State;
-use crate::steps::Steps;
+use crate::training::Steps;
 use crate::{
     Evaluation, Event, FitConfig, Interrupt, Listener, MetricConfig, Solver, Stopped, Summary, TrainError,
 };

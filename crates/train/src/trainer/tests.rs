@@ -4,7 +4,7 @@
 mod ranks;
 
 use super::*;
-use crate::steps::mix;
+use crate::pieces::mix;
 use crate::tensors::{AVERAGE, OPTIMIZER, WEIGHTS};
 use crate::{
     BatchSize, CheckpointConfig, OptimizerConfig, ScheduleConfig, Select, TrainConfig, ValueScale, evaluate,

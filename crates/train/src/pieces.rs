@@ -1,0 +1,196 @@
+//! The gradient of one step: its pieces, on this rank and on all.
+
+use crate::costs::{Costs, measured};
+use crate::exchange::{add_statistics, take_statistics};
+use crate::gradient::Accumulated;
+use crate::passes::Forward;
+use crate::ranks::Word;
+use crate::session::number;
+use crate::training::{Pieces, Steps, beside_the_kernels};
+use crate::{Event, Parameter, TrainError};
+use bonfire_contract::{Batch, Portion, Position, Task};
+use bonfire_kernels::{Together, multiply_adds};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+
+impl<M: Task> Steps<'_, M> {
+    /// Adds up the gradient of one step, piece by piece.
+    pub(crate) fn accumulate(&mut self) -> Result<Pieces, TrainError> {
+        let (plan, drop_last) = (self.plan, self.config.train.drop_last);
+        let position = self.feed.position();
+        let left = plan.epoch.saturating_sub(position.samples);
+        let within = position.samples % plan.step;
+        // The last, short step of an epoch is not even begun where it would be dropped.
+        let short = drop_last && within == 0 && left < plan.step;
+        // A checkpoint may stand between an epoch's last piece and its step, or between a step's.
+        let mut ended = short || left == 0;
+        let mut wanted = match within == 0 && self.session.state.pieces > 0 {
+            true => 0,
+            false => plan.step - within,
+        };
+        let losses = self.session.pending();
+        self.statistics = GradientsParams::new();
+        add_statistics(&self.progress.model, self.table, &mut self.statistics);
+        // What one rank alone knows of a signal it tells the others after its piece.
+        let mut signal = if self.ranks.alone() { self.pass.interrupt.raised() } else { None };
+        while signal.is_none() && !ended && wanted > 0 {
+            let size = (plan.piece as u64).min(wanted) as usize;
+            let read = self.feed.next(size);
+            let (piece, failure) = match read {
+                Ok(Some(portion)) => {
+                    wanted -= portion.consumed().min(wanted);
+                    (Some(portion), None)
+                }
+                // The epoch has fewer samples than it said, on all ranks.
+                Ok(None) => {
+                    ended = true;
+                    break;
+                }
+                Err(error) => (None, Some(TrainError::from(error))),
+            };
+            self.session.waited = self.feed.waited();
+            let mut word = Word { failed: failure.is_some(), clock: self.session.clock(), ..Word::default() };
+            let batch = piece.and_then(Portion::batch);
+            // A rank without samples comes to no batch norm, for which the others would wait.
+            let together = match &self.together {
+                Some(together) if self.ranks.saying(batch.is_some()) == self.ranks.count() => {
+                    Some(together.clone())
+                }
+                _ => None,
+            };
+            if let Some(batch) = batch {
+                let (loss, samples) = match self.least_squares.is_some() {
+                    true => self.add_to_least_squares(batch)?,
+                    false => self.add_piece(batch, together.as_ref())?,
+                };
+                word.samples = samples;
+                match self.ranks.alone() {
+                    true => self.session.add_loss(loss, samples),
+                    false => word.loss = number(loss) * samples as f64,
+                }
+            }
+            word.signal = self.pass.interrupt.raised();
+            let word = self.ranks.agree(word);
+            if word.failed {
+                let error = self.ranks.together(failure.map_or(Ok(()), Err)).expect_err("a rank has failed");
+                self.undo(losses);
+                return Ok(Pieces::Failed(error));
+            }
+            let state = &mut self.session.state;
+            state.position = self.feed.position();
+            if word.samples > 0 {
+                state.pieces += 1;
+                state.piece_samples += word.samples;
+                if !self.ranks.alone() {
+                    self.session.add_known_loss(word.loss / word.samples as f64, word.samples);
+                }
+            }
+            self.session.clock_due |= word.clock;
+            signal = word.signal;
+            // With the last sample used, the epoch's end is known without asking for more.
+            ended = self.feed.position().samples >= plan.epoch;
+        }
+        Ok(match (signal, ended) {
+            (Some(signal), _) => Pieces::Interrupted(signal),
+            (None, true) => Pieces::EpochEnded,
+            (None, false) => Pieces::Whole,
+        })
+    }
+
+    /// Adds this rank's part of a piece to the gradient: its mean loss, `[1]`, and its samples.
+    fn add_piece(
+        &mut self,
+        batch: Batch<M::Input>,
+        together: Option<&Together>,
+    ) -> Result<(Tensor<1>, u64), TrainError> {
+        let (progress, session) = (&mut self.progress, &mut self.session);
+        let samples = batch.samples.len() as u64;
+        let (ranks, rank) = (self.ranks.count() as u64, self.ranks.rank() as u64);
+        // Dropout draws anew for each rank.
+        let seed = mix(self.config.seed, session.state.step, session.state.pieces * ranks + rank);
+        self.pass.device.seed(seed);
+        // While a second handle is held, the batch is not among what the forward pass frees.
+        let held = (!self.told).then(|| batch.clone());
+        let forward =
+            || Together::within(together, || Forward::new(&progress.model, batch, &self.config.train, seed));
+        let piece = if held.is_some() {
+            let ((piece, multiply_adds), bytes) = measured(self.pass.device, || multiply_adds(forward));
+            piece.check(&self.config.train)?;
+            session.emit(&Event::Costs(&Costs::new(self.table, samples, multiply_adds, bytes)))?;
+            self.told = true;
+            piece
+        } else {
+            forward()
+        };
+        drop(held);
+        let loss = piece.loss();
+        let table = self.table;
+        beside_the_kernels(self.pass.device, || {
+            Together::within(together, || progress.add_gradient(piece, samples, table));
+        });
+        Ok((loss, samples))
+    }
+
+    /// Goes back to the beginning of the open step, with the losses before it.
+    pub(crate) fn undo(&mut self, losses: usize) {
+        self.progress.accumulated = Accumulated::default();
+        self.progress.model = take_statistics(self.progress.model.clone(), self.table, &mut self.statistics);
+        self.session.forget_losses(losses);
+        let state = &mut self.session.state;
+        let Position { epoch, samples } = state.position;
+        let within = match samples % self.plan.step {
+            0 if state.pieces > 0 => self.plan.step, // all of them, but the step was not taken
+            within => within,
+        };
+        state.position = Position { epoch, samples: samples - within };
+        (state.pieces, state.piece_samples) = (0, 0);
+        self.feed.go_to(state.position);
+    }
+
+    /// Brings the gradient of an open step together, for rank 0 to save.
+    pub(crate) fn collect_gradient(&mut self) {
+        let (pieces, samples) = (self.session.state.pieces, self.session.state.piece_samples);
+        if pieces == 0 {
+            return;
+        }
+        if let Some(mean) = self.mean_gradient(samples)
+            && self.ranks.writes()
+        {
+            self.progress.accumulated = Accumulated::of_all(mean, pieces, samples, self.table);
+        }
+    }
+
+    /// The mean gradient over the `samples` of a step, on all ranks the same; none where there is one rank. The ranks
+    /// also go on with the mean of their running statistics, and so with the same model: each has normalised by its own
+    /// part of the batch, and counts as often as it had samples.
+    pub(crate) fn mean_gradient(&mut self, samples: u64) -> Option<GradientsParams> {
+        if self.ranks.alone() {
+            return None;
+        }
+        let accumulated = std::mem::take(&mut self.progress.accumulated);
+        let of_gradient = accumulated.factor(samples);
+        let of_statistics = accumulated.samples as f64 / samples as f64;
+        let mut own = accumulated.gradient;
+        add_statistics(&self.progress.model, self.table, &mut own);
+        let factor =
+            |parameter: &Parameter| if parameter.is_statistic() { of_statistics } else { of_gradient };
+        let device = self.pass.device.clone().without_autodiff();
+        let mut mean = GradientsParams::new();
+        for exchange in &mut self.exchanges {
+            exchange.sum(&self.ranks, self.table, &mut own, factor, &device, &mut mean);
+        }
+        self.progress.model = take_statistics(self.progress.model.clone(), self.table, &mut mean);
+        Some(mean)
+    }
+}
+
+/// A seed for the dropout of one piece, as far from the next piece's as from any other
+/// (SplitMix64's finaliser, Steele et al. 2014).
+pub(crate) fn mix(seed: u64, step: u64, piece: u64) -> u64 {
+    [step, piece].into_iter().fold(seed, |state, part| {
+        let mut z = state.wrapping_add(part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
