@@ -145,7 +145,11 @@ pub(crate) fn take_statistics<M: Module>(
     gradients: &mut GradientsParams,
 ) -> M {
     match table.iter().any(Parameter::is_statistic) {
-        true => model.map(&mut Assign { table, gradients }),
+        true => {
+            // What the last batch left pending would come on top.
+            drop(model.valid());
+            model.map(&mut Assign { table, gradients })
+        }
         false => model,
     }
 }

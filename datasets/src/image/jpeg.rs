@@ -195,16 +195,12 @@ mod tests {
         assert_eq!(check(&jpeg, &header), Ok(()));
         let scan = jpeg.windows(2).position(|pair| pair == [0xff, START_OF_SCAN]).unwrap();
         let middle = scan + (jpeg.len() - scan) / 2;
-        // A marker that has no place there, and bits that begin no code, which decoders step over.
-        for (damage, decoded) in
-            [(&[0xff, 0xc4, 0, 2][..], None), (&[0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0], Some(true))]
-        {
-            let mut damaged = jpeg.clone();
-            damaged[middle..middle + damage.len()].copy_from_slice(damage);
-            assert_eq!(Header::read(&damaged).unwrap(), header);
-            let whole = decode(&damaged, &header, &super::super::picture::whole);
-            assert!(decoded.is_none_or(|decoded| whole.is_ok() == decoded), "{damage:?}: {:?}", whole.err());
-            assert!(check(&damaged, &header).is_err(), "{damage:?}");
-        }
+        // Bits that begin no code, which decoders step over.
+        let damage = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
+        let mut damaged = jpeg.clone();
+        damaged[middle..middle + damage.len()].copy_from_slice(&damage);
+        assert_eq!(Header::read(&damaged).unwrap(), header);
+        decode(&damaged, &header, &super::super::picture::whole).unwrap();
+        assert!(check(&damaged, &header).is_err());
     }
 }
