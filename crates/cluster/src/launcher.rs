@@ -32,14 +32,14 @@ mod tests {
             }
         };
         let none = environment(&[]);
-        assert!(!started(&none) && !several(&none));
+        assert!(!started(none) && !several(none));
         let single = environment(&[("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")]);
-        assert!(started(&single) && !several(&single));
+        assert!(started(single) && !several(single));
         let first = environment(&[("PMI_RANK", "0"), ("PMI_SIZE", "4")]);
-        assert!(started(&first) && several(&first));
+        assert!(started(first) && several(first));
         let plain = environment(&[("SLURM_STEP_NUM_TASKS", "8")]);
-        assert!(!started(&plain) && several(&plain));
+        assert!(!started(plain) && several(plain));
         let later = environment(&[("PMIX_RANK", "3")]);
-        assert!(started(&later) && several(&later));
+        assert!(started(later) && several(later));
     }
 }

@@ -44,6 +44,7 @@ impl Share {
 
 /// A share of one batch.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one a piece, and nearly always the large one
 pub enum Portion<I> {
     /// Its samples; what it `consumed` are those of the whole batch.
     Samples(Batch<I>),

@@ -139,7 +139,7 @@ impl Ranks {
     }
 
     /// A value of rank 0, and files with it.
-    pub(crate) fn from_first<T: Serialize + DeserializeOwned>(&self, mine: Option<(T, Files)>) -> (T, Files) {
+    pub(crate) fn of_first<T: Serialize + DeserializeOwned>(&self, mine: Option<(T, Files)>) -> (T, Files) {
         let (head, files) = match mine {
             Some((value, files)) => (rmp_serde::to_vec(&value).expect("plain numbers and strings"), files),
             None => (Vec::new(), Files::new()),

@@ -51,6 +51,7 @@ pub(crate) struct Session<'a> {
 }
 
 /// The mean loss of a piece.
+#[allow(clippy::large_enum_variant)] // a few at a time
 enum Loss {
     /// Still on the device, `[1]`.
     There(Tensor<1>),

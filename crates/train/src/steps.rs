@@ -101,7 +101,8 @@ impl<'a, M: Task> Steps<'a, M> {
     /// wanted, and goes on to the next epoch where this one has ended.
     fn step(mut self, epoch_ended: bool) -> Result<Self, TrainError> {
         let samples = self.session.state.piece_samples;
-        let dropped = self.config.train.drop_last && self.feed.position().samples % self.plan.step > 0;
+        let dropped =
+            self.config.train.drop_last && !self.feed.position().samples.is_multiple_of(self.plan.step);
         if dropped {
             self.progress.accumulated = Accumulated::default();
             (self.session.state.pieces, self.session.state.piece_samples) = (0, 0);
@@ -165,7 +166,7 @@ impl<'a, M: Task> Steps<'a, M> {
                 false => {
                     let found = best.is_some();
                     let mine = self.ranks.writes().then(|| (found, best.into_iter().collect()));
-                    let (found, files) = self.ranks.from_first::<bool>(mine);
+                    let (found, files) = self.ranks.of_first::<bool>(mine);
                     found.then(|| files.into_iter().next()).flatten()
                 }
             };

@@ -161,7 +161,7 @@ impl Trainer {
         crate::config::check("train.sync_batch_norm", expected, true, apart)?;
         let ranks = Ranks::new(self.communicator.clone(), self.config.train.wire());
         let plan = Plan::new(&self.config, train.len(), valid.is_some(), ranks.count())?;
-        let keeps = ranks.from_first(ranks.writes().then(|| (self.run.is_some(), Files::new()))).0;
+        let keeps = ranks.of_first(ranks.writes().then(|| (self.run.is_some(), Files::new()))).0;
         let interrupt = self.wish_to_stop(keeps)?;
         let _listening = interrupt.listen();
         let newest = ranks.together(self.newest_checkpoint())?;
@@ -302,7 +302,7 @@ fn spread(ranks: &Ranks, newest: Option<Checkpoint>) -> Option<Checkpoint> {
         Some(Checkpoint { name, path, files, warnings }) => (Some((name, path, warnings)), files),
         None => (None, Files::new()),
     });
-    let (head, files) = ranks.from_first::<Option<(String, PathBuf, Vec<String>)>>(mine);
+    let (head, files) = ranks.of_first::<Option<(String, PathBuf, Vec<String>)>>(mine);
     head.map(|(name, path, warnings)| Checkpoint { name, path, files, warnings })
 }
 
@@ -317,7 +317,7 @@ fn from_first<M: Task>(ranks: &Ranks, model: M) -> Result<M, TrainError> {
         false => Ok(None),
     };
     let mine = ranks.together(mine.map_err(TrainError::from))?;
-    let (_, files) = ranks.from_first(mine.map(|bytes| ((), Files::from([(FILE.to_string(), bytes)]))));
+    let (_, files) = ranks.of_first(mine.map(|bytes| ((), Files::from([(FILE.to_string(), bytes)]))));
     Ok(Weights::from_safetensors(&files[FILE], Path::new(FILE))?.apply(model, Path::new(FILE))?)
 }
 

@@ -80,7 +80,7 @@ impl Affine {
         let mut next = 0;
         let mut rows = |count: usize| {
             next += count;
-            weights.clone().slice([next - count..next])
+            weights.clone().narrow(0, next - count, count)
         };
         let bias = rows(1).squeeze_dim(0);
         let mut put = |param: Option<Param<Tensor<2>>>| {

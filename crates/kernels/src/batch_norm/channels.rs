@@ -51,6 +51,9 @@ impl Iterator for Stretches {
 /// Numbers that are worth a thread.
 const LEAST: usize = 1 << 14;
 
+/// Changes what was found of all channels.
+pub(crate) type Between<'a, T> = &'a dyn Fn(&mut [T]);
+
 /// Calls `first` with every channel, joins what it gives for ranges of one in their order, calls `second` with that,
 /// and returns it for each channel. A thread does both for a channel while that is in its cache, unless there are too
 /// few channels to share; then threads share ranges of each. `between` changes what was found of all channels, where
@@ -59,7 +62,7 @@ pub(crate) fn in_turn<T: Copy + Default + Send + Sync>(
     planes: Planes,
     first: impl Fn(usize, Range<usize>) -> T + Sync,
     join: impl Fn(T, T) -> T,
-    between: Option<&dyn Fn(&mut [T])>,
+    between: Option<Between<'_, T>>,
     second: impl Fn(usize, Range<usize>, T) + Sync,
 ) -> Vec<T> {
     let count = planes.count();

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 /// Adds numbers up over the processes that train together: each calls it with as many, and gets the sums.
 #[derive(Clone)]
-pub struct Together(Arc<dyn Fn(&mut [f64]) + Send + Sync>);
+pub struct Together(Arc<Sum>);
+
+type Sum = dyn Fn(&mut [f64]) + Send + Sync;
 
 thread_local! {
     static CURRENT: RefCell<Option<Together>> = const { RefCell::new(None) };
