@@ -11,7 +11,7 @@
 //! It holds nothing that the shards do not say, and is built again when it is missing or a shard
 //! has another size or version than it had. Opening one reads the footer; the rows of a shard are read
 //! when a sample of it is wanted, and those of the shards used last are kept; to read
-//! samples, only [where they lie](lookup).
+//! samples, only where they lie (`lookup`).
 
 mod build;
 mod lookup;
