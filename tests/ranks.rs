@@ -23,7 +23,7 @@ const FAMILIES: [(&str, &str, &[&str]); 6] = [
     (
         "a convolutional network",
         "fashion",
-        &["model.dropout=0.0", "model.widths=[8,16]", "model.hidden=32", "train.sync_batch_norm=true"],
+        &["model.dropout=0.0", "model.widths=[4,8]", "model.hidden=16", "train.sync_batch_norm=true"],
     ),
     ("an autoencoder", "fashion-autoencoder", &["train.batch_size=33"]),
     ("a recurrent network", "sms", &["model.dropout=0.0"]),
