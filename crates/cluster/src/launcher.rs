@@ -7,7 +7,7 @@ const RANKS: [&str; 4] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS
 const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
 /// Whether a launcher started this process.
-#[cfg_attr(not(feature = "mpi"), allow(dead_code))]
+#[cfg(any(test, feature = "mpi"))]
 pub(crate) fn started(variable: impl Fn(&str) -> Option<String>) -> bool {
     RANKS.iter().any(|name| variable(name).is_some())
 }
