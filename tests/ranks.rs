@@ -1,19 +1,21 @@
 //! Jobs of several processes on this machine, started by `mpirun`: they train what one process trains, end together, and
 //! go on in another number.
 
+#[path = "support/job.rs"]
+mod job;
 #[path = "support/program.rs"]
 mod program;
 
+use job::{Job, LONG, Record, arguments, curve};
+use nix::sys::signal::Signal;
 use program::{Ended, Workshop, records};
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A run of 100 steps of each family, without what each process draws for itself. Plain SGD: what Adam divides by is so
 /// small at first that the last bit of a gradient decides. The convolutional network is small for the same reason: with
 /// more activations, one of a hundred steps has a ReLU so near to 0 that the last bit turns it.
-const FAMILIES: [(&str, &str, &[&str]); 6] = [
+const FAMILIES: [(&str, &str, &[&str]); 8] = [
     ("linear", "adult", &["train.batch_size=128"]),
     (
         "a multi-layer perceptron",
@@ -24,6 +26,26 @@ const FAMILIES: [(&str, &str, &[&str]); 6] = [
         "a convolutional network",
         "fashion",
         &["model.dropout=0.0", "model.widths=[4,8]", "model.hidden=16", "train.sync_batch_norm=true"],
+    ),
+    (
+        // Twenty layers at the rate of the others are 2e-2 apart after 100 steps, and so is one process that computes with
+        // AVX2 from one with AVX-512.
+        "a residual network",
+        "fashion",
+        &[
+            "model={name=\"resnet\",depth=8}",
+            "train.sync_batch_norm=true",
+            "optimizer={name=\"sgd\",learning_rate=0.001}",
+        ],
+    ),
+    (
+        "a vision transformer",
+        "fashion",
+        &[
+            "model={name=\"vit_ti16\",patch=7,layers=2,width=64,heads=2}",
+            "train.batch_size=60",
+            "optimizer={name=\"sgd\",learning_rate=0.01}",
+        ],
     ),
     ("an autoencoder", "fashion-autoencoder", &["train.batch_size=33"]),
     ("a recurrent network", "sms", &["model.dropout=0.0"]),
@@ -38,13 +60,6 @@ const CALM: [&str; 5] = [
     "optimizer={name=\"sgd\",learning_rate=0.02}",
     "schedule={name=\"constant\"}",
 ];
-
-/// The program's arguments for a run.
-fn arguments<'a>(recipe: &'a str, run: &'a str, sets: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = vec!["train", recipe, "--run", run];
-    sets.iter().for_each(|set| arguments.extend(["--set", set]));
-    arguments
-}
 
 /// `mpirun` with so many processes of the program.
 fn mpirun(workshop: &Workshop, ranks: usize, arguments: &[&str]) -> Command {
@@ -70,18 +85,6 @@ fn succeed(mut command: Command) -> Ended {
     let ended: Ended = command.output().expect("mpirun (Debian: openmpi-bin)").into();
     assert_eq!(ended.code, Some(0), "{command:?}\n{}\n{}", ended.stdout, ended.stderr);
     ended
-}
-
-/// The step and the figures of each record.
-fn curve(run: &Path) -> Vec<(String, Vec<(String, f64)>)> {
-    let figures = |record: serde_json::Value| {
-        let object = record.as_object().unwrap().clone();
-        let name = format!("{} at step {}", object["kind"].as_str().unwrap(), object["step"]);
-        let ours = |key: &str| !["kind", "step", "seconds", "epoch", "learning_rate"].contains(&key);
-        let figures = object.iter().filter(|(key, _)| ours(key));
-        (name, figures.map(|(key, value)| (key.clone(), value.as_f64().unwrap())).collect())
-    };
-    records(run).into_iter().map(figures).collect()
 }
 
 #[test]
@@ -119,6 +122,21 @@ fn two_and_four_ranks_train_what_one_does() {
 }
 
 #[test]
+fn gradients_of_sixteen_bits_train_nearly_the_same() {
+    let workshop = Workshop::new();
+    let sets: Vec<&str> = CALM.iter().copied().chain(["train.steps=40", "train.evaluate_every=40"]).collect();
+    let rounded: Vec<&str> = sets.iter().copied().chain(["train.exchange=\"bf16\""]).collect();
+    succeed(mpirun(&workshop, 3, &arguments("adult", "exact", &sets)));
+    succeed(mpirun(&workshop, 3, &arguments("adult", "rounded", &rounded)));
+    let (exact, rounded) = (curve(&workshop.path("exact")), curve(&workshop.path("rounded")));
+    assert_eq!(exact.len(), rounded.len());
+    let apart = |(exact, rounded): (&Record, &Record)| (exact.1[0].1 - rounded.1[0].1).abs();
+    let most = exact.iter().zip(&rounded).map(apart).fold(0.0, f64::max);
+    assert!(0.0 < most && most < 5e-3, "{most}");
+    println!("sums of 16 bits are at most {most:.1e} from those of 32");
+}
+
+#[test]
 fn least_squares_are_solved_over_all_ranks() {
     let workshop = Workshop::new();
     let sets = ["train.solver=\"least_squares\"", "train.epochs=1", "train.piece_size=5000"];
@@ -133,88 +151,6 @@ fn least_squares_are_solved_over_all_ranks() {
     }
 }
 
-/// A job whose lines on standard error are read as they come.
-struct Job {
-    child: Child,
-    lines: std::sync::mpsc::Receiver<String>,
-    seen: Vec<String>,
-}
-
-impl Job {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("mpirun (Debian: openmpi-bin)");
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (send, lines) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if send.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Job { child, lines, seen: Vec::new() }
-    }
-
-    /// Waits for a line that holds this.
-    fn wait_for(&mut self, fragment: &str) {
-        let ends = Instant::now() + Duration::from_secs(120);
-        while let Ok(line) = self.lines.recv_timeout(ends.saturating_duration_since(Instant::now())) {
-            let found = line.contains(fragment);
-            self.seen.push(line);
-            if found {
-                return;
-            }
-        }
-        panic!("no line with '{fragment}':\n{}", self.seen.join("\n"));
-    }
-
-    /// The process ids of the ranks, in their sequence.
-    fn ranks(&self) -> Vec<i32> {
-        let mut ranks = Vec::new();
-        for entry in std::fs::read_dir("/proc").unwrap() {
-            let path = entry.unwrap().path();
-            // `1234 (bonfire) S 1230 …`: number, name, state, parent.
-            let Ok(stat) = std::fs::read_to_string(path.join("stat")) else { continue };
-            let Some((_, rest)) = stat.split_once(" (bonfire) ") else { continue };
-            if rest.split(' ').nth(1) == Some(&self.child.id().to_string()) {
-                ranks.push(path.file_name().unwrap().to_str().unwrap().parse().unwrap());
-            }
-        }
-        ranks.sort_unstable();
-        ranks
-    }
-
-    fn kill(process: i32, signal: nix::sys::signal::Signal) {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), signal).unwrap();
-    }
-
-    /// Waits for the end, at most so long; the code and all of standard error.
-    fn end(mut self, within: Duration) -> (Option<i32>, String) {
-        let ends = Instant::now() + within;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < ends, "still running after {within:?}:\n{}", self.seen.join("\n"));
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        self.seen.extend(self.lines.iter());
-        let mut rest = String::new();
-        let _ = self.child.stdout.take().unwrap().read_to_string(&mut rest);
-        (status.code(), self.seen.join("\n"))
-    }
-}
-
-/// A run that is long enough to be stopped on its way, with a checkpoint each 20 steps.
-const LONG: [&str; 6] = [
-    "train.steps=4000",
-    "train.report_every=1",
-    "train.evaluate_every=4000",
-    "checkpoint.every_steps=20",
-    "optimizer={name=\"sgd\",learning_rate=0.02}",
-    "schedule={name=\"constant\"}",
-];
-
 /// LONG, but for its end.
 fn until(steps: &'static str) -> Vec<&'static str> {
     LONG.iter().map(|set| if set.starts_with("train.steps") { steps } else { set }).collect()
@@ -227,7 +163,7 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     job.wait_for("step 50/");
     // To one rank alone.
     let one = job.ranks()[1];
-    Job::kill(one, nix::sys::signal::Signal::SIGUSR1);
+    Job::kill(one, Signal::SIGUSR1);
     let (code, text) = job.end(Duration::from_secs(30));
     assert_ne!(code, Some(0));
     assert!(text.contains("goes on"), "{text}");
@@ -236,7 +172,7 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     // To the launcher, which forwards it.
     let mut job = Job::start(mpirun(&workshop, 3, &["train", "--run", "run", "--resume"]));
     job.wait_for(&format!("step {}/", stopped + 20));
-    Job::kill(job.child.id() as i32, nix::sys::signal::Signal::SIGUSR1);
+    Job::kill(job.child.id() as i32, Signal::SIGUSR1);
     let (_, text) = job.end(Duration::from_secs(30));
     assert!(text.contains("goes on"), "{text}");
     let stopped = records(&workshop.path("run")).last().unwrap()["step"].as_u64().unwrap();
@@ -258,7 +194,7 @@ fn a_rank_that_is_killed_ends_the_job_and_loses_nothing_before_its_checkpoint() 
     let mut job = Job::start(mpirun(&workshop, 2, &arguments("adult", "run", &LONG)));
     job.wait_for("step 50/");
     let one = job.ranks()[1];
-    Job::kill(one, nix::sys::signal::Signal::SIGKILL);
+    Job::kill(one, Signal::SIGKILL);
     let (code, text) = job.end(Duration::from_secs(30));
     assert!(code != Some(0) && text.contains("rank 1"), "{text}");
 
@@ -280,7 +216,7 @@ fn a_rank_that_hangs_is_named_within_the_time_that_was_given() {
         let mut job = Job::start(mpirun(&workshop, 3, &long));
         job.wait_for("step 50/");
         let ranks = job.ranks();
-        Job::kill(ranks[hanging], nix::sys::signal::Signal::SIGSTOP);
+        Job::kill(ranks[hanging], Signal::SIGSTOP);
         let (code, text) = job.end(Duration::from_secs(40));
         assert_ne!(code, Some(0));
         assert!(text.contains(&format!("waited 4 s for rank {hanging} on ")), "{text}");
@@ -330,6 +266,56 @@ fn a_bad_sample_on_one_rank_is_told_once_and_no_step_is_lost() {
     for ((place, found), (_, expected)) in found.iter().zip(&expected) {
         assert!((found[0].1 - expected[0].1).abs() < 1e-5, "{place}: {found:?} against {expected:?}");
     }
+}
+
+/// Whichever rank met it, and in which epoch.
+#[test]
+fn a_sample_that_was_skipped_counts_once() {
+    let workshop = Workshop::new();
+    for number in 0..48 {
+        workshop.write(&format!("pictures/{}/{number}.png", number % 2), picture(number % 2, number));
+    }
+    workshop.write("pictures/1/31.png", &picture(1, 31)[..40]);
+    let recipe = "name = \"pictures\"\n[data]\nkind = \"image\"\ntrain = \"pictures\"\non_corrupt = \"skip\"\n\
+                  [model]\nname = \"mlp\"\n[train]\nepochs = 5\nbatch_size = 5\n[optimizer]\nname = \"sgd\"\nlearning_rate = 0.01\n";
+    workshop.write("recipe.toml", recipe);
+    let one = workshop.succeed(&["train", "recipe.toml", "--run", "one"]);
+    let two = succeed(mpirun(&workshop, 2, &["train", "recipe.toml", "--run", "two"]));
+    for ended in [one, two] {
+        assert!(ended.stderr.contains(", 1 corrupt samples skipped"), "{}", ended.stderr);
+    }
+}
+
+/// What all ranks come to by themselves is told by one of them, and the job ends without a word of its launcher about
+/// aborted ranks.
+#[test]
+fn an_error_of_all_ranks_is_told_once() {
+    let workshop = Workshop::new();
+    let huge = "optimizer={name=\"sgd\",learning_rate=1e38}";
+    for (name, set, expected) in [
+        ("small", "train.batch_size=2", "train.batch_size"),
+        ("diverged", huge, "expected a finite "),
+        ("unmonitored", "train.monitor=\"perplexity\"", "train.monitor"),
+    ] {
+        let sets = ["train.steps=20", "train.evaluate_every=10", set];
+        let ended: Ended = mpirun(&workshop, 3, &arguments("adult", name, &sets)).output().unwrap().into();
+        assert_ne!(ended.code, Some(0));
+        let errors: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{name}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("MPI_ABORT"), "{name}: {}", ended.stderr);
+    }
+}
+
+/// Each starts as a job of one, which would train the same model several times.
+#[test]
+fn ranks_of_another_launcher_are_refused() {
+    let workshop = Workshop::new();
+    let mut stranger = workshop.command(&arguments("adult", "run", &["train.steps=5"]));
+    stranger.envs([("PMI_RANK", "1"), ("PMI_SIZE", "2")]);
+    let ended: Ended = stranger.output().unwrap().into();
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.stderr.contains("expected the ranks that the launcher started"), "{}", ended.stderr);
+    assert!(!workshop.path("run").exists(), "nothing was begun");
 }
 
 #[test]

@@ -10,6 +10,9 @@ pub(crate) const MOST_CLASSES: usize = 65_536;
 /// Threads that a pipeline may start.
 const MOST_WORKERS: usize = 256;
 
+/// Ranks that a job may have been planned for.
+const MOST_RANKS: usize = 4_096;
+
 /// Refuses a value of `data.<key>` outside of `range`.
 ///
 /// # Errors
@@ -30,6 +33,14 @@ pub(crate) fn within(key: &str, value: usize, range: RangeInclusive<usize>) -> R
 /// Names the key, its range, and its value.
 pub(crate) fn workers(workers: usize) -> Result<(), DataError> {
     within("workers", workers, 0..=MOST_WORKERS)
+}
+
+/// Refuses a number of ranks that no machine room has.
+///
+/// # Errors
+/// Names the key, its range, and its value.
+pub(crate) fn canonical_ranks(ranks: u64) -> Result<(), DataError> {
+    within("canonical_ranks", usize::try_from(ranks).unwrap_or(usize::MAX), 1..=MOST_RANKS)
 }
 
 /// Refuses more labels than [`MOST_CLASSES`].

@@ -39,10 +39,14 @@ pub trait Dataset: Send + Sync + 'static {
         self.sample(index, draw)
     }
 
-    /// Samples that are worth fetching ahead of the one in use; 0 where fetching does not take long.
+    /// Samples of a lane that are worth fetching ahead of the one in use; 0 where fetching does not take long.
     fn ahead(&self) -> u64 {
         0
     }
+
+    /// Says that the samples are asked for in so many lanes that take turns, each with blocks of its own: as many times
+    /// what one takes is to be held. One, until this is called.
+    fn hold(&self, _lanes: u64) {}
 
     /// Fetches what sample `index`, soon wanted, is part of. What goes wrong is told when it is read.
     fn prepare(&self, _index: u64) {}

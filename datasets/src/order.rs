@@ -28,7 +28,8 @@ pub struct Order {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Sequential,
+    /// So many runs of neighbours that take turns.
+    Sequential(u64),
     Full(Permutation),
     Window(Arc<Windowed>),
 }
@@ -36,7 +37,12 @@ enum Kind {
 impl Order {
     /// The set's own order.
     pub fn sequential(len: u64) -> Self {
-        Order { len, kind: Kind::Sequential }
+        Order::in_runs(len, 1)
+    }
+
+    /// The set's own order in so many runs of equal length that take turns: one for each rank.
+    pub fn in_runs(len: u64, runs: u64) -> Self {
+        Order { len, kind: Kind::Sequential(runs.max(1)) }
     }
 
     /// The `full` order: a permutation of all samples.
@@ -44,9 +50,9 @@ impl Order {
         Order { len, kind: Kind::Full(Permutation::new(mix(seed, epoch), len)) }
     }
 
-    /// The `window` order: see [`Window`].
-    pub fn windowed(seed: u64, epoch: u64, shards: &Shards, window: Window) -> Self {
-        let windowed = Windowed::new(mix(seed, epoch), shards, window);
+    /// The `window` order, in so many lanes: see [`Window`].
+    pub fn windowed(seed: u64, epoch: u64, shards: &Shards, window: Window, lanes: u64) -> Self {
+        let windowed = Windowed::new(mix(seed, epoch), shards, window, lanes.max(1));
         Order { len: shards.samples(), kind: Kind::Window(Arc::new(windowed)) }
     }
 
@@ -60,6 +66,20 @@ impl Order {
         self.len == 0
     }
 
+    /// How many lanes take turns, each with blocks of its own: position `p` is one of lane `p % lanes`.
+    pub(crate) fn lanes(&self) -> u64 {
+        match &self.kind {
+            Kind::Sequential(runs) => *runs,
+            Kind::Full(_) => 1,
+            Kind::Window(windowed) => windowed.lanes(),
+        }
+    }
+
+    /// How many of them one of `ranks` that take positions in turn comes to.
+    pub(crate) fn lanes_of(&self, ranks: u64) -> u64 {
+        self.lanes() / gcd(self.lanes(), ranks)
+    }
+
     /// The index of the sample that comes at `position`.
     ///
     /// # Panics
@@ -67,11 +87,26 @@ impl Order {
     pub fn at(&self, position: u64) -> u64 {
         assert!(position < self.len, "position {position} of an order of {}", self.len);
         match &self.kind {
-            Kind::Sequential => position,
+            Kind::Sequential(1) => position,
+            Kind::Sequential(runs) => {
+                let run = position % runs;
+                // The runs before, and the longer ones of them.
+                run * (self.len / runs) + run.min(self.len % runs) + position / runs
+            }
             Kind::Full(permutation) => permutation.at(position),
             Kind::Window(windowed) => windowed.at(position),
         }
     }
+}
+
+/// How many positions of `0..len` are one of a lane's.
+fn length(len: u64, lane: u64, lanes: u64) -> u64 {
+    len / lanes + u64::from(lane < len % lanes)
+}
+
+/// The greatest common divisor.
+pub(crate) fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// How the samples of shards are shuffled, as a recipe names it.
@@ -88,7 +123,7 @@ pub enum ShardOrder {
 /// How a pipeline orders each epoch.
 #[derive(Clone, Debug)]
 pub enum Shuffle {
-    /// The set's own order, each epoch.
+    /// The set's own order, each epoch; by several ranks, a run of it each, and so in other batches.
     Never,
     /// [`Order::shuffled`] with this seed.
     Full(u64),
@@ -97,12 +132,12 @@ pub enum Shuffle {
 }
 
 impl Shuffle {
-    /// The order of an epoch of `len` samples.
-    pub(crate) fn order(&self, epoch: u64, len: u64) -> Order {
+    /// The order of an epoch of `len` samples, in so many lanes where it has windows, for so many ranks.
+    pub(crate) fn order(&self, epoch: u64, len: u64, lanes: u64, ranks: u64) -> Order {
         match self {
-            Shuffle::Never => Order::sequential(len),
+            Shuffle::Never => Order::in_runs(len, ranks),
             Shuffle::Full(seed) => Order::shuffled(*seed, epoch, len),
-            Shuffle::Window(seed, shards, window) => Order::windowed(*seed, epoch, shards, *window),
+            Shuffle::Window(seed, shards, window) => Order::windowed(*seed, epoch, shards, *window, lanes),
         }
     }
 }
@@ -127,6 +162,14 @@ pub(super) mod tests {
             for seed in 0..4 {
                 assert!(is_permutation(all(&Order::shuffled(seed, 0, len))), "length {len}, seed {seed}");
             }
+        }
+    }
+
+    #[test]
+    fn runs_take_turns() {
+        assert_eq!(all(&Order::in_runs(7, 3)), [0, 3, 5, 1, 4, 6, 2]);
+        for len in 0..40 {
+            assert!((1..9).all(|runs| is_permutation(all(&Order::in_runs(len, runs)))), "length {len}");
         }
     }
 

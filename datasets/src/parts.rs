@@ -114,8 +114,15 @@ mod tests {
 
     fn part(name: usize) -> Part<One> {
         let (shuffle, on_corrupt) = (Shuffle::Never, OnCorrupt::Stop);
-        let config =
-            PipelineConfig { shuffle, seed: 0, on_corrupt, repeats: 1, workers: 0, prefetch_bytes: 0 };
+        let config = PipelineConfig {
+            shuffle,
+            seed: 0,
+            on_corrupt,
+            repeats: 1,
+            lanes: 1,
+            workers: 0,
+            prefetch_bytes: 0,
+        };
         Part { samples: Pipeline::new(One, config), names: Names::Each(vec![name.to_string()]) }
     }
 

@@ -6,12 +6,12 @@ mod windows;
 
 use crate::random::mix;
 use crate::{DataError, Dataset, Order, Shuffle};
-use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share};
+use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
 use prefetch::{Ahead, Samples};
 use readahead::ReadAhead;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use windows::Windows;
 
@@ -38,6 +38,10 @@ pub struct PipelineConfig {
     /// How often an epoch has each sample, one time after the other and each with draws of its own (Hoffer et al.,
     /// "Augment your batch", 2019).
     pub repeats: u64,
+    /// With [`Shuffle::Window`]: the lanes that an epoch is cut into, position `p` being one of lane `p % lanes`. Of as
+    /// many ranks, or a divisor of that number, each reads lanes of its own; other numbers read the same samples, each
+    /// rank some of every lane.
+    pub lanes: u64,
     /// Decoding threads; 0 decodes on the caller's thread.
     pub workers: usize,
     /// Bytes of decoded samples that may wait for the trainer, beyond one sample a worker; never
@@ -56,7 +60,7 @@ pub struct Pipeline<D: Dataset> {
     dataset: Arc<D>,
     config: PipelineConfig,
     /// The indices of the corrupt samples met so far; an epoch meets them all again.
-    skipped: Mutex<HashSet<u64>>,
+    skipped: Mutex<BTreeSet<u64>>,
 }
 
 impl<D: Dataset> Pipeline<D> {
@@ -76,7 +80,7 @@ impl<D: Dataset> Pipeline<D> {
     }
 
     /// A set stays whole wherever a thread that held it panicked.
-    fn skipped_indices(&self) -> MutexGuard<'_, HashSet<u64>> {
+    fn skipped_indices(&self) -> MutexGuard<'_, BTreeSet<u64>> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,20 +123,16 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         share: Share,
         device: &Device,
     ) -> Portions<'_, D::Input> {
-        let order = self.config.shuffle.order(start.epoch, self.dataset.len());
+        let lanes = self.config.lanes.max(1);
+        let order = self.config.shuffle.order(start.epoch, self.dataset.len(), lanes, share.ranks);
+        self.dataset.hold(order.lanes_of(share.ranks));
         let repeats = self.config.repeats.max(1);
         let plan = Plan { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
         let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), windows.most());
         Box::new(Epoch {
-            samples: Samples::new(
-                self.dataset.clone(),
-                plan.clone(),
-                windows.clone(),
-                self.config.workers,
-                ahead,
-            ),
+            samples: Samples::new(self.dataset.clone(), plan.clone(), &windows, self.config.workers, ahead),
             readahead: ReadAhead::start(&self.dataset, &plan, &windows),
             pipeline: self,
             plan,
@@ -143,9 +143,12 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         })
     }
 
-    /// Different samples, however many epochs met them, and those that the data set left out itself.
-    fn skipped(&self) -> u64 {
-        self.dataset.skipped() + self.skipped_indices().len() as u64
+    fn canonical_ranks(&self) -> Option<u64> {
+        matches!(self.config.shuffle, Shuffle::Window(..)).then_some(self.config.lanes.max(1))
+    }
+
+    fn skipped(&self) -> Skipped {
+        Skipped { at_opening: self.dataset.skipped(), met: self.skipped_indices().clone() }
     }
 }
 

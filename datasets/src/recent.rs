@@ -25,6 +25,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
         Recent { values: HashMap::new(), clock: 0, weight: 0, most }
     }
 
+    /// Keeps another weight from here on; what is too much goes as new values come.
+    pub(crate) fn keep(&mut self, most: u64) {
+        self.most = most;
+    }
+
     pub(crate) fn get(&mut self, key: &K) -> Option<V> {
         self.clock += 1;
         let value = self.values.get_mut(key)?;

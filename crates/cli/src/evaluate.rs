@@ -19,7 +19,8 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let data = run.data(arguments.crops)?;
     let set = data.open_evaluation(&run.schema, arguments.data.as_deref(), run.recipe.seed)?;
     let evaluation = run.visit(Measure { run: &run, set: &set })?;
-    let found = Found { evaluation: &evaluation, labels: run.schema.labels(), skipped: set.loader.skipped() };
+    let found =
+        Found { evaluation: &evaluation, labels: run.schema.labels(), skipped: set.loader.skipped().count() };
     let text = match arguments.json {
         true => format!("{}\n", found.to_json(set.pictures.as_ref())),
         false => found.to_text(),

@@ -1,7 +1,9 @@
 //! Data of any kind to a model of any kind: one enum of batches, and the loaders that wrap and
 //! unwrap it.
 
-use bonfire_contract::{Batch, Images, Input, Loader, Portion, Portions, Position, Share, Table, Tokens};
+use bonfire_contract::{
+    Batch, Images, Input, Loader, Portion, Portions, Position, Share, Skipped, Table, Tokens,
+};
 use burn::tensor::Device;
 
 /// A batch's input, of whichever kind the data are.
@@ -100,7 +102,11 @@ impl<L: Loader<I>, I> Loader<AnyInput> for Wrapped<L, I> {
         Box::new(portions.map(|portion| portion.map(|portion| with_input(portion, self.wrap))))
     }
 
-    fn skipped(&self) -> u64 {
+    fn canonical_ranks(&self) -> Option<u64> {
+        self.loader.canonical_ranks()
+    }
+
+    fn skipped(&self) -> Skipped {
         self.loader.skipped()
     }
 }
@@ -119,7 +125,11 @@ impl<I: Fed> Loader<I> for Unwrapped<'_> {
         Box::new(portions.map(move |portion| portion.map(|portion| with_input(portion, unwrap))))
     }
 
-    fn skipped(&self) -> u64 {
+    fn canonical_ranks(&self) -> Option<u64> {
+        self.0.canonical_ranks()
+    }
+
+    fn skipped(&self) -> Skipped {
         self.0.skipped()
     }
 }

@@ -11,6 +11,7 @@ use bonfire_datasets::DataError;
 use bonfire_kernels::{Isa, threads};
 use bonfire_train::{BatchSize, TrainError};
 use burn::tensor::{Device, TensorData};
+use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -60,7 +61,7 @@ pub fn run(job: Job, work: impl FnOnce(&Arc<dyn Communicator>) -> Result<ExitCod
             communicator.barrier();
             Ok(code)
         }
-        Ok(Err(error)) if is_known_to_all(&error) => {
+        Ok(Err(error)) if error.is::<Known>() => {
             if rank == 0 {
                 eprintln!("{}", crate::line(&error));
             }
@@ -80,9 +81,17 @@ pub fn run(job: Job, work: impl FnOnce(&Arc<dyn Communicator>) -> Result<ExitCod
     }
 }
 
-fn is_known_to_all(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref::<TrainError>(), Some(TrainError::Rank { .. }))
+/// An error that every rank of the job ends with, for rank 0 to tell.
+#[derive(Debug)]
+pub struct Known(pub anyhow::Error);
+
+impl fmt::Display for Known {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:#}", self.0)
+    }
 }
+
+impl std::error::Error for Known {}
 
 /// The recipe's data: rank 0 reads what it must to know them, and the others take that over.
 pub fn open(
@@ -144,7 +153,7 @@ pub fn check(communicator: &dyn Communicator, recipe: &Recipe, sets: &Sets, devi
     for (rank, others) in facts.iter().enumerate() {
         if let Some((first, other)) = facts[0].iter().zip(others).find(|(first, other)| first != other) {
             let (expected, found) = difference(&first[1], &other[1]);
-            return Err(anyhow::Error::new(TrainError::Rank {
+            let error = TrainError::Rank {
                 rank,
                 host: communicator.host(rank).to_string(),
                 message: format!(
@@ -152,7 +161,8 @@ pub fn check(communicator: &dyn Communicator, recipe: &Recipe, sets: &Sets, devi
                     first[0],
                     communicator.host(0)
                 ),
-            }));
+            };
+            return Err(Known(error.into()).into());
         }
     }
     Ok(())
@@ -210,7 +220,11 @@ fn hash(parts: &[&[u8]]) -> u64 {
 }
 
 /// How the job is laid out, in a line; none for one rank.
-pub fn layout(communicator: &dyn Communicator, recipe: &Recipe, samples: u64) -> Option<String> {
+pub fn layout(
+    communicator: &dyn Communicator,
+    recipe: &Recipe,
+    train: &dyn Loader<AnyInput>,
+) -> Option<String> {
     let ranks = communicator.size();
     if ranks == 1 {
         return None;
@@ -219,13 +233,19 @@ pub fn layout(communicator: &dyn Communicator, recipe: &Recipe, samples: u64) ->
     hosts.sort_unstable();
     hosts.dedup();
     let batch = match recipe.train.batch_size {
-        BatchSize::Full => samples,
+        BatchSize::Full => train.len(),
         BatchSize::Samples(batch) => batch as u64,
     };
     let (least, most) = (batch / ranks as u64, batch.div_ceil(ranks as u64));
     let each = if least == most { most.to_string() } else { format!("{least} or {most}") };
+    let of_all = match train.canonical_ranks() {
+        Some(canonical) if !canonical.is_multiple_of(ranks as u64) => format!(
+            "; each reads shards of all, as data.canonical_ranks is {canonical}: a new run with {ranks} lets it read its own"
+        ),
+        _ => String::new(),
+    };
     Some(format!(
-        "{ranks} ranks on {} host{}: batches of {batch} samples, {each} a rank; {} thread{} a rank",
+        "{ranks} ranks on {} host{}: batches of {batch} samples, {each} a rank; {} thread{} a rank{of_all}",
         hosts.len(),
         if hosts.len() == 1 { "" } else { "s" },
         threads::count(),

@@ -129,7 +129,7 @@ impl Answers<'_> {
         if let Some(pictures) = skipping {
             self.refused(pictures, names, next..Loader::<M::Input>::len(&loader))?;
         }
-        self.skipped += set.loader.skipped();
+        self.skipped += set.loader.skipped().count();
         Ok(())
     }
 

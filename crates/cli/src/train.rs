@@ -65,7 +65,7 @@ pub fn train(
     if let (Schema::Table(schema), true) = (&sets.schema, first) {
         eprintln!("{schema}");
     }
-    if let (Some(layout), true) = (job::layout(&**communicator, &recipe, sets.train.len()), first) {
+    if let (Some(layout), true) = (job::layout(&**communicator, &recipe, &*sets.train), first) {
         eprintln!("{layout}");
     }
     let existing = if arguments.resume { Existing::Resume } else { Existing::Refuse };
@@ -124,6 +124,14 @@ fn placed(document: &Document, error: TrainError) -> anyhow::Error {
     match error {
         TrainError::Config { key, expected, found } => document.wrong(&key, expected, found).into(),
         other => other.into(),
+    }
+}
+
+/// As [`placed`], of training itself, which says whether all ranks of a job have the error.
+fn ended(document: &Document, error: TrainError) -> anyhow::Error {
+    match error.is_known_to_all() {
+        true => job::Known(placed(document, error)).into(),
+        false => placed(document, error),
     }
 }
 
@@ -256,9 +264,9 @@ impl Visit for Fit<'_> {
                 if let Some(folder) = &folder {
                     write_atomically(&folder.recipe(), &begun)?;
                 }
-                return Err(placed(document, error));
+                return Err(ended(document, error));
             }
-            (Err(error), _) => return Err(placed(document, error)),
+            (Err(error), _) => return Err(ended(document, error)),
         };
         if let (Some(evaluation), Some(folder)) = (&fitted.tested, &folder) {
             let report = Report {
@@ -267,7 +275,7 @@ impl Visit for Fit<'_> {
                 crops: 1,
                 evaluation,
                 labels: sets.schema.labels(),
-                skipped: sets.test.as_ref().map_or(0, |test| test.loader.skipped()),
+                skipped: fitted.skipped_in_test,
                 pictures: sets.test.as_ref().and_then(|test| test.pictures.as_ref()),
             };
             if let Err(error) = write_atomically(&folder.report(), report.page().as_bytes()) {

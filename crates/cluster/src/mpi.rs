@@ -11,7 +11,9 @@ use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::request::{Request, Scope, scope};
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, MatchedReceiveVec, Root, Source};
+use mpi::traits::{
+    Communicator as _, CommunicatorCollectives, Destination, Equivalence, MatchedReceiveVec, Root, Source,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,10 +43,21 @@ struct State {
     /// Collectives begun.
     calls: u64,
     waited: Duration,
-    /// Room for buckets that are sent, used again.
-    room: Vec<Vec<f32>>,
+    /// Used again by each sum of buckets.
+    room: Room<f32>,
+    /// The same for rounded ones, and these.
+    rounded: (Room<u16>, Vec<Vec<u16>>),
     /// On rank 0: the last collective that each rank is known to wait in.
     waiting: Vec<u64>,
+}
+
+/// What a sum of buckets takes beside them.
+#[derive(Default)]
+struct Room<N> {
+    /// Of each bucket: this rank's part, as each rank has it.
+    parted: Vec<Vec<N>>,
+    /// The sum of these.
+    sums: Vec<Vec<N>>,
 }
 
 /// Joins the job; the universe ends MPI when dropped.
@@ -168,51 +181,88 @@ impl Mpi {
         self.abort()
     }
 
-    /// Sums by rounded numbers: each rank adds up one part of the bucket, and gives it to the others.
-    fn sum_rounded(&self, buckets: &mut [Vec<f32>], fill: &mut dyn FnMut(usize, &mut [f32])) {
-        let world = Self::world();
-        let (mut state, ranks) = (self.begin(), self.hosts.len());
-        let parts: Vec<usize> = buckets.iter().map(|bucket| bucket.len().div_ceil(ranks)).collect();
-        let room = || parts.iter().map(|part| vec![0u16; part * ranks]).collect::<Vec<_>>();
-        let (mut sent, mut parted) = (room(), room());
-        for (i, (bucket, sent)) in buckets.iter_mut().zip(&mut sent).enumerate() {
-            fill(i, bucket);
-            for (to, from) in sent.iter_mut().zip(bucket.iter()) {
-                *to = bf16::from_f32(*from).to_bits();
+    /// Sums buckets of numbers as they cross the network: of each bucket every rank adds up one part, in the sequence of
+    /// the ranks, and gives it to the others. A ring sends as much; `MPI_Iallreduce` of Open MPI sends whole buckets there
+    /// and back between few ranks. `fill` writes a bucket, which has the length of its parts together.
+    fn sum_parts<N: Number>(
+        &self,
+        state: &mut State,
+        room: &mut Room<N>,
+        buckets: &mut [Vec<N>],
+        fill: &mut dyn FnMut(usize, &mut [N]),
+    ) {
+        const WHAT: &str = "the sum of gradients";
+        let (world, ranks) = (Self::world(), self.hosts.len());
+        let Room { parted, sums } = room;
+        for (vectors, ranks) in [(&mut *parted, ranks), (&mut *sums, 1)] {
+            vectors.resize_with(buckets.len(), Vec::new);
+            for (vector, bucket) in vectors.iter_mut().zip(&*buckets) {
+                vector.resize(bucket.len() / self.hosts.len() * ranks, N::default());
             }
         }
         scope(|scope| {
-            let requests: Vec<_> = (sent.iter().zip(&mut parted))
-                .map(|(sent, parted)| world.immediate_all_to_all_into(scope, &sent[..], &mut parted[..]))
-                .collect();
+            let mut requests = Vec::with_capacity(buckets.len());
+            for (i, (bucket, parted)) in buckets.iter_mut().zip(&mut *parted).enumerate() {
+                fill(i, bucket);
+                requests.push(world.immediate_all_to_all_into(scope, &bucket[..], &mut parted[..]));
+            }
             for request in requests {
-                self.wait(&mut state, "the sum of gradients", request);
+                self.wait(state, WHAT, request);
             }
         });
-        let sums: Vec<Vec<u16>> = (parted.iter().zip(&parts))
-            .map(|(parted, &part)| {
-                let mut sum = vec![0.0f32; part];
-                for numbers in parted.chunks_exact(part.max(1)) {
-                    for (sum, bits) in sum.iter_mut().zip(numbers) {
-                        *sum += bf16::from_bits(*bits).to_f32();
-                    }
-                }
-                sum.into_iter().map(|sum| bf16::from_f32(sum).to_bits()).collect()
-            })
-            .collect();
         scope(|scope| {
-            let requests: Vec<_> = (sums.iter().zip(&mut sent))
-                .map(|(sum, all)| world.immediate_all_gather_into(scope, &sum[..], &mut all[..]))
-                .collect();
+            let mut requests = Vec::with_capacity(buckets.len());
+            for ((bucket, parted), sum) in buckets.iter_mut().zip(&*parted).zip(sums) {
+                add_up(sum, parted);
+                requests.push(world.immediate_all_gather_into(scope, &sum[..], &mut bucket[..]));
+            }
             for request in requests {
-                self.wait(&mut state, "the sum of gradients", request);
+                self.wait(state, WHAT, request);
             }
         });
-        for (bucket, all) in buckets.iter_mut().zip(&sent) {
-            for (to, bits) in bucket.iter_mut().zip(all) {
-                *to = bf16::from_bits(*bits).to_f32();
+    }
+}
+
+/// How a number crosses the network.
+trait Number: Equivalence + Copy + Default {
+    fn of(number: f32) -> Self;
+    fn number(self) -> f32;
+}
+
+impl Number for f32 {
+    fn of(number: f32) -> Self {
+        number
+    }
+
+    fn number(self) -> f32 {
+        self
+    }
+}
+
+/// The bits of a bfloat16.
+impl Number for u16 {
+    fn of(number: f32) -> Self {
+        bf16::from_f32(number).to_bits()
+    }
+
+    fn number(self) -> f32 {
+        bf16::from_bits(self).to_f32()
+    }
+}
+
+/// Adds up the ranks' parts, which follow each other.
+fn add_up<N: Number>(sum: &mut [N], parted: &[N]) {
+    /// Numbers that are added up at a time: what a register file and the first cache hold.
+    const AT_ONCE: usize = 256;
+    let part = sum.len().max(1);
+    for (at, sum) in sum.chunks_mut(AT_ONCE).enumerate() {
+        let mut total = [0.0; AT_ONCE];
+        for numbers in parted.chunks_exact(part) {
+            for (total, number) in total.iter_mut().zip(&numbers[at * AT_ONCE..][..sum.len()]) {
+                *total += number.number();
             }
         }
+        sum.iter_mut().zip(total).for_each(|(sum, total)| *sum = N::of(total));
     }
 }
 
@@ -234,31 +284,34 @@ impl Communicator for Mpi {
     }
 
     fn sum_buckets(&self, buckets: &mut [Vec<f32>], wire: Wire, fill: &mut dyn FnMut(usize, &mut [f32])) {
-        if wire == Wire::Bf16 {
-            return self.sum_rounded(buckets, fill);
+        let mut guard = self.begin();
+        let state = &mut *guard;
+        let lengths: Vec<usize> = buckets.iter().map(Vec::len).collect();
+        let in_parts = |length: usize| length.next_multiple_of(self.hosts.len());
+        match wire {
+            Wire::F32 => {
+                let mut room = std::mem::take(&mut state.room);
+                buckets.iter_mut().for_each(|bucket| bucket.resize(in_parts(bucket.len()), 0.0));
+                self.sum_parts(state, &mut room, buckets, &mut |i, bucket| {
+                    fill(i, &mut bucket[..lengths[i]])
+                });
+                buckets.iter_mut().zip(&lengths).for_each(|(bucket, length)| bucket.truncate(*length));
+                state.room = room;
+            }
+            Wire::Bf16 => {
+                let (mut room, mut rounded) = std::mem::take(&mut state.rounded);
+                rounded.resize_with(buckets.len(), Vec::new);
+                rounded.iter_mut().zip(&lengths).for_each(|(to, length)| to.resize(in_parts(*length), 0));
+                self.sum_parts(state, &mut room, &mut rounded, &mut |i, rounded| {
+                    fill(i, &mut buckets[i]);
+                    rounded.iter_mut().zip(&buckets[i]).for_each(|(to, from)| *to = Number::of(*from));
+                });
+                for (bucket, sums) in buckets.iter_mut().zip(&rounded) {
+                    bucket.iter_mut().zip(sums).for_each(|(to, from)| *to = from.number());
+                }
+                state.rounded = (room, rounded);
+            }
         }
-        let world = Self::world();
-        let mut state = self.begin();
-        let mut sent = std::mem::take(&mut state.room);
-        sent.resize_with(buckets.len(), Vec::new);
-        sent.iter_mut().zip(buckets.iter()).for_each(|(sent, bucket)| sent.resize(bucket.len(), 0.0));
-        scope(|scope| {
-            let mut requests = Vec::with_capacity(buckets.len());
-            for (i, (sent, bucket)) in sent.iter_mut().zip(buckets.iter_mut()).enumerate() {
-                fill(i, sent);
-                let sent: &[f32] = sent;
-                requests.push(world.immediate_all_reduce_into(
-                    scope,
-                    sent,
-                    &mut bucket[..],
-                    SystemOperation::sum(),
-                ));
-            }
-            for request in requests {
-                self.wait(&mut state, "the sum of gradients", request);
-            }
-        });
-        state.room = sent;
     }
 
     fn sum(&self, numbers: &mut [f64]) {

@@ -14,6 +14,6 @@ mod metric;
 mod task;
 
 pub use batch::{Batch, Images, Input, Table, Target, Tokens};
-pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share};
+pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};
 pub use task::{ConfigError, Output, Task};

@@ -3,6 +3,8 @@
 use crate::Batch;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::iter::StepBy;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,11 +36,11 @@ impl Share {
     /// All of each batch.
     pub const WHOLE: Share = Share { rank: 0, ranks: 1 };
 
-    /// The part of `count` samples in a row that is this share's. The parts of all ranks follow each other without a gap,
-    /// and their sizes are one apart at most, so that some are empty where the samples are fewer than the ranks.
-    pub fn of(self, count: u64) -> Range<u64> {
-        let at = |rank: u64| (u128::from(count) * u128::from(rank) / u128::from(self.ranks)) as u64;
-        at(self.rank)..at(self.rank + 1)
+    /// The share's among some positions of an epoch: every `ranks`-th of all positions, so that a rank keeps to its own
+    /// whatever the batches are. Of as many positions as there are ranks each has one.
+    pub fn of(self, positions: Range<u64>) -> StepBy<Range<u64>> {
+        let behind = (self.rank + self.ranks - positions.start % self.ranks) % self.ranks;
+        (positions.start.saturating_add(behind)..positions.end).step_by(self.ranks as usize)
     }
 }
 
@@ -73,6 +75,22 @@ impl<I> Portion<I> {
     }
 }
 
+/// Corrupt samples that were skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// How many were left out when the set was opened: the same ones by every rank.
+    pub at_opening: u64,
+    /// The numbers of those that were met since, however many epochs met them.
+    pub met: BTreeSet<u64>,
+}
+
+impl Skipped {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.at_opening + self.met.len() as u64
+    }
+}
+
 /// Batches until the end of one epoch.
 pub type Batches<'a, I> = Box<dyn Iterator<Item = Result<Batch<I>, LoadError>> + 'a>;
 
@@ -94,7 +112,9 @@ pub trait Loader<I> {
     /// many fewer.
     ///
     /// The samples of a batch depend on the position alone: not on the shares, nor on worker threads, nor on what was
-    /// read before. Their concatenation does not depend on `batch_size` either.
+    /// read before. Their concatenation does not depend on `batch_size` either. But a set that is read in its own order,
+    /// as for evaluation, may give each share a run of neighbours: all shares of an epoch together still have each sample
+    /// once, in other batches.
     ///
     /// # Errors
     /// An item is an error when a sample of the share cannot be read and the data set does not skip those.
@@ -125,9 +145,15 @@ pub trait Loader<I> {
         }))
     }
 
-    /// Corrupt samples skipped so far, where the data set skips those.
-    fn skipped(&self) -> u64 {
-        0
+    /// Of how many ranks, or a divisor of that number, each reads blocks of its own; none where samples are read one by
+    /// one, and any ranks do.
+    fn canonical_ranks(&self) -> Option<u64> {
+        None
+    }
+
+    /// Corrupt samples skipped so far, where the data set skips those; of the shares that were read here.
+    fn skipped(&self) -> Skipped {
+        Skipped::default()
     }
 }
 
@@ -140,7 +166,11 @@ impl<I, L: Loader<I> + ?Sized> Loader<I> for Arc<L> {
         (**self).portions(start, batch_size, share, device)
     }
 
-    fn skipped(&self) -> u64 {
+    fn canonical_ranks(&self) -> Option<u64> {
+        (**self).canonical_ranks()
+    }
+
+    fn skipped(&self) -> Skipped {
         (**self).skipped()
     }
 }
@@ -150,17 +180,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_follow_each_other_and_are_of_even_sizes() {
+    fn shares_have_each_position_once_and_are_of_even_sizes() {
         for ranks in 1..9 {
-            for count in [0, 1, 2, 7, 8, 64, 1_000_003, u64::MAX] {
-                let mut next = 0;
+            for (start, count) in [(0, 0), (0, 7), (5, 1), (5, 2), (13, 64), (u64::MAX - 9, 9)] {
+                let of = |rank| Share { rank, ranks }.of(start..start + count).collect::<Vec<_>>();
+                let mut all: Vec<u64> = (0..ranks).flat_map(of).collect();
+                all.sort_unstable();
+                assert_eq!(all, (start..start + count).collect::<Vec<_>>());
                 for rank in 0..ranks {
-                    let part = Share { rank, ranks }.of(count);
-                    assert_eq!(part.start, next);
-                    assert!([count / ranks, count.div_ceil(ranks)].contains(&(part.end - part.start)));
-                    next = part.end;
+                    let len = of(rank).len() as u64;
+                    assert!([count / ranks, count.div_ceil(ranks)].contains(&len));
+                    assert!(of(rank).iter().all(|position| position % ranks == rank));
                 }
-                assert_eq!(next, count);
             }
         }
     }

@@ -80,6 +80,13 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// Whether every rank of a job ends with this error: one that was exchanged, or that all come to on settings and
+    /// numbers that they have in common.
+    pub fn is_known_to_all(&self) -> bool {
+        use TrainError::{Config, Diverged, Empty, Rank};
+        matches!(self, Rank { .. } | Config { .. } | Diverged { .. } | Empty { .. })
+    }
+
     pub(crate) fn config(key: &str, expected: impl ToString, found: impl ToString) -> Self {
         TrainError::Config { key: key.into(), expected: expected.to_string(), found: found.to_string() }
     }

@@ -7,7 +7,7 @@ use crate::TrainError;
 use crate::tensors::hash;
 use bonfire_checkpoint::{Files, Weights};
 use bonfire_cluster::{Communicator, Wire, broadcast_files};
-use bonfire_contract::Share;
+use bonfire_contract::{Share, Skipped};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -147,6 +147,15 @@ impl Ranks {
         let head = self.communicator.broadcast(0, head);
         let value = rmp_serde::from_slice(&head).expect("what rank 0 of the same build wrote");
         (value, broadcast_files(&*self.communicator, files))
+    }
+
+    /// How many samples the ranks skipped together: one that several met, in different epochs, is one.
+    pub(crate) fn skipped(&self, mine: Skipped) -> u64 {
+        if self.alone() {
+            return mine.count();
+        }
+        let all = self.gather(&mine).into_iter().flat_map(|skipped| skipped.met);
+        Skipped { met: all.collect(), ..mine }.count()
     }
 
     /// Refuses to go on where the ranks' weights differ: every rank takes the same steps, so that they do not, unless

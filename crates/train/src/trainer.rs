@@ -50,6 +50,8 @@ pub struct Fitted<M> {
     pub summary: Summary,
     /// All that was found on the test set; none where there was none, or where training was interrupted.
     pub tested: Option<Evaluation>,
+    /// Corrupt samples of the test set that were skipped.
+    pub skipped_in_test: u64,
 }
 
 impl Trainer {
@@ -154,13 +156,8 @@ impl Trainer {
         valid: Option<&dyn Loader<M::Input>>,
         test: Option<&dyn Loader<M::Input>>,
     ) -> Result<Fitted<M>, TrainError> {
-        self.config.check()?;
-        precision::check(self.config.train.precision, &self.device)?;
-        let apart = !self.config.train.sync_batch_norm || bonfire_kernels::serve(&self.device);
-        let expected = "false on this device: batch norm measures the ranks together on the CPU (flex) alone";
-        crate::config::check("train.sync_batch_norm", expected, true, apart)?;
         let ranks = Ranks::new(self.communicator.clone(), self.config.train.wire());
-        let plan = Plan::new(&self.config, train.len(), valid.is_some(), ranks.count())?;
+        let plan = self.plan(train.len(), valid.is_some())?;
         let keeps = ranks.of_first(ranks.writes().then(|| (self.run.is_some(), Files::new()))).0;
         let interrupt = self.wish_to_stop(keeps)?;
         let _listening = interrupt.listen();
@@ -247,7 +244,7 @@ impl Trainer {
         let (steps, stopped) = steps.run()?;
         let (mut session, model) = steps.select(stopped)?;
 
-        let mut summary = session.summary(stopped, train.skipped());
+        let mut summary = session.summary(stopped, ranks.skipped(train.skipped()));
         let mut tested = None;
         if let Some(test) = test.filter(|_| !matches!(stopped, Stopped::Interrupted(_))) {
             match pass.over(&model, test)? {
@@ -259,8 +256,19 @@ impl Trainer {
                 Passed::Interrupted(signal) => summary.stopped = Stopped::Interrupted(signal),
             }
         }
+        let skipped_in_test = test.map_or(0, |test| ranks.skipped(test.skipped()));
         session.finish(&mut summary)?;
-        Ok(Fitted { model, summary, tested })
+        Ok(Fitted { model, summary, tested, skipped_in_test })
+    }
+
+    /// What the settings come to for this many samples.
+    fn plan(&self, samples: u64, validated: bool) -> Result<Plan, TrainError> {
+        self.config.check()?;
+        precision::check(self.config.train.precision, &self.device)?;
+        let apart = !self.config.train.sync_batch_norm || bonfire_kernels::serve(&self.device);
+        let expected = "false on this device: batch norm measures the ranks together on the CPU (flex) alone";
+        crate::config::check("train.sync_batch_norm", expected, true, apart)?;
+        Plan::new(&self.config, samples, validated, self.communicator.size())
     }
 
     fn wish_to_stop(&self, keeps: bool) -> Result<Interrupt, TrainError> {

@@ -22,6 +22,8 @@ pub(crate) trait Decode: Send + Sync + 'static {
 pub(crate) struct Blocks<D: Decode> {
     source: Arc<Source>,
     decoder: D,
+    /// Blocks that a lane of an order needs at a time.
+    most: usize,
     recent: Mutex<Recent<usize, Arc<Slot<D::Records>>>>,
 }
 
@@ -29,9 +31,14 @@ pub(crate) struct Blocks<D: Decode> {
 type Slot<R> = Mutex<Option<Arc<R>>>;
 
 impl<D: Decode> Blocks<D> {
-    /// Keeps at most so many blocks.
+    /// Keeps at most so many blocks a lane.
     pub(crate) fn new(source: Arc<Source>, decoder: D, most: usize) -> Self {
-        Blocks { source, decoder, recent: Mutex::new(Recent::new(most as u64)) }
+        Blocks { source, decoder, most, recent: Mutex::new(Recent::new(most as u64)) }
+    }
+
+    /// See [`Dataset::hold`](crate::Dataset::hold).
+    pub(crate) fn hold(&self, lanes: u64) {
+        locked(&self.recent).keep((self.most as u64).saturating_mul(lanes));
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -140,6 +147,11 @@ impl<D: Decode> BlockSet<D> {
                 Shuffle::Window(seed, self.starts.clone(), window)
             }
         }
+    }
+
+    /// See [`Dataset::hold`](crate::Dataset::hold).
+    pub(crate) fn hold(&self, lanes: u64) {
+        self.blocks.hold(lanes);
     }
 
     /// Records that are worth fetching ahead: those of a window.

@@ -55,8 +55,8 @@ pub fn bench(
     let set = PictureSet::of(index, Some(window), ShardOrder::Window)?;
     let len = set.len();
     let order = |epoch| match &set {
-        PictureSet::Tar(set) => Order::windowed(1, epoch, set.index().shards(), window),
-        PictureSet::Parquet(blocks) => blocks.shuffle(1).order(epoch, len),
+        PictureSet::Tar(set) => Order::windowed(1, epoch, set.index().shards(), window, 1),
+        PictureSet::Parquet(blocks) => blocks.shuffle(1).order(epoch, len, 1, 1),
     };
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let begun = Instant::now();

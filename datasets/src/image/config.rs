@@ -106,6 +106,9 @@ pub struct ImageConfig {
     pub window_shards: usize,
     /// With the order `window`: consecutive samples of a shard that are fetched together.
     pub window_block: u64,
+    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks of this number,
+    /// or of a divisor of it, read each shard once together; the order is the same whatever their number.
+    pub canonical_ranks: u64,
 }
 
 impl Default for ImageConfig {
@@ -145,6 +148,7 @@ impl Default for ImageConfig {
             order: None,
             window_shards: 16,
             window_block: 32,
+            canonical_ranks: 1,
         }
     }
 }
@@ -203,6 +207,7 @@ impl ImageConfig {
             return refuse("channels", "1 or 3", channels.to_string());
         }
         bounds::workers(self.workers)?;
+        bounds::canonical_ranks(self.canonical_ranks)?;
         bounds::within("window_shards", self.window_shards, 1..=MOST_OPEN)?;
         let block = usize::try_from(self.window_block).unwrap_or(usize::MAX);
         bounds::within("window_block", block, 1..=LONGEST_BLOCK)?;

@@ -271,6 +271,7 @@ fn in_order(config: &ImageConfig, seed: u64) -> PipelineConfig {
         seed,
         on_corrupt: config.on_corrupt,
         repeats: 1,
+        lanes: config.canonical_ranks,
         workers: config.workers,
         prefetch_bytes: config.prefetch_bytes,
     }

@@ -139,6 +139,12 @@ impl Dataset for ImageSet {
         }
     }
 
+    fn hold(&self, lanes: u64) {
+        if let Pictures::Streamed(streamed) = &self.pictures {
+            streamed.hold(lanes);
+        }
+    }
+
     fn prepare(&self, index: u64) {
         if let Pictures::Streamed(streamed) = &self.pictures {
             streamed.prepare(index);

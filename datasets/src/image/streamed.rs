@@ -152,6 +152,14 @@ impl Streamed {
         }
     }
 
+    /// See [`Dataset::hold`](crate::Dataset::hold).
+    pub(super) fn hold(&self, lanes: u64) {
+        match &*self.set {
+            PictureSet::Tar(set) => set.hold(lanes),
+            PictureSet::Parquet(set) => set.hold(lanes),
+        }
+    }
+
     /// See [`Dataset::prepare`](crate::Dataset::prepare).
     pub(super) fn prepare(&self, index: u64) {
         if let PictureSet::Parquet(set) = &*self.set {

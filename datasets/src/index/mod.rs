@@ -31,6 +31,7 @@ use crate::{DataError, Shards, cache, shard};
 use serde::{Deserialize, Serialize};
 pub(crate) use sidecar::Sidecar;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of rows that are kept in memory, and as many of what is looked up in them.
@@ -60,7 +61,7 @@ pub struct Index {
     rows: Mutex<Recent<usize, Arc<Rows>>>,
     lookups: Mutex<Recent<usize, Arc<Lookup>>>,
     /// The share of [`KEPT`] that the rows of a shard take at least.
-    share: u64,
+    share: AtomicU64,
 }
 
 impl Index {
@@ -123,13 +124,13 @@ impl Index {
     fn new(uri: &str, objects: Vec<Object>, sidecar: Sidecar) -> Self {
         let shards = Shards::new(sidecar.shards().iter().map(|shard| shard.samples));
         let (rows, lookups) = (Mutex::new(Recent::new(KEPT)), Mutex::new(Recent::new(KEPT)));
-        Index { uri: uri.to_string(), objects, shards, sidecar, rows, lookups, share: 0 }
+        Index { uri: uri.to_string(), objects, shards, sidecar, rows, lookups, share: AtomicU64::new(0) }
     }
 
     /// Keeps the rows of at most so many shards in memory: an order that opens few at a time needs no more, and what it
     /// takes does not grow with the set.
-    pub(crate) fn with_rows_of(self, shards: usize) -> Self {
-        Index { share: KEPT / shards.max(1) as u64, ..self }
+    pub(crate) fn keep_rows_of(&self, shards: u64) {
+        self.share.store(KEPT / shards.max(1), Ordering::Relaxed);
     }
 
     /// The URI of the set.
@@ -179,7 +180,7 @@ impl Index {
     pub(crate) fn rows(&self, shard: usize) -> Result<Arc<Rows>, DataError> {
         kept(&self.rows, shard, || {
             let rows = self.sidecar.rows(shard)?;
-            let bytes = rows.bytes().max(self.share);
+            let bytes = rows.bytes().max(self.share.load(Ordering::Relaxed));
             Ok((rows, bytes))
         })
     }
@@ -191,7 +192,7 @@ impl Index {
     pub(crate) fn lookup(&self, shard: usize) -> Result<Arc<Lookup>, DataError> {
         kept(&self.lookups, shard, || {
             let lookup = Lookup::of(&self.sidecar.rows(shard)?, |class| self.sidecar.class_number(class));
-            let bytes = lookup.bytes().max(self.share);
+            let bytes = lookup.bytes().max(self.share.load(Ordering::Relaxed));
             Ok((lookup, bytes))
         })
     }

@@ -35,7 +35,8 @@ fn open(uri: &str) -> Result<(Index, usize), DataError> {
 fn rows_are_kept_of_so_many_shards() {
     let folder = tempfile::tempdir().unwrap();
     let uri = shards(folder.path(), &[3, 2, 5, 1]);
-    let index = open(&uri).unwrap().0.with_rows_of(2);
+    let index = open(&uri).unwrap().0;
+    index.keep_rows_of(2);
     for shard in [0, 1, 2, 3, 0] {
         index.rows(shard).unwrap();
         index.lookup(shard).unwrap();

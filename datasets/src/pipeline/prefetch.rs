@@ -9,6 +9,7 @@ use crate::{DataError, Dataset};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::iter::StepBy;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -44,30 +45,7 @@ impl Ahead {
     }
 }
 
-/// The positions of a share that are not yet given out.
-struct Positions {
-    windows: Windows,
-    /// Those that are left of a window.
-    part: Range<u64>,
-}
-
-impl Positions {
-    /// The next positions, all in a row, `most` at most; none when no window is left.
-    fn take(&mut self, most: u64) -> Option<Range<u64>> {
-        while self.part.is_empty() {
-            (_, self.part) = self.windows.next()?;
-        }
-        let end = self.part.end.min(self.part.start.saturating_add(most));
-        let taken = self.part.start..end;
-        self.part.start = end;
-        Some(taken)
-    }
-
-    fn next(&mut self) -> Option<u64> {
-        self.take(1).map(|one| one.start)
-    }
-}
-
+type Positions = StepBy<Range<u64>>;
 type Sample<D> = Result<<D as Dataset>::Sample, DataError>;
 /// What became of one job: its samples in order, or what a panicking worker said.
 type Outcome<D> = Result<Vec<Sample<D>>, Box<dyn Any + Send>>;
@@ -76,6 +54,7 @@ type Outcome<D> = Result<Vec<Sample<D>>, Box<dyn Any + Send>>;
 pub(super) struct Samples<D: Dataset> {
     dataset: Arc<D>,
     plan: Plan,
+    /// The share's that are not yet given out.
     positions: Positions,
     /// Decoded samples whose turn it is.
     ready: VecDeque<Sample<D>>,
@@ -84,12 +63,11 @@ pub(super) struct Samples<D: Dataset> {
 
 impl<D: Dataset> Samples<D> {
     /// Reads the share's positions of `plan` with that many threads, or on the caller's own with none.
-    pub(super) fn new(dataset: Arc<D>, plan: Plan, windows: Windows, workers: usize, ahead: Ahead) -> Self {
-        let left = windows.positions();
-        let wanted = (left.end - left.start).div_ceil(ahead.chunk as u64);
-        let threads = workers.min(usize::try_from(wanted).unwrap_or(usize::MAX));
+    pub(super) fn new(dataset: Arc<D>, plan: Plan, windows: &Windows, workers: usize, ahead: Ahead) -> Self {
+        let positions = windows.of_share();
+        let left = positions.size_hint().0.div_ceil(ahead.chunk);
+        let threads = workers.min(left);
         let workers = (threads > 0).then(|| Workers::start(&dataset, &plan, threads, ahead));
-        let positions = Positions { windows, part: 0..0 };
         Samples { dataset, plan, positions, ready: VecDeque::new(), workers }
     }
 }
@@ -111,7 +89,7 @@ impl<D: Dataset> Iterator for Samples<D> {
 
 /// The threads, and the jobs between them and the caller.
 struct Workers<D: Dataset> {
-    jobs: Option<Sender<(u64, Range<u64>)>>,
+    jobs: Option<Sender<(u64, Vec<u64>)>>,
     outcomes: Receiver<(u64, Outcome<D>)>,
     /// Finished jobs that wait for an earlier one.
     early: BTreeMap<u64, Outcome<D>>,
@@ -125,7 +103,7 @@ struct Workers<D: Dataset> {
 
 impl<D: Dataset> Workers<D> {
     fn start(dataset: &Arc<D>, plan: &Plan, threads: usize, ahead: Ahead) -> Self {
-        let (jobs, queue) = unbounded::<(u64, Range<u64>)>();
+        let (jobs, queue) = unbounded::<(u64, Vec<u64>)>();
         // Neither queue can grow past `ahead.jobs`: no more jobs than that are ever under way.
         let (results, outcomes) = unbounded();
         let stop = Arc::new(AtomicBool::new(false));
@@ -136,6 +114,7 @@ impl<D: Dataset> Workers<D> {
                 for (number, positions) in queue {
                     let outcome = catch_unwind(AssertUnwindSafe(|| {
                         positions
+                            .into_iter()
                             .take_while(|_| !stop.load(Ordering::Relaxed))
                             .map(|position| plan.read(&*dataset, position))
                             .collect()
@@ -154,7 +133,10 @@ impl<D: Dataset> Workers<D> {
     /// Fills the jobs queue from `positions`, up to the bound.
     fn give_out(&mut self, positions: &mut Positions) {
         while self.given - self.taken < self.ahead.jobs as u64 {
-            let Some(job) = positions.take(self.ahead.chunk as u64) else { break };
+            let job: Vec<u64> = positions.take(self.ahead.chunk).collect();
+            if job.is_empty() {
+                break;
+            }
             self.jobs
                 .as_ref()
                 .expect("the queue is open until the workers are dropped")

@@ -11,13 +11,14 @@
 
 use super::{Plan, Windows};
 use crate::Dataset;
+use crate::order::gcd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 /// Threads that fetch: a server answers several requests faster than one.
-const THREADS: u64 = 4;
+const THREADS: usize = 4;
 
 /// Positions that are looked at of those ahead, about: enough to meet each block of a window.
 const LOOKS: u64 = 2048;
@@ -37,22 +38,27 @@ struct Shared {
     stop: AtomicBool,
 }
 
+/// How many of a share's positions to go on by, about `wished`, so that each of its lanes is looked into.
+fn stride(wished: u64, lanes: u64) -> u64 {
+    (1..=wished).rev().find(|&stride| gcd(stride, lanes) == 1).unwrap_or(1)
+}
+
 impl ReadAhead {
     /// Fetches for the share's positions; `None` for a data set that has nothing to fetch.
     pub(super) fn start<D: Dataset>(dataset: &Arc<D>, plan: &Plan, windows: &Windows) -> Option<Self> {
-        let positions = windows.positions();
-        let ahead = dataset.ahead() * plan.repeats;
-        if ahead == 0 || positions.is_empty() {
+        let ahead = dataset.ahead() * plan.repeats * plan.order.lanes();
+        let first = windows.of_share().next()?;
+        if ahead == 0 {
             return None;
         }
-        let shared = Arc::new(Shared { used: AtomicU64::new(positions.start), stop: AtomicBool::new(false) });
-        let stride = (ahead / LOOKS).max(1);
-        let walk = |first: u64| {
-            let (dataset, plan, shared, windows) =
-                (dataset.clone(), plan.clone(), shared.clone(), windows.clone());
-            let positions = positions.start + first * stride..positions.end;
+        let shared = Arc::new(Shared { used: AtomicU64::new(first), stop: AtomicBool::new(false) });
+        let lanes = plan.order.lanes_of(windows.ranks());
+        let stride = stride(ahead / windows.ranks() / LOOKS, lanes) as usize;
+        let walk = |thread: usize| {
+            let (dataset, plan, shared) = (dataset.clone(), plan.clone(), shared.clone());
+            let positions = windows.of_share().skip(thread * stride).step_by(THREADS * stride);
             move || {
-                for position in positions.step_by((THREADS * stride) as usize) {
+                for position in positions {
                     while position > shared.used.load(Ordering::Relaxed).saturating_add(ahead) {
                         if shared.stop.load(Ordering::Relaxed) {
                             return;
@@ -62,9 +68,7 @@ impl ReadAhead {
                     if shared.stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    if let Some(position) = windows.nearby(position) {
-                        dataset.prepare(plan.index(position));
-                    }
+                    dataset.prepare(plan.index(position));
                 }
             }
         };
@@ -88,5 +92,18 @@ impl Drop for ReadAhead {
             // A data set that panics while it prepares does so again when the sample is read.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lane_is_looked_into() {
+        assert_eq!(
+            [stride(0, 1), stride(7, 1), stride(8, 64), stride(9, 12), stride(12, 6)],
+            [1, 7, 7, 7, 11]
+        );
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Shards, Window};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Tensor, TensorData};
 use proptest::prelude::*;
@@ -52,16 +53,21 @@ impl Dataset for Numbers {
 fn pipeline(data: Numbers, shuffle: Option<u64>, workers: usize) -> Pipeline<Numbers> {
     let on_corrupt = if data.corrupt.is_some() { OnCorrupt::Skip } else { OnCorrupt::Stop };
     let shuffle = shuffle.map_or(Shuffle::Never, Shuffle::Full);
-    Pipeline::new(
-        data,
-        PipelineConfig { shuffle, seed: 11, on_corrupt, repeats: 1, workers, prefetch_bytes: PREFETCH_BYTES },
-    )
+    Pipeline::new(data, PipelineConfig { shuffle, seed: 11, on_corrupt, workers, ..stopping() })
 }
 
 /// In the set's own order, by two threads, to the first corrupt sample.
 fn stopping() -> PipelineConfig {
     let (shuffle, on_corrupt) = (Shuffle::Never, OnCorrupt::Stop);
-    PipelineConfig { shuffle, seed: 0, on_corrupt, repeats: 1, workers: 2, prefetch_bytes: PREFETCH_BYTES }
+    PipelineConfig {
+        shuffle,
+        seed: 0,
+        on_corrupt,
+        repeats: 1,
+        lanes: 1,
+        workers: 2,
+        prefetch_bytes: PREFETCH_BYTES,
+    }
 }
 
 /// All samples from `start` on, flattened, and the size and consumption of each batch.
@@ -89,6 +95,11 @@ fn read_share(
         (read, consumed)
     });
     read.collect()
+}
+
+/// Samples with their draws, as whole numbers.
+fn pairs(samples: &[f32]) -> Vec<[u64; 2]> {
+    samples.chunks(2).map(|sample| [sample[0] as u64, sample[1] as u64]).collect()
 }
 
 fn at(epoch: u64, samples: u64) -> Position {
@@ -154,7 +165,7 @@ fn a_corrupt_sample_stops_with_its_error() {
         let error = batches.next().unwrap().unwrap_err().to_string();
         assert_eq!(error, "numbers, sample 5: expected a number, found none");
         assert!(batches.next().is_none());
-        assert_eq!(pipeline.skipped(), 0);
+        assert_eq!(pipeline.skipped().count(), 0);
     }
 }
 
@@ -167,7 +178,7 @@ fn skipped_samples_are_counted_and_consumed() {
         let indices: Vec<f32> = samples.iter().step_by(2).copied().collect();
         assert_eq!(indices, [0.0, 1.0, 3.0, 4.0, 6.0, 7.0, 9.0, 10.0]);
         assert_eq!(sizes, [(3, 4), (3, 4), (2, 4)]);
-        assert_eq!(pipeline.skipped(), 4);
+        assert_eq!(pipeline.skipped().count(), 4);
     }
 }
 
@@ -176,7 +187,7 @@ fn a_sample_skipped_in_every_epoch_counts_once() {
     let pipeline = pipeline(Numbers::new(12, Some(3)), Some(9), 2);
     for epoch in 0..3 {
         read(&pipeline, at(epoch, 0), 5);
-        assert_eq!(pipeline.skipped(), 4);
+        assert_eq!(pipeline.skipped().count(), 4);
     }
 }
 
@@ -279,8 +290,14 @@ proptest! {
     fn the_shares_of_a_batch_are_the_batch(
         len in 0u64..120, start in 0u64..120, batch_size in 1usize..40, workers in 0usize..3,
         corrupt in proptest::option::of(2u64..7), ranks in prop::sample::select(vec![1u64, 2, 3, 4, 8]),
+        lanes in proptest::option::of(1u64..9),
     ) {
-        let tested = pipeline(Numbers::new(len, corrupt), Some(5), workers);
+        let mut tested = pipeline(Numbers::new(len, corrupt), Some(5), workers);
+        if let Some(lanes) = lanes {
+            let shards = Shards::new([len / 2, len - len / 2 - len / 7, len / 7]);
+            tested.config.shuffle = Shuffle::Window(5, shards, Window { shards: 2, block: 3 });
+            tested.config.lanes = lanes;
+        }
         let whole = read_share(&tested, at(1, start), batch_size, Share::WHOLE);
         let mut shares: Vec<_> = (0..ranks)
             .map(|rank| read_share(&tested, at(1, start), batch_size, Share { rank, ranks }).into_iter())
@@ -290,10 +307,31 @@ proptest! {
             for share in &mut shares {
                 let (part, of_batch) = share.next().unwrap();
                 prop_assert_eq!(of_batch, consumed);
-                merged.extend(part);
+                merged.extend(pairs(&part));
             }
-            prop_assert_eq!(merged, samples);
+            let mut expected = pairs(&samples);
+            merged.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(merged, expected);
         }
         prop_assert!(shares.iter_mut().all(|share| share.next().is_none()));
+    }
+
+    /// Ranks that evaluate read each sample once together, each a run of neighbours.
+    #[test]
+    fn the_shares_of_a_set_in_its_own_order_are_runs(
+        len in 0u64..120, batch_size in 1usize..40, workers in 0usize..3, ranks in 1u64..9,
+    ) {
+        let tested = pipeline(Numbers::new(len, None), None, workers);
+        let mut next = 0;
+        for rank in 0..ranks {
+            for (samples, _) in read_share(&tested, at(0, 0), batch_size, Share { rank, ranks }) {
+                for [index, _] in pairs(&samples) {
+                    prop_assert_eq!(index, next);
+                    next += 1;
+                }
+            }
+        }
+        prop_assert_eq!(next, len);
     }
 }

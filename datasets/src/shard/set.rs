@@ -37,6 +37,8 @@ const MOST_OPEN: u64 = 64;
 struct Blocks {
     /// Samples.
     size: u64,
+    /// Shards that a lane of the order has open together.
+    shards: u64,
     recent: Mutex<Recent<(usize, u64), Arc<Block>>>,
 }
 
@@ -55,19 +57,26 @@ impl ShardSet {
     /// Reads the first of `extensions` that a sample has. With a `window`, which the order must
     /// have too, whole blocks are fetched, each once, and as many are kept as its order has under way.
     pub(crate) fn new(index: Index, extensions: &'static [&'static str], window: Option<Window>) -> Self {
-        // The shards of one window, and of the next where blocks are fetched ahead.
-        let index = match window {
-            Some(window) => index.with_rows_of(2 * window.shards),
-            None => index,
-        };
         let blocks = window.map(|window| Blocks {
             size: window.block.max(1),
-            // The blocks of one step, of the next, which is fetched ahead, and of the one after where
-            // batches are longer than steps.
-            recent: Mutex::new(Recent::new(3 * window.shards.max(1) as u64)),
+            shards: window.shards.max(1) as u64,
+            recent: Mutex::new(Recent::new(0)),
         });
         let open = Mutex::new(Recent::new(MOST_OPEN));
-        ShardSet { index, extensions, blocks, unpacked: Unpacked::default(), open }
+        let set = ShardSet { index, extensions, blocks, unpacked: Unpacked::default(), open };
+        set.hold(1);
+        set
+    }
+
+    /// See [`Dataset::hold`](crate::Dataset::hold).
+    pub(crate) fn hold(&self, lanes: u64) {
+        let Some(blocks) = &self.blocks else { return };
+        let shards = blocks.shards.saturating_mul(lanes);
+        // The shards of one window, and of the next where blocks are fetched ahead.
+        self.index.keep_rows_of(2 * shards);
+        // The blocks of one step, of the next, which is fetched ahead, and of the one after where
+        // batches are longer than steps.
+        locked(&blocks.recent).keep(3 * shards);
     }
 
     pub(crate) fn index(&self) -> &Index {

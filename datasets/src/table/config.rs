@@ -74,6 +74,9 @@ pub struct TableConfig {
     /// With the order `window`: bytes of the blocks whose rows are shuffled together. About twice as much
     /// is held.
     pub window_bytes: u64,
+    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks of this number,
+    /// or of a divisor of it, read each shard once together; the order is the same whatever their number.
+    pub canonical_ranks: u64,
     /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
     pub format: Option<TableFormat>,
     /// Whether a CSV's first row names the columns; when not given, it does unless `column_names`
@@ -125,6 +128,7 @@ impl Default for TableConfig {
             stream: None,
             order: None,
             window_bytes: WINDOW_BYTES,
+            canonical_ranks: 1,
             format: None,
             has_header: None,
             column_names: None,
@@ -177,6 +181,7 @@ impl TableConfig {
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.
     pub(super) fn check_sizes(&self) -> Result<(), DataError> {
+        bounds::canonical_ranks(self.canonical_ranks)?;
         bounds::workers(self.workers)
     }
 
@@ -199,6 +204,7 @@ impl TableConfig {
             seed,
             on_corrupt: self.on_corrupt,
             repeats: 1,
+            lanes: self.canonical_ranks,
             workers: self.workers,
             prefetch_bytes,
         }

@@ -200,7 +200,7 @@ mod tests {
                 all.categories.extend(table.categories.into_data().iter::<i64>());
                 let name = |sample| names.of(sample).rsplit('/').next().unwrap().to_string();
                 all.names.extend((0..set.len()).map(name));
-                all.skipped += samples.skipped();
+                all.skipped += samples.skipped().count();
                 all.parts += 1;
             }
             Ok(all)

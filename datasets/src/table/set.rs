@@ -98,6 +98,12 @@ impl Dataset for TableSet {
         }
     }
 
+    fn hold(&self, lanes: u64) {
+        if let Parts::Streamed(blocks) = &self.parts {
+            blocks.hold(lanes);
+        }
+    }
+
     fn prepare(&self, index: u64) {
         if let Parts::Streamed(blocks) = &self.parts {
             blocks.prepare(index);

@@ -81,6 +81,9 @@ pub struct TextConfig {
     /// With the order `window`: bytes of the blocks whose texts are shuffled together. About twice as much
     /// is held.
     pub window_bytes: u64,
+    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks of this number,
+    /// or of a divisor of it, read each shard once together; the order is the same whatever their number.
+    pub canonical_ranks: u64,
     /// `txt`, `csv`, `jsonl` or `parquet`; by the file's extension (that of a packing aside) when not
     /// given.
     pub format: Option<TextFormat>,
@@ -125,6 +128,7 @@ impl Default for TextConfig {
             stream: None,
             order: None,
             window_bytes: WINDOW_BYTES,
+            canonical_ranks: 1,
             format: None,
             text_column: "text".to_string(),
             label_column: "label".to_string(),
@@ -177,6 +181,7 @@ impl TextConfig {
             }
         }
         bounds::within("max_tokens", self.max_tokens, 1..=MOST_TOKENS)?;
+        bounds::canonical_ranks(self.canonical_ranks)?;
         bounds::workers(self.workers)
     }
 
@@ -194,6 +199,7 @@ impl TextConfig {
             seed,
             on_corrupt: self.on_corrupt,
             repeats: 1,
+            lanes: self.canonical_ranks,
             workers: self.workers,
             prefetch_bytes,
         }

@@ -64,6 +64,11 @@ impl TokenBlocks {
         self.ahead
     }
 
+    /// See [`Dataset::hold`](crate::Dataset::hold).
+    pub(super) fn hold(&self, lanes: u64) {
+        self.blocks.hold(lanes);
+    }
+
     /// Fetches the block of a token, unless it is there or on its way.
     pub(super) fn prepare(&self, token: usize) {
         self.blocks.prepare(self.starts.find(token as u64).0);

@@ -94,6 +94,14 @@ impl Dataset for TextSet {
         }
     }
 
+    fn hold(&self, lanes: u64) {
+        match &self.parts {
+            Parts::Streamed(blocks) => blocks.hold(lanes),
+            Parts::Windows(_, Corpus::Streamed(blocks)) => blocks.hold(lanes),
+            _ => {}
+        }
+    }
+
     fn prepare(&self, index: u64) {
         match &self.parts {
             Parts::Streamed(blocks) => blocks.prepare(index),

@@ -118,8 +118,7 @@ impl Loader<Table> for Rows {
         let firsts = (start.samples..self.count).step_by(batch_size);
         Box::new(firsts.map(move |first| {
             let consumed = (first + batch_size as u64).min(self.count) - first;
-            let part = share.of(consumed);
-            let samples: Vec<u64> = (first + part.start..first + part.end).collect();
+            let samples: Vec<u64> = share.of(first..first + consumed).collect();
             // A permutation, as 7 divides no count that the tests use.
             let order = samples.iter().map(|at| self.row((at * 7 + start.epoch * 5) % self.count));
             let (xs, ys): (Vec<_>, Vec<_>) = order.unzip();

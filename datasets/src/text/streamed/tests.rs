@@ -154,7 +154,7 @@ fn a_text_without_a_label_has_a_line_and_may_be_skipped() {
     let skip = TextConfig { on_corrupt: OnCorrupt::Skip, ..config(&uri) };
     let opened = open(&skip, 1).unwrap();
     assert_eq!(batches(&opened.train, 0, 8).len(), 49);
-    assert_eq!(opened.train.skipped(), 1);
+    assert_eq!(opened.train.skipped().count(), 1);
     fs::write(folder.path().join("x.txt"), "words").unwrap();
     let error = message(open(&config(&folder.path().join("x.txt").display().to_string()), 1).map(drop));
     assert!(error.contains("data.stream"), "{error}");
