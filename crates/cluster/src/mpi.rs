@@ -104,39 +104,42 @@ impl Mpi {
         mut request: Request<'a, D, S>,
     ) {
         let began = Instant::now();
-        let mut said = false;
-        loop {
-            request = match request.test() {
-                Ok(_) => break,
-                Err(pending) => pending,
-            };
-            let waited = began.elapsed();
-            match waited {
-                // The processes of a machine may be more than its cores.
-                waited if waited < Duration::from_millis(200) => std::thread::yield_now(),
-                waited if waited < LONG => std::thread::sleep(Duration::from_micros(50)),
-                _ => {
-                    if !said {
-                        said = true;
-                        self.say_waiting(state.calls);
+        let call = state.calls;
+        let first = Self::world();
+        let first = first.process_at_rank(0);
+        scope(|saying| {
+            let mut word = None;
+            let mut said = false;
+            loop {
+                request = match request.test() {
+                    Ok(_) => break,
+                    Err(pending) => pending,
+                };
+                let waited = began.elapsed();
+                match waited {
+                    // The processes of a machine may be more than its cores.
+                    waited if waited < Duration::from_millis(200) => std::thread::yield_now(),
+                    waited if waited < LONG => std::thread::sleep(Duration::from_micros(50)),
+                    _ => {
+                        if self.rank > 0 && !said {
+                            // Rank 0 is told which collective this rank has come to. It may be what is missing: nobody
+                            // waits for the word to arrive.
+                            said = true;
+                            word = Some(first.immediate_send_with_tag(saying, &call, WAITING));
+                        }
+                        word = word.and_then(|word| word.test().err());
+                        self.hear_waiting(state);
+                        if waited > self.patience {
+                            self.give_up(state, what);
+                        }
+                        std::thread::sleep(Duration::from_millis(1));
                     }
-                    self.hear_waiting(state);
-                    if waited > self.patience {
-                        self.give_up(state, what);
-                    }
-                    std::thread::sleep(Duration::from_millis(1));
                 }
             }
-        }
+            // Everybody is there again, rank 0 too.
+            word.map(Request::wait);
+        });
         state.waited += began.elapsed();
-    }
-
-    /// Tells rank 0 that this rank has come to its collective number `call`.
-    fn say_waiting(&self, call: u64) {
-        if self.rank > 0 {
-            // Small messages are sent off, whether or not anybody receives them.
-            Self::world().process_at_rank(0).send_with_tag(&call, WAITING);
-        }
     }
 
     fn hear_waiting(&self, state: &mut State) {

@@ -47,6 +47,7 @@ mod terminal;
 mod trainer;
 mod training;
 mod views;
+mod waits;
 mod worst;
 
 pub use calibration::{Bin, Calibration};

@@ -58,7 +58,7 @@ pub struct Progress {
     pub samples_here: u64,
     /// The training loss of the last step whose loss was read.
     pub loss: f64,
-    /// The share of this process's time so far that it has waited for training data.
+    /// The share of the steps' time so far that this process has waited for training data.
     pub waited_share: f64,
     /// The share that it has waited for other ranks and the network between them; none in a job of one rank.
     pub exchange_share: Option<f64>,
@@ -129,7 +129,7 @@ pub struct Summary {
     pub samples_per_second: f64,
     /// Seconds from the start of the process (or of training) to the end of its first step.
     pub first_step_seconds: Option<f64>,
-    /// The share of this process's time that it has waited for training data.
+    /// The share of the steps' time that this process has waited for training data.
     pub waited_share: f64,
     /// The share that it has waited for other ranks and the network between them; none in a job of one rank.
     pub exchange_share: Option<f64>,

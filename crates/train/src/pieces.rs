@@ -36,7 +36,7 @@ impl<M: Task> Steps<'_, M> {
         while signal.is_none() && !ended && wanted > 0 {
             let size = (plan.piece as u64).min(wanted) as usize;
             let read = self.feed.next(size);
-            let (piece, failure) = match read {
+            let (piece, mut failure) = match read {
                 Ok(Some(portion)) => {
                     wanted -= portion.consumed().min(wanted);
                     (Some(portion), None)
@@ -48,8 +48,7 @@ impl<M: Task> Steps<'_, M> {
                 }
                 Err(error) => (None, Some(TrainError::from(error))),
             };
-            self.session.waited = self.feed.waited();
-            let mut word = Word { failed: failure.is_some(), clock: self.session.clock(), ..Word::default() };
+            let mut word = Word { clock: self.session.clock(), ..Word::default() };
             let batch = piece.and_then(Portion::batch);
             // A rank without samples comes to no batch norm, for which the others would wait.
             let together = match &self.together {
@@ -59,16 +58,23 @@ impl<M: Task> Steps<'_, M> {
                 _ => None,
             };
             if let Some(batch) = batch {
-                let (loss, samples) = match self.least_squares.is_some() {
-                    true => self.add_to_least_squares(batch)?,
-                    false => self.add_piece(batch, together.as_ref())?,
+                let added = match self.least_squares.is_some() {
+                    true => self.add_to_least_squares(batch),
+                    false => self.add_piece(batch, together.as_ref()),
                 };
-                word.samples = samples;
-                match self.ranks.alone() {
-                    true => self.session.add_loss(loss, samples),
-                    false => word.loss = number(loss) * samples as f64,
+                match added {
+                    Ok((loss, samples)) if self.ranks.alone() => {
+                        word.samples = samples;
+                        self.session.add_loss(loss, samples);
+                    }
+                    Ok((loss, samples)) => {
+                        word.samples = samples;
+                        word.loss = number(loss) * samples as f64;
+                    }
+                    Err(error) => failure = Some(error),
                 }
             }
+            word.failed = failure.is_some();
             word.signal = self.pass.interrupt.raised();
             let word = self.ranks.agree(word);
             if word.failed {

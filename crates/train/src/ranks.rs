@@ -70,9 +70,9 @@ impl Ranks {
         &*self.communicator
     }
 
-    /// How long this rank has waited for others; none where there are none.
-    pub(crate) fn waited(&self) -> Option<Duration> {
-        (!self.alone()).then(|| self.communicator.waited())
+    /// How long this rank has waited for others.
+    pub(crate) fn waited(&self) -> Duration {
+        self.communicator.waited()
     }
 
     /// What all ranks say together: sums, and whether anybody says so; of several signals, the one of the lowest number.

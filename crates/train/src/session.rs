@@ -6,6 +6,7 @@ use crate::plan::Plan;
 use crate::ranks::Ranks;
 use crate::state::{Best, Due, State, to_figures, to_metrics};
 use crate::tensors::{STATE, Tensors};
+use crate::waits::Waits;
 use crate::{
     Evaluation, Event, Listener, MetricsLog, Parameter, Progress, Record, Select, Stopped, Summary,
     TrainError, peak_memory_bytes,
@@ -13,7 +14,7 @@ use crate::{
 use bonfire_checkpoint::RunFolder;
 use bonfire_contract::Metric;
 use burn::tensor::{DType, Tensor};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// One run of one process.
 pub(crate) struct Session<'a> {
@@ -44,10 +45,7 @@ pub(crate) struct Session<'a> {
     seconds_before: f64,
     samples_before: u64,
     first_step_seconds: Option<f64>,
-    /// How long this process had waited for other ranks before it trained.
-    exchanged_before: Duration,
-    /// How long this process has waited for training data.
-    pub(crate) waited: Duration,
+    pub(crate) waits: Waits,
 }
 
 /// The mean loss of a piece.
@@ -89,7 +87,6 @@ impl<'a> Session<'a> {
         } = opening;
         let log = run.map(|run| MetricsLog::open(&run.metrics(), state.log_bytes)).transpose()?;
         let now = Instant::now();
-        let exchanged_before = ranks.waited().unwrap_or_default();
         let mut session = Session {
             config,
             plan,
@@ -112,8 +109,7 @@ impl<'a> Session<'a> {
             began: now,
             saved: now,
             first_step_seconds: None,
-            exchanged_before,
-            waited: Duration::ZERO,
+            waits: Waits::default(),
         };
         let (total_steps, step) = (plan.total_steps, session.state.step);
         let resumed = resumed.as_deref();
@@ -140,15 +136,9 @@ impl<'a> Session<'a> {
         self.seconds_before + self.began.elapsed().as_secs_f64()
     }
 
-    /// The share of this process's time that it has waited for training data.
-    fn waited_share(&self) -> f64 {
-        self.waited.as_secs_f64() / self.began.elapsed().as_secs_f64().max(1e-9)
-    }
-
-    /// The share that it has waited for other ranks, where there are any.
+    /// The share of the steps' time that this process has waited for other ranks, where there are any.
     fn exchange_share(&self) -> Option<f64> {
-        let waited = self.ranks.waited()?.saturating_sub(self.exchanged_before);
-        Some(waited.as_secs_f64() / self.began.elapsed().as_secs_f64().max(1e-9))
+        (!self.ranks.alone()).then(|| self.waits.for_ranks())
     }
 
     pub(crate) fn finished(&self) -> bool {
@@ -235,7 +225,7 @@ impl<'a> Session<'a> {
             samples: self.state.samples,
             samples_here: self.state.samples - self.samples_before,
             loss: self.last_loss,
-            waited_share: self.waited_share(),
+            waited_share: self.waits.for_data(),
             exchange_share: self.exchange_share(),
         };
         self.emit(&Event::Step(&progress))
@@ -391,7 +381,7 @@ impl<'a> Session<'a> {
             seconds: self.seconds(),
             samples_per_second: here / self.began.elapsed().as_secs_f64().max(1e-9),
             first_step_seconds: self.first_step_seconds,
-            waited_share: self.waited_share(),
+            waited_share: self.waits.for_data(),
             exchange_share: self.exchange_share(),
             peak_memory_bytes: peak_memory_bytes(),
             metrics: to_metrics(metrics),

@@ -24,7 +24,7 @@ impl<M: Task> Steps<'_, M> {
         if epoch_ended {
             self.next_epoch();
         }
-        self.session.step_done(samples, 1.0)
+        self.step_done(samples, 1.0)
     }
 
     /// Adds a piece to the sums: the mean square of its values, `[1]`, and its samples.

@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::state::Due;
 use crate::tensors::{AVERAGE, WEIGHTS};
 use crate::training::{Pieces, Steps, beside_the_kernels};
+use crate::waits::Waited;
 use crate::{Event, FitConfig, Parameter, Select, Stopped, TrainError};
 use bonfire_checkpoint::{Weights, save_weights};
 use bonfire_contract::Task;
@@ -29,6 +30,8 @@ impl<'a, M: Task> Steps<'a, M> {
                 break Stopped::EarlyStopped;
             }
             self.stopwatch.start();
+            let waited = self.waited();
+            self.session.waits.begin(waited);
             let epoch_ended = match self.accumulate()? {
                 Pieces::Whole => false,
                 Pieces::EpochEnded => true,
@@ -44,7 +47,9 @@ impl<'a, M: Task> Steps<'a, M> {
                     break Stopped::Interrupted(signal);
                 }
                 Pieces::Failed(error) => {
-                    if self.session.unsaved()
+                    // What fails before the first step has nothing to save.
+                    if self.session.state.step > 0
+                        && self.session.unsaved()
                         && let Err(unsaved) = self.save(false)
                     {
                         self.session.emit(&Event::Warning(&format!("no checkpoint: {unsaved}")))?;
@@ -128,7 +133,7 @@ impl<'a, M: Task> Steps<'a, M> {
             if epoch_ended {
                 self.next_epoch();
             }
-            self.session.step_done(samples, rate)?;
+            self.step_done(samples, rate)?;
         } else {
             let expected = "at least one sample an epoch that can be read".to_string();
             if !self.stepped {
@@ -139,6 +144,17 @@ impl<'a, M: Task> Steps<'a, M> {
         self.session.state.due = Some(Due { step, epoch: epoch_ended });
         self.stepped = step && !epoch_ended;
         Ok(self)
+    }
+
+    /// Counts a step of `samples`, and the time that it waited.
+    pub(crate) fn step_done(&mut self, samples: u64, rate: f64) -> Result<(), TrainError> {
+        let waited = self.waited();
+        self.session.waits.end(waited);
+        self.session.step_done(samples, rate)
+    }
+
+    fn waited(&self) -> Waited {
+        Waited { data: self.feed.waited(), ranks: self.ranks.waited() }
     }
 
     pub(crate) fn next_epoch(&mut self) {
