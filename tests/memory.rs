@@ -4,7 +4,7 @@
 //! Each takes the same steps, 16 epochs of the 1 GB to one of the 16: what an allocator holds in small pieces varies from
 //! moment to moment, and the longer it is watched, the higher is the highest.
 //!
-//! `cargo test --release --test memory -- --ignored --nocapture` prints the table; it takes some twenty minutes, and 4 GB
+//! `cargo test --release --test memory -- --ignored --nocapture` prints the table; it takes five to twenty minutes, and 4 GB
 //! of the temporary folder: the shards of 16 GB are four names each of those.
 
 #[path = "support/picture.rs"]
@@ -69,7 +69,7 @@ fn peak(workshop: &Workshop, shards: u32, epochs: u32, order: &str) -> (f64, Str
 }
 
 #[test]
-#[ignore = "some twenty minutes and 4 GB of disk"]
+#[ignore = "five to twenty minutes and 4 GB of disk"]
 fn the_peak_is_the_same_for_1_4_and_16_gigabytes() {
     let workshop = Workshop::new();
     std::fs::create_dir(workshop.path("shards")).unwrap();
