@@ -24,6 +24,17 @@ pub use threads::Threads;
 
 use std::time::Duration;
 
+/// Numbers of this rank that are summed over all ranks.
+#[derive(Clone, Debug, Default)]
+pub struct Bucket {
+    /// As many as in the other ranks' bucket.
+    pub numbers: Vec<f32>,
+    /// How often this rank's numbers count.
+    pub factor: f32,
+    /// The same for all ranks.
+    pub wire: Wire,
+}
+
 /// How the numbers of a bucket cross the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wire {
@@ -48,9 +59,10 @@ pub trait Communicator: Send + Sync {
     /// The number of this process among those of its machine, and how many these are.
     fn on_this_host(&self) -> (usize, usize);
 
-    /// Replaces each bucket by its sum over the ranks, whose buckets have the same lengths. `fill` writes bucket `i`
-    /// just before it is sent, so that later ones are packed while earlier ones are on their way.
-    fn sum_buckets(&self, buckets: &mut [Vec<f32>], wire: Wire, fill: &mut dyn FnMut(usize, &mut [f32]));
+    /// Replaces the numbers of each bucket by the sum, over the ranks, of each rank's numbers times its factor. `fill`
+    /// writes or replaces those of bucket `i` just before they are sent, so that later ones are packed while earlier ones
+    /// are on their way.
+    fn sum_buckets(&self, buckets: &mut [Bucket], fill: &mut dyn FnMut(usize, &mut Vec<f32>));
 
     /// Replaces numbers by their sums over the ranks.
     fn sum(&self, numbers: &mut [f64]);

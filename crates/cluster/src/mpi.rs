@@ -3,25 +3,30 @@
 //! Every collective is a non-blocking one whose completion is tested for, so that a wait can be limited. MPI is called
 //! from whichever thread trains, one call at a time.
 
-use crate::{Communicator, JobError, Wire};
-use half::bf16;
+mod sums;
+
+use crate::{Bucket, Communicator, JobError};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::request::{Request, Scope, scope};
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{
-    Communicator as _, CommunicatorCollectives, Destination, Equivalence, MatchedReceiveVec, Root, Source,
-};
+use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, MatchedReceiveVec, Root, Source};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use sums::{Parted, Room};
 
-/// Bytes of one broadcast or gather: MPI counts in 32 bits.
+/// Bytes of one message, broadcast or gather: MPI counts in 32 bits.
 const MOST: usize = 1 << 30;
 
 /// The tag of the messages by which a rank that waits says so to rank 0.
 const WAITING: i32 = 1;
+
+/// The tags of the messages by which buckets are summed: what is to be added up, and what was.
+const PART: i32 = 2;
+const SUM: i32 = 3;
 
 /// How long a rank waits before it says so.
 const LONG: Duration = Duration::from_secs(1);
@@ -43,21 +48,10 @@ struct State {
     /// Collectives begun.
     calls: u64,
     waited: Duration,
-    /// Used again by each sum of buckets.
-    room: Room<f32>,
-    /// The same for rounded ones, and these.
-    rounded: (Room<u16>, Vec<Vec<u16>>),
+    /// Of each bucket.
+    rooms: Vec<Room>,
     /// On rank 0: the last collective that each rank is known to wait in.
     waiting: Vec<u64>,
-}
-
-/// What a sum of buckets takes beside them.
-#[derive(Default)]
-struct Room<N> {
-    /// Of each bucket: this rank's part, as each rank has it.
-    parted: Vec<Vec<N>>,
-    /// The sum of these.
-    sums: Vec<Vec<N>>,
 }
 
 /// Joins the job; the universe ends MPI when dropped.
@@ -183,90 +177,16 @@ impl Mpi {
         }
         self.abort()
     }
-
-    /// Sums buckets of numbers as they cross the network: of each bucket every rank adds up one part, in the sequence of
-    /// the ranks, and gives it to the others. A ring sends as much; `MPI_Iallreduce` of Open MPI sends whole buckets there
-    /// and back between few ranks. `fill` writes a bucket, which has the length of its parts together.
-    fn sum_parts<N: Number>(
-        &self,
-        state: &mut State,
-        room: &mut Room<N>,
-        buckets: &mut [Vec<N>],
-        fill: &mut dyn FnMut(usize, &mut [N]),
-    ) {
-        const WHAT: &str = "the sum of gradients";
-        let (world, ranks) = (Self::world(), self.hosts.len());
-        let Room { parted, sums } = room;
-        for (vectors, ranks) in [(&mut *parted, ranks), (&mut *sums, 1)] {
-            vectors.resize_with(buckets.len(), Vec::new);
-            for (vector, bucket) in vectors.iter_mut().zip(&*buckets) {
-                vector.resize(bucket.len() / self.hosts.len() * ranks, N::default());
-            }
-        }
-        scope(|scope| {
-            let mut requests = Vec::with_capacity(buckets.len());
-            for (i, (bucket, parted)) in buckets.iter_mut().zip(&mut *parted).enumerate() {
-                fill(i, bucket);
-                requests.push(world.immediate_all_to_all_into(scope, &bucket[..], &mut parted[..]));
-            }
-            for request in requests {
-                self.wait(state, WHAT, request);
-            }
-        });
-        scope(|scope| {
-            let mut requests = Vec::with_capacity(buckets.len());
-            for ((bucket, parted), sum) in buckets.iter_mut().zip(&*parted).zip(sums) {
-                add_up(sum, parted);
-                requests.push(world.immediate_all_gather_into(scope, &sum[..], &mut bucket[..]));
-            }
-            for request in requests {
-                self.wait(state, WHAT, request);
-            }
-        });
-    }
 }
 
-/// How a number crosses the network.
-trait Number: Equivalence + Copy + Default {
-    fn of(number: f32) -> Self;
-    fn number(self) -> f32;
-}
-
-impl Number for f32 {
-    fn of(number: f32) -> Self {
-        number
-    }
-
-    fn number(self) -> f32 {
-        self
-    }
-}
-
-/// The bits of a bfloat16.
-impl Number for u16 {
-    fn of(number: f32) -> Self {
-        bf16::from_f32(number).to_bits()
-    }
-
-    fn number(self) -> f32 {
-        bf16::from_bits(self).to_f32()
-    }
-}
-
-/// Adds up the ranks' parts, which follow each other.
-fn add_up<N: Number>(sum: &mut [N], parted: &[N]) {
-    /// Numbers that are added up at a time: what a register file and the first cache hold.
-    const AT_ONCE: usize = 256;
-    let part = sum.len().max(1);
-    for (at, sum) in sum.chunks_mut(AT_ONCE).enumerate() {
-        let mut total = [0.0; AT_ONCE];
-        for numbers in parted.chunks_exact(part) {
-            for (total, number) in total.iter_mut().zip(&numbers[at * AT_ONCE..][..sum.len()]) {
-                *total += number.number();
-            }
-        }
-        sum.iter_mut().zip(total).for_each(|(sum, total)| *sum = N::of(total));
-    }
+/// Cuts bytes into parts that follow each other.
+fn cut<'a>(mut bytes: &'a mut [u8], lengths: impl Iterator<Item = usize>) -> Vec<&'a mut [u8]> {
+    let mut next = |length| {
+        let (part, rest) = std::mem::take(&mut bytes).split_at_mut(length);
+        bytes = rest;
+        part
+    };
+    lengths.map(&mut next).collect()
 }
 
 impl Communicator for Mpi {
@@ -286,35 +206,70 @@ impl Communicator for Mpi {
         self.local
     }
 
-    fn sum_buckets(&self, buckets: &mut [Vec<f32>], wire: Wire, fill: &mut dyn FnMut(usize, &mut [f32])) {
+    fn sum_buckets(&self, buckets: &mut [Bucket], fill: &mut dyn FnMut(usize, &mut Vec<f32>)) {
+        const WHAT: &str = "the sum of gradients";
+        let (world, rank, ranks) = (Self::world(), self.rank, self.hosts.len());
         let mut guard = self.begin();
         let state = &mut *guard;
-        let lengths: Vec<usize> = buckets.iter().map(Vec::len).collect();
-        let in_parts = |length: usize| length.next_multiple_of(self.hosts.len());
-        match wire {
-            Wire::F32 => {
-                let mut room = std::mem::take(&mut state.room);
-                buckets.iter_mut().for_each(|bucket| bucket.resize(in_parts(bucket.len()), 0.0));
-                self.sum_parts(state, &mut room, buckets, &mut |i, bucket| {
-                    fill(i, &mut bucket[..lengths[i]])
-                });
-                buckets.iter_mut().zip(&lengths).for_each(|(bucket, length)| bucket.truncate(*length));
-                state.room = room;
-            }
-            Wire::Bf16 => {
-                let (mut room, mut rounded) = std::mem::take(&mut state.rounded);
-                rounded.resize_with(buckets.len(), Vec::new);
-                rounded.iter_mut().zip(&lengths).for_each(|(to, length)| to.resize(in_parts(*length), 0));
-                self.sum_parts(state, &mut room, &mut rounded, &mut |i, rounded| {
-                    fill(i, &mut buckets[i]);
-                    rounded.iter_mut().zip(&buckets[i]).for_each(|(to, from)| *to = Number::of(*from));
-                });
-                for (bucket, sums) in buckets.iter_mut().zip(&rounded) {
-                    bucket.iter_mut().zip(sums).for_each(|(to, from)| *to = from.number());
+        let mut rooms = std::mem::take(&mut state.rooms);
+        rooms.resize_with(buckets.len().max(rooms.len()), Room::default);
+        // Each rank begins with its next, so that not all send to rank 0 at once.
+        let others: Vec<usize> = (1..ranks).map(|step| (rank + step) % ranks).collect();
+        let own: Vec<f32> = buckets.iter().map(|bucket| bucket.factor).collect();
+        let mut factors = vec![0.0; own.len() * ranks];
+        scope(|scope| {
+            let known = world.immediate_all_gather_into(scope, &own[..], &mut factors[..]);
+            let mut requests = Vec::new();
+            for (i, (bucket, room)) in buckets.iter_mut().zip(&mut rooms).enumerate() {
+                fill(i, &mut bucket.numbers);
+                room.ready(bucket, rank, ranks);
+                let Parted { parts, sent, arrived } = room.parted(bucket, ranks);
+                let arriving = cut(arrived, others.iter().map(|_| parts[rank].len()));
+                let senders = (0..ranks).filter(|&other| other != rank);
+                for (other, arriving) in senders.zip(arriving) {
+                    let other = world.process_at_rank(other as i32);
+                    for chunk in arriving.chunks_mut(MOST) {
+                        requests.push(other.immediate_receive_into_with_tag(scope, chunk, PART));
+                    }
                 }
-                state.rounded = (room, rounded);
+                let sent = &*sent;
+                for &other in &others {
+                    let to = world.process_at_rank(other as i32);
+                    for chunk in sent[parts[other].clone()].chunks(MOST) {
+                        requests.push(to.immediate_send_with_tag(scope, chunk, PART));
+                    }
+                }
             }
+            requests.into_iter().for_each(|request| self.wait(state, WHAT, request));
+            self.wait(state, WHAT, known);
+        });
+        for (i, (bucket, room)) in buckets.iter_mut().zip(&mut rooms).enumerate() {
+            let of_bucket: Vec<f32> = factors[i..].iter().step_by(own.len()).copied().collect();
+            room.add_up(bucket, rank, &of_bucket);
         }
+        scope(|scope| {
+            let mut requests = Vec::new();
+            for (bucket, room) in buckets.iter_mut().zip(&mut rooms) {
+                let Parted { parts, sent, .. } = room.parted(bucket, ranks);
+                let mut arriving = cut(sent, parts.iter().map(Range::len));
+                let own = &*std::mem::take(&mut arriving[rank]);
+                for (other, arriving) in arriving.into_iter().enumerate() {
+                    let other = world.process_at_rank(other as i32);
+                    for chunk in arriving.chunks_mut(MOST) {
+                        requests.push(other.immediate_receive_into_with_tag(scope, chunk, SUM));
+                    }
+                }
+                for &other in &others {
+                    let other = world.process_at_rank(other as i32);
+                    for chunk in own.chunks(MOST) {
+                        requests.push(other.immediate_send_with_tag(scope, chunk, SUM));
+                    }
+                }
+            }
+            requests.into_iter().for_each(|request| self.wait(state, WHAT, request));
+        });
+        buckets.iter_mut().zip(&rooms).for_each(|(bucket, room)| room.take_over(bucket));
+        state.rooms = rooms;
     }
 
     fn sum(&self, numbers: &mut [f64]) {

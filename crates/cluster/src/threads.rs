@@ -1,6 +1,6 @@
 //! Ranks that are threads of one process: what trains over several machines is tested on one, without MPI.
 
-use crate::{Communicator, Wire};
+use crate::{Bucket, Communicator, Wire};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,19 +50,20 @@ impl Communicator for Threads {
         (self.rank, self.size())
     }
 
-    fn sum_buckets(&self, buckets: &mut [Vec<f32>], wire: Wire, fill: &mut dyn FnMut(usize, &mut [f32])) {
-        let rounded = |number: f32| match wire {
-            Wire::F32 => number,
-            Wire::Bf16 => half::bf16::from_f32(number).to_f32(),
-        };
-        for (i, bucket) in buckets.iter_mut().enumerate() {
-            fill(i, bucket);
-            let bytes: Vec<u8> = bucket.iter().flat_map(|&number| rounded(number).to_le_bytes()).collect();
+    fn sum_buckets(&self, buckets: &mut [Bucket], fill: &mut dyn FnMut(usize, &mut Vec<f32>)) {
+        for (i, Bucket { numbers, factor, wire }) in buckets.iter_mut().enumerate() {
+            fill(i, numbers);
+            let rounded = |number: f32| match wire {
+                Wire::F32 => number,
+                Wire::Bf16 => half::bf16::from_f32(number).to_f32(),
+            };
+            let factors = self.gather(&factor.to_le_bytes());
+            let bytes: Vec<u8> = numbers.iter().flat_map(|&number| rounded(number).to_le_bytes()).collect();
             let all = self.gather(&bytes);
-            for (at, number) in bucket.iter_mut().enumerate() {
-                let of =
-                    |bytes: &Vec<u8>| f32::from_le_bytes(bytes[4 * at..][..4].try_into().expect("4 bytes"));
-                *number = rounded(all.iter().map(of).sum());
+            let read = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
+            for (at, number) in numbers.iter_mut().enumerate() {
+                let of = |(factor, bytes): (&Vec<u8>, &Vec<u8>)| read(factor) * read(&bytes[4 * at..][..4]);
+                *number = rounded(factors.iter().zip(&all).map(of).sum());
             }
         }
     }

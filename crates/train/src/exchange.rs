@@ -1,111 +1,135 @@
 //! The mean of what the ranks of a job computed: gradients, and the running statistics of batch norm.
 //!
-//! The tensors are packed into buckets in the reverse of the model's order, each with a number that says whether there is
-//! one, and the buckets are summed over the ranks while the next are packed (Li et al., "PyTorch Distributed: Experiences
-//! on Accelerating Data Parallel Training", 2020). Burn's backward pass hands over all gradients at its end, so that none
-//! can be sent before. The mean is over samples: each rank's numbers count as often as it had samples.
+//! The tensors are packed into buckets in the reverse of the model's order, but for large ones, which are a bucket each:
+//! their memory becomes the bucket, and the bucket's the mean's. The buckets are summed over the ranks while the next are
+//! packed (Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", 2020). Burn's backward
+//! pass hands over all gradients at its end, so that none can be sent before. The mean is over samples: each rank's
+//! numbers count as often as it had samples.
 
 use crate::parameters::{Parameter, by_rank};
 use crate::ranks::Ranks;
-use bonfire_cluster::Wire;
+use bonfire_cluster::{Bucket, Wire};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Numbers of a bucket, but for a single larger tensor: 4 MiB.
+/// Numbers of a bucket of several tensors: 4 MiB.
 const BUCKET: usize = 1 << 20;
 
-/// The tensors of one kind that are exchanged, packed.
+/// Numbers from which on a tensor is a bucket: 64 KiB, whose copy takes as long as a message's start.
+const LARGE: usize = 1 << 14;
+
+/// How often a rank's tensors count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factors {
+    pub(crate) gradients: f64,
+    pub(crate) statistics: f64,
+}
+
+/// The tensors that are exchanged, packed.
 pub(crate) struct Exchange {
-    wire: Wire,
-    /// Of each bucket: places in the table.
-    layout: Vec<Vec<usize>>,
-    buckets: Vec<Vec<f32>>,
+    layout: Vec<Packed>,
+    /// One for each of these, and one that says which tensors there are.
+    buckets: Vec<Bucket>,
+}
+
+/// What a bucket holds.
+struct Packed {
+    /// Places in the table.
+    places: Vec<usize>,
+    /// Running statistics, and no gradients.
+    statistics: bool,
+    /// How many more numbers it takes.
+    room: usize,
 }
 
 impl Exchange {
-    /// What a job exchanges of a table, each part as it crosses the network: gradients as they are asked to, running
-    /// statistics always as they are, by themselves where the two differ.
-    pub(crate) fn all(table: &[Parameter], wire: Wire) -> Vec<Self> {
-        let of = |wire, wanted: &dyn Fn(&Parameter) -> bool| Exchange::new(table, wire, wanted);
-        let trained = |parameter: &Parameter| parameter.trained;
-        let moving = |parameter: &Parameter| is_moving(table, parameter);
-        match wire {
-            Wire::F32 => vec![of(wire, &|parameter| trained(parameter) || moving(parameter))],
-            Wire::Bf16 => vec![of(wire, &trained), of(Wire::F32, &moving)],
-        }
-    }
-
-    fn new(table: &[Parameter], wire: Wire, wanted: &dyn Fn(&Parameter) -> bool) -> Self {
-        let mut layout: Vec<Vec<usize>> = Vec::new();
-        let mut room = 0;
-        for at in (0..table.len()).rev().filter(|&at| wanted(&table[at])) {
-            let numbers = table[at].numbers() + 1;
-            match layout.last_mut().filter(|_| numbers <= room) {
-                Some(bucket) => {
-                    bucket.push(at);
-                    room -= numbers;
+    /// What a job exchanges of a table: gradients as they are asked to cross the network, running statistics as they are.
+    pub(crate) fn new(table: &[Parameter], wire: Wire) -> Self {
+        let mut layout: Vec<Packed> = Vec::new();
+        for (at, parameter) in table.iter().enumerate().rev() {
+            let statistics = is_moving(table, parameter);
+            if !parameter.trained && !statistics {
+                continue;
+            }
+            let numbers = parameter.numbers();
+            let open = layout
+                .iter_mut()
+                .rfind(|packed| packed.statistics == statistics && packed.room >= numbers)
+                .filter(|_| numbers < LARGE);
+            match open {
+                Some(packed) => {
+                    packed.places.push(at);
+                    packed.room -= numbers;
                 }
                 None => {
-                    layout.push(vec![at]);
-                    room = BUCKET.saturating_sub(numbers);
+                    let room = if numbers < LARGE { BUCKET - numbers } else { 0 };
+                    layout.push(Packed { places: vec![at], statistics, room });
                 }
             }
         }
-        let buckets = layout
-            .iter()
-            .map(|bucket| vec![0.0; bucket.iter().map(|&at| table[at].numbers() + 1).sum()])
-            .collect();
-        Exchange { wire, layout, buckets }
+        let wire = |packed: &Packed| if packed.statistics { Wire::F32 } else { wire };
+        let bucket = |packed| Bucket { wire: wire(packed), ..Bucket::default() };
+        let present = Bucket { factor: 1.0, ..Bucket::default() };
+        let buckets = layout.iter().map(bucket).chain([present]).collect();
+        Exchange { layout, buckets }
     }
 
-    /// Puts into `sums` those over ranks of each rank's tensors times its `factor` for them. A tensor that no rank has is
-    /// left out.
+    /// The sums over ranks of each rank's tensors times its factors. A tensor that no rank has is left out.
     pub(crate) fn sum(
         &mut self,
         ranks: &Ranks,
         table: &[Parameter],
-        tensors: &mut GradientsParams,
-        factor: impl Fn(&Parameter) -> f64,
+        mut tensors: GradientsParams,
+        factors: Factors,
         device: &Device,
-        sums: &mut GradientsParams,
-    ) {
-        let Exchange { wire, layout, buckets } = self;
-        ranks.communicator().sum_buckets(buckets, *wire, &mut |i, bucket| {
-            let mut rest = bucket;
-            for parameter in layout[i].iter().map(|&at| &table[at]) {
-                let (numbers, after) = rest.split_at_mut(parameter.numbers());
-                let (present, after) = after.split_first_mut().expect("a number after each tensor");
-                rest = after;
+    ) -> GradientsParams {
+        let Exchange { layout, buckets } = self;
+        for (packed, bucket) in layout.iter().zip(&mut *buckets) {
+            bucket.factor = if packed.statistics { factors.statistics } else { factors.gradients } as f32;
+        }
+        let mut present = vec![0.0; table.len()];
+        ranks.communicator().sum_buckets(buckets, &mut |i, numbers| {
+            let Some(packed) = layout.get(i) else {
+                numbers.clone_from(&present);
+                return;
+            };
+            numbers.clear();
+            for &at in &packed.places {
+                let parameter = &table[at];
                 let data: Option<TensorData> = by_rank!(parameter.shape.len(), D => {
                     tensors.remove::<D>(parameter.id).map(Tensor::into_data)
                 });
-                let factor = factor(parameter) as f32;
-                *present = f32::from(u8::from(data.is_some()));
-                match &data {
-                    Some(data) => {
-                        let found = data.as_slice::<f32>().expect("gradients are f32");
-                        for (to, from) in numbers.iter_mut().zip(found) {
-                            *to = from * factor;
-                        }
+                present[at] = f32::from(u8::from(data.is_some()));
+                match data {
+                    Some(data) if packed.places.len() == 1 => {
+                        *numbers = data.try_into_vec().expect("gradients are f32");
                     }
-                    None => numbers.fill(0.0),
+                    Some(data) => numbers.extend(data.as_slice::<f32>().expect("gradients are f32")),
+                    None => numbers.resize(numbers.len() + parameter.numbers(), 0.0),
                 }
             }
         });
-        for (places, bucket) in layout.iter().zip(buckets) {
-            let mut rest = bucket.as_slice();
-            for parameter in places.iter().map(|&at| &table[at]) {
-                let (numbers, after) = rest.split_at(parameter.numbers());
-                rest = &after[1..];
-                if after[0] > 0.0 {
-                    let data = TensorData::new(numbers.to_vec(), parameter.shape.clone());
+        let (present, buckets) = buckets.split_last_mut().expect("the bucket of those that there are");
+        let mut sums = GradientsParams::new();
+        for (packed, Bucket { numbers, .. }) in layout.iter().zip(buckets) {
+            let mut from = 0;
+            for &at in &packed.places {
+                let parameter = &table[at];
+                let values = match packed.places.len() {
+                    1 => std::mem::take(numbers),
+                    _ => numbers[from..][..parameter.numbers()].to_vec(),
+                };
+                from += parameter.numbers();
+                if present.numbers[at] > 0.0 {
+                    let data = TensorData::new(values, parameter.shape.clone());
                     by_rank!(parameter.shape.len(), D => {
                         sums.register(parameter.id, Tensor::<D>::from_data(data, device));
                     });
                 }
             }
         }
+        sums
     }
 }
 

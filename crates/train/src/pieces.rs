@@ -1,13 +1,13 @@
 //! The gradient of one step: its pieces, on this rank and on all.
 
 use crate::costs::{Costs, measured};
-use crate::exchange::{add_statistics, take_statistics};
+use crate::exchange::{Factors, add_statistics, take_statistics};
 use crate::gradient::Accumulated;
 use crate::passes::Forward;
 use crate::ranks::Word;
 use crate::session::number;
 use crate::training::{Pieces, Steps, beside_the_kernels};
-use crate::{Event, Parameter, TrainError};
+use crate::{Event, TrainError};
 use bonfire_contract::{Batch, Portion, Position, Task};
 use bonfire_kernels::{Together, multiply_adds};
 use burn::optim::GradientsParams;
@@ -170,21 +170,16 @@ impl<M: Task> Steps<'_, M> {
     /// also go on with the mean of their running statistics, and so with the same model: each has normalised by its own
     /// part of the batch, and counts as often as it had samples.
     pub(crate) fn mean_gradient(&mut self, samples: u64) -> Option<GradientsParams> {
-        if self.ranks.alone() {
-            return None;
-        }
+        let exchange = self.exchange.as_mut()?;
         let accumulated = std::mem::take(&mut self.progress.accumulated);
-        let of_gradient = accumulated.factor(samples);
-        let of_statistics = accumulated.samples as f64 / samples as f64;
+        let factors = Factors {
+            gradients: accumulated.factor(samples),
+            statistics: accumulated.samples as f64 / samples as f64,
+        };
         let mut own = accumulated.gradient;
         add_statistics(&self.progress.model, self.table, &mut own);
-        let factor =
-            |parameter: &Parameter| if parameter.is_statistic() { of_statistics } else { of_gradient };
         let device = self.pass.device.clone().without_autodiff();
-        let mut mean = GradientsParams::new();
-        for exchange in &mut self.exchanges {
-            exchange.sum(&self.ranks, self.table, &mut own, factor, &device, &mut mean);
-        }
+        let mut mean = exchange.sum(&self.ranks, self.table, own, factors, &device);
         self.progress.model = take_statistics(self.progress.model.clone(), self.table, &mut mean);
         Some(mean)
     }

@@ -39,7 +39,7 @@ pub(crate) struct Steps<'a, M: Task> {
     pub(crate) told: bool,
     pub(crate) ranks: Ranks,
     /// What several ranks exchange at each step; nothing where there is one.
-    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) exchange: Option<Exchange>,
     /// The running statistics before the pieces of the open step.
     pub(crate) statistics: GradientsParams,
     /// The sums of least squares, where those are what is solved.

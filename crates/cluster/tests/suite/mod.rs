@@ -1,6 +1,6 @@
 //! What every communicator promises, whatever the number of ranks.
 
-use bonfire_cluster::{Communicator, Wire};
+use bonfire_cluster::{Bucket, Communicator, Wire};
 
 /// Walks the contract; every rank of the job calls it. Panics where it does not hold.
 pub fn holds(communicator: &dyn Communicator) {
@@ -10,9 +10,7 @@ pub fn holds(communicator: &dyn Communicator) {
     assert!(local < nearby && nearby <= size);
     assert!(!communicator.host(rank).is_empty());
     sums(communicator);
-    for wire in [Wire::F32, Wire::Bf16] {
-        buckets(communicator, wire);
-    }
+    buckets(communicator);
     bytes(communicator);
     files(communicator);
     everybody_gets_the_same_bits(communicator);
@@ -33,26 +31,33 @@ fn sums(communicator: &dyn Communicator) {
     assert!(nan[0].is_nan(), "what is no number on one rank is none in the sum");
 }
 
-/// Buckets of odd lengths, an empty one too, with numbers that bf16 holds exactly.
-fn buckets(communicator: &dyn Communicator, wire: Wire) {
+/// Buckets of odd lengths, an empty one too, as they are and rounded in turn, with numbers that bf16 holds exactly; each
+/// rank's count as often as its number says, and those of the third bucket twice as often.
+fn buckets(communicator: &dyn Communicator) {
     let (rank, size) = (communicator.rank(), communicator.size());
-    let lengths = [5usize, 0, 1, 300_007, 17];
-    let mut buckets: Vec<Vec<f32>> = lengths.iter().map(|&length| vec![f32::NAN; length]).collect();
-    let mut filled = Vec::new();
-    communicator.sum_buckets(&mut buckets, wire, &mut |i, bucket| {
-        assert_eq!(bucket.len(), lengths[i]);
-        filled.push(i);
-        for (at, number) in bucket.iter_mut().enumerate() {
-            *number = ((at % 16) * (rank + 1)) as f32;
-        }
-    });
-    assert_eq!(filled, [0, 1, 2, 3, 4], "each bucket is filled once, in sequence");
-    let times = size * (size + 1) / 2;
-    for bucket in &buckets {
-        for (at, &number) in bucket.iter().enumerate() {
-            assert_eq!(number, ((at % 16) * times) as f32, "number {at} of {}", bucket.len());
+    let lengths = [5usize, 0, 1, 300_007, 17, 300_007];
+    let own = |i: usize, rank: usize| (if i == 2 { 2 } else { 1 }) * (rank + 1);
+    let wire = |i: usize| if i.is_multiple_of(2) { Wire::F32 } else { Wire::Bf16 };
+    let mut buckets: Vec<Bucket> = (0..lengths.len())
+        .map(|i| Bucket { numbers: Vec::new(), factor: own(i, rank) as f32, wire: wire(i) })
+        .collect();
+    // The second round finds what the first has left.
+    for round in 0..2 {
+        let mut filled = Vec::new();
+        communicator.sum_buckets(&mut buckets, &mut |i, numbers| {
+            filled.push(i);
+            *numbers = (0..lengths[i]).map(|at| ((at + round) % 16) as f32).collect();
+        });
+        assert_eq!(filled, [0, 1, 2, 3, 4, 5], "each bucket is filled once, in sequence");
+        for (i, bucket) in buckets.iter().enumerate() {
+            let times: usize = (0..size).map(|rank| own(i, rank)).sum();
+            assert_eq!(bucket.numbers.len(), lengths[i]);
+            for (at, &number) in bucket.numbers.iter().enumerate() {
+                assert_eq!(number, ((at + round) % 16 * times) as f32, "number {at} of bucket {i}");
+            }
         }
     }
+    communicator.sum_buckets(&mut [], &mut |_, _| unreachable!("no bucket to fill"));
 }
 
 fn bytes(communicator: &dyn Communicator) {
@@ -82,15 +87,16 @@ fn files(communicator: &dyn Communicator) {
 fn everybody_gets_the_same_bits(communicator: &dyn Communicator) {
     let rank = communicator.rank() as u32;
     for wire in [Wire::F32, Wire::Bf16] {
-        let mut buckets = vec![vec![0.0f32; 4099]];
-        communicator.sum_buckets(&mut buckets, wire, &mut |_, bucket| {
+        let mut buckets = [Bucket { numbers: vec![0.0; 4099], factor: 1.0 / 3.0, wire }];
+        communicator.sum_buckets(&mut buckets, &mut |_, numbers| {
             let mut state = 2_654_435_769u32.wrapping_mul(rank + 1);
-            for number in bucket.iter_mut() {
+            for number in numbers.iter_mut() {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 *number = (state >> 8) as f32 / 1e3 - 8e3;
             }
         });
-        let bits: Vec<u8> = buckets[0].iter().flat_map(|number| number.to_bits().to_le_bytes()).collect();
+        let sums = buckets[0].numbers.iter();
+        let bits: Vec<u8> = sums.flat_map(|number| number.to_bits().to_le_bytes()).collect();
         let all = communicator.gather(&bits);
         assert!(all.iter().all(|other| *other == bits), "the ranks hold different sums");
     }
