@@ -56,6 +56,10 @@ pub trait Dataset: Send + Sync + 'static {
         0
     }
 
+    /// Mixes samples of a batch, each two of `pairs`, by their places. `draw` seeds how: the same for all ranks that have
+    /// samples of the batch.
+    fn mix(&self, _samples: &mut [Self::Sample], _pairs: &[[usize; 2]], _draw: u64) {}
+
     /// Stacks samples into one batch on `device`.
     fn collate(&self, samples: Vec<Self::Sample>, device: &Device) -> (Self::Input, Target);
 }

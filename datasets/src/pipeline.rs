@@ -1,5 +1,6 @@
 //! Order, worker threads and batches: a loader out of any data set.
 
+mod pairs;
 mod prefetch;
 mod readahead;
 mod windows;
@@ -8,6 +9,7 @@ use crate::random::mix;
 use crate::{DataError, Dataset, Order, Shuffle};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
+use pairs::pairs;
 use prefetch::{Ahead, Samples};
 use readahead::ReadAhead;
 use serde::{Deserialize, Serialize};
@@ -97,16 +99,29 @@ struct Plan {
 impl Plan {
     /// The sample at a position.
     fn index(&self, position: u64) -> u64 {
-        self.order.at(position / self.repeats)
+        self.turn(position).0
+    }
+
+    /// The sample at a position, and how many times the epoch has had it before. The times of a sample are as far apart
+    /// as there are lanes, so that all are in its own.
+    fn turn(&self, position: u64) -> (u64, u64) {
+        let lanes = self.order.lanes();
+        let round = position / (lanes * self.repeats);
+        let within = position % (lanes * self.repeats);
+        // The last round may not reach all lanes.
+        let lanes_here = lanes.min(self.order.len() - round * lanes);
+        (self.order.at(round * lanes + within % lanes_here), within / lanes_here)
+    }
+
+    /// What is random in this epoch about the sample, or the batch, of a number.
+    fn draw(&self, number: u64) -> u64 {
+        mix(mix(self.seed, self.epoch), number)
     }
 
     fn read<D: Dataset>(&self, dataset: &D, position: u64) -> Result<D::Sample, DataError> {
-        let index = self.index(position);
-        let draw = mix(mix(self.seed, self.epoch), index);
-        let draw = match position % self.repeats {
-            0 => draw,
-            repeat => mix(draw, repeat),
-        };
+        let (index, repeat) = self.turn(position);
+        let draw = self.draw(index);
+        let draw = if repeat == 0 { draw } else { mix(draw, repeat) };
         dataset.sample_in_epoch(index, draw, self.epoch)
     }
 }
@@ -174,7 +189,7 @@ impl<D: Dataset> Epoch<'_, D> {
             readahead.used(window.start);
         }
         let consumed = window.end - window.start;
-        let (mut samples, mut collected) = (Vec::new(), Vec::new());
+        let (mut samples, mut collected, mut positions) = (Vec::new(), Vec::new(), Vec::new());
         let mut last_error = None;
         for position in part {
             let index = self.plan.index(position);
@@ -182,6 +197,7 @@ impl<D: Dataset> Epoch<'_, D> {
                 Ok(sample) => {
                     samples.push(index);
                     collected.push(sample);
+                    positions.push(position);
                 }
                 Err(error) if skip => {
                     self.pipeline.skipped_indices().insert(index);
@@ -198,7 +214,10 @@ impl<D: Dataset> Epoch<'_, D> {
             };
         }
         self.fruitless = false;
-        let (input, target) = self.pipeline.dataset.collate(collected, &self.device);
+        let pairs = pairs(&window, self.windows.size(), self.windows.ranks(), &positions);
+        let dataset = &self.pipeline.dataset;
+        dataset.mix(&mut collected, &pairs, self.plan.draw(window.start));
+        let (input, target) = dataset.collate(collected, &self.device);
         Ok(Some(Portion::Samples(Batch { input, target, samples, consumed })))
     }
 }

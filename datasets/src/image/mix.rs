@@ -3,10 +3,11 @@
 //! - Mixup: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond empirical risk minimization", 2017
 //! - CutMix: Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", 2019
 //!
-//! As timm's `Mixup` in its mode `batch`: one share for the whole batch, the first picture with the last, and of the
-//! two, where both are on, either with a probability of one half.
+//! As timm's `Mixup` in its mode `batch`: one share for the whole batch, and of the two, where both are on, either with a
+//! probability of one half.
 
 use crate::{Draws, mix};
+use std::ops::Range;
 
 /// How pictures of a batch are mixed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -22,33 +23,14 @@ impl Mixing {
         self.mixup > 0.0 || self.cutmix > 0.0
     }
 
-    /// Mixes `count` pictures of `[C, H, W]` in place; returns the share of each picture that is its own, the rest being
-    /// of its partner: the first of the last, and so on.
-    pub(super) fn mix(
-        &self,
-        pixels: &mut [f32],
-        count: usize,
-        [_, height, width]: [usize; 3],
-        draw: u64,
-    ) -> f64 {
+    /// Draws how the pairs of one batch of `[height, width]` are mixed.
+    pub(super) fn draw(&self, [height, width]: [usize; 2], draw: u64) -> Mixed {
         const STREAM: u64 = 101;
         let mut draws = Draws::new(mix(draw, STREAM));
         let cut = self.cutmix > 0.0 && (self.mixup <= 0.0 || draws.coin());
-        let alpha = if cut { self.cutmix } else { self.mixup };
-        let own = beta(alpha, &mut draws);
-        let size = pixels.len() / count.max(1);
-        let pairs = |pixels: &mut [f32], change: &mut dyn FnMut(&mut [f32], &mut [f32])| {
-            let (first, second) = pixels.split_at_mut(count / 2 * size);
-            first.chunks_exact_mut(size).zip(second.rchunks_exact_mut(size)).for_each(|(a, b)| change(a, b));
-        };
+        let own = beta(if cut { self.cutmix } else { self.mixup }, &mut draws);
         if !cut {
-            let (own, other) = (own as f32, (1.0 - own) as f32);
-            pairs(pixels, &mut |a, b| {
-                for (a, b) in a.iter_mut().zip(b) {
-                    (*a, *b) = (own * *a + other * *b, own * *b + other * *a);
-                }
-            });
-            return f64::from(own);
+            return Mixed::Blended { own };
         }
         // A box of the rest's share of the area about a middle anywhere, cut off at the edges.
         let reach = (1.0 - own).sqrt() / 2.0;
@@ -57,16 +39,49 @@ impl Mixing {
             let bound = |at: f64| at.round().clamp(0.0, side as f64) as usize;
             bound(middle - half)..bound(middle + half)
         };
-        let (rows, columns) = (span(height), span(width));
-        pairs(pixels, &mut |a, b| {
-            for (a, b) in a.chunks_exact_mut(height * width).zip(b.chunks_exact_mut(height * width)) {
-                for row in rows.clone() {
-                    let part = row * width + columns.start..row * width + columns.end;
-                    a[part.clone()].swap_with_slice(&mut b[part]);
+        Mixed::Cut { rows: span(height), columns: span(width), size: [height, width] }
+    }
+}
+
+/// How the pairs of one batch are mixed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Mixed {
+    /// By one share.
+    Blended { own: f64 },
+    /// By the exchange of a box.
+    Cut { rows: Range<usize>, columns: Range<usize>, size: [usize; 2] },
+}
+
+impl Mixed {
+    /// The share of each picture that stays its own.
+    pub(super) fn own(&self) -> f64 {
+        match self {
+            Mixed::Blended { own } => *own,
+            Mixed::Cut { rows, columns, size: [height, width] } => {
+                1.0 - (rows.len() * columns.len()) as f64 / (height * width) as f64
+            }
+        }
+    }
+
+    /// Mixes two pictures of `[C, height, width]` in place.
+    pub(super) fn apply(&self, a: &mut [f32], b: &mut [f32]) {
+        match self {
+            Mixed::Blended { own } => {
+                let (own, other) = (*own as f32, (1.0 - own) as f32);
+                for (a, b) in a.iter_mut().zip(b) {
+                    (*a, *b) = (own * *a + other * *b, own * *b + other * *a);
                 }
             }
-        });
-        1.0 - (rows.len() * columns.len()) as f64 / (height * width) as f64
+            Mixed::Cut { rows, columns, size: [height, width] } => {
+                let plane = height * width;
+                for (a, b) in a.chunks_exact_mut(plane).zip(b.chunks_exact_mut(plane)) {
+                    for row in rows.clone() {
+                        let part = row * width + columns.start..row * width + columns.end;
+                        a[part.clone()].swap_with_slice(&mut b[part]);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -111,35 +126,32 @@ mod tests {
         }
     }
 
-    /// `count` pictures of 2 x 6 x 5, each of its number alone.
-    fn numbered(count: usize) -> Vec<f32> {
-        (0..count).flat_map(|number| [number as f32; 60]).collect()
+    /// Two pictures of 2 x 6 x 5, one of zeros and one of ones, mixed.
+    fn mixed(mixing: Mixing, draw: u64) -> ([Vec<f32>; 2], f64) {
+        let mut pictures = [vec![0.0; 60], vec![1.0; 60]];
+        let [a, b] = &mut pictures;
+        let mixed = mixing.draw([6, 5], draw);
+        mixed.apply(a, b);
+        (pictures, mixed.own())
     }
 
     #[test]
-    fn mixup_blends_each_pair_by_one_share() {
-        let mixing = Mixing { mixup: 0.8, cutmix: 0.0 };
-        let mut pixels = numbered(5);
-        let own = mixing.mix(&mut pixels, 5, [2, 6, 5], 3) as f32;
+    fn mixup_blends_a_pair_by_one_share() {
+        let (pictures, own) = mixed(Mixing { mixup: 0.8, cutmix: 0.0 }, 3);
         assert!(own > 0.0 && own < 1.0);
-        for number in 0..5 {
-            let expected = own * number as f32 + (1.0 - own) * (4 - number) as f32;
-            assert!(pixels[number * 60..][..60].iter().all(|value| (value - expected).abs() < 1e-5));
+        for (picture, expected) in pictures.iter().zip([1.0 - own, own]) {
+            assert!(picture.iter().all(|value| (f64::from(*value) - expected).abs() < 1e-6));
         }
     }
 
     #[test]
     fn cutmix_exchanges_one_box_and_counts_its_area() {
-        let mixing = Mixing { mixup: 0.0, cutmix: 1.0 };
         let mut shares = Vec::new();
         for draw in 0..300 {
-            let mut pixels = numbered(4);
-            let own = mixing.mix(&mut pixels, 4, [2, 6, 5], draw);
-            for number in 0..4 {
-                let picture = &pixels[number * 60..][..60];
-                let kept = picture.iter().filter(|value| **value == number as f32).count();
-                let other = picture.iter().filter(|value| **value == (3 - number) as f32).count();
-                assert_eq!(kept + other, 60);
+            let (pictures, own) = mixed(Mixing { mixup: 0.0, cutmix: 1.0 }, draw);
+            for (picture, number) in pictures.iter().zip([0.0, 1.0]) {
+                let kept = picture.iter().filter(|value| **value == number).count();
+                assert!(picture.iter().all(|value| value.fract() == 0.0));
                 assert!((kept as f64 / 60.0 - own).abs() < 1e-9);
             }
             shares.push(own);
@@ -148,12 +160,7 @@ mod tests {
         // Boxes are cut off at the edges: a little more than half stays.
         assert!((0.5..0.75).contains(&mean), "{mean}");
         let both = Mixing { mixup: 1.0, cutmix: 1.0 };
-        let whole = |draw| {
-            let mut pixels = numbered(4);
-            both.mix(&mut pixels, 4, [2, 6, 5], draw);
-            pixels.iter().all(|value| value.fract() == 0.0)
-        };
-        let cuts = (0..200).filter(|draw| whole(*draw)).count();
+        let cuts = (0..200).filter(|draw| matches!(both.draw([6, 5], *draw), Mixed::Cut { .. })).count();
         assert!((70..130).contains(&cuts), "{cuts}");
     }
 }

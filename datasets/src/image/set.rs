@@ -40,8 +40,8 @@ pub struct ImageSample {
     size: [usize; 2],
     /// The index of its class, where the set has classes.
     class: Option<usize>,
-    /// What seeded its augmentation.
-    draw: u64,
+    /// The class of the picture that was mixed into it, and the share of its own.
+    mixed: Option<(usize, f32)>,
 }
 
 impl ImageSample {
@@ -123,11 +123,11 @@ impl Dataset for ImageSet {
             Pictures::Held(items) => {
                 let item = &items[index as usize];
                 let pixels = transformed(item.place.picture(channels, &need)?, &item.place)?;
-                Ok(ImageSample { pixels, size, class: item.class, draw })
+                Ok(ImageSample { pixels, size, class: item.class, mixed: None })
             }
             Pictures::Streamed(streamed) => {
                 let (picture, place, class) = streamed.picture(index, channels, &need)?;
-                Ok(ImageSample { pixels: transformed(picture, &place)?, size, class, draw })
+                Ok(ImageSample { pixels: transformed(picture, &place)?, size, class, mixed: None })
             }
         }
     }
@@ -151,6 +151,20 @@ impl Dataset for ImageSet {
         }
     }
 
+    /// Blends pictures, or exchanges a box between them, and says so of their classes.
+    fn mix(&self, samples: &mut [ImageSample], pairs: &[[usize; 2]], draw: u64) {
+        let (Some((mixing, _)), Some(size)) = (self.mixing, samples.first().map(|sample| sample.size)) else {
+            return;
+        };
+        let mixed = mixing.draw(size, draw);
+        for &pair in pairs {
+            let [a, b] = samples.get_disjoint_mut(pair).expect("two samples of the batch");
+            mixed.apply(&mut a.pixels, &mut b.pixels);
+            let own = mixed.own() as f32;
+            (a.mixed, b.mixed) = (b.class.map(|class| (class, own)), a.class.map(|class| (class, own)));
+        }
+    }
+
     /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`.
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, ..] = self.shape;
@@ -162,13 +176,14 @@ impl Dataset for ImageSet {
             values.extend_from_slice(&sample.pixels);
         }
         let classes: Option<Vec<usize>> = samples.iter().map(|sample| sample.class).collect();
-        let target = match (classes, self.mixing, samples.first()) {
-            (Some(classes), Some((mixing, count)), Some(first)) => {
-                let own = mixing.mix(&mut values, batch, [channels, height, width], first.draw) as f32;
+        let target = match (classes, self.mixing) {
+            (Some(classes), Some((_, count))) => {
                 let mut probabilities = vec![0.0; batch * count];
-                for (row, class) in classes.iter().enumerate() {
-                    probabilities[row * count + class] += own;
-                    probabilities[(batch - 1 - row) * count + class] += 1.0 - own;
+                let rows = probabilities.chunks_exact_mut(count);
+                for ((row, sample), class) in rows.zip(&samples).zip(classes) {
+                    let (other, own) = sample.mixed.unwrap_or((class, 1.0));
+                    row[class] += own;
+                    row[other] += 1.0 - own;
                 }
                 let data = TensorData::new(probabilities, [batch, count]);
                 Target::Probabilities(Tensor::from_data(data, device)) // [B, K]

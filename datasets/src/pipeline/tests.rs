@@ -148,6 +148,29 @@ fn repeats_follow_each_other_with_draws_of_their_own() {
 }
 
 #[test]
+fn repeats_stay_with_the_rank_that_has_their_lane() {
+    let (lanes, repeats) = (4, 3);
+    let mut pipeline = pipeline(Numbers::new(64, None), None, 2);
+    let shards = Shards::new([8; 8]);
+    pipeline.config.shuffle = Shuffle::Window(5, shards, Window { shards: 2, block: 3 });
+    (pipeline.config.lanes, pipeline.config.repeats) = (lanes, repeats);
+    for ranks in [1, 2, 4] {
+        let mut all = Vec::new();
+        for rank in 0..ranks {
+            let parts = read_share(&pipeline, at(1, 0), 16, Share { rank, ranks });
+            let mut counts = std::collections::BTreeMap::<u64, BTreeSet<u64>>::new();
+            for [index, draw] in parts.iter().flat_map(|(samples, _)| pairs(samples)) {
+                assert!(counts.entry(index).or_default().insert(draw), "draws of their own");
+            }
+            assert!(counts.values().all(|draws| draws.len() as u64 == repeats), "{rank} of {ranks}");
+            all.extend(counts.into_keys());
+        }
+        all.sort_unstable();
+        assert_eq!(all, (0..64).collect::<Vec<_>>(), "{ranks} ranks");
+    }
+}
+
+#[test]
 fn no_samples_and_positions_past_the_end_give_no_batches() {
     assert_eq!(read(&pipeline(Numbers::new(0, None), Some(1), 2), at(0, 0), 4).1, []);
     assert_eq!(read(&pipeline(Numbers::new(5, None), Some(1), 2), at(0, 5), 4).1, []);

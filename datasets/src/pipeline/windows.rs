@@ -28,6 +28,11 @@ impl Windows {
         &self.positions
     }
 
+    /// Positions of a window, but for the last.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The ranks that share the windows.
     pub(super) fn ranks(&self) -> u64 {
         self.share.ranks

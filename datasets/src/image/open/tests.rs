@@ -2,10 +2,10 @@ use super::*;
 use crate::image::decode::tests::file;
 use crate::image::open_prediction;
 use crate::{Dataset, Names, ShardOrder};
-use bonfire_contract::{Batch, Images, Loader, Position, Target};
+use bonfire_contract::{Batch, Images, Loader, Portion, Position, Share, Target};
 use burn::tensor::Device;
 use image::ImageFormat;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -76,6 +76,56 @@ fn refused(config: &ImageConfig) -> String {
             assert!(!message.contains('\n'), "{message}");
             message
         }
+    }
+}
+
+/// The samples of each batch, on all ranks together: the bits of the pixels, and the shares of the classes.
+fn mixed(pipeline: &Pipeline<ImageSet>, ranks: u64) -> Vec<BTreeMap<u64, (Vec<u32>, Vec<f32>)>> {
+    let mut batches = Vec::new();
+    for rank in 0..ranks {
+        let portions = pipeline
+            .portions(Position::default(), 96, Share { rank, ranks }, &Device::flex())
+            .map(Result::unwrap);
+        for (at, batch) in portions.filter_map(Portion::batch).enumerate() {
+            batches.resize_with(batches.len().max(at + 1), BTreeMap::new);
+            let Target::Probabilities(shares) = batch.target else { panic!("{:?}", batch.target) };
+            let (pixels, shares) = (batch.input.pixels.into_data(), shares.into_data());
+            let pictures = pixels.as_slice::<f32>().unwrap().chunks(28 * 28);
+            for ((sample, picture), shares) in
+                batch.samples.iter().zip(pictures).zip(shares.as_slice::<f32>().unwrap().chunks(10))
+            {
+                let bits = picture.iter().map(|value| value.to_bits()).collect();
+                assert!(batches[at].insert(*sample, (bits, shares.to_vec())).is_none());
+            }
+        }
+    }
+    batches
+}
+
+#[test]
+fn pictures_are_mixed_alike_on_any_number_of_ranks() {
+    for (mixup, cutmix) in [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)] {
+        let config = ImageConfig { mixup, cutmix, flip: true, ..fashion() };
+        let opened = open(&config, 3).unwrap();
+        let alone = mixed(&opened.train, 1);
+        for ranks in [2, 3, 4, 8] {
+            assert!(mixed(&opened.train, ranks) == alone, "{ranks} ranks, {config:?}");
+        }
+        // Of 96 pictures all have a mate; the 4 of the last batch have none.
+        let plain = pictures(&open(&ImageConfig { flip: true, ..fashion() }, 3).unwrap().train);
+        let all = alone.iter().flat_map(BTreeMap::values);
+        let (mut two, mut changed) = (0, 0);
+        for (bits, shares) in all {
+            assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            two += usize::from(shares.iter().filter(|share| **share > 0.0).count() == 2);
+            changed += usize::from(!plain.contains(bits));
+        }
+        // Nine mates in ten are of another class; some shares round to all or nothing.
+        assert!(two > 1_700 && changed > 1_900, "{two} of two classes, {changed} changed");
+        let halves = BTreeSet::from_iter(alone.iter().flat_map(|batch| {
+            batch.values().flat_map(|(_, shares)| shares.iter().map(|share| share.to_bits()))
+        }));
+        assert!(halves.len() > 2 * alone.len() / 2, "each batch has a share of its own");
     }
 }
 
