@@ -44,6 +44,8 @@ const FAMILIES: [(&str, &str, &[&str]); 8] = [
         &[
             "model={name=\"vit_ti16\",patch=7,layers=2,width=64,heads=2}",
             "train.batch_size=60",
+            "data.mixup=0.2",
+            "data.cutmix=1.0",
             "optimizer={name=\"sgd\",learning_rate=0.01}",
         ],
     ),
@@ -296,6 +298,10 @@ fn an_error_of_all_ranks_is_told_once() {
         ("small", "train.batch_size=2", "train.batch_size"),
         ("diverged", huge, "expected a finite "),
         ("unmonitored", "train.monitor=\"perplexity\"", "train.monitor"),
+        ("misspelled", "train.step=20", "train.step"),
+        ("unread", "data.train=\"nowhere.csv\"", "nowhere.csv"),
+        ("unbuilt", "model={name=\"resnet\"}", "model.name"),
+        ("undevised", "device=\"abacus\"", "abacus"),
     ] {
         let sets = ["train.steps=20", "train.evaluate_every=10", set];
         let ended: Ended = mpirun(&workshop, 3, &arguments("adult", name, &sets)).output().unwrap().into();

@@ -1,11 +1,12 @@
 //! `bonfire train` as one rank of a job: how it begins and ends beside the others.
 
+use crate::document::Document;
 use crate::feed::AnyInput;
 use crate::recipe::Recipe;
 use crate::sets::{Schema, Sets};
 use anyhow::{Context, Result};
 use bonfire_checkpoint::Files;
-use bonfire_cluster::{Communicator, Job, broadcast_files};
+use bonfire_cluster::{Communicator, Failure, Job, broadcast_files, first_failure};
 use bonfire_contract::{Batch, Loader, Position, Target};
 use bonfire_datasets::DataError;
 use bonfire_kernels::{Isa, threads};
@@ -93,34 +94,62 @@ impl fmt::Display for Known {
 
 impl std::error::Error for Known {}
 
+/// What this rank came to, where no rank failed.
+///
+/// # Errors
+/// When any rank failed: on all of them, as [`Known`], the first one's error.
+pub fn agreed<T>(communicator: &dyn Communicator, outcome: Result<T>) -> Result<T> {
+    if communicator.size() == 1 {
+        return outcome;
+    }
+    let message = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    match (first_failure(communicator, message.as_deref()), outcome) {
+        (None, outcome) => outcome,
+        (Some(Failure { of_all: true, .. }), Err(error)) => Err(Known(error).into()),
+        (Some(Failure { rank, host, message, .. }), _) => {
+            Err(Known(TrainError::Rank { rank, host, message }.into()).into())
+        }
+    }
+}
+
 /// The recipe's data: rank 0 reads what it must to know them, and the others take that over.
 pub fn open(
     communicator: &dyn Communicator,
+    document: &Document,
     recipe: &Recipe,
     known: Option<Schema>,
-) -> Result<Sets, DataError> {
+) -> Result<Sets> {
+    let named = |error: DataError| match error {
+        DataError::Config { key, expected, found } => {
+            document.wrong(&format!("data.{key}"), expected, found).into()
+        }
+        other => anyhow::Error::new(other),
+    };
     if communicator.size() == 1 {
-        return recipe.data.open(recipe.seed, known);
+        return recipe.data.open(recipe.seed, known).map_err(named);
     }
-    let unwritten = |error: std::io::Error| DataError::source("temporary folder", "room for a schema", error);
-    let folder = tempfile::tempdir().map_err(unwritten)?;
-    if communicator.rank() == 0 {
-        let sets = recipe.data.open(recipe.seed, known)?;
+    let read = || {
+        let sets = recipe.data.open(recipe.seed, known).map_err(named)?;
+        let folder = tempfile::tempdir().context("room for a schema")?;
         sets.schema.save(folder.path())?;
         let mut files = Files::new();
-        for entry in std::fs::read_dir(folder.path()).map_err(unwritten)? {
-            let entry = entry.map_err(unwritten)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            files.insert(name, std::fs::read(entry.path()).map_err(unwritten)?);
+        for entry in std::fs::read_dir(folder.path())? {
+            let entry = entry?;
+            files.insert(entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path())?);
         }
-        broadcast_files(communicator, files);
-        return Ok(sets);
-    }
-    for (name, bytes) in broadcast_files(communicator, Files::new()) {
-        std::fs::write(folder.path().join(name), bytes).map_err(unwritten)?;
-    }
-    let known = recipe.data.load_schema(folder.path())?;
-    recipe.data.open(recipe.seed, Some(known))
+        Ok((sets, files))
+    };
+    let (sets, files) = agreed(communicator, (communicator.rank() == 0).then(read).transpose())?.unzip();
+    let files = broadcast_files(communicator, files.unwrap_or_default());
+    let take_over = || {
+        let folder = tempfile::tempdir().context("room for a schema")?;
+        for (name, bytes) in files {
+            std::fs::write(folder.path().join(name), bytes)?;
+        }
+        let known = recipe.data.load_schema(folder.path())?;
+        recipe.data.open(recipe.seed, Some(known)).map_err(named)
+    };
+    agreed(communicator, sets.map_or_else(take_over, Ok))
 }
 
 /// Refuses ranks that would not train the same model on the same data: another build, other instructions, another

@@ -4,7 +4,7 @@ use crate::args::TrainArguments;
 use crate::bucket::{BucketRun, Publisher};
 use crate::document::Document;
 use crate::feed::{Fed, Unwrapped};
-use crate::job;
+use crate::job::{self, agreed};
 use crate::pretrained;
 use crate::recipe::Recipe;
 use crate::recipes;
@@ -16,11 +16,10 @@ use anyhow::{Result, bail};
 use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_cluster::Communicator;
 use bonfire_contract::{Loader, Task};
-use bonfire_datasets::DataError;
 use bonfire_device::DeviceName;
 use bonfire_train::{Precision, Stopped, Terminal, TrainError, Trainer};
 use burn::tensor::Device;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -34,41 +33,30 @@ pub fn train(
     started: Instant,
     communicator: &Arc<dyn Communicator>,
 ) -> Result<ExitCode> {
+    let ranks = &**communicator;
     // Rank 0 alone keeps the run.
-    let first = communicator.rank() == 0;
-    let bucket = if first { bucket(arguments)? } else { None };
+    let first = ranks.rank() == 0;
+    let bucket = agreed(ranks, if first { bucket(arguments) } else { Ok(None) })?;
     let named = arguments.run.as_deref();
     // Where the run is worked in.
     let local = bucket.as_ref().map(|bucket| bucket.borrow().local());
     let local = local.as_deref().or(named);
-    let (document, mut recipe) = plan(arguments, local, &**communicator)?;
-    if let Some(device) = &arguments.device {
-        recipe.device.clone_from(device);
-    }
-    recipe.fit().check().map_err(|error| placed(&document, error))?;
-    if recipe.train.precision == Precision::Bf16 && DeviceName::parse(&recipe.device)?.is_cpu() {
-        // Flex has the type, but rounds after ops in f32; ndarray has not even that.
-        let expected = "\"fp32\" on a CPU, where bf16 is slower than fp32";
-        return Err(document.wrong("train.precision", expected, "\"bf16\"").into());
-    }
-    let device = bonfire_device::open(&recipe.device)?.autodiff();
+    let begun = agreed(ranks, if first { begun(arguments, local) } else { Ok(String::new()) })?;
+    let begun = ranks.broadcast(0, begun.into_bytes());
+    let Plan { document, recipe, device } = agreed(ranks, plan(arguments, local, begun))?;
     let path = local.map_or_else(|| default_path(arguments.resume, &recipe), Path::to_path_buf);
     // A run that was stopped before it kept a schema has none to go on with.
     let known = arguments.resume.then(|| recipe.data.load_schema(&path).ok()).flatten();
-    let sets = job::open(&**communicator, &recipe, known).map_err(|error| match error {
-        DataError::Config { key, expected, found } => {
-            document.wrong(&format!("data.{key}"), expected, found).into()
-        }
-        other => anyhow::Error::new(other),
-    })?;
-    job::check(&**communicator, &recipe, &sets, &device)?;
+    let sets = job::open(ranks, &document, &recipe, known)?;
+    job::check(ranks, &recipe, &sets, &device)?;
     if let (Schema::Table(schema), true) = (&sets.schema, first) {
         eprintln!("{schema}");
     }
-    if let (Some(layout), true) = (job::layout(&**communicator, &recipe, &*sets.train), first) {
+    if let (Some(layout), true) = (job::layout(ranks, &recipe, &*sets.train), first) {
         eprintln!("{layout}");
     }
     let existing = if arguments.resume { Existing::Resume } else { Existing::Refuse };
+    let reached = Cell::new(false);
     let fit = Fit {
         document: &document,
         recipe: &recipe,
@@ -80,6 +68,7 @@ pub fn train(
         existing,
         started,
         communicator,
+        reached: &reached,
     };
     let build = Build {
         name: &recipe.model,
@@ -89,34 +78,53 @@ pub fn train(
         device: &device,
         seed: recipe.seed,
     };
-    registry::build(&build, fit)
+    registry::build(&build, fit).or_else(|error| match reached.get() {
+        true => Err(error),
+        // Others may have got as far as beginning the run.
+        false => agreed(ranks, Err(error)),
+    })
 }
 
-/// The recipe that was asked for: a name or file, or the one of the run to resume, and `--set`.
-/// The other ranks may not see the run.
-fn plan(
-    arguments: &TrainArguments,
-    run: Option<&Path>,
-    communicator: &dyn Communicator,
-) -> Result<(Document, Recipe)> {
-    let mut document = match (&arguments.recipe, run) {
-        (Some(recipe), _) => recipes::read(recipe)?,
-        (None, Some(folder)) => {
-            let text = if communicator.rank() == 0 {
-                recipe_text(&RunFolder::open(folder)?)?
-            } else {
-                String::new()
-            };
-            let text = String::from_utf8(communicator.broadcast(0, text.into_bytes()))?;
-            Document::parse(&folder.join("recipe.toml").display().to_string(), &text)?
-        }
+/// What is to be trained, and on what.
+struct Plan {
+    document: Document,
+    recipe: Recipe,
+    device: Device,
+}
+
+/// The recipe of the run to go on with, where no other is named.
+fn begun(arguments: &TrainArguments, run: Option<&Path>) -> Result<String> {
+    match (&arguments.recipe, run) {
+        (Some(_), _) => Ok(String::new()),
+        (None, Some(folder)) => Ok(recipe_text(&RunFolder::open(folder)?)?),
         (None, None) => bail!("--resume: expected a RECIPE or --run DIR, found neither"),
+    }
+}
+
+/// The recipe that was asked for: a name or file, or that of the run to resume, and `--set`.
+fn plan(arguments: &TrainArguments, run: Option<&Path>, begun: Vec<u8>) -> Result<Plan> {
+    let mut document = match &arguments.recipe {
+        Some(recipe) => recipes::read(recipe)?,
+        None => {
+            let path = run.unwrap_or(Path::new("")).join("recipe.toml");
+            Document::parse(&path.display().to_string(), &String::from_utf8(begun)?)?
+        }
     };
     for assignment in &arguments.sets {
         document.set(assignment)?;
     }
-    let recipe = Recipe::resolve(&document)?;
-    Ok((document, recipe))
+    let mut recipe = Recipe::resolve(&document)?;
+    if let Some(device) = &arguments.device {
+        recipe.device.clone_from(device);
+    }
+    recipe.fit().check().map_err(|error| placed(&document, error))?;
+    if recipe.train.precision == Precision::Bf16 && DeviceName::parse(&recipe.device)?.is_cpu() {
+        // Flex has the type, but rounds after ops in f32; ndarray has not even that.
+        let expected = "\"fp32\" on a CPU, where bf16 is slower than fp32";
+        return Err(document.wrong("train.precision", expected, "\"bf16\"").into());
+    }
+    let device = bonfire_device::open(&recipe.device)?.autodiff();
+    Ok(Plan { document, recipe, device })
 }
 
 /// An error of a recipe's key, with the place the key came from.
@@ -195,6 +203,52 @@ struct Fit<'a> {
     existing: Existing,
     started: Instant,
     communicator: &'a Arc<dyn Communicator>,
+    /// Set when there is a model.
+    reached: &'a Cell<bool>,
+}
+
+/// A run as its training begins.
+struct Begun<M> {
+    model: M,
+    /// Where this rank keeps it.
+    folder: Option<RunFolder>,
+    /// Its recipe so far.
+    recipe: Option<Vec<u8>>,
+}
+
+impl Fit<'_> {
+    /// Creates or opens the run, and takes over the weights that it begins with.
+    fn begin<M: Task>(&self, model: M, built: &Built) -> Result<Begun<M>> {
+        let first = self.communicator.rank() == 0;
+        let resolved = Recipe { model_options: built.options.clone(), ..self.recipe.clone() };
+        if self.existing == Existing::Resume && first {
+            refuse_another_recipe(self.path, &resolved)?;
+        }
+        let tuning = &self.recipe.finetune;
+        // A run that was stopped before its first checkpoint starts again, from the same weights.
+        let begins = match RunFolder::open(self.path) {
+            Ok(folder) if self.existing == Existing::Resume => folder.checkpoint_store().names()?.is_empty(),
+            _ => true,
+        };
+        let model = match &tuning.pretrained {
+            // The other ranks take over the weights of the first.
+            Some(uri) if begins && first => pretrained::load(model, uri, built)?,
+            _ => model,
+        };
+        let model =
+            bonfire_train::freeze(model, &tuning.freeze).map_err(|error| placed(self.document, error))?;
+        let folder = first.then(|| RunFolder::create(self.path, self.existing)).transpose()?;
+        let recipe = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
+        if let Some(folder) = &folder {
+            write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
+            self.sets.schema.save(folder.path())?;
+        }
+        if let Some(bucket) = &self.bucket {
+            // A bucket that refuses is to be known before an epoch is spent.
+            bucket.borrow_mut().put()?;
+        }
+        Ok(Begun { model, folder, recipe })
+    }
 }
 
 impl Visit for Fit<'_> {
@@ -204,35 +258,11 @@ impl Visit for Fit<'_> {
     where
         M::Input: Fed,
     {
-        let Fit { document, recipe, sets, device, path, name, bucket, existing, started, communicator } =
-            self;
+        self.reached.set(true);
+        let begun = self.begin(model, &built);
+        let Fit { document, recipe, sets, device, name, bucket, existing, started, communicator, .. } = self;
+        let Begun { model, folder, recipe: begun } = agreed(&**communicator, begun)?;
         let first = communicator.rank() == 0;
-        let resolved = Recipe { model_options: built.options.clone(), ..recipe.clone() };
-        if existing == Existing::Resume && first {
-            refuse_another_recipe(path, &resolved)?;
-        }
-        let tuning = &recipe.finetune;
-        // A run that was stopped before its first checkpoint starts again, from the same weights.
-        let begins = match RunFolder::open(path) {
-            Ok(folder) if existing == Existing::Resume => folder.checkpoint_store().names()?.is_empty(),
-            _ => true,
-        };
-        let model = match &tuning.pretrained {
-            // The other ranks take over the weights of the first.
-            Some(uri) if begins && first => pretrained::load(model, uri, &built)?,
-            _ => model,
-        };
-        let model = bonfire_train::freeze(model, &tuning.freeze).map_err(|error| placed(document, error))?;
-        let folder = first.then(|| RunFolder::create(path, existing)).transpose()?;
-        let begun = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
-        if let Some(folder) = &folder {
-            write_atomically(&folder.recipe(), resolved.to_toml().as_bytes())?;
-            sets.schema.save(folder.path())?;
-        }
-        if let Some(bucket) = &bucket {
-            // A bucket that refuses is to be known before an epoch is spent.
-            bucket.borrow_mut().put()?;
-        }
 
         let mut trainer = Trainer::new(recipe.fit(), device.clone())
             .communicator(communicator.clone())

@@ -10,6 +10,7 @@
 //! rank has nothing to go on with but its last checkpoint.
 
 mod alone;
+mod failure;
 mod files;
 mod job;
 mod launcher;
@@ -18,6 +19,7 @@ mod mpi;
 mod threads;
 
 pub use alone::Alone;
+pub use failure::{Failure, first_failure};
 pub use files::broadcast_files;
 pub use job::{Job, JobError};
 pub use threads::Threads;

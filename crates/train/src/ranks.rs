@@ -6,7 +6,7 @@
 use crate::TrainError;
 use crate::tensors::hash;
 use bonfire_checkpoint::{Files, Weights};
-use bonfire_cluster::{Communicator, Wire, broadcast_files};
+use bonfire_cluster::{Communicator, Failure, Wire, broadcast_files, first_failure};
 use bonfire_contract::{Share, Skipped};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -118,14 +118,9 @@ impl Ranks {
             TrainError::Rank { message, .. } => message.clone(),
             error => error.to_string(),
         });
-        let messages = self.communicator.gather(message.unwrap_or_default().as_bytes());
-        match messages.iter().position(|message| !message.is_empty()) {
+        match first_failure(self.communicator(), message.as_deref()) {
             None => outcome,
-            Some(rank) => Err(TrainError::Rank {
-                rank,
-                host: self.communicator.host(rank).to_string(),
-                message: String::from_utf8_lossy(&messages[rank]).into_owned(),
-            }),
+            Some(Failure { rank, host, message, .. }) => Err(TrainError::Rank { rank, host, message }),
         }
     }
 
