@@ -13,11 +13,14 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Numbers of a bucket of several tensors: 4 MiB.
+/// Numbers of a bucket of several tensors, at least: 4 MiB.
 const BUCKET: usize = 1 << 20;
 
-/// Numbers from which on a tensor is a bucket: 64 KiB, whose copy takes as long as a message's start.
+/// Numbers from which on a tensor may be a bucket: 64 KiB.
 const LARGE: usize = 1 << 14;
+
+/// Numbers that each rank has to add up of a bucket, at least: a message of 16 KiB, whose copy takes as long as its start.
+const PART: usize = 1 << 12;
 
 /// How often a rank's tensors count.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +47,11 @@ struct Packed {
 }
 
 impl Exchange {
-    /// What a job exchanges of a table: gradients as they are asked to cross the network, running statistics as they are.
-    pub(crate) fn new(table: &[Parameter], wire: Wire) -> Self {
+    /// What a job of so many ranks exchanges of a table: gradients as they are asked to cross the network, running
+    /// statistics as they are.
+    pub(crate) fn new(table: &[Parameter], wire: Wire, ranks: usize) -> Self {
+        let large = LARGE.max(ranks * PART);
+        let full = BUCKET.max(large);
         let mut layout: Vec<Packed> = Vec::new();
         for (at, parameter) in table.iter().enumerate().rev() {
             let statistics = is_moving(table, parameter);
@@ -56,14 +62,14 @@ impl Exchange {
             let open = layout
                 .iter_mut()
                 .rfind(|packed| packed.statistics == statistics && packed.room >= numbers)
-                .filter(|_| numbers < LARGE);
+                .filter(|_| numbers < large);
             match open {
                 Some(packed) => {
                     packed.places.push(at);
                     packed.room -= numbers;
                 }
                 None => {
-                    let room = if numbers < LARGE { BUCKET - numbers } else { 0 };
+                    let room = if numbers < large { full - numbers } else { 0 };
                     layout.push(Packed { places: vec![at], statistics, room });
                 }
             }
@@ -196,5 +202,41 @@ impl ModuleMapper for Assign<'_> {
             Some(tensor) => param.map(|_| Tensor::from_inner(tensor)),
             None => param,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_tensors_are_buckets_and_small_ones_share_them() {
+        let parameter = |path: &str, numbers: usize, trained| Parameter {
+            path: path.into(),
+            id: ParamId::from(numbers as u64),
+            shape: vec![numbers],
+            trained,
+        };
+        let table = [
+            parameter("first.weight", 1 << 20, true),
+            parameter("first.bias", 10, true),
+            parameter("norm.gamma", 20, true),
+            parameter("norm.running_mean", 20, false),
+            parameter("second.weight", 1 << 14, true),
+            parameter("second.bias", 30, true),
+            parameter("third.weight", 1 << 19, true),
+            parameter("frozen.running_var", 5, false),
+        ];
+        let buckets = |ranks| {
+            let exchange = Exchange::new(&table, Wire::Bf16, ranks);
+            let wires: Vec<Wire> = exchange.buckets.iter().map(|bucket| bucket.wire).collect();
+            (exchange.layout.into_iter().map(|packed| packed.places).collect::<Vec<_>>(), wires)
+        };
+        let (places, wires) = buckets(2);
+        assert_eq!(places, [vec![6], vec![5, 2, 1], vec![4], vec![3], vec![0]]);
+        assert_eq!(wires, [Wire::Bf16, Wire::Bf16, Wire::Bf16, Wire::F32, Wire::Bf16, Wire::F32]);
+        // Of many ranks each would have little to add up of a tensor.
+        assert_eq!(buckets(64).0, [vec![6], vec![5, 4, 2, 1], vec![3], vec![0]]);
+        assert_eq!(buckets(512).0, [vec![6, 5, 4, 2, 1, 0], vec![3]]);
     }
 }

@@ -235,7 +235,7 @@ impl Trainer {
                 plan.epoch
             }),
             told: false,
-            exchange: (!ranks.alone()).then(|| Exchange::new(&table, ranks.wire)),
+            exchange: (!ranks.alone()).then(|| Exchange::new(&table, ranks.wire, ranks.count())),
             statistics: GradientsParams::new(),
             least_squares: (config.train.solver == Solver::LeastSquares).then(LeastSquares::default),
             together,
