@@ -180,7 +180,7 @@ impl Mpi {
 }
 
 /// Cuts bytes into parts that follow each other.
-fn cut<'a>(mut bytes: &'a mut [u8], lengths: impl Iterator<Item = usize>) -> Vec<&'a mut [u8]> {
+fn cut(mut bytes: &mut [u8], lengths: impl Iterator<Item = usize>) -> Vec<&mut [u8]> {
     let mut next = |length| {
         let (part, rest) = std::mem::take(&mut bytes).split_at_mut(length);
         bytes = rest;
