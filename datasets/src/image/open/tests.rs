@@ -79,9 +79,12 @@ fn refused(config: &ImageConfig) -> String {
     }
 }
 
-/// The samples of each batch, on all ranks together: the bits of the pixels, and the shares of the classes.
-fn mixed(pipeline: &Pipeline<ImageSet>, ranks: u64) -> Vec<BTreeMap<u64, (Vec<u32>, Vec<f32>)>> {
-    let mut batches = Vec::new();
+/// The bits of a picture's pixels, and the shares of its classes.
+type Mixed = (Vec<u32>, Vec<f32>);
+
+/// The samples of each batch, on all ranks together.
+fn mixed(pipeline: &Pipeline<ImageSet>, ranks: u64) -> Vec<BTreeMap<u64, Mixed>> {
+    let mut batches: Vec<BTreeMap<u64, Mixed>> = Vec::new();
     for rank in 0..ranks {
         let portions = pipeline
             .portions(Position::default(), 96, Share { rank, ranks }, &Device::flex())
