@@ -56,6 +56,11 @@ pub trait Dataset: Send + Sync + 'static {
         0
     }
 
+    /// Whether samples of a batch are mixed.
+    fn mixes(&self) -> bool {
+        false
+    }
+
     /// Mixes samples of a batch, each two of `pairs`, by their places. `draw` seeds how: the same for all ranks that have
     /// samples of the batch.
     fn mix(&self, _samples: &mut [Self::Sample], _pairs: &[[usize; 2]], _draw: u64) {}

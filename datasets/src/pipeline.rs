@@ -105,6 +105,9 @@ impl Plan {
     /// The sample at a position, and how many times the epoch has had it before. The times of a sample are as far apart
     /// as there are lanes, so that all are in its own.
     fn turn(&self, position: u64) -> (u64, u64) {
+        if self.repeats == 1 {
+            return (self.order.at(position), 0);
+        }
         let lanes = self.order.lanes();
         let round = position / (lanes * self.repeats);
         let within = position % (lanes * self.repeats);
@@ -214,9 +217,11 @@ impl<D: Dataset> Epoch<'_, D> {
             };
         }
         self.fruitless = false;
-        let pairs = pairs(&window, self.windows.size(), self.windows.ranks(), &positions);
         let dataset = &self.pipeline.dataset;
-        dataset.mix(&mut collected, &pairs, self.plan.draw(window.start));
+        if dataset.mixes() {
+            let pairs = pairs(&window, self.windows.size(), self.windows.ranks(), &positions);
+            dataset.mix(&mut collected, &pairs, self.plan.draw(window.start));
+        }
         let (input, target) = dataset.collate(collected, &self.device);
         Ok(Some(Portion::Samples(Batch { input, target, samples, consumed })))
     }

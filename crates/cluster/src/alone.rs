@@ -1,6 +1,6 @@
 //! A job of one process.
 
-use crate::{Bucket, Communicator};
+use crate::{Bucket, Communicator, Sending};
 use std::time::Duration;
 
 /// The only rank: its own numbers are the sums.
@@ -24,11 +24,19 @@ impl Communicator for Alone {
         (0, 1)
     }
 
-    fn sum_buckets(&self, buckets: &mut [Bucket], fill: &mut dyn FnMut(usize, &mut Vec<f32>)) {
-        for (i, Bucket { numbers, factor, .. }) in buckets.iter_mut().enumerate() {
-            fill(i, numbers);
-            numbers.iter_mut().for_each(|number| *number *= *factor);
+    fn sum_buckets(
+        &self,
+        words: &[f64],
+        buckets: &mut [Bucket],
+        work: &mut dyn FnMut(&mut Sending<'_>),
+    ) -> Vec<Vec<f64>> {
+        work(&mut |i, numbers| buckets[i].sums = numbers);
+        let words = vec![words.to_vec()];
+        for bucket in buckets {
+            let factor = bucket.factors(&words)[0];
+            bucket.sums.iter_mut().for_each(|number| *number *= factor);
         }
+        words
     }
 
     fn sum(&self, _numbers: &mut [f64]) {}

@@ -26,16 +26,32 @@ pub use threads::Threads;
 
 use std::time::Duration;
 
-/// Numbers of this rank that are summed over all ranks.
+/// Numbers that are summed over the ranks; all of it but `sums` is the same on each of them.
 #[derive(Clone, Debug, Default)]
 pub struct Bucket {
-    /// As many as in the other ranks' bucket.
-    pub numbers: Vec<f32>,
-    /// How often this rank's numbers count.
-    pub factor: f32,
-    /// The same for all ranks.
+    /// How many numbers it has.
+    pub length: usize,
+    /// How they cross the network.
     pub wire: Wire,
+    /// The place of the word that says how often a rank's numbers count.
+    pub times: usize,
+    /// The place of the word whose sum over the ranks the sum is divided by.
+    pub over: usize,
+    /// What came of it.
+    pub sums: Vec<f32>,
 }
+
+impl Bucket {
+    /// What each rank's numbers are multiplied with: nothing where there is nothing to divide by.
+    fn factors(&self, words: &[Vec<f64>]) -> Vec<f32> {
+        let over: f64 = words.iter().map(|words| words[self.over]).sum();
+        let times = words.iter().map(|words| words[self.times]);
+        times.map(|times| if over == 0.0 { 0.0 } else { (times / over) as f32 }).collect()
+    }
+}
+
+/// Hands the numbers of a bucket, by its place, to the other ranks.
+pub type Sending<'a> = dyn FnMut(usize, Vec<f32>) + 'a;
 
 /// How the numbers of a bucket cross the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,10 +77,19 @@ pub trait Communicator: Send + Sync {
     /// The number of this process among those of its machine, and how many these are.
     fn on_this_host(&self) -> (usize, usize);
 
-    /// Replaces the numbers of each bucket by the sum, over the ranks, of each rank's numbers times its factor. `fill`
-    /// writes or replaces those of bucket `i` just before they are sent, so that later ones are packed while earlier ones
-    /// are on their way.
-    fn sum_buckets(&self, buckets: &mut [Bucket], fill: &mut dyn FnMut(usize, &mut Vec<f32>));
+    /// The sum of each bucket over the ranks: each rank's numbers times its word at `times`, divided by the sum of all
+    /// ranks' words at `over`. `work` sends each bucket once, in any sequence, as soon as its numbers are there: what it
+    /// does between one and the next goes on while those before are on their way. It may call [`sum`](Self::sum), as every
+    /// rank then does. What the ranks had to say comes back: each one's words, in their sequence.
+    ///
+    /// # Panics
+    /// When a bucket is not sent, or has another number of numbers than its length.
+    fn sum_buckets(
+        &self,
+        words: &[f64],
+        buckets: &mut [Bucket],
+        work: &mut dyn FnMut(&mut Sending<'_>),
+    ) -> Vec<Vec<f64>>;
 
     /// Replaces numbers by their sums over the ranks.
     fn sum(&self, numbers: &mut [f64]);

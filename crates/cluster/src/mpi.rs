@@ -5,7 +5,7 @@
 
 mod sums;
 
-use crate::{Bucket, Communicator, JobError};
+use crate::{Bucket, Communicator, JobError, Sending};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
@@ -13,20 +13,15 @@ use mpi::environment::Universe;
 use mpi::request::{Request, Scope, scope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, MatchedReceiveVec, Root, Source};
-use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use sums::{Parted, Room};
+use sums::{Flow, Peers, Room};
 
 /// Bytes of one message, broadcast or gather: MPI counts in 32 bits.
 const MOST: usize = 1 << 30;
 
 /// The tag of the messages by which a rank that waits says so to rank 0.
 const WAITING: i32 = 1;
-
-/// The tags of the messages by which buckets are summed: what is to be added up, and what was.
-const PART: i32 = 2;
-const SUM: i32 = 3;
 
 /// How long a rank waits before it says so.
 const LONG: Duration = Duration::from_secs(1);
@@ -83,20 +78,28 @@ impl Mpi {
         SimpleCommunicator::world()
     }
 
-    /// Begins a collective: nobody else calls MPI until the guard is dropped.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a collective.
     fn begin(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.calls += 1;
         state
     }
 
     /// Waits for a request, for a limited time.
-    fn wait<'a, D: ?Sized, S: Scope<'a>>(
-        &self,
-        state: &mut State,
-        what: &str,
-        mut request: Request<'a, D, S>,
-    ) {
+    fn wait<'a, D: ?Sized, S: Scope<'a>>(&self, state: &mut State, what: &str, request: Request<'a, D, S>) {
+        let mut request = Some(request);
+        self.wait_until(state, what, || {
+            request = request.take().and_then(|request| request.test().err());
+            request.is_none()
+        });
+    }
+
+    /// Asks again and again whether a collective is over, for a limited time.
+    fn wait_until(&self, state: &mut State, what: &str, mut over: impl FnMut() -> bool) {
         let began = Instant::now();
         let call = state.calls;
         let first = Self::world();
@@ -104,11 +107,7 @@ impl Mpi {
         scope(|saying| {
             let mut word = None;
             let mut said = false;
-            loop {
-                request = match request.test() {
-                    Ok(_) => break,
-                    Err(pending) => pending,
-                };
+            while !over() {
                 let waited = began.elapsed();
                 match waited {
                     // The processes of a machine may be more than its cores.
@@ -179,16 +178,6 @@ impl Mpi {
     }
 }
 
-/// Cuts bytes into parts that follow each other.
-fn cut(mut bytes: &mut [u8], lengths: impl Iterator<Item = usize>) -> Vec<&mut [u8]> {
-    let mut next = |length| {
-        let (part, rest) = std::mem::take(&mut bytes).split_at_mut(length);
-        bytes = rest;
-        part
-    };
-    lengths.map(&mut next).collect()
-}
-
 impl Communicator for Mpi {
     fn rank(&self) -> usize {
         self.rank
@@ -206,70 +195,49 @@ impl Communicator for Mpi {
         self.local
     }
 
-    fn sum_buckets(&self, buckets: &mut [Bucket], fill: &mut dyn FnMut(usize, &mut Vec<f32>)) {
-        const WHAT: &str = "the sum of gradients";
-        let (world, rank, ranks) = (Self::world(), self.rank, self.hosts.len());
-        let mut guard = self.begin();
-        let state = &mut *guard;
-        let mut rooms = std::mem::take(&mut state.rooms);
+    fn sum_buckets(
+        &self,
+        words: &[f64],
+        buckets: &mut [Bucket],
+        work: &mut dyn FnMut(&mut Sending<'_>),
+    ) -> Vec<Vec<f64>> {
+        let (world, ranks) = (Self::world(), self.hosts.len());
+        // Not kept locked: the work may come to other collectives.
+        let mut rooms = std::mem::take(&mut self.begin().rooms);
         rooms.resize_with(buckets.len().max(rooms.len()), Room::default);
-        // Each rank begins with its next, so that not all send to rank 0 at once.
-        let others: Vec<usize> = (1..ranks).map(|step| (rank + step) % ranks).collect();
-        let own: Vec<f32> = buckets.iter().map(|bucket| bucket.factor).collect();
-        let mut factors = vec![0.0; own.len() * ranks];
+        let mut all = vec![0.0; words.len() * ranks];
+        let mut known: Option<Vec<Vec<f64>>> = None;
         scope(|scope| {
-            let known = world.immediate_all_gather_into(scope, &own[..], &mut factors[..]);
-            let mut requests = Vec::new();
-            for (i, (bucket, room)) in buckets.iter_mut().zip(&mut rooms).enumerate() {
-                fill(i, &mut bucket.numbers);
-                room.ready(bucket, rank, ranks);
-                let Parted { parts, sent, arrived } = room.parted(bucket, ranks);
-                let arriving = cut(arrived, others.iter().map(|_| parts[rank].len()));
-                let senders = (0..ranks).filter(|&other| other != rank);
-                for (other, arriving) in senders.zip(arriving) {
-                    let other = world.process_at_rank(other as i32);
-                    for chunk in arriving.chunks_mut(MOST) {
-                        requests.push(other.immediate_receive_into_with_tag(scope, chunk, PART));
+            let mut hearing = Some(world.immediate_all_gather_into(scope, words, &mut all[..]));
+            let mut flows: Vec<Box<dyn Flow>> = buckets
+                .iter()
+                .zip(&mut rooms)
+                .enumerate()
+                .map(|(i, (bucket, room))| room.flow(bucket, i, Peers::new(&world, self.rank), scope))
+                .collect();
+            let mut go_on = |flows: &mut [Box<dyn Flow>]| {
+                if let Some(request) = hearing.take() {
+                    match request.test_with_data() {
+                        Ok((_, all)) => known = Some(all.chunks(words.len()).map(<[f64]>::to_vec).collect()),
+                        Err(pending) => hearing = Some(pending),
                     }
                 }
-                let sent = &*sent;
-                for &other in &others {
-                    let to = world.process_at_rank(other as i32);
-                    for chunk in sent[parts[other].clone()].chunks(MOST) {
-                        requests.push(to.immediate_send_with_tag(scope, chunk, PART));
-                    }
+                let mut over = known.is_some();
+                for (bucket, flow) in buckets.iter().zip(flows) {
+                    over &= flow.go_on(&|| known.as_deref().map(|words| bucket.factors(words)));
                 }
-            }
-            requests.into_iter().for_each(|request| self.wait(state, WHAT, request));
-            self.wait(state, WHAT, known);
+                over
+            };
+            work(&mut |i, numbers| {
+                flows[i].send(numbers);
+                go_on(&mut flows);
+            });
+            let mut state = self.lock();
+            self.wait_until(&mut state, "the sum of gradients", || go_on(&mut flows));
         });
-        for (i, (bucket, room)) in buckets.iter_mut().zip(&mut rooms).enumerate() {
-            let of_bucket: Vec<f32> = factors[i..].iter().step_by(own.len()).copied().collect();
-            room.add_up(bucket, rank, &of_bucket);
-        }
-        scope(|scope| {
-            let mut requests = Vec::new();
-            for (bucket, room) in buckets.iter_mut().zip(&mut rooms) {
-                let Parted { parts, sent, .. } = room.parted(bucket, ranks);
-                let mut arriving = cut(sent, parts.iter().map(Range::len));
-                let own = &*std::mem::take(&mut arriving[rank]);
-                for (other, arriving) in arriving.into_iter().enumerate() {
-                    let other = world.process_at_rank(other as i32);
-                    for chunk in arriving.chunks_mut(MOST) {
-                        requests.push(other.immediate_receive_into_with_tag(scope, chunk, SUM));
-                    }
-                }
-                for &other in &others {
-                    let other = world.process_at_rank(other as i32);
-                    for chunk in own.chunks(MOST) {
-                        requests.push(other.immediate_send_with_tag(scope, chunk, SUM));
-                    }
-                }
-            }
-            requests.into_iter().for_each(|request| self.wait(state, WHAT, request));
-        });
-        buckets.iter_mut().zip(&rooms).for_each(|(bucket, room)| room.take_over(bucket));
-        state.rooms = rooms;
+        buckets.iter_mut().zip(&mut rooms).for_each(|(bucket, room)| room.leave(bucket));
+        self.lock().rooms = rooms;
+        known.expect("waited for above")
     }
 
     fn sum(&self, numbers: &mut [f64]) {

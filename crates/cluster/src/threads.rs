@@ -1,6 +1,6 @@
 //! Ranks that are threads of one process: what trains over several machines is tested on one, without MPI.
 
-use crate::{Bucket, Communicator, Wire};
+use crate::{Bucket, Communicator, Sending, Wire};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,14 @@ impl Threads {
     }
 }
 
+fn to_bytes(numbers: &[f64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+fn numbers(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().expect("8 bytes"))).collect()
+}
+
 impl Communicator for Threads {
     fn rank(&self) -> usize {
         self.rank
@@ -50,30 +58,39 @@ impl Communicator for Threads {
         (self.rank, self.size())
     }
 
-    fn sum_buckets(&self, buckets: &mut [Bucket], fill: &mut dyn FnMut(usize, &mut Vec<f32>)) {
-        for (i, Bucket { numbers, factor, wire }) in buckets.iter_mut().enumerate() {
-            fill(i, numbers);
-            let rounded = |number: f32| match wire {
-                Wire::F32 => number,
-                Wire::Bf16 => half::bf16::from_f32(number).to_f32(),
+    fn sum_buckets(
+        &self,
+        words: &[f64],
+        buckets: &mut [Bucket],
+        work: &mut dyn FnMut(&mut Sending<'_>),
+    ) -> Vec<Vec<f64>> {
+        work(&mut |i, numbers| {
+            assert_eq!(numbers.len(), buckets[i].length);
+            buckets[i].sums = numbers;
+        });
+        let words: Vec<Vec<f64>> = self.gather(&to_bytes(words)).iter().map(|bytes| numbers(bytes)).collect();
+        for bucket in buckets {
+            let rounded = |number: f64| match bucket.wire {
+                Wire::F32 => number as f32,
+                Wire::Bf16 => half::bf16::from_f32(number as f32).to_f32(),
             };
-            let factors = self.gather(&factor.to_le_bytes());
-            let bytes: Vec<u8> = numbers.iter().flat_map(|&number| rounded(number).to_le_bytes()).collect();
-            let all = self.gather(&bytes);
-            let read = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
-            for (at, number) in numbers.iter_mut().enumerate() {
-                let of = |(factor, bytes): (&Vec<u8>, &Vec<u8>)| read(factor) * read(&bytes[4 * at..][..4]);
-                *number = rounded(factors.iter().zip(&all).map(of).sum());
+            let own: Vec<f64> = bucket.sums.iter().map(|&number| f64::from(rounded(number.into()))).collect();
+            let all: Vec<Vec<f64>> =
+                self.gather(&to_bytes(&own)).iter().map(|bytes| numbers(bytes)).collect();
+            let factors = bucket.factors(&words);
+            for (at, sum) in bucket.sums.iter_mut().enumerate() {
+                // In f32, as over MPI.
+                let of = |(factor, numbers): (&f32, &Vec<f64>)| factor * numbers[at] as f32;
+                *sum = rounded(factors.iter().zip(&all).map(of).sum::<f32>().into());
             }
         }
+        words
     }
 
-    fn sum(&self, numbers: &mut [f64]) {
-        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let all = self.gather(&bytes);
-        for (at, number) in numbers.iter_mut().enumerate() {
-            let of = |bytes: &Vec<u8>| f64::from_le_bytes(bytes[8 * at..][..8].try_into().expect("8 bytes"));
-            *number = all.iter().map(of).sum();
+    fn sum(&self, sums: &mut [f64]) {
+        let all: Vec<Vec<f64>> = self.gather(&to_bytes(sums)).iter().map(|bytes| numbers(bytes)).collect();
+        for (at, sum) in sums.iter_mut().enumerate() {
+            *sum = all.iter().map(|numbers| numbers[at]).sum();
         }
     }
 

@@ -12,6 +12,7 @@ pub mod optimizer;
 pub mod threads;
 
 mod activation;
+mod arrivals;
 mod attention;
 mod batch_norm;
 mod conv;
@@ -41,6 +42,7 @@ mod testing;
 mod windows;
 
 pub use activation::Activation;
+pub use arrivals::Arrivals;
 pub use attention::{AttentionOptions, attention, cross_attention};
 pub use batch_norm::{Together, batch_norm, batch_norm_eval, batch_norm_train};
 pub use conv::{ConvOptions, ConvTransposeOptions, conv_transpose2d, conv2d};

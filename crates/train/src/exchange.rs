@@ -1,14 +1,21 @@
 //! The mean of what the ranks of a job computed: gradients, and the running statistics of batch norm.
 //!
+//! ```text
+//! backward pass -> a gradient -> its bucket, when whole -> the other ranks' part of it -> sums -> mean gradient
+//!                     (the next gradients are computed meanwhile)
+//! ```
+//!
 //! The tensors are packed into buckets in the reverse of the model's order, but for large ones, which are a bucket each:
-//! their memory becomes the bucket, and the bucket's the mean's. The buckets are summed over the ranks while the next are
-//! packed (Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", 2020). Burn's backward
-//! pass hands over all gradients at its end, so that none can be sent before. The mean is over samples: each rank's
+//! their memory is what is sent. Where the kernels compute, gradients come one by one (see [`Arrivals`]), and buckets are on
+//! their way while the backward pass goes on (Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel
+//! Training", 2020); elsewhere Burn's backward pass hands over all gradients at its end. The mean is over samples: each rank's
 //! numbers count as often as it had samples.
+//!
+//! [`Arrivals`]: bonfire_kernels::Arrivals
 
 use crate::parameters::{Parameter, by_rank};
-use crate::ranks::Ranks;
-use bonfire_cluster::{Bucket, Wire};
+use crate::ranks::{Ranks, Word};
+use bonfire_cluster::{Bucket, Sending, Wire};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -22,18 +29,33 @@ const LARGE: usize = 1 << 14;
 /// Numbers that each rank has to add up of a bucket, at least: a message of 16 KiB, whose copy takes as long as its start.
 const PART: usize = 1 << 12;
 
-/// How often a rank's tensors count.
+/// The places of what a rank says of its tensors, before its [`Word`]: how often its gradients count, and how many samples
+/// they are of.
+const GRADIENTS: usize = 0;
+const SAMPLES: usize = 1;
+/// One for each rank.
+const RANK: usize = 2;
+
+/// What a rank's tensors are of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Factors {
-    pub(crate) gradients: f64,
-    pub(crate) statistics: f64,
+pub(crate) struct Brought {
+    /// How often its gradients count before they are divided by the samples of all ranks.
+    pub(crate) weight: f64,
+    /// Samples of the step.
+    pub(crate) samples: u64,
+    pub(crate) word: Word,
 }
 
 /// The tensors that are exchanged, packed.
 pub(crate) struct Exchange {
     layout: Vec<Packed>,
+    /// For each tensor of the table, its place in the layout.
+    packed_in: Vec<Option<usize>>,
     /// One for each of these, and one that says which tensors there are.
     buckets: Vec<Bucket>,
+    /// For each tensor of the table, whether what is handed over early is not all of its gradient.
+    late: Vec<bool>,
+    wire: Wire,
 }
 
 /// What a bucket holds.
@@ -74,69 +96,227 @@ impl Exchange {
                 }
             }
         }
-        let wire = |packed: &Packed| if packed.statistics { Wire::F32 } else { wire };
-        let bucket = |packed| Bucket { wire: wire(packed), ..Bucket::default() };
-        let present = Bucket { factor: 1.0, ..Bucket::default() };
-        let buckets = layout.iter().map(bucket).chain([present]).collect();
-        Exchange { layout, buckets }
+        let bucket = |packed: &Packed| {
+            let length = packed.places.iter().map(|&at| table[at].numbers()).sum();
+            match packed.statistics {
+                true => Bucket { length, times: SAMPLES, over: SAMPLES, ..Bucket::default() },
+                false => of_gradients(length, wire),
+            }
+        };
+        let marks = Bucket { length: 2 * table.len(), times: RANK, over: RANK, ..Bucket::default() };
+        let buckets = layout.iter().map(bucket).chain([marks]).collect();
+        let mut packed_in = vec![None; table.len()];
+        for (i, packed) in layout.iter().enumerate() {
+            packed.places.iter().for_each(|&at| packed_in[at] = Some(i));
+        }
+        Exchange { layout, packed_in, buckets, late: vec![false; table.len()], wire }
     }
 
-    /// The sums over ranks of each rank's tensors times its factors. A tensor that no rank has is left out.
-    pub(crate) fn sum(
+    /// The mean over ranks of what `work` packs on each, and what they say together. A tensor that no rank has is left out.
+    pub(crate) fn mean(
         &mut self,
         ranks: &Ranks,
         table: &[Parameter],
-        mut tensors: GradientsParams,
-        factors: Factors,
+        brought: Brought,
         device: &Device,
-    ) -> GradientsParams {
-        let Exchange { layout, buckets } = self;
-        for (packed, bucket) in layout.iter().zip(&mut *buckets) {
-            bucket.factor = if packed.statistics { factors.statistics } else { factors.gradients } as f32;
-        }
-        let mut present = vec![0.0; table.len()];
-        ranks.communicator().sum_buckets(buckets, &mut |i, numbers| {
-            let Some(packed) = layout.get(i) else {
-                numbers.clone_from(&present);
-                return;
-            };
-            numbers.clear();
-            for &at in &packed.places {
-                let parameter = &table[at];
-                let data: Option<TensorData> = by_rank!(parameter.shape.len(), D => {
-                    tensors.remove::<D>(parameter.id).map(Tensor::into_data)
-                });
-                present[at] = f32::from(u8::from(data.is_some()));
-                match data {
-                    Some(data) if packed.places.len() == 1 => {
-                        *numbers = data.try_into_vec().expect("gradients are f32");
-                    }
-                    Some(data) => numbers.extend(data.as_slice::<f32>().expect("gradients are f32")),
-                    None => numbers.resize(numbers.len() + parameter.numbers(), 0.0),
-                }
+        work: impl FnOnce(&mut Packing<'_, '_>),
+    ) -> (GradientsParams, Word) {
+        let Exchange { layout, packed_in, buckets, late, wire } = self;
+        let mut words = vec![brought.weight, brought.samples as f64, 1.0];
+        let of_word = words.len();
+        words.extend(brought.word.numbers());
+        let (mut work, mut missed) = (Some(work), Vec::new());
+        let all = ranks.communicator().sum_buckets(&words, buckets, &mut |send| {
+            let mut packing = Packing::new(table, layout, packed_in, late, send);
+            if let Some(work) = work.take() {
+                work(&mut packing);
             }
+            missed = packing.end();
         });
-        let (present, buckets) = buckets.split_last_mut().expect("the bucket of those that there are");
-        let mut sums = GradientsParams::new();
-        for (packed, Bucket { numbers, .. }) in layout.iter().zip(buckets) {
+        let word = Word::of_all(all.iter().map(|words| &words[of_word..]));
+        let (marks, sums) = buckets.split_last_mut().expect("the bucket of marks");
+        let (present, completed) = marks.sums.split_at(table.len());
+        let mut mean = GradientsParams::new();
+        for (packed, Bucket { sums, .. }) in layout.iter().zip(sums) {
             let mut from = 0;
             for &at in &packed.places {
                 let parameter = &table[at];
                 let values = match packed.places.len() {
-                    1 => std::mem::take(numbers),
-                    _ => numbers[from..][..parameter.numbers()].to_vec(),
+                    1 => std::mem::take(sums),
+                    _ => sums[from..][..parameter.numbers()].to_vec(),
                 };
                 from += parameter.numbers();
-                if present.numbers[at] > 0.0 {
-                    let data = TensorData::new(values, parameter.shape.clone());
-                    by_rank!(parameter.shape.len(), D => {
-                        sums.register(parameter.id, Tensor::<D>::from_data(data, device));
-                    });
+                if present[at] > 0.0 {
+                    add(&mut mean, parameter, values, device);
                 }
             }
         }
-        sums
+        // What Burn found beside what was sent early goes after it, and waits for its end from now on.
+        let completed: Vec<usize> = (0..table.len()).filter(|&at| completed[at] > 0.0).collect();
+        if !completed.is_empty() {
+            let mut more: Vec<Bucket> =
+                completed.iter().map(|&at| of_gradients(table[at].numbers(), *wire)).collect();
+            ranks.communicator().sum_buckets(&words, &mut more, &mut |send| {
+                for (i, &at) in completed.iter().enumerate() {
+                    let found = missed.iter_mut().find(|(place, _)| *place == at);
+                    let found = found.map(|(_, values)| std::mem::take(values));
+                    send(i, found.unwrap_or_else(|| vec![0.0; table[at].numbers()]));
+                }
+            });
+            for (at, bucket) in completed.into_iter().zip(more) {
+                late[at] = true;
+                add(&mut mean, &table[at], bucket.sums, device);
+            }
+        }
+        (mean, word)
     }
+}
+
+/// A bucket of so many numbers of gradients.
+fn of_gradients(length: usize, wire: Wire) -> Bucket {
+    Bucket { length, wire, times: GRADIENTS, over: SAMPLES, ..Bucket::default() }
+}
+
+/// Adds values to a tensor.
+fn add(tensors: &mut GradientsParams, parameter: &Parameter, values: Vec<f32>, device: &Device) {
+    let data = TensorData::new(values, parameter.shape.clone());
+    by_rank!(parameter.shape.len(), D => {
+        let more = Tensor::<D>::from_data(data, device);
+        let sum = match tensors.remove::<D>(parameter.id) {
+            Some(so_far) => so_far + more,
+            None => more,
+        };
+        tensors.register(parameter.id, sum);
+    });
+}
+
+/// Packs tensors as they come, and sends the buckets that are full.
+pub(crate) struct Packing<'a, 's> {
+    table: &'a [Parameter],
+    layout: &'a [Packed],
+    packed_in: &'a [Option<usize>],
+    late: &'a [bool],
+    send: &'a mut Sending<'s>,
+    /// For each tensor, what there is of it.
+    values: Vec<Found>,
+    /// For each bucket, how many tensors it waits for.
+    missing: Vec<usize>,
+    /// What came too late for its bucket.
+    missed: Vec<(usize, Vec<f32>)>,
+}
+
+#[derive(Clone, Default)]
+enum Found {
+    #[default]
+    Nothing,
+    /// That is not all of it.
+    Part(TensorData),
+    All(TensorData),
+    /// Its bucket is sent.
+    Sent,
+}
+
+impl<'a, 's> Packing<'a, 's> {
+    fn new(
+        table: &'a [Parameter],
+        layout: &'a [Packed],
+        packed_in: &'a [Option<usize>],
+        late: &'a [bool],
+        send: &'a mut Sending<'s>,
+    ) -> Self {
+        let missing = layout.iter().map(|packed| packed.places.len()).collect();
+        let values = vec![Found::Nothing; table.len()];
+        Packing { table, layout, packed_in, late, send, values, missing, missed: Vec::new() }
+    }
+
+    /// Takes the gradient of the tensor at a place of the table, as it is known by now.
+    pub(crate) fn early(&mut self, at: usize, gradient: TensorData) {
+        match self.late[at] {
+            true => self.values[at] = Found::Part(gradient),
+            false => self.put(at, gradient),
+        }
+    }
+
+    /// Takes tensors, and what was not known of them early.
+    pub(crate) fn rest(&mut self, mut tensors: GradientsParams) {
+        let (table, layout) = (self.table, self.layout);
+        for &at in layout.iter().flat_map(|packed| &packed.places) {
+            let parameter = &table[at];
+            let rest: Option<TensorData> = by_rank!(parameter.shape.len(), D => {
+                tensors.remove::<D>(parameter.id).map(Tensor::into_data)
+            });
+            let Some(rest) = rest else { continue };
+            match std::mem::take(&mut self.values[at]) {
+                Found::Nothing => self.put(at, rest),
+                Found::Part(part) => self.put(at, sum(part, rest)),
+                known => {
+                    self.values[at] = known;
+                    self.missed.push((at, numbers(rest)));
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, at: usize, tensor: TensorData) {
+        self.values[at] = Found::All(tensor);
+        let bucket = self.packed_in[at].expect("what is trained is exchanged");
+        self.missing[bucket] -= 1;
+        if self.missing[bucket] == 0 {
+            self.send(bucket);
+        }
+    }
+
+    fn send(&mut self, bucket: usize) {
+        let places = &self.layout[bucket].places;
+        let packed = match places[..] {
+            [at] => self.take(at),
+            _ => {
+                let length = places.iter().map(|&at| self.table[at].numbers()).sum();
+                let mut packed = Vec::with_capacity(length);
+                places.iter().for_each(|&at| packed.extend(self.take(at)));
+                packed
+            }
+        };
+        (self.send)(bucket, packed);
+    }
+
+    fn take(&mut self, at: usize) -> Vec<f32> {
+        match std::mem::take(&mut self.values[at]) {
+            Found::All(values) | Found::Part(values) => {
+                self.values[at] = Found::Sent;
+                numbers(values)
+            }
+            _ => vec![0.0; self.table[at].numbers()],
+        }
+    }
+
+    /// Sends what is left to send, and which tensors there are; what came too late.
+    fn end(mut self) -> Vec<(usize, Vec<f32>)> {
+        for bucket in 0..self.layout.len() {
+            if self.missing[bucket] > 0 {
+                self.send(bucket);
+            }
+        }
+        let mut marks = vec![0.0; 2 * self.table.len()];
+        let (present, missed) = marks.split_at_mut(self.table.len());
+        for (present, found) in present.iter_mut().zip(&self.values) {
+            *present = f32::from(u8::from(matches!(found, Found::Sent)));
+        }
+        self.missed.iter().for_each(|&(at, _)| missed[at] = 1.0);
+        (self.send)(self.layout.len(), marks);
+        self.missed
+    }
+}
+
+fn numbers(data: TensorData) -> Vec<f32> {
+    data.try_into_vec().expect("gradients are f32")
+}
+
+fn sum(a: TensorData, b: TensorData) -> TensorData {
+    let shape = a.shape().to_vec();
+    let mut sum = numbers(a);
+    sum.iter_mut().zip(numbers(b)).for_each(|(sum, number)| *sum += number);
+    TensorData::new(sum, shape)
 }
 
 /// Whether a running statistic moves in training: that of a frozen norm is used as it is.
@@ -230,6 +410,11 @@ mod tests {
         let buckets = |ranks| {
             let exchange = Exchange::new(&table, Wire::Bf16, ranks);
             let wires: Vec<Wire> = exchange.buckets.iter().map(|bucket| bucket.wire).collect();
+            let lengths =
+                |packed: &Packed| packed.places.iter().map(|&at| table[at].numbers()).sum::<usize>();
+            for (packed, bucket) in exchange.layout.iter().zip(&exchange.buckets) {
+                assert_eq!(bucket.length, lengths(packed));
+            }
             (exchange.layout.into_iter().map(|packed| packed.places).collect::<Vec<_>>(), wires)
         };
         let (places, wires) = buckets(2);
@@ -238,5 +423,39 @@ mod tests {
         // Of many ranks each would have little to add up of a tensor.
         assert_eq!(buckets(64).0, [vec![6], vec![5, 4, 2, 1], vec![3], vec![0]]);
         assert_eq!(buckets(512).0, [vec![6, 5, 4, 2, 1, 0], vec![3]]);
+    }
+
+    #[test]
+    fn what_burn_adds_to_an_early_gradient_is_made_up_for_and_waited_for_from_then_on() {
+        let parameter = |id: u64, numbers: usize| Parameter {
+            path: id.to_string(),
+            id: ParamId::from(id),
+            shape: vec![numbers],
+            trained: true,
+        };
+        let table = [parameter(1, 2), parameter(2, 1 << 14), parameter(3, 1), parameter(4, 1)];
+        let ranks = Ranks::new(std::sync::Arc::new(bonfire_cluster::Alone), Wire::F32);
+        let mut exchange = Exchange::new(&table, Wire::F32, 1);
+        let device = Device::flex();
+        let filled = |at: usize, value: f32| TensorData::full([table[at].numbers()], value);
+        for round in 0..2 {
+            let word = Word { samples: 4, loss: 2.0, ..Word::default() };
+            let brought = Brought { weight: 4.0, samples: 8, word };
+            let (mean, said) = exchange.mean(&ranks, &table, brought, &device, |packing| {
+                packing.early(2, filled(2, 1.0));
+                packing.early(1, filled(1, 2.0));
+                packing.early(0, filled(0, 3.0));
+                let mut rest = GradientsParams::new();
+                rest.register(table[1].id, Tensor::<1>::from_data(filled(1, 10.0), &device));
+                rest.register(table[0].id, Tensor::<1>::from_data(filled(0, 20.0), &device));
+                packing.rest(rest);
+            });
+            assert_eq!(said, word);
+            let first =
+                |at: usize| mean.get::<1>(table[at].id).map(|tensor| tensor.max().into_scalar::<f32>());
+            let found: Vec<Option<f32>> = (0..4).map(first).collect();
+            assert_eq!(found, [Some(11.5), Some(6.0), Some(0.5), None], "round {round}");
+            assert_eq!(exchange.late, [true, true, false, false]);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::average::Average;
 use crate::gradient::Accumulated;
-use crate::parameters::{from_weights, to_weights};
+use crate::parameters::{by_rank, from_weights, to_weights};
 use crate::passes::Forward;
 use crate::state::State;
 use crate::tensors::{AVERAGE, GRADIENT, OPTIMIZER, STATE, Tensors, WEIGHTS};
@@ -10,7 +10,7 @@ use crate::{FitConfig, Parameter, TrainError};
 use bonfire_checkpoint::{Files, Weights};
 use bonfire_contract::Task;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use std::path::PathBuf;
 
 /// A checkpoint to continue from.
@@ -96,10 +96,29 @@ impl<M: Task> Fitting<M> {
         Ok((Fitting { model, optimizer, average, accumulated }, state))
     }
 
-    /// Adds the gradient of a piece's mean loss to the step's.
-    pub(crate) fn add_gradient(&mut self, piece: Forward<M>, samples: u64, table: &[Parameter]) {
-        let gradient = piece.backward(&self.model);
-        self.accumulated.add(gradient, samples, table);
+    /// Adds the gradient of a piece's mean loss to the step's. Where the piece's tensors are watched, `early` gets them, added,
+    /// by their places in the table, and they are not among those that are kept.
+    pub(crate) fn add_gradient(
+        &mut self,
+        piece: Forward<M>,
+        samples: u64,
+        table: &[Parameter],
+        early: &mut dyn FnMut(usize, TensorData),
+    ) {
+        let Fitting { model, accumulated, .. } = self;
+        let gradient = piece.backward(model, &mut |at, gradient| {
+            let parameter = &table[at];
+            if accumulated.pieces == 0 {
+                return early(at, gradient);
+            }
+            by_rank!(parameter.shape.len(), D => {
+                let gradient = Tensor::<D>::from_data(gradient, &Device::flex());
+                if let Some(total) = accumulated.with(parameter, Some(gradient), samples) {
+                    early(at, total.into_data());
+                }
+            });
+        });
+        accumulated.add(gradient, samples, table);
     }
 
     /// One update; `count` is the number of steps with it.

@@ -17,19 +17,11 @@ pub(crate) struct Accumulated {
 impl Accumulated {
     /// Adds the mean gradient of a piece of `samples`.
     pub(crate) fn add(&mut self, mut piece: GradientsParams, samples: u64, parameters: &[Parameter]) {
-        let so_far = self.samples as f64;
-        for parameter in parameters.iter().filter(|_| self.pieces > 0) {
+        let added = if self.pieces > 0 { parameters } else { &[] };
+        for parameter in added {
             by_rank!(parameter.shape.len(), D => {
-                let sum = self.gradient.remove::<D>(parameter.id).map(|sum| match self.pieces {
-                    1 => sum.mul_scalar(so_far),
-                    _ => sum,
-                });
-                let next = piece.remove::<D>(parameter.id).map(|next| next.mul_scalar(samples as f64));
-                let total = match (sum, next) {
-                    (Some(sum), Some(next)) => Some(sum + next),
-                    (sum, next) => sum.or(next),
-                };
-                if let Some(total) = total {
+                let next = piece.remove::<D>(parameter.id);
+                if let Some(total) = self.with(parameter, next, samples) {
                     self.gradient.register(parameter.id, total);
                 }
             });
@@ -41,10 +33,34 @@ impl Accumulated {
         self.samples += samples;
     }
 
-    /// What the gradient is to be multiplied by so that the sum over ranks is the mean over all `samples` of the step.
-    pub(crate) fn factor(&self, samples: u64) -> f64 {
-        let weight = if self.pieces == 1 { self.samples as f64 } else { 1.0 };
-        weight / samples.max(1) as f64
+    /// One tensor as it is when that of a piece of `samples` is added. It is taken out.
+    pub(crate) fn with<const D: usize>(
+        &mut self,
+        parameter: &Parameter,
+        next: Option<Tensor<D>>,
+        samples: u64,
+    ) -> Option<Tensor<D>> {
+        if self.pieces == 0 {
+            return next;
+        }
+        let sum = self.gradient.remove::<D>(parameter.id).map(|sum| match self.pieces {
+            1 => sum.mul_scalar(self.samples as f64),
+            _ => sum,
+        });
+        let next = next.map(|next| next.mul_scalar(samples as f64));
+        match (sum, next) {
+            (Some(sum), Some(next)) => Some(sum + next),
+            (sum, next) => sum.or(next),
+        }
+    }
+
+    /// How often the gradient counts in a sum over ranks, before that is divided by all their samples, once a piece of
+    /// `more` samples is added, where there is one more.
+    pub(crate) fn weight(&self, more: Option<u64>) -> f64 {
+        match self.pieces + u64::from(more.is_some()) {
+            1 => (self.samples + more.unwrap_or(0)) as f64,
+            _ => 1.0,
+        }
     }
 
     /// The mean over all ranks' samples as if it came from one process: of one piece or, as a sum again, of several.

@@ -3,9 +3,10 @@
 use crate::precision::{narrowed, widened};
 use crate::{Precision, TrainConfig, TrainError};
 use bonfire_contract::{Batch, Task};
+use bonfire_kernels::Arrivals;
 use bonfire_kernels::checkpoint::{self, Checkpoints};
 use burn::optim::GradientsParams;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 
 /// A piece between its forward and its backward pass.
 pub(crate) struct Forward<M> {
@@ -14,16 +15,39 @@ pub(crate) struct Forward<M> {
     checkpoints: Checkpoints,
     /// What computed it, where the model itself did not.
     copy: Option<M>,
+    /// Where its gradients are watched.
+    arrivals: Option<Arrivals>,
 }
 
 impl<M: Task> Forward<M> {
-    /// Computes the loss of a piece. Random numbers follow from `seed`.
-    pub(crate) fn new(model: &M, piece: Batch<M::Input>, config: &TrainConfig, seed: u64) -> Self {
+    /// Computes the loss of a piece. Random numbers follow from `seed`. `watch` asks for gradients as they come, which not
+    /// all settings can give.
+    pub(crate) fn new(
+        model: &M,
+        piece: Batch<M::Input>,
+        config: &TrainConfig,
+        seed: u64,
+        watch: bool,
+    ) -> Self {
         let copy = (config.precision == Precision::Bf16).then(|| narrowed(model, FloatDType::BF16));
+        // Gradients of a copy are to be widened first, and those of a block that runs again come in pieces.
+        let watch = watch && copy.is_none() && !config.gradient_checkpointing;
         let model = copy.as_ref().unwrap_or(model);
         let run = || model.loss(piece.input, piece.target);
-        let (loss, checkpoints) = checkpoint::forward(seed, config.gradient_checkpointing, run);
-        Forward { loss, checkpoints, copy }
+        let run = || checkpoint::forward(seed, config.gradient_checkpointing, run);
+        let ((loss, checkpoints), arrivals) = match watch {
+            true => {
+                let (passed, arrivals) = Arrivals::count(model, run);
+                (passed, Some(arrivals))
+            }
+            false => (run(), None),
+        };
+        Forward { loss, checkpoints, copy, arrivals }
+    }
+
+    /// Whether gradients come as they are found.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.arrivals.is_some()
     }
 
     /// The loss, off the graph.
@@ -41,11 +65,16 @@ impl<M: Task> Forward<M> {
         crate::config::check("train.gradient_checkpointing", expected, true, !idle)
     }
 
-    /// The gradient for each parameter of the model, in f32.
-    pub(crate) fn backward(self, model: &M) -> GradientsParams {
-        match self.copy {
-            None => self.checkpoints.backward(self.loss, model),
-            Some(copy) => widened(self.checkpoints.backward(self.loss, &copy), &copy),
+    /// The gradient for each parameter of the model, in f32, but for those that `early` gets, where they are watched.
+    pub(crate) fn backward(self, model: &M, early: &mut dyn FnMut(usize, TensorData)) -> GradientsParams {
+        let Forward { loss, checkpoints, copy, arrivals } = self;
+        let work = || match copy {
+            None => checkpoints.backward(loss, model),
+            Some(copy) => widened(checkpoints.backward(loss, &copy), &copy),
+        };
+        match arrivals {
+            Some(arrivals) => arrivals.watch(early, work),
+            None => work(),
         }
     }
 }

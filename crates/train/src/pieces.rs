@@ -1,7 +1,7 @@
 //! The gradient of one step: its pieces, on this rank and on all.
 
 use crate::costs::{Costs, measured};
-use crate::exchange::{Factors, add_statistics, take_statistics};
+use crate::exchange::{Brought, add_statistics, take_statistics};
 use crate::gradient::Accumulated;
 use crate::passes::Forward;
 use crate::ranks::Word;
@@ -11,7 +11,6 @@ use crate::{Event, TrainError};
 use bonfire_contract::{Batch, Portion, Position, Task};
 use bonfire_kernels::{Together, multiply_adds};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
 
 impl<M: Task> Steps<'_, M> {
     /// Adds up the gradient of one step, piece by piece.
@@ -28,6 +27,7 @@ impl<M: Task> Steps<'_, M> {
             true => 0,
             false => plan.step - within,
         };
+        self.mean = None;
         let losses = self.session.pending();
         self.statistics = GradientsParams::new();
         add_statistics(&self.progress.model, self.table, &mut self.statistics);
@@ -35,6 +35,10 @@ impl<M: Task> Steps<'_, M> {
         let mut signal = if self.ranks.alone() { self.pass.interrupt.raised() } else { None };
         while signal.is_none() && !ended && wanted > 0 {
             let size = (plan.piece as u64).min(wanted) as usize;
+            let left = plan.epoch.saturating_sub(self.feed.position().samples);
+            // The step's last piece, after which the ranks exchange gradients, and on the way what else they have to say.
+            let last =
+                self.exchange.is_some() && self.least_squares.is_none() && (size as u64 >= wanted.min(left));
             let read = self.feed.next(size);
             let (piece, mut failure) = match read {
                 Ok(Some(portion)) => {
@@ -57,10 +61,19 @@ impl<M: Task> Steps<'_, M> {
                 }
                 _ => None,
             };
+            // A piece whose backward pass goes on while gradients are exchanged.
+            let mut open = None;
             if let Some(batch) = batch {
                 let added = match self.least_squares.is_some() {
                     true => self.add_to_least_squares(batch),
-                    false => self.add_piece(batch, together.as_ref()),
+                    false => self.forward(batch, together.as_ref(), last).map(|(piece, samples)| {
+                        let loss = piece.loss();
+                        match piece.is_watched() {
+                            true => open = Some((piece, samples)),
+                            false => self.backward(piece, samples, together.as_ref()),
+                        }
+                        (loss, samples)
+                    }),
                 };
                 match added {
                     Ok((loss, samples)) if self.ranks.alone() => {
@@ -76,7 +89,10 @@ impl<M: Task> Steps<'_, M> {
             }
             word.failed = failure.is_some();
             word.signal = self.pass.interrupt.raised();
-            let word = self.ranks.agree(word);
+            let word = match last {
+                true => self.exchange(open, word, together.as_ref()),
+                false => self.ranks.agree(word),
+            };
             if word.failed {
                 let error = self.ranks.together(failure.map_or(Ok(()), Err)).expect_err("a rank has failed");
                 self.undo(losses);
@@ -95,6 +111,9 @@ impl<M: Task> Steps<'_, M> {
             signal = word.signal;
             // With the last sample used, the epoch's end is known without asking for more.
             ended = self.feed.position().samples >= plan.epoch;
+            if last {
+                break;
+            }
         }
         Ok(match (signal, ended) {
             (Some(signal), _) => Pieces::Interrupted(signal),
@@ -103,22 +122,27 @@ impl<M: Task> Steps<'_, M> {
         })
     }
 
-    /// Adds this rank's part of a piece to the gradient: its mean loss, `[1]`, and its samples.
-    fn add_piece(
+    /// The forward pass of this rank's part of a piece, and its samples. `watch` asks for gradients as they come.
+    fn forward(
         &mut self,
         batch: Batch<M::Input>,
         together: Option<&Together>,
-    ) -> Result<(Tensor<1>, u64), TrainError> {
+        watch: bool,
+    ) -> Result<(Forward<M>, u64), TrainError> {
         let (progress, session) = (&mut self.progress, &mut self.session);
         let samples = batch.samples.len() as u64;
         let (ranks, rank) = (self.ranks.count() as u64, self.ranks.rank() as u64);
         // Dropout draws anew for each rank.
         let seed = mix(self.config.seed, session.state.step, session.state.pieces * ranks + rank);
         self.pass.device.seed(seed);
+        let watch = watch && bonfire_kernels::serve(self.pass.device);
         // While a second handle is held, the batch is not among what the forward pass frees.
         let held = (!self.told).then(|| batch.clone());
-        let forward =
-            || Together::within(together, || Forward::new(&progress.model, batch, &self.config.train, seed));
+        let forward = || {
+            Together::within(together, || {
+                Forward::new(&progress.model, batch, &self.config.train, seed, watch)
+            })
+        };
         let piece = if held.is_some() {
             let ((piece, multiply_adds), bytes) = measured(self.pass.device, || multiply_adds(forward));
             piece.check(&self.config.train)?;
@@ -129,12 +153,17 @@ impl<M: Task> Steps<'_, M> {
             forward()
         };
         drop(held);
-        let loss = piece.loss();
-        let table = self.table;
+        Ok((piece, samples))
+    }
+
+    /// Adds the gradient of a piece.
+    fn backward(&mut self, piece: Forward<M>, samples: u64, together: Option<&Together>) {
+        let (progress, table) = (&mut self.progress, self.table);
         beside_the_kernels(self.pass.device, || {
-            Together::within(together, || progress.add_gradient(piece, samples, table));
+            Together::within(together, || {
+                progress.add_gradient(piece, samples, table, &mut |_, _| unreachable!("nothing is watched"));
+            });
         });
-        Ok((loss, samples))
     }
 
     /// Goes back to the beginning of the open step, with the losses before it.
@@ -159,29 +188,53 @@ impl<M: Task> Steps<'_, M> {
         if pieces == 0 {
             return;
         }
-        if let Some(mean) = self.mean_gradient(samples)
+        if let Some(mean) = self.mean_gradient()
             && self.ranks.writes()
         {
             self.progress.accumulated = Accumulated::of_all(mean, pieces, samples, self.table);
         }
     }
 
-    /// The mean gradient over the `samples` of a step, on all ranks the same; none where there is one rank. The ranks
-    /// also go on with the mean of their running statistics, and so with the same model: each has normalised by its own
-    /// part of the batch, and counts as often as it had samples.
-    pub(crate) fn mean_gradient(&mut self, samples: u64) -> Option<GradientsParams> {
-        let exchange = self.exchange.as_mut()?;
-        let accumulated = std::mem::take(&mut self.progress.accumulated);
-        let factors = Factors {
-            gradients: accumulated.factor(samples),
-            statistics: accumulated.samples as f64 / samples as f64,
+    /// The mean gradient of the open step, on all ranks the same; none where there is one rank.
+    pub(crate) fn mean_gradient(&mut self) -> Option<GradientsParams> {
+        self.exchange.as_ref()?;
+        if self.mean.is_none() {
+            self.exchange(None, Word::default(), None);
+        }
+        self.mean.take()
+    }
+
+    /// Brings the mean gradient of the open step to all ranks, over all its samples, while the backward pass of its last
+    /// piece goes on; and what they have to say. The ranks also go on with the mean of their running statistics, and so with
+    /// the same model: each has normalised by its own part of the batch, and counts as often as it had samples.
+    fn exchange(&mut self, open: Option<(Forward<M>, u64)>, word: Word, together: Option<&Together>) -> Word {
+        let Some(exchange) = &mut self.exchange else { return word };
+        let (ranks, progress, table) = (&self.ranks, &mut self.progress, self.table);
+        let more = open.as_ref().map(|(_, samples)| *samples);
+        let brought = Brought {
+            weight: progress.accumulated.weight(more),
+            samples: progress.accumulated.samples + more.unwrap_or(0),
+            word,
         };
-        let mut own = accumulated.gradient;
-        add_statistics(&self.progress.model, self.table, &mut own);
         let device = self.pass.device.clone().without_autodiff();
-        let mut mean = exchange.sum(&self.ranks, self.table, own, factors, &device);
+        let mut statistics = GradientsParams::new();
+        add_statistics(&progress.model, table, &mut statistics);
+        let (mut mean, word) = beside_the_kernels(self.pass.device, || {
+            exchange.mean(ranks, table, brought, &device, |packing| {
+                packing.rest(statistics);
+                if let Some((piece, samples)) = open {
+                    Together::within(together, || {
+                        progress.add_gradient(piece, samples, table, &mut |at, gradient| {
+                            packing.early(at, gradient)
+                        });
+                    });
+                }
+                packing.rest(std::mem::take(&mut progress.accumulated).gradient);
+            })
+        });
         self.progress.model = take_statistics(self.progress.model.clone(), self.table, &mut mean);
-        Some(mean)
+        self.mean = Some(mean);
+        word
     }
 }
 

@@ -14,9 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Signals have numbers below this.
-const SIGNALS: usize = 65;
-
 /// The ranks that train together.
 #[derive(Clone)]
 pub(crate) struct Ranks {
@@ -37,6 +34,30 @@ pub(crate) struct Word {
     pub(crate) failed: bool,
     /// By the clock of rank 0, a checkpoint is due.
     pub(crate) clock: bool,
+}
+
+impl Word {
+    /// As numbers, to be sent.
+    pub(crate) fn numbers(self) -> [f64; 5] {
+        let Word { samples, loss, signal, failed, clock } = self;
+        let one = |yes: bool| f64::from(u8::from(yes));
+        [samples as f64, loss, signal.map_or(0.0, f64::from), one(failed), one(clock)]
+    }
+
+    /// What the ranks say together, by the numbers of each.
+    pub(crate) fn of_all<'a>(all: impl Iterator<Item = &'a [f64]>) -> Word {
+        let mut together = Word::default();
+        for (rank, numbers) in all.enumerate() {
+            together.samples += numbers[0] as u64;
+            together.loss += numbers[1];
+            let signal = Some(numbers[2] as i32).filter(|&signal| signal > 0);
+            // One of several, the same for all ranks.
+            together.signal = together.signal.or(signal);
+            together.failed |= numbers[3] > 0.0;
+            together.clock |= rank == 0 && numbers[4] > 0.0;
+        }
+        together
+    }
 }
 
 impl Ranks {
@@ -75,27 +96,14 @@ impl Ranks {
         self.communicator.waited()
     }
 
-    /// What all ranks say together: sums, and whether anybody says so; of several signals, the one of the lowest number.
+    /// What all ranks say together.
     pub(crate) fn agree(&self, word: Word) -> Word {
         if self.alone() {
             return word;
         }
-        let mut numbers = [0.0; 4 + SIGNALS];
-        numbers[0] = word.samples as f64;
-        numbers[1] = word.loss;
-        numbers[2] = f64::from(u8::from(word.failed));
-        numbers[3] = f64::from(u8::from(word.clock && self.writes()));
-        if let Some(signal) = word.signal {
-            numbers[4 + (signal.unsigned_abs() as usize).min(SIGNALS - 1)] = 1.0;
-        }
-        self.communicator.sum(&mut numbers);
-        Word {
-            samples: numbers[0] as u64,
-            loss: numbers[1],
-            signal: numbers[4..].iter().position(|&ranks| ranks > 0.0).map(|signal| signal as i32),
-            failed: numbers[2] > 0.0,
-            clock: numbers[3] > 0.0,
-        }
+        Word::of_all(
+            self.communicator.sum_buckets(&word.numbers(), &mut [], &mut |_| ()).iter().map(Vec::as_slice),
+        )
     }
 
     /// How many ranks say yes.

@@ -123,7 +123,7 @@ impl<'a, M: Task> Steps<'a, M> {
             let rate = self.session.learning_rate(self.session.state.step);
             let count = self.session.state.step + 1;
             let (config, table) = (self.config, self.table);
-            let gradient = self.mean_gradient(samples);
+            let gradient = self.mean_gradient();
             let mut progress = self.progress;
             self.progress = beside_the_kernels(self.pass.device, move || {
                 let gradient = gradient.unwrap_or_else(|| progress.accumulated.take_mean(table));

@@ -236,6 +236,7 @@ impl Trainer {
             }),
             told: false,
             exchange: (!ranks.alone()).then(|| Exchange::new(&table, ranks.wire, ranks.count())),
+            mean: None,
             statistics: GradientsParams::new(),
             least_squares: (config.train.solver == Solver::LeastSquares).then(LeastSquares::default),
             together,

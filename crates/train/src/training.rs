@@ -40,6 +40,8 @@ pub(crate) struct Steps<'a, M: Task> {
     pub(crate) ranks: Ranks,
     /// What several ranks exchange at each step; nothing where there is one.
     pub(crate) exchange: Option<Exchange>,
+    /// The mean gradient of the open step, where its last piece has brought it.
+    pub(crate) mean: Option<GradientsParams>,
     /// The running statistics before the pieces of the open step.
     pub(crate) statistics: GradientsParams,
     /// The sums of least squares, where those are what is solved.

@@ -151,6 +151,10 @@ impl Dataset for ImageSet {
         }
     }
 
+    fn mixes(&self) -> bool {
+        self.mixing.is_some()
+    }
+
     /// Blends pictures, or exchanges a box between them, and says so of their classes.
     fn mix(&self, samples: &mut [ImageSample], pairs: &[[usize; 2]], draw: u64) {
         let (Some((mixing, _)), Some(size)) = (self.mixing, samples.first().map(|sample| sample.size)) else {

@@ -1,72 +1,221 @@
 //! The parts in which ranks add up a bucket.
 //!
+//! ```text
+//! own numbers -> parts to the others        their parts of mine -> add up -> my sum to the others        their sums
+//!                (tag 2 i + 2)                                               (tag 2 i + 3)
+//! ```
+//!
 //! Of each bucket every rank gets one part from all others, adds it up in the sequence of the ranks, and gives the sum to
-//! them: a ring sends as much, and `MPI_Iallreduce` of Open MPI sends whole buckets there and back between few ranks. What
-//! is sent lies in the bucket itself, and so does what comes back.
+//! them: a ring sends as much, and `MPI_Iallreduce` of Open MPI sends whole buckets there and back between few ranks.
+//! Buckets go through this each by itself, as far as they can whenever somebody asks. What is sent lies where the backward
+//! pass left it; once it is sent, its memory takes the sums of the next time.
 
 use crate::{Bucket, Wire};
-use bytemuck::{Pod, cast_slice_mut};
 use half::bf16;
+use mpi::datatype::Equivalence;
+use mpi::request::{LocalScope, Request};
+use mpi::topology::{Process, SimpleCommunicator};
+use mpi::traits::{Communicator as _, Destination, Source};
+use std::collections::VecDeque;
 use std::ops::Range;
+
+/// Numbers that are added up at a time: as many as registers hold.
+const AT_ONCE: usize = 32;
 
 /// What a bucket takes beside its numbers. Used again by the next sum.
 #[derive(Default)]
 pub(super) struct Room {
-    /// Its numbers as they are sent, where they are rounded.
-    rounded: Vec<u16>,
-    /// This rank's part, as each other rank has it: one of the two.
-    arrived: Vec<f32>,
-    arrived_rounded: Vec<u16>,
+    whole: Buffers<f32>,
+    rounded: Buffers<u16>,
 }
 
-/// A bucket and its room, as bytes: where its parts lie, what is sent of them, and room for this rank's.
-pub(super) struct Parted<'a> {
-    /// For each rank, the bytes of its part.
-    pub(super) parts: Vec<Range<usize>>,
-    pub(super) sent: &'a mut [u8],
-    pub(super) arrived: &'a mut [u8],
+#[derive(Default)]
+struct Buffers<N> {
+    sent: Vec<N>,
+    /// This rank's part, as each other rank has it.
+    arrived: Vec<N>,
+    sums: Vec<N>,
+}
+
+/// The ranks of the job, seen from one.
+#[derive(Clone, Copy)]
+pub(super) struct Peers<'a> {
+    world: &'a SimpleCommunicator,
+    rank: usize,
+    ranks: usize,
+}
+
+impl<'a> Peers<'a> {
+    pub(super) fn new(world: &'a SimpleCommunicator, rank: usize) -> Self {
+        Peers { world, rank, ranks: world.size() as usize }
+    }
+
+    fn process(self, rank: usize) -> Process<'a> {
+        self.world.process_at_rank(rank as i32)
+    }
+
+    /// The others, each rank's next first, so that not all send to rank 0 at once.
+    fn others(self) -> impl Iterator<Item = usize> {
+        (1..self.ranks).map(move |step| (self.rank + step) % self.ranks)
+    }
+
+    fn parts(self, length: usize) -> impl Iterator<Item = Range<usize>> {
+        (0..self.ranks).map(move |rank| part(length, rank, self.ranks))
+    }
 }
 
 impl Room {
-    /// Gets ready to send a bucket from rank `rank` of `ranks`.
-    pub(super) fn ready(&mut self, bucket: &Bucket, rank: usize, ranks: usize) {
-        let own = part(bucket.numbers.len(), rank, ranks).len() * (ranks - 1);
+    /// A bucket on its way, the `i`-th. It must be followed to its end before the scope is left.
+    pub(super) fn flow<'a: 's, 's>(
+        &'a mut self,
+        bucket: &Bucket,
+        i: usize,
+        peers: Peers<'s>,
+        scope: &'s LocalScope<'a>,
+    ) -> Box<dyn Flow + 's> {
         match bucket.wire {
-            Wire::F32 => self.arrived.resize(own, 0.0),
+            Wire::F32 => Box::new(Path::new(&mut self.whole, bucket.length, i, peers, scope)),
+            Wire::Bf16 => Box::new(Path::new(&mut self.rounded, bucket.length, i, peers, scope)),
+        }
+    }
+
+    /// Hands the sums over.
+    pub(super) fn leave(&mut self, bucket: &mut Bucket) {
+        match bucket.wire {
+            Wire::F32 => {
+                bucket.sums = std::mem::take(&mut self.whole.sums);
+                std::mem::swap(&mut self.whole.sums, &mut self.whole.sent);
+            }
             Wire::Bf16 => {
-                self.arrived_rounded.resize(own, 0);
-                self.rounded.clear();
-                self.rounded.extend(bucket.numbers.iter().map(|&number| u16::of(number)));
+                bucket.sums.clear();
+                bucket.sums.extend(self.rounded.sums.iter().map(|sum| sum.number()));
             }
         }
     }
+}
 
-    /// What is sent and what arrives.
-    pub(super) fn parted<'a>(&'a mut self, bucket: &'a mut Bucket, ranks: usize) -> Parted<'a> {
-        let (length, width) = (bucket.numbers.len(), if bucket.wire == Wire::F32 { 4 } else { 2 });
-        let in_bytes = |part: Range<usize>| part.start * width..part.end * width;
-        let parts = (0..ranks).map(|rank| in_bytes(part(length, rank, ranks))).collect();
-        let (sent, arrived) = match bucket.wire {
-            Wire::F32 => (cast_slice_mut(&mut bucket.numbers), cast_slice_mut(&mut self.arrived)),
-            Wire::Bf16 => (cast_slice_mut(&mut self.rounded), cast_slice_mut(&mut self.arrived_rounded)),
+/// A bucket on its way.
+pub(super) trait Flow {
+    /// Sends this rank's numbers.
+    fn send(&mut self, numbers: Vec<f32>);
+
+    /// Does what can be done by now; whether all is done. Each rank's factor is asked for once there is something to add up,
+    /// and may not be known yet.
+    fn go_on(&mut self, factors: &dyn Fn() -> Option<Vec<f32>>) -> bool;
+}
+
+type Pending<'a, 's, N> = VecDeque<Request<'a, [N], &'s LocalScope<'a>>>;
+
+struct Path<'a, 's, N> {
+    length: usize,
+    tag: i32,
+    peers: Peers<'s>,
+    scope: &'s LocalScope<'a>,
+    /// Where what is sent will lie.
+    place: Option<&'a mut Vec<N>>,
+    sent: &'a [N],
+    /// From each other rank, in their sequence.
+    arriving: Pending<'a, 's, N>,
+    arrived: Vec<&'a [N]>,
+    /// Where this rank's sum will lie.
+    own: Option<&'a mut [N]>,
+    /// The others' sums, and what this rank sends.
+    rest: Pending<'a, 's, N>,
+}
+
+impl<'a, 's, N: Number> Path<'a, 's, N> {
+    fn new(
+        buffers: &'a mut Buffers<N>,
+        length: usize,
+        i: usize,
+        peers: Peers<'s>,
+        scope: &'s LocalScope<'a>,
+    ) -> Self {
+        let own = part(length, peers.rank, peers.ranks).len();
+        buffers.arrived.resize(own * (peers.ranks - 1), N::default());
+        buffers.sums.resize(length, N::default());
+        let mut path = Path {
+            length,
+            tag: 2 * i as i32 + 2,
+            peers,
+            scope,
+            place: Some(&mut buffers.sent),
+            sent: &[],
+            arriving: VecDeque::new(),
+            arrived: Vec::new(),
+            own: None,
+            rest: VecDeque::new(),
         };
-        Parted { parts, sent, arrived }
+        // What finds a receiver that waits for it is copied once.
+        let (mut arrived, mut sums) = (&mut buffers.arrived[..], &mut buffers.sums[..]);
+        for (rank, part) in peers.parts(length).enumerate() {
+            let sum = sums.split_off_mut(..part.len()).expect("parts cover the bucket");
+            if rank == peers.rank {
+                path.own = Some(sum);
+                continue;
+            }
+            let from = peers.process(rank);
+            if !sum.is_empty() {
+                path.rest.push_back(from.immediate_receive_into_with_tag(scope, sum, path.tag + 1));
+            }
+            let arriving = arrived.split_off_mut(..own).expect("room for a part of each other rank");
+            if own > 0 {
+                path.arriving.push_back(from.immediate_receive_into_with_tag(scope, arriving, path.tag));
+            }
+        }
+        path
     }
 
-    /// Replaces this rank's part of what is sent by its sum, by the factors of each rank.
-    pub(super) fn add_up(&mut self, bucket: &mut Bucket, rank: usize, factors: &[f32]) {
-        let own = part(bucket.numbers.len(), rank, factors.len());
-        match bucket.wire {
-            Wire::F32 => add_up(&mut bucket.numbers[own], &self.arrived, rank, factors),
-            Wire::Bf16 => add_up(&mut self.rounded[own], &self.arrived_rounded, rank, factors),
+    fn send_to(&mut self, rank: usize, numbers: &'a [N], tag: i32) {
+        if !numbers.is_empty() {
+            let to = self.peers.process(rank);
+            self.rest.push_back(to.immediate_send_with_tag(self.scope, numbers, tag));
+        }
+    }
+}
+
+impl<N: Number> Flow for Path<'_, '_, N> {
+    fn send(&mut self, numbers: Vec<f32>) {
+        assert_eq!(numbers.len(), self.length, "numbers of a bucket");
+        let place = self.place.take().expect("a bucket is sent once");
+        N::put(numbers, place);
+        self.sent = place;
+        for other in self.peers.others() {
+            let part = part(self.length, other, self.peers.ranks);
+            self.send_to(other, &self.sent[part], self.tag);
         }
     }
 
-    /// Takes over the sums that came back.
-    pub(super) fn take_over(&self, bucket: &mut Bucket) {
-        if bucket.wire == Wire::Bf16 {
-            let sums = self.rounded.iter().map(|sum| sum.number());
-            bucket.numbers.iter_mut().zip(sums).for_each(|(number, sum)| *number = sum);
+    fn go_on(&mut self, factors: &dyn Fn() -> Option<Vec<f32>>) -> bool {
+        if self.place.is_some() {
+            return false;
+        }
+        while let Some(numbers) = first(&mut self.arriving) {
+            self.arrived.push(numbers);
+        }
+        let Peers { rank, ranks, .. } = self.peers;
+        if self.arriving.is_empty()
+            && self.own.is_some()
+            && let Some(factors) = factors()
+            && let Some(own) = self.own.take()
+        {
+            let mine = &self.sent[part(self.length, rank, ranks)];
+            add_up(own, mine, &self.arrived, rank, &factors);
+            let own: &[N] = own;
+            self.peers.others().for_each(|other| self.send_to(other, own, self.tag + 1));
+        }
+        while first(&mut self.rest).is_some() {}
+        self.own.is_none() && self.rest.is_empty()
+    }
+}
+
+/// Takes the first request, if it is done. Those behind it wait for it, so that asking takes no time for each.
+fn first<'a, N>(pending: &mut Pending<'a, '_, N>) -> Option<&'a [N]> {
+    match pending.pop_front()?.test_with_data() {
+        Ok((_, numbers)) => Some(numbers),
+        Err(request) => {
+            pending.push_front(request);
+            None
         }
     }
 }
@@ -77,9 +226,12 @@ fn part(length: usize, rank: usize, ranks: usize) -> Range<usize> {
 }
 
 /// How a number crosses the network.
-trait Number: Pod {
+trait Number: Equivalence + Copy + Default {
     fn of(number: f32) -> Self;
     fn number(self) -> f32;
+
+    /// Puts numbers where they are sent from.
+    fn put(numbers: Vec<f32>, place: &mut Vec<Self>);
 }
 
 impl Number for f32 {
@@ -89,6 +241,10 @@ impl Number for f32 {
 
     fn number(self) -> f32 {
         self
+    }
+
+    fn put(numbers: Vec<f32>, place: &mut Vec<f32>) {
+        *place = numbers;
     }
 }
 
@@ -101,24 +257,35 @@ impl Number for u16 {
     fn number(self) -> f32 {
         bf16::from_bits(self).to_f32()
     }
+
+    fn put(numbers: Vec<f32>, place: &mut Vec<u16>) {
+        place.clear();
+        place.extend(numbers.into_iter().map(u16::of));
+    }
 }
 
-/// Replaces a rank's numbers by the sum over the ranks of each one's times its factor; those of the others follow each
-/// other.
-fn add_up<N: Number>(own: &mut [N], others: &[N], rank: usize, factors: &[f32]) {
-    /// Numbers that are added up at a time: what a register file and the first cache hold.
-    const AT_ONCE: usize = 256;
-    let part = own.len();
-    for (at, own) in own.chunks_mut(AT_ONCE).enumerate() {
+/// The sum over the ranks of each one's numbers times its factor: `own` of this rank, `others` in their sequence.
+fn add_up<N: Number>(sums: &mut [N], own: &[N], others: &[&[N]], rank: usize, factors: &[f32]) {
+    if sums.is_empty() {
+        return; // and nothing came
+    }
+    let of = |other: usize| if other == rank { own } else { others[other - usize::from(other > rank)] };
+    let all: Vec<(&[N], f32)> =
+        factors.iter().enumerate().map(|(other, &factor)| (of(other), factor)).collect();
+    let (chunks, rest) = sums.as_chunks_mut::<AT_ONCE>();
+    let whole = chunks.len() * AT_ONCE;
+    for (at, sums) in chunks.iter_mut().enumerate() {
         let mut total = [0.0; AT_ONCE];
-        for (other, factor) in factors.iter().enumerate() {
-            let numbers = match other {
-                other if other == rank => &*own,
-                other => &others[part * (other - usize::from(other > rank)) + at * AT_ONCE..][..own.len()],
-            };
-            total.iter_mut().zip(numbers).for_each(|(total, number)| *total += factor * number.number());
+        for (numbers, factor) in &all {
+            let (numbers, _) = numbers[at * AT_ONCE..].as_chunks::<AT_ONCE>();
+            total.iter_mut().zip(&numbers[0]).for_each(|(total, number)| *total += factor * number.number());
         }
-        own.iter_mut().zip(total).for_each(|(own, sum)| *own = N::of(sum));
+        sums.iter_mut().zip(total).for_each(|(sum, total)| *sum = N::of(total));
+    }
+    for (at, sum) in rest.iter_mut().enumerate() {
+        *sum = N::of(
+            all.iter().fold(0.0, |total, (numbers, factor)| total + factor * numbers[whole + at].number()),
+        );
     }
 }
 
@@ -142,11 +309,11 @@ mod tests {
         let (factors, big) = ([2.0, 1.0, 1.0], 1e8f32);
         for rank in 0..3 {
             let each = [[big / 2.0; 300], [-big; 300], [1.0; 300]];
-            let mut own = each[rank];
-            let others: Vec<f32> =
-                (0..3).filter(|&other| other != rank).flat_map(|other| each[other]).collect();
-            add_up(&mut own, &others, rank, &factors);
-            assert_eq!(own, [1.0; 300], "rank {rank}");
+            let others: Vec<&[f32]> =
+                (0..3).filter(|&other| other != rank).map(|other| &each[other][..]).collect();
+            let mut sums = [0.0; 300];
+            add_up(&mut sums, &each[rank], &others, rank, &factors);
+            assert_eq!(sums, [1.0; 300], "rank {rank}");
         }
     }
 }

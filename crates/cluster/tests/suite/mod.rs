@@ -36,28 +36,52 @@ fn sums(communicator: &dyn Communicator) {
 fn buckets(communicator: &dyn Communicator) {
     let (rank, size) = (communicator.rank(), communicator.size());
     let lengths = [5usize, 0, 1, 300_007, 17, 300_007];
-    let own = |i: usize, rank: usize| (if i == 2 { 2 } else { 1 }) * (rank + 1);
     let wire = |i: usize| if i.is_multiple_of(2) { Wire::F32 } else { Wire::Bf16 };
-    let mut buckets: Vec<Bucket> = (0..lengths.len())
-        .map(|i| Bucket { numbers: Vec::new(), factor: own(i, rank) as f32, wire: wire(i) })
-        .collect();
-    // The second round finds what the first has left.
-    for round in 0..2 {
-        let mut filled = Vec::new();
-        communicator.sum_buckets(&mut buckets, &mut |i, numbers| {
-            filled.push(i);
-            *numbers = (0..lengths[i]).map(|at| ((at + round) % 16) as f32).collect();
+    let words = |rank: usize| {
+        vec![(rank + 1) as f64, 2.0 * (rank + 1) as f64, if rank == 0 { 1.0 } else { 0.0 }, 0.0]
+    };
+    let bucket = |i| Bucket {
+        length: lengths[i],
+        wire: wire(i),
+        times: usize::from(i == 2),
+        over: 2,
+        sums: Vec::new(),
+    };
+    let mut buckets: Vec<Bucket> = (0..lengths.len()).map(bucket).collect();
+    let numbers =
+        |i: usize, round: usize| (0..lengths[i]).map(move |at| ((at + round) % 16) as f32).collect();
+    // Later rounds find what those before have left. Each rank sends in a sequence of its own.
+    for round in 0..3 {
+        let all = communicator.sum_buckets(&words(rank), &mut buckets, &mut |send| {
+            for step in 0..lengths.len() {
+                let i = (step + round * rank) % lengths.len();
+                send(i, numbers(i, round));
+                if step == 3 {
+                    let mut one = [1.0];
+                    communicator.sum(&mut one);
+                    assert_eq!(one, [size as f64], "a sum while buckets are under way");
+                }
+            }
         });
-        assert_eq!(filled, [0, 1, 2, 3, 4, 5], "each bucket is filled once, in sequence");
+        assert_eq!(all, (0..size).map(words).collect::<Vec<_>>());
         for (i, bucket) in buckets.iter().enumerate() {
-            let times: usize = (0..size).map(|rank| own(i, rank)).sum();
-            assert_eq!(bucket.numbers.len(), lengths[i]);
-            for (at, &number) in bucket.numbers.iter().enumerate() {
-                assert_eq!(number, ((at + round) % 16 * times) as f32, "number {at} of bucket {i}");
+            let times = (size * (size + 1) / 2) as f32 * if i == 2 { 2.0 } else { 1.0 };
+            assert_eq!(bucket.sums.len(), lengths[i]);
+            for (at, &number) in bucket.sums.iter().enumerate() {
+                assert_eq!(number, ((at + round) % 16) as f32 * times, "number {at} of bucket {i}");
             }
         }
     }
-    communicator.sum_buckets(&mut [], &mut |_, _| unreachable!("no bucket to fill"));
+    // The mean over the ranks, and what there is nothing of.
+    buckets[0].over = 0;
+    buckets[3].over = 3;
+    communicator.sum_buckets(&words(rank), &mut buckets, &mut |send| {
+        (0..lengths.len()).for_each(|i| send(i, numbers(i, 1)));
+    });
+    assert!((buckets[0].sums[4] - 5.0).abs() < 1e-6, "{}", buckets[0].sums[4]);
+    assert!(buckets[3].sums.iter().all(|&number| number == 0.0));
+    let all = communicator.sum_buckets(&[rank as f64], &mut [], &mut |_| ());
+    assert_eq!(all, (0..size).map(|rank| vec![rank as f64]).collect::<Vec<_>>());
 }
 
 fn bytes(communicator: &dyn Communicator) {
@@ -87,15 +111,16 @@ fn files(communicator: &dyn Communicator) {
 fn everybody_gets_the_same_bits(communicator: &dyn Communicator) {
     let rank = communicator.rank() as u32;
     for wire in [Wire::F32, Wire::Bf16] {
-        let mut buckets = [Bucket { numbers: vec![0.0; 4099], factor: 1.0 / 3.0, wire }];
-        communicator.sum_buckets(&mut buckets, &mut |_, numbers| {
+        let mut buckets = [Bucket { length: 4099, wire, times: 0, over: 1, sums: Vec::new() }];
+        communicator.sum_buckets(&[1.0, 3.0], &mut buckets, &mut |send| {
             let mut state = 2_654_435_769u32.wrapping_mul(rank + 1);
-            for number in numbers.iter_mut() {
+            let mut next = || {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                *number = (state >> 8) as f32 / 1e3 - 8e3;
-            }
+                (state >> 8) as f32 / 1e3 - 8e3
+            };
+            send(0, (0..4099).map(|_| next()).collect());
         });
-        let sums = buckets[0].numbers.iter();
+        let sums = buckets[0].sums.iter();
         let bits: Vec<u8> = sums.flat_map(|number| number.to_bits().to_le_bytes()).collect();
         let all = communicator.gather(&bits);
         assert!(all.iter().all(|other| *other == bits), "the ranks hold different sums");

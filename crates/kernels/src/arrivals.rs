@@ -1,0 +1,243 @@
+//! The gradients of a model's weights as the backward pass finds them, one by one: so that what is far from the loss is
+//! still computed while what is near it is on its way to other machines.
+//!
+//! Burn's backward pass goes through the graph by the ops' distance from its leaves, and hands all gradients over at its end.
+//! The ops of this crate know sooner: an op that was the last to use a weight has its gradient whole. [`Arrivals::count`]
+//! counts in a forward pass how many of these ops use each weight, and [`Arrivals::watch`] hands a gradient over once as
+//! many have run backwards. What Burn's own ops add to a weight is not among it, and stays where Burn leaves it.
+
+use crate::flex;
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::ops::NodeGuard;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use scoped_tls_hkt::scoped_thread_local;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// The weights of a model, and how many ops of a forward pass use each.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    weights: HashMap<NodeId, Weight>,
+}
+
+#[derive(Debug)]
+struct Weight {
+    place: usize,
+    /// Ops that have yet to find their part of its gradient.
+    uses: usize,
+    /// The parts so far.
+    sum: Option<FlexTensor>,
+}
+
+thread_local! {
+    /// The weights of the forward pass under way.
+    static COUNTED: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
+}
+
+scoped_thread_local! {
+    /// Takes a part of the gradient of a leaf, or gives it back.
+    static mut TAKES: for<'a> &'a mut (dyn FnMut(NodeId, FlexTensor) -> Option<FlexTensor> + 'a)
+}
+
+impl Arrivals {
+    /// Runs a forward pass on this thread, and counts how often it uses the weights of `model`. Those that are not tracked, or
+    /// are on another backend than Burn's for the CPU, are left to Burn.
+    pub fn count<M: Module, R>(model: &M, run: impl FnOnce() -> R) -> (R, Arrivals) {
+        let before = COUNTED.replace(Some(Arrivals::default()));
+        model.visit(&mut Enter { place: 0 });
+        let outcome = run();
+        let counted = COUNTED.replace(before).unwrap_or_default();
+        (outcome, counted)
+    }
+
+    /// Runs the backward pass of that forward pass on this thread. `hand_over` gets the gradient of a weight, by its place
+    /// among the float parameters in visiting order, when the last of the ops that were counted has run; these gradients are
+    /// not among those that the backward pass itself gives.
+    pub fn watch<R>(mut self, hand_over: &mut dyn FnMut(usize, TensorData), work: impl FnOnce() -> R) -> R {
+        let mut takes = |leaf: NodeId, part: FlexTensor| {
+            let Some(weight) = self.weights.get_mut(&leaf) else { return Some(part) };
+            let sum = match weight.sum.take() {
+                Some(sum) => flex::sum(sum, part),
+                None => part,
+            };
+            weight.uses -= 1;
+            match weight.uses {
+                0 => hand_over(weight.place, sum.into_data()),
+                _ => weight.sum = Some(sum),
+            }
+            None
+        };
+        TAKES.set(&mut takes, work)
+    }
+}
+
+/// Called for the inputs of each op of a forward pass.
+pub(crate) fn used(inputs: &[NodeGuard]) {
+    COUNTED.with_borrow_mut(|counted| {
+        let Some(counted) = counted else { return };
+        for input in inputs {
+            if let Some(weight) = counted.weights.get_mut(&input.id()) {
+                weight.uses += 1;
+            }
+        }
+    });
+}
+
+/// Called with what an op's backward pass found for an input: what is left to Burn.
+pub(crate) fn found(input: NodeId, gradient: FlexTensor) -> Option<FlexTensor> {
+    match TAKES.is_set() {
+        true => TAKES.with(|takes| takes(input, gradient)),
+        false => Some(gradient),
+    }
+}
+
+/// Enters the weights of a model.
+struct Enter {
+    place: usize,
+}
+
+impl ModuleVisitor for Enter {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let weight = param.val();
+        if flex::runs_on(&weight) && weight.is_require_grad() {
+            drop(Dispatch::entered(weight.into_dispatch(), self.place));
+        }
+        self.place += 1;
+    }
+}
+
+/// An op that does nothing but to look at its input's place on the graph.
+#[backend_extension(Autodiff, Flex)]
+pub trait ArrivalOps: Backend {
+    /// Enters the tensor among the weights that are counted.
+    fn entered(weight: FloatTensor<Self>, place: usize) -> FloatTensor<Self>;
+}
+
+impl ArrivalOps for Flex {
+    fn entered(weight: FlexTensor, _place: usize) -> FlexTensor {
+        weight
+    }
+}
+
+impl<C: CheckpointStrategy> ArrivalOps for Autodiff<Flex, C> {
+    fn entered(weight: FloatTensor<Self>, place: usize) -> FloatTensor<Self> {
+        COUNTED.with_borrow_mut(|counted| {
+            if let Some(counted) = counted {
+                counted.weights.insert(weight.id(), Weight { place, uses: 0, sum: None });
+            }
+        });
+        weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Activation;
+    use crate::modules::{layer_norm, linear};
+    use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Device, Distribution};
+
+    /// Its parameters, in visiting order: 0 and 1, 2 and 3, 4 and 5, 6 and 7, 8 and 9.
+    #[derive(Module, Debug)]
+    struct Net {
+        first: Linear,
+        norm: LayerNorm,
+        twice: Linear,
+        frozen: Linear,
+        last: Linear,
+    }
+
+    impl Net {
+        fn new(device: &Device) -> Self {
+            let linear = || LinearConfig::new(6, 6).init(device);
+            let norm = LayerNormConfig::new(6).init(device);
+            let net =
+                Net { first: linear(), norm, twice: linear(), frozen: linear().no_grad(), last: linear() };
+            net.materialize()
+        }
+
+        /// The first weight is also what an op of Burn's own multiplies with.
+        fn loss(&self, x: Tensor<2>) -> Tensor<1> {
+            let x = linear(&self.first, x, Activation::Tanh);
+            let x = layer_norm(&self.norm, x, 1e-5);
+            let x = linear(&self.twice, linear(&self.twice, x, Activation::Tanh), Activation::Tanh);
+            let x = linear(&self.last, linear(&self.frozen, x, Activation::Tanh), Activation::Tanh);
+            x.matmul(self.first.weight.val().transpose()).square().mean()
+        }
+    }
+
+    struct Read<'a>(&'a GradientsParams, Vec<Option<Vec<f32>>>);
+
+    impl ModuleVisitor for Read<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let values = |tensor: Tensor<D>| tensor.into_data().try_into_vec().unwrap();
+            self.1.push(self.0.get::<D>(param.id).map(values));
+        }
+    }
+
+    fn read(gradients: &GradientsParams, net: &Net) -> Vec<Option<Vec<f32>>> {
+        let mut read = Read(gradients, Vec::new());
+        net.visit(&mut read);
+        read.1
+    }
+
+    #[test]
+    fn gradients_come_once_and_whole_but_for_what_burn_adds() {
+        let device = Device::flex().autodiff();
+        let net = Net::new(&device);
+        let x = Tensor::<2>::random([16, 6], Distribution::Normal(0.0, 1.0), &device);
+        let expected = read(&GradientsParams::from_grads(net.loss(x.clone()).backward(), &net), &net);
+
+        let (loss, arrivals) = Arrivals::count(&net, || net.loss(x));
+        let mut early: Vec<(usize, Vec<f32>)> = Vec::new();
+        let mut hand_over =
+            |place, gradient: TensorData| early.push((place, gradient.try_into_vec().unwrap()));
+        let gradients = arrivals.watch(&mut hand_over, || loss.backward());
+        let left = read(&GradientsParams::from_grads(gradients, &net), &net);
+
+        let places: Vec<usize> = early.iter().map(|(place, _)| *place).collect();
+        assert_eq!(places, [8, 9, 4, 5, 2, 3, 0, 1], "the last layer's first");
+        for (place, expected) in expected.iter().enumerate() {
+            let early = early.iter().find(|(at, _)| *at == place).map(|(_, values)| values.clone());
+            let found = match (early, &left[place]) {
+                (Some(early), Some(left)) => {
+                    assert_eq!(place, 0, "only the first weight has a part from Burn");
+                    Some(early.iter().zip(left).map(|(early, left)| early + left).collect())
+                }
+                (early, left) => early.or(left.clone()),
+            };
+            match (found, expected) {
+                (Some(found), Some(expected)) => {
+                    for (found, expected) in found.iter().zip(expected) {
+                        assert!((found - expected).abs() < 1e-6, "{place}: {found} is not {expected}");
+                    }
+                }
+                (found, expected) => assert_eq!(found, *expected, "{place}"),
+            }
+        }
+        assert!(left[0].is_some() && left[1..].iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn elsewhere_nothing_is_watched() {
+        let device = Device::flex().autodiff();
+        let net = Net::new(&device);
+        let x = Tensor::<2>::ones([4, 6], &device);
+        let (loss, arrivals) = Arrivals::count(&net, || net.loss(x.clone()));
+        let whole = GradientsParams::from_grads(loss.backward(), &net);
+        assert!(read(&whole, &net)[8].is_some(), "counted, and not watched");
+        // A pass that was not counted takes nothing away, even where another is watched.
+        let other = net.loss(x);
+        let mut none = |place: usize, _| panic!("{place}");
+        let gradients = Arrivals::default().watch(&mut none, || other.backward());
+        assert!(read(&GradientsParams::from_grads(gradients, &net), &net)[8].is_some());
+        drop(arrivals);
+    }
+}
