@@ -120,6 +120,10 @@ fn quiet(command: &mut Command) -> bool {
 fn a_host_that_is_cut_off_ends_the_job_which_goes_on_from_its_checkpoint() {
     let workshop = Workshop::new();
     let Some(hosts) = Hosts::new() else {
+        assert!(
+            std::env::var_os("BONFIRE_REQUIRE_HOSTS").is_none(),
+            "hosts of network namespaces are required"
+        );
         eprintln!("left out: this process may not make network namespaces and TAP devices, as root may");
         return;
     };

@@ -12,7 +12,7 @@ use program::{Ended, Workshop, records};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A run of 100 steps of each family, without what each process draws for itself. Plain SGD: what Adam divides by is so
+/// A run of 100 steps of each family, with the dropout of its recipe or of its model. Plain SGD: what Adam divides by is so
 /// small at first that the last bit of a gradient decides. The convolutional network is small for the same reason: with
 /// more activations, one of a hundred steps has a ReLU so near to 0 that the last bit turns it.
 const FAMILIES: [(&str, &str, &[&str]); 8] = [
@@ -20,12 +20,12 @@ const FAMILIES: [(&str, &str, &[&str]); 8] = [
     (
         "a multi-layer perceptron",
         "fashion",
-        &["model.name=\"mlp\"", "model.dropout=0.0", "train.batch_size=60"],
+        &["model.name=\"mlp\"", "model.dropout=0.1", "train.batch_size=60"],
     ),
     (
         "a convolutional network",
         "fashion",
-        &["model.dropout=0.0", "model.widths=[4,8]", "model.hidden=16", "train.sync_batch_norm=true"],
+        &["model.widths=[4,8]", "model.hidden=16", "train.sync_batch_norm=true"],
     ),
     (
         // Twenty layers at the rate of the others are 2e-2 apart after 100 steps, and so is one process that computes with
@@ -42,7 +42,7 @@ const FAMILIES: [(&str, &str, &[&str]); 8] = [
         "a vision transformer",
         "fashion",
         &[
-            "model={name=\"vit_ti16\",patch=7,layers=2,width=64,heads=2}",
+            "model={name=\"vit_ti16\",patch=7,layers=2,width=64,heads=2,dropout=0.1}",
             "train.batch_size=60",
             "data.mixup=0.2",
             "data.cutmix=1.0",
@@ -50,8 +50,8 @@ const FAMILIES: [(&str, &str, &[&str]); 8] = [
         ],
     ),
     ("an autoencoder", "fashion-autoencoder", &["train.batch_size=33"]),
-    ("a recurrent network", "sms", &["model.dropout=0.0"]),
-    ("a transformer", "shakespeare", &["model.layers=2"]),
+    ("a recurrent network", "sms", &["model.dropout=0.1"]),
+    ("a transformer", "shakespeare", &["model.layers=2", "model.dropout=0.1"]),
 ];
 
 /// What every run of a family has in common.
@@ -153,6 +153,56 @@ fn least_squares_are_solved_over_all_ranks() {
     }
 }
 
+/// The gradient of the whole set, in pieces, one step an epoch.
+#[test]
+fn full_batches_are_summed_over_all_ranks() {
+    let workshop = Workshop::new();
+    let sets = [
+        "train.batch_size=\"full\"",
+        "train.piece_size=1000",
+        "train.epochs=4",
+        "train.report_every=1",
+        "optimizer={name=\"sgd\",learning_rate=0.5}",
+    ];
+    workshop.succeed(&arguments("adult", "one", &sets));
+    succeed(mpirun(&workshop, 3, &arguments("adult", "three", &sets)));
+    let (one, three) = (curve(&workshop.path("one")), curve(&workshop.path("three")));
+    assert_eq!(one.len(), three.len());
+    for ((place, one), (_, three)) in one.iter().zip(&three) {
+        assert!((one[0].1 - three[0].1).abs() <= 1e-5, "{place}: {one:?} against {three:?}");
+    }
+}
+
+/// What an evaluation decides, all ranks decide: when to stop, and which weights to end with.
+#[test]
+fn ranks_stop_early_together_with_the_best_weights() {
+    let workshop = Workshop::new();
+    let sets = [
+        "train.steps=400",
+        "train.evaluate_every=4",
+        "train.early_stopping=2",
+        "train.select=\"best\"",
+        "optimizer={name=\"sgd\",learning_rate=0.5}",
+        "schedule={name=\"constant\"}",
+    ];
+    let one = workshop.succeed(&arguments("adult", "one", &sets));
+    let three = succeed(mpirun(&workshop, 3, &arguments("adult", "three", &sets)));
+    for ended in [&one, &three] {
+        assert!(ended.stderr.contains("stopped early"), "{}", ended.stderr);
+    }
+    let (one, three) = (curve(&workshop.path("one")), curve(&workshop.path("three")));
+    assert!(one.len() < 90, "{} records", one.len());
+    assert_eq!(one.len(), three.len());
+    for ((place, one), (same, three)) in one.iter().zip(&three) {
+        assert_eq!(place, same);
+        assert!((one[0].1 - three[0].1).abs() <= 1e-5, "{place}: {one:?} against {three:?}");
+    }
+    let evaluated = |run: &str| workshop.succeed(&["evaluate", run, "--json"]).stdout;
+    let loss =
+        |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap()["loss"].as_f64().unwrap();
+    assert!((loss(evaluated("one")) - loss(evaluated("three"))).abs() < 1e-5);
+}
+
 /// LONG, but for its end.
 fn until(steps: &'static str) -> Vec<&'static str> {
     LONG.iter().map(|set| if set.starts_with("train.steps") { steps } else { set }).collect()
@@ -167,7 +217,7 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     let one = job.ranks()[1];
     Job::kill(one, Signal::SIGUSR1);
     let (code, text) = job.end(Duration::from_secs(30));
-    assert_ne!(code, Some(0));
+    assert_eq!(code, Some(128 + Signal::SIGUSR1 as i32), "{text}");
     assert!(text.contains("goes on"), "{text}");
     let stopped = records(&workshop.path("run")).last().unwrap()["step"].as_u64().unwrap();
 
@@ -176,6 +226,15 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     job.wait_for(&format!("step {}/", stopped + 20));
     Job::kill(job.child.id() as i32, Signal::SIGUSR1);
     let (_, text) = job.end(Duration::from_secs(30));
+    assert!(text.contains("goes on"), "{text}");
+    let stopped = records(&workshop.path("run")).last().unwrap()["step"].as_u64().unwrap();
+
+    // To one rank again, as an operator ends a pod.
+    let mut job = Job::start(mpirun(&workshop, 2, &["train", "--run", "run", "--resume"]));
+    job.wait_for(&format!("step {}/", stopped + 20));
+    Job::kill(job.ranks()[0], Signal::SIGTERM);
+    let (code, text) = job.end(Duration::from_secs(30));
+    assert_eq!(code, Some(128 + Signal::SIGTERM as i32), "{text}");
     assert!(text.contains("goes on"), "{text}");
     let stopped = records(&workshop.path("run")).last().unwrap()["step"].as_u64().unwrap();
 
@@ -270,6 +329,28 @@ fn a_bad_sample_on_one_rank_is_told_once_and_no_step_is_lost() {
     }
 }
 
+/// The disk of rank 0 has no room for a checkpoint: the others do not wait for it.
+#[test]
+fn a_full_disk_ends_all_ranks_with_its_error() {
+    let workshop = Workshop::new();
+    std::fs::create_dir(workshop.path("run")).unwrap();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .arg(workshop.path("run"))
+        .output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        eprintln!("left out: no right to mount a tmpfs");
+        return;
+    }
+    let sets: Vec<&str> = LONG.iter().copied().chain(["model={name=\"mlp\",widths=[512,512]}"]).collect();
+    let job = Job::start(mpirun(&workshop, 3, &arguments("adult", "run", &sets)));
+    let (code, text) = job.end(Duration::from_secs(60));
+    assert!(Command::new("umount").arg(workshop.path("run")).status().unwrap().success());
+    assert_ne!(code, Some(0));
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(errors.len() == 1 && errors[0].contains("No space left"), "{text}");
+}
+
 /// Whichever rank met it, and in which epoch.
 #[test]
 fn a_sample_that_was_skipped_counts_once() {
@@ -362,6 +443,24 @@ fn ranks_that_differ_are_named_before_they_train() {
     }
     let ended: Ended = command.output().unwrap().into();
     assert!(ended.stderr.contains("the first samples' hash: expected what rank 0 on "), "{}", ended.stderr);
+}
+
+/// A byte behind its end changes nothing of a program but its sum.
+#[test]
+fn ranks_of_another_build_are_refused() {
+    let workshop = Workshop::new();
+    let other = workshop.path("bonfire");
+    std::fs::copy(env!("CARGO_BIN_EXE_bonfire"), &other).unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(&other).unwrap();
+    std::io::Write::write_all(&mut file, b"\n").unwrap();
+    drop(file);
+    let mut command = mpirun(&workshop, 1, &arguments("adult", "run", &["train.steps=5"]));
+    command.args([":", "-n", "1"]).arg(other).args(arguments("adult", "run", &["train.steps=5"]));
+    let ended: Ended = command.output().unwrap().into();
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.stderr.contains("error: rank 1 on "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("program: expected what rank 0 on "), "{}", ended.stderr);
+    assert!(!workshop.path("run").exists(), "nothing was begun");
 }
 
 #[test]

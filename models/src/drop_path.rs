@@ -4,7 +4,7 @@
 //! sample decides for itself and not the whole batch, and what stays grows by `1 / (1 - probability)` in training, so
 //! that evaluation scales nothing; the first block is never left out.
 
-use bonfire_kernels::modules::drops;
+use bonfire_kernels::modules::{dropout, drops};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
@@ -27,7 +27,7 @@ impl DropPath {
         drops(&self.dropout, x)
     }
 
-    /// The branch with some samples at zero and the others scaled. Which, the device's generator decides.
+    /// The branch with some samples at zero and the others scaled. Which, dropout decides.
     ///
     /// # Shapes
     /// - branch, output: `[B, ...]`
@@ -35,7 +35,7 @@ impl DropPath {
         let mut shape = [1; D];
         shape[0] = branch.dims()[0];
         let ones = Tensor::ones(shape, (&branch.device(), branch.dtype()));
-        let kept = self.dropout.forward(ones); // [B, 1, ...]
+        let kept = dropout(&self.dropout, ones); // [B, 1, ...]
         branch * kept
     }
 }

@@ -105,7 +105,7 @@ pub fn all() -> Vec<Op> {
         )
         .bytes((2 * 64 * 64 * 128 * 4) as f64, (20_000 * 128 * 4 + 64 * 64 * 128 * 4) as f64),
         Op::new("dropout", [floats([8192, 1024])], (8192 * 1024) as f64, |x| {
-            dropout_with(x.floats::<2>(0), 0.1, 7)
+            dropout_with(x.floats::<2>(0), 0.1, 7, 0)
         }),
     ]
 }

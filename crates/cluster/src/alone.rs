@@ -1,6 +1,6 @@
 //! A job of one process.
 
-use crate::{Bucket, Communicator, Sending};
+use crate::{Bucket, Communicator, Sending, Sent};
 use std::time::Duration;
 
 /// The only rank: its own numbers are the sums.
@@ -30,7 +30,9 @@ impl Communicator for Alone {
         buckets: &mut [Bucket],
         work: &mut dyn FnMut(&mut Sending<'_>),
     ) -> Vec<Vec<f64>> {
-        work(&mut |i, numbers| buckets[i].sums = numbers);
+        let mut sent = Sent::new(buckets);
+        work(&mut |i, numbers| sent.take(buckets, i, numbers));
+        sent.check();
         let words = vec![words.to_vec()];
         for bucket in buckets {
             let factor = bucket.factors(&words)[0];

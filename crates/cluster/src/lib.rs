@@ -53,6 +53,31 @@ impl Bucket {
 /// Hands the numbers of a bucket, by its place, to the other ranks.
 pub type Sending<'a> = dyn FnMut(usize, Vec<f32>) + 'a;
 
+/// Which buckets are sent.
+struct Sent(Vec<bool>);
+
+impl Sent {
+    fn new(buckets: &[Bucket]) -> Self {
+        Sent(vec![false; buckets.len()])
+    }
+
+    /// Notes that a bucket of so many numbers is sent.
+    fn note(&mut self, buckets: &[Bucket], i: usize, numbers: usize) {
+        assert_eq!(numbers, buckets[i].length, "numbers of bucket {i}");
+        assert!(!std::mem::replace(&mut self.0[i], true), "bucket {i} is sent once");
+    }
+
+    /// Notes it, and keeps its numbers where the sums will be.
+    fn take(&mut self, buckets: &mut [Bucket], i: usize, numbers: Vec<f32>) {
+        self.note(buckets, i, numbers.len());
+        buckets[i].sums = numbers;
+    }
+
+    fn check(&self) {
+        assert!(self.0.iter().all(|sent| *sent), "every bucket is sent: {:?}", self.0);
+    }
+}
+
 /// How the numbers of a bucket cross the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wire {
@@ -83,7 +108,7 @@ pub trait Communicator: Send + Sync {
     /// rank then does. What the ranks had to say comes back: each one's words, in their sequence.
     ///
     /// # Panics
-    /// When a bucket is not sent, or has another number of numbers than its length.
+    /// When a bucket is not sent once, or has another number of numbers than its length.
     fn sum_buckets(
         &self,
         words: &[f64],

@@ -5,7 +5,7 @@
 
 mod sums;
 
-use crate::{Bucket, Communicator, JobError, Sending};
+use crate::{Bucket, Communicator, JobError, Sending, Sent};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
@@ -228,12 +228,16 @@ impl Communicator for Mpi {
                 }
                 over
             };
+            let mut sent = Sent::new(buckets);
             work(&mut |i, numbers| {
+                sent.note(buckets, i, numbers.len());
                 flows[i].send(numbers);
                 go_on(&mut flows);
             });
+            sent.check();
+            let what = if flows.is_empty() { "what the ranks agree on" } else { "the sum of gradients" };
             let mut state = self.lock();
-            self.wait_until(&mut state, "the sum of gradients", || go_on(&mut flows));
+            self.wait_until(&mut state, what, || go_on(&mut flows));
         });
         buckets.iter_mut().zip(&mut rooms).for_each(|(bucket, room)| room.leave(bucket));
         self.lock().rooms = rooms;

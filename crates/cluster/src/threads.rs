@@ -1,6 +1,6 @@
 //! Ranks that are threads of one process: what trains over several machines is tested on one, without MPI.
 
-use crate::{Bucket, Communicator, Sending, Wire};
+use crate::{Bucket, Communicator, Sending, Sent, Wire};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,10 +64,9 @@ impl Communicator for Threads {
         buckets: &mut [Bucket],
         work: &mut dyn FnMut(&mut Sending<'_>),
     ) -> Vec<Vec<f64>> {
-        work(&mut |i, numbers| {
-            assert_eq!(numbers.len(), buckets[i].length);
-            buckets[i].sums = numbers;
-        });
+        let mut sent = Sent::new(buckets);
+        work(&mut |i, numbers| sent.take(buckets, i, numbers));
+        sent.check();
         let words: Vec<Vec<f64>> = self.gather(&to_bytes(words)).iter().map(|bytes| numbers(bytes)).collect();
         for bucket in buckets {
             let rounded = |number: f64| match bucket.wire {

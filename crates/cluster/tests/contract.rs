@@ -2,11 +2,18 @@
 
 mod suite;
 
-use bonfire_cluster::{Alone, Threads};
+use bonfire_cluster::{Alone, Bucket, Communicator, Threads};
 
 #[test]
 fn a_process_alone_keeps_the_contract() {
     suite::holds(&Alone);
+}
+
+#[test]
+#[should_panic(expected = "every bucket is sent: [true, false]")]
+fn a_bucket_that_is_not_sent_is_noticed() {
+    let mut buckets = [(); 2].map(|()| Bucket { length: 1, ..Bucket::default() });
+    Alone.sum_buckets(&[1.0], &mut buckets, &mut |send| send(0, vec![1.0]));
 }
 
 #[test]

@@ -127,9 +127,9 @@ def mixed(x):
     return x ^ (x >> 31)
 
 
-def dropout_factor(place, probability, seed):
-    """The mask of `src/dropout.rs`, which is a hash of the place: PyTorch draws another."""
-    z, narrow = mixed(seed), 2**32 - 1
+def dropout_factor(row, place, probability, seed):
+    """The mask of `src/dropout.rs`, which is a hash of the row and the place in it: PyTorch draws another."""
+    z, narrow = mixed(seed + 0x9E3779B97F4A7C15 * row), 2**32 - 1
     x = (place + (z & narrow)) & narrow
     x = (x ^ (x >> 17)) * 0xED5AD4BB & narrow ^ (z >> 32)
     x = (x ^ (x >> 11)) * 0xAC4C1B51 & narrow
@@ -139,7 +139,7 @@ def dropout_factor(place, probability, seed):
 
 @case("dense")
 def dropout(fill):
-    return fill(4, 7) * torch.tensor([dropout_factor(place, 0.4, 5) for place in range(28)]).reshape(4, 7)
+    return fill(4, 7) * torch.tensor([[dropout_factor(row, place, 0.4, 5) for place in range(7)] for row in range(4)])
 
 
 @case("dense")
@@ -370,7 +370,8 @@ def weight_factor(row, column, share, seed):
 
 @case("sequences")
 def cross_attention_dropping(fill):
-    kept = torch.tensor([[weight_factor(row, column, 0.3, 11) for column in range(5)] for row in range(12)])
+    rows = [row // 3 << 32 ^ row % 3 for row in range(12)]  # sample and head, and the query
+    kept = torch.tensor([[weight_factor(row, column, 0.3, 11) for column in range(5)] for row in rows])
     return attend(fill(2, 3, 6, scale=3), fill(2, 5, 6, scale=3), fill(2, 5, 6), 2, kept=kept)
 
 

@@ -48,16 +48,21 @@ impl Arrivals {
     /// Runs a forward pass on this thread, and counts how often it uses the weights of `model`. Those that are not tracked, or
     /// are on another backend than Burn's for the CPU, are left to Burn.
     pub fn count<M: Module, R>(model: &M, run: impl FnOnce() -> R) -> (R, Arrivals) {
-        let before = COUNTED.replace(Some(Arrivals::default()));
+        struct Before(Option<Arrivals>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                COUNTED.set(self.0.take());
+            }
+        }
+        let _before = Before(COUNTED.replace(Some(Arrivals::default())));
         model.visit(&mut Enter { place: 0 });
         let outcome = run();
-        let counted = COUNTED.replace(before).unwrap_or_default();
-        (outcome, counted)
+        (outcome, COUNTED.take().unwrap_or_default())
     }
 
     /// Runs the backward pass of that forward pass on this thread. `hand_over` gets the gradient of a weight, by its place
-    /// among the float parameters in visiting order, when the last of the ops that were counted has run; these gradients are
-    /// not among those that the backward pass itself gives.
+    /// among the float parameters in visiting order, when the last of the ops that were counted has run, or after the pass
+    /// where some do not run; these gradients are not among those that the backward pass itself gives.
     pub fn watch<R>(mut self, hand_over: &mut dyn FnMut(usize, TensorData), work: impl FnOnce() -> R) -> R {
         let mut takes = |leaf: NodeId, part: FlexTensor| {
             let Some(weight) = self.weights.get_mut(&leaf) else { return Some(part) };
@@ -72,7 +77,14 @@ impl Arrivals {
             }
             None
         };
-        TAKES.set(&mut takes, work)
+        let outcome = TAKES.set(&mut takes, work);
+        // What was kept for a use that the loss does not depend on.
+        for Weight { place, sum, .. } in self.weights.into_values() {
+            if let Some(sum) = sum {
+                hand_over(place, sum.into_data());
+            }
+        }
+        outcome
     }
 }
 
@@ -163,11 +175,12 @@ mod tests {
             net.materialize()
         }
 
-        /// The first weight is also what an op of Burn's own multiplies with.
+        /// The first weight is also what an op of Burn's own multiplies with; of two uses of the last, the loss depends on one.
         fn loss(&self, x: Tensor<2>) -> Tensor<1> {
             let x = linear(&self.first, x, Activation::Tanh);
             let x = layer_norm(&self.norm, x, 1e-5);
             let x = linear(&self.twice, linear(&self.twice, x, Activation::Tanh), Activation::Tanh);
+            let _for_nothing = linear(&self.last, x.clone(), Activation::Tanh);
             let x = linear(&self.last, linear(&self.frozen, x, Activation::Tanh), Activation::Tanh);
             x.matmul(self.first.weight.val().transpose()).square().mean()
         }
@@ -203,7 +216,8 @@ mod tests {
         let left = read(&GradientsParams::from_grads(gradients, &net), &net);
 
         let places: Vec<usize> = early.iter().map(|(place, _)| *place).collect();
-        assert_eq!(places, [8, 9, 4, 5, 2, 3, 0, 1], "the last layer's first");
+        assert_eq!(places[..6], [4, 5, 2, 3, 0, 1], "the last layer's first");
+        assert_eq!(places[6..].iter().sum::<usize>(), 8 + 9, "what waited for nothing, behind");
         for (place, expected) in expected.iter().enumerate() {
             let early = early.iter().find(|(at, _)| *at == place).map(|(_, values)| values.clone());
             let found = match (early, &left[place]) {

@@ -9,6 +9,7 @@
 //! Burn's own strategy (`Device::gradient_checkpointing`) computes single elementwise ops again and keeps the rest. The
 //! fused ops of this crate leave it nothing to do.
 
+use crate::Draws;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
@@ -66,6 +67,8 @@ pub fn block<M: Module + 'static, const D: usize>(
     // First, since it may draw weights.
     let learns = learns(module);
     x.device().seed(mixed(seed, number));
+    Draws::begin(number);
+    let draws = Draws::current();
     if !keeps || !(learns || x.is_tracked()) {
         return run(module, x);
     }
@@ -73,7 +76,8 @@ pub fn block<M: Module + 'static, const D: usize>(
     let off_the_graph = Tensor::from_inner(x.clone().inner());
     let output = run(&module.clone().no_grad(), off_the_graph);
     let output = Tensor::from_inner(output.inner()).require_grad();
-    let kept = Kept { module: module.clone(), x, output: output.clone(), gradient: None, run, seed, number };
+    let module = module.clone();
+    let kept = Kept { module, x, output: output.clone(), gradient: None, run, seed, number, draws };
     RECORDING.with_borrow_mut(|recording| {
         let kept_so_far = recording.as_mut().and_then(|recording| recording.kept.as_mut());
         kept_so_far.expect("a recording that keeps").push(Box::new(kept));
@@ -135,6 +139,7 @@ struct Kept<M, F, const D: usize> {
     run: F,
     seed: u64,
     number: u64,
+    draws: Option<Draws>,
 }
 
 impl<M: Module, F: Fn(&M, Tensor<D>) -> Tensor<D> + Send, const D: usize> Replay for Kept<M, F, D> {
@@ -148,14 +153,17 @@ impl<M: Module, F: Fn(&M, Tensor<D>) -> Tensor<D> + Send, const D: usize> Replay
     }
 
     fn replay(self: Box<Self>) -> Option<Tensor<1>> {
-        let Kept { module, x, output, gradient, run, seed, number } = *self;
+        let Kept { module, x, output, gradient, run, seed, number, draws } = *self;
         drop(output);
         let gradient = Tensor::from_inner(gradient?);
         x.device().seed(mixed(seed, number));
         // Blocks within the block find the numbers that they had.
         let recording = Recording { seed, blocks: number, kept: None };
         AGAIN.set(true);
-        let (output, _) = recorded(recording, || run(&module, x));
+        let (output, _) = recorded(recording, || match draws {
+            Some(draws) => draws.within(|| run(&module, x)),
+            None => run(&module, x),
+        });
         AGAIN.set(false);
         // the sum's gradient is 1, so that the product's is the gradient itself
         output.is_tracked().then(|| (output * gradient).sum())
@@ -279,7 +287,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let net = change(Net::new(&device));
         let x = Tensor::<2>::random([16, 6], Distribution::Normal(0.0, 1.0), &device);
-        let (loss, checkpoints) = forward(7, keep, || net.loss(x));
+        let (loss, checkpoints) = forward(8, keep, || net.loss(x));
         let blocks = checkpoints.blocks();
         let gradients = checkpoints.backward(loss, &net);
         let mut found = Collect(&gradients, Vec::new());

@@ -1,5 +1,7 @@
 //! Dropout whose mask is a function of a seed, so that nothing is kept for the backward pass.
 
+use crate::Draws;
+use crate::draws::Places;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
@@ -11,48 +13,59 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::Dropout;
 use burn::tensor::{Distribution, Tensor, TensorData};
 
-/// What the layer does to its input: in training, each number is dropped with the layer's probability and scaled by
-/// `1 / (1 - probability)` otherwise (Srivastava et al. 2014); elsewhere, nothing.
+/// What the layer does to its input, `[B, ...]`: in training, each number is dropped with the layer's probability and scaled
+/// by `1 / (1 - probability)` otherwise (Srivastava et al. 2014); elsewhere, nothing.
 ///
 /// Training is where Burn's layer has it: on a device with autodiff, and not frozen. The mask follows from a seed that is
-/// drawn from the device's generator.
+/// drawn from the device's generator. [`Draws`] give it a seed, and the rows' places in the batch, where kernels run: in
+/// `f32` on Burn's CPU backend.
 pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
+    dropout_along(layer, x, 0)
+}
+
+/// As [`dropout`], of an input whose axis `batch` is that of the batch.
+pub fn dropout_along<const D: usize>(layer: &Dropout, x: Tensor<D>, batch: usize) -> Tensor<D> {
     let device = x.device();
     let off = !layer.training.is_enabled() || !device.is_autodiff() || layer.prob == 0.0;
     if off || !flex::runs_on(&x) {
         return layer.forward(x);
     }
-    // 24 bits each
-    let drawn = Tensor::<1>::random([2], Distribution::Default, &device.inner());
-    let drawn = drawn.into_data();
-    let seed = drawn
-        .as_slice::<f32>()
-        .expect("f32")
-        .iter()
-        .fold(0, |seed, number| (seed << 24) | (f64::from(*number) * f64::from(1u32 << 24)) as u64);
-    dropout_with(x, layer.prob, seed)
+    let drawn = || {
+        // 24 bits each
+        let drawn = Tensor::<1>::random([2], Distribution::Default, &device.inner()).into_data();
+        let numbers = drawn.as_slice::<f32>().expect("f32").iter();
+        numbers.fold(0, |seed, number| (seed << 24) | (f64::from(*number) * f64::from(1u32 << 24)) as u64)
+    };
+    dropout_with(x, layer.prob, Draws::next_seed().unwrap_or_else(drawn), batch)
 }
 
 /// Drops each number with this probability, and scales the others by `1 / (1 - probability)`, always and by the mask of
-/// this seed. A number's fate depends on the seed and on its place alone.
+/// this seed. A number's fate depends on the seed, on its row's place in the batch, and on its place within the row alone:
+/// the rows are along axis `batch`, and are those that [`Draws`] say.
 ///
 /// # Panics
-/// When the probability is not in `[0, 1)`.
-pub fn dropout_with<const D: usize>(x: Tensor<D>, probability: f64, seed: u64) -> Tensor<D> {
+/// When the probability is not in `[0, 1)`, or there is no such axis.
+pub fn dropout_with<const D: usize>(x: Tensor<D>, probability: f64, seed: u64, batch: usize) -> Tensor<D> {
     assert!((0.0..1.0).contains(&probability), "a probability in [0, 1) was expected, found {probability}");
+    assert!(batch < D, "an axis of {D} was expected, found {batch}");
     if !flex::runs_on(&x) {
-        return plain(x, probability, seed);
+        return plain(x, probability, seed, batch);
     }
-    let mask = Mask::new(probability, seed);
+    let mask = Mask::new(probability, seed, batch);
     Tensor::from_dispatch(Dispatch::dropout_by(x.into_dispatch(), mask))
 }
 
 /// The same by Burn's own ops.
-pub(crate) fn plain<const D: usize>(x: Tensor<D>, probability: f64, seed: u64) -> Tensor<D> {
-    let mask = Mask::new(probability, seed);
-    let count = x.shape().num_elements();
-    let factors: Vec<f32> = (0..count as u64).map(|place| mask.factor(place)).collect();
-    let factors = TensorData::new(factors, x.dims());
+pub(crate) fn plain<const D: usize>(x: Tensor<D>, probability: f64, seed: u64, batch: usize) -> Tensor<D> {
+    let (mask, dims) = (Mask::new(probability, seed, batch), x.dims());
+    let layout = Layout::new(&dims, batch);
+    let factors: Vec<f32> = (0..x.shape().num_elements())
+        .map(|place| {
+            let (row, within) = layout.at(place);
+            mask.factor(row, within)
+        })
+        .collect();
+    let factors = TensorData::new(factors, dims);
     let factors = Tensor::from_data(factors, (&x.device(), x.dtype()));
     x * factors
 }
@@ -84,38 +97,62 @@ impl Saved<1> for Mask {
     }
 }
 
-/// What is dropped, as a function of the place.
+/// What is dropped, as a function of the row and the place within it.
 ///
 /// The bits at a place are Wellons' `triple32` of the place ("Prospecting for hash functions", 2018; the worst bias of
 /// its bits is 0.02 %), with one half of a key added before its first product and the other after it. The key is
-/// SplitMix64's of the seed (Steele et al. 2014) and of the place's bits beyond 32.
+/// SplitMix64's of the seed (Steele et al. 2014) and of the row. Rows of more than 2^32 numbers repeat themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct Mask {
     seed: u64,
     /// Bits below it drop.
     threshold: u32,
     scale: f32,
+    /// The axis of the batch, and which rows of it these are.
+    batch: usize,
+    places: Places,
 }
 
 impl Mask {
-    fn new(probability: f64, seed: u64) -> Self {
+    fn new(probability: f64, seed: u64, batch: usize) -> Self {
         let threshold = (probability * 4_294_967_296.0).min(4_294_967_295.0) as u32;
-        Mask { seed, threshold, scale: (1.0 / (1.0 - probability)) as f32 }
+        Mask { seed, threshold, scale: (1.0 / (1.0 - probability)) as f32, batch, places: Places::current() }
     }
 
-    /// Of the places that have these bits beyond 32.
+    /// Of a row of the tensor.
     #[inline(always)]
-    fn key(self, beyond: u64) -> [u32; 2] {
-        let mut z = self.seed.wrapping_add(beyond.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    fn key(self, row: usize) -> [u32; 2] {
+        let place = self.places.of(row);
+        let mut z = self.seed.wrapping_add(place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         [z as u32, (z >> 32) as u32]
     }
 
-    /// What the number at a place is multiplied with.
-    fn factor(self, place: u64) -> f32 {
-        if bits(place as u32, self.key(place >> 32)) < self.threshold { 0.0 } else { self.scale }
+    /// What the number at a place within a row is multiplied with.
+    fn factor(self, row: usize, within: usize) -> f32 {
+        if bits(within as u32, self.key(row)) < self.threshold { 0.0 } else { self.scale }
+    }
+}
+
+/// Where the numbers of a row lie: `[before, rows, behind]`.
+#[derive(Clone, Copy)]
+struct Layout {
+    rows: usize,
+    behind: usize,
+}
+
+impl Layout {
+    fn new(dims: &[usize], batch: usize) -> Self {
+        Layout { rows: dims[batch], behind: dims[batch + 1..].iter().product() }
+    }
+
+    /// The row of a number, and its place within that.
+    #[inline(always)]
+    fn at(self, place: usize) -> (usize, usize) {
+        let (run, behind) = (place / self.behind, place % self.behind);
+        (run % self.rows, run / self.rows * self.behind + behind)
     }
 }
 
@@ -131,20 +168,21 @@ fn bits(place: u32, [first, second]: [u32; 2]) -> u32 {
 
 /// Each number times its factor, in place where nobody else holds them.
 fn masked(x: FlexTensor, mask: Mask) -> FlexTensor {
+    let layout = Layout::new(&flex::dims(&x), mask.batch);
     let mut x = x.to_contiguous();
     if let Some(place) = x.try_storage_mut::<f32>() {
         let (length, to) = (place.len(), Shared::new(place));
-        apply(to.pointer().cast_const(), to, length, mask);
+        apply(to.pointer().cast_const(), to, length, layout, mask);
         return x;
     }
     let from = Floats::new(x);
     let mut to = for_overwriting(from.len());
-    apply(from.as_ptr(), Shared::new(&mut to), from.len(), mask);
+    apply(from.as_ptr(), Shared::new(&mut to), from.len(), layout, mask);
     flex::tensor(to, from.dims())
 }
 
 /// `from` may be where `to` is.
-fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, mask: Mask) {
+fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, layout: Layout, mask: Mask) {
     #[derive(Clone, Copy)]
     struct From(*const f32);
     // SAFETY: each thread reads the places that it writes.
@@ -156,6 +194,7 @@ fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, mask: Mask) {
         from: From,
         to: &'a mut [f32],
         start: usize,
+        layout: Layout,
         mask: Mask,
     }
     impl Kernel for Part<'_> {
@@ -165,41 +204,44 @@ fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, mask: Mask) {
             // whole numbers are left to the compiler, which vectorises such loops with what the caller enables
             const CHUNK: usize = 32;
             let Mask { threshold, scale, .. } = self.mask;
-            let (mut beyond, mut key) = (u64::MAX, [0; 2]);
-            for (index, to) in self.to.chunks_mut(CHUNK).enumerate() {
-                let place = self.start + index * CHUNK;
-                if (place as u64) >> 32 != beyond {
-                    beyond = (place as u64) >> 32;
-                    key = self.mask.key(beyond);
+            let mut done = 0;
+            while done < self.to.len() {
+                let (row, within) = self.layout.at(self.start + done);
+                // to the end of what lies together of the row
+                let together = self.layout.behind - within % self.layout.behind;
+                let end = self.to.len().min(done + together);
+                let key = self.mask.key(row);
+                for (index, to) in self.to[done..end].chunks_mut(CHUNK).enumerate() {
+                    let place = (within + index * CHUNK) as u32;
+                    let mut factors = [0.0f32; CHUNK];
+                    for (lane, factor) in factors.iter_mut().enumerate() {
+                        let keeps = bits(place.wrapping_add(lane as u32), key) >= threshold;
+                        *factor = if keeps { scale } else { 0.0 };
+                    }
+                    // SAFETY: the part is inside the tensor.
+                    let from = unsafe { self.from.0.add(self.start + done + index * CHUNK) };
+                    for (lane, to) in (0..CHUNK).step_by(S::LANES).zip(to.chunks_mut(S::LANES)) {
+                        // SAFETY: as many numbers are at `from` as there is room at `to`.
+                        let x = unsafe {
+                            match to.len() >= S::LANES {
+                                true => s.load_from(from.add(lane)),
+                                false => s.load_first_from(from.add(lane), to.len()),
+                            }
+                        };
+                        s.store_first(to, s.mul(x, s.load(&factors[lane..])));
+                    }
                 }
-                let mut factors = [0.0f32; CHUNK];
-                for (lane, factor) in factors.iter_mut().enumerate() {
-                    let keeps = bits((place as u32).wrapping_add(lane as u32), key) >= threshold;
-                    *factor = if keeps { scale } else { 0.0 };
-                }
-                // SAFETY: the part is inside the tensor.
-                let from = unsafe { self.from.0.add(place) };
-                for (lane, to) in (0..CHUNK).step_by(S::LANES).zip(to.chunks_mut(S::LANES)) {
-                    // SAFETY: as many numbers are at `from` as there is room at `to`.
-                    let x = unsafe {
-                        match to.len() >= S::LANES {
-                            true => s.load_from(from.add(lane)),
-                            false => s.load_first_from(from.add(lane), to.len()),
-                        }
-                    };
-                    s.store_first(to, s.mul(x, s.load(&factors[lane..])));
-                }
+                done = end;
             }
         }
     }
     let from = From(from);
-    // parts begin at multiples of a chunk, so that no chunk spans two keys
     let parts = threads::parts(length, 1 << 14);
     threads::parallel(parts, |part| {
         let range = threads::range(length, parts, part, 64);
         let start = range.start;
         // SAFETY: the ranges do not overlap.
-        run(Part { from, to: unsafe { to.part(range) }, start, mask });
+        run(Part { from, to: unsafe { to.part(range) }, start, layout, mask });
     });
 }
 
@@ -214,18 +256,20 @@ mod tests {
     fn agrees_with_its_twin() {
         for shape in [[1, 1], [3, 5], [4, 16], [7, 33], [300, 257], [0, 4]] {
             for (probability, seed) in [(0.0, 1), (0.1, 2), (0.5, u64::MAX), (0.999, 4)] {
-                check(
-                    &format!("{shape:?}, {probability}"),
-                    &[random(&shape, 1)],
-                    |i| dropout_with(i.get::<2>(0), probability, seed),
-                    |i| plain(i.get::<2>(0), probability, seed),
-                );
-                check(
-                    &format!("{shape:?}, {probability}, transposed and fresh"),
-                    &[random(&shape, 1)],
-                    |i| dropout_with(i.get::<2>(0).transpose() * 2.0, probability, seed),
-                    |i| plain(i.get::<2>(0).transpose() * 2.0, probability, seed),
-                );
+                for batch in 0..2 {
+                    check(
+                        &format!("{shape:?}, {probability}, rows along {batch}"),
+                        &[random(&shape, 1)],
+                        |i| dropout_with(i.get::<2>(0), probability, seed, batch),
+                        |i| plain(i.get::<2>(0), probability, seed, batch),
+                    );
+                    check(
+                        &format!("{shape:?}, {probability}, rows along {batch}, transposed and fresh"),
+                        &[random(&shape, 1)],
+                        |i| dropout_with(i.get::<2>(0).transpose() * 2.0, probability, seed, batch),
+                        |i| plain(i.get::<2>(0).transpose() * 2.0, probability, seed, batch),
+                    );
+                }
             }
         }
     }
@@ -235,8 +279,11 @@ mod tests {
         let count = 1 << 18;
         for probability in [0.1, 0.5, 0.9] {
             for seed in 0..4 {
-                let mask = Mask::new(probability, seed);
-                let dropped: Vec<bool> = (0..count).map(|place| mask.factor(place) == 0.0).collect();
+                // In rows of one number, of a few and of many: no way of lying is special.
+                let width = [count, 1, 7, 512][seed as usize];
+                let of = |mask: Mask, place: usize| mask.factor(place / width, place % width) == 0.0;
+                let mask = Mask::new(probability, seed, 0);
+                let dropped: Vec<bool> = (0..count).map(|place| of(mask, place)).collect();
                 let share = |dropped: &mut dyn Iterator<Item = bool>| {
                     let (mut all, mut hits) = (0.0, 0.0);
                     for dropped in dropped {
@@ -253,13 +300,12 @@ mod tests {
                 for step in [2, 7, 16, 64, 256] {
                     within(share(&mut dropped.iter().copied().step_by(step)), probability, "every few");
                 }
-                let other = Mask::new(probability, seed + 100);
+                let other = Mask::new(probability, seed + 100, 0);
                 for distance in [1, 2, 16, 1024] {
-                    let both = &mut (0..count - distance)
-                        .map(|i| dropped[i as usize] && dropped[(i + distance) as usize]);
+                    let both = &mut (0..count - distance).map(|i| dropped[i] && dropped[i + distance]);
                     within(share(both), probability * probability, "pairs");
                 }
-                let both = &mut (0..count).map(|i| dropped[i as usize] && other.factor(i) == 0.0);
+                let both = &mut (0..count).map(|i| dropped[i] && of(other, i));
                 within(share(both), probability * probability, "two seeds");
             }
         }
@@ -289,9 +335,30 @@ mod tests {
         assert_eq!(values(dropout(&none, training())), values(training()));
     }
 
+    /// Shares of a batch, on however many processes, drop what the whole does, in whichever layout; so do shorter texts.
+    #[test]
+    fn rows_keep_their_numbers_wherever_they_are() {
+        let device = Device::flex();
+        let whole = dropout_with(Tensor::<3>::ones([13, 9, 5], &device), 0.5, 6, 0);
+        let in_time = dropout_with(Tensor::<3>::ones([9, 13, 5], &device), 0.5, 6, 1);
+        in_time.clone().swap_dims(0, 1).into_data().assert_eq(&whole.clone().into_data(), true);
+        for (first, step) in [(0, 1), (2, 1), (0, 2), (1, 3), (12, 4)] {
+            let rows = whole.clone().slice_dim(0, burn::tensor::s![first..;step]);
+            let [count, ..] = rows.dims();
+            let share = Draws { seed: 0, first: first as u64, step: step as u64 };
+            for times in [9, 4, 1] {
+                let expected = rows.clone().narrow(1, 0, times);
+                let part = share.within(|| dropout_with(expected.clone() * 0.0 + 1.0, 0.5, 6, 0));
+                part.into_data().assert_eq(&expected.into_data(), true);
+            }
+            let part = share.within(|| dropout_with(Tensor::<3>::ones([9, count, 5], &device), 0.5, 6, 1));
+            part.swap_dims(0, 1).into_data().assert_eq(&rows.into_data(), true);
+        }
+    }
+
     #[test]
     #[should_panic(expected = "a probability in [0, 1) was expected, found 1")]
     fn dropping_everything_is_refused() {
-        dropout_with(Tensor::<1>::ones([2], &Device::flex()), 1.0, 0);
+        dropout_with(Tensor::<1>::ones([2], &Device::flex()), 1.0, 0, 0);
     }
 }

@@ -24,7 +24,7 @@ pub fn linear_onto<const D: usize>(residual: Tensor<D>, module: &Linear, x: Tens
 }
 
 pub use crate::batch_norm::batch_norm;
-pub use crate::dropout::dropout;
+pub use crate::dropout::{dropout, dropout_along};
 
 /// `module(x)`, `[..., D]` to the same. The module keeps its epsilon to itself, so that it is said again.
 pub fn layer_norm<const D: usize>(module: &LayerNorm, x: Tensor<D>, epsilon: f64) -> Tensor<D> {

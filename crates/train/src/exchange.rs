@@ -8,14 +8,15 @@
 //! The tensors are packed into buckets in the reverse of the model's order, but for large ones, which are a bucket each:
 //! their memory is what is sent. Where the kernels compute, gradients come one by one (see [`Arrivals`]), and buckets are on
 //! their way while the backward pass goes on (Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel
-//! Training", 2020); elsewhere Burn's backward pass hands over all gradients at its end. The mean is over samples: each rank's
+//! Training", 2020); elsewhere, in bf16 and where blocks run again, Burn hands over all gradients at the end of its backward pass. The mean is over samples: each rank's
 //! numbers count as often as it had samples.
 //!
 //! [`Arrivals`]: bonfire_kernels::Arrivals
 
+use crate::packing::{Packed, Packing};
 use crate::parameters::{Parameter, by_rank};
 use crate::ranks::{Ranks, Word};
-use bonfire_cluster::{Bucket, Sending, Wire};
+use bonfire_cluster::{Bucket, Wire};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -56,16 +57,6 @@ pub(crate) struct Exchange {
     /// For each tensor of the table, whether what is handed over early is not all of its gradient.
     late: Vec<bool>,
     wire: Wire,
-}
-
-/// What a bucket holds.
-struct Packed {
-    /// Places in the table.
-    places: Vec<usize>,
-    /// Running statistics, and no gradients.
-    statistics: bool,
-    /// How many more numbers it takes.
-    room: usize,
 }
 
 impl Exchange {
@@ -112,7 +103,8 @@ impl Exchange {
         Exchange { layout, packed_in, buckets, late: vec![false; table.len()], wire }
     }
 
-    /// The mean over ranks of what `work` packs on each, and what they say together. A tensor that no rank has is left out.
+    /// The mean over ranks of what `work` packs on each, and what they say together. A tensor that no rank has is left
+    /// out, and so are all where no rank has samples.
     pub(crate) fn mean(
         &mut self,
         ranks: &Ranks,
@@ -134,6 +126,9 @@ impl Exchange {
             missed = packing.end();
         });
         let word = Word::of_all(all.iter().map(|words| &words[of_word..]));
+        if all.iter().all(|words| words[SAMPLES] == 0.0) {
+            return (GradientsParams::new(), word); // and not zeros
+        }
         let (marks, sums) = buckets.split_last_mut().expect("the bucket of marks");
         let (present, completed) = marks.sums.split_at(table.len());
         let mut mean = GradientsParams::new();
@@ -188,135 +183,6 @@ fn add(tensors: &mut GradientsParams, parameter: &Parameter, values: Vec<f32>, d
         };
         tensors.register(parameter.id, sum);
     });
-}
-
-/// Packs tensors as they come, and sends the buckets that are full.
-pub(crate) struct Packing<'a, 's> {
-    table: &'a [Parameter],
-    layout: &'a [Packed],
-    packed_in: &'a [Option<usize>],
-    late: &'a [bool],
-    send: &'a mut Sending<'s>,
-    /// For each tensor, what there is of it.
-    values: Vec<Found>,
-    /// For each bucket, how many tensors it waits for.
-    missing: Vec<usize>,
-    /// What came too late for its bucket.
-    missed: Vec<(usize, Vec<f32>)>,
-}
-
-#[derive(Clone, Default)]
-enum Found {
-    #[default]
-    Nothing,
-    /// That is not all of it.
-    Part(TensorData),
-    All(TensorData),
-    /// Its bucket is sent.
-    Sent,
-}
-
-impl<'a, 's> Packing<'a, 's> {
-    fn new(
-        table: &'a [Parameter],
-        layout: &'a [Packed],
-        packed_in: &'a [Option<usize>],
-        late: &'a [bool],
-        send: &'a mut Sending<'s>,
-    ) -> Self {
-        let missing = layout.iter().map(|packed| packed.places.len()).collect();
-        let values = vec![Found::Nothing; table.len()];
-        Packing { table, layout, packed_in, late, send, values, missing, missed: Vec::new() }
-    }
-
-    /// Takes the gradient of the tensor at a place of the table, as it is known by now.
-    pub(crate) fn early(&mut self, at: usize, gradient: TensorData) {
-        match self.late[at] {
-            true => self.values[at] = Found::Part(gradient),
-            false => self.put(at, gradient),
-        }
-    }
-
-    /// Takes tensors, and what was not known of them early.
-    pub(crate) fn rest(&mut self, mut tensors: GradientsParams) {
-        let (table, layout) = (self.table, self.layout);
-        for &at in layout.iter().flat_map(|packed| &packed.places) {
-            let parameter = &table[at];
-            let rest: Option<TensorData> = by_rank!(parameter.shape.len(), D => {
-                tensors.remove::<D>(parameter.id).map(Tensor::into_data)
-            });
-            let Some(rest) = rest else { continue };
-            match std::mem::take(&mut self.values[at]) {
-                Found::Nothing => self.put(at, rest),
-                Found::Part(part) => self.put(at, sum(part, rest)),
-                known => {
-                    self.values[at] = known;
-                    self.missed.push((at, numbers(rest)));
-                }
-            }
-        }
-    }
-
-    fn put(&mut self, at: usize, tensor: TensorData) {
-        self.values[at] = Found::All(tensor);
-        let bucket = self.packed_in[at].expect("what is trained is exchanged");
-        self.missing[bucket] -= 1;
-        if self.missing[bucket] == 0 {
-            self.send(bucket);
-        }
-    }
-
-    fn send(&mut self, bucket: usize) {
-        let places = &self.layout[bucket].places;
-        let packed = match places[..] {
-            [at] => self.take(at),
-            _ => {
-                let length = places.iter().map(|&at| self.table[at].numbers()).sum();
-                let mut packed = Vec::with_capacity(length);
-                places.iter().for_each(|&at| packed.extend(self.take(at)));
-                packed
-            }
-        };
-        (self.send)(bucket, packed);
-    }
-
-    fn take(&mut self, at: usize) -> Vec<f32> {
-        match std::mem::take(&mut self.values[at]) {
-            Found::All(values) | Found::Part(values) => {
-                self.values[at] = Found::Sent;
-                numbers(values)
-            }
-            _ => vec![0.0; self.table[at].numbers()],
-        }
-    }
-
-    /// Sends what is left to send, and which tensors there are; what came too late.
-    fn end(mut self) -> Vec<(usize, Vec<f32>)> {
-        for bucket in 0..self.layout.len() {
-            if self.missing[bucket] > 0 {
-                self.send(bucket);
-            }
-        }
-        let mut marks = vec![0.0; 2 * self.table.len()];
-        let (present, missed) = marks.split_at_mut(self.table.len());
-        for (present, found) in present.iter_mut().zip(&self.values) {
-            *present = f32::from(u8::from(matches!(found, Found::Sent)));
-        }
-        self.missed.iter().for_each(|&(at, _)| missed[at] = 1.0);
-        (self.send)(self.layout.len(), marks);
-        self.missed
-    }
-}
-
-fn numbers(data: TensorData) -> Vec<f32> {
-    data.try_into_vec().expect("gradients are f32")
-}
-
-fn sum(a: TensorData, b: TensorData) -> TensorData {
-    let shape = a.shape().to_vec();
-    let mut sum = numbers(a);
-    sum.iter_mut().zip(numbers(b)).for_each(|(sum, number)| *sum += number);
-    TensorData::new(sum, shape)
 }
 
 /// Whether a running statistic moves in training: that of a frozen norm is used as it is.

@@ -1,6 +1,7 @@
 //! The gradient of one step: accumulated over pieces, then clipped.
 
 use crate::parameters::{Parameter, by_rank};
+use crate::ranks::Ranks;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
@@ -92,8 +93,13 @@ pub(crate) fn clip_value(gradient: &mut GradientsParams, parameters: &[Parameter
 }
 
 /// Scales the whole gradient down to a norm of `largest` when it is longer, as PyTorch's
-/// `clip_grad_norm_` does. Stays on the device.
-pub(crate) fn clip_norm(gradient: &mut GradientsParams, parameters: &[Parameter], largest: f64) {
+/// `clip_grad_norm_` does. Stays on the device where this process is alone.
+pub(crate) fn clip_norm(
+    gradient: &mut GradientsParams,
+    parameters: &[Parameter],
+    largest: f64,
+    ranks: &Ranks,
+) {
     match square_on_host(gradient, parameters) {
         Some(square) => {
             let factor = largest / (square.sqrt() + 1e-6);
@@ -102,7 +108,7 @@ pub(crate) fn clip_norm(gradient: &mut GradientsParams, parameters: &[Parameter]
                 each(gradient, parameters, Scale(factor));
             }
         }
-        None => clip_norm_on_device(gradient, parameters, largest),
+        None => clip_norm_on_device(gradient, parameters, largest, ranks),
     }
 }
 
@@ -119,7 +125,13 @@ fn square_on_host(gradient: &GradientsParams, parameters: &[Parameter]) -> Optio
     Some(square)
 }
 
-fn clip_norm_on_device(gradient: &mut GradientsParams, parameters: &[Parameter], largest: f64) {
+/// Several ranks go by rank 0's norm: a device may add up in a sequence of its own, and a last bit would part their weights.
+fn clip_norm_on_device(
+    gradient: &mut GradientsParams,
+    parameters: &[Parameter],
+    largest: f64,
+    ranks: &Ranks,
+) {
     let mut squares: Vec<Tensor<1>> = Vec::new();
     for parameter in parameters {
         by_rank!(parameter.shape.len(), D => {
@@ -131,7 +143,11 @@ fn clip_norm_on_device(gradient: &mut GradientsParams, parameters: &[Parameter],
     if squares.is_empty() {
         return;
     }
-    let norm = Tensor::cat(squares, 0).sum().sqrt(); // [1]
+    let mut norm = Tensor::cat(squares, 0).sum().sqrt(); // [1]
+    if !ranks.alone() {
+        let device = norm.device();
+        norm = Tensor::from_data([ranks.number_of_first(norm.into_scalar())], &device);
+    }
     let factor = norm.add_scalar(1e-6).recip().mul_scalar(largest).clamp_max(1.0);
     each(gradient, parameters, Multiply(factor));
 }
@@ -176,6 +192,7 @@ fn each(gradient: &mut GradientsParams, parameters: &[Parameter], change: impl C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bonfire_cluster::{Alone, Threads, Wire};
     use burn::module::ParamId;
     use burn::tensor::Device;
 
@@ -187,6 +204,10 @@ mod tests {
             trained: true,
         };
         vec![parameter(1, &[2]), parameter(2, &[1, 2]), parameter(3, &[3])]
+    }
+
+    fn single() -> Ranks {
+        Ranks::new(std::sync::Arc::new(Alone), Wire::F32)
     }
 
     fn gradient(first: [f32; 2], second: [f32; 2]) -> GradientsParams {
@@ -219,12 +240,12 @@ mod tests {
     #[test]
     fn a_long_gradient_is_scaled_and_a_short_one_left_alone() {
         let mut long = gradient([3.0, 0.0], [4.0, 12.0]); // norm 13
-        clip_norm(&mut long, &table(), 6.5);
+        clip_norm(&mut long, &table(), 6.5, &single());
         for (value, expected) in values(&long).into_iter().zip([1.5, 0.0, 2.0, 6.0]) {
             assert!((value - expected).abs() < 1e-5, "{value} against {expected}");
         }
         let mut short = gradient([0.3, 0.1], [0.0, -0.2]);
-        clip_norm(&mut short, &table(), 6.5);
+        clip_norm(&mut short, &table(), 6.5, &single());
         assert_eq!(values(&short), [0.3, 0.1, 0.0, -0.2]);
     }
 
@@ -233,10 +254,28 @@ mod tests {
         for largest in [6.5, 20.0] {
             let (mut host, mut device) =
                 (gradient([3.0, 0.0], [4.0, 12.0]), gradient([3.0, 0.0], [4.0, 12.0]));
-            clip_norm(&mut host, &table(), largest);
-            clip_norm_on_device(&mut device, &table(), largest);
+            clip_norm(&mut host, &table(), largest, &single());
+            clip_norm_on_device(&mut device, &table(), largest, &single());
             for (host, device) in values(&host).into_iter().zip(values(&device)) {
                 assert!((host - device).abs() < 1e-6, "{host} against {device}");
+            }
+        }
+    }
+
+    #[test]
+    fn devices_of_several_ranks_clip_by_the_norm_of_the_first() {
+        let threads = Threads::ranks(3).into_iter().enumerate().map(|(rank, communicator)| {
+            std::thread::spawn(move || {
+                let ranks = Ranks::new(communicator, Wire::F32);
+                let mut long = gradient([3.0, 0.0], [4.0, 12.0 + rank as f32]); // norm 13 on rank 0
+                clip_norm_on_device(&mut long, &table(), 6.5, &ranks);
+                values(&long)
+            })
+        });
+        for (rank, clipped) in threads.collect::<Vec<_>>().into_iter().map(|t| t.join().unwrap()).enumerate()
+        {
+            for (value, expected) in clipped.into_iter().zip([1.5, 0.0, 2.0, 6.0 + 0.5 * rank as f32]) {
+                assert!((value - expected).abs() < 1e-5, "rank {rank}: {value} against {expected}");
             }
         }
     }

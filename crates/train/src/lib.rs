@@ -29,6 +29,7 @@ mod listener;
 mod log;
 mod metrics;
 mod optimizer;
+mod packing;
 mod parameters;
 mod passes;
 mod pieces;

@@ -9,7 +9,7 @@ use crate::session::number;
 use crate::training::{Pieces, Steps, beside_the_kernels};
 use crate::{Event, TrainError};
 use bonfire_contract::{Batch, Portion, Position, Task};
-use bonfire_kernels::{Together, multiply_adds};
+use bonfire_kernels::{Draws, Together, multiply_adds};
 use burn::optim::GradientsParams;
 
 impl<M: Task> Steps<'_, M> {
@@ -35,7 +35,8 @@ impl<M: Task> Steps<'_, M> {
         let mut signal = if self.ranks.alone() { self.pass.interrupt.raised() } else { None };
         while signal.is_none() && !ended && wanted > 0 {
             let size = (plan.piece as u64).min(wanted) as usize;
-            let left = plan.epoch.saturating_sub(self.feed.position().samples);
+            let before = self.feed.position();
+            let left = plan.epoch.saturating_sub(before.samples);
             // The step's last piece, after which the ranks exchange gradients, and on the way what else they have to say.
             let last =
                 self.exchange.is_some() && self.least_squares.is_none() && (size as u64 >= wanted.min(left));
@@ -66,7 +67,7 @@ impl<M: Task> Steps<'_, M> {
             if let Some(batch) = batch {
                 let added = match self.least_squares.is_some() {
                     true => self.add_to_least_squares(batch),
-                    false => self.forward(batch, together.as_ref(), last).map(|(piece, samples)| {
+                    false => self.forward(batch, before, together.as_ref(), last).map(|(piece, samples)| {
                         let loss = piece.loss();
                         match piece.is_watched() {
                             true => open = Some((piece, samples)),
@@ -122,25 +123,35 @@ impl<M: Task> Steps<'_, M> {
         })
     }
 
-    /// The forward pass of this rank's part of a piece, and its samples. `watch` asks for gradients as they come.
+    /// The forward pass of this rank's part of a piece, which begins at a position, and its samples. `watch` asks for gradients
+    /// as they come.
     fn forward(
         &mut self,
         batch: Batch<M::Input>,
+        start: Position,
         together: Option<&Together>,
         watch: bool,
     ) -> Result<(Forward<M>, u64), TrainError> {
         let (progress, session) = (&mut self.progress, &mut self.session);
         let samples = batch.samples.len() as u64;
-        let (ranks, rank) = (self.ranks.count() as u64, self.ranks.rank() as u64);
-        // Dropout draws anew for each rank.
-        let seed = mix(self.config.seed, session.state.step, session.state.pieces * ranks + rank);
+        let share = self.ranks.share();
+        // The kernels' dropout is a function of the step and of a sample's place in its batch, whatever the ranks and pieces;
+        // elsewhere each rank draws anew for each piece.
+        let state = &session.state;
+        let seed = mix(self.config.seed, state.step, state.pieces * share.ranks + share.rank);
         self.pass.device.seed(seed);
+        let ahead = share.of(start.samples..u64::MAX).next().unwrap_or(start.samples) - start.samples;
+        let draws = Draws {
+            seed: mix(self.config.seed, state.step, u64::MAX),
+            first: start.samples % self.plan.step + ahead,
+            step: share.ranks,
+        };
         let watch = watch && bonfire_kernels::serve(self.pass.device);
         // While a second handle is held, the batch is not among what the forward pass frees.
         let held = (!self.told).then(|| batch.clone());
         let forward = || {
             Together::within(together, || {
-                Forward::new(&progress.model, batch, &self.config.train, seed, watch)
+                draws.within(|| Forward::new(&progress.model, batch, &self.config.train, seed, watch))
             })
         };
         let piece = if held.is_some() {
@@ -238,7 +249,7 @@ impl<M: Task> Steps<'_, M> {
     }
 }
 
-/// A seed for the dropout of one piece, as far from the next piece's as from any other
+/// A seed for what is random in a piece of a step, as far from the next piece's as from any other
 /// (SplitMix64's finaliser, Steele et al. 2014).
 pub(crate) fn mix(seed: u64, step: u64, piece: u64) -> u64 {
     [step, piece].into_iter().fold(seed, |state, part| {

@@ -141,6 +141,12 @@ impl Ranks {
             .collect()
     }
 
+    /// Rank 0's number.
+    pub(crate) fn number_of_first(&self, mine: f32) -> f32 {
+        let bytes = self.communicator.broadcast(0, mine.to_le_bytes().to_vec());
+        f32::from_le_bytes(bytes.try_into().expect("4 bytes"))
+    }
+
     /// A value of rank 0, and files with it.
     pub(crate) fn of_first<T: Serialize + DeserializeOwned>(&self, mine: Option<(T, Files)>) -> (T, Files) {
         let (head, files) = match mine {

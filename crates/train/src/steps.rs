@@ -3,6 +3,7 @@
 use crate::evaluate::Passed;
 use crate::gradient::{Accumulated, clip_norm, clip_value};
 use crate::least_squares::LeastSquares;
+use crate::ranks::Ranks;
 use crate::session::Session;
 use crate::state::Due;
 use crate::tensors::{AVERAGE, WEIGHTS};
@@ -122,12 +123,11 @@ impl<'a, M: Task> Steps<'a, M> {
             self.session.check_losses()?;
             let rate = self.session.learning_rate(self.session.state.step);
             let count = self.session.state.step + 1;
-            let (config, table) = (self.config, self.table);
             let gradient = self.mean_gradient();
-            let mut progress = self.progress;
+            let (config, table, ranks, mut progress) = (self.config, self.table, &self.ranks, self.progress);
             self.progress = beside_the_kernels(self.pass.device, move || {
                 let gradient = gradient.unwrap_or_else(|| progress.accumulated.take_mean(table));
-                progress.step(rate, clipped(gradient, table, config), count)
+                progress.step(rate, clipped(gradient, table, config, ranks), count)
             });
             (self.session.state.pieces, self.session.state.piece_samples) = (0, 0);
             if epoch_ended {
@@ -209,12 +209,17 @@ impl<'a, M: Task> Steps<'a, M> {
     }
 }
 
-fn clipped(mut gradient: GradientsParams, table: &[Parameter], config: &FitConfig) -> GradientsParams {
+fn clipped(
+    mut gradient: GradientsParams,
+    table: &[Parameter],
+    config: &FitConfig,
+    ranks: &Ranks,
+) -> GradientsParams {
     if let Some(largest) = config.train.clip_value {
         clip_value(&mut gradient, table, largest);
     }
     if let Some(largest) = config.train.clip_norm {
-        clip_norm(&mut gradient, table, largest);
+        clip_norm(&mut gradient, table, largest, ranks);
     }
     gradient
 }

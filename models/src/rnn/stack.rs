@@ -5,7 +5,7 @@ use crate::check;
 use crate::sequence::{Pooling, carries_text, last_of_text, mean_over_text};
 use bonfire_contract::{ConfigError, Tokens};
 use bonfire_kernels::embedding;
-use bonfire_kernels::modules::dropout;
+use bonfire_kernels::modules::dropout_along;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -84,7 +84,7 @@ impl<R: Recurrent> Stack<R> {
                 None => ahead,
                 Some(layer) => Tensor::cat(vec![ahead, layer.forward(states, in_time.clone(), true)], 2), // [T, B, 2 D]
             };
-            states = dropout(&self.dropout, read);
+            states = dropout_along(&self.dropout, read, 1);
         }
         (states.swap_dims(0, 1), text) // [B, T, D]
     }

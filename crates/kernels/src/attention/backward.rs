@@ -193,7 +193,7 @@ impl Backward<'_> {
                 let seen = visible.seen(item, row, keys).min(piece.end);
                 for first in (piece.start..seen).step_by(KEYS) {
                     let at = place(first) + (row - block.start) * SCORES;
-                    dropout.factors(row_of_all + row, first, &mut scratch.kept[at..at + KEYS]);
+                    dropout.factors([item, head, row], heads, first, &mut scratch.kept[at..at + KEYS]);
                 }
             }
         }

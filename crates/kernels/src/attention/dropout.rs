@@ -1,5 +1,7 @@
 //! Which weights are dropped: numbers that depend on a seed and a weight's place alone, so that the backward pass makes
-//! them again.
+//! them again, and so does another process that has the same row of the batch.
+
+use crate::draws::Places;
 
 /// A share of weights that are dropped.
 #[derive(Clone, Copy, Debug)]
@@ -9,19 +11,29 @@ pub(super) struct Dropout {
     threshold: u32,
     /// What the others are multiplied with.
     factor: f32,
+    /// Which samples of the batch these are.
+    places: Places,
 }
 
 impl Dropout {
-    /// `share` is in `(0, 1)`.
+    /// `share` is in `(0, 1)`. The samples are those that [`Draws`](crate::Draws) says.
     pub(super) fn new(share: f64, seed: u64) -> Self {
         let threshold = (share * 2f64.powi(32)).min(f64::from(u32::MAX)) as u32;
-        Dropout { seed, threshold, factor: (1.0 / (1.0 - share)) as f32 }
+        Dropout { seed, threshold, factor: (1.0 / (1.0 - share)) as f32, places: Places::current() }
     }
 
-    /// The factors of a row of weights from a column on: 0, or what makes up for the dropped.
+    /// The factors of a query's weights from a key on: 0, or what makes up for the dropped. The query is one of head `head` of
+    /// `heads` of the `item`-th sample.
     #[inline(always)]
-    pub(super) fn factors(&self, row: usize, first: usize, to: &mut [f32]) {
-        let key = mixed(self.seed ^ mixed(row as u64));
+    pub(super) fn factors(
+        &self,
+        [item, head, query]: [usize; 3],
+        heads: usize,
+        first: usize,
+        to: &mut [f32],
+    ) {
+        let of_sample = self.places.of(item).wrapping_mul(heads as u64).wrapping_add(head as u64);
+        let key = mixed(self.seed ^ mixed(of_sample << 32 ^ query as u64));
         let (low, high) = (key as u32, (key >> 32) as u32);
         for (column, to) in to.iter_mut().enumerate() {
             // a hash of 32 bits with good avalanche (Wellons 2018), keyed before and between
@@ -45,6 +57,7 @@ fn mixed(x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Draws;
 
     #[test]
     fn drops_its_share_the_same_way_each_time_and_rows_differ() {
@@ -52,11 +65,12 @@ mod tests {
             let dropout = Dropout::new(share, 7);
             let row = |row| {
                 let mut factors = vec![0.0; 20_000];
-                dropout.factors(row, 0, &mut factors);
+                dropout.factors(row, 2, 0, &mut factors);
                 factors
             };
-            let (first, second) = (row(0), row(1));
-            assert_eq!(first, row(0));
+            let (first, second) = (row([0, 0, 0]), row([0, 0, 1]));
+            assert_eq!(first, row([0, 0, 0]));
+            assert!([[1, 0, 0], [0, 1, 0]].into_iter().all(|other| row(other) != first));
             let dropped = |row: &[f32]| row.iter().filter(|factor| **factor == 0.0).count() as f64 / 20_000.0;
             assert!((dropped(&first) - share).abs() < 0.015, "{share}: {}", dropped(&first));
             let both = first.iter().zip(&second).filter(|(a, b)| **a == 0.0 && **b == 0.0).count();
@@ -66,6 +80,20 @@ mod tests {
             );
             let mean: f32 = first.iter().sum::<f32>() / 20_000.0;
             assert!((mean - 1.0).abs() < 0.15, "{share}: {mean}");
+        }
+    }
+
+    #[test]
+    fn samples_keep_their_weights_wherever_they_are() {
+        let factors = |dropout: Dropout, at: [usize; 3]| {
+            let mut factors = [0.0; 40];
+            dropout.factors(at, 4, 0, &mut factors);
+            factors
+        };
+        let share = Draws { seed: 0, first: 2, step: 3 }.within(|| Dropout::new(0.5, 3));
+        let whole = Dropout::new(0.5, 3);
+        for item in 0..5 {
+            assert_eq!(factors(share, [item, 3, 7]), factors(whole, [2 + 3 * item, 3, 7]));
         }
     }
 }

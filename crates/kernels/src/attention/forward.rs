@@ -307,11 +307,11 @@ fn weights<S: Simd>(
     }
     if let Some(dropout) = problem.dropout {
         for row in 0..rows.len() {
-            let of_all = (item * problem.heads + head) * problem.queries + rows.start + row;
+            let query = [item, head, rows.start + row];
             for (first, weights) in (0..keys.len()).step_by(KEYS).zip(scratch.scores.chunks_mut(block)) {
                 let weights = &mut weights[row * SCORES..][..(keys.len() - first).min(KEYS)];
                 let kept = &mut scratch.kept[..weights.len()];
-                dropout.factors(of_all, keys.start + first, kept);
+                dropout.factors(query, problem.heads, keys.start + first, kept);
                 weights.iter_mut().zip(kept).for_each(|(weight, kept)| *weight *= *kept);
             }
         }

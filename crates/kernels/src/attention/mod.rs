@@ -10,6 +10,7 @@ mod forward;
 mod tile;
 mod visible;
 
+use crate::Draws;
 use crate::count;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
@@ -34,7 +35,8 @@ pub struct AttentionOptions {
     /// at the end.
     pub causal: bool,
     /// The share of weights that are dropped, in `[0, 1)`; the others grow to make up for it. For training alone: the
-    /// caller sets it to 0 elsewhere. What is dropped is drawn from the device's generator.
+    /// caller sets it to 0 elsewhere. What is dropped follows from a seed that is drawn from the
+    /// device's generator, or that [`Draws`] give.
     pub dropout: f64,
 }
 
@@ -171,12 +173,14 @@ pub struct Settings {
 impl Settings {
     fn new(like: &Tensor<3>, heads: usize, options: AttentionOptions) -> Self {
         let dropout = (options.dropout > 0.0).then(|| {
-            let uniform = Distribution::Uniform(0.0, 1.0);
-            let drawn = Tensor::<1>::random([2], uniform, &like.device().inner()).into_data();
-            let seed = drawn
-                .iter::<f32>()
-                .fold(0, |seed, number| (seed << 24) ^ (f64::from(number) * 2f64.powi(24)) as u64);
-            Dropout::new(options.dropout, seed)
+            let drawn = || {
+                let uniform = Distribution::Uniform(0.0, 1.0);
+                let drawn = Tensor::<1>::random([2], uniform, &like.device().inner()).into_data();
+                drawn
+                    .iter::<f32>()
+                    .fold(0, |seed, number| (seed << 24) ^ (f64::from(number) * 2f64.powi(24)) as u64)
+            };
+            Dropout::new(options.dropout, Draws::next_seed().unwrap_or_else(drawn))
         });
         Settings { heads, causal: options.causal, dropout }
     }

@@ -175,7 +175,8 @@ pub(crate) fn dropping(parts: [Tensor<3>; 3], heads: usize, causal: bool) -> Ten
     }
     let mut kept = vec![0.0; batch * heads * queries * keys];
     for (row, factors) in kept.chunks_mut(keys).enumerate() {
-        dropout.factors(row, 0, factors);
+        let [item, head, query] = [row / queries / heads, row / queries % heads, row % queries];
+        dropout.factors([item, head, query], heads, 0, factors);
     }
     let kept = burn::tensor::TensorData::new(kept, [batch, heads, queries, keys]);
     let kept = Tensor::from_data(kept, (&query.device(), query.dtype()));

@@ -97,7 +97,7 @@ fn dropped(size: Size) -> Case {
     let mut draw = Draw::new(size);
     let [rows, columns] = [draw.first(4, 301), draw.axis(7, 127)];
     let x = draw.fill([rows, columns]);
-    Case::new("dropout", [x], |i| dropout_with(i.get::<2>(0), 0.4, 5)).affine_in(&[0])
+    Case::new("dropout", [x], |i| dropout_with(i.get::<2>(0), 0.4, 5, 0)).affine_in(&[0])
 }
 
 fn layer(size: Size) -> Case {

@@ -12,7 +12,7 @@ use crate::{
 };
 use bonfire_checkpoint::{Existing, Weights};
 use bonfire_contract::{Batch, Output, Portion, Portions, Position, Share, Table, Target};
-use bonfire_kernels::modules::linear;
+use bonfire_kernels::modules::{dropout, linear};
 use bonfire_kernels::{Activation, batch_norm};
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear};
@@ -66,7 +66,7 @@ impl Net {
             Some(norm) => batch_norm(norm, hidden, None, Activation::Identity),
             None => hidden,
         };
-        let hidden = self.dropout.forward(hidden.tanh());
+        let hidden = dropout(&self.dropout, hidden.tanh());
         let by_burn = hidden.clone().matmul(self.last.weight.val()).tanh() * 0.1;
         linear(&self.last, hidden, Activation::Identity) + by_burn // [B, 1]
     }

@@ -24,6 +24,8 @@ struct Plot {
     signal: Option<(usize, u64)>,
     /// A sample that cannot be read.
     unreadable: Option<u64>,
+    /// Positions of each epoch whose samples are passed over.
+    skipped: Option<std::ops::Range<u64>>,
     /// Whether the run folder takes no checkpoint any more once training has begun.
     full: bool,
     valid: bool,
@@ -36,6 +38,7 @@ fn plot(config: FitConfig) -> Plot {
         folder: None,
         signal: None,
         unreadable: None,
+        skipped: None,
         full: false,
         valid: false,
     }
@@ -45,6 +48,7 @@ fn plot(config: FitConfig) -> Plot {
 struct Watched {
     rows: Rows,
     unreadable: Option<u64>,
+    skipped: Option<std::ops::Range<u64>>,
     read: std::cell::RefCell<Vec<u64>>,
 }
 
@@ -57,6 +61,9 @@ impl Loader<Table> for Watched {
         let epoch = start.epoch * self.rows.count;
         Box::new(self.rows.portions(start, size, share, device).map(move |portion| {
             if let Ok(Portion::Samples(batch)) = &portion {
+                if self.skipped.as_ref().is_some_and(|skipped| skipped.contains(&batch.samples[0])) {
+                    return Ok(Portion::Nothing { consumed: batch.consumed });
+                }
                 if let Some(bad) = self.unreadable.filter(|bad| batch.samples.contains(bad)) {
                     return Err(LoadError(format!("rows, row {bad}: expected a number, found none").into()));
                 }
@@ -79,7 +86,8 @@ fn job(plot: &Plot, ranks: usize) -> Outcome {
                 .signal
                 .filter(|(signalled, _)| *signalled == rank)
                 .map(|(_, piece)| (interrupt.clone(), piece));
-            let train = Watched { rows, unreadable: plot.unreadable, read: Default::default() };
+            let (unreadable, skipped) = (plot.unreadable, plot.skipped);
+            let train = Watched { rows, unreadable, skipped, read: Default::default() };
             let mut trainer =
                 trainer(plot.config).communicator(communicator).resume(true).interrupt(interrupt);
             if let (Some(folder), 0) = (&plot.folder, rank) {
@@ -92,8 +100,8 @@ fn job(plot: &Plot, ranks: usize) -> Outcome {
             let valid = super::rows(11);
             let valid = plot.valid.then_some(&valid as &dyn Loader<Table>);
             // The ranks begin with rank 0's weights, whatever theirs.
-            let model =
-                if rank == 0 { net(plot.normalised, 0.0) } else { net(plot.normalised, 0.0).map(&mut Off) };
+            let model = net(plot.normalised, 0.2);
+            let model = if rank == 0 { model } else { model.map(&mut Off) };
             (trainer.fit(model, &train, valid), train.read.into_inner())
         };
         // A pool of its own, as a process has: a rank that waits within a batch norm holds a thread of it.
@@ -228,6 +236,23 @@ fn a_job_goes_on_in_another_number_of_ranks() {
         read.sort_unstable();
         assert_eq!(read, in_order(&whole), "{first} ranks, then {then}");
     }
+}
+
+/// A batch of which no sample can be read is passed over, and leaves the running statistics as they are.
+#[test]
+fn a_step_that_nobody_can_read_changes_nothing() {
+    let _alone = alone();
+    let plot = Plot { normalised: true, skipped: Some(8..16), ..plot(smooth()) };
+    let fitted = job(&plot, 2).fitted.unwrap();
+    let steps = 3 * 3; // of 4 batches an epoch
+    assert_eq!(fitted.summary.steps, steps);
+    let one = job(&Plot { normalised: false, ..plot.clone() }, 1).fitted.unwrap();
+    let two = job(&Plot { normalised: false, ..plot }, 2).fitted.unwrap();
+    near(&two.model, &one.model);
+    let statistics = Weights::of(&fitted.model);
+    let variance = statistics.iter().find(|(path, _)| path.ends_with("running_var")).unwrap().1.clone();
+    // A step of zeros would leave a tenth of what it found.
+    assert!(variance.iter::<f32>().all(|variance| variance > 0.02), "{variance:?}");
 }
 
 /// A sample that one rank cannot read ends all ranks with that rank's error, and with a checkpoint of the last step.
