@@ -7,104 +7,34 @@
 //! many have run backwards. What Burn's own ops add to a weight is not among it, and stays where Burn leaves it.
 
 use crate::flex;
-use burn::backend::autodiff::NodeId;
+use crate::uses::{self, Uses};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::ops::NodeGuard;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use scoped_tls_hkt::scoped_thread_local;
-use std::cell::RefCell;
-use std::collections::HashMap;
 
 /// The weights of a model, and how many ops of a forward pass use each.
 #[derive(Debug, Default)]
-pub struct Arrivals {
-    weights: HashMap<NodeId, Weight>,
-}
-
-#[derive(Debug)]
-struct Weight {
-    place: usize,
-    /// Ops that have yet to find their part of its gradient.
-    uses: usize,
-    /// The parts so far.
-    sum: Option<FlexTensor>,
-}
-
-thread_local! {
-    /// The weights of the forward pass under way.
-    static COUNTED: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
-}
-
-scoped_thread_local! {
-    /// Takes a part of the gradient of a leaf, or gives it back.
-    static mut TAKES: for<'a> &'a mut (dyn FnMut(NodeId, FlexTensor) -> Option<FlexTensor> + 'a)
-}
+pub struct Arrivals(Uses);
 
 impl Arrivals {
     /// Runs a forward pass on this thread, and counts how often it uses the weights of `model`. Those that are not tracked, or
     /// are on another backend than Burn's for the CPU, are left to Burn.
     pub fn count<M: Module, R>(model: &M, run: impl FnOnce() -> R) -> (R, Arrivals) {
-        struct Before(Option<Arrivals>);
-        impl Drop for Before {
-            fn drop(&mut self) {
-                COUNTED.set(self.0.take());
-            }
-        }
-        let _before = Before(COUNTED.replace(Some(Arrivals::default())));
-        model.visit(&mut Enter { place: 0 });
-        let outcome = run();
-        (outcome, COUNTED.take().unwrap_or_default())
+        let (outcome, uses) = Uses::count(|| {
+            model.visit(&mut Enter { place: 0 });
+            run()
+        });
+        (outcome, Arrivals(uses))
     }
 
     /// Runs the backward pass of that forward pass on this thread. `hand_over` gets the gradient of a weight, by its place
     /// among the float parameters in visiting order, when the last of the ops that were counted has run, or after the pass
     /// where some do not run; these gradients are not among those that the backward pass itself gives.
-    pub fn watch<R>(mut self, hand_over: &mut dyn FnMut(usize, TensorData), work: impl FnOnce() -> R) -> R {
-        let mut takes = |leaf: NodeId, part: FlexTensor| {
-            let Some(weight) = self.weights.get_mut(&leaf) else { return Some(part) };
-            let sum = match weight.sum.take() {
-                Some(sum) => flex::sum(sum, part),
-                None => part,
-            };
-            weight.uses -= 1;
-            match weight.uses {
-                0 => hand_over(weight.place, sum.into_data()),
-                _ => weight.sum = Some(sum),
-            }
-            None
-        };
-        let outcome = TAKES.set(&mut takes, work);
-        // What was kept for a use that the loss does not depend on.
-        for Weight { place, sum, .. } in self.weights.into_values() {
-            if let Some(sum) = sum {
-                hand_over(place, sum.into_data());
-            }
-        }
-        outcome
-    }
-}
-
-/// Called for the inputs of each op of a forward pass.
-pub(crate) fn used(inputs: &[NodeGuard]) {
-    COUNTED.with_borrow_mut(|counted| {
-        let Some(counted) = counted else { return };
-        for input in inputs {
-            if let Some(weight) = counted.weights.get_mut(&input.id()) {
-                weight.uses += 1;
-            }
-        }
-    });
-}
-
-/// Called with what an op's backward pass found for an input: what is left to Burn.
-pub(crate) fn found(input: NodeId, gradient: FlexTensor) -> Option<FlexTensor> {
-    match TAKES.is_set() {
-        true => TAKES.with(|takes| takes(input, gradient)),
-        false => Some(gradient),
+    pub fn watch<R>(self, hand_over: &mut dyn FnMut(usize, TensorData), work: impl FnOnce() -> R) -> R {
+        self.0.watch(&mut |place, gradient| hand_over(place, gradient.into_data()), work)
     }
 }
 
@@ -138,11 +68,7 @@ impl ArrivalOps for Flex {
 
 impl<C: CheckpointStrategy> ArrivalOps for Autodiff<Flex, C> {
     fn entered(weight: FloatTensor<Self>, place: usize) -> FloatTensor<Self> {
-        COUNTED.with_borrow_mut(|counted| {
-            if let Some(counted) = counted {
-                counted.weights.insert(weight.id(), Weight { place, uses: 0, sum: None });
-            }
-        });
+        uses::enter(weight.id(), place);
         weight
     }
 }

@@ -1,14 +1,13 @@
 //! Between Burn and kernels: tensors of the flex backend as slices of `f32`, and ops with a backward pass of their own
 //! on Burn's autodiff graph.
 
-use crate::arrivals;
+use crate::uses;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, DispatchTensor, Flex, TensorMetadata};
 use burn::tensor::{DType, Tensor, TensorData};
@@ -79,7 +78,7 @@ pub(crate) fn track<C: CheckpointStrategy, S: Saved<N>, const N: usize>(
         primitive
     });
     let guards: [_; N] = guards.try_into().expect("as many guards as inputs");
-    arrivals::used(&guards);
+    uses::used(&guards);
     match Node::<S>(PhantomData).prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(node) => {
             let (output, saved) = forward(primitives, Keep::ForBackward);
@@ -126,17 +125,12 @@ impl<S: Saved<N>, const N: usize> Backward<Flex, N> for Node<S> {
         let found = ops.state.backward(gradient, wanted);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let (Some(parent), Some(gradient)) = (parent, gradient)
-                && let Some(gradient) = arrivals::found(parent.id, gradient)
+                && let Some(gradient) = uses::found(parent.id, gradient)
             {
                 gradients.register::<Flex>(parent.id, gradient);
             }
         }
     }
-}
-
-/// The sum of two tensors of one shape.
-pub(crate) fn sum(a: FlexTensor, b: FlexTensor) -> FlexTensor {
-    Flex::float_add(a, b)
 }
 
 /// The dimensions of a backend's tensor.

@@ -40,6 +40,7 @@ mod reduce;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod uses;
 mod windows;
 
 pub use activation::Activation;
