@@ -57,6 +57,9 @@ pub struct RanksArguments {
     /// How often a rank's batch holds the case's samples.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub times: u16,
+    /// Steps that are measured, at least: short steps want many. Three times as many as by `steps` unless said.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub steps: usize,
 }
 
 #[derive(Args, Debug)]
@@ -118,7 +121,7 @@ mod tests {
             "bonfire-bench steps",
             "bonfire-bench steps mlp_b128 gpt_b12_t64_d128_l4 --json --threads 1 --device flex",
             "bonfire-bench infer --json",
-            "bonfire-bench ranks --threads 1 mlp_b128 --times 4",
+            "bonfire-bench ranks --threads 1 mlp_b128 --times 4 --steps 2000",
             "bonfire-bench --threads 2 ops linear_gelu --json",
             "bonfire-bench roofline -o roofline.svg",
             "bonfire-bench compare --torch python3 --script steps.py mlp_b128 --rounds 5 --json out.json",

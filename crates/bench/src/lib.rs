@@ -48,7 +48,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     }
     match arguments.command {
         Command::Steps(chosen) => process::cases(Side::Train, &chosen, threads),
-        Command::Ranks(chosen) => process::ranks(&chosen.cases, chosen.times.into()),
+        Command::Ranks(chosen) => process::ranks(&chosen),
         Command::Infer(chosen) => process::cases(Side::Predict, &chosen, threads),
         // On a thread of the pool, as in `bonfire` itself.
         Command::Ops(chosen) => threads::inside(|| ops::report(&chosen.ops, chosen.json)),

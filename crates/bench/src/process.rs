@@ -1,6 +1,6 @@
 //! Cases run by this process, or each by one of its own.
 
-use crate::args::Chosen;
+use crate::args::{Chosen, RanksArguments};
 use crate::cases::{self, Case, PREDICTED};
 use crate::figures::Figures;
 use crate::names;
@@ -79,15 +79,16 @@ pub(crate) fn cases(side: Side, arguments: &Chosen, threads: Option<usize>) -> R
 
 /// `bonfire-bench ranks`: this process is one of those that train together, each on one batch, `times` as large as the
 /// case's. Rank 0 prints.
-pub(crate) fn ranks(asked: &[String], times: usize) -> Result<ExitCode> {
+pub(crate) fn ranks(arguments: &RanksArguments) -> Result<ExitCode> {
+    let times = usize::from(arguments.times);
     let job = Job::join(Duration::from_secs(600))?;
     let communicator = job.communicator();
     let device = bonfire_device::open("cpu")?.autodiff();
     threads::inside(|| {
-        for Measured { name, batch, case } in chosen(Side::Train, asked)? {
+        for Measured { name, batch, case } in chosen(Side::Train, &arguments.cases)? {
             device.seed(0);
             // The network's part is small where a step is short, and wants more of them.
-            let steps = 3 * case.steps;
+            let steps = arguments.steps.max(3 * case.steps);
             let before = communicator.waited();
             let taken = (case.measures.train)(batch * times, steps, &device, communicator.clone())?;
             let waited = (communicator.waited() - before).as_secs_f64() * 1e3 / taken.len() as f64;
