@@ -91,6 +91,16 @@ fn succeed(mut command: Command) -> Ended {
     ended
 }
 
+/// Two runs recorded the same steps, and losses within 1e-5 of each other.
+fn assert_same_curve(workshop: &Workshop, found: &str, expected: &str) {
+    let (found, expected) = (curve(&workshop.path(found)), curve(&workshop.path(expected)));
+    assert_eq!(found.len(), expected.len());
+    for ((place, found), (same, expected)) in found.iter().zip(&expected) {
+        assert_eq!(place, same);
+        assert!((found[0].1 - expected[0].1).abs() <= 1e-5, "{place}: {found:?} against {expected:?}");
+    }
+}
+
 #[test]
 fn two_and_four_ranks_train_what_one_does() {
     let workshop = Workshop::new();
@@ -168,11 +178,7 @@ fn full_batches_are_summed_over_all_ranks() {
     ];
     workshop.succeed(&arguments("adult", "one", &sets));
     succeed(mpirun(&workshop, 3, &arguments("adult", "three", &sets)));
-    let (one, three) = (curve(&workshop.path("one")), curve(&workshop.path("three")));
-    assert_eq!(one.len(), three.len());
-    for ((place, one), (_, three)) in one.iter().zip(&three) {
-        assert!((one[0].1 - three[0].1).abs() <= 1e-5, "{place}: {one:?} against {three:?}");
-    }
+    assert_same_curve(&workshop, "three", "one");
 }
 
 /// What an evaluation decides, all ranks decide: when to stop, and which weights to end with.
@@ -193,13 +199,9 @@ fn ranks_stop_early_together_with_the_best_weights() {
     for ended in [&one, &three] {
         assert!(ended.stderr.contains("stopped early"), "{}", ended.stderr);
     }
-    let (one, three) = (curve(&workshop.path("one")), curve(&workshop.path("three")));
-    assert!(one.len() < 100, "{} records", one.len());
-    assert_eq!(one.len(), three.len());
-    for ((place, one), (same, three)) in one.iter().zip(&three) {
-        assert_eq!(place, same);
-        assert!((one[0].1 - three[0].1).abs() <= 1e-5, "{place}: {one:?} against {three:?}");
-    }
+    let records = curve(&workshop.path("one")).len();
+    assert!(records < 100, "{records} records");
+    assert_same_curve(&workshop, "three", "one");
     let evaluated = |run: &str| workshop.succeed(&["evaluate", run, "--json"]).stdout;
     let loss =
         |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap()["loss"].as_f64().unwrap();
@@ -244,12 +246,7 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     let steps: &str = Box::leak(format!("train.steps={}", stopped + 30).into_boxed_str());
     workshop.succeed(&["train", "--run", "run", "--resume", "--set", steps]);
     workshop.succeed(&arguments("adult", "whole", &until(steps)));
-    let (found, expected) = (curve(&workshop.path("run")), curve(&workshop.path("whole")));
-    for ((place, found), (same, expected)) in found.iter().zip(&expected) {
-        assert_eq!(place, same);
-        assert!((found[0].1 - expected[0].1).abs() < 1e-5, "{place}: {found:?} against {expected:?}");
-    }
-    assert_eq!(found.len(), expected.len());
+    assert_same_curve(&workshop, "run", "whole");
 }
 
 #[test]
@@ -325,11 +322,7 @@ fn a_bad_sample_on_one_rank_is_told_once_and_no_step_is_lost() {
 
     workshop.write("pictures/1/31.png", picture(1, 31));
     succeed(mpirun(&workshop, 3, &["train", "--run", "run", "--resume"]));
-    let (found, expected) = (curve(&workshop.path("run")), curve(&workshop.path("whole")));
-    assert_eq!(found.len(), expected.len());
-    for ((place, found), (_, expected)) in found.iter().zip(&expected) {
-        assert!((found[0].1 - expected[0].1).abs() < 1e-5, "{place}: {found:?} against {expected:?}");
-    }
+    assert_same_curve(&workshop, "run", "whole");
 }
 
 /// The disk of rank 0 has no room for a checkpoint: the others do not wait for it.

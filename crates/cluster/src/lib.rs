@@ -29,7 +29,7 @@ use std::time::Duration;
 /// Numbers that are summed over the ranks; all of it but `sums` is the same on each of them.
 #[derive(Clone, Debug, Default)]
 pub struct Bucket {
-    /// How many numbers it has.
+    /// How many numbers it has; over MPI, a rank's part of them is at most 2^31 - 1.
     pub length: usize,
     /// How they cross the network.
     pub wire: Wire,
