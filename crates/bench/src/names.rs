@@ -1,11 +1,11 @@
-//! Names that were typed, looked up among those that are known.
+//! Looks up the names that were typed among the known ones.
 
 use anyhow::{Result, bail};
 
-/// Those of `known` that were asked for, in the order of `known`; all when nothing was.
+/// The items of `known` with a name in `asked`, in the order of `known`; all if `asked` is empty.
 ///
 /// # Errors
-/// When a name is not known; the nearest that are stand in the message.
+/// When a name is not known. The message has the nearest known names.
 pub(crate) fn chosen<'a, T>(
     kind: &str,
     known: &'a [T],
@@ -25,7 +25,7 @@ pub(crate) fn chosen<'a, T>(
     Ok(known.iter().filter(wanted).collect())
 }
 
-/// The three most alike.
+/// The three known names most like `asked`.
 fn nearest<'a>(known: &[&'a str], asked: &str) -> Vec<&'a str> {
     let alike = |known: &str| strsim::jaro_winkler(known, asked);
     let mut ranked = known.to_vec();

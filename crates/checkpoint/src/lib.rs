@@ -10,9 +10,9 @@
 //!     step-000001200/     everything that resuming needs, with a checksum of every file
 //! ```
 //!
-//! [`RunFolder`] knows the names, [`CheckpointStore`] writes, verifies and prunes checkpoints, and
-//! [`Weights`] are a module's tensors by path, as safetensors. Whatever is written appears whole or
-//! not at all: [`write_atomically`].
+//! [`RunFolder`] knows the names. [`CheckpointStore`] writes, verifies and prunes checkpoints. [`Weights`]
+//! are a module's tensors by path, as safetensors. Every file appears whole or not at all:
+//! [`write_atomically`].
 
 mod atomic;
 mod error;
