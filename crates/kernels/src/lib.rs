@@ -1,9 +1,10 @@
 //! Fast training ops for the CPU.
 //!
-//! Each op is one file: a public function on `Tensor<D>`, its plain twin made of Burn's own ops, and its fast path,
-//! plugged into Burn as a backend extension. On the flex backend in `f32` the fast path runs; everywhere else the
-//! twin does. A test in each file holds the two together, gradients included; a row in the table of `proof` holds an op
-//! to differences, adjoint identities, numbers at the ends of the range and PyTorch as well.
+//! Each op is one file: a public function on `Tensor<D>`, its plain twin made of Burn's own ops, and its fast
+//! path, plugged into Burn as a backend extension. The fast path runs on the flex backend in `f32`, the twin
+//! everywhere else. A test in each file compares the two, gradients included. A row in the table of `proof`
+//! also compares an op with differences, adjoint identities, PyTorch, and its twin at the ends of the range
+//! of numbers.
 
 pub mod checkpoint;
 pub mod memory;

@@ -32,7 +32,7 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait NarrowOps: Backend {
-    /// See [`crate::linear`]; without a bias where that is empty.
+    /// See [`crate::linear`]; an empty bias stands for none.
     fn linear_narrow(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -189,14 +189,14 @@ impl Settings {
 /// The ops as extensions of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait AttentionOps: Backend {
-    /// See [`attention`]; without a mask where that is empty.
+    /// See [`attention`]; an empty mask stands for none.
     fn packed_attention(
         qkv: FloatTensor<Self>,
         mask: FloatTensor<Self>,
         settings: Settings,
     ) -> FloatTensor<Self>;
 
-    /// See [`cross_attention`]; without a mask where that is empty.
+    /// See [`cross_attention`]; an empty mask stands for none.
     fn separate_attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,

@@ -286,7 +286,7 @@ struct Statistics {
     variance: FlexTensor,
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct BatchNorm {
     x: Floats,

@@ -146,7 +146,7 @@ fn check_bias(bias: Option<&Tensor<1>>, channels: usize) {
 /// The ops as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait ConvOps: Backend {
-    /// See [`conv2d`]; without a bias where that is empty.
+    /// See [`conv2d`]; an empty bias stands for none.
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -155,7 +155,7 @@ pub trait ConvOps: Backend {
         activation: Activation,
     ) -> FloatTensor<Self>;
 
-    /// See [`conv_transpose2d`]; without a bias where that is empty.
+    /// See [`conv_transpose2d`]; an empty bias stands for none.
     fn convolve_transposed(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -223,7 +223,7 @@ struct Op {
     activation: Activation,
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Convolved {
     op: Op,

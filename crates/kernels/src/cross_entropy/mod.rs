@@ -73,7 +73,7 @@ pub fn cross_entropy_soft(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::cross_entropy_of_targets(logits.into_dispatch(), targets.into_dispatch()))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     logits: Tensor<2>,
     classes: Tensor<1, Int>,
@@ -92,7 +92,7 @@ pub(crate) fn plain(
     loss.mean()
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain_soft(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     (log_softmax(logits, 1) * targets.detach()).sum_dim(1).mean().neg()
 }

@@ -70,7 +70,7 @@ pub fn depthwise_conv2d(
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -88,7 +88,7 @@ pub(crate) fn plain(
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait DepthwiseOps: Backend {
-    /// See [`depthwise_conv2d`]; without a bias where that is empty.
+    /// See [`depthwise_conv2d`]; an empty bias stands for none.
     fn depthwise_convolved(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -122,7 +122,7 @@ impl<C: CheckpointStrategy> DepthwiseOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Depthwise {
     x: Floats,

@@ -77,7 +77,7 @@ fn plain_rms<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> T
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait RowNormOps: Backend {
-    /// See [`layer_norm`], and [`rms_norm`] for a norm that is not `centered`; without a bias where that is empty.
+    /// See [`layer_norm`], and [`rms_norm`] for a norm that is not `centered`; an empty bias stands for none.
     fn row_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -114,7 +114,7 @@ impl<C: CheckpointStrategy> RowNormOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Norm {
     kind: Kind,

@@ -42,7 +42,7 @@ impl Sgd {
         Sgd { momentum, decay: weight_decay }
     }
 
-    /// The same by Burn's own ops.
+    /// The twin, made of Burn's own ops.
     fn plain<const D: usize>(
         &self,
         rate: LearningRate,

@@ -153,7 +153,7 @@ enum Kind {
     Average { count_include_pad: bool },
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Pool {
     windows: Windows,

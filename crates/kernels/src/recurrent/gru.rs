@@ -60,7 +60,7 @@ pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Option<Tensor<2>>, backwards
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
     weights: GruWeights,

@@ -56,7 +56,7 @@ pub fn lstm(
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
     weights: Gates<4>,

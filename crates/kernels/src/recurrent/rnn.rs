@@ -49,7 +49,7 @@ pub fn rnn(
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
     weights: Gates<1>,
