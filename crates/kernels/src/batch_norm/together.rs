@@ -1,14 +1,14 @@
-//! Batch norm over the batches of several processes, as if they were one.
+//! Batch norm over the batches of several ranks, as if they were one batch.
 //!
-//! The moments of each channel are added up over the processes before any of them normalises, and so are the sums of the
-//! backward pass. Every process must come to the same batch norms in the same sequence, forward and backward.
+//! The moments of each channel are summed over the ranks before any rank normalises, and so are the sums of
+//! the backward pass. Every rank must run the same batch norms in the same order, forward and backward.
 
 use super::channels::Moments;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-/// Adds numbers up over the processes that train together: each calls it with as many, and gets the sums.
+/// A sum over the ranks that train together. Every rank calls it with as many numbers and gets the sums.
 #[derive(Clone)]
 pub struct Together(Arc<Sum>);
 
@@ -19,13 +19,14 @@ thread_local! {
 }
 
 impl Together {
-    /// By a function that replaces numbers by their sums over the processes.
+    /// A sum over ranks by `sum`, which replaces each number by its sum over the ranks.
     pub fn new(sum: impl Fn(&mut [f64]) + Send + Sync + 'static) -> Self {
         Together(Arc::new(sum))
     }
 
-    /// Runs `work` in which [`batch_norm`](crate::batch_norm) and [`batch_norm_train`](crate::batch_norm_train), called
-    /// from this thread on Burn's CPU backend, measure the batches of all processes.
+    /// Runs `work`. In it, [`batch_norm`](crate::batch_norm) and
+    /// [`batch_norm_train`](crate::batch_norm_train), called from this thread on Burn's CPU backend, measure
+    /// the batches of all ranks. `None` means this rank's alone.
     pub fn within<R>(together: Option<&Together>, work: impl FnOnce() -> R) -> R {
         struct Before(Option<Together>);
         impl Drop for Before {
@@ -41,7 +42,7 @@ impl Together {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    /// The moments of all processes' numbers.
+    /// Replaces each channel's moments by the moments of all ranks' numbers.
     pub(super) fn moments(&self, moments: &mut [Moments]) {
         let mut sums: Vec<f64> = moments
             .iter()
@@ -54,8 +55,9 @@ impl Together {
         }
     }
 
-    /// The sums of the backward pass over all processes. A process's gradient is that of the mean loss over its own
-    /// samples, so that it counts as often as the process has numbers, and what comes back is meant for `count` of them.
+    /// Replaces the sums of the backward pass by their sums over all ranks. A rank's gradient belongs to the
+    /// mean loss over its own samples, so its sums are weighted by `count`, its count of numbers, and the
+    /// result is divided by it again.
     pub(super) fn slopes(&self, slopes: &mut [[f64; 2]], count: f64) {
         let mut sums: Vec<f64> = slopes.iter().flatten().map(|slope| slope * count).collect();
         (self.0)(&mut sums);
