@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 pub(crate) struct Avx512(());
 
 impl Avx512 {
-    /// None where the processor lacks it.
+    /// The proof; `None` if the processor lacks it.
     pub(crate) fn new() -> Option<Self> {
         (Isa::detected() >= Isa::Avx512).then_some(Avx512(()))
     }

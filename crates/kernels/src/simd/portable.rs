@@ -1,8 +1,8 @@
-//! 8 lanes as an array, which the compiler vectorises for whatever the target has.
+//! 8 lanes as an array, which the compiler vectorises with the target's instructions.
 
 use super::Simd;
 
-/// Any processor.
+/// Any processor is enough.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
