@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} {:.3}", metric.name, metric.value);
     }
 
-    // Always the likeliest character; `bonfire predict` draws with a temperature.
+    // Takes the likeliest character each time; `bonfire predict` draws with a temperature.
     let plain = device.inner();
     let mut tokens = data.schema.encode("ROMEO:\n")?;
     for _ in 0..200 {

@@ -1,9 +1,9 @@
-//! The same step on every backend: one step of gradient descent of every registered architecture
-//! on each device of this build, compared with the first one (flex in a default build).
+//! One step of gradient descent of every registered architecture, on each device of this build, compared with
+//! the first device's (flex in a default build).
 //!
-//! `cargo test --release --workspace` compares flex with ndarray. A build with `--features wgpu`
-//! adds the GPU, or Mesa's software driver, when the machine has one; with
-//! `BONFIRE_REQUIRE_DEVICE=wgpu` it is an error when it has none.
+//! `cargo test --release --workspace` compares flex with ndarray. A build with `--features wgpu` adds the
+//! GPU, or Mesa's software driver, if the machine has one. With `BONFIRE_REQUIRE_DEVICE=wgpu` it is an error
+//! to have none.
 
 #[path = "support/architectures.rs"]
 mod architectures;
@@ -33,8 +33,8 @@ fn step(device: &str, architecture: &bonfire_cli::registry::Architecture) -> Tra
         .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name))
 }
 
-/// Models of pictures in colour, ImageNet's, have been tried on backends of the CPU alone; on a GPU's software driver
-/// they would take many minutes.
+/// True for devices on which the architecture is tested. ImageNet's models of colour pictures are tested on
+/// CPU backends only: on a GPU's software driver they would take many minutes.
 fn is_tried(architecture: &bonfire_cli::registry::Architecture, device: &str) -> bool {
     let in_colour = matches!((architecture.example)().sample, Sample::Image([3, ..]));
     !in_colour || ["cpu", "flex", "ndarray"].contains(&device)
@@ -54,8 +54,8 @@ fn every_architecture_takes_the_same_step_on_every_device() {
     }
 }
 
-/// Losses within 1e-4 of each other, and every weight's change within 1e-3 of the largest change
-/// of its tensor (sums of thousands of f32 products differ in order between backends).
+/// Asserts that losses are within 1e-4 of each other, and every weight's change within 1e-3 of the largest
+/// change in its tensor: backends add thousands of f32 products in different orders.
 fn agree(name: &str, device: &str, expected: &Trace, found: &Trace) {
     let (a, b) = (expected.losses[0], found.losses[0]);
     assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{name} on {device}: loss {b}, expected {a}");

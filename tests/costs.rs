@@ -1,4 +1,4 @@
-//! What a step takes, and how it is made to take less: gradient checkpointing and bf16, on every architecture.
+//! The costs of a step, and the ways to reduce them, gradient checkpointing and bf16, on every architecture.
 
 #[path = "support/architectures.rs"]
 mod architectures;
@@ -23,13 +23,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[global_allocator]
 static ALLOCATOR: Recycling<std::alloc::System> = Recycling::new(std::alloc::System);
 
-/// Flex has one random generator for the whole process, which every step seeds.
+/// A lock for tests that seed: flex has one random generator for the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One batch an epoch, always the same.
+/// A loader of one batch an epoch, always the same one.
 struct One<I> {
     input: I,
     target: Target,
@@ -48,7 +48,7 @@ impl<I: Input> Loader<I> for One<I> {
     }
 }
 
-/// What a run said.
+/// The costs and the losses that a run reports.
 #[derive(Default)]
 struct Told {
     costs: Option<Costs>,
@@ -67,7 +67,7 @@ impl Listener for Ear {
     }
 }
 
-/// A run's weights after its steps, and what it said.
+/// A run's weights after its steps, and its report.
 type Trained = (Vec<(String, Vec<f32>)>, Told);
 
 struct Fit<'a> {
@@ -175,7 +175,7 @@ fn blocks_draw_the_same_numbers_when_they_run_again() {
         let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == name).unwrap();
         let Value::Object(options) = options else { unreachable!("an object") };
         let spec = small(architecture);
-        // In two pieces each step, whose numbers differ.
+        // Each step has two pieces, whose random numbers differ.
         let train = |gradient_checkpointing| TrainConfig { gradient_checkpointing, ..steps(4) };
         let found = fit(architecture, &spec, &options, train(true), 4).unwrap();
         assert_same(name, &found, &fit(architecture, &spec, &options, train(false), 4).unwrap());
@@ -191,12 +191,13 @@ fn costs_count_weights_products_and_what_is_kept() {
         let spec = small(find(name));
         fit(find(name), &spec, options, train, samples).unwrap().1.costs.expect("every run tells them")
     };
-    // A table's row of 5 columns and 2 classes.
+    // A row of the table has 5 columns and 2 classes.
     let mlp = costs("mlp", json!({"hidden": [512, 256]}).as_object().unwrap(), false, 64);
     let weights = 5 * 512 + 512 * 256 + 256 * 2;
     assert_eq!((mlp.multiply_adds, mlp.samples), (weights as u64, 64));
     assert_eq!((mlp.parameters, mlp.trained), (weights + 770, weights + 770));
-    // Two hidden layers; less what earlier graphs of this process may give back meanwhile, more the graph itself.
+    // Two hidden layers, less the memory that earlier graphs of this process may free meanwhile, plus the
+    // graph itself.
     let (bytes, hidden) = (mlp.activation_bytes.unwrap(), 64 * 4 * (512 + 256));
     assert!((hidden * 3 / 4..hidden * 2).contains(&bytes), "{bytes} for {hidden}");
 

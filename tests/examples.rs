@@ -1,10 +1,10 @@
-//! The quick examples reach the number that their first lines state. (Cargo builds examples with
-//! the tests; the slower ones are only built here.)
+//! The quick examples reach the number stated in their first lines. Cargo builds the examples with the tests,
+//! so the slower ones are at least built.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Runs an example and gives what it printed on standard output.
+/// The standard output of an example.
 fn run(name: &str) -> String {
     let examples = Path::new(env!("CARGO_BIN_EXE_bonfire")).with_file_name("examples");
     let output = Command::new(examples.join(name)).output().unwrap();

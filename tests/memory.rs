@@ -1,11 +1,11 @@
-//! Training from 1, 4 and 16 GB of shards in a process that may not take more than 700 MB of addresses: the same peak
-//! whatever the size.
+//! Training from 1, 4 and 16 GB of shards in a process that may take no more than 700 MB of address space has
+//! the same peak for each.
 //!
-//! Each takes the same steps, 16 epochs of the 1 GB to one of the 16: what an allocator holds in small pieces varies from
-//! moment to moment, and the longer it is watched, the higher is the highest.
+//! All take the same number of steps, 16 epochs of 1 GB or one of 16: the memory that an allocator holds in
+//! small pieces varies from moment to moment, so its peak rises with time.
 //!
-//! `cargo test --release --test memory -- --ignored --nocapture` prints the table; it takes five to twenty minutes, and 4 GB
-//! of the temporary folder: the shards of 16 GB are four names each of those.
+//! `cargo test --release --test memory -- --ignored --nocapture` prints the table. It takes five to twenty
+//! minutes, and 4 GB of the temporary folder: the shards of 16 GB are those of 4 GB under four names each.
 
 #[path = "support/picture.rs"]
 mod picture;
@@ -16,17 +16,18 @@ use program::Workshop;
 use std::path::Path;
 use std::process::Command;
 
-/// The side of a grey picture: 160 kB as its PNG is not compressed.
+/// The side in pixels of a grey picture, whose uncompressed PNG has 160 kB.
 const SIDE: u32 = 400;
-/// Pictures of a shard: 64 MB.
+/// The number of pictures in a shard: 64 MB.
 const PICTURES: u32 = 400;
-/// Shards of 1 GB.
+/// The number of shards in 1 GB.
 const SHARDS: u32 = 16;
-/// KiB of address space, which holds the program's 60 MB too.
+/// The limit of the address space in KiB. It includes the program's own 60 MB.
 const LIMIT: &str = "683593";
-/// The allocator's steps of address space, of which it takes a GiB at once otherwise, used or not; how long it keeps freed
-/// pages, 10 ms otherwise, in which more of them are in use the longer a process runs; and no huge pages, of which the
-/// system counts 2 MiB where some bytes are used: they make the peak twice as high, and another one in each run.
+/// The allocator's settings. Address space is reserved in steps of 32 MiB; the default is a GiB at once, used
+/// or not. Freed pages are returned at once; by default they are kept for 10 ms, and the longer a process
+/// runs, the more of them are in use. Huge pages are off: the system counts 2 MiB where a few bytes are used,
+/// which doubles the peak and makes it vary from run to run.
 const ALLOCATOR: [(&str, &str); 3] =
     [("MIMALLOC_ARENA_RESERVE", "32MiB"), ("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0")];
 
@@ -43,10 +44,11 @@ fn shard(path: &Path, number: u32) {
     tar.into_inner().unwrap();
 }
 
-/// MiB of resident memory at the most, as the program says at its end.
+/// The peak of the resident memory in MiB, as the program reports it at its end.
 fn peak(workshop: &Workshop, shards: u32, epochs: u32, order: &str) -> (f64, String) {
     let uri = format!("shards/s-{{00000..{:05}}}.tar", shards - 1);
-    // By a process of its own: what making an index takes grows with the set, and is not given back.
+    // Indexed by a process of its own: the memory for making an index grows with the set and is not given
+    // back.
     workshop.succeed(&["data", "index", &uri]);
     let data = format!("data.train='{uri}'");
     let order = format!("data.order={order}");
@@ -75,9 +77,10 @@ fn the_peak_is_the_same_for_1_4_and_16_gigabytes() {
     std::fs::create_dir(workshop.path("shards")).unwrap();
     let name = |number: u32| workshop.path(&format!("shards/s-{number:05}.tar"));
     for number in 0..16 * SHARDS {
-        match number < 4 * SHARDS {
-            true => shard(&name(number), number),
-            false => std::fs::hard_link(name(number % (4 * SHARDS)), name(number)).unwrap(),
+        if number < 4 * SHARDS {
+            shard(&name(number), number);
+        } else {
+            std::fs::hard_link(name(number % (4 * SHARDS)), name(number)).unwrap();
         }
     }
     workshop.write(

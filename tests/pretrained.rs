@@ -1,7 +1,12 @@
-//! EfficientNet-Lite0 with its real ImageNet weights, on real JPEGs through the program's own pipeline, against PyTorch.
+//! EfficientNet-Lite0 with its real ImageNet weights, on real JPEGs through the program's own pipeline,
+//! against PyTorch.
 //!
-//! `tests/support/efficientnet.py` writes what PyTorch answers; then
-//! `BONFIRE_EFFICIENTNET=OUT.json cargo test --release --features mozjpeg --test pretrained -- --ignored --nocapture`.
+//! `tests/support/efficientnet.py` writes PyTorch's answers to OUT.json. Then run
+//!
+//! ```sh
+//! BONFIRE_EFFICIENTNET=OUT.json \
+//!     cargo test --release --features mozjpeg --test pretrained -- --ignored --nocapture
+//! ```
 
 use bonfire::checkpoint::{Key, Weights};
 use bonfire::datasets::image::{

@@ -1,4 +1,4 @@
-//! What every registered architecture must do, unasked.
+//! Tests that every registered architecture must pass.
 
 #[path = "support/architectures.rs"]
 mod architectures;
@@ -41,7 +41,7 @@ impl Visit for SaveAndLoad<'_> {
         let path = folder.path().join("model.safetensors");
         let (input, _) = batch::<M::Input>(self.spec, 3, self.device);
         save_weights(&model, &path)?;
-        // Other weights of the same architecture, to be replaced.
+        // Other weights of the same architecture, which loading replaces.
         let loaded = load_weights(architectures::filled(model.clone()), &path)?;
         assert_eq!(weights(&model), weights(&loaded));
         assert_eq!(answer(model.predict(input.clone())), answer(loaded.predict(input)));

@@ -1,5 +1,5 @@
-//! A run that is killed at any instant and resumed ends as if it had never been killed: the same
-//! weights and the same optimizer state, bit for bit, and the same log but for its clock.
+//! A run that is killed at any moment and resumed ends as if it had never been killed: the same weights and
+//! optimizer state, bit for bit, and the same log except for its times.
 
 #[path = "support/program.rs"]
 mod program;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Small runs that between them hold everything a checkpoint must carry.
+/// Small runs that together have everything a checkpoint must hold.
 const RUNS: [(&str, &[&str]); 4] = [
     // Batch norm's running statistics, augmentation, momentum, an average of the weights.
     (
@@ -46,7 +46,7 @@ fn newest(run: &Path) -> PathBuf {
     names.pop().expect("a finished run has a checkpoint")
 }
 
-/// Records without the fields that only a clock decides.
+/// A run's records without the fields that depend on the clock.
 fn timeless(run: &Path) -> Vec<Value> {
     let mut records = records(run);
     for record in &mut records {
@@ -70,7 +70,7 @@ fn assert_same(workshop: &Workshop, recipe: &str, killed: &str) {
     assert_eq!(timeless(&whole), timeless(&killed), "{recipe}: the logs differ");
 }
 
-/// A small generator, seeded by the clock and printed, so that a failure can be repeated.
+/// A random generator, seeded by the clock. The seed is printed, so that a failure can be repeated.
 struct Chance(u64);
 
 impl Chance {
@@ -115,7 +115,7 @@ fn resume(workshop: &Workshop, recipe: &str, sets: &[&str]) -> std::process::Com
 fn a_run_interrupted_by_a_signal_saves_and_goes_on_bit_identical() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
-    // One step an epoch in many pieces, so that a signal falls inside a step; a report each step.
+    // One step an epoch in many pieces, so that a signal falls inside a step, and a report for each step.
     let (recipe, sets) = (
         "adult",
         &["train.epochs=60", "train.batch_size=full", "train.piece_size=400", "train.report_every=1"][..],
@@ -127,7 +127,7 @@ fn a_run_interrupted_by_a_signal_saves_and_goes_on_bit_identical() {
     let written = || std::fs::metadata(&log).map_or(0, |file| file.len());
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let before = written();
-        // No checkpoint but the one the signal asks for.
+        // The only checkpoint is the one that the signal asks for.
         let child =
             resume(&workshop, recipe, sets).args(["--set", "checkpoint.every_steps=100000"]).spawn().unwrap();
         let patience = Instant::now();
@@ -167,14 +167,14 @@ fn another_recipe_cannot_be_resumed() {
         &["learning_rate", "0.5"],
     );
     workshop.fail(&["train", "diamonds", "--run", "run"], &["--resume"]);
-    // A cosine over another length would be another run; without one, a longer run goes on.
+    // A cosine of another length is another run. Without a schedule, a longer run goes on.
     workshop
         .fail(&["train", "--run", "run", "--resume", "--set", "train.steps=5"], &["steps = 3", "steps = 5"]);
     let constant = ["--run", "longer", "--set", "schedule.name=constant"];
     workshop.succeed(&[&["train", "diamonds", "--set", "train.steps=3"], &constant[..]].concat());
     workshop.succeed(&["train", "--run", "longer", "--resume", "--set", "train.steps=5"]);
     let run = workshop.path("longer");
-    // A shorter one than it is already cannot be, and leaves the run's recipe alone.
+    // A run cannot be made shorter than it already is. Its recipe stays unchanged.
     let recipe = workshop.read("longer/recipe.toml");
     workshop.fail(
         &["train", "--run", "longer", "--resume", "--set", "train.steps=2"],

@@ -1,4 +1,5 @@
-//! Weights that other libraries have written: torchvision's and timm's, as PyTorch's own files or safetensors.
+//! Weights that other libraries have written: torchvision's and timm's, as PyTorch's own files or
+//! safetensors.
 //!
 //! ```text
 //! .pth .pt .bin      a pickle in a zip, or the older formats, by the crate of Burn's own store

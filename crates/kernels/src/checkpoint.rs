@@ -214,7 +214,8 @@ fn mixed(seed: u64, number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    //! A chain of blocks with a stem, a head, shortcuts, dropout, batch norm and a weight that two parts share.
+    //! A chain of blocks with a stem, a head, shortcuts, dropout, batch norm and a weight that two parts
+    //! share.
 
     use super::*;
     use crate::Activation;

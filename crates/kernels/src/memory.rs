@@ -97,8 +97,8 @@ impl<A: GlobalAlloc> Recycling<A> {
             let mut next = std::mem::replace(&mut lock(list).0, ptr::null_mut());
             while !next.is_null() {
                 let block = next;
-                // SAFETY: the block is on the list, so that it is ours and its first bytes are the next one's address;
-                // it was allocated with its class's layout.
+                // SAFETY: the block is on the list, so that it is ours and its first bytes are the next one's
+                // address; it was allocated with its class's layout.
                 unsafe {
                     next = block.cast::<*mut u8>().read();
                     self.behind.dealloc(block, layout_of(class));
@@ -173,8 +173,8 @@ fn layout_of(class: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) }
 }
 
-// SAFETY: a block comes from the allocator behind with its class's layout, which holds every layout of that class, and
-// goes back with the same; while it is on a list nobody else knows of it.
+// SAFETY: a block comes from the allocator behind with its class's layout, which holds every layout of that
+// class, and goes back with the same; while it is on a list nobody else knows of it.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);

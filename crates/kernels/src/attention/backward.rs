@@ -222,7 +222,8 @@ impl Backward<'_> {
                     pitch: vectors * S::LANES,
                     depth: width,
                 };
-                // SAFETY: the panels hold `width` groups of so many vectors, and the scores have room for whole panels.
+                // SAFETY: the panels hold `width` groups of so many vectors, and the scores have room for
+                // whole panels.
                 unsafe {
                     let weights = scratch.weights.as_mut_ptr().add(start);
                     let sink = Weights { rows, base: column / KEYS * KEYS, to: weights };
@@ -283,7 +284,8 @@ impl Backward<'_> {
             for key in piece.clone().step_by(S::TILE_ROWS) {
                 let from = visible.first_to_see(key).clamp(block.start, block.end) - block.start;
                 for first in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
-                    // SAFETY: these queries' columns were written just above; the keys' rows are this pair's own.
+                    // SAFETY: these queries' columns were written just above; the keys' rows are this pair's
+                    // own.
                     unsafe {
                         let operands = Operands {
                             a: a.as_ptr().add(place(key)).wrapping_add(from * SCORES),

@@ -225,7 +225,8 @@ fn query_tile<S: Simd>(
         };
         for column in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
             let vectors = panel::<S>(scratch.pitch - column);
-            // SAFETY: the weights and values were written just above for these keys; the rows at `to` are this tile's.
+            // SAFETY: the weights and values were written just above for these keys; the rows at `to` are
+            // this tile's.
             unsafe {
                 let operands = Operands {
                     a: scratch.scores.as_ptr(),
@@ -258,7 +259,8 @@ fn scores<S: Simd>(
     while column < keys.end {
         let vectors = panel::<S>(count - column);
         let block = (column - keys.start) / KEYS * S::TILE_ROWS * SCORES;
-        // SAFETY: the panels of keys hold `width` groups of so many vectors; the scores have room for whole panels.
+        // SAFETY: the panels of keys hold `width` groups of so many vectors; the scores have room for whole
+        // panels.
         unsafe {
             let sink = Scores(scratch.scores.as_mut_ptr().add(block));
             let operands = Operands {

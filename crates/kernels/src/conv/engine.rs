@@ -178,8 +178,9 @@ impl Kernel for ProductPart<'_> {
                         for row in (0..family_rows).step_by(S::TILE_ROWS) {
                             let tile = (row, (family_rows - row).min(S::TILE_ROWS));
                             let a = weights[row * depth..].as_ptr();
-                            // SAFETY: the weights were packed with this height and depth, and the panel just above, with
-                            // this width; the sums are this thread's, with this many rows and columns.
+                            // SAFETY: the weights were packed with this height and depth, and the panel just
+                            // above, with this width; the sums are this thread's, with this many rows and
+                            // columns.
                             unsafe {
                                 if narrow {
                                     let columns = (0, S::LANES);

@@ -71,8 +71,8 @@ impl Kernel for Rows<'_> {
                     smoothing,
                 },
             };
-            // SAFETY: `length` logits are at `from`, and room for as many at `to`, which no other thread touches; the
-            // class is below `length`.
+            // SAFETY: `length` logits are at `from`, and room for as many at `to`, which no other thread
+            // touches; the class is below `length`.
             *loss = unsafe { row.run(s, lanes) };
         }
     }

@@ -1,7 +1,8 @@
 //! Depthwise convolution: each channel has a kernel of its own (Chollet 2017; Howard et al. 2017). Bias and
 //! activation are applied in the same pass.
 //!
-//! Axes: `B` images, `C` channels, `H` by `W` places of a plane, `P` by `Q` places of an output plane, `I` by `J` taps.
+//! Axes: `B` images, `C` channels, `H` by `W` places of a plane, `P` by `Q` places of an output plane, `I` by
+//! `J` taps.
 //!
 //! A plane is copied into a frame of zeros in the cache, so that every load is whole and in bounds. Vectors
 //! run along the width. For kernels of 3, 5 and 7 rows at a stride of 1, the sums of as many rows of the
@@ -37,7 +38,8 @@ use channel::{Backward, Forward};
 /// - output: `[B, C, P, Q]`, where `P = (H + 2 padding - dilation (I - 1) - 1) / stride + 1`, rounded down
 ///
 /// # Panics
-/// When the shapes do not fit each other, a stride or a dilation is 0, or the kernel is larger than the padded plane.
+/// When the shapes do not fit each other, a stride or a dilation is 0, or the kernel is larger than the
+/// padded plane.
 pub fn depthwise_conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,

@@ -1,8 +1,8 @@
-//! Matrix products: packed panels and a tile of registers, after Goto and van de Geijn, "Anatomy of high-performance
-//! matrix multiplication", 2008, and BLIS (Van Zee and van de Geijn 2015).
+//! Matrix products: packed panels and a tile of registers, after Goto and van de Geijn, "Anatomy of
+//! high-performance matrix multiplication", 2008, and BLIS (Van Zee and van de Geijn 2015).
 //!
-//! `C [M, N] = A [M, K] B [K, N]`. Rows of `A` are packed in panels of a tile's height, columns of `B` in panels of a
-//! tile's width, so that the innermost loop reads both one after the other:
+//! `C [M, N] = A [M, K] B [K, N]`. Rows of `A` are packed in panels of a tile's height, columns of `B` in
+//! panels of a tile's width, so that the innermost loop reads both one after the other:
 //!
 //! ```text
 //! A, panel of R rows:     [a(0,k) a(1,k) ... a(R-1,k)] for k in 0..depth
@@ -381,8 +381,8 @@ unsafe fn multiply<S: Simd, K: Sink>(
         let mut at = 0;
         for row in rows.clone().step_by(S::TILE_ROWS) {
             let count = (rows.end - row).min(S::TILE_ROWS);
-            // SAFETY: panels lie where the two functions put them, and what is read in place was asserted to be there;
-            // the rest is the caller's promise.
+            // SAFETY: panels lie where the two functions put them, and what is read in place was asserted to
+            // be there; the rest is the caller's promise.
             unsafe {
                 fitting_tile::<S, K, TILE_VECTORS>(
                     s,

@@ -1,4 +1,5 @@
-//! Norms over the last axis: layer norm (Ba et al. 2016) and the root-mean-square norm (Zhang and Sennrich 2019).
+//! Norms over the last axis: layer norm (Ba et al. 2016) and the root-mean-square norm (Zhang and Sennrich
+//! 2019).
 //!
 //! Axes: `N` rows, `D` width.
 

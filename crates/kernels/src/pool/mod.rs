@@ -27,7 +27,8 @@ use windows::{Gather, Means, NONE, Slide};
 ///
 /// # Shapes
 /// - x: `[B, C, H, W]`
-/// - output: `[B, C, P, Q]`, where `P = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1`, rounded down
+/// - output: `[B, C, P, Q]`, where `P = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1`, rounded
+///   down
 ///
 /// # Panics
 /// When a kernel, a stride or a dilation is 0, or the kernel is larger than the padded plane.

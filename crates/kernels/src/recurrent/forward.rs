@@ -260,7 +260,8 @@ impl<const G: usize> SumsOfInput<'_, G> {
                 // the last existing row stands in for missing ones
                 let row_at = |r: usize| x.as_ptr().wrapping_add((first + r).min(count - 1) * inputs);
                 let rows: [_; H] = std::array::from_fn(row_at);
-                // SAFETY: each row has as many numbers as there are inputs, and the group's panel as many groups of vectors.
+                // SAFETY: each row has as many numbers as there are inputs, and the group's panel as many
+                // groups of vectors.
                 unsafe {
                     let panel = packed.as_ptr().add(group * inputs * G * S::LANES);
                     accumulate::<S, H, G, G>(s, &mut sums, 0, rows, inputs, panel);

@@ -32,8 +32,8 @@ fn first(count: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(WINDOW.as_ptr().add(8 - count).cast()) }
 }
 
-// SAFETY of every block below: a value of `Avx2` exists only where the processor has the instructions; loads and
-// stores pass on the contract of the trait's method.
+// SAFETY of every block below: a value of `Avx2` exists only where the processor has the instructions; loads
+// and stores pass on the contract of the trait's method.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx2 {
     const LANES: usize = 8;

@@ -150,8 +150,9 @@ impl GradientPart<'_> {
                         let from = source.first + piece.image * source.image + row * plane + piece.column;
                         let from = &x[from..from + (rows - 1) * plane + piece.length];
                         let place = first + (lane * geometry.inputs + row) * width;
-                        // SAFETY: each thread has its own rows or its own set of sums; the gradient was turned just
-                        // above for this many positions, and `from` has so many numbers of each row.
+                        // SAFETY: each thread has its own rows or its own set of sums; the gradient was
+                        // turned just above for this many positions, and `from` has so many numbers of each
+                        // row.
                         unsafe {
                             let to = to.part(place..place + rows * width).as_mut_ptr();
                             let add = begun || piece.at > 0;
@@ -190,7 +191,8 @@ impl GradientPart<'_> {
                 for channel in channels.clone() {
                     let at = (channel - channels.start) * taps * width;
                     for (panel, plan) in plans[..filled].iter().enumerate() {
-                        // SAFETY: the plan is of this source, and each panel has room for its rows and a vector.
+                        // SAFETY: the plan is of this source, and each panel has room for its rows and a
+                        // vector.
                         unsafe {
                             let to = packed.as_mut_ptr().add(panel * size + at);
                             plan.pack(s, &source, channel..channel + 1, to);
@@ -202,8 +204,8 @@ impl GradientPart<'_> {
                     for row in (0..count).step_by(S::TILE_ROWS) {
                         let rows = (count - row).min(S::TILE_ROWS);
                         let place = first + (lane * all_rows + channels.start * taps + row) * width;
-                        // SAFETY: each thread has its own rows or its own set of sums; panels and channels were packed
-                        // just above for this many positions.
+                        // SAFETY: each thread has its own rows or its own set of sums; panels and channels
+                        // were packed just above for this many positions.
                         unsafe {
                             let to = to.part(place..place + rows * width).as_mut_ptr();
                             let a = packed.as_ptr().add(row * width);

@@ -46,7 +46,8 @@ pub(super) unsafe fn panels<S: Simd>(
 /// `a` are `plane` apart.
 ///
 /// # Safety
-/// `a` must have `rows` rows of `depth` readable numbers, `b` `depth` groups of vectors, `to` room for `rows` groups.
+/// `a` must have `rows` rows of `depth` readable numbers, `b` `depth` groups of vectors, `to` room for `rows`
+/// groups.
 #[inline(always)]
 pub(super) unsafe fn rows_in_place<S: Simd>(
     s: S,

@@ -65,7 +65,8 @@ impl Kernel for Collect<'_> {
             let lanes = (outputs - output).min(S::LANES);
             for row in range.clone().step_by(S::LANES) {
                 let count = (range.end - row).min(S::LANES);
-                // SAFETY: each thread has rows of its own, inside the sums and the weight; parts are complete.
+                // SAFETY: each thread has rows of its own, inside the sums and the weight; parts are
+                // complete.
                 unsafe {
                     let start = sums.pointer().add(panel + row * width);
                     for part in 1..parts {
