@@ -2,8 +2,8 @@
 //! the scores; `K` are dropout's factors; `O` is the output:
 //!
 //! ```text
-//! dV = (P K)^T dO    dP = K (dO V^T)    dS = P (dP - rows' sums of dO O)    dQ = dS K / sqrt(d)    dK = dS^T
-//! Q / sqrt(d)
+//! dV = (P K)^T dO    dP = K (dO V^T)    dS = P (dP - rows' sums of dO O)
+//! dQ = dS K / sqrt(d)    dK = dS^T Q / sqrt(d)
 //! ```
 
 use super::forward::{Problem, Rows};

@@ -22,8 +22,8 @@ impl Dropout {
         Dropout { seed, threshold, factor: (1.0 / (1.0 - share)) as f32, places: Places::current() }
     }
 
-    /// Writes the factors of a query's weights, from key `first` on: 0 for a dropped weight, `1 / (1 -
-    /// share)` for another. The query belongs to head `head` of `heads` of sample `item`.
+    /// Writes the factors of a query's weights, from key `first` on: 0 for a dropped weight,
+    /// `1 / (1 - share)` for another. The query belongs to head `head` of `heads` of sample `item`.
     #[inline(always)]
     pub(super) fn factors(
         &self,

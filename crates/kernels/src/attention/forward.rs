@@ -34,8 +34,8 @@ impl Problem<'_> {
     }
 }
 
-/// The numbers from which the backward pass makes each row of weights again: `weight = 2^(score - largest) /
-/// sum`.
+/// The numbers from which the backward pass makes each row of weights again:
+/// `weight = 2^(score - largest) / sum`.
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     /// The largest score, `[B, A, Tq]`.

@@ -182,8 +182,8 @@ impl Sink for Output<'_> {
     }
 }
 
-/// The heads of the queries, the keys or the values. Row `t` of batch item `b` starts at `b * batch + t *
-/// row`, and head `h` starts at `h * width` in it.
+/// The heads of the queries, the keys or the values. Row `t` of batch item `b` starts at
+/// `b * batch + t * row`, and head `h` starts at `h * width` in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
     pub data: &'a [f32],

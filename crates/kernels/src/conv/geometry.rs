@@ -52,8 +52,8 @@ pub(super) struct Outlet {
 }
 
 impl Geometry {
-    /// The geometry of a convolution of `[N, C_in, H, W]` by `[C_out, C_in / groups, kernel height, kernel
-    /// width]`.
+    /// The geometry of a convolution of `[N, C_in, H, W]` by
+    /// `[C_out, C_in / groups, kernel height, kernel width]`.
     ///
     /// # Panics
     /// When the shapes do not fit each other, the kernel is larger than the padded image, or an option other

@@ -23,7 +23,7 @@ use rows::{From, Goal, Rows};
 /// mean divides by the number of rows, whatever their weights. No gradient flows to the weights.
 ///
 /// `label_smoothing` is the share of the target's probability that is spread evenly over all classes (Szegedy
-/// et al. 2016). A row of weight 0 is skipped, even if its logits are not finite.
+/// et al. 2016). A row of weight 0 is skipped.
 ///
 /// # Shapes
 /// - logits: `[N, K]`

@@ -35,8 +35,8 @@ pub(super) fn pack_columns<S: Simd>(
 }
 
 /// Packs `count` lines into panels of `full` lines, the last one of `last`, each in the order of depth.
-/// Number `k` of line `i` of a panel of `width` lines moves from `from[i * stride + k * depth_stride]` to `k
-/// * width + i`.
+/// Number `k` of line `i` of a panel of `width` lines moves from `from[i * stride + k * depth_stride]` to
+/// `k * width + i`.
 #[inline(always)]
 fn pack<S: Simd>(
     s: S,

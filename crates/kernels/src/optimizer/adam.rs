@@ -150,8 +150,8 @@ fn step<const D: usize>(
     (close(parameter), state)
 }
 
-/// The factors of an update: `m = beta_1 m + (1 - beta_1) g` and `v = beta_2 v + (1 - beta_2) g^2`, with `g =
-/// gradient + gradient_decay p`, and then `p = keep p - rate m / (root sqrt(v) + epsilon)`.
+/// The factors of an update: `m = beta_1 m + (1 - beta_1) g` and `v = beta_2 v + (1 - beta_2) g^2`, with
+/// `g = gradient + gradient_decay p`, and then `p = keep p - rate m / (root sqrt(v) + epsilon)`.
 #[derive(Clone, Copy)]
 struct Scales {
     gradient_decay: f32,

@@ -1,14 +1,14 @@
 //! Proofs that ops are right. Each check walks one table of all ops, so a new op costs one row.
 //!
-//! | check | compares an op with |
-//! |---|---|
-//! | `twin` | its twin in double precision: outputs and all gradients, for one number, no numbers, odd sizes
-//! and random sizes, in all memory layouts, with all choices of tracked inputs |
-//! | `differences` | central differences of its twin in double precision, by each number; at sizes that reach
-//! all paths, along a direction |
-//! | `adjoint` | `<A x, y> = <x, A^T y>` if it is affine, with `A^T` its gradient |
-//! | `extremes` | its twin in single precision, at numbers near either end of the range |
-//! | `golden` | PyTorch's outputs and gradients, stored in `golden/` |
+//! Each compares an op with something else:
+//!
+//! - `twin`: its twin in double precision. Outputs and all gradients, for one number, no numbers, odd sizes and
+//!   random sizes, in all memory layouts, with all choices of tracked inputs.
+//! - `differences`: central differences of its twin in double precision. By each number and, at sizes that
+//!   reach all paths, along a direction.
+//! - `adjoint`: `<A x, y> = <x, A^T y>` with `A^T` its gradient, if the op is affine.
+//! - `extremes`: its twin in single precision, at numbers near either end of the range.
+//! - `golden`: PyTorch's outputs and gradients, stored in `golden/`.
 //!
 //! In `f64` an op's public function is its twin, so a row's one function serves for both.
 

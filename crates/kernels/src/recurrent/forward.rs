@@ -22,8 +22,8 @@ pub(super) struct Weights<'a, const G: usize> {
 /// rows, the input's products of many steps, which wait for no state, are computed at once.
 const FEW_ROWS: usize = 6;
 
-/// Returns the states, `[T, B, D]`, and the numbers that the cell keeps, `[T, B, groups of units, KEPT,
-/// lanes]`. Without `keep`, the latter are those of the last step only.
+/// Returns the states, `[T, B, D]`, and the numbers that the cell keeps,
+/// `[T, B, groups of units, KEPT, lanes]`. Without `keep`, the latter are those of the last step only.
 ///
 /// `bias` has `D` numbers for each slot.
 pub(super) fn forward<C: Cell<G>, const G: usize>(

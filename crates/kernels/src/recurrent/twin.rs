@@ -3,8 +3,8 @@
 use crate::precision::like;
 use burn::tensor::Tensor;
 
-/// Applies `step` to each input in turn. Returns the first tensor of each state in the order of time, `[T, B,
-/// D]`.
+/// Applies `step` to each input in turn. Returns the first tensor of each state in the order of time,
+/// `[T, B, D]`.
 ///
 /// `step` maps an input and the state before it to the next state. A state has `N` tensors, which start as
 /// zeros. If the sequence is read backwards, they are multiplied by the mask after each step.

@@ -123,8 +123,8 @@ unsafe fn store_rows<S: Simd, const R: usize, const V: usize>(
     }
 }
 
-/// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`. `a` lies in panels: number `p` of row `r` is at `p / width
-/// * size + r * width + p % width`.
+/// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`. `a` lies in panels: number `p` of row `r` is at
+/// `p / width * size + r * width + p % width`.
 ///
 /// # Safety
 /// `a` must have panels of `R` readable rows, `b` `depth` groups of `V` vectors, `to` room for `rows` groups.
