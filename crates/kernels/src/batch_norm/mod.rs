@@ -8,10 +8,10 @@
 
 pub(crate) mod channels;
 mod layer;
-mod together;
+mod ranks;
 
 pub use layer::batch_norm;
-pub use together::Together;
+pub use ranks::Together;
 
 use crate::activation::Activation;
 use crate::flex::{self, Floats, Keep, Saved};

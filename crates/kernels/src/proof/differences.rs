@@ -6,7 +6,7 @@ use burn::tensor::DType;
 
 const TWIN: Setting = Setting { dtype: DType::F64, layout: Layout::Plain, graph: false };
 
-/// The weighted sum of an [outcome](outcome), by the twin.
+/// The weighted sum of an outcome's numbers, by the twin.
 fn loss(case: &Case, numbers: &[Vec<f64>]) -> f64 {
     let output = case.run(&Inputs::new(numbers, &case.inputs, TWIN));
     let output: Vec<f64> = output.into_data().try_into_vec().expect("f64");
