@@ -4,7 +4,7 @@ use crate::cases;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Measure training steps, predictions and single ops, beside PyTorch and beside what the machine can do.
+/// Measure training steps, predictions and single ops, beside PyTorch and beside the machine's limits.
 #[derive(Debug, Parser)]
 #[command(name = "bonfire-bench", version, arg_required_else_help = true)]
 pub struct Arguments {

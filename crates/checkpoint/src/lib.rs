@@ -3,7 +3,7 @@
 //! ```text
 //! RUN/
 //!   run.json              the folder's format
-//!   recipe.toml           what was asked for, resolved
+//!   recipe.toml           the recipe, resolved: every setting of the run
 //!   metrics.jsonl         one record a line
 //!   model.safetensors     the weights that training chose
 //!   checkpoints/

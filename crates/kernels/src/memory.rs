@@ -26,7 +26,7 @@ const SMALLEST: usize = 1 << 16;
 /// The number of size classes between two powers of two. A block is at most an eighth larger than asked for.
 const STEPS: usize = 8;
 const CLASSES: usize = 24 * STEPS;
-/// In bytes: a cache line, and a vector of AVX-512.
+/// The alignment of kept blocks in bytes: a cache line, and a vector of AVX-512.
 const ALIGNMENT: usize = 64;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(1 << 30);
@@ -260,7 +260,7 @@ pub(crate) fn for_overwriting(length: usize) -> Vec<f32> {
         buffer.set_len(length)
     };
     #[cfg(test)]
-    buffer.fill(f32::NAN); // so that whoever reads before writing spoils what a test compares
+    buffer.fill(f32::NAN); // so that reading before writing spoils the numbers that a test compares
     buffer
 }
 

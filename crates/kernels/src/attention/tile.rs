@@ -96,7 +96,7 @@ unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize, const ROW: usiz
 /// A [`tile`] of `vectors` vectors and of 1/3, 2/3 or 3/3 of the full height, the least that holds the rows.
 ///
 /// # Safety
-/// As [`tile`]'s.
+/// The same as [`tile`]'s.
 #[inline(always)]
 pub(super) unsafe fn fitting<S: Simd, K: Sink, const ROW: usize, const STEP: usize>(
     s: S,

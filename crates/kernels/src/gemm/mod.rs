@@ -284,8 +284,8 @@ impl<F: Finish> Kernel for Product<'_, F> {
                 for first in rows.clone().step_by(BLOCK_ROWS) {
                     let rows = first..(first + BLOCK_ROWS).min(rows.end);
                     pack_rows(s, &a, rows.clone(), depth.clone(), &mut block);
-                    // SAFETY: what is packed was so with this depth just above, rows of `B` in place are
-                    // whole, and the places are this part's own.
+                    // SAFETY: block and panels were packed with this depth just above, rows of `B` in place
+                    // are whole, and the places are this part's own.
                     unsafe { multiply(s, depth.len(), &block, rows, panels, columns.clone(), to) };
                 }
                 start += DEPTH;
@@ -381,7 +381,7 @@ unsafe fn multiply<S: Simd, K: Sink>(
         let mut at = 0;
         for row in rows.clone().step_by(S::TILE_ROWS) {
             let count = (rows.end - row).min(S::TILE_ROWS);
-            // SAFETY: panels lie where the two functions put them, and what is read in place was asserted to
+            // SAFETY: panels lie where the two functions put them, and `B`'s rows in place were asserted to
             // be there; the rest is the caller's promise.
             unsafe {
                 fitting_tile::<S, K, TILE_VECTORS>(
