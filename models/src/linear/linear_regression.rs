@@ -1,7 +1,8 @@
 //! Linear regression: a weighted sum of a table's columns.
 //!
-//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `O` values. With the squared loss its optimum is
-//! least squares (Legendre 1805); the absolute loss gives the median regression, Huber's a robust one.
+//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `O` values. With the squared loss its
+//! optimum is least squares (Legendre 1805); the absolute loss gives the median regression, Huber's a robust
+//! one.
 
 use super::affine::Affine;
 use super::check_columns;
@@ -86,8 +87,8 @@ impl LinearRegression {
         self.affine.forward(input)
     }
 
-    /// The numbers that the values are weighted sums of: 1, the numeric columns, and a one-hot column for each
-    /// category.
+    /// The numbers that the values are weighted sums of: 1, the numeric columns, and a one-hot column for
+    /// each category.
     ///
     /// # Shapes
     /// - input: numeric `[B, N]`, categories `[B, M]`
