@@ -14,7 +14,7 @@ mod loader;
 mod metric;
 mod task;
 
-pub use batch::{Batch, Images, Input, Table, Target, Tokens};
+pub use batch::{AnyInput, Batch, Images, Input, Table, Target, Tokens};
 pub use least_squares::LeastSquares;
 pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};
