@@ -85,9 +85,6 @@ impl Default for Head {
     }
 }
 
-/// The length of training where a recipe gives none.
-const DEFAULT_EPOCHS: u64 = 10;
-
 const SECTIONS: [&str; 8] =
     ["data", "model", "loss", "train", "optimizer", "schedule", "checkpoint", "finetune"];
 const HEAD: [&str; 4] = ["name", "description", "seed", "device"];
@@ -143,7 +140,7 @@ impl Recipe {
         }
         let mut train: TrainConfig = overlay(document, "train", &train, &TrainConfig::default())?;
         if train.epochs.is_none() && train.steps.is_none() {
-            train.epochs = Some(DEFAULT_EPOCHS);
+            train.epochs = Some(train.default_epochs());
         }
         let mut optimizer = section(document, "optimizer");
         let optimizer_name = name_of(document, "optimizer", &mut optimizer, &OptimizerConfig::NAMES)?

@@ -286,7 +286,8 @@ impl VisitModel for Fit<'_> {
         );
         let valid = valid.as_ref().map(|loader| loader as &dyn Loader<<A::Model as Task>::Input>);
         let test = test.as_ref().map(|loader| loader as &dyn Loader<<A::Model as Task>::Input>);
-        let fitted = match (trainer.fit_and_test(model, &train, valid, test), begun) {
+        let least_squares = config.least_squares();
+        let fitted = match (trainer.fit_or_solve(model, least_squares, &train, valid, test), begun) {
             (Ok(fitted), _) => fitted,
             (Err(error @ TrainError::Config { .. }), Some(begun)) => {
                 // Refused before a step: the run's recipe stays the one it was trained by.

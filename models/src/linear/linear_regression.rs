@@ -114,14 +114,6 @@ impl Task for LinearRegression {
     fn loss(&self, input: Table, target: Target) -> Tensor<1> {
         self.objective.loss(self.forward(input), target)
     }
-
-    fn regressors(&self, input: Table) -> Option<Tensor<2>> {
-        (self.objective.loss == LossKind::Squared).then(|| self.regressors(input))
-    }
-
-    fn with_weights(self, weights: Tensor<2>) -> Self {
-        self.with_weights(weights)
-    }
 }
 
 #[cfg(test)]
