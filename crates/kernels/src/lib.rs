@@ -47,7 +47,7 @@ mod windows;
 pub use activation::Activation;
 pub use arrivals::Arrivals;
 pub use attention::{AttentionOptions, attention, cross_attention};
-pub use batch_norm::{Together, batch_norm, batch_norm_eval, batch_norm_train};
+pub use batch_norm::{SumOverRanks, batch_norm, batch_norm_eval, batch_norm_train};
 pub use conv::{ConvOptions, ConvTransposeOptions, conv_transpose2d, conv2d};
 pub use count::multiply_adds;
 pub use cross_entropy::{cross_entropy, cross_entropy_soft};

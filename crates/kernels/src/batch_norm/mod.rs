@@ -11,7 +11,7 @@ mod layer;
 mod ranks;
 
 pub use layer::batch_norm;
-pub use ranks::Together;
+pub use ranks::SumOverRanks;
 
 use crate::activation::Activation;
 use crate::flex::{self, Floats, Keep, Saved};
@@ -301,7 +301,7 @@ struct BatchNorm {
     /// The count of a channel's numbers that the statistics depend on; `None` if the statistics were given.
     measured: Option<f64>,
     /// The sum over the ranks that share these statistics, if there are several.
-    together: Option<Together>,
+    over_ranks: Option<SumOverRanks>,
     told: Teller,
     activation: Activation,
 }
@@ -328,8 +328,8 @@ fn forward(
     let planes = Planes { images: shape[0], channels: shape[1], size: shape[2..].iter().product() };
     let mut output = for_overwriting(x.len());
     let measured = given.is_none();
-    let together = Together::current().filter(|_| measured);
-    let add_up = together.as_ref().map(|together| |moments: &mut [Moments]| together.moments(moments));
+    let over_ranks = SumOverRanks::current().filter(|_| measured);
+    let add_up = over_ranks.as_ref().map(|over_ranks| |moments: &mut [Moments]| over_ranks.moments(moments));
     let given = given.map(|given| (Floats::new(given.mean), Floats::new(given.variance)));
     let to = Shared::new(&mut output);
     let affine = |channel: usize, moments: Moments| Affine {
@@ -374,7 +374,7 @@ fn forward(
         maps,
         inverses,
         measured: measured.then(|| moments.first().map_or(0.0, |moments| moments.count)),
-        together,
+        over_ranks,
         activation,
     });
     (output, statistics, saved)
@@ -421,10 +421,10 @@ impl Saved<4> for BatchNorm {
         let (x, activation) = (&self.x, self.activation);
         // Weight and bias take this rank's own sums: their gradients are added up later, with all others.
         let own_sums = RefCell::new(None);
-        let add_up = self.together.as_ref().map(|together| {
+        let add_up = self.over_ranks.as_ref().map(|over_ranks| {
             |sums: &mut [[f64; 2]]| {
                 own_sums.replace(Some(sums.to_vec()));
-                together.slopes(sums, planes.count() as f64);
+                over_ranks.slopes(sums, planes.count() as f64);
             }
         });
         let sums = in_turn(

@@ -10,35 +10,35 @@ use std::sync::Arc;
 
 /// A sum over the ranks that train together. Every rank calls it with as many numbers and gets the sums.
 #[derive(Clone)]
-pub struct Together(Arc<Sum>);
+pub struct SumOverRanks(Arc<Sum>);
 
 type Sum = dyn Fn(&mut [f64]) + Send + Sync;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Together>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<SumOverRanks>> = const { RefCell::new(None) };
 }
 
-impl Together {
+impl SumOverRanks {
     /// A sum over ranks by `sum`, which replaces each number by its sum over the ranks.
     pub fn new(sum: impl Fn(&mut [f64]) + Send + Sync + 'static) -> Self {
-        Together(Arc::new(sum))
+        SumOverRanks(Arc::new(sum))
     }
 
     /// Runs `work`. In it, [`batch_norm`](crate::batch_norm) and
     /// [`batch_norm_train`](crate::batch_norm_train), called from this thread on Burn's CPU backend, measure
     /// the batches of all ranks. `None` means this rank's alone.
-    pub fn within<R>(together: Option<&Together>, work: impl FnOnce() -> R) -> R {
-        struct Before(Option<Together>);
+    pub fn within<R>(over_ranks: Option<&SumOverRanks>, work: impl FnOnce() -> R) -> R {
+        struct Before(Option<SumOverRanks>);
         impl Drop for Before {
             fn drop(&mut self) {
                 CURRENT.set(self.0.take());
             }
         }
-        let _before = Before(CURRENT.replace(together.cloned()));
+        let _before = Before(CURRENT.replace(over_ranks.cloned()));
         work()
     }
 
-    pub(super) fn current() -> Option<Together> {
+    pub(super) fn current() -> Option<SumOverRanks> {
         CURRENT.with_borrow(Clone::clone)
     }
 
@@ -67,8 +67,8 @@ impl Together {
     }
 }
 
-impl fmt::Debug for Together {
+impl fmt::Debug for SumOverRanks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Together")
+        f.write_str("SumOverRanks")
     }
 }

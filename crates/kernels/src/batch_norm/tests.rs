@@ -283,14 +283,14 @@ fn parts_are_as_the_whole(shape: [usize; 4], first: usize) {
     let part = |rank: usize, range: std::ops::Range<usize>| {
         let (barrier, shared) = (barrier.clone(), shared.clone());
         std::thread::spawn(move || {
-            let together = Together::new(move |numbers: &mut [f64]| {
+            let over_ranks = SumOverRanks::new(move |numbers: &mut [f64]| {
                 shared.lock().unwrap()[rank] = numbers.to_vec();
                 barrier.wait();
                 let all = shared.lock().unwrap().clone();
                 barrier.wait();
                 numbers.iter_mut().enumerate().for_each(|(at, number)| *number = all[0][at] + all[1][at]);
             });
-            Together::within(Some(&together), || run(range))
+            SumOverRanks::within(Some(&over_ranks), || run(range))
         })
     };
     let parts = [part(0, 0..first), part(1, first..images)].map(|thread| thread.join().unwrap());
