@@ -2,8 +2,8 @@
 //!
 //! Each compares an op with something else:
 //!
-//! - `twin`: its twin in double precision. Outputs and all gradients, for one number, no numbers, odd sizes and
-//!   random sizes, in all memory layouts, with all choices of tracked inputs.
+//! - `twin`: its twin in double precision. Outputs and all gradients, for one number, no numbers, odd sizes
+//!   and random sizes, in all memory layouts, with all choices of tracked inputs.
 //! - `differences`: central differences of its twin in double precision. By each number and, at sizes that
 //!   reach all paths, along a direction.
 //! - `adjoint`: `<A x, y> = <x, A^T y>` with `A^T` its gradient, if the op is affine.
