@@ -83,6 +83,19 @@ fn a_value_is_predicted_in_its_own_unit() {
     assert!((a - b).abs() < 1e-3 * b.abs(), "{a} alone is {b}");
 }
 
+/// One pass by default, as least squares take no more.
+#[test]
+fn least_squares_take_one_pass() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["train", "diamonds", "--run", "run", "--set", "train.solver=least_squares"]);
+    let records = records(&workshop.path("run"));
+    let last = records.iter().rfind(|record| record["kind"] == "valid").expect("an evaluation");
+    assert_eq!((&last["step"], &last["epoch"]), (&1.into(), &1.0.into()), "{last:?}");
+    let [mse, rmse] = ["mse", "rmse"].map(|name| last[name].as_f64().unwrap());
+    assert!((mse - rmse * rmse).abs() < 1e-9 * mse, "both of dollars: {last:?}");
+    assert!(last["r2"].as_f64().unwrap() > 0.9, "{last:?}");
+}
+
 #[test]
 fn texts_are_classified() {
     let workshop = Workshop::new();

@@ -243,10 +243,7 @@ impl Recipe {
             if let Data::Image(config) = &mut recipe.data {
                 config.crops = 1;
             }
-            if matches!(
-                recipe.schedule,
-                ScheduleConfig::Constant(_) | ScheduleConfig::Step(_) | ScheduleConfig::Exponential(_)
-            ) {
+            if !recipe.schedule.depends_on_length() {
                 (recipe.train.epochs, recipe.train.steps) = (None, None);
             }
             recipe.train = TrainConfig {

@@ -120,11 +120,10 @@ fn used<'a>(
     pattern: &Pattern,
     mut paths: impl Iterator<Item = &'a str>,
 ) -> Result<(), TrainError> {
-    match paths.any(|path| pattern.matches(path)) {
-        true => Ok(()),
-        false => {
-            Err(TrainError::config(key, "patterns that name tensors of the model", format!("'{pattern}'")))
-        }
+    if paths.any(|path| pattern.matches(path)) {
+        Ok(())
+    } else {
+        Err(TrainError::config(key, "patterns that name tensors of the model", format!("'{pattern}'")))
     }
 }
 
@@ -144,10 +143,8 @@ impl ModuleMapper for Freezer {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
-        match self.patterns.iter().any(|pattern| pattern.matches(&path)) {
-            true => param.set_require_grad(false),
-            false => param,
-        }
+        let frozen = self.patterns.iter().any(|pattern| pattern.matches(&path));
+        if frozen { param.set_require_grad(false) } else { param }
     }
 }
 

@@ -353,6 +353,21 @@ mod tests {
     }
 
     #[test]
+    fn the_solver_decides_the_default_length() {
+        let of = |solver| FitConfig {
+            train: TrainConfig { solver, ..TrainConfig::default() },
+            ..FitConfig::default()
+        };
+        assert_eq!(of(Solver::Gradient).limit(), Limit::Epochs(10));
+        let least_squares = of(Solver::LeastSquares);
+        least_squares.check().unwrap();
+        assert_eq!(least_squares.limit(), Limit::Epochs(1));
+        let mut filled_in = least_squares.clone();
+        filled_in.train.epochs = Some(filled_in.train.default_epochs());
+        filled_in.check().unwrap();
+    }
+
+    #[test]
     fn impossible_values_name_their_key() {
         type Break = fn(&mut FitConfig);
         let wrong: [(&str, Break); 10] = [

@@ -57,10 +57,13 @@ impl Classes {
         match width {
             2 => self.scores.push(row[1] - row[0]),
             _ if self.labels.len() * width <= MOST_SCORES => {
-                self.scores.extend((0..width).map(|j| match j == predicted {
-                    true => log_odds(row, j),
-                    // At most 1/2, so 1 less it loses no digits, and the total serves every class.
-                    false => row[j] - total - (-(row[j] - total).exp()).ln_1p(),
+                self.scores.extend((0..width).map(|j| {
+                    if j == predicted {
+                        log_odds(row, j)
+                    } else {
+                        // The probability is at most 1/2, so that 1 minus it loses no digits.
+                        row[j] - total - (-(row[j] - total).exp()).ln_1p()
+                    }
                 }))
             }
             _ => {}

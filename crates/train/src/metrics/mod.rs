@@ -2,7 +2,7 @@
 //!
 //! | output | figures |
 //! |---|---|
-//! | logits | loss (nats), accuracy (top-1), top-k accuracy, AUROC, F1, expected calibration error; confusion matrix |
+//! | logits | loss (nats), accuracy, top-k accuracy, AUROC, F1, ECE (calibration); confusion matrix |
 //! | values | MSE, MAE, RMSE (in the target's own unit, MSE in its square), R2 |
 //! | token logits | loss (nats a token), perplexity, bits per character |
 //! | reconstruction | mean squared error over all elements |

@@ -47,9 +47,10 @@ mod tests {
                 }
             }
             let found = auroc(&scores, |i| samples[i].1);
-            match pairs > 0.0 {
-                true => prop_assert!((found.unwrap() - wins / pairs).abs() < 1e-12),
-                false => prop_assert_eq!(found, None),
+            if pairs > 0.0 {
+                prop_assert!((found.unwrap() - wins / pairs).abs() < 1e-12);
+            } else {
+                prop_assert_eq!(found, None);
             }
         }
     }

@@ -17,6 +17,10 @@ impl ScheduleOptions for Constant {
         self.warmup
     }
 
+    fn depends_on_length(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         Ok(())
     }

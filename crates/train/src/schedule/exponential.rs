@@ -19,6 +19,10 @@ impl ScheduleOptions for Exponential {
         self.warmup
     }
 
+    fn depends_on_length(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         factor(self.factor)
     }

@@ -28,6 +28,11 @@ trait ScheduleOptions {
     /// Names the recipe's key, its possible values, and the value found.
     fn check(&self) -> Result<(), TrainError>;
 
+    /// False where the rate of a step is the same whatever `total` is, so that a run can be made longer.
+    fn depends_on_length(&self) -> bool {
+        true
+    }
+
     /// The learning rate of `step` (from 0) of `total` steps after the warm-up, where `peak` is the
     /// optimizer's own.
     fn rate(&self, peak: f64, step: u64, total: u64) -> f64;
@@ -61,6 +66,11 @@ impl ScheduleConfig {
             return peak * (step + 1) as f64 / (warmup + 1) as f64;
         }
         self.options().rate(peak, step - warmup, total.saturating_sub(warmup).max(1))
+    }
+
+    /// True where the rate of a step depends on the length of training, so that a run must keep its length.
+    pub fn depends_on_length(&self) -> bool {
+        self.options().depends_on_length()
     }
 
     /// Refuses options that no schedule can have.
@@ -171,6 +181,16 @@ mod tests {
             assert!(toml::from_str::<ScheduleConfig>(&format!("name = {name:?}\nunheard_of = 1")).is_err());
         }
         assert_eq!(ScheduleConfig::named("sine"), None);
+    }
+
+    #[test]
+    fn rates_that_do_not_depend_on_the_length_are_the_same_in_a_longer_run() {
+        for name in ScheduleConfig::NAMES {
+            let schedule = ScheduleConfig::named(name).unwrap();
+            let same =
+                |step| schedule.learning_rate(0.3, step, 100) == schedule.learning_rate(0.3, step, 200);
+            assert_eq!((0..100).all(same), !schedule.depends_on_length(), "{name}");
+        }
     }
 
     proptest! {

@@ -22,6 +22,10 @@ impl ScheduleOptions for Step {
         self.warmup
     }
 
+    fn depends_on_length(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         positive("schedule.every", Some(self.every))?;
         factor(self.factor)
