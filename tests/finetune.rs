@@ -1,11 +1,8 @@
 //! Weights that one run exports under other names and another begins with: at another size of pictures, with another
 //! head, frozen in part.
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::program::Workshop;
 use bonfire::checkpoint::Weights;
-use program::Workshop;
 
 /// A small vision transformer on clothes of `side` x `side` pixels.
 fn recipe(workshop: &Workshop, name: &str, side: u32, more: &str) {

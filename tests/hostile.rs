@@ -1,14 +1,10 @@
 //! A user's mistake and a damaged file: one line that says where, what was expected and what was
 //! found, a non-zero exit, no panic, nothing lost.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::picture;
+use crate::support::program::{Workshop, records};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use program::{Workshop, records};
 use std::io::Write;
 use std::path::Path;
 

@@ -1,10 +1,8 @@
 //! What every registered architecture must do, unasked.
 
-#[path = "support/architectures.rs"]
-mod architectures;
-
+use crate::support::architectures::{Descent, answer, batch, filled, small, weights, with};
+use crate::support::generator;
 use anyhow::Result;
-use architectures::{Descent, answer, batch, small, weights, with};
 use bonfire::burn::optim::AdamConfig;
 use bonfire::checkpoint::{load_weights, save_weights};
 use bonfire::prelude::*;
@@ -14,6 +12,7 @@ use bonfire_cli::spec::{Question, Sample, Spec};
 
 #[test]
 fn the_loss_falls_on_a_tiny_set() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap().autodiff();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -42,7 +41,7 @@ impl Visit for SaveAndLoad<'_> {
         let (input, _) = batch::<M::Input>(self.spec, 3, self.device);
         save_weights(&model, &path)?;
         // Other weights of the same architecture, to be replaced.
-        let loaded = load_weights(architectures::filled(model.clone()), &path)?;
+        let loaded = load_weights(filled(model.clone()), &path)?;
         assert_eq!(weights(&model), weights(&loaded));
         assert_eq!(answer(model.predict(input.clone())), answer(loaded.predict(input)));
         Ok(())
@@ -51,6 +50,7 @@ impl Visit for SaveAndLoad<'_> {
 
 #[test]
 fn weights_survive_a_save_and_a_load() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -74,6 +74,7 @@ impl Visit for Nothing {
 
 #[test]
 fn impossible_sizes_are_refused_with_a_message() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -103,6 +104,7 @@ fn impossible_sizes_are_refused_with_a_message() {
 
 #[test]
 fn data_of_another_kind_are_refused_by_name() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     let text = Sample::Text { vocabulary: 9, max_tokens: 4 };
     for architecture in ARCHITECTURES.iter().filter(|architecture| architecture.eats() != "text") {

@@ -1,10 +1,7 @@
 //! A run that is killed at any instant and resumed ends as if it had never been killed: the same
 //! weights and the same optimizer state, bit for bit, and the same log but for its clock.
 
-#[path = "support/program.rs"]
-mod program;
-
-use program::{Workshop, records};
+use crate::support::program::{Workshop, records};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

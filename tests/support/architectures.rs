@@ -1,8 +1,6 @@
 //! Every registered architecture on small data, its weights filled by a formula, so that backends
 //! can be compared without sharing a random generator.
 
-#![allow(dead_code)] // each test uses a part
-
 use anyhow::Result;
 use bonfire::contract::{Images, Input, Output, Table, Target, Task, Tokens};
 use bonfire::prelude::*;
