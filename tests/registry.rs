@@ -5,10 +5,10 @@ use crate::support::generator;
 use anyhow::Result;
 use bonfire::burn::optim::AdamConfig;
 use bonfire::checkpoint::{load_weights, save_weights};
+use bonfire::models::registry::ARCHITECTURES;
+use bonfire::models::spec::{Question, Sample, Spec};
 use bonfire::prelude::*;
-use bonfire_cli::feed::Fed;
-use bonfire_cli::registry::{ARCHITECTURES, Built, Visit};
-use bonfire_cli::spec::{Question, Sample, Spec};
+use bonfire_cli::registry::VisitModel;
 
 #[test]
 fn the_loss_falls_on_a_tiny_set() {
@@ -29,16 +29,13 @@ struct SaveAndLoad<'a> {
     device: &'a Device,
 }
 
-impl Visit for SaveAndLoad<'_> {
+impl VisitModel for SaveAndLoad<'_> {
     type Output = ();
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<()>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("model.safetensors");
-        let (input, _) = batch::<M::Input>(self.spec, 3, self.device);
+        let (input, _) = batch::<<A::Model as Task>::Input>(self.spec, 3, self.device);
         save_weights(&model, &path)?;
         // Other weights of the same architecture, to be replaced.
         let loaded = load_weights(filled(model.clone()), &path)?;
@@ -61,13 +58,10 @@ fn weights_survive_a_save_and_a_load() {
 
 struct Nothing;
 
-impl Visit for Nothing {
+impl VisitModel for Nothing {
     type Output = ();
 
-    fn visit<M: Task>(self, _: M, _: Built) -> Result<()>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, _: A::Model, _: A) -> Result<()> {
         Ok(())
     }
 }
@@ -107,7 +101,9 @@ fn data_of_another_kind_are_refused_by_name() {
     let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     let text = Sample::Text { vocabulary: 9, max_tokens: 4 };
-    for architecture in ARCHITECTURES.iter().filter(|architecture| architecture.eats() != "text") {
+    for architecture in
+        ARCHITECTURES.iter().filter(|architecture| (architecture.example)().sample.kind() != "text")
+    {
         let spec = Spec { sample: text.clone(), ..small(architecture) };
         let message = format!("{:#}", with(architecture, &spec, &device, Nothing).unwrap_err());
         assert!(
