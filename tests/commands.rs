@@ -1,10 +1,7 @@
 //! Every subcommand on real data.
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::program::{Workshop, records};
 use image::{ImageFormat, Rgb, RgbImage};
-use program::{Workshop, records};
 use serde_json::Value;
 use std::io::Cursor;
 

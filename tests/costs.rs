@@ -1,33 +1,18 @@
 //! The costs of a step, and the ways to reduce them, gradient checkpointing and bf16, on every architecture.
 
-#[path = "support/architectures.rs"]
-mod architectures;
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::architectures::{batch, calm, filled, small, weights};
+use crate::support::generator;
+use crate::support::program::Workshop;
 use anyhow::Result;
-use architectures::{batch, calm, filled, small, weights};
-use bonfire::kernels::memory::Recycling;
 use bonfire::models::registry::{ARCHITECTURES, Entry};
 use bonfire::models::spec::Spec;
 use bonfire::prelude::*;
 use bonfire::train::{Costs, Event, Listener, Precision, optimizers};
 use bonfire_cli::document::Document;
 use bonfire_cli::registry::{Build, VisitModel};
-use program::Workshop;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-#[global_allocator]
-static ALLOCATOR: Recycling<std::alloc::System> = Recycling::new(std::alloc::System);
-
-/// A lock for tests that seed: flex has one random generator for the whole process.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A loader of one batch an epoch, always the same one.
 struct One<I> {
@@ -124,7 +109,7 @@ fn assert_same(name: &str, found: &Trained, expected: &Trained) {
 
 #[test]
 fn checkpointing_changes_no_weight_and_is_refused_where_it_does_nothing() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let kept = TrainConfig { gradient_checkpointing: true, ..steps(3) };
     let mut refused = Vec::new();
     for architecture in ARCHITECTURES {
@@ -160,7 +145,7 @@ fn checkpointing_changes_no_weight_and_is_refused_where_it_does_nothing() {
 
 #[test]
 fn blocks_draw_the_same_numbers_when_they_run_again() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let random = [
         ("vit_ti16", json!({"layers": 3, "dropout": 0.2, "drop_path": 0.5})),
         ("resnet18", json!({"layers": [1, 2, 1, 1], "dropout": 0.2, "drop_path": 0.5})),
@@ -181,7 +166,7 @@ fn blocks_draw_the_same_numbers_when_they_run_again() {
 
 #[test]
 fn costs_count_weights_products_and_what_is_kept() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let find = |name: &str| ARCHITECTURES.iter().find(|architecture| architecture.name == name).unwrap();
     let costs = |name: &str, options: &Map<String, Value>, gradient_checkpointing, samples| {
         let train = TrainConfig { gradient_checkpointing, batch_size: BatchSize::Full, ..steps(1) };
@@ -207,7 +192,7 @@ fn costs_count_weights_products_and_what_is_kept() {
 
 #[test]
 fn a_narrow_copy_computes_and_the_model_learns() {
-    let _alone = alone();
+    let _alone = generator::alone();
     for architecture in ARCHITECTURES {
         let (spec, options) = (small(architecture), calm(architecture));
         let narrow = TrainConfig { precision: Precision::Bf16, ..steps(2) };
@@ -224,7 +209,7 @@ fn a_narrow_copy_computes_and_the_model_learns() {
 
 #[test]
 fn updates_too_small_for_bf16_are_not_lost() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == "mlp").unwrap();
     let (spec, options) = (small(architecture), calm(architecture));
     let moved = |precision, count| -> Vec<f32> {
@@ -243,7 +228,7 @@ fn updates_too_small_for_bf16_are_not_lost() {
 
 #[test]
 fn bf16_and_checkpointing_go_together() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == "gpt").unwrap();
     let (spec, options) = (small(architecture), calm(architecture));
     let train = |gradient_checkpointing| TrainConfig {
@@ -257,6 +242,7 @@ fn bf16_and_checkpointing_go_together() {
 
 #[test]
 fn a_device_without_bf16_refuses_it() {
+    let _shared = generator::shared();
     let architecture = &ARCHITECTURES[0];
     let (spec, document) = (small(architecture), Document::parse("test", "").unwrap());
     for listing in device::list() {

@@ -1,11 +1,7 @@
 //! `bonfire data …` on shards of the local disk, and training from them.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-
-use program::Workshop;
+use crate::support::picture;
+use crate::support::program::Workshop;
 
 const SHARDS: &str = "shards/pictures-{00000..00002}.tar";
 

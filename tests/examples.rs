@@ -1,5 +1,6 @@
-//! The quick examples reach the number stated in their first lines. Cargo builds the examples with the tests,
-//! so the slower ones are at least built.
+//! The quick examples reach the number that their first lines state; the slower ones are only built.
+//!
+//! `cargo test` builds examples; `cargo test --test program` runs those that `cargo build --examples` left.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,10 @@ use std::process::Command;
 /// The standard output of an example.
 fn run(name: &str) -> String {
     let examples = Path::new(env!("CARGO_BIN_EXE_bonfire")).with_file_name("examples");
-    let output = Command::new(examples.join(name)).output().unwrap();
+    let example = examples.join(name);
+    let output = Command::new(&example)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}; `cargo build --examples` builds it", example.display()));
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -1,11 +1,8 @@
 //! One run exports its weights under another library's names, and other runs begin with them: at another size
 //! of pictures, with another head, partly frozen.
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::program::Workshop;
 use bonfire::checkpoint::Weights;
-use program::Workshop;
 
 /// A small vision transformer on clothes of `side` x `side` pixels.
 fn recipe(workshop: &Workshop, name: &str, side: u32, more: &str) {

@@ -1,14 +1,10 @@
 //! A user's mistake or a damaged file gives one line with the place, the expected and the found, and a
 //! non-zero exit; no panic, and nothing is lost.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::picture;
+use crate::support::program::{Workshop, records};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use program::{Workshop, records};
 use std::io::Write;
 use std::path::Path;
 

@@ -1,18 +1,9 @@
 //! A job on two hosts: network namespaces with names, addresses and a link of their own. The link is slow,
 //! and is cut in the middle of the run. Needs root; without it the test is skipped with a message.
 
-#![cfg(target_os = "linux")]
-
-#[path = "support/job.rs"]
-mod job;
-#[path = "support/link.rs"]
-mod link;
-#[path = "support/program.rs"]
-mod program;
-
-use job::{Job, LONG, arguments, curve};
-use link::Link;
-use program::Workshop;
+use crate::support::job::{Job, LONG, arguments, curve};
+use crate::support::link::Link;
+use crate::support::program::Workshop;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -1,14 +1,9 @@
 //! Jobs of several processes on this machine, started by `mpirun`. They train the same model as one process,
 //! end together, and go on in another number.
 
-#[path = "support/job.rs"]
-mod job;
-#[path = "support/program.rs"]
-mod program;
-
-use job::{Job, LONG, Record, arguments, curve};
+use crate::support::job::{Job, LONG, Record, arguments, curve};
+use crate::support::program::{Ended, Workshop, records};
 use nix::sys::signal::Signal;
-use program::{Ended, Workshop, records};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 

@@ -1,10 +1,8 @@
 //! Tests that every registered architecture must pass.
 
-#[path = "support/architectures.rs"]
-mod architectures;
-
+use crate::support::architectures::{Descent, answer, batch, filled, small, weights, with};
+use crate::support::generator;
 use anyhow::Result;
-use architectures::{Descent, answer, batch, small, weights, with};
 use bonfire::burn::optim::AdamConfig;
 use bonfire::checkpoint::{load_weights, save_weights};
 use bonfire::models::registry::ARCHITECTURES;
@@ -14,6 +12,7 @@ use bonfire_cli::registry::VisitModel;
 
 #[test]
 fn the_loss_falls_on_a_tiny_set() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap().autodiff();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -38,8 +37,8 @@ impl VisitModel for SaveAndLoad<'_> {
         let path = folder.path().join("model.safetensors");
         let (input, _) = batch::<<A::Model as Task>::Input>(self.spec, 3, self.device);
         save_weights(&model, &path)?;
-        // Other weights of the same architecture, which loading replaces.
-        let loaded = load_weights(architectures::filled(model.clone()), &path)?;
+        // Other weights of the same architecture, to be replaced.
+        let loaded = load_weights(filled(model.clone()), &path)?;
         assert_eq!(weights(&model), weights(&loaded));
         assert_eq!(answer(model.predict(input.clone())), answer(loaded.predict(input)));
         Ok(())
@@ -48,6 +47,7 @@ impl VisitModel for SaveAndLoad<'_> {
 
 #[test]
 fn weights_survive_a_save_and_a_load() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -68,6 +68,7 @@ impl VisitModel for Nothing {
 
 #[test]
 fn impossible_sizes_are_refused_with_a_message() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -97,6 +98,7 @@ fn impossible_sizes_are_refused_with_a_message() {
 
 #[test]
 fn data_of_another_kind_are_refused_by_name() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     let text = Sample::Text { vocabulary: 9, max_tokens: 4 };
     for architecture in

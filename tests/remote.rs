@@ -4,15 +4,9 @@
 //!
 //! Needs a build with the features `s3` and `http`. The server is one of these tests', on loopback.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-#[path = "support/server.rs"]
-mod server;
-
-use program::Workshop;
-use server::{Faults, Server};
+use crate::support::picture;
+use crate::support::program::Workshop;
+use crate::support::server::{Faults, Server};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,7 @@
 //! A run that is killed at any moment and resumed ends as if it had never been killed: the same weights and
 //! optimizer state, bit for bit, and the same log except for its times.
 
-#[path = "support/program.rs"]
-mod program;
-
-use program::{Workshop, records};
+use crate::support::program::{Workshop, records};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

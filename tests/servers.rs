@@ -4,18 +4,10 @@
 //!
 //! Needs a build with the features `s3`, `azure` and `http`, and the programs that `.ci/servers` installs.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/servers.rs"]
-mod servers;
-
-use program::Workshop;
-use proxy::{Faults, Proxy};
-use servers::{Server, USER};
+use crate::support::picture;
+use crate::support::program::Workshop;
+use crate::support::proxy::{Faults, Proxy};
+use crate::support::servers::{Server, USER};
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

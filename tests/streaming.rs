@@ -1,11 +1,7 @@
 //! Tables, texts and pictures streamed in blocks: trained, killed and resumed, packed and checked.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-
-use program::Workshop;
+use crate::support::picture;
+use crate::support::program::Workshop;
 use std::fmt::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,8 +1,6 @@
 //! Every registered architecture on small data. A formula fills its weights, so that backends can be compared
 //! without a shared random generator.
 
-#![allow(dead_code)] // each test uses a part
-
 use anyhow::Result;
 use bonfire::contract::{AnyInput, Images, Input, Output, Table, Target, Task, Tokens};
 use bonfire::models::registry::Entry;

@@ -1,7 +1,5 @@
 //! A job of the program under `mpirun`, watched while it runs.
 
-#![allow(dead_code)] // each test uses a part
-
 use super::program::records;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;

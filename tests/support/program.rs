@@ -1,7 +1,5 @@
 //! The program, run on files in a temporary folder.
 
-#![allow(dead_code)] // each test uses a part
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
