@@ -1,8 +1,8 @@
 //! `bonfire models`, `bonfire recipes`, `bonfire devices`.
 
 use crate::registry::{self, ARCHITECTURES};
-use crate::{recipes, section};
 use anyhow::{Result, bail};
+use bonfire_recipe::section;
 use bonfire_train::abbreviated;
 use std::io::{Write, stdout};
 
@@ -50,9 +50,9 @@ pub fn models(name: Option<&str>) -> Result<()> {
 pub fn recipes(name: Option<&str>) -> Result<()> {
     let mut out = stdout().lock();
     match name {
-        Some(name) => write!(out, "{}", recipes::builtin(name)?)?,
+        Some(name) => write!(out, "{}", bonfire_recipe::builtin(name)?)?,
         None => {
-            for (name, text) in recipes::BUILTIN {
+            for (name, text) in bonfire_recipe::BUILTIN {
                 let first = text.lines().next().unwrap_or_default().trim_start_matches(['#', ' ']);
                 writeln!(out, "{name:<20} {first}")?;
             }
