@@ -6,10 +6,10 @@
 mod imagenet;
 
 use crate::{
-    Activation, CnnConfig, ConvAutoencoderConfig, DenseAutoencoderConfig, GptConfig, GruClassifierConfig,
-    GruLanguageModelConfig, LeNetConfig, Likelihood, LinearRegressionConfig, LogisticRegressionConfig,
-    LossKind, LstmClassifierConfig, LstmLanguageModelConfig, MlpConfig, Norm, Objective, OutputRange,
-    Pooling, Positions, SmallResNetConfig, TextPooling, TransformerClassifierConfig,
+    Activation, Architecture, CnnConfig, ConvAutoencoderConfig, DenseAutoencoderConfig, GptConfig,
+    GruClassifierConfig, GruLanguageModelConfig, LeNetConfig, Likelihood, LinearRegressionConfig,
+    LogisticRegressionConfig, LossKind, LstmClassifierConfig, LstmLanguageModelConfig, MlpConfig, Norm,
+    Objective, OutputRange, Pooling, Positions, SmallResNetConfig, TextPooling, TransformerClassifierConfig,
     VariationalAutoencoderConfig,
 };
 use bonfire_contract::{Images, Output, Table, Target, Task, Tokens};

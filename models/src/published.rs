@@ -1,7 +1,8 @@
 //! The models of ImageNet have the published numbers of parameters and of multiply-adds.
 
 use crate::{
-    ConvNeXtConfig, EfficientNetConfig, MobileNetV2Config, Objective, ResNetConfig, VisionTransformerConfig,
+    Architecture, ConvNeXtConfig, EfficientNetConfig, MobileNetV2Config, Objective, ResNetConfig,
+    VisionTransformerConfig,
 };
 use bonfire_contract::{Images, Task};
 use bonfire_kernels::multiply_adds;

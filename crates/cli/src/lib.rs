@@ -7,6 +7,7 @@
 
 mod args;
 mod data;
+mod describe;
 mod evaluate;
 mod export;
 mod inform;

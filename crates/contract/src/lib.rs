@@ -9,11 +9,13 @@
 //! Everybody points at these types; they point at Burn's tensors and modules alone.
 
 mod batch;
+mod least_squares;
 mod loader;
 mod metric;
 mod task;
 
-pub use batch::{Batch, Images, Input, Table, Target, Tokens};
+pub use batch::{AnyInput, Batch, Images, Input, Table, Target, Tokens};
+pub use least_squares::LeastSquares;
 pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};
 pub use task::{ConfigError, Output, Task};

@@ -77,7 +77,11 @@ impl RunError {
 
     /// The error and its causes, joined by colons.
     pub(crate) fn line(&self) -> String {
-        let causes = std::iter::successors(self.source(), |cause| cause.source());
-        causes.fold(self.to_string(), |line, cause| format!("{line}: {cause}"))
+        let (mut line, mut cause) = (self.to_string(), self.source());
+        while let Some(error) = cause {
+            line += &format!(": {error}");
+            cause = error.source();
+        }
+        line
     }
 }

@@ -3,11 +3,11 @@
 use crate::RunError;
 use crate::answer::{Answer, numbers};
 use crate::predictor::{Answered, Each, Predictor, Record};
-use bonfire_contract::Tokens;
+use bonfire_contract::{Task, Tokens};
 use bonfire_datasets::DataError;
 use bonfire_datasets::text::TextSchema;
 use bonfire_kernels::threads;
-use bonfire_models::Architecture;
+use bonfire_models::LanguageModel;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::path::Path;
 
@@ -48,16 +48,26 @@ impl Generation {
 }
 
 /// A language model that continues prompts.
-pub(crate) struct Writer<A: Architecture> {
-    model: A::Model,
+pub(crate) struct Writer<M> {
+    model: M,
+    language: AsLanguageModel<M>,
     schema: TextSchema,
     device: Device,
     options: Generation,
 }
 
-impl<A: Architecture> Writer<A> {
-    pub(crate) fn new(model: A::Model, schema: TextSchema, device: Device, options: Generation) -> Self {
-        Writer { model, schema, device, options }
+/// The model as a language model, if it is one.
+pub(crate) type AsLanguageModel<M> = fn(&M) -> Option<&dyn LanguageModel>;
+
+impl<M> Writer<M> {
+    pub(crate) fn new(
+        model: M,
+        language: AsLanguageModel<M>,
+        schema: TextSchema,
+        device: Device,
+        options: Generation,
+    ) -> Self {
+        Writer { model, language, schema, device, options }
     }
 
     /// The tokens of a prompt.
@@ -72,7 +82,7 @@ impl<A: Architecture> Writer<A> {
 
     /// The text behind a prompt. Choices are drawn from a stream of this number.
     fn continued(&self, mut tokens: Vec<u32>, stream: u64) -> Result<String, RunError> {
-        let Some(model) = A::language_model(&self.model) else {
+        let Some(model) = (self.language)(&self.model) else {
             return Err(RunError::unexpected("predict", "a language model", "one that answers otherwise"));
         };
         let mut sampler = Sampler::new(&self.options, stream);
@@ -110,7 +120,7 @@ impl<A: Architecture> Writer<A> {
     }
 }
 
-impl<A: Architecture> Predictor for Writer<A> {
+impl<M: Task> Predictor for Writer<M> {
     fn labels(&self) -> &[String] {
         &[]
     }

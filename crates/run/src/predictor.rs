@@ -136,7 +136,7 @@ impl VisitModel for Own<'_> {
         let Own { run, data, device, generation } = self;
         match &run.schema {
             Schema::Text(schema) if run.is_language_model() => {
-                Box::new(Writer::<A>::new(model, schema.clone(), device, generation))
+                Box::new(Writer::new(model, A::language_model, schema.clone(), device, generation))
             }
             schema => Box::new(Model {
                 scale: schema.value_scale(),
@@ -196,7 +196,7 @@ impl<M: Task> Model<M> {
         for (number, error) in refused {
             answers[number] = Some(Err(error));
         }
-        self.answer_set(&set, &mut |batch| {
+        let _all = self.answer_set(&set, &mut |batch| {
             for (sample, answer) in batch {
                 answers[numbers[sample as usize]] = Some(answer);
             }
@@ -211,7 +211,7 @@ impl<M: Task> Model<M> {
         names: &Names,
         each: Each<'_>,
     ) -> Result<ControlFlow<()>, RunError> {
-        let named = |(sample, answer)| Answered {
+        let named = |(sample, answer): (u64, Result<Answer, DataError>)| Answered {
             input: names.of(sample),
             answer,
             picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
@@ -232,7 +232,9 @@ impl<M: Task> Model<M> {
         let left_out = |numbers: Range<u64>| -> Numbered {
             let pictures = skipping.into_iter();
             pictures
-                .flat_map(|pictures| numbers.clone().map(|number| (number, Err(refusal(pictures, number)))))
+                .flat_map(|pictures| {
+                    numbers.clone().map(move |number| (number, Err(refusal(pictures, number))))
+                })
                 .collect()
         };
         let mut next = 0;

@@ -314,7 +314,7 @@ impl Training {
     }
 
     /// Runs the trainer over the sets, as the kind of input that the model takes.
-    fn train<M: Task>(&self, trainer: Trainer, model: M) -> Result<Fitted<M>, TrainError> {
+    fn train<M: Task>(&self, mut trainer: Trainer, model: M) -> Result<Fitted<M>, TrainError> {
         let Sets { train, valid, test, .. } = &self.sets;
         let train = Unwrapped(train.as_ref());
         let valid = valid.as_ref().map(|loader| Unwrapped(loader.as_ref()));

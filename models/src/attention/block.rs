@@ -59,8 +59,8 @@ pub(super) struct Tower {
 
 impl Tower {
     pub(super) fn check(&self, model: &'static str) -> Result<(), ConfigError> {
-        check::positive(model, "width", self.width)?;
-        check::positive(model, "layers", self.layers)?;
+        check::size(model, "width", self.width)?;
+        check::layers(model, "layers", self.layers)?;
         let divides = self.heads > 0 && self.width.is_multiple_of(self.heads);
         let expected = format!("a divisor of the width {}", self.width);
         ConfigError::check(divides, model, "heads", expected, self.heads)?;

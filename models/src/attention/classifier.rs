@@ -5,9 +5,11 @@
 //! as GPT-2's.
 
 use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, normal_linear, through};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::{carries_text, mean_over_text};
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
 use bonfire_kernels::Activation;
 use bonfire_kernels::modules::{dropout, embedding, layer_norm, linear};
@@ -75,13 +77,24 @@ impl TransformerClassifierConfig {
         let TransformerClassifierConfig { width, heads, layers, dropout, .. } = *self;
         Tower { width, heads, layers, bias: true, dropout, drop_path: 0.0, style: TEXT }
     }
+}
+
+impl Architecture for TransformerClassifierConfig {
+    type Model = TransformerClassifier;
+
+    const DATA_KEYS: &'static [&'static str] = &["vocabulary", "max_tokens", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (vocabulary, max_tokens) = spec.text()?;
+        Ok(Self::new(vocabulary, max_tokens, spec.objective()?))
+    }
 
     /// Refuses sizes that no such model can have.
     ///
     /// # Errors
     /// When a size is zero, the heads do not divide the width, the width is odd with sinusoidal positions, the dropout
     /// is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check::positive(MODEL, "vocabulary", self.vocabulary)?;
         check::positive(MODEL, "max_tokens", self.max_tokens)?;
         self.objective.check(MODEL)?;
@@ -92,7 +105,7 @@ impl TransformerClassifierConfig {
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> TransformerClassifier {
+    fn init(&self, device: &Device) -> TransformerClassifier {
         let tower = self.tower();
         let normal = Initializer::Normal { mean: 0.0, std: WEIGHT_STD };
         let learned = (self.positions == Positions::Learned)

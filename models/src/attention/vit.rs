@@ -9,9 +9,11 @@
 
 use super::block::{Block, Sight, Style, Tower, WEIGHT_STD, normal_linear, through};
 use super::resample::bicubic;
+use crate::architecture::Architecture;
 use crate::check;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation;
 use bonfire_kernels::modules::{conv2d, dropout, layer_norm, linear};
@@ -23,6 +25,9 @@ use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use serde::{Deserialize, Serialize};
 
 const MODEL: &str = "vit";
+
+/// The path of the positions in the module.
+const POSITIONS: &str = "positions";
 
 /// As the paper's code and timm have it.
 const STYLE: Style = Style { epsilon: 1e-6, activation: Activation::Gelu, shrinks: false };
@@ -95,66 +100,6 @@ impl VisionTransformerConfig {
         [height / self.patch, width / self.patch]
     }
 
-    /// Refuses sizes that no such model can have.
-    ///
-    /// # Errors
-    /// When a size is zero, patches do not divide the picture, the heads do not divide the width, a probability is
-    /// outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let [channels, height, width] = self.picture;
-        check::positive(MODEL, "patch", self.patch)?;
-        let divides = [channels, height, width].iter().all(|size| *size > 0)
-            && [height, width].iter().all(|size| size.is_multiple_of(self.patch));
-        let expected =
-            format!("positive [channels, height, width], the last two multiples of the patch {}", self.patch);
-        ConfigError::check(divides, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        self.objective.check(MODEL)?;
-        self.tower().check(MODEL)
-    }
-
-    /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> VisionTransformer {
-        let VisionTransformerConfig { patch, width, .. } = *self;
-        let tower = self.tower();
-        let fan_in = (self.picture[0] * patch * patch) as f64;
-        let lecun = Initializer::Normal { mean: 0.0, std: fan_in.sqrt().recip() };
-        let embedding = Conv2dConfig::new([self.picture[0], width], [patch, patch])
-            .with_stride([patch, patch])
-            .with_bias(false)
-            .with_initializer(lecun);
-        let classed = self.pooling == PatchPooling::ClassToken;
-        let token = Initializer::Normal { mean: 0.0, std: 1e-6 };
-        let tokens = usize::from(classed) + self.grid().iter().product::<usize>();
-        VisionTransformer {
-            class_token: classed.then(|| token.init([1, 1, width], device)),
-            positions: Initializer::Normal { mean: 0.0, std: WEIGHT_STD }.init([1, tokens, width], device),
-            embedding: Conv2d {
-                bias: Some(Initializer::Zeros.init([width], device)),
-                ..embedding.init(device)
-            },
-            dropout: DropoutConfig::new(self.dropout).init(),
-            blocks: tower.init(device),
-            norm: tower.norm(device),
-            head: normal_linear([width, self.objective.head()], true, WEIGHT_STD, device),
-            channels: self.picture[0],
-            grid: self.grid(),
-            objective: self.objective.clone(),
-        }
-    }
-
-    /// The positions that weights for pictures of another size have, `[1, T, D]`, interpolated to the patches of these
-    /// pictures; `None` when they are not those of a square of patches.
-    pub fn fitted_positions(&self, found: &TensorData, device: &Device) -> Option<TensorData> {
-        let before = usize::from(self.pooling == PatchPooling::ClassToken);
-        let &[1, tokens, width] = found.shape().as_slice() else { return None };
-        let patches = tokens.checked_sub(before)?;
-        let side = patches.isqrt();
-        (side > 0 && side * side == patches && width == self.width).then(|| {
-            let found = Tensor::from_data(found.clone().convert::<f32>(), device);
-            interpolated(found, [side, side], self.grid()).into_data()
-        })
-    }
-
     /// What torchvision calls the layers of the model with a class token.
     pub fn torchvision_names(&self) -> LayerNames {
         let ends = [
@@ -206,6 +151,80 @@ impl VisionTransformerConfig {
             block.iter().map(pair)
         });
         ends.chain(blocks).collect()
+    }
+}
+
+impl Architecture for VisionTransformerConfig {
+    type Model = VisionTransformer;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
+    /// Refuses sizes that no such model can have.
+    ///
+    /// # Errors
+    /// When a size is zero, patches do not divide the picture, the heads do not divide the width, a probability is
+    /// outside `[0, 1)`, or the objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
+        let [channels, height, width] = self.picture;
+        check::size(MODEL, "patch", self.patch)?;
+        let divides = [channels, height, width].iter().all(|size| *size > 0)
+            && [height, width].iter().all(|size| size.is_multiple_of(self.patch));
+        let expected =
+            format!("positive [channels, height, width], the last two multiples of the patch {}", self.patch);
+        ConfigError::check(divides, MODEL, "picture", expected, format!("{:?}", self.picture))?;
+        self.objective.check(MODEL)?;
+        self.tower().check(MODEL)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    fn init(&self, device: &Device) -> VisionTransformer {
+        let VisionTransformerConfig { patch, width, .. } = *self;
+        let tower = self.tower();
+        let fan_in = (self.picture[0] * patch * patch) as f64;
+        let lecun = Initializer::Normal { mean: 0.0, std: fan_in.sqrt().recip() };
+        let embedding = Conv2dConfig::new([self.picture[0], width], [patch, patch])
+            .with_stride([patch, patch])
+            .with_bias(false)
+            .with_initializer(lecun);
+        let classed = self.pooling == PatchPooling::ClassToken;
+        let token = Initializer::Normal { mean: 0.0, std: 1e-6 };
+        let tokens = usize::from(classed) + self.grid().iter().product::<usize>();
+        VisionTransformer {
+            class_token: classed.then(|| token.init([1, 1, width], device)),
+            positions: Initializer::Normal { mean: 0.0, std: WEIGHT_STD }.init([1, tokens, width], device),
+            embedding: Conv2d {
+                bias: Some(Initializer::Zeros.init([width], device)),
+                ..embedding.init(device)
+            },
+            dropout: DropoutConfig::new(self.dropout).init(),
+            blocks: tower.init(device),
+            norm: tower.norm(device),
+            head: normal_linear([width, self.objective.head()], true, WEIGHT_STD, device),
+            channels: self.picture[0],
+            grid: self.grid(),
+            objective: self.objective.clone(),
+        }
+    }
+
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![("torchvision", self.torchvision_names()), ("timm", self.timm_names())]
+    }
+
+    /// Positions of a square of patches, `[1, T, D]`, interpolated to the patches of these pictures.
+    fn fit(&self, path: &str, found: &TensorData, device: &Device) -> Option<TensorData> {
+        let before = usize::from(self.pooling == PatchPooling::ClassToken);
+        let &[1, tokens, width] = found.shape().as_slice() else { return None };
+        let patches = tokens.checked_sub(before)?;
+        let side = patches.isqrt();
+        let fits = path == POSITIONS && side > 0 && side * side == patches && width == self.width;
+        fits.then(|| {
+            let found = Tensor::from_data(found.clone().convert::<f32>(), device);
+            interpolated(found, [side, side], self.grid()).into_data()
+        })
     }
 }
 
@@ -367,20 +386,15 @@ mod tests {
             let positions = square.init(&device).positions.val();
             let before = positions.dims()[1] - 4;
             let larger = small().with_pooling(pooling);
-            let fitted = larger.fitted_positions(&positions.clone().into_data(), &device).unwrap();
+            let fitted = larger.fit(POSITIONS, &positions.clone().into_data(), &device).unwrap();
             assert_eq!(fitted.shape().as_slice(), [1, before + 6, 8]);
             let expected = interpolated(positions.clone(), [2, 2], [3, 2]).into_data();
             fitted.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
             let narrow = |tokens| positions.clone().narrow(1, 0, tokens).into_data();
-            assert!(larger.fitted_positions(&narrow(before + 3), &device).is_none());
-            assert!(
-                larger
-                    .clone()
-                    .with_width(16)
-                    .with_heads(2)
-                    .fitted_positions(&narrow(before + 4), &device)
-                    .is_none()
-            );
+            assert!(larger.fit(POSITIONS, &narrow(before + 3), &device).is_none());
+            assert!(larger.fit("class_token", &positions.clone().into_data(), &device).is_none());
+            let wider = larger.with_width(16).with_heads(2);
+            assert!(wider.fit(POSITIONS, &narrow(before + 4), &device).is_none());
         }
     }
 

@@ -6,7 +6,9 @@
 
 use super::{OutputRange, check_noise, expect_input, squared_error};
 use crate::activation::Activation;
+use crate::architecture::Architecture;
 use crate::check;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::Identity;
 use bonfire_kernels::modules::{conv_transpose2d, conv2d, linear};
@@ -40,29 +42,38 @@ pub struct ConvAutoencoderConfig {
     pub noise: f64,
 }
 
-impl ConvAutoencoderConfig {
+impl Architecture for ConvAutoencoderConfig {
+    type Model = ConvAutoencoder;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.reconstruction()?.image()?))
+    }
+
     /// Refuses sizes that no such autoencoder can have.
     ///
     /// # Errors
     /// When a size is zero, height or width cannot be halved without a rest as often as there are stages, or the noise
     /// is negative or no number.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         let [channels, height, width] = self.picture;
         let filled = !self.widths.is_empty() && self.widths.iter().all(|width| *width > 0);
         let found = format!("{:?}", self.widths);
         ConfigError::check(filled, MODEL, "widths", "one positive width a stage", found)?;
+        check::sizes(MODEL, "widths", &self.widths)?;
         let stages = self.widths.len();
         let halves = |size: usize| size > 0 && size.trailing_zeros() as usize >= stages;
         let expected = format!("a channel, and height and width that {stages} halvings leave whole");
         let found = format!("{:?}", self.picture);
         let fits = channels > 0 && halves(height) && halves(width);
         ConfigError::check(fits, MODEL, "picture", expected, found)?;
-        check::positive(MODEL, "codes", self.codes)?;
+        check::size(MODEL, "codes", self.codes)?;
         check_noise(MODEL, self.noise)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ConvAutoencoder {
+    fn init(&self, device: &Device) -> ConvAutoencoder {
         let [channels, height, width] = self.picture;
         let channels = [&[channels], self.widths.as_slice()].concat();
         let stages = self.widths.len();

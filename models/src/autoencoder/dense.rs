@@ -4,9 +4,11 @@
 //! with neural networks", 2006, trained end to end; with `noise`, the denoising autoencoder of Vincent et al. 2008.
 //! Without hidden layers it is linear and its optimum is principal component analysis (Baldi and Hornik 1989).
 
-use super::{Layers, OutputRange, check_hidden, check_noise, expect_input, squared_error, widths};
+use super::{Layers, OutputRange, check_noise, expect_input, squared_error, widths};
 use crate::activation::Activation;
+use crate::architecture::Architecture;
 use crate::check;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use burn::config::Config;
 use burn::module::Module;
@@ -37,20 +39,28 @@ pub struct DenseAutoencoderConfig {
     pub noise: f64,
 }
 
-impl DenseAutoencoderConfig {
+impl Architecture for DenseAutoencoderConfig {
+    type Model = DenseAutoencoder;
+
+    const DATA_KEYS: &'static [&'static str] = &["inputs"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.reconstruction()?.numeric()?))
+    }
+
     /// Refuses sizes that no autoencoder can have.
     ///
     /// # Errors
     /// When a size is zero or the noise is negative or no number.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check::positive(MODEL, "inputs", self.inputs)?;
-        check::positive(MODEL, "codes", self.codes)?;
-        check_hidden(MODEL, &self.hidden)?;
+        check::size(MODEL, "codes", self.codes)?;
+        check::sizes(MODEL, "hidden", &self.hidden)?;
         check_noise(MODEL, self.noise)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> DenseAutoencoder {
+    fn init(&self, device: &Device) -> DenseAutoencoder {
         let inward = widths(self.inputs, &self.hidden, self.codes);
         let outward: Vec<usize> = inward.iter().rev().copied().collect();
         DenseAutoencoder {

@@ -69,12 +69,6 @@ fn widths(first: usize, hidden: &[usize], last: usize) -> Vec<usize> {
     [&[first], hidden, &[last]].concat()
 }
 
-/// Refuses hidden widths of zero.
-fn check_hidden(model: &'static str, hidden: &[usize]) -> Result<(), ConfigError> {
-    let filled = hidden.iter().all(|width| *width > 0);
-    ConfigError::check(filled, model, "hidden", "positive widths", format!("{hidden:?}"))
-}
-
 /// Refuses a deviation that no noise can have.
 fn check_noise(model: &'static str, noise: f64) -> Result<(), ConfigError> {
     let usable = noise.is_finite() && noise >= 0.0;

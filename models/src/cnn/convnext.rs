@@ -5,10 +5,12 @@
 //! layer scale is multiplied onto the weights before it, not onto what they make.
 
 use super::check_picture;
+use crate::architecture::Architecture;
 use crate::check;
 use crate::drop_path::DropPath;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Gelu, Identity};
 use bonfire_kernels::checkpoint;
@@ -67,20 +69,57 @@ impl ConvNeXtConfig {
         Self::new(picture, objective).with_layers([3, 3, 27, 3]).with_drop_path(0.4)
     }
 
+    /// What torchvision calls the layers.
+    pub fn torchvision_names(&self) -> LayerNames {
+        let pair = |ours: String, theirs: String| (ours, theirs);
+        let mut pairs =
+            vec![pair("stem".into(), "features.0.0".into()), pair("stem_norm".into(), "features.0.1".into())];
+        for (stage, count) in self.layers.into_iter().enumerate() {
+            let (down, blocks) = (2 * stage, 2 * stage + 1);
+            if stage > 0 {
+                let ours = format!("stages.{stage}.downsample");
+                pairs.push(pair(format!("{ours}.norm"), format!("features.{down}.0")));
+                pairs.push(pair(format!("{ours}.convolution"), format!("features.{down}.1")));
+            }
+            for block in 0..count {
+                let ours = format!("stages.{stage}.blocks.{block}");
+                let theirs = format!("features.{blocks}.{block}");
+                for (layer, place) in [("depthwise", 0), ("norm", 2), ("expand", 3), ("contract", 5)] {
+                    pairs.push(pair(format!("{ours}.{layer}"), format!("{theirs}.block.{place}")));
+                }
+                pairs.push(pair(format!("{ours}.scale"), format!("{theirs}.layer_scale")));
+            }
+        }
+        pairs.push(pair("norm".into(), "classifier.0".into()));
+        pairs.push(pair("head".into(), "classifier.2".into()));
+        pairs
+    }
+}
+
+impl Architecture for ConvNeXtConfig {
+    type Model = ConvNeXt;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
     /// When a side is shorter than 32 pixels, a size is zero, a probability is outside `[0, 1)`, or the objective is
     /// impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
         let [_, height, width] = self.picture;
         let expected = format!("height and width of at least {LEAST_SIDE}");
         let fits = height.min(width) >= LEAST_SIDE;
         ConfigError::check(fits, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        check::layers(MODEL, &self.layers)?;
-        check::positive(MODEL, "width", self.width)?;
+        check::stages(MODEL, "layers", &self.layers)?;
+        check::size(MODEL, "width", self.width)?;
         let scale = self.layer_scale;
         ConfigError::check(scale.is_finite(), MODEL, "layer_scale", "a finite number", scale)?;
         check::drop_path(MODEL, self.drop_path)?;
@@ -88,7 +127,7 @@ impl ConvNeXtConfig {
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ConvNeXt {
+    fn init(&self, device: &Device) -> ConvNeXt {
         let blocks: usize = self.layers.iter().sum();
         let mut index = 0;
         let mut stages = Vec::with_capacity(self.layers.len());
@@ -119,30 +158,8 @@ impl ConvNeXtConfig {
         }
     }
 
-    /// What torchvision calls the layers.
-    pub fn torchvision_names(&self) -> LayerNames {
-        let pair = |ours: String, theirs: String| (ours, theirs);
-        let mut pairs =
-            vec![pair("stem".into(), "features.0.0".into()), pair("stem_norm".into(), "features.0.1".into())];
-        for (stage, count) in self.layers.into_iter().enumerate() {
-            let (down, blocks) = (2 * stage, 2 * stage + 1);
-            if stage > 0 {
-                let ours = format!("stages.{stage}.downsample");
-                pairs.push(pair(format!("{ours}.norm"), format!("features.{down}.0")));
-                pairs.push(pair(format!("{ours}.convolution"), format!("features.{down}.1")));
-            }
-            for block in 0..count {
-                let ours = format!("stages.{stage}.blocks.{block}");
-                let theirs = format!("features.{blocks}.{block}");
-                for (layer, place) in [("depthwise", 0), ("norm", 2), ("expand", 3), ("contract", 5)] {
-                    pairs.push(pair(format!("{ours}.{layer}"), format!("{theirs}.block.{place}")));
-                }
-                pairs.push(pair(format!("{ours}.scale"), format!("{theirs}.layer_scale")));
-            }
-        }
-        pairs.push(pair("norm".into(), "classifier.0".into()));
-        pairs.push(pair("head".into(), "classifier.2".into()));
-        pairs
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![("torchvision", self.torchvision_names())]
     }
 }
 

@@ -9,9 +9,11 @@
 use super::check_picture;
 use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::ConfigError;
 use burn::config::Config;
 use burn::nn::{Initializer, LinearConfig};
@@ -73,50 +75,6 @@ impl EfficientNetConfig {
     /// EfficientNet-Lite0.
     pub fn lite0(picture: [usize; 3], objective: Objective) -> Self {
         Self::new(picture, objective).with_squeeze(false).with_activation(crate::Activation::Relu6)
-    }
-
-    /// Refuses sizes that no such network can have.
-    ///
-    /// # Errors
-    /// When a size is zero, a probability is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        check_picture(MODEL, self.picture)?;
-        self.objective.check(MODEL)?;
-        check::layers(MODEL, &self.layers)?;
-        check::drop_path(MODEL, self.drop_path)?;
-        check::dropout(MODEL, self.dropout)
-    }
-
-    /// The model with weights drawn from the device's generator, the head's uniform up to `1 / sqrt(outputs)` as in
-    /// torchvision.
-    pub fn init(&self, device: &Device) -> EfficientNet {
-        let stage = |([expansion, kernel, stride, outputs], layers): ([usize; 4], usize)| Stage {
-            expansion,
-            kernel,
-            stride,
-            outputs,
-            layers,
-        };
-        let outputs = self.objective.head();
-        let most = 1.0 / (outputs as f64).sqrt();
-        let uniform = Initializer::Uniform { min: -most, max: most };
-        let config = LinearConfig::new(LAST, outputs).with_bias(false).with_initializer(uniform);
-        let mut head = config.init(device);
-        head.bias = Some(Initializer::Zeros.init([outputs], device));
-        let plan = Plan {
-            channels: self.picture[0],
-            stem: 32,
-            stages: STAGES.into_iter().zip(self.layers).map(stage).collect(),
-            last: LAST,
-            squeeze: self.squeeze,
-            ways: if self.tensorflow { Ways::TensorFlow } else { Ways::PyTorch },
-            activation: self.activation,
-            drop_path: self.drop_path,
-            dropout: self.dropout,
-            head,
-            objective: self.objective.clone(),
-        };
-        plan.init(device)
     }
 
     /// What torchvision calls the layers of the network with squeeze and excitation.
@@ -210,6 +168,69 @@ impl EfficientNetConfig {
         pairs.extend(names("last", "conv_head", "bn2"));
         pairs.push(("head".into(), "classifier".into()));
         pairs
+    }
+}
+
+impl Architecture for EfficientNetConfig {
+    type Model = EfficientNet;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
+    /// Refuses sizes that no such network can have.
+    ///
+    /// # Errors
+    /// When a size is zero, a probability is outside `[0, 1)`, or the objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
+        check_picture(MODEL, self.picture)?;
+        self.objective.check(MODEL)?;
+        check::stages(MODEL, "layers", &self.layers)?;
+        check::drop_path(MODEL, self.drop_path)?;
+        check::dropout(MODEL, self.dropout)
+    }
+
+    /// The model with weights drawn from the device's generator, the head's uniform up to `1 / sqrt(outputs)` as in
+    /// torchvision.
+    fn init(&self, device: &Device) -> EfficientNet {
+        let stage = |([expansion, kernel, stride, outputs], layers): ([usize; 4], usize)| Stage {
+            expansion,
+            kernel,
+            stride,
+            outputs,
+            layers,
+        };
+        let outputs = self.objective.head();
+        let most = 1.0 / (outputs as f64).sqrt();
+        let uniform = Initializer::Uniform { min: -most, max: most };
+        let config = LinearConfig::new(LAST, outputs).with_bias(false).with_initializer(uniform);
+        let mut head = config.init(device);
+        head.bias = Some(Initializer::Zeros.init([outputs], device));
+        let plan = Plan {
+            channels: self.picture[0],
+            stem: 32,
+            stages: STAGES.into_iter().zip(self.layers).map(stage).collect(),
+            last: LAST,
+            squeeze: self.squeeze,
+            ways: if self.tensorflow { Ways::TensorFlow } else { Ways::PyTorch },
+            activation: self.activation,
+            drop_path: self.drop_path,
+            dropout: self.dropout,
+            head,
+            objective: self.objective.clone(),
+        };
+        plan.init(device)
+    }
+
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![
+            ("torchvision", self.torchvision_names()),
+            ("timm", self.timm_names()),
+            ("google", self.google_names()),
+        ]
     }
 }
 

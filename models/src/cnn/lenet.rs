@@ -6,7 +6,9 @@
 //! the head is linear in place of radial basis functions.
 
 use super::check_picture;
+use crate::architecture::Architecture;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Tanh};
 use bonfire_kernels::modules::{avg_pool2d, conv2d, linear};
@@ -31,12 +33,20 @@ pub struct LeNetConfig {
     pub objective: Objective,
 }
 
-impl LeNetConfig {
+impl Architecture for LeNetConfig {
+    type Model = LeNet;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that LeNet cannot have.
     ///
     /// # Errors
     /// When a side is shorter than 12 pixels, there is no channel, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
         let [_, height, width] = self.picture;
@@ -46,7 +56,7 @@ impl LeNetConfig {
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> LeNet {
+    fn init(&self, device: &Device) -> LeNet {
         let [channels, height, width] = self.picture;
         let side = |size: usize| (size / 2 - 4) / 2;
         let padding = PaddingConfig2d::Explicit(2, 2, 2, 2);

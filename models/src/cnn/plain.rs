@@ -6,8 +6,10 @@
 //! Szegedy 2015), dropout (Srivastava et al. 2014).
 
 use super::{HE_NORMAL, check_picture};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation;
 use bonfire_kernels::modules::{batch_norm, conv2d, dropout, linear, max_pool2d};
@@ -55,29 +57,6 @@ pub struct CnnConfig {
 }
 
 impl CnnConfig {
-    /// Refuses sizes that no such network can have.
-    ///
-    /// # Errors
-    /// When a size is zero, the picture is too small for the stages, the dropout is outside `[0, 1)`, or the
-    /// objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        check_picture(MODEL, self.picture)?;
-        self.objective.check(MODEL)?;
-        let filled = !self.widths.is_empty() && self.widths.iter().all(|width| *width > 0);
-        let found = format!("{:?}", self.widths);
-        ConfigError::check(filled, MODEL, "widths", "one positive width a stage", found)?;
-        check::positive(MODEL, "convolutions_per_stage", self.convolutions_per_stage)?;
-        check::positive(MODEL, "pool_every", self.pool_every)?;
-        let [_, height, width] = self.features();
-        let poolings = self.widths.len() / self.pool_every;
-        let expected = match self.padded {
-            true => format!("height and width that can be halved {poolings} times"),
-            false => "height and width that leave a pixel after the last stage".into(),
-        };
-        ConfigError::check(height.min(width) > 0, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        check::dropout(MODEL, self.dropout)
-    }
-
     /// Whether a pooling ends the stage, counted from 0.
     fn pools_after(&self, stage: usize) -> bool {
         (stage + 1).is_multiple_of(self.pool_every)
@@ -94,9 +73,44 @@ impl CnnConfig {
         let left = |size: usize| (0..self.widths.len()).fold(size, after);
         [self.widths.last().copied().unwrap_or(channels), left(height), left(width)]
     }
+}
+
+impl Architecture for CnnConfig {
+    type Model = Cnn;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
+    /// Refuses sizes that no such network can have.
+    ///
+    /// # Errors
+    /// When a size is zero, the picture is too small for the stages, the dropout is outside `[0, 1)`, or the
+    /// objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
+        check_picture(MODEL, self.picture)?;
+        self.objective.check(MODEL)?;
+        let filled = !self.widths.is_empty() && self.widths.iter().all(|width| *width > 0);
+        let found = format!("{:?}", self.widths);
+        ConfigError::check(filled, MODEL, "widths", "one positive width a stage", found)?;
+        check::sizes(MODEL, "widths", &self.widths)?;
+        check::layers(MODEL, "convolutions_per_stage", self.convolutions_per_stage)?;
+        check::size(MODEL, "pool_every", self.pool_every)?;
+        check::optional_size(MODEL, "hidden", self.hidden)?;
+        let [_, height, width] = self.features();
+        let poolings = self.widths.len() / self.pool_every;
+        let expected = match self.padded {
+            true => format!("height and width that can be halved {poolings} times"),
+            false => "height and width that leave a pixel after the last stage".into(),
+        };
+        ConfigError::check(height.min(width) > 0, MODEL, "picture", expected, format!("{:?}", self.picture))?;
+        check::dropout(MODEL, self.dropout)
+    }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> Cnn {
+    fn init(&self, device: &Device) -> Cnn {
         let channels = [&[self.picture[0]], self.widths.as_slice()].concat();
         let stage = |(index, pair): (usize, &[usize])| {
             Stage::new(pair[0], pair[1], self.pools_after(index), self, device)

@@ -8,10 +8,12 @@
 
 use super::check_picture;
 use super::conv_norm::{ConvNorm, Shape, names};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::drop_path::DropPath;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
 use bonfire_kernels::modules::{dropout, linear, max_pool2d};
@@ -79,49 +81,6 @@ impl ResNetConfig {
         Self::resnet50(picture, objective).with_layers([3, 8, 36, 3])
     }
 
-    /// Refuses sizes that no such network can have.
-    ///
-    /// # Errors
-    /// When a size is zero, a probability is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        check_picture(MODEL, self.picture)?;
-        self.objective.check(MODEL)?;
-        check::layers(MODEL, &self.layers)?;
-        check::positive(MODEL, "width", self.width)?;
-        check::drop_path(MODEL, self.drop_path)?;
-        check::dropout(MODEL, self.dropout)
-    }
-
-    /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ResNet {
-        let blocks: usize = self.layers.iter().sum();
-        let (mut inputs, mut index) = (self.width, 0);
-        let mut stages = Vec::with_capacity(self.layers.len());
-        for (stage, count) in self.layers.into_iter().enumerate() {
-            let width = self.width << stage;
-            let mut chain = Vec::with_capacity(count);
-            for place in 0..count {
-                let stride = if stage > 0 && place == 0 { 2 } else { 1 };
-                let drop_path = DropPath::rising(self.drop_path, index, blocks);
-                let block = self.block(inputs, width, stride, drop_path, device);
-                chain.push(block);
-                (inputs, index) = (self.outputs(width), index + 1);
-            }
-            stages.push(chain);
-        }
-        let stem = Shape { kernel: 7, ..Shape::square([self.picture[0], self.width], 2) };
-        let pool = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]);
-        ResNet {
-            stem: stem.init(device),
-            pool: pool.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(),
-            stages,
-            dropout: DropoutConfig::new(self.dropout).init(),
-            head: LinearConfig::new(inputs, self.objective.head()).init(device),
-            channels: self.picture[0],
-            objective: self.objective.clone(),
-        }
-    }
-
     /// Channels after a block.
     fn outputs(&self, width: usize) -> usize {
         if self.bottleneck { 4 * width } else { width }
@@ -178,6 +137,64 @@ impl ResNetConfig {
         }
         pairs.push(("head".into(), "fc".into()));
         pairs
+    }
+}
+
+impl Architecture for ResNetConfig {
+    type Model = ResNet;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
+    /// Refuses sizes that no such network can have.
+    ///
+    /// # Errors
+    /// When a size is zero, a probability is outside `[0, 1)`, or the objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
+        check_picture(MODEL, self.picture)?;
+        self.objective.check(MODEL)?;
+        check::stages(MODEL, "layers", &self.layers)?;
+        check::size(MODEL, "width", self.width)?;
+        check::drop_path(MODEL, self.drop_path)?;
+        check::dropout(MODEL, self.dropout)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    fn init(&self, device: &Device) -> ResNet {
+        let blocks: usize = self.layers.iter().sum();
+        let (mut inputs, mut index) = (self.width, 0);
+        let mut stages = Vec::with_capacity(self.layers.len());
+        for (stage, count) in self.layers.into_iter().enumerate() {
+            let width = self.width << stage;
+            let mut chain = Vec::with_capacity(count);
+            for place in 0..count {
+                let stride = if stage > 0 && place == 0 { 2 } else { 1 };
+                let drop_path = DropPath::rising(self.drop_path, index, blocks);
+                let block = self.block(inputs, width, stride, drop_path, device);
+                chain.push(block);
+                (inputs, index) = (self.outputs(width), index + 1);
+            }
+            stages.push(chain);
+        }
+        let stem = Shape { kernel: 7, ..Shape::square([self.picture[0], self.width], 2) };
+        let pool = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]);
+        ResNet {
+            stem: stem.init(device),
+            pool: pool.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(),
+            stages,
+            dropout: DropoutConfig::new(self.dropout).init(),
+            head: LinearConfig::new(inputs, self.objective.head()).init(device),
+            channels: self.picture[0],
+            objective: self.objective.clone(),
+        }
+    }
+
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![("torchvision", self.torchvision_names())]
     }
 }
 

@@ -6,8 +6,10 @@
 
 use super::check_picture;
 use super::conv_norm::{ConvNorm, Shape};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
 use bonfire_kernels::modules::linear;
@@ -37,27 +39,36 @@ pub struct ResNet9Config {
     pub output_scale: f64,
 }
 
-impl ResNet9Config {
+impl Architecture for ResNet9Config {
+    type Model = ResNet9;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
     /// When a side is shorter than 8 pixels, a size is zero, the factor is zero or not finite, or the objective is
     /// impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
         let [_, height, width] = self.picture;
         let expected = format!("height and width of at least {LEAST_SIDE}");
         let fits = height.min(width) >= LEAST_SIDE;
         ConfigError::check(fits, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        check::positive(MODEL, "width", self.width)?;
+        check::size(MODEL, "width", self.width)?;
         let scale = self.output_scale;
         let usable = scale.is_finite() && scale != 0.0;
         ConfigError::check(usable, MODEL, "output_scale", "a finite number but 0", scale)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ResNet9 {
+    fn init(&self, device: &Device) -> ResNet9 {
         let width = self.width;
         let layer = |inputs: usize, outputs: usize, residual: bool| Layer {
             convolution: Shape::square([inputs, outputs], 1).init(device),

@@ -6,7 +6,7 @@
 
 use super::{assert_near, numbers};
 use crate::{
-    ConvNeXtConfig, EfficientNetConfig, LayerNames, MobileNetV2Config, Objective, PatchPooling,
+    Architecture, ConvNeXtConfig, EfficientNetConfig, LayerNames, MobileNetV2Config, Objective, PatchPooling,
     ResNet9Config, ResNetConfig, TensorKey, VisionTransformerConfig, tensor_keys,
 };
 use bonfire_contract::{Images, Output, Target, Task};

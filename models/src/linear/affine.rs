@@ -54,10 +54,8 @@ impl Affine {
         }
         output
     }
-}
 
-impl Affine {
-    /// What the weights are multiplied by: 1, the numeric columns, and a one-hot column for each category.
+    /// The numbers that the weights are multiplied by: 1, the numeric columns, and a one-hot column for each category.
     ///
     /// # Shapes
     /// - input: numeric `[B, N]`, categories `[B, M]`

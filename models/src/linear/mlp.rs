@@ -6,8 +6,10 @@
 use super::affine::{rows_of, starts};
 use super::check_columns;
 use crate::activation::Activation;
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use bonfire_kernels::Activation::Identity;
 use bonfire_kernels::like;
@@ -65,24 +67,33 @@ pub struct MlpConfig {
     pub norm: Norm,
 }
 
-impl MlpConfig {
+impl Architecture for MlpConfig {
+    type Model = Mlp;
+
+    const DATA_KEYS: &'static [&'static str] = &["num_numeric", "category_sizes", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (num_numeric, category_sizes) = spec.table()?;
+        Ok(Self::new(num_numeric, category_sizes, spec.objective()?))
+    }
+
     /// Refuses sizes that no perceptron can have.
     ///
     /// # Errors
     /// When there is no column, a width is zero, the dropout is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_columns(MODEL, self.num_numeric, &self.category_sizes)?;
         self.objective.check(MODEL)?;
-        let filled = self.hidden.iter().all(|width| *width > 0);
-        ConfigError::check(filled, MODEL, "hidden", "positive widths", format!("{:?}", self.hidden))?;
+        check::sizes(MODEL, "hidden", &self.hidden)?;
         let usable = self.embedding > 0 || self.category_sizes.is_empty();
         ConfigError::check(usable, MODEL, "embedding", "at least 1", self.embedding)?;
+        check::optional_size(MODEL, "embedding", self.embedding)?;
         check::dropout(MODEL, self.dropout)
     }
 
     /// The model with weights drawn from the device's generator: uniform of variance `1 / (3 fan_in)` as PyTorch's
     /// linear layers, normal of deviation 0.1 for embeddings.
-    pub fn init(&self, device: &Device) -> Mlp {
+    fn init(&self, device: &Device) -> Mlp {
         let categories: usize = self.category_sizes.iter().sum();
         let embedding = (categories > 0).then(|| {
             let initializer = Initializer::Normal { mean: 0.0, std: 0.1 };

@@ -8,9 +8,12 @@ use super::classifier::RecurrentClassifier;
 use super::language_model::RecurrentLanguageModel;
 use super::recurrent::{self, Recurrent};
 use super::stack::StackSizes;
+use crate::architecture::Architecture;
 use crate::check;
+use crate::language::LanguageModel;
 use crate::objective::Objective;
 use crate::sequence::Pooling;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::ConfigError;
 use bonfire_kernels::modules;
 use burn::config::Config;
@@ -64,18 +67,29 @@ impl GruClassifierConfig {
             dropout: self.dropout,
         }
     }
+}
+
+impl Architecture for GruClassifierConfig {
+    type Model = GruClassifier;
+
+    const DATA_KEYS: &'static [&'static str] = &["vocabulary", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (vocabulary, _) = spec.text()?;
+        Ok(Self::new(vocabulary, spec.objective()?))
+    }
 
     /// Refuses sizes that no such model can have.
     ///
     /// # Errors
     /// When a size is zero, the dropout is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         self.sizes().check(CLASSIFIER)?;
         self.objective.check(CLASSIFIER)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> GruClassifier {
+    fn init(&self, device: &Device) -> GruClassifier {
         RecurrentClassifier::new(&self.sizes(), self.pooling, &self.objective, device)
     }
 }
@@ -114,19 +128,34 @@ impl GruLanguageModelConfig {
             dropout: self.dropout,
         }
     }
+}
+
+impl Architecture for GruLanguageModelConfig {
+    type Model = GruLanguageModel;
+
+    const DATA_KEYS: &'static [&'static str] = &["vocabulary", "context"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (vocabulary, max_tokens) = spec.language()?;
+        Ok(Self::new(vocabulary).with_context(max_tokens))
+    }
 
     /// Refuses sizes that no such model can have.
     ///
     /// # Errors
     /// When a size is zero, or the dropout is outside `[0, 1)`.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         self.sizes().check(LANGUAGE_MODEL)?;
         check::positive(LANGUAGE_MODEL, "context", self.context)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> GruLanguageModel {
+    fn init(&self, device: &Device) -> GruLanguageModel {
         RecurrentLanguageModel::new(&self.sizes(), self.context, device)
+    }
+
+    fn language_model(model: &GruLanguageModel) -> Option<&dyn LanguageModel> {
+        Some(model)
     }
 }
 
@@ -149,9 +178,9 @@ impl Recurrent for Gru {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::LanguageModel;
-    use crate::rnn::tests::{assert_causal, assert_padding_changes_nothing};
-    use burn::tensor::{Int, Tolerance};
+    use crate::rnn::tests::{
+        assert_causal, assert_padding_changes_nothing, assert_samples_from_the_last_token,
+    };
 
     #[test]
     fn padding_never_changes_logits() {
@@ -178,13 +207,7 @@ mod tests {
         let config = GruLanguageModelConfig::new(7).with_embedding(5).with_hidden(6).with_layers(2);
         let model = config.with_context(4).init(&device);
         assert_causal(7, |input| model.forward(input));
-        let tokens = Tensor::<2, Int>::from_data([[6, 1, 2, 3, 4], [5, 4, 3, 2, 1]], &device);
-        let short = tokens.clone().narrow(1, 1, 4);
-        let whole = model.forward(crate::language::without_padding(short)).narrow(1, 3, 1);
-        let next = model.next_logits(tokens);
-        assert_eq!(next.dims(), [2, model.vocabulary()]);
-        let expected = whole.squeeze_dim::<2>(1).into_data();
-        next.into_data().assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+        assert_samples_from_the_last_token(&model, |input| model.forward(input));
     }
 
     #[test]

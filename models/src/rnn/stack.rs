@@ -23,9 +23,9 @@ pub(super) struct StackSizes {
 impl StackSizes {
     pub(super) fn check(&self, model: &'static str) -> Result<(), ConfigError> {
         check::positive(model, "vocabulary", self.vocabulary)?;
-        check::positive(model, "embedding", self.embedding)?;
-        check::positive(model, "hidden", self.hidden)?;
-        check::positive(model, "layers", self.layers)?;
+        check::size(model, "embedding", self.embedding)?;
+        check::size(model, "hidden", self.hidden)?;
+        check::layers(model, "layers", self.layers)?;
         check::dropout(model, self.dropout)
     }
 

@@ -1,20 +1,22 @@
-//! What a model must know of the data before it can be built.
+//! The sizes of the data and the question asked of a model: everything that a config takes from the data.
 
-use crate::loss::LossConfig;
-use bonfire_models::{LossKind, Objective};
+use crate::objective::{LossKind, Objective};
+use bonfire_contract::{AnyInput, Images, Table, Tokens};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// The sizes of the data and the question asked of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
-    /// What a sample looks like.
+    /// The shape of a sample.
     pub sample: Sample,
-    /// What is asked about it.
+    /// The question asked about it.
     pub question: Question,
-    /// The recipe's loss section.
+    /// The recipe's `[loss]` section.
     pub loss: LossConfig,
 }
 
-/// What a sample looks like.
+/// The shape of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sample {
     /// `[channels, height, width]`
@@ -35,7 +37,7 @@ pub enum Sample {
     },
 }
 
-/// What is asked about a sample.
+/// The question asked about a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// One of so many classes.
@@ -48,18 +50,67 @@ pub enum Question {
     Reconstruction,
 }
 
-/// Why a model cannot be built for the data: the recipe's key, expected and found.
-#[derive(Debug, PartialEq)]
+/// The `[loss]` section of a recipe: the loss of a model with a target of classes or values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// The loss; by default cross-entropy for classes and squared error for values.
+    pub name: Option<LossKind>,
+    /// Share of probability spread over all classes, in `[0, 1)`.
+    pub label_smoothing: f64,
+    /// A factor for each class, in the order of the labels.
+    pub class_weights: Option<Vec<f64>>,
+    /// The error at which the Huber loss turns from squared to absolute, in standard deviations of the target.
+    pub huber_delta: f64,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig { name: None, label_smoothing: 0.0, class_weights: None, huber_delta: 1.0 }
+    }
+}
+
+/// A model that cannot be built for the data, by the key of the recipe that would have to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: expected {expected}, found {found}")]
 pub struct Misfit {
     /// The key below the recipe's root.
     pub key: &'static str,
-    /// What would fit.
+    /// A value that would fit.
     pub expected: String,
-    /// What the recipe and the data say.
+    /// The recipe's value, and the data's size.
     pub found: String,
 }
 
 type Fit<T> = Result<T, Misfit>;
+
+impl Sample {
+    /// `table`, `image` or `text`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Sample::Table { .. } => "table",
+            Sample::Image(_) => "image",
+            Sample::Text { .. } => "text",
+        }
+    }
+
+    /// A batch of one sample, all its numbers zero.
+    pub fn zeros(&self, device: &Device) -> AnyInput {
+        match self {
+            Sample::Image([channels, height, width]) => {
+                AnyInput::Images(Images { pixels: Tensor::zeros([1, *channels, *height, *width], device) })
+            }
+            Sample::Table { num_numeric, category_sizes } => AnyInput::Table(Table {
+                numeric: Tensor::zeros([1, *num_numeric], device),
+                categories: Tensor::zeros([1, category_sizes.len()], device),
+            }),
+            Sample::Text { max_tokens, .. } => AnyInput::Tokens(Tokens {
+                tokens: Tensor::zeros([1, *max_tokens], device),
+                padding: Tensor::full([1, *max_tokens], false, device),
+            }),
+        }
+    }
+}
 
 impl Spec {
     /// `[channels, height, width]` for models that eat pictures.
@@ -90,14 +141,14 @@ impl Spec {
     /// Numeric columns, for models without embeddings.
     pub fn numeric(&self) -> Fit<usize> {
         let (num_numeric, category_sizes) = self.table()?;
-        match category_sizes.is_empty() && num_numeric > 0 {
-            true => Ok(num_numeric),
-            false => Err(Misfit {
-                key: "data.one_hot",
-                expected: "true: this model reads numeric columns only".to_string(),
-                found: format!("{} columns of category indices", category_sizes.len()),
-            }),
+        if category_sizes.is_empty() && num_numeric > 0 {
+            return Ok(num_numeric);
         }
+        Err(Misfit {
+            key: "data.one_hot",
+            expected: "true: this model reads numeric columns only".to_string(),
+            found: format!("{} columns of category indices", category_sizes.len()),
+        })
     }
 
     /// Head and loss, for models that answer with a class or a value.
