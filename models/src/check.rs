@@ -1,7 +1,8 @@
-//! Bounds that the sizes of every architecture keep to. A field that is out of bounds is refused with its name.
+//! Bounds that the sizes of every architecture keep to. A field that is out of bounds is refused with its
+//! name.
 //!
-//! Sizes that a recipe gives have an upper bound too, beyond any machine, so that a slip of the pen is refused before
-//! memory is asked for. Sizes of the data have none: the data are there.
+//! Sizes that a recipe gives have an upper bound too, beyond any machine, so that a slip of the pen is
+//! refused before memory is asked for. Sizes of the data have none: the data are there.
 
 use bonfire_contract::ConfigError;
 

@@ -1,5 +1,5 @@
-//! The distribution of the next token, which a language model gives beyond a task. `B` texts, `T` tokens, `D` width, `V`
-//! words.
+//! The distribution of the next token, which a language model gives beyond a task. `B` texts, `T` tokens, `D`
+//! width, `V` words.
 
 use bonfire_contract::{Target, Tokens};
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
@@ -12,11 +12,12 @@ pub trait LanguageModel {
     /// The number of tokens in the vocabulary, `V`.
     fn vocabulary(&self) -> usize;
 
-    /// Unnormalised log-probabilities of the token after the last token of each text that is not padding. The last
-    /// [`context`](LanguageModel::context) tokens of a text decide them; the tokens before are not read.
+    /// Unnormalised log-probabilities of the token after the last token of each text that is not padding. The
+    /// last [`context`](LanguageModel::context) tokens of a text decide them; the tokens before are not read.
     ///
     /// # Shapes
-    /// - input: tokens and padding, `[B, T]`; a text has one token at least, and its padding stands at its end
+    /// - input: tokens and padding, `[B, T]`; a text has one token at least, and its padding stands at its
+    ///   end
     /// - output: `[B, V]`
     ///
     /// # Panics
@@ -34,7 +35,8 @@ pub(crate) fn last_tokens(input: Tokens, context: usize) -> Tokens {
     }
     let counts = lengths(input.padding); // [B, 1]
     let first = (counts.clone() - context as i64).clamp_min(0); // [B, 1]
-    let places = Tensor::<1, Int>::arange(0..context as i64, &counts.device()).unsqueeze::<2>() + first; // [B, context]
+    let places = Tensor::<1, Int>::arange(0..context as i64, &counts.device()); // [context]
+    let places = places.unsqueeze::<2>() + first; // [B, context]
     let padding = places.clone().greater_equal(counts.expand([batch, context])); // [B, context]
     Tokens { tokens: input.tokens.gather(1, places), padding }
 }

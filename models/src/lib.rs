@@ -1,9 +1,10 @@
 //! Architectures as Burn modules, one file each, sorted from simple to hard.
 //!
-//! An architecture is a config with [`Architecture`] (`XConfig::new(data sizes, objective)`, `check()`, `init(&device)`)
-//! and a module with a `forward` and a [`Task`](bonfire_contract::Task). A config that passes its `check()` makes a
-//! module without a panic; sizes that no model can have are refused there, with the field's name. [`registry`] has all
-//! of them by name, and makes a config from a [`Spec`](spec::Spec) of the data.
+//! An architecture is a config with [`Architecture`] (`XConfig::new(data sizes, objective)`, `check()`,
+//! `init(&device)`) and a module with a `forward` and a [`Task`](bonfire_contract::Task). A config that
+//! passes its `check()` makes a module without a panic; sizes that no model can have are refused there, with
+//! the field's name. [`registry`] has all of them by name, and makes a config from a [`Spec`](spec::Spec) of
+//! the data.
 //!
 //! | takes | predicts | architectures |
 //! |---|---|---|
@@ -14,8 +15,9 @@
 //! | [`Table`](bonfire_contract::Table) | its input | [`DenseAutoencoder`], [`VariationalAutoencoder`] |
 //! | [`Images`](bonfire_contract::Images) | its input | [`ConvAutoencoder`] |
 //!
-//! Parameters are drawn from the device's generator when they are first read, as Burn does. A caller who wants
-//! the same weights from the same seed calls `device.seed(..)`, `init` and `materialize()` in that order.
+//! Parameters are drawn from the device's generator when they are first read, as Burn does. A caller who
+//! wants the same weights from the same seed calls `device.seed(..)`, `init` and `materialize()` in that
+//! order.
 
 mod activation;
 mod architecture;

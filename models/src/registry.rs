@@ -1,12 +1,13 @@
 //! Every architecture by name, sorted from simple to hard. A new one is one line of `architectures!` below.
 //!
-//! The types of configs and models differ, so the caller says with a [`Visit`] what is to be done with any of them.
+//! The types of configs and models differ, so the caller says with a [`Visit`] what is to be done with any of
+//! them.
 
 use crate::architecture::Architecture;
 use crate::spec::{Misfit, Spec};
 use crate::*;
 
-/// What is known of an architecture before there are data.
+/// An architecture's facts that need no data.
 pub struct Entry {
     /// The value of `[model] name`.
     pub name: &'static str,
@@ -14,7 +15,7 @@ pub struct Entry {
     pub about: &'static str,
     /// Data sizes to show and to test it with.
     pub example: fn() -> Spec,
-    /// Whether pictures may have another size in each batch.
+    /// True where pictures may have another size in each batch.
     pub any_picture_size: bool,
 }
 
@@ -56,7 +57,8 @@ architectures! {
     "mlp", rows, "multi-layer perceptron, with embeddings for categories", MlpConfig::for_data;
     "lenet", pictures, "LeNet-5 (LeCun et al. 1998)", LeNetConfig::for_data;
     "cnn", pictures, "convolutions with batch norm, in stages", CnnConfig::for_data;
-    "resnet", pictures, "residual network for small pictures (He et al. 2015, section 4.2)", SmallResNetConfig::for_data;
+    "resnet", pictures, "residual network for small pictures (He et al. 2015, section 4.2)",
+        SmallResNetConfig::for_data;
     "resnet9", colours, "ResNet-9 for small pictures (Page 2018)", ResNet9Config::for_data;
     "resnet18", photographs, "ResNet-18 (He et al. 2015)",
         |spec| Ok(ResNetConfig::resnet18(spec.image()?, spec.objective()?));
@@ -85,7 +87,8 @@ architectures! {
         |spec| Ok(VisionTransformerConfig::b16(spec.image()?, spec.objective()?));
     "autoencoder", picture_copies, "dense autoencoder", DenseAutoencoderConfig::for_data;
     "conv_autoencoder", picture_copies, "convolutional autoencoder", ConvAutoencoderConfig::for_data;
-    "vae", picture_copies, "variational autoencoder (Kingma and Welling 2013)", VariationalAutoencoderConfig::for_data;
+    "vae", picture_copies, "variational autoencoder (Kingma and Welling 2013)",
+        VariationalAutoencoderConfig::for_data;
     "lstm", texts, "LSTM text classifier", LstmClassifierConfig::for_data;
     "gru", texts, "GRU text classifier", GruClassifierConfig::for_data;
     "transformer", texts, "transformer encoder, text classifier", TransformerClassifierConfig::for_data;

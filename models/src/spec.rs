@@ -60,7 +60,8 @@ pub struct LossConfig {
     pub label_smoothing: f64,
     /// A factor for each class, in the order of the labels.
     pub class_weights: Option<Vec<f64>>,
-    /// The error at which the Huber loss turns from squared to absolute, in standard deviations of the target.
+    /// The error at which the Huber loss turns from squared to absolute, in standard deviations of the
+    /// target.
     pub huber_delta: f64,
 }
 
@@ -80,6 +81,12 @@ pub struct Misfit {
     pub expected: String,
     /// The recipe's value, and the data's size.
     pub found: String,
+}
+
+impl Misfit {
+    fn new(key: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Misfit { key, expected: expected.into(), found: found.into() }
+    }
 }
 
 type Fit<T> = Result<T, Misfit>;
@@ -144,65 +151,52 @@ impl Spec {
         if category_sizes.is_empty() && num_numeric > 0 {
             return Ok(num_numeric);
         }
-        Err(Misfit {
-            key: "data.one_hot",
-            expected: "true: this model reads numeric columns only".to_string(),
-            found: format!("{} columns of category indices", category_sizes.len()),
-        })
+        let expected = "true: this model reads numeric columns only";
+        let found = format!("{} columns of category indices", category_sizes.len());
+        Err(Misfit::new("data.one_hot", expected, found))
     }
 
     /// Head and loss, for models that answer with a class or a value.
     pub fn objective(&self) -> Fit<Objective> {
-        use LossKind::*;
         let loss = &self.loss;
-        let (outputs, kind) = match (self.question, loss.name) {
-            (Question::Class(classes), None | Some(CrossEntropy)) => (classes, CrossEntropy),
-            (Question::Class(classes), Some(SigmoidCrossEntropy)) => (classes, SigmoidCrossEntropy),
-            (Question::Class(2), Some(BinaryCrossEntropy)) => (2, BinaryCrossEntropy),
-            (Question::Class(classes), Some(BinaryCrossEntropy)) => {
-                return Err(Misfit {
-                    key: "loss.name",
-                    expected:
-                        "cross_entropy or sigmoid_cross_entropy, as binary_cross_entropy is for 2 classes"
-                            .to_string(),
-                    found: format!("binary_cross_entropy with {classes} classes"),
-                });
-            }
-            (Question::Value(values), None) => (values, Squared),
-            (Question::Value(values), Some(kind @ (Squared | Absolute | Huber))) => (values, kind),
-            (Question::Class(_), Some(_)) => {
-                return Err(Misfit {
-                    key: "loss.name",
-                    expected:
-                        "cross_entropy, sigmoid_cross_entropy or binary_cross_entropy for a target of classes"
-                            .to_string(),
-                    found: "a loss for values".to_string(),
-                });
-            }
-            (Question::Value(_), Some(_)) => {
-                return Err(Misfit {
-                    key: "loss.name",
-                    expected: "squared, absolute or huber for a target of values".to_string(),
-                    found: "a loss for classes".to_string(),
-                });
-            }
-            (Question::NextToken | Question::Reconstruction, _) => {
-                return self.wrong_question("a classifier or regression model");
-            }
-        };
+        let (outputs, kind) = self.outputs_and_loss()?;
         if let Some(weights) = &loss.class_weights
             && weights.len() != outputs
         {
-            return Err(Misfit {
-                key: "loss.class_weights",
-                expected: format!("{outputs} weights, one a class"),
-                found: format!("{} weights", weights.len()),
-            });
+            let expected = format!("{outputs} weights, one a class");
+            return Err(Misfit::new("loss.class_weights", expected, format!("{} weights", weights.len())));
         }
         Ok(Objective::new(outputs, kind)
             .with_label_smoothing(loss.label_smoothing)
             .with_class_weights(loss.class_weights.clone())
             .with_huber_delta(loss.huber_delta))
+    }
+
+    /// The classes or values that are predicted, and the loss that the recipe or the question names.
+    fn outputs_and_loss(&self) -> Fit<(usize, LossKind)> {
+        use LossKind::*;
+        let wrong = |expected: &str, found: &str| Err(Misfit::new("loss.name", expected, found));
+        match (self.question, self.loss.name) {
+            (Question::Class(classes), None | Some(CrossEntropy)) => Ok((classes, CrossEntropy)),
+            (Question::Class(classes), Some(SigmoidCrossEntropy)) => Ok((classes, SigmoidCrossEntropy)),
+            (Question::Class(2), Some(BinaryCrossEntropy)) => Ok((2, BinaryCrossEntropy)),
+            (Question::Class(classes), Some(BinaryCrossEntropy)) => wrong(
+                "cross_entropy or sigmoid_cross_entropy, as binary_cross_entropy is for 2 classes",
+                &format!("binary_cross_entropy with {classes} classes"),
+            ),
+            (Question::Class(_), Some(_)) => wrong(
+                "cross_entropy, sigmoid_cross_entropy or binary_cross_entropy for a target of classes",
+                "a loss for values",
+            ),
+            (Question::Value(values), None) => Ok((values, Squared)),
+            (Question::Value(values), Some(kind @ (Squared | Absolute | Huber))) => Ok((values, kind)),
+            (Question::Value(_), Some(_)) => {
+                wrong("squared, absolute or huber for a target of values", "a loss for classes")
+            }
+            (Question::NextToken | Question::Reconstruction, _) => {
+                self.wrong_question("a classifier or regression model")
+            }
+        }
     }
 
     /// [`objective`](Self::objective), for models that answer with a class only.
@@ -244,7 +238,7 @@ impl Spec {
             Sample::Table { .. } => "table rows",
         };
         let expected = format!("a model that eats {kind}, as the data are");
-        Err(Misfit { key: "model.name", expected, found: found.to_string() })
+        Err(Misfit::new("model.name", expected, found))
     }
 
     fn wrong_question<T>(&self, found: &str) -> Fit<T> {
@@ -254,6 +248,6 @@ impl Spec {
             Question::NextToken => "a language model, as the target is the next token".to_string(),
             Question::Reconstruction => "an autoencoder, as the target is the input".to_string(),
         };
-        Err(Misfit { key: "model.name", expected, found: found.to_string() })
+        Err(Misfit::new("model.name", expected, found))
     }
 }

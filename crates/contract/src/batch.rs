@@ -1,5 +1,5 @@
-//! Batches: the inputs of models of each kind, and their targets. `B` samples, `C` channels, `H` x `W` pixels, `T`
-//! tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
+//! Batches: the inputs of models of each kind, and their targets. `B` samples, `C` channels, `H` x `W`
+//! pixels, `T` tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
@@ -41,8 +41,8 @@ pub enum AnyInput {
 
 /// The input of a [`Task`](crate::Task).
 pub trait Input: Clone + Send + 'static {
-    /// This kind of input, from the kind that the data have; `None` where the two do not fit. Table rows are also made
-    /// from pictures, flattened.
+    /// This kind of input, from the kind that the data have; `None` where the two do not fit. Table rows are
+    /// also made from pictures, flattened.
     fn from_any(input: AnyInput) -> Option<Self>;
 
     /// The number of samples `B`.

@@ -73,9 +73,6 @@ impl Default for Head {
     }
 }
 
-/// The length of training where a recipe gives none.
-const DEFAULT_EPOCHS: u64 = 10;
-
 const SECTIONS: [&str; 8] =
     ["data", "model", "loss", "train", "optimizer", "schedule", "checkpoint", "finetune"];
 const HEAD: [&str; 4] = ["name", "description", "seed", "device"];
@@ -217,7 +214,7 @@ fn train(document: &Document) -> Result<TrainConfig, RecipeError> {
     }
     let mut train: TrainConfig = overlay(document, "train", &given, &TrainConfig::default())?;
     if train.epochs.is_none() && train.steps.is_none() {
-        train.epochs = Some(DEFAULT_EPOCHS);
+        train.epochs = Some(train.default_epochs());
     }
     Ok(train)
 }

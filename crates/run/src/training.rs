@@ -248,6 +248,9 @@ struct Fit<'a> {
     listener: Box<dyn Listener>,
 }
 
+/// The kind of input that an architecture's model takes.
+type InputOf<A> = <<A as Architecture>::Model as Task>::Input;
+
 /// A run as its training begins.
 struct Begun<M> {
     model: M,
@@ -314,14 +317,19 @@ impl Training {
     }
 
     /// Runs the trainer over the sets, as the kind of input that the model takes.
-    fn train<M: Task>(&self, mut trainer: Trainer, model: M) -> Result<Fitted<M>, TrainError> {
+    fn train<A: Architecture>(
+        &self,
+        mut trainer: Trainer,
+        model: A::Model,
+        config: &A,
+    ) -> Result<Fitted<A::Model>, TrainError> {
         let Sets { train, valid, test, .. } = &self.sets;
         let train = Unwrapped(train.as_ref());
         let valid = valid.as_ref().map(|loader| Unwrapped(loader.as_ref()));
         let test = test.as_ref().map(|test| Unwrapped(test.loader.as_ref()));
-        let valid = valid.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
-        let test = test.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
-        trainer.fit_and_test(model, &train, valid, test)
+        let valid = valid.as_ref().map(|loader| loader as &dyn Loader<InputOf<A>>);
+        let test = test.as_ref().map(|loader| loader as &dyn Loader<InputOf<A>>);
+        trainer.fit_or_solve(model, config.least_squares(), &train, valid, test)
     }
 }
 
@@ -333,7 +341,7 @@ impl VisitModel for Fit<'_> {
         let begun = training.begin_folder(model, &config);
         let Begun { model, folder, recipe } = agreed(&*training.communicator, begun)?;
         let trainer = training.trainer(self, folder.as_ref())?;
-        match training.train(trainer, model) {
+        match training.train(trainer, model, &config) {
             Ok(fitted) => Ok(Trained {
                 stopped: fitted.summary.stopped,
                 tested: fitted.tested,

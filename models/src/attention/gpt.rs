@@ -1,10 +1,13 @@
 //! GPT: a causal transformer that predicts the next token.
 //!
-//! Axes: `B` texts, `T` tokens, `D` width, `V` words. Radford et al., "Language models are unsupervised multitask
-//! learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one matrix for queries,
-//! keys and values, GELU by tanh, the output layer tied to the embedding, biases optional.
+//! Axes: `B` texts, `T` tokens, `D` width, `V` words. Radford et al., "Language models are unsupervised
+//! multitask learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one
+//! matrix for queries, keys and values, GELU by tanh, the output layer tied to the embedding, biases
+//! optional.
 
-use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, through};
+use super::block::{
+    AttentionMask, EPSILON, TransformerBlock, TransformerBlocksConfig, WEIGHT_STD, through_blocks,
+};
 use crate::architecture::Architecture;
 use crate::check;
 use crate::language::{LanguageModel, at_last_token, last_tokens, next_token_loss};
@@ -38,15 +41,15 @@ pub struct GptConfig {
     /// The share of embeddings, attention weights and block outputs that is dropped in training, in `[0, 1)`.
     #[config(default = 0.0)]
     pub dropout: f64,
-    /// Whether linear layers and norms have biases, as GPT-2's do.
+    /// Biases in linear layers and norms, as GPT-2 has them.
     #[config(default = false)]
     pub bias: bool,
 }
 
 impl GptConfig {
-    fn tower(&self) -> Tower {
+    fn blocks(&self) -> TransformerBlocksConfig {
         let GptConfig { width, heads, layers, bias, dropout, .. } = *self;
-        Tower { width, heads, layers, bias, dropout, drop_path: 0.0, style: TEXT }
+        TransformerBlocksConfig { bias, dropout, ..TransformerBlocksConfig::new(width, heads, layers) }
     }
 }
 
@@ -67,12 +70,12 @@ impl Architecture for GptConfig {
     fn check(&self) -> Result<(), ConfigError> {
         check::positive(MODEL, "vocabulary", self.vocabulary)?;
         check::positive(MODEL, "context", self.context)?;
-        self.tower().check(MODEL)
+        self.blocks().check(MODEL)
     }
 
     /// The model with weights drawn from the device's generator.
     fn init(&self, device: &Device) -> Gpt {
-        let tower = self.tower();
+        let blocks = self.blocks();
         let embedding = |rows: usize| {
             let initializer = Initializer::Normal { mean: 0.0, std: WEIGHT_STD };
             EmbeddingConfig::new(rows, self.width).with_initializer(initializer).init(device)
@@ -81,8 +84,8 @@ impl Architecture for GptConfig {
             embedding: embedding(self.vocabulary),
             positions: embedding(self.context),
             dropout: DropoutConfig::new(self.dropout).init(),
-            blocks: tower.init(device),
-            norm: tower.norm(device),
+            blocks: blocks.init(device),
+            norm: blocks.norm(device),
         }
     }
 
@@ -99,13 +102,13 @@ pub struct Gpt {
     /// `[context, D]`
     positions: Embedding,
     dropout: Dropout,
-    blocks: Vec<Block>,
+    blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
 }
 
 impl Gpt {
-    /// Unnormalised log-probabilities of the token after each position; none depends on a later token, and so none
-    /// of a text's on the padding behind it.
+    /// Unnormalised log-probabilities of the token after each position; none depends on a later token, and so
+    /// none of a text's on the padding behind it.
     ///
     /// # Shapes
     /// - input: tokens and padding, `[B, T]`, `T` at most the context
@@ -125,7 +128,7 @@ impl Gpt {
         let device = tokens.device();
         let positions = Tensor::<1, Int>::arange(0..length as i64, &device).unsqueeze(); // [1, T]
         let x = embedding(&self.embedding, tokens) + embedding(&self.positions, positions); // [B, T, D]
-        let x = through(&self.blocks, dropout(&self.dropout, x), &Sight::Past); // [B, T, D]
+        let x = through_blocks(&self.blocks, dropout(&self.dropout, x), &AttentionMask::Causal); // [B, T, D]
         layer_norm(&self.norm, x, EPSILON)
     }
 

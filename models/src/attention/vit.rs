@@ -1,13 +1,15 @@
 //! Vision transformer: a picture as a text of square patches.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `P` pixels a side of a patch, `T` tokens, `D` width, `O` outputs
-//! (classes or values). Dosovitskiy et al., "An image is worth 16x16 words", 2020: Base; Tiny and Small of Touvron et
-//! al., "Training data-efficient image transformers", 2020. What differs: the head is one linear layer, as both have it
-//! after their training; weights start normal of deviation 0.02, as in timm; blocks may be dropped in training (Huang et
-//! al. 2016); patches may be averaged in place of a class token (Zhai et al. 2022, appendix), and then the last norm
-//! stands behind the mean, as in timm.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `P` pixels a side of a patch, `T` tokens, `D` width,
+//! `O` outputs (classes or values). Dosovitskiy et al., "An image is worth 16x16 words", 2020: Base; Tiny and
+//! Small of Touvron et al., "Training data-efficient image transformers", 2020. What differs: the head is one
+//! linear layer, as both have it after their training; weights start normal of deviation 0.02, as in timm;
+//! blocks may be dropped in training (Huang et al. 2016); patches may be averaged in place of a class token
+//! (Zhai et al. 2022, appendix), and then the last norm stands behind the mean, as in timm.
 
-use super::block::{Block, Sight, Style, Tower, WEIGHT_STD, normal_linear, through};
+use super::block::{
+    AttentionMask, TransformerBlock, TransformerBlocksConfig, WEIGHT_STD, normal_linear, through_blocks,
+};
 use super::resample::bicubic;
 use crate::architecture::Architecture;
 use crate::check;
@@ -29,10 +31,10 @@ const MODEL: &str = "vit";
 /// The path of the positions in the module.
 const POSITIONS: &str = "positions";
 
-/// As the paper's code and timm have it.
-const STYLE: Style = Style { epsilon: 1e-6, activation: Activation::Gelu, shrinks: false };
+/// The number that layer norms add to the variance, as in the paper's code and in timm.
+const EPSILON: f64 = 1e-6;
 
-/// How the vectors of a picture's patches become one.
+/// The pooling of a picture's patch vectors into one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PatchPooling {
@@ -48,7 +50,7 @@ pub enum PatchPooling {
 pub struct VisionTransformerConfig {
     /// `[channels, height, width]` of a picture; patches divide height and width.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Pixels a side of a patch, `P`.
     #[config(default = 16)]
@@ -62,10 +64,11 @@ pub struct VisionTransformerConfig {
     /// Numbers that stand for a patch, `D`.
     #[config(default = 192)]
     pub width: usize,
-    /// How the vectors of a picture's patches become one.
+    /// The pooling of a picture's patch vectors into one vector.
     #[config(default = "PatchPooling::ClassToken")]
     pub pooling: PatchPooling,
-    /// The probability that a part of the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
+    /// The probability that a part of the last block is left out of a sample in training, in `[0, 1)`; it
+    /// rises from 0.
     #[config(default = 0.0)]
     pub drop_path: f64,
     /// The share of embeddings, attention weights and block outputs that is dropped in training, in `[0, 1)`.
@@ -89,9 +92,16 @@ impl VisionTransformerConfig {
         Self::new(picture, objective).with_heads(12).with_width(768)
     }
 
-    fn tower(&self) -> Tower {
+    fn blocks(&self) -> TransformerBlocksConfig {
         let VisionTransformerConfig { width, heads, layers, dropout, drop_path, .. } = *self;
-        Tower { width, heads, layers, bias: true, dropout, drop_path, style: STYLE }
+        TransformerBlocksConfig {
+            dropout,
+            drop_path,
+            epsilon: EPSILON,
+            activation: Activation::Gelu,
+            scaled_residuals: false,
+            ..TransformerBlocksConfig::new(width, heads, layers)
+        }
     }
 
     /// Rows and columns of patches.
@@ -100,7 +110,7 @@ impl VisionTransformerConfig {
         [height / self.patch, width / self.patch]
     }
 
-    /// What torchvision calls the layers of the model with a class token.
+    /// The names that torchvision gives to the layers of the model with a class token.
     pub fn torchvision_names(&self) -> LayerNames {
         let ends = [
             ("class_token", "class_token"),
@@ -121,7 +131,7 @@ impl VisionTransformerConfig {
         self.names(&ends, "encoder.layers.encoder_layer_", &block)
     }
 
-    /// What timm calls the layers.
+    /// The names that timm gives to the layers.
     pub fn timm_names(&self) -> LayerNames {
         let norm = if self.pooling == PatchPooling::Mean { "fc_norm" } else { "norm" };
         let ends = [
@@ -166,8 +176,8 @@ impl Architecture for VisionTransformerConfig {
     /// Refuses sizes that no such model can have.
     ///
     /// # Errors
-    /// When a size is zero, patches do not divide the picture, the heads do not divide the width, a probability is
-    /// outside `[0, 1)`, or the objective is impossible.
+    /// When a size is zero, patches do not divide the picture, the heads do not divide the width, a
+    /// probability is outside `[0, 1)`, or the objective is impossible.
     fn check(&self) -> Result<(), ConfigError> {
         let [channels, height, width] = self.picture;
         check::size(MODEL, "patch", self.patch)?;
@@ -177,13 +187,13 @@ impl Architecture for VisionTransformerConfig {
             format!("positive [channels, height, width], the last two multiples of the patch {}", self.patch);
         ConfigError::check(divides, MODEL, "picture", expected, format!("{:?}", self.picture))?;
         self.objective.check(MODEL)?;
-        self.tower().check(MODEL)
+        self.blocks().check(MODEL)
     }
 
     /// The model with weights drawn from the device's generator.
     fn init(&self, device: &Device) -> VisionTransformer {
         let VisionTransformerConfig { patch, width, .. } = *self;
-        let tower = self.tower();
+        let blocks = self.blocks();
         let fan_in = (self.picture[0] * patch * patch) as f64;
         let lecun = Initializer::Normal { mean: 0.0, std: fan_in.sqrt().recip() };
         let embedding = Conv2dConfig::new([self.picture[0], width], [patch, patch])
@@ -201,8 +211,8 @@ impl Architecture for VisionTransformerConfig {
                 ..embedding.init(device)
             },
             dropout: DropoutConfig::new(self.dropout).init(),
-            blocks: tower.init(device),
-            norm: tower.norm(device),
+            blocks: blocks.init(device),
+            norm: blocks.norm(device),
             head: normal_linear([width, self.objective.head()], true, WEIGHT_STD, device),
             channels: self.picture[0],
             grid: self.grid(),
@@ -228,8 +238,8 @@ impl Architecture for VisionTransformerConfig {
     }
 }
 
-/// An embedding of patches with learned positions, blocks in which every patch sees all, one vector a picture, and a
-/// head.
+/// An embedding of patches with learned positions, blocks in which every patch sees all, one vector a
+/// picture, and a head.
 #[derive(Module, Debug)]
 pub struct VisionTransformer {
     /// `[1, 1, D]`
@@ -239,7 +249,7 @@ pub struct VisionTransformer {
     /// `[D, C, P, P]`, and a bias
     embedding: Conv2d,
     dropout: Dropout,
-    blocks: Vec<Block>,
+    blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
     /// `[D, O]`, and a bias `[O]`
     head: Linear,
@@ -251,7 +261,8 @@ pub struct VisionTransformer {
 }
 
 impl VisionTransformer {
-    /// The numbers at the head. A picture of another size than the config's has the positions interpolated to it.
+    /// The numbers at the head. A picture of another size than the config's has the positions interpolated to
+    /// it.
     ///
     /// # Shapes
     /// - input: `[B, C, H, W]`; patches divide `H` and `W`
@@ -275,16 +286,17 @@ impl VisionTransformer {
             x = Tensor::cat(vec![token, x], 1); // [B, T, D]
         }
         let x = dropout(&self.dropout, x + self.positions([height / patch, width / patch]));
-        let x = through(&self.blocks, x, &Sight::All); // [B, T, D]
+        let x = through_blocks(&self.blocks, x, &AttentionMask::None); // [B, T, D]
         let pooled = match self.class_token {
             Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
             None => x.mean_dim(1).squeeze_dim(1),        // [B, D]
         };
-        let pooled: Tensor<2> = layer_norm(&self.norm, pooled, STYLE.epsilon);
+        let pooled: Tensor<2> = layer_norm(&self.norm, pooled, EPSILON);
         linear(&self.head, pooled, Activation::Identity) // [B, O]
     }
 
-    /// The same model for pictures of another size: its positions, interpolated, are what trains from here on.
+    /// The same model for pictures of another size: its positions, interpolated, are what trains from here
+    /// on.
     ///
     /// # Panics
     /// When a side is zero or patches do not divide it.
@@ -300,9 +312,10 @@ impl VisionTransformer {
 
     /// Positions of a grid of patches, `[1, T, D]`.
     fn positions(&self, grid: [usize; 2]) -> Tensor<3> {
-        match grid == self.grid {
-            true => self.positions.val(),
-            false => interpolated(self.positions.val(), self.grid, grid),
+        if grid == self.grid {
+            self.positions.val()
+        } else {
+            interpolated(self.positions.val(), self.grid, grid)
         }
     }
 }

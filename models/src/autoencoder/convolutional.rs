@@ -1,8 +1,8 @@
 //! Autoencoder of strided convolutions for pictures.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `Z` codes. Each stage of the encoder halves height and width by a
-//! 3x3 convolution of stride 2; each stage of the decoder doubles them by a 2x2 transposed convolution of stride 2, whose
-//! patches do not overlap and so leave no checkerboard (Odena et al. 2016).
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `Z` codes. Each stage of the encoder halves height and
+//! width by a 3x3 convolution of stride 2; each stage of the decoder doubles them by a 2x2 transposed
+//! convolution of stride 2, whose patches do not overlap and so leave no checkerboard (Odena et al. 2016).
 
 use super::{OutputRange, check_noise, expect_input, squared_error};
 use crate::activation::Activation;
@@ -34,7 +34,7 @@ pub struct ConvAutoencoderConfig {
     /// The non-linearity after each layer but the code and the last.
     #[config(default = "Activation::Relu")]
     pub activation: Activation,
-    /// Which numbers the pixels are.
+    /// The range of the pixels' numbers.
     #[config(default = "OutputRange::Real")]
     pub output_range: OutputRange,
     /// Deviation of the normal noise that is added to the encoder's input in training, in the input's unit.
@@ -54,8 +54,8 @@ impl Architecture for ConvAutoencoderConfig {
     /// Refuses sizes that no such autoencoder can have.
     ///
     /// # Errors
-    /// When a size is zero, height or width cannot be halved without a rest as often as there are stages, or the noise
-    /// is negative or no number.
+    /// When a size is zero, height or width cannot be halved without a rest as often as there are stages, or
+    /// the noise is negative or no number.
     fn check(&self) -> Result<(), ConfigError> {
         let [channels, height, width] = self.picture;
         let filled = !self.widths.is_empty() && self.widths.iter().all(|width| *width > 0);
@@ -135,7 +135,7 @@ impl ConvAutoencoder {
         linear(&self.to_codes, x.flatten::<2>(1, 3), Identity) // [B, Z]
     }
 
-    /// What the codes stand for, `[B, Z]` to `[B, C, H, W]`.
+    /// The pictures that the codes stand for, `[B, Z]` to `[B, C, H, W]`.
     pub fn decode(&self, codes: Tensor<2>) -> Tensor<4> {
         let [batch, _] = codes.dims();
         let [channels, height, width] = self.middle;

@@ -1,8 +1,9 @@
 //! Autoencoder of linear layers.
 //!
-//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Hinton and Salakhutdinov, "Reducing the dimensionality of data
-//! with neural networks", 2006, trained end to end; with `noise`, the denoising autoencoder of Vincent et al. 2008.
-//! Without hidden layers it is linear and its optimum is principal component analysis (Baldi and Hornik 1989).
+//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Hinton and Salakhutdinov, "Reducing the dimensionality
+//! of data with neural networks", 2006, trained end to end; with `noise`, the denoising autoencoder of
+//! Vincent et al. 2008. Without hidden layers it is linear and its optimum is principal component analysis
+//! (Baldi and Hornik 1989).
 
 use super::{Layers, OutputRange, check_noise, expect_input, squared_error, widths};
 use crate::activation::Activation;
@@ -31,7 +32,7 @@ pub struct DenseAutoencoderConfig {
     /// The non-linearity after each hidden layer.
     #[config(default = "Activation::Gelu")]
     pub activation: Activation,
-    /// Which numbers the input holds.
+    /// The range of the input's numbers.
     #[config(default = "OutputRange::Real")]
     pub output_range: OutputRange,
     /// Deviation of the normal noise that is added to the encoder's input in training, in the input's unit.
@@ -92,7 +93,7 @@ impl DenseAutoencoder {
         self.encoder.forward(self.noise.forward(input))
     }
 
-    /// What the codes stand for, `[B, Z]` to `[B, D]`.
+    /// The samples that the codes stand for, `[B, Z]` to `[B, D]`.
     pub fn decode(&self, codes: Tensor<2>) -> Tensor<2> {
         self.output_range.forward(self.decoder.forward(codes))
     }

@@ -1,8 +1,9 @@
 //! Variational autoencoder of linear layers.
 //!
-//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Kingma and Welling, "Auto-encoding variational Bayes", 2013: the
-//! encoder names a normal distribution of codes, the decoder a distribution of samples, and the loss is the negative
-//! evidence lower bound, in nats a sample, with a weight on the Kullback-Leibler term (Higgins et al. 2017).
+//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Kingma and Welling, "Auto-encoding variational Bayes",
+//! 2013: the encoder names a normal distribution of codes, the decoder a distribution of samples, and the
+//! loss is the negative evidence lower bound, in nats a sample, with a weight on the Kullback-Leibler term
+//! (Higgins et al. 2017).
 
 use super::{Layers, expect_input, widths};
 use crate::activation::Activation;
@@ -178,9 +179,9 @@ impl Task for VariationalAutoencoder {
         Output::Reconstruction { output, input: input.numeric }
     }
 
-    /// The negative evidence lower bound with the divergence weighed by `beta`, in nats a sample: a sum over the
-    /// sample's numbers, the mean over samples. In training each sample draws one code; on a module made by `valid()`
-    /// its mean code stands in, so that the figure is the same each time.
+    /// The negative evidence lower bound with the divergence weighed by `beta`, in nats a sample: a sum over
+    /// the sample's numbers, the mean over samples. In training each sample draws one code; on a module made
+    /// by `valid()` its mean code stands in, so that the figure is the same each time.
     fn loss(&self, input: Table, target: Target) -> Tensor<1> {
         expect_input(&target);
         let (mean, log_variance) = self.encode(input.numeric.clone()); // [B, Z]

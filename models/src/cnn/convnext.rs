@@ -1,8 +1,10 @@
-//! ConvNeXt: convolutions of 7x7, each channel by itself, and a perceptron at each place, in a transformer's plan.
+//! ConvNeXt: convolutions of 7x7, each channel by itself, and a perceptron at each place, in a transformer's
+//! plan.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Liu, Mao, Wu, Feichtenhofer,
-//! Darrell and Xie, "A ConvNet for the 2020s", 2022: Tiny and Small. What differs, in the order of the sums alone: the
-//! layer scale is multiplied onto the weights before it, not onto what they make.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Liu, Mao, Wu,
+//! Feichtenhofer, Darrell and Xie, "A ConvNet for the 2020s", 2022: Tiny and Small. What differs, in the
+//! order of the sums alone: the layer scale is multiplied onto the weights before it, not onto what they
+//! make.
 
 use super::check_picture;
 use crate::architecture::Architecture;
@@ -31,7 +33,7 @@ const LEAST_SIDE: usize = 32;
 /// Added to the variance by layer norms, as in the paper's code.
 const EPSILON: f64 = 1e-6;
 
-/// Of all weights. The paper's code cuts its normal distribution off at +-2, a hundred deviations away.
+/// The distribution of all weights. The paper's code cuts it off at +-2, a hundred deviations away.
 const NORMAL: Initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
 
 /// Sizes of a [`ConvNeXt`].
@@ -39,7 +41,7 @@ const NORMAL: Initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
 pub struct ConvNeXtConfig {
     /// `[channels, height, width]` of a picture, 32 pixels a side at least.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[3, 3, 9, 3]")]
@@ -47,7 +49,7 @@ pub struct ConvNeXtConfig {
     /// Channels of the first stage; each further one has twice as many.
     #[config(default = 96)]
     pub width: usize,
-    /// Where the factors on the blocks' channels start.
+    /// The initial value of the factors on the blocks' channels.
     #[config(default = 1e-6)]
     pub layer_scale: f64,
     /// The probability that the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
@@ -69,7 +71,7 @@ impl ConvNeXtConfig {
         Self::new(picture, objective).with_layers([3, 3, 27, 3]).with_drop_path(0.4)
     }
 
-    /// What torchvision calls the layers.
+    /// The names that torchvision gives to the layers.
     pub fn torchvision_names(&self) -> LayerNames {
         let pair = |ours: String, theirs: String| (ours, theirs);
         let mut pairs =
@@ -109,8 +111,8 @@ impl Architecture for ConvNeXtConfig {
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
-    /// When a side is shorter than 32 pixels, a size is zero, a probability is outside `[0, 1)`, or the objective is
-    /// impossible.
+    /// When a side is shorter than 32 pixels, a size is zero, a probability is outside `[0, 1)`, or the
+    /// objective is impossible.
     fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
@@ -193,7 +195,7 @@ fn channels_first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
 }
 
-/// What comes between two stages, and the blocks after it.
+/// A stage: the halving before its blocks, but for the first stage, and the blocks.
 #[derive(Module, Debug)]
 struct Stage {
     downsample: Option<Downsample>,

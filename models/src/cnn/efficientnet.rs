@@ -1,10 +1,10 @@
 //! EfficientNet-B0 and -Lite0: inverted residuals found by search.
 //!
-//! Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019, table 1; Lite0 of
-//! Google's "EfficientNet-Lite", 2020, has ReLU6 in place of SiLU and no squeeze and excitation. What differs:
-//! paddings are symmetric and epsilons 1e-5 unless asked otherwise, as in torchvision's B0 and timm's
-//! `efficientnet_lite0`; the drop
-//! probability is 0 for the first block and reaches its end at the last.
+//! Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019, table 1;
+//! Lite0 of Google's "EfficientNet-Lite", 2020, has ReLU6 in place of SiLU and no squeeze and excitation.
+//! What differs: paddings are symmetric and epsilons 1e-5 unless asked otherwise, as in torchvision's B0 and
+//! timm's `efficientnet_lite0`; the drop probability is 0 for the first block and reaches its end at the
+//! last.
 
 use super::check_picture;
 use super::conv_norm::{Ways, names};
@@ -43,19 +43,19 @@ pub type EfficientNet = InvertedNetwork;
 pub struct EfficientNetConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[1, 2, 2, 3, 3, 4, 1]")]
     pub layers: [usize; 7],
-    /// Whether blocks weigh their channels by squeeze and excitation.
+    /// True: blocks weigh their channels by squeeze and excitation.
     #[config(default = true)]
     pub squeeze: bool,
     /// The function between layers.
     #[config(default = "crate::Activation::Silu")]
     pub activation: crate::Activation,
-    /// Whether paddings and epsilons are TensorFlow's, for weights that were trained there: timm's `tf_` models, and
-    /// Google's own.
+    /// True: paddings and epsilons are TensorFlow's, for weights that were trained there (timm's `tf_` models
+    /// and Google's own).
     #[config(default = false)]
     pub tensorflow: bool,
     /// The probability that the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
@@ -77,7 +77,7 @@ impl EfficientNetConfig {
         Self::new(picture, objective).with_squeeze(false).with_activation(crate::Activation::Relu6)
     }
 
-    /// What torchvision calls the layers of the network with squeeze and excitation.
+    /// The names that torchvision gives to the layers of the network with squeeze and excitation.
     pub fn torchvision_names(&self) -> LayerNames {
         let mut pairs = names("stem", "features.0.0", "features.0.1").to_vec();
         for (stage, count) in self.layers.into_iter().enumerate() {
@@ -109,7 +109,8 @@ impl EfficientNetConfig {
         pairs
     }
 
-    /// What the ports of Google's own code to PyTorch call the layers (`efficientnet_pytorch` and its kin).
+    /// The names that ports of Google's own code to PyTorch give to the layers (`efficientnet_pytorch` and
+    /// its kin).
     pub fn google_names(&self) -> LayerNames {
         let mut pairs = names("stem", "_conv_stem", "_bn0").to_vec();
         let mut number = 0;
@@ -138,7 +139,7 @@ impl EfficientNetConfig {
         pairs
     }
 
-    /// What timm calls the layers.
+    /// The names that timm gives to the layers.
     pub fn timm_names(&self) -> LayerNames {
         let mut pairs = names("stem", "conv_stem", "bn1").to_vec();
         for (stage, count) in self.layers.into_iter().enumerate() {
@@ -193,8 +194,8 @@ impl Architecture for EfficientNetConfig {
         check::dropout(MODEL, self.dropout)
     }
 
-    /// The model with weights drawn from the device's generator, the head's uniform up to `1 / sqrt(outputs)` as in
-    /// torchvision.
+    /// The model with weights drawn from the device's generator, the head's uniform up to `1 / sqrt(outputs)`
+    /// as in torchvision.
     fn init(&self, device: &Device) -> EfficientNet {
         let stage = |([expansion, kernel, stride, outputs], layers): ([usize; 4], usize)| Stage {
             expansion,

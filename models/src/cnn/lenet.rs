@@ -1,9 +1,9 @@
 //! LeNet-5: two 5x5 convolutions with poolings, then three linear layers.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). LeCun, Bottou, Bengio and
-//! Haffner, "Gradient-based learning applied to document recognition", 1998. What differs, as is usual today: the
-//! second convolution sees all channels of the first, poolings are plain means, the activation is tanh unscaled, and
-//! the head is linear in place of radial basis functions.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). LeCun, Bottou, Bengio
+//! and Haffner, "Gradient-based learning applied to document recognition", 1998. What differs, as is usual
+//! today: the second convolution sees all channels of the first, poolings are plain means, the activation is
+//! tanh unscaled, and the head is linear in place of radial basis functions.
 
 use super::check_picture;
 use crate::architecture::Architecture;
@@ -29,7 +29,7 @@ const LEAST_SIDE: usize = 12;
 pub struct LeNetConfig {
     /// `[channels, height, width]` of a picture, 12 pixels a side at least.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
 }
 

@@ -1,7 +1,7 @@
 //! MobileNetV2: inverted residuals with ReLU6.
 //!
-//! Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: inverted residuals and linear bottlenecks", 2018, table 2.
-//! What differs: blocks may be dropped in training (Huang et al. 2016).
+//! Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: inverted residuals and linear bottlenecks", 2018,
+//! table 2. The difference: blocks may be dropped in training (Huang et al. 2016).
 
 use super::check_picture;
 use super::conv_norm::{Ways, names};
@@ -30,7 +30,7 @@ pub type MobileNetV2 = InvertedNetwork;
 pub struct MobileNetV2Config {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[1, 2, 3, 4, 3, 3, 1]")]
@@ -47,7 +47,7 @@ pub struct MobileNetV2Config {
 }
 
 impl MobileNetV2Config {
-    /// What torchvision calls the layers.
+    /// The names that torchvision gives to the layers.
     pub fn torchvision_names(&self) -> LayerNames {
         let mut pairs = names("stem", "features.0.0", "features.0.1").to_vec();
         let mut number = 1;
@@ -86,8 +86,8 @@ impl Architecture for MobileNetV2Config {
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
-    /// When a size is zero, the multiplier is outside `(0, 100]`, a probability is outside `[0, 1)`, or the objective
-    /// is impossible.
+    /// When a size is zero, the multiplier is outside `(0, 100]`, a probability is outside `[0, 1)`, or the
+    /// objective is impossible.
     fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
@@ -99,7 +99,8 @@ impl Architecture for MobileNetV2Config {
         check::dropout(MODEL, self.dropout)
     }
 
-    /// The model with weights drawn from the device's generator, the head's of deviation 0.01 as in torchvision.
+    /// The model with weights drawn from the device's generator, the head's of deviation 0.01 as in
+    /// torchvision.
     fn init(&self, device: &Device) -> MobileNetV2 {
         let width = |channels: usize| rounded(channels, self.width_multiplier);
         let stage = |([expansion, stride, outputs], layers): ([usize; 3], usize)| Stage {

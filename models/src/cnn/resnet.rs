@@ -1,10 +1,10 @@
 //! Residual networks for pictures of ImageNet's kind: ResNet-18, 34, 50, 101 and 152.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and Sun, "Deep
-//! residual learning for image recognition", 2015, table 1. What differs: a bottleneck's stride is in its 3x3
-//! convolution (version 1.5, as in torchvision), the last norm of a block may start at zero (Goyal et al. 2017,
-//! section 5.1), blocks may be dropped in training (Huang et al. 2016). The network for small pictures of the paper's
-//! section 4.2 is [`SmallResNet`](crate::SmallResNet).
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and
+//! Sun, "Deep residual learning for image recognition", 2015, table 1. What differs: a bottleneck's stride is
+//! in its 3x3 convolution (version 1.5, as in torchvision), the last norm of a block may start at zero (Goyal
+//! et al. 2017, section 5.1), blocks may be dropped in training (Huang et al. 2016). The network for small
+//! pictures of the paper's section 4.2 is [`SmallResNet`](crate::SmallResNet).
 
 use super::check_picture;
 use super::conv_norm::{ConvNorm, Shape, names};
@@ -32,19 +32,19 @@ const MODEL: &str = "resnet";
 pub struct ResNetConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[2, 2, 2, 2]")]
     pub layers: [usize; 4],
-    /// Whether a block has a 3x3 convolution between two 1x1 ones, and four times the channels at its end; otherwise
-    /// it has two 3x3 convolutions.
+    /// True: a block has a 3x3 convolution between two 1x1 ones, and four times the channels at its end.
+    /// False: it has two 3x3 convolutions.
     #[config(default = false)]
     pub bottleneck: bool,
     /// Channels of the stem and of the first stage's 3x3 convolutions; each further stage has twice as many.
     #[config(default = 64)]
     pub width: usize,
-    /// Whether the last norm of a block starts at zero, so that the block starts as the identity.
+    /// True: the last norm of a block starts at zero, so that the block starts as the identity.
     #[config(default = false)]
     pub zero_init_residual: bool,
     /// The probability that the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
@@ -95,13 +95,14 @@ impl ResNetConfig {
         device: &Device,
     ) -> Block {
         let outputs = self.outputs(width);
-        let shapes = match self.bottleneck {
-            true => vec![
+        let shapes = if self.bottleneck {
+            vec![
                 Shape::point([inputs, width]),
                 Shape::square([width, width], stride),
                 Shape::point([width, outputs]),
-            ],
-            false => vec![Shape::square([inputs, width], stride), Shape::square([width, width], 1)],
+            ]
+        } else {
+            vec![Shape::square([inputs, width], stride), Shape::square([width, width], 1)]
         };
         let mut convolutions: Vec<_> = shapes.into_iter().map(|shape| shape.init(device)).collect();
         if let (true, Some(last)) = (self.zero_init_residual, convolutions.last_mut()) {
@@ -115,7 +116,7 @@ impl ResNetConfig {
         }
     }
 
-    /// What torchvision calls the layers.
+    /// The names that torchvision gives to the layers.
     pub fn torchvision_names(&self) -> LayerNames {
         let mut pairs = names("stem", "conv1", "bn1").to_vec();
         for (stage, count) in self.layers.into_iter().enumerate() {

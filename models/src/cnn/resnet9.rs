@@ -1,8 +1,8 @@
 //! ResNet-9: the network that trains fastest on small pictures.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Page, "How to train your
-//! ResNet", 2018, of Stanford's DAWNBench. What differs: pictures are not whitened, all norms train their scale, and
-//! the last pooling takes what is left of the picture, whatever its size.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Page, "How to train
+//! your ResNet", 2018, of Stanford's DAWNBench. What differs: pictures are not whitened, all norms train
+//! their scale, and the last pooling takes what is left of the picture, whatever its size.
 
 use super::check_picture;
 use super::conv_norm::{ConvNorm, Shape};
@@ -29,7 +29,7 @@ const LEAST_SIDE: usize = 8;
 pub struct ResNet9Config {
     /// `[channels, height, width]` of a picture, 8 pixels a side at least.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Channels of the first convolution; the layers after it have two, four and eight times as many.
     #[config(default = 64)]
@@ -52,8 +52,8 @@ impl Architecture for ResNet9Config {
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
-    /// When a side is shorter than 8 pixels, a size is zero, the factor is zero or not finite, or the objective is
-    /// impossible.
+    /// When a side is shorter than 8 pixels, a size is zero, the factor is zero or not finite, or the
+    /// objective is impossible.
     fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
@@ -72,9 +72,10 @@ impl Architecture for ResNet9Config {
         let width = self.width;
         let layer = |inputs: usize, outputs: usize, residual: bool| Layer {
             convolution: Shape::square([inputs, outputs], 1).init(device),
-            residual: match residual {
-                true => (0..2).map(|_| Shape::square([outputs, outputs], 1).init(device)).collect(),
-                false => Vec::new(),
+            residual: if residual {
+                (0..2).map(|_| Shape::square([outputs, outputs], 1).init(device)).collect()
+            } else {
+                Vec::new()
             },
         };
         ResNet9 {

@@ -1,8 +1,9 @@
 //! Residual network for small pictures, of depth `6 n + 2`.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and Sun, "Deep
-//! residual learning for image recognition", 2015, section 4.2. What differs: a shortcut that changes its width is a
-//! 1x1 convolution with batch norm (the paper's option B) in place of zero padding (option A).
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and
+//! Sun, "Deep residual learning for image recognition", 2015, section 4.2. What differs: a shortcut that
+//! changes its width is a 1x1 convolution with batch norm (the paper's option B) in place of zero padding
+//! (option A).
 
 use super::{HE_NORMAL, check_picture, convolution_3x3};
 use crate::architecture::Architecture;
@@ -26,7 +27,7 @@ const MODEL: &str = "resnet";
 pub struct SmallResNetConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Layers with weights on the longest path: 8, 14, 20, 32, 44, 56, ...
     #[config(default = 20)]

@@ -1,7 +1,8 @@
 //! Linear regression: a weighted sum of a table's columns.
 //!
-//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `O` values. With the squared loss its optimum is
-//! least squares (Legendre 1805); the absolute loss gives the median regression, Huber's a robust one.
+//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `O` values. With the squared loss its
+//! optimum is least squares (Legendre 1805); the absolute loss gives the median regression, Huber's a robust
+//! one.
 
 use super::affine::Affine;
 use super::check_columns;
@@ -86,8 +87,8 @@ impl LinearRegression {
         self.affine.forward(input)
     }
 
-    /// The numbers that the values are weighted sums of: 1, the numeric columns, and a one-hot column for each
-    /// category.
+    /// The numbers that the values are weighted sums of: 1, the numeric columns, and a one-hot column for
+    /// each category.
     ///
     /// # Shapes
     /// - input: numeric `[B, N]`, categories `[B, M]`
@@ -112,14 +113,6 @@ impl Task for LinearRegression {
     /// The objective's error.
     fn loss(&self, input: Table, target: Target) -> Tensor<1> {
         self.objective.loss(self.forward(input), target)
-    }
-
-    fn regressors(&self, input: Table) -> Option<Tensor<2>> {
-        (self.objective.loss == LossKind::Squared).then(|| self.regressors(input))
-    }
-
-    fn with_weights(self, weights: Tensor<2>) -> Self {
-        self.with_weights(weights)
     }
 }
 

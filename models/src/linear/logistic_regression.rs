@@ -1,7 +1,7 @@
 //! Logistic and softmax regression: a weighted sum of a table's columns for each class.
 //!
-//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `K` classes. With binary cross-entropy it is the
-//! logistic regression of one logit (Cox 1958), with cross-entropy the multinomial one of `K`.
+//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `K` classes. With binary cross-entropy it is
+//! the logistic regression of one logit (Cox 1958), with cross-entropy the multinomial one of `K`.
 
 use super::affine::Affine;
 use super::check_columns;

@@ -1,8 +1,8 @@
 //! Gated recurrent unit, as a classifier and as a language model.
 //!
-//! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Cho et al., "Learning phrase representations using RNN
-//! encoder-decoder", 2014, with the reset gate after the multiplication, as PyTorch and cuDNN have it. What differs from
-//! PyTorch's: biases start at 0.
+//! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Cho et al., "Learning phrase representations
+//! using RNN encoder-decoder", 2014, with the reset gate after the multiplication, as PyTorch and cuDNN have
+//! it. What differs from PyTorch's: biases start at 0.
 
 use super::classifier::RecurrentClassifier;
 use super::language_model::RecurrentLanguageModel;
@@ -34,7 +34,7 @@ pub type GruLanguageModel = RecurrentLanguageModel<Gru>;
 pub struct GruClassifierConfig {
     /// Tokens that are known, `V`.
     pub vocabulary: usize,
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Numbers that stand for a token.
     #[config(default = 64)]
@@ -45,13 +45,13 @@ pub struct GruClassifierConfig {
     /// Layers on top of each other.
     #[config(default = 1)]
     pub layers: usize,
-    /// Whether each layer also reads the text from its end.
+    /// True: each layer also reads the text from its end.
     #[config(default = false)]
     pub bidirectional: bool,
     /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
     #[config(default = 0.0)]
     pub dropout: f64,
-    /// How the states of a text become one vector.
+    /// The pooling of a text's states into one vector.
     #[config(default = "Pooling::Mean")]
     pub pooling: Pooling,
 }
@@ -111,8 +111,8 @@ pub struct GruLanguageModelConfig {
     /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
     #[config(default = 0.0)]
     pub dropout: f64,
-    /// The number of last tokens that are read again to sample the next one. Training is not bound by it: there, the
-    /// data set's sequences are read whole.
+    /// The number of last tokens that are read again to sample the next one. Training is not bound by it:
+    /// there, the data set's sequences are read whole.
     #[config(default = 256)]
     pub context: usize,
 }

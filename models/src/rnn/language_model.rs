@@ -12,8 +12,8 @@ use burn::tensor::{Device, Tensor};
 
 /// Embedding, recurrent layers that read forwards, and an output layer.
 ///
-/// Each sequence starts from a state of zeros; none is carried from batch to batch, so that any order of samples
-/// trains the same way.
+/// Each sequence starts from a state of zeros; none is carried from batch to batch, so that any order of
+/// samples trains the same way.
 #[derive(Module, Debug)]
 pub struct RecurrentLanguageModel<R: Recurrent> {
     stack: Stack<R>,

@@ -1,7 +1,7 @@
 //! Recurrent models of text: LSTM and GRU, each as a classifier and as a language model.
 //!
-//! Burn's [`Lstm`](burn::nn::Lstm) and [`Gru`](burn::nn::Gru) are [`Recurrent`] layers; [`RecurrentClassifier`] and
-//! [`RecurrentLanguageModel`] are written once over these.
+//! Burn's [`Lstm`](burn::nn::Lstm) and [`Gru`](burn::nn::Gru) are [`Recurrent`] layers;
+//! [`RecurrentClassifier`] and [`RecurrentLanguageModel`] are written once over these.
 
 mod classifier;
 mod gru;
@@ -68,8 +68,8 @@ pub(crate) mod tests {
             assert_ne!(part(&before, at, 1), part(&after, at, 1), "position {at} looks back");
         }
     }
-    /// The next token's logits are bit by bit those after the last token: of a text longer than the context, of its
-    /// last tokens alone, and of a padded text, as without its padding.
+    /// The next token's logits are bit by bit those after the last token: of a text longer than the context,
+    /// of its last tokens alone, and of a padded text, as without its padding.
     pub(crate) fn assert_samples_from_the_last_token(
         model: &dyn LanguageModel,
         forward: impl Fn(Tokens) -> Tensor<3>,

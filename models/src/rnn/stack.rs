@@ -70,8 +70,8 @@ struct Directions<R: Recurrent> {
 impl<R: Recurrent> Stack<R> {
     /// # Shapes
     /// - input: tokens and padding, `[B, T]`
-    /// - output: states `[B, T, D]`, or `[B, T, 2 D]` with the backward reader's behind the forward reader's; and
-    ///   `[B, T]`, 1 where a position carries text
+    /// - output: states `[B, T, D]`, or `[B, T, 2 D]` with the backward reader's behind the forward reader's;
+    ///   and `[B, T]`, 1 where a position carries text
     pub(super) fn forward(&self, input: Tokens) -> (Tensor<3>, Tensor<2>) {
         let [batch, tokens] = input.tokens.dims();
         assert_shape!(input.padding, [batch, tokens]);
