@@ -7,9 +7,9 @@ use anyhow::Result;
 use bonfire::models::registry::{ARCHITECTURES, Entry};
 use bonfire::models::spec::Spec;
 use bonfire::prelude::*;
+use bonfire::recipe::Document;
+use bonfire::run::{Build, VisitModel};
 use bonfire::train::{Costs, Event, Listener, Precision, optimizers};
-use bonfire_cli::document::Document;
-use bonfire_cli::registry::{Build, VisitModel};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -63,7 +63,7 @@ struct Fit<'a> {
 }
 
 impl VisitModel for Fit<'_> {
-    type Output = Trained;
+    type Output = Result<Trained>;
 
     fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<Trained> {
         let (input, target) = batch::<<A::Model as Task>::Input>(self.spec, self.samples, self.device);
@@ -94,7 +94,7 @@ fn fit(
     let document = Document::parse("test", "")?;
     let build =
         Build { name: architecture.name, options, spec, document: &document, device: &device, seed: 1 };
-    build.visit(Fit { spec, device: &device, train, samples })
+    build.visit(Fit { spec, device: &device, train, samples })?
 }
 
 fn assert_same(name: &str, found: &Trained, expected: &Trained) {
@@ -253,7 +253,7 @@ fn a_device_without_bf16_refuses_it() {
         let (name, options, device) = (architecture.name, &Map::new(), &device.autodiff());
         let build = Build { name, options, spec: &spec, document: &document, device, seed: 1 };
         let train = TrainConfig { precision: Precision::Bf16, ..steps(1) };
-        let error = build.visit(Fit { spec: &spec, device, train, samples: 2 }).err().unwrap();
+        let error = build.visit(Fit { spec: &spec, device, train, samples: 2 }).unwrap().err().unwrap();
         let expected =
             "train.precision: expected \"fp32\" on a device whose backend has no arithmetic of bf16";
         assert!(error.to_string().starts_with(expected), "{}: {error}", listing.name);

@@ -6,9 +6,8 @@ use bonfire::contract::{AnyInput, Images, Input, Output, Table, Target, Task, To
 use bonfire::models::registry::Entry;
 use bonfire::models::spec::{Question, Sample, Spec};
 use bonfire::prelude::*;
-use bonfire_cli::document::Document;
-use bonfire_cli::model_options;
-use bonfire_cli::registry::{Build, VisitModel};
+use bonfire::recipe::{Document, model_options};
+use bonfire::run::{Build, VisitModel};
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use serde_json::{Map, Value, json};
@@ -67,7 +66,7 @@ pub fn with<V: VisitModel>(
     let options = calm(architecture);
     let build =
         Build { name: architecture.name, options: &options, spec, document: &document, device, seed: 1 };
-    build.visit(visitor)
+    Ok(build.visit(visitor)?)
 }
 
 /// A batch of `samples` for the spec, by formula.
@@ -258,7 +257,7 @@ pub struct Trace {
 impl VisitModel for Descent<'_> {
     type Output = Trace;
 
-    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<Trace> {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Trace {
         let mut model = filled(model);
         let before = weights(&model);
         let (input, target) = batch::<<A::Model as Task>::Input>(self.spec, 4, self.device);
@@ -273,6 +272,6 @@ impl VisitModel for Descent<'_> {
         }
         let (input, _) = batch::<<A::Model as Task>::Input>(self.spec, 4, &self.device.clone().inner());
         let answer = answer(model.valid().predict(input));
-        Ok(Trace { losses, before, after: weights(&model), answer })
+        Trace { losses, before, after: weights(&model), answer }
     }
 }

@@ -1,9 +1,10 @@
 //! `bonfire models`, `bonfire recipes`, `bonfire devices`.
 
-use crate::{recipes, registry, section};
+use crate::describe::{Description, describe};
 use anyhow::{Result, bail};
 use bonfire_models::registry::{ARCHITECTURES, names};
 use bonfire_models::spec::{Question, Sample, Spec};
+use bonfire_recipe::section;
 use bonfire_train::abbreviated;
 use std::io::{Write, stdout};
 
@@ -13,8 +14,7 @@ pub fn models(name: Option<&str>) -> Result<()> {
     let Some(name) = name else {
         writeln!(out, "{:<18} {:<8} {:>12} {:>13}  about", "model", "eats", "parameters", "multiply-adds")?;
         for architecture in ARCHITECTURES {
-            let registry::Description { parameters, multiply_adds, .. } =
-                registry::describe(architecture.name)?;
+            let Description { parameters, multiply_adds, .. } = describe(architecture.name)?;
             let eats = (architecture.example)().sample.kind();
             let (name, about) = (architecture.name, architecture.about);
             let (parameters, multiply_adds) = (grouped(parameters), abbreviated(multiply_adds));
@@ -32,7 +32,7 @@ pub fn models(name: Option<&str>) -> Result<()> {
         let nearest = section::nearest(name, &names).map(|name| format!("; did you mean '{name}'?"));
         bail!("model '{name}': expected one of {}{}", names.join(", "), nearest.unwrap_or_default());
     };
-    let description = registry::describe(name)?;
+    let description = describe(name)?;
     writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, sizes(&(architecture.example)()))?;
     writeln!(out, "options, below [model] in a recipe:")?;
     for (key, value) in &description.options {
@@ -74,9 +74,9 @@ fn sizes(spec: &Spec) -> String {
 pub fn recipes(name: Option<&str>) -> Result<()> {
     let mut out = stdout().lock();
     match name {
-        Some(name) => write!(out, "{}", recipes::builtin(name)?)?,
+        Some(name) => write!(out, "{}", bonfire_recipe::builtin(name)?)?,
         None => {
-            for (name, text) in recipes::BUILTIN {
+            for (name, text) in bonfire_recipe::BUILTIN {
                 let first = text.lines().next().unwrap_or_default().trim_start_matches(['#', ' ']);
                 writeln!(out, "{name:<20} {first}")?;
             }

@@ -4,6 +4,7 @@ use super::idx::{self, IdxPictures};
 use super::picture::{Need, Picture};
 use super::streamed::{self, PictureSet, Streamed};
 use super::{ImageTarget, decode, folder};
+use crate::request::REQUEST;
 use crate::{DataError, ShardOrder, shard, source};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ pub(super) enum Place {
     Idx(Arc<IdxPictures>, usize),
     /// Shards, and the number of the sample in them, from 0 on.
     Shard(Arc<PictureSet>, u64),
+    /// A file in memory, and the number of its record.
+    Memory(usize, Bytes),
 }
 
 impl fmt::Display for Place {
@@ -27,6 +30,7 @@ impl fmt::Display for Place {
             Place::File(uri) => f.write_str(uri),
             Place::Idx(idx, number) => write!(f, "{}:{number}", idx.uri),
             Place::Shard(set, number) => write!(f, "{}:{number}", set.index().uri()),
+            Place::Memory(number, _) => write!(f, "{REQUEST}, record {number}"),
         }
     }
 }
@@ -39,6 +43,7 @@ impl Place {
             Place::Idx(idx, number) if channels == 1 => Ok(idx.picture(*number)),
             Place::Idx(idx, number) => Ok(idx.picture(*number).in_colour()),
             Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels, need)?.0),
+            Place::Memory(_, file) => decode::decode(self, file, channels, need),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The built-in recipes, and recipes read from files.
 
-use crate::document::Document;
 use crate::section::nearest;
-use anyhow::{Context, Result, bail};
+use crate::{Document, RecipeError};
+use std::path::Path;
 
 macro_rules! builtin {
     ($($name:literal)*) => {
@@ -21,36 +21,38 @@ builtin!(
 /// The text of a built-in recipe.
 ///
 /// # Errors
-/// When there is none of that name; the message names the nearest.
-pub fn builtin(name: &str) -> Result<&'static str> {
+/// When no built-in recipe has that name; the message names the nearest.
+pub fn builtin(name: &str) -> Result<&'static str, RecipeError> {
     if let Some((_, text)) = BUILTIN.iter().find(|(known, _)| *known == name) {
         return Ok(text);
     }
     let names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
-    let suggestion =
-        nearest(name, &names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
-    bail!("recipe '{name}': expected a TOML file or one of {}, found neither{suggestion}", names.join(", "))
+    let suggestion = nearest(name, &names).map(|name| format!("; did you mean '{name}'?"));
+    Err(RecipeError::UnknownRecipe {
+        name: name.to_string(),
+        known: names.join(", "),
+        suggestion: suggestion.unwrap_or_default(),
+    })
 }
 
-/// Reads a recipe by built-in name or by path. What looks like a path (an extension or a
-/// separator) is one.
+/// Reads a recipe by path or by built-in name. A name with an extension or a separator is a path.
 ///
 /// # Errors
-/// When there is no such recipe, or it is not TOML.
-pub fn read(recipe: &str) -> Result<Document> {
-    let path = std::path::Path::new(recipe);
+/// When no such recipe is there, or it is not TOML.
+pub fn read(recipe: &str) -> Result<Document, RecipeError> {
+    let path = Path::new(recipe);
     if path.is_file() || path.extension().is_some() || path.components().count() > 1 {
         let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{recipe}: expected a recipe in TOML, found nothing readable"))?;
-        return Ok(Document::parse(recipe, &text)?);
+            .map_err(|cause| RecipeError::Unreadable { path: recipe.to_string(), cause })?;
+        return Document::parse(recipe, &text);
     }
-    Ok(Document::parse(recipe, builtin(recipe)?)?)
+    Document::parse(recipe, builtin(recipe)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Recipe;
+    use crate::Recipe;
 
     #[test]
     fn every_recipe_resolves_under_its_name_and_again_from_what_it_resolved_to() {

@@ -6,12 +6,12 @@
 //!                     ── resume, predict ─────▶
 //! ```
 //!
-//! A bucket has no rename, but shows each object whole: a checkpoint's files are put first, and its manifest, without
-//! which it is none, after them; what is to go loses its manifest first. So whenever this process is killed, the bucket
-//! holds a run that can be resumed from its newest whole checkpoint. A lock on a bucket there is none: two processes
-//! that train one run there is for the user not to start.
+//! A bucket cannot rename objects, but shows each object whole. A checkpoint without its manifest counts as none: its
+//! other files are put before the manifest, and a checkpoint that is removed loses the manifest first. So whenever this
+//! process is killed, the bucket holds a run that can be resumed from its newest whole checkpoint. Buckets have no
+//! locks: nothing keeps two processes from training one run in a bucket, and the user must not start them.
 
-use anyhow::{Context, Result, bail};
+use crate::{Notices, RunError};
 use bonfire_datasets::cache_path;
 use bonfire_datasets::source::{self, Object};
 use bonfire_train::{Event, Listener};
@@ -29,7 +29,7 @@ const MANIFEST: &str = "/manifest.json";
 pub struct BucketRun {
     uri: String,
     scratch: PathBuf,
-    /// What the bucket holds: length and time of change of the copy that was put there.
+    /// The files in the bucket, with length and time of change of the copy that was put there.
     there: HashMap<String, (u64, SystemTime)>,
     /// Held while this process works in the copy.
     _lock: File,
@@ -40,19 +40,20 @@ impl BucketRun {
     ///
     /// # Errors
     /// When its copy cannot be made.
-    pub fn of(path: &Path) -> Result<Option<Self>> {
+    pub fn of(path: &Path) -> Result<Option<Self>, RunError> {
         let Some(uri) = path.to_str().filter(|path| source::is_remote(path)) else { return Ok(None) };
         if uri.starts_with("http") {
-            bail!("{uri}: expected a run folder on a disk or in a bucket, found a web server");
+            let expected = "a run folder on a disk or in a bucket";
+            return Err(RunError::unexpected(uri, expected, "a web server"));
         }
         let uri = uri.trim_end_matches('/').to_string();
         let beginning = cache_path("runs", &uri, source::name(&uri));
         remove_abandoned(&beginning);
         let scratch = PathBuf::from(format!("{}-{}", beginning.display(), std::process::id()));
-        let place = || scratch.display().to_string();
-        fs::create_dir_all(scratch.join("run")).with_context(place)?;
-        let lock = File::create(scratch.join("lock")).with_context(place)?;
-        lock.lock().with_context(place)?;
+        let refused = RunError::io(&scratch);
+        fs::create_dir_all(scratch.join("run")).map_err(&refused)?;
+        let lock = File::create(scratch.join("lock")).map_err(&refused)?;
+        lock.lock().map_err(&refused)?;
         Ok(Some(BucketRun { uri, scratch, there: HashMap::new(), _lock: lock }))
     }
 
@@ -65,7 +66,7 @@ impl BucketRun {
     ///
     /// # Errors
     /// When the bucket does not say: an answer that is lost must not pass for a place that is free.
-    pub fn exists(&self) -> Result<bool> {
+    pub fn exists(&self) -> Result<bool, RunError> {
         Ok(Object::open(&format!("{}/run.json", self.uri))?.exists()?)
     }
 
@@ -73,7 +74,7 @@ impl BucketRun {
     ///
     /// # Errors
     /// When the bucket cannot be read.
-    pub fn fetch(&mut self, checkpoints: bool) -> Result<()> {
+    pub fn fetch(&mut self, checkpoints: bool) -> Result<(), RunError> {
         let uris = source::list(&self.uri)?;
         for uri in &uris {
             let name = uri[self.uri.len()..].trim_start_matches('/').to_string();
@@ -88,9 +89,8 @@ impl BucketRun {
             }
             if checkpoints || !name.starts_with("checkpoints/") {
                 let path = self.local().join(&name);
-                let place = || path.display().to_string();
-                fs::create_dir_all(path.parent().unwrap_or(&self.scratch)).with_context(place)?;
-                fs::write(&path, Object::open(uri)?.read()?).with_context(place)?;
+                fs::create_dir_all(path.parent().unwrap_or(&self.scratch)).map_err(RunError::io(&path))?;
+                fs::write(&path, Object::open(uri)?.read()?).map_err(RunError::io(&path))?;
                 self.there.insert(name, state(&path)?);
             }
         }
@@ -101,7 +101,7 @@ impl BucketRun {
     ///
     /// # Errors
     /// When the bucket cannot be written to; each checkpoint there is whole, or none.
-    pub fn put(&mut self) -> Result<()> {
+    pub fn put(&mut self) -> Result<(), RunError> {
         let mut names = Vec::new();
         files(&self.local(), "", &mut names)?;
         // The log before the checkpoints, which say how much of it is theirs; manifests after what they name.
@@ -110,7 +110,7 @@ impl BucketRun {
             let path = self.local().join(name);
             let state = state(&path)?;
             if self.there.get(name) != Some(&state) {
-                let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+                let bytes = fs::read(&path).map_err(RunError::io(&path))?;
                 Object::create(&format!("{}/{name}", self.uri))?.write(bytes.into())?;
                 self.there.insert(name.clone(), state);
             }
@@ -133,15 +133,18 @@ impl Drop for BucketRun {
 }
 
 /// Puts a run into its bucket whenever a checkpoint is on the disk.
-pub struct Publisher(pub Rc<RefCell<BucketRun>>);
+pub(crate) struct Publisher {
+    pub bucket: Rc<RefCell<BucketRun>>,
+    pub notices: Notices,
+}
 
 impl Listener for Publisher {
     fn on(&mut self, event: &Event<'_>) {
         if let Event::Saved { .. } = event
-            && let Err(error) = self.0.borrow_mut().put()
+            && let Err(error) = self.bucket.borrow_mut().put()
         {
-            // Training goes on: the next checkpoint puts what is lacking, and at the end this counts.
-            eprintln!("warning: {error:#}");
+            // Training goes on: the next checkpoint puts the files that are lacking, and at the end an error counts.
+            (self.notices)(&format!("warning: {}", error.line()));
         }
     }
 }
@@ -159,23 +162,24 @@ fn remove_abandoned(beginning: &Path) {
     }
 }
 
-/// What tells whether a file was written again.
-fn state(path: &Path) -> Result<(u64, SystemTime)> {
-    let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
-    Ok((metadata.len(), metadata.modified()?))
+/// Length and time of change of a file, which tell whether it was written again.
+fn state(path: &Path) -> Result<(u64, SystemTime), RunError> {
+    let metadata = fs::metadata(path).map_err(RunError::io(path))?;
+    Ok((metadata.len(), metadata.modified().map_err(RunError::io(path))?))
 }
 
-/// The names of the files below `folder`, but for hidden ones: locks, and what is being written.
-fn files(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let entry = entry?;
+/// The names of the files below `folder`, but for hidden ones: locks, and files that are being written.
+fn files(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<(), RunError> {
+    for entry in fs::read_dir(folder).map_err(RunError::io(folder))? {
+        let entry = entry.map_err(RunError::io(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with('.') {
             continue;
         }
-        match entry.file_type()?.is_dir() {
-            true => files(&entry.path(), &format!("{prefix}{name}/"), names)?,
-            false => names.push(format!("{prefix}{name}")),
+        if entry.file_type().map_err(RunError::io(folder))?.is_dir() {
+            files(&entry.path(), &format!("{prefix}{name}/"), names)?;
+        } else {
+            names.push(format!("{prefix}{name}"));
         }
     }
     Ok(())

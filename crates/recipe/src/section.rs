@@ -1,8 +1,9 @@
-//! One section of a recipe: known keys laid over defaults, an unknown key refused with the
-//! nearest known one. The keys of a section are the keys its default serialises to, so no list of
-//! them is kept by hand.
+//! One section of a recipe: known keys laid over defaults, an unknown key refused with the nearest known one.
+//!
+//! The keys of a section are the keys that its default serialises to, so no list of them is kept by hand.
 
-use crate::document::{Document, RecipeError, join};
+use crate::document::join;
+use crate::{Document, RecipeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

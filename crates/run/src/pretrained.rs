@@ -1,8 +1,7 @@
 //! Weights to begin with, from wherever they lie and whoever wrote them; and weights for others to read.
 
-use anyhow::{Context, Result, bail};
+use crate::{Notices, RunError};
 use bonfire_checkpoint::{Key, Weights, write_atomically};
-use bonfire_contract::Task;
 use bonfire_datasets::source;
 use bonfire_models::{Architecture, LayerNames, tensor_keys};
 use burn::module::Module;
@@ -12,72 +11,81 @@ use std::path::Path;
 /// The path of the layer that answers, in every model.
 const HEAD: &str = "head";
 
-/// The model with the weights of `uri`, by the names of one of the libraries or by the model's own. A head of another
-/// size keeps the model's weights; a message names it, as it names weights that were fitted to the model.
+/// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own. A head of
+/// another size keeps the model's weights. Tensors that the architecture can fit to other data, such as positions of
+/// patches, are fitted. Both are told to `notices`.
 ///
 /// # Errors
 /// When nothing readable is there, or a tensor is missing, is one too many or has another shape.
-pub fn load<A: Architecture>(model: A::Model, config: &A, uri: &str) -> Result<A::Model> {
+pub(crate) fn load<A: Architecture>(
+    config: &A,
+    model: A::Model,
+    uri: &str,
+    notices: &Notices,
+) -> Result<A::Model, RunError> {
     let folder;
     let local = Path::new(uri.strip_prefix("file://").unwrap_or(uri));
-    let path = match local.is_file() {
-        true => local.to_path_buf(),
+    let path = if local.is_file() {
+        local.to_path_buf()
+    } else {
         // The readers want a file.
-        false => {
-            folder = tempfile::tempdir().context("expected a folder for temporary files, found none")?;
-            let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("weights");
-            let path = folder.path().join(name);
-            write_atomically(&path, &source::read(uri)?)?;
-            path
-        }
+        folder = tempfile::tempdir().map_err(RunError::io(&std::env::temp_dir()))?;
+        let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("weights");
+        let path = folder.path().join(name);
+        write_atomically(&path, &source::read(uri)?)?;
+        path
     };
     let mut weights = Weights::published(&path)?;
     let own = Weights::of(&model);
     let (library, keys) = best(&weights, candidates(&model, &config.names_elsewhere(), &own));
-    fit(&mut weights, config, &keys);
+    fit(config, &mut weights, &keys, notices);
     let (weights, replaced) = weights.translated(&keys, &own, HEAD, Path::new(uri))?;
-    eprintln!("pretrained: {} tensors by {library} names from {uri}", keys.len() - replaced.len());
+    let taken = keys.len() - replaced.len();
+    notices(&format!("pretrained: {taken} tensors by {library} names from {uri}"));
     for replaced in replaced {
-        eprintln!(
+        notices(&format!(
             "pretrained: {} is drawn anew: expected shape {:?}, found {:?}",
             replaced.name, replaced.expected, replaced.found
-        );
+        ));
     }
     Ok(weights.apply(model, Path::new(uri))?)
 }
 
-/// Fits tensors of other shapes than the model's, where the architecture knows how.
-fn fit<A: Architecture>(weights: &mut Weights, config: &A, keys: &[Key]) {
+/// Fits tensors of another shape to the model's, as far as its architecture can.
+fn fit<A: Architecture>(config: &A, weights: &mut Weights, keys: &[Key], notices: &Notices) {
     for key in keys {
         let found = weights.get(&key.name).filter(|found| found.shape().as_slice() != key.shape);
         let Some(found) = found else { continue };
-        let Some(fitted) = config.fit(&key.path, found, &Device::default()) else { continue };
-        let [from, to] = [found, &fitted].map(|data| data.shape().to_vec());
-        eprintln!("pretrained: {} {from:?} are interpolated to {to:?}", key.name);
-        weights.insert(&key.name, fitted);
+        if let Some(fitted) = config.fit(&key.path, found, &Device::default()) {
+            let [from, to] = [found, &fitted].map(|data| data.shape().to_vec());
+            notices(&format!("pretrained: {} {from:?} are interpolated to {to:?}", key.name));
+            weights.insert(&key.name, fitted);
+        }
     }
 }
 
-/// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors.
+/// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors, and hands back their number.
 ///
 /// # Errors
 /// When that library has no such model, or the file cannot be written.
-pub fn export<M: Task>(
+pub(crate) fn export<M: Module>(
     model: &M,
     library: &str,
     libraries: &[(&'static str, LayerNames)],
     path: &Path,
-) -> Result<usize> {
+) -> Result<usize, RunError> {
     let Some((_, names)) = libraries.iter().find(|(known, _)| *known == library) else {
         let known: Vec<&str> = libraries.iter().map(|(known, _)| *known).collect();
         let known = if known.is_empty() { "none".to_string() } else { known.join(" or ") };
-        bail!("--names: expected a library that has this model ({known}), found {library}");
+        let expected = format!("a library that has this model ({known})");
+        return Err(RunError::unexpected("--names", expected, library));
     };
     let weights = Weights::of(model).for_publication(&keys(model, names), path)?;
     write_atomically(path, &weights.to_safetensors(path)?)?;
     Ok(weights.iter().count())
 }
 
+/// The names of a library for each tensor.
 fn keys<M: Module>(model: &M, names: &LayerNames) -> Vec<Key> {
     let keys = tensor_keys(model, names).into_iter();
     keys.map(|key| Key { path: key.path, name: key.name, shape: key.shape, transposed: key.transposed })

@@ -1,4 +1,4 @@
-//! The `[finetune]` section: what training begins with, and which layers it changes how much.
+//! The `[finetune]` section: the weights that training begins with, and the share of the learning rate of each layer.
 
 use bonfire_train::LayerRates;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ impl Default for FinetuneConfig {
 }
 
 impl FinetuneConfig {
-    /// What the trainer needs of it.
+    /// The factors on the learning rate, layer by layer, as the trainer takes them.
     pub fn rates(&self) -> LayerRates {
         LayerRates { factors: self.layer_rates.clone(), decay: self.layer_decay }
     }

@@ -1,44 +1,10 @@
 //! TOML read with the line of every key, and changed by `--set`.
 
+use crate::RecipeError;
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// What is wrong with a recipe: always with the key and, where there is one, the line.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum RecipeError {
-    /// Not TOML.
-    #[error("{place}: {message}")]
-    Syntax {
-        /// File and line, or the `--set` argument.
-        place: String,
-        /// The parser's message, on one line.
-        message: String,
-    },
-    /// A key that no part of Bonfire reads.
-    #[error("{place}: unknown key '{key}'{suggestion}")]
-    UnknownKey {
-        /// File and line, or the `--set` argument.
-        place: String,
-        /// The whole dotted key.
-        key: String,
-        /// The nearest known key, or the known keys, as a phrase.
-        suggestion: String,
-    },
-    /// A known key with a value it cannot have.
-    #[error("{place}: {key}: expected {expected}, found {found}")]
-    Value {
-        /// File and line, or the `--set` argument.
-        place: String,
-        /// The whole dotted key.
-        key: String,
-        /// What it may be.
-        expected: String,
-        /// What it was.
-        found: String,
-    },
-}
 
 /// A TOML document as nested values, with the place each key came from.
 #[derive(Clone, Debug)]
@@ -180,10 +146,7 @@ impl Document {
 
 /// `a.b` from `a` and `b`; `b` alone at the top.
 pub fn join(path: &str, key: &str) -> String {
-    match path.is_empty() {
-        true => key.to_string(),
-        false => format!("{path}.{key}"),
-    }
+    if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
 }
 
 fn line_of(text: &str, byte: usize) -> usize {
