@@ -13,7 +13,7 @@ mod window;
 pub use split::Split;
 pub use window::{Shards, Window};
 
-use crate::random::mix;
+use bonfire_contract::mix;
 use permutation::Permutation;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ mod prefetch;
 mod readahead;
 mod windows;
 
-use crate::random::mix;
+use bonfire_contract::mix;
 use crate::{DataError, Dataset, Order, Shuffle};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;

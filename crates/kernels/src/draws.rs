@@ -1,6 +1,7 @@
 //! What the random ops of a forward pass draw from, so that what is random in a row of a batch does not depend on who
 //! computes it.
 
+use crate::splitmix::{GOLDEN, scrambled};
 use std::cell::Cell;
 
 /// A seed, and which rows of a batch a process has: every `step`-th, from one on.
@@ -41,14 +42,14 @@ impl Draws {
     /// Begins the seeds anew, for a part of the work that may run again.
     pub(crate) fn begin(number: u64) {
         CURRENT
-            .set(CURRENT.get().map(|draws| Draws { seed: mixed(draws.seed.wrapping_add(number)), ..draws }));
+            .set(CURRENT.get().map(|draws| Draws { seed: scrambled(draws.seed.wrapping_add(number)), ..draws }));
     }
 
     /// A seed of its own for an op.
     pub(crate) fn next_seed() -> Option<u64> {
         let draws = CURRENT.get()?;
-        CURRENT.set(Some(Draws { seed: draws.seed.wrapping_add(0x9e37_79b9_7f4a_7c15), ..draws }));
-        Some(mixed(draws.seed))
+        CURRENT.set(Some(Draws { seed: draws.seed.wrapping_add(GOLDEN), ..draws }));
+        Some(scrambled(draws.seed))
     }
 }
 
@@ -71,13 +72,6 @@ impl Places {
     pub(crate) fn of(self, row: usize) -> u64 {
         self.first.wrapping_add(self.step.wrapping_mul(row as u64))
     }
-}
-
-/// SplitMix64's finaliser (Steele et al. 2014).
-fn mixed(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Samples as a page shows them: pictures again, after all that is done to them.
 
 use super::{ImageSchema, ImageSet};
-use crate::random::mix;
+use bonfire_contract::mix;
 use crate::{DataError, Dataset};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 

@@ -29,7 +29,8 @@ pub(super) use sizes::Sizes;
 
 use super::picture::{Needed, Picture, whole};
 use super::{ImageSchema, ImageTarget};
-use crate::{Draws, buffers, mix};
+use crate::buffers;
+use bonfire_contract::{SplitMix64, mix};
 use resample::resample;
 use resize::{Part, resize};
 use std::borrow::Cow;
@@ -66,8 +67,8 @@ enum Stream {
 }
 
 impl Stream {
-    fn of(self, draw: u64) -> Draws {
-        Draws::new(mix(draw, self as u64))
+    fn of(self, draw: u64) -> SplitMix64 {
+        SplitMix64::new(mix(draw, self as u64))
     }
 }
 
@@ -210,7 +211,7 @@ impl Transform {
         let picture = place::cut(picture, corner.map(|at| at as isize), wanted);
         let padding = self.augment.random_crop;
         // All three are always drawn, so that turning one off leaves the others as they were.
-        let mut draws = Draws::new(draw);
+        let mut draws = SplitMix64::new(draw);
         let mut shift = || draws.below(2 * padding as u64 + 1) as isize - padding as isize;
         let (down, right) = (shift(), shift());
         let picture = place::cut(picture, [down, right], wanted);
@@ -408,7 +409,7 @@ mod tests {
     fn draws_reach_every_shift_and_both_sides() {
         let transform = augmented(&schema(1, 3, 3), 1, true);
         let mut seen: Vec<Vec<u32>> = (0..2_000)
-            .map(|draw| transform.apply(picture(3, 3, 1), crate::mix(1, draw), 0).unwrap())
+            .map(|draw| transform.apply(picture(3, 3, 1), bonfire_contract::mix(1, draw), 0).unwrap())
             .map(|values| values.iter().map(|value| value.to_bits()).collect())
             .collect();
         seen.sort_unstable();

@@ -11,7 +11,7 @@
 //! Black and Rogaway, "Ciphers with arbitrary finite domains", 2002 (the generalised Feistel
 //! cipher and cycle walking).
 
-use crate::random::{mix, scale};
+use bonfire_contract::{mix, scale};
 
 /// Pairs of half-rounds. Four make a Feistel network hard to tell from a random permutation;
 /// twice as many also mix the tiny grids, where one half-round moves a single pair.

@@ -1,7 +1,7 @@
 //! What is held out of a data set.
 
 use super::Order;
-use crate::random::mix;
+use bonfire_contract::mix;
 
 /// The indices of a data set, divided between training and held-out parts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@
 
 use super::length;
 use super::permutation::Permutation;
-use crate::random::mix;
+use bonfire_contract::mix;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

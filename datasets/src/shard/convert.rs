@@ -9,7 +9,7 @@ use super::{BLOCK, Format};
 use crate::DataError;
 use crate::blocks::Source;
 use crate::index::Block;
-use crate::random::mix;
+use bonfire_contract::mix;
 use crate::source::{self, Object, Writer, one_line};
 use crate::table::TableConfig;
 use crate::table::csv::{Csv, Dialect, for_each_row};

@@ -4,7 +4,7 @@
 //! `ColorJitter`.
 
 use super::operations::Operation;
-use crate::Draws;
+use bonfire_contract::SplitMix64;
 use serde::{Deserialize, Serialize};
 
 /// How far each may go.
@@ -36,7 +36,7 @@ impl ColorJitter {
     }
 
     /// What is done to one picture, in its sequence.
-    pub(super) fn operations(&self, draws: &mut Draws) -> Vec<Operation> {
+    pub(super) fn operations(&self, draws: &mut SplitMix64) -> Vec<Operation> {
         let mut factor = |reach: f64| {
             let least = (1.0 - reach).max(0.0);
             least + (1.0 + reach - least) * draws.unit()
@@ -71,7 +71,7 @@ mod tests {
         let jitter = ColorJitter { brightness: 0.4, hue: 0.1, ..ColorJitter::default() };
         let mut first = [0, 0];
         for draw in 0..500 {
-            let operations = jitter.operations(&mut Draws::new(crate::mix(1, draw)));
+            let operations = jitter.operations(&mut SplitMix64::new(bonfire_contract::mix(1, draw)));
             assert_eq!(operations.len(), 2);
             for operation in &operations {
                 match operation {

@@ -4,7 +4,7 @@
 //! with torchvision's list, strengths and signs.
 
 use super::operations::Operation;
-use crate::Draws;
+use bonfire_contract::SplitMix64;
 use serde::{Deserialize, Serialize};
 
 /// Strengths are numbered from 0 to 30.
@@ -28,7 +28,7 @@ impl Default for RandAugment {
 
 impl RandAugment {
     /// What is done to one picture of `[height, width]`.
-    pub(super) fn operations(&self, size: [usize; 2], draws: &mut Draws) -> Vec<Operation> {
+    pub(super) fn operations(&self, size: [usize; 2], draws: &mut SplitMix64) -> Vec<Operation> {
         // A fraction of the sides of the pictures of 331 pixels that the strengths were found on.
         let [down, across] = size.map(|side| 150.0 / 331.0 * side as f64);
         let reach = Reach { shear: 0.3, translate: [down, across], rotate: 30.0, factor: 0.9, bits: 4.0 };
@@ -51,7 +51,7 @@ pub(super) struct Reach {
 
 impl Reach {
     /// One of the fourteen operations, in a strength of 0 to 30; what has a direction goes either way.
-    pub(super) fn draw(&self, strength: u64, draws: &mut Draws) -> Operation {
+    pub(super) fn draw(&self, strength: u64, draws: &mut SplitMix64) -> Operation {
         let share = strength as f64 / (STRENGTHS - 1) as f64;
         let operation = draws.below(14);
         let sign = if draws.coin() { 1.0 } else { -1.0 };
@@ -85,7 +85,7 @@ mod tests {
         let mut seen = std::collections::BTreeMap::new();
         for draw in 0..4_000 {
             let operations = RandAugment { operations: 2, magnitude: 30 }
-                .operations([331, 331], &mut Draws::new(crate::mix(5, draw)));
+                .operations([331, 331], &mut SplitMix64::new(bonfire_contract::mix(5, draw)));
             assert_eq!(operations.len(), 2);
             for operation in operations {
                 let known = match operation {

@@ -5,10 +5,10 @@
 
 use super::operations::Operation;
 use super::rand_augment::{Reach, STRENGTHS};
-use crate::Draws;
+use bonfire_contract::SplitMix64;
 
 /// What is done to one picture.
-pub(super) fn operation(draws: &mut Draws) -> Operation {
+pub(super) fn operation(draws: &mut SplitMix64) -> Operation {
     let reach = Reach { shear: 0.99, translate: [32.0; 2], rotate: 135.0, factor: 0.99, bits: 6.0 };
     let strength = draws.below(STRENGTHS);
     reach.draw(strength, draws)
@@ -21,7 +21,7 @@ mod tests {
     #[test]
     fn all_strengths_are_drawn() {
         let mut turns: Vec<i64> = (0..20_000)
-            .filter_map(|draw| match operation(&mut Draws::new(crate::mix(6, draw))) {
+            .filter_map(|draw| match operation(&mut SplitMix64::new(bonfire_contract::mix(6, draw))) {
                 Operation::Rotate(degrees) => Some((degrees * 2.0).round() as i64),
                 _ => None,
             })
