@@ -27,6 +27,7 @@ mod order;
 mod parts;
 mod pieces;
 mod pipeline;
+mod pool;
 mod recent;
 mod saved;
 pub mod shard;
@@ -34,7 +35,6 @@ mod size;
 pub mod source;
 pub mod table;
 pub mod text;
-mod together;
 
 pub use audit::{Verified, verify};
 pub use cache::path as cache_path;

@@ -5,9 +5,8 @@ mod prefetch;
 mod readahead;
 mod windows;
 
-use bonfire_contract::mix;
 use crate::{DataError, Dataset, Order, Shuffle};
-use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
+use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped, mix};
 use burn::tensor::Device;
 use pairs::pairs;
 use prefetch::{Ahead, Samples};
@@ -87,16 +86,16 @@ impl<D: Dataset> Pipeline<D> {
     }
 }
 
-/// Which sample comes at each position of one epoch, and what seeds its augmentation.
+/// The sample at each position of one epoch, and the seed of its augmentation.
 #[derive(Clone)]
-struct Plan {
+struct EpochOrder {
     order: Order,
     repeats: u64,
     seed: u64,
     epoch: u64,
 }
 
-impl Plan {
+impl EpochOrder {
     /// The sample at a position.
     fn index(&self, position: u64) -> u64 {
         self.turn(position).0
@@ -145,15 +144,15 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let order = self.config.shuffle.order(start.epoch, self.dataset.len(), lanes, share.ranks);
         self.dataset.hold(order.lanes_of(share.ranks));
         let repeats = self.config.repeats.max(1);
-        let plan = Plan { order, repeats, seed: self.config.seed, epoch: start.epoch };
+        let order = EpochOrder { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
         let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), windows.most());
         Box::new(Epoch {
-            samples: Samples::new(self.dataset.clone(), plan.clone(), &windows, self.config.workers, ahead),
-            readahead: ReadAhead::start(&self.dataset, &plan, &windows),
+            samples: Samples::new(self.dataset.clone(), order.clone(), &windows, self.config.workers, ahead),
+            readahead: ReadAhead::start(&self.dataset, &order, &windows),
             pipeline: self,
-            plan,
+            order,
             windows,
             fruitless: start.samples == 0 && share == Share::WHOLE,
             device: device.clone(),
@@ -175,7 +174,7 @@ struct Epoch<'a, D: Dataset> {
     pipeline: &'a Pipeline<D>,
     samples: Samples<D>,
     readahead: Option<ReadAhead>,
-    plan: Plan,
+    order: EpochOrder,
     windows: Windows,
     device: Device,
     /// Whether this is a whole epoch of which nothing could be read so far.
@@ -195,7 +194,7 @@ impl<D: Dataset> Epoch<'_, D> {
         let (mut samples, mut collected, mut positions) = (Vec::new(), Vec::new(), Vec::new());
         let mut last_error = None;
         for position in part {
-            let index = self.plan.index(position);
+            let index = self.order.index(position);
             match self.samples.next().expect("a sample for each position of the share") {
                 Ok(sample) => {
                     samples.push(index);
@@ -220,7 +219,7 @@ impl<D: Dataset> Epoch<'_, D> {
         let dataset = &self.pipeline.dataset;
         if dataset.mixes() {
             let pairs = pairs(&window, self.windows.size(), self.windows.ranks(), &positions);
-            dataset.mix(&mut collected, &pairs, self.plan.draw(window.start));
+            dataset.mix(&mut collected, &pairs, self.order.draw(window.start));
         }
         let (input, target) = dataset.collate(collected, &self.device);
         Ok(Some(Portion::Samples(Batch { input, target, samples, consumed })))

@@ -41,8 +41,9 @@ impl Draws {
 
     /// Begins the seeds anew, for a part of the work that may run again.
     pub(crate) fn begin(number: u64) {
-        CURRENT
-            .set(CURRENT.get().map(|draws| Draws { seed: scrambled(draws.seed.wrapping_add(number)), ..draws }));
+        CURRENT.set(
+            CURRENT.get().map(|draws| Draws { seed: scrambled(draws.seed.wrapping_add(number)), ..draws }),
+        );
     }
 
     /// A seed of its own for an op.

@@ -1,8 +1,8 @@
 //! Samples as a page shows them: pictures again, after all that is done to them.
 
 use super::{ImageSchema, ImageSet};
-use bonfire_contract::mix;
 use crate::{DataError, Dataset};
+use bonfire_contract::mix;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 /// One sample, as some epochs have it.

@@ -9,7 +9,7 @@
 //! what they meet, so that the next window arrives while the present one is used. How far they go is
 //! bounded by the data set, whose windows are bounded in bytes.
 
-use super::{Plan, Windows};
+use super::{EpochOrder, Windows};
 use crate::Dataset;
 use crate::order::gcd;
 use std::sync::Arc;
@@ -45,17 +45,17 @@ fn stride(wished: u64, lanes: u64) -> u64 {
 
 impl ReadAhead {
     /// Fetches for the share's positions; `None` for a data set that has nothing to fetch.
-    pub(super) fn start<D: Dataset>(dataset: &Arc<D>, plan: &Plan, windows: &Windows) -> Option<Self> {
-        let ahead = dataset.ahead() * plan.repeats * plan.order.lanes();
+    pub(super) fn start<D: Dataset>(dataset: &Arc<D>, order: &EpochOrder, windows: &Windows) -> Option<Self> {
+        let ahead = dataset.ahead() * order.repeats * order.order.lanes();
         let first = windows.of_share().next()?;
         if ahead == 0 {
             return None;
         }
         let shared = Arc::new(Shared { used: AtomicU64::new(first), stop: AtomicBool::new(false) });
-        let lanes = plan.order.lanes_of(windows.ranks());
+        let lanes = order.order.lanes_of(windows.ranks());
         let stride = stride(ahead / windows.ranks() / LOOKS, lanes) as usize;
         let walk = |thread: usize| {
-            let (dataset, plan, shared) = (dataset.clone(), plan.clone(), shared.clone());
+            let (dataset, order, shared) = (dataset.clone(), order.clone(), shared.clone());
             let positions = windows.of_share().skip(thread * stride).step_by(THREADS * stride);
             move || {
                 for position in positions {
@@ -68,7 +68,7 @@ impl ReadAhead {
                     if shared.stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    dataset.prepare(plan.index(position));
+                    dataset.prepare(order.index(position));
                 }
             }
         };

@@ -500,7 +500,7 @@ fn packed(source: &str, folder: &Path, shard_bytes: u64) -> String {
         shard_bytes,
         seed: 1,
     };
-    crate::shard::pack(&pack, &|_, _| {}).unwrap().uri
+    crate::shard::pack(&pack, &mut |_, _| {}).unwrap().uri
 }
 
 /// Many pictures that differ, in class folders.

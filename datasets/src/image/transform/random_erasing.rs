@@ -10,7 +10,12 @@ const RATIO: f64 = 3.3;
 const ATTEMPTS: usize = 10;
 
 /// Blots out a rectangle of `[channels, height, width]` values with the given probability.
-pub(super) fn erase(values: &mut [f32], [height, width]: [usize; 2], probability: f64, draws: &mut SplitMix64) {
+pub(super) fn erase(
+    values: &mut [f32],
+    [height, width]: [usize; 2],
+    probability: f64,
+    draws: &mut SplitMix64,
+) {
     if draws.unit() >= probability {
         return;
     }

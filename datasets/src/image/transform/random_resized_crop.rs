@@ -54,8 +54,9 @@ mod tests {
 
     #[test]
     fn areas_and_shapes_are_spread_as_published() {
-        let parts: Vec<Part> =
-            (0..4_000).map(|n| part([600, 600], 0.08, &mut SplitMix64::new(bonfire_contract::mix(3, n)))).collect();
+        let parts: Vec<Part> = (0..4_000)
+            .map(|n| part([600, 600], 0.08, &mut SplitMix64::new(bonfire_contract::mix(3, n))))
+            .collect();
         let areas: Vec<f64> = parts.iter().map(|part| part.height * part.width / 360_000.0).collect();
         let shapes: Vec<f64> = parts.iter().map(|part| (part.width / part.height).ln()).collect();
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
