@@ -38,7 +38,7 @@ pub mod text;
 
 pub use audit::{Verified, verify};
 pub use cache::path as cache_path;
-pub use dataset::{Dataset, Opened};
+pub use dataset::{Dataset, Draw, Opened};
 pub use error::DataError;
 pub use order::{Order, ShardOrder, Shards, Shuffle, Split, Window};
 pub use parts::{Names, Part, Parts};

@@ -84,7 +84,7 @@ impl<D: Dataset> Iterator for Parts<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OnCorrupt, PipelineConfig, Shuffle};
+    use crate::{Draw, OnCorrupt, PipelineConfig, Shuffle};
     use bonfire_contract::{Table, Target};
     use burn::tensor::{Device, Tensor};
     use std::sync::Arc;
@@ -101,14 +101,14 @@ mod tests {
             1
         }
 
-        fn sample(&self, _index: u64, _draw: u64) -> Result<(), DataError> {
+        fn sample(&self, _index: u64, _draw: Draw) -> Result<(), DataError> {
             Ok(())
         }
 
         fn collate(&self, samples: Vec<()>, device: &Device) -> (Table, Target) {
             let empty = || [samples.len(), 0];
             let (numeric, categories) = (Tensor::zeros(empty(), device), Tensor::zeros(empty(), device));
-            (Table { numeric, categories }, Target::Input)
+            (Table { numeric, categories }, Target::Absent)
         }
     }
 

@@ -5,7 +5,7 @@ mod prefetch;
 mod readahead;
 mod windows;
 
-use crate::{DataError, Dataset, Order, Shuffle};
+use crate::{DataError, Dataset, Draw, Order, Shuffle};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped, mix};
 use burn::tensor::Device;
 use pairs::pairs;
@@ -115,16 +115,16 @@ impl EpochOrder {
         (self.order.at(round * lanes + within % lanes_here), within / lanes_here)
     }
 
-    /// What is random in this epoch about the sample, or the batch, of a number.
-    fn draw(&self, number: u64) -> u64 {
+    /// The seed of all that is random in this epoch about a sample, or a batch, by its number.
+    fn seed_of(&self, number: u64) -> u64 {
         mix(mix(self.seed, self.epoch), number)
     }
 
     fn read<D: Dataset>(&self, dataset: &D, position: u64) -> Result<D::Sample, DataError> {
         let (index, repeat) = self.turn(position);
-        let draw = self.draw(index);
-        let draw = if repeat == 0 { draw } else { mix(draw, repeat) };
-        dataset.sample_in_epoch(index, draw, self.epoch)
+        let seed = self.seed_of(index);
+        let seed = if repeat == 0 { seed } else { mix(seed, repeat) };
+        dataset.sample(index, Draw { epoch: self.epoch, seed })
     }
 }
 
@@ -219,7 +219,7 @@ impl<D: Dataset> Epoch<'_, D> {
         let dataset = &self.pipeline.dataset;
         if dataset.mixes() {
             let pairs = pairs(&window, self.windows.size(), self.windows.ranks(), &positions);
-            dataset.mix(&mut collected, &pairs, self.order.draw(window.start));
+            dataset.mix(&mut collected, &pairs, self.order.seed_of(window.start));
         }
         let (input, target) = dataset.collate(collected, &self.device);
         Ok(Some(Portion::Samples(Batch { input, target, samples, consumed })))

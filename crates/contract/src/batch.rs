@@ -1,5 +1,5 @@
-//! Batches: what a model of each kind eats. `B` samples, `C` channels, `H` x `W` pixels, `T`
-//! tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
+//! Batches: the inputs of a model of each kind, and their targets. `B` samples, `C` channels, `H` x `W` pixels,
+//! `T` tokens, `K` classes, `N` numeric columns, `M` categorical columns, `O` outputs.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
@@ -28,7 +28,7 @@ pub struct Table {
     pub categories: Tensor<2, Int>,
 }
 
-/// What a [`Task`](crate::Task) can eat.
+/// The input of a [`Task`](crate::Task).
 pub trait Input: Clone + Send + 'static {
     /// The number of samples `B`.
     fn len(&self) -> usize;
@@ -84,7 +84,7 @@ impl From<Images> for Table {
     }
 }
 
-/// What an output is compared with.
+/// The numbers that an output is compared with.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// Class indices, `[B]`.
@@ -97,17 +97,20 @@ pub enum Target {
     NextTokens(Tensor<2, Int>),
     /// The input itself (autoencoders).
     Input,
+    /// None: samples to predict, whose answer nobody knows. No loss and no metric takes it.
+    Absent,
 }
 
 /// Some samples of an epoch, in the order's sequence.
 #[derive(Clone, Debug)]
 pub struct Batch<I> {
-    /// What the model eats.
+    /// The input of the model.
     pub input: I,
-    /// What its output is compared with.
+    /// The numbers that its output is compared with.
     pub target: Target,
     /// The number of each sample in its set, from 0 on, `[B]`.
     pub samples: Vec<u64>,
-    /// Samples of the order that the batch used up: its own, the corrupt ones it skipped, and those of other shares.
+    /// Samples of the order that the batch used up: its own, the corrupt ones it skipped, and the samples of other
+    /// shares.
     pub consumed: u64,
 }

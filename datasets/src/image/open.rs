@@ -5,7 +5,7 @@ use super::mix::Mixing;
 use super::picture::{Picture, whole};
 use super::set::Pictures;
 use super::streamed::Streamed;
-use super::transform::{Augment, Resize, Sizes, Transform};
+use super::transform::{Augment, Resize, Sizes};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
 
@@ -98,7 +98,7 @@ fn opened(
     let held_out = |pictures| pipeline(config, &schema, pictures, 1, seed);
     Opened {
         train: Pipeline::new(
-            set(&schema, train, augment).mixed(mixing, schema.labels.len()),
+            ImageSet::new(train, &schema, augment).mixed(mixing, schema.labels.len()),
             PipelineConfig { shuffle, repeats: config.repeats, ..in_order(config, seed) },
         ),
         valid: valid.map(held_out),
@@ -249,11 +249,6 @@ fn first_size<'a>(
     Err(first_error.unwrap_or_else(|| DataError::source(&config.train, "pictures", "none")))
 }
 
-fn set(schema: &ImageSchema, pictures: Pictures, augment: Augment) -> ImageSet {
-    let shape = [schema.channels, schema.height, schema.width];
-    ImageSet::new(pictures, Transform::new(schema, augment), shape)
-}
-
 /// Pictures in their own order, not augmented, each as so many views.
 pub(super) fn pipeline(
     config: &ImageConfig,
@@ -262,7 +257,7 @@ pub(super) fn pipeline(
     views: usize,
     seed: u64,
 ) -> Pipeline<ImageSet> {
-    Pipeline::new(set(schema, pictures, Augment::default()).viewed(views), in_order(config, seed))
+    Pipeline::new(ImageSet::new(pictures, schema, Augment::default()).viewed(views), in_order(config, seed))
 }
 
 fn in_order(config: &ImageConfig, seed: u64) -> PipelineConfig {

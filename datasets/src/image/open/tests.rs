@@ -1,7 +1,7 @@
 use super::*;
 use crate::image::decode::tests::file;
 use crate::image::open_prediction;
-use crate::{Dataset, Names, ShardOrder};
+use crate::{Dataset, Draw, Names, ShardOrder};
 use bonfire_contract::{Batch, Images, Loader, Portion, Position, Share, Target};
 use burn::tensor::Device;
 use image::ImageFormat;
@@ -445,7 +445,7 @@ fn prediction_names_every_picture_and_needs_no_labels() {
     assert_eq!(names.of(4), format!("{FASHION_TEST}:0"));
     let batch = &batches(&pipeline, 505)[0];
     assert_eq!(batch.input.pixels.dims(), [505, 3, 8, 6]);
-    assert!(matches!(batch.target, Target::Input));
+    assert!(matches!(batch.target, Target::Absent));
 
     // The fourth picture is the first again.
     let pixels = batch.input.pixels.to_data().try_to_vec::<f32>().unwrap();
@@ -764,7 +764,7 @@ fn a_parquet_file_of_pictures_that_changed_is_named() {
     let path = folder.path().join("1.parquet");
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let error = opened.train.dataset().sample(29, 0).unwrap_err().to_string();
+    let error = opened.train.dataset().sample(29, Draw::default()).unwrap_err().to_string();
     assert!(error.contains("1.parquet"), "{error}");
     let error = open(&config, 5).err().unwrap().to_string();
     assert!(error.contains("1.parquet, footer: expected a whole Parquet file"), "{error}");

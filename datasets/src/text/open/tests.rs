@@ -1,6 +1,6 @@
 use super::*;
 use crate::text::{VocabularyKind, open_prediction};
-use crate::{Dataset, OnCorrupt};
+use crate::{Dataset, Draw, OnCorrupt};
 use bonfire_contract::{Loader, Target};
 use burn::tensor::Device;
 
@@ -24,7 +24,7 @@ impl Files {
 
 /// The whole set as one batch: token rows and targets.
 fn rows(set: &TextSet) -> (Vec<Vec<i64>>, Vec<i64>) {
-    let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+    let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
     let (input, target) = set.collate(samples, &Device::flex());
     let [_, length] = input.tokens.dims();
     let tokens: Vec<i64> = input.tokens.into_data().iter().collect();
@@ -68,8 +68,8 @@ fn shakespeare_is_cut_at_its_tail() {
     assert_eq!(valid.len(), (113_188u64 - 1).div_ceil(64));
     let text = "O Romeo, Romeo!\nwherefore";
     assert_eq!(opened.schema.decode(&opened.schema.encode(text).unwrap()), text);
-    let first = opened.train.dataset().sample(0, 0).unwrap();
-    let second = opened.train.dataset().sample(1, 0).unwrap();
+    let first = opened.train.dataset().sample(0, Draw::default()).unwrap();
+    let second = opened.train.dataset().sample(1, Draw::default()).unwrap();
     assert_ne!(first, second);
     let batch = opened.train.batches(Default::default(), 12, &Device::flex()).next().unwrap().unwrap();
     assert_eq!(batch.input.tokens.dims(), [12, 64]);
@@ -79,7 +79,10 @@ fn shakespeare_is_cut_at_its_tail() {
     assert_eq!(schema, opened.schema);
     let again = open_evaluation(&config, &schema, None, 1).unwrap();
     let last = valid.len() - 1;
-    assert_eq!(again.dataset().sample(last, 0).unwrap(), valid.dataset().sample(last, 0).unwrap());
+    assert_eq!(
+        again.dataset().sample(last, Draw::default()).unwrap(),
+        valid.dataset().sample(last, Draw::default()).unwrap()
+    );
     let inputs = ["x".to_string()];
     assert!(message(predicted(&config, &schema, &inputs)).contains("continues a prompt"));
 }
