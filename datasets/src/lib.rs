@@ -29,6 +29,7 @@ mod pieces;
 mod pipeline;
 mod pool;
 mod recent;
+mod resumed;
 mod saved;
 pub mod shard;
 mod size;

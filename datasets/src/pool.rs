@@ -47,7 +47,11 @@ pub(crate) fn in_order<I: Send, T: Send, E: Send>(
     let failed = AtomicU64::new(u64::MAX);
     let work = |number, item| {
         let wanted = number < failed.load(Ordering::Relaxed);
-        wanted.then(|| work(item).inspect_err(|_| drop(failed.fetch_min(number, Ordering::Relaxed))))
+        wanted.then(|| {
+            work(item).inspect_err(|_| {
+                failed.fetch_min(number, Ordering::Relaxed);
+            })
+        })
     };
     std::thread::scope(|scope| {
         let (mut jobs, worker) = jobs(2 * threads);

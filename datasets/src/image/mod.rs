@@ -31,7 +31,7 @@ pub use audit::pictures_of;
 pub(crate) use audit::{verify_row_groups, verify_tar};
 pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
-pub use open::{open, open_evaluation};
+pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
 pub use preview::{Preview, Shown, preview, show};
 pub use schema::ImageSchema;

@@ -17,9 +17,31 @@ use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Spl
 /// does not fit the keys. Picture files are not decoded here, but for the first, which decides the
 /// size where no key does.
 pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+    begin(config, seed, None)
+}
+
+/// As [`open`], for a run that goes on: labels, sizes and normalisation are those of the run's `schema`,
+/// whatever the data would teach.
+///
+/// # Errors
+/// As [`open`], and when the training pictures have other classes than the run began with.
+pub fn reopen(
+    config: &ImageConfig,
+    seed: u64,
+    schema: ImageSchema,
+) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+    begin(config, seed, Some(schema))
+}
+
+/// Opens pictures for training; `known` is the schema of a run that goes on.
+fn begin(
+    config: &ImageConfig,
+    seed: u64,
+    known: Option<ImageSchema>,
+) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
     if shard::holds_pictures(&config.train) {
-        return open_shards(config, seed);
+        return begin_shards(config, seed, known);
     }
     let train = gather(&config.train, config.labels.as_deref(), config.target)?;
     train.check_several_classes()?;
@@ -32,7 +54,10 @@ pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSch
     let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
     let size =
         |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1, &whole)));
-    let schema = schema(config, channels, labels.clone(), size)?;
+    let schema = match known {
+        Some(known) => known.with_labels(&config.train, &labels)?,
+        None => schema(config, channels, labels.clone(), size)?,
+    };
     check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, seed)?;
     let held_out = |uri: &Option<String>, part: &mut Option<Vec<Item>>| match uri {
@@ -44,8 +69,12 @@ pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSch
     Ok(opened(config, schema, Pictures::Held(parts.train), Shuffle::Full(seed), [valid, test], seed))
 }
 
-/// As [`open`], of shards: nothing but their index is held.
-fn open_shards(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+/// As [`begin`], of shards: nothing but their index is held.
+fn begin_shards(
+    config: &ImageConfig,
+    seed: u64,
+    known: Option<ImageSchema>,
+) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     for (key, fraction) in
         [("valid_fraction", config.valid_fraction), ("test_fraction", config.test_fraction)]
     {
@@ -67,7 +96,10 @@ fn open_shards(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, Image
     let size = |config: &ImageConfig| {
         first_size(config, (0..train.len()).map(|index| train.picture(index, 1, &whole).map(|found| found.0)))
     };
-    let schema = schema(config, channels, labels.clone(), size)?;
+    let schema = match known {
+        Some(known) => known.with_labels(&config.train, &labels)?,
+        None => schema(config, channels, labels.clone(), size)?,
+    };
     let held_out = |uri: &Option<String>| uri.as_ref().map(|uri| more(config, uri, &labels)).transpose();
     let (valid, test) = (held_out(&config.valid)?, held_out(&config.test)?);
     let train = Pictures::Streamed(train.label(config, &labels)?);

@@ -1,6 +1,6 @@
-//! What a recipe may say about text.
+//! The keys of `[data]` for text.
 
-use super::vocabulary::VocabularyKind;
+use super::tokenizer::{Coverage, VocabularyKind};
 use crate::blocks::WINDOW_BYTES;
 use crate::table::config::extension;
 use crate::table::csv::Dialect;
@@ -8,7 +8,7 @@ use crate::table::split;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Serialize};
 
-/// What is to be learned about a text.
+/// The question that a model answers about a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextTask {
@@ -18,7 +18,7 @@ pub enum TextTask {
     LanguageModel,
 }
 
-/// How texts lie in a file.
+/// The way that texts lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextFormat {
@@ -96,7 +96,7 @@ pub struct TextConfig {
     /// One ASCII character between the cells of a CSV; when not given, a comma, or a tab in `.tsv`
     /// files.
     pub separator: Option<String>,
-    /// What a token is: `character`, `byte` or `word`.
+    /// The kind of the tokens: `character`, `byte` or `word`.
     pub vocabulary: VocabularyKind,
     /// Tokens kept, the most frequent first, ties in the order of their text; all when not given.
     /// Language models of characters keep every one in any case.
@@ -148,7 +148,7 @@ impl Default for TextConfig {
 pub(super) const MOST_TOKENS: usize = 65_536;
 
 impl TextConfig {
-    /// Refuses what no text can have.
+    /// Refuses settings that no text can have.
     ///
     /// # Errors
     /// Names the key, what it may be, and what it is.
@@ -157,15 +157,15 @@ impl TextConfig {
             return Err(DataError::config("train", "the URI of texts", "nothing"));
         }
         self.check_sizes()?;
-        let characters = self.vocabulary == VocabularyKind::Character;
-        if self.task == TextTask::LanguageModel && characters && self.min_count > 1 {
+        let keeps_every = self.vocabulary.survey().coverage() == Coverage::Every;
+        if self.task == TextTask::LanguageModel && keeps_every && self.min_count > 1 {
             let expected = "1 for language models of characters, which keep every one";
             return Err(DataError::config("min_count", expected, self.min_count));
         }
         split::check(self.valid_fraction, self.test_fraction)
     }
 
-    /// How the lines of a CSV are cut.
+    /// The way that the lines of a CSV are cut.
     ///
     /// # Errors
     /// When the separator is not one ASCII character.

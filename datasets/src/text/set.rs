@@ -3,7 +3,7 @@
 use super::blocks::TextDecoder;
 use super::corpus::Corpus;
 use super::stream::Stream;
-use super::vocabulary::PADDING;
+use super::tokenizer::PADDING;
 use super::windows::Windows;
 use crate::blocks::BlockSet;
 use crate::{DataError, Dataset, Draw};

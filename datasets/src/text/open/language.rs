@@ -13,33 +13,19 @@ use crate::text::set::TextSet;
 use crate::{DataError, Opened, Pipeline};
 use cut::{Cut, in_order};
 
-/// Opens a long text for training.
+/// Opens a long text for training; `known` is the schema of a run that goes on. A file of its own to evaluate
+/// on takes the place of the part that was cut off.
 ///
 /// # Errors
-/// When it cannot be read, or is too short for a window.
-pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    let cut = match is_streamed(&config.train, config) {
-        true => streamed::open(config, seed, None),
-        false => held::open(config, seed),
-    };
-    opened(cut?, config, seed)
-}
-
-/// Opens a streamed text with the vocabulary `known` of a run that goes on.
-///
-/// # Errors
-/// As [`open`], and when it is not the text that the run began with.
-pub(super) fn reopen(
+/// When it cannot be read, is too short for a window, or is not the text that the run began with.
+pub(super) fn open(
     config: &TextConfig,
     seed: u64,
-    known: TextSchema,
+    known: Option<TextSchema>,
+    streamed: bool,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    opened(streamed::open(config, seed, Some(known))?, config, seed)
-}
-
-/// A file of its own to evaluate on takes the place of what was cut off.
-fn opened(cut: Cut, config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    let Cut { train, valid, test, schema } = cut;
+    let open = if streamed { streamed::open } else { held::open };
+    let Cut { train, valid, test, schema } = open(config, seed, known)?;
     let part = |given: &Option<String>, cut: Option<TextSet>| -> Result<_, DataError> {
         let set = match given {
             Some(uri) => Some(file(uri, config, &schema)?),

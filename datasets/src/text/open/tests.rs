@@ -253,7 +253,7 @@ fn language_models_read_words_and_bytes() {
     };
     let words = open(&TextConfig { valid_fraction: 0.2, ..model(VocabularyKind::Word) }, 0).unwrap();
     // Of eleven tokens the last two validate, so that `dog` is unknown.
-    assert_eq!(words.schema.vocabulary.symbols(), [".", "cat", "the", "a", "ran", "sat"]);
+    assert_eq!(words.schema.tokenizer.symbols(), [".", "cat", "the", "a", "ran", "sat"]);
     assert_eq!(words.schema.len(), 7);
     let bytes = open(&model(VocabularyKind::Byte), 0).unwrap();
     assert_eq!(bytes.schema.len(), 256);
@@ -320,4 +320,49 @@ fn sizes_are_checked_whatever_the_set_is_opened_for() {
     assert_eq!(message(open(&config, 0)), expected);
     assert_eq!(message(open_evaluation(&config, &schema, Some(&files.uri("t.csv")), 0)), expected);
     assert_eq!(message(predicted(&config, &schema, &["a".into()])), expected);
+}
+
+/// A run goes on with the labels and the vocabulary that it began with, or says how the texts differ.
+#[test]
+fn a_run_that_goes_on_keeps_its_labels_and_its_vocabulary() {
+    let files = Files::new(&[("t.csv", LABELLED), ("t.txt", "one line\nand another line\n")]);
+    let config = classify(&files);
+    let opened = open(&config, 0).unwrap();
+    let again = |text: &str| {
+        std::fs::write(files.uri("t.csv"), text).unwrap();
+        reopen(&config, 0, opened.schema.clone())
+    };
+    let same = again(LABELLED).unwrap();
+    assert_eq!(same.schema, opened.schema);
+    assert_eq!(rows(same.train.dataset()), rows(opened.train.dataset()));
+    let uri = files.uri("t.csv");
+    for (added, difference) in [
+        ("eggs,a b\n", "2 classes that the run began with, found 3 of them: `eggs` new"),
+        ("ham,toast\n", "4 tokens that the run began with, found 5 of them: `toast` new"),
+        ("ham,a a a\n", "4 tokens that the run began with, found them in another order, `a` in place 1"),
+        ("ham,b d\n", "4 tokens that the run began with, found them in another order, `d` in place 2"),
+    ] {
+        let error = message(again(&format!("{LABELLED}{added}")));
+        assert_eq!(error, format!("{uri}: expected the {difference}"));
+    }
+    let error = message(again(&LABELLED.replace("a b", "a  b")));
+    assert!(
+        error.contains("expected the texts that the run began with, 1.66666666667 characters"),
+        "{error}"
+    );
+
+    for vocabulary in [VocabularyKind::Character, VocabularyKind::Byte, VocabularyKind::Word] {
+        let text = "one line\nand another line\n";
+        let model = TextConfig { train: files.uri("t.txt"), max_tokens: 2, vocabulary, ..shakespeare() };
+        let opened = open(&model, 0).unwrap();
+        let again = |text: &str| {
+            std::fs::write(files.uri("t.txt"), text).unwrap();
+            reopen(&model, 0, opened.schema.clone())
+        };
+        let same = again(text).unwrap();
+        assert_eq!(same.schema, opened.schema);
+        assert_eq!(rows(same.train.dataset()), rows(opened.train.dataset()));
+        let error = message(again(&format!("éé {text}")));
+        assert!(error.contains("that the run began with"), "{error}");
+    }
 }

@@ -7,6 +7,8 @@
 //! samples          [....] [....] [....] [....]                      as in memory: they cross blocks
 //! ```
 //!
+//! Each block is encoded on its own: a token that would span the cut between two blocks is cut there, too.
+//!
 //! The order `window` permutes blocks and then the samples that begin in those that are open together. A
 //! sample that crosses into the next block reads that, too.
 
@@ -19,7 +21,7 @@ use crate::text::infer::{mean_characters, new_schema};
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
 use crate::text::stream::Stream;
-use crate::text::vocabulary::{Counter, VocabularyKind};
+use crate::text::tokenizer::{Counts, Coverage, VocabularyKind};
 use crate::text::windows::Windows;
 use crate::{DataError, Pipeline, PipelineConfig, ShardOrder, Shards, Shuffle, Window};
 use std::borrow::Cow;
@@ -182,11 +184,11 @@ fn known_starts(source: &Source, schema: &TextSchema) -> Result<Shards, DataErro
     }
 }
 
-/// What is counted of a block.
+/// The counts of a block.
 struct Counted {
     tokens: u32,
     characters: u32,
-    counter: Counter,
+    counts: Counts,
 }
 
 /// Counts the first `most` blocks; `symbols` says of which tokens the symbols count, too.
@@ -197,14 +199,14 @@ fn count(
     symbols: impl Fn(usize) -> bool + Sync,
     mut take: impl FnMut(Counted),
 ) -> Result<(), DataError> {
+    let survey = config.vocabulary.survey();
     let work = |number: usize, shard: usize, block: &_| {
-        let (mut tokens, mut characters) = (0, 0);
-        let mut counter = Counter::new(config.vocabulary);
+        let (mut tokens, mut characters, mut counts) = (0, 0, Counts::default());
         each_text(source, (shard, block), config, &mut |text| {
-            tokens += config.vocabulary.num_tokens(text);
+            tokens += survey.num_tokens(text);
             characters += text.chars().count();
             if symbols(number) {
-                counter.add(text, usize::MAX);
+                survey.count(text, usize::MAX, &mut counts);
             }
             Ok(())
         })?;
@@ -213,7 +215,7 @@ fn count(
                 DataError::source(source.shard_uri(shard), "blocks of less than 2^32 characters", count)
             })
         };
-        Ok(Counted { tokens: small(tokens)?, characters: small(characters)?, counter })
+        Ok(Counted { tokens: small(tokens)?, characters: small(characters)?, counts })
     };
     source.survey("tokens", most, work, |counted| {
         take(counted);
@@ -237,10 +239,10 @@ fn each_text(
 /// Reads the first `most` blocks once for their tokens and the vocabulary; where some are held out from a vocabulary of
 /// words, the others are read again for it.
 fn survey(source: &Source, most: usize, config: &TextConfig) -> Result<(TextSchema, Shards), DataError> {
-    let kind = config.vocabulary;
-    let (mut tokens, mut characters, mut counter) = (Vec::new(), Vec::new(), Counter::new(kind));
+    let coverage = config.vocabulary.survey().coverage();
+    let (mut tokens, mut characters, mut counts) = (Vec::new(), Vec::new(), Counts::default());
     // Which tokens are for training is known once all are counted.
-    let at_once = kind != VocabularyKind::Word || config.fractions() == (0.0, 0.0);
+    let at_once = coverage != Coverage::Frequent || config.fractions() == (0.0, 0.0);
     count(
         source,
         most,
@@ -249,7 +251,7 @@ fn survey(source: &Source, most: usize, config: &TextConfig) -> Result<(TextSche
         |counted| {
             tokens.push(counted.tokens);
             characters.push(u64::from(counted.characters));
-            counter.merge(counted.counter);
+            counts.merge(counted.counts);
         },
     )?;
     let starts = starts(&tokens);
@@ -260,15 +262,15 @@ fn survey(source: &Source, most: usize, config: &TextConfig) -> Result<(TextSche
             // The block of the first token behind the training part, and how many before it are in there.
             let (last, within) = starts.find(train.len() as u64);
             if !at_once {
-                counter = words(source, config, last, within as usize)?;
+                counts = of_first_tokens(source, config, last, within as usize)?;
             }
             characters[..last].iter().sum::<u64>() + characters_of(source, config, last, within as usize)?
         }
     };
-    let symbols = match kind {
-        VocabularyKind::Byte => Vec::new(),
-        VocabularyKind::Character => symbols_of_all(counter, source.uri(), config)?,
-        VocabularyKind::Word => counter.frequent(config.min_count, config.max_vocabulary),
+    let symbols = match coverage {
+        Coverage::Given => Vec::new(),
+        Coverage::Every => symbols_of_all(counts, source.uri(), config)?,
+        Coverage::Frequent => counts.frequent(config.min_count, config.max_vocabulary),
     };
     let schema = TextSchema {
         characters_per_token: mean_characters(characters as usize, train.len()),
@@ -278,21 +280,27 @@ fn survey(source: &Source, most: usize, config: &TextConfig) -> Result<(TextSche
     Ok((schema, starts))
 }
 
-/// The words of the blocks before `last`, and the first `within` of that.
-fn words(source: &Source, config: &TextConfig, last: usize, within: usize) -> Result<Counter, DataError> {
+/// The symbols of the blocks before `last`, and of the first `within` tokens of that one.
+fn of_first_tokens(
+    source: &Source,
+    config: &TextConfig,
+    last: usize,
+    within: usize,
+) -> Result<Counts, DataError> {
+    let survey = config.vocabulary.survey();
     let work = |number: usize, shard: usize, block: &_| {
-        let mut counter = Counter::new(config.vocabulary);
+        let mut counts = Counts::default();
         let mut left = if number < last { usize::MAX } else { within };
         each_text(source, (shard, block), config, &mut |text| {
-            counter.add(text, left);
-            left = left.saturating_sub(config.vocabulary.num_tokens(text));
+            survey.count(text, left, &mut counts);
+            left = left.saturating_sub(survey.num_tokens(text));
             Ok(())
         })?;
-        Ok(counter)
+        Ok(counts)
     };
-    let mut all = Counter::new(config.vocabulary);
-    source.survey("training words", last + 1, work, |counter| {
-        all.merge(counter);
+    let mut all = Counts::default();
+    source.survey("training words", last + 1, work, |counts| {
+        all.merge(counts);
         Ok(())
     })?;
     Ok(all)
@@ -305,12 +313,13 @@ fn characters_of(
     number: usize,
     within: usize,
 ) -> Result<u64, DataError> {
+    let survey = config.vocabulary.survey();
     let (shard, block) = source.find(number)?;
     let (mut characters, mut left) = (0, Some(within));
     each_text(source, (shard, &block), config, &mut |text| {
         if let Some(tokens) = left {
-            characters += config.vocabulary.num_characters(text, tokens) as u64;
-            left = tokens.checked_sub(config.vocabulary.num_tokens(text));
+            characters += survey.num_characters(text, tokens) as u64;
+            left = tokens.checked_sub(survey.num_tokens(text));
         }
         Ok(())
     })?;
