@@ -54,7 +54,7 @@ pub(super) fn decode(
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataError> {
+pub(crate) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataError> {
     let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
     match format(bytes).map_err(refuse)? {
         ImageFormat::Jpeg => {

@@ -71,6 +71,23 @@ pub(super) fn classed(root: &str) -> Result<Classed, DataError> {
     Ok(Classed { pictures: uris.into_iter().zip(classes).collect(), names })
 }
 
+/// The pictures below a folder with the names of their classes, for [`pack`](crate::shard::pack): class folders,
+/// or pictures without classes.
+///
+/// # Errors
+/// When there is no picture.
+pub fn pictures_of(folder: &str) -> Result<Vec<(String, Option<String>)>, DataError> {
+    if let Ok(classed) = classed(folder) {
+        let names = classed.names;
+        return Ok(classed
+            .pictures
+            .into_iter()
+            .map(|(uri, class)| (uri, Some(names[class].clone())))
+            .collect());
+    }
+    Ok(pictures(folder)?.into_iter().map(|uri| (uri, None)).collect())
+}
+
 /// Sorts labels by their value when all are whole numbers, otherwise as text.
 pub(super) fn sort_labels(labels: &mut [String]) {
     match labels.iter().map(|label| label.parse::<i64>().ok()).collect::<Option<Vec<_>>>() {

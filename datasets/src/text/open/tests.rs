@@ -337,10 +337,16 @@ fn a_run_that_goes_on_keeps_its_labels_and_its_vocabulary() {
     assert_eq!(rows(same.train.dataset()), rows(opened.train.dataset()));
     let uri = files.uri("t.csv");
     for (added, difference) in [
-        ("eggs,a b\n", "2 classes that the run began with, found 3 of them: `eggs` new"),
-        ("ham,toast\n", "4 tokens that the run began with, found 5 of them: `toast` new"),
-        ("ham,a a a\n", "4 tokens that the run began with, found them in another order, `a` in place 1"),
-        ("ham,b d\n", "4 tokens that the run began with, found them in another order, `d` in place 2"),
+        ("eggs,a b\n", "classes that the run began with, `ham`, `spam`, found `eggs` new"),
+        ("ham,toast\n", "tokens that the run began with, `b`, `a`, `c`, `d`, found `toast` new"),
+        (
+            "ham,a a a\n",
+            "tokens that the run began with, `b`, `a`, `c`, `d`, found them in another order, `a` in place 1",
+        ),
+        (
+            "ham,b d\n",
+            "tokens that the run began with, `b`, `a`, `c`, `d`, found them in another order, `d` in place 2",
+        ),
     ] {
         let error = message(again(&format!("{LABELLED}{added}")));
         assert_eq!(error, format!("{uri}: expected the {difference}"));

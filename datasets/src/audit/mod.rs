@@ -1,11 +1,14 @@
 //! Shards checked as a whole, whatever their format.
 
+mod pictures;
+
 use crate::blocks::Source;
 use crate::index::{Block, Index};
 use crate::shard::{Format, PictureDecoder, ShardSet};
 use crate::table::csv::{Csv, Dialect, for_each_row};
 use crate::table::jsonl::for_each_object;
 use crate::{DataError, image, pool, text};
+use pictures::{verify_row_groups, verify_tar};
 use std::ops::ControlFlow;
 
 /// Samples that were checked.
@@ -30,14 +33,14 @@ pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Veri
     match index.format().clone() {
         Format::Tar => {
             let set = ShardSet::new(index, image::PICTURES, None);
-            each(shards, |shard, verified| image::verify_tar(&set, shard, verified, report))
+            each(shards, |shard, verified| verify_tar(&set, shard, verified, report))
         }
         Format::Parquet => {
             let source = Source::of(index)?;
             each(shards, |shard, verified| match source.index().rows(shard)?.len() {
                 0 => Ok(()),
                 _ if PictureDecoder::fits(&source, shard)? => {
-                    image::verify_row_groups(&source, shard, verified, report)
+                    verify_row_groups(&source, shard, verified, report)
                 }
                 _ => verify_blocks(&source, shard, verified, report, |block, _| {
                     source.decode_all(shard, block)
