@@ -14,7 +14,7 @@ pub trait Dataset: Send + Sync + 'static {
     /// The number of samples.
     fn len(&self) -> u64;
 
-    /// Whether there is no sample.
+    /// True when there is no sample.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -30,17 +30,18 @@ pub trait Dataset: Send + Sync + 'static {
     /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
     fn sample(&self, index: u64, draw: Draw) -> Result<Self::Sample, DataError>;
 
-    /// Samples of a lane that are worth fetching ahead of the one in use; 0 where fetching does not take long.
+    /// Samples of a lane that are worth fetching ahead of the one in use; 0 where fetching does not take
+    /// long.
     fn ahead(&self) -> u64 {
         0
     }
 
-    /// Says that the samples are asked for in so many lanes that take turns, each with blocks of its own: as many
-    /// times the blocks of one lane are to be held. One, until this is called.
+    /// Says that the samples are asked for in so many lanes that take turns, each with blocks of its own: as
+    /// many times the blocks of one lane are to be held. One, until this is called.
     fn hold(&self, _lanes: u64) {}
 
-    /// Fetches the block or file of sample `index`, which is wanted soon. What goes wrong is told when the sample
-    /// is read.
+    /// Fetches the block or file of sample `index`, which is wanted soon. What goes wrong is told when the
+    /// sample is read.
     fn prepare(&self, _index: u64) {}
 
     /// Corrupt samples that were left out, and counted, when the set was opened.
@@ -48,13 +49,13 @@ pub trait Dataset: Send + Sync + 'static {
         0
     }
 
-    /// Whether samples of a batch are mixed.
+    /// True when samples of a batch are mixed.
     fn mixes(&self) -> bool {
         false
     }
 
-    /// Mixes samples of a batch, each two of `pairs`, by their places. `draw` seeds how: the same for all ranks
-    /// that have samples of the batch.
+    /// Mixes samples of a batch, each two of `pairs`, by their places. `draw` seeds how: the same for all
+    /// ranks that have samples of the batch.
     fn mix(&self, _samples: &mut [Self::Sample], _pairs: &[[usize; 2]], _draw: u64) {}
 
     /// Stacks samples into one batch on `device`.

@@ -1,4 +1,4 @@
-//! How fast records are read, and how fast they become training batches.
+//! The speed of reading records, and of making training batches of them.
 
 use crate::blocks::{Decode, Source};
 use crate::index::{Block, Index};
@@ -35,7 +35,7 @@ pub struct Rate {
     pub records: u64,
     /// Bytes of the records, as they are stored.
     pub bytes: u64,
-    /// How long it took by the clock.
+    /// The time it took by the clock.
     pub elapsed: Duration,
 }
 
@@ -77,7 +77,8 @@ pub fn parse(uri: &str, target: Option<&str>, threads: usize, time: Duration) ->
     })
 }
 
-/// Does `work` with each block, over and over for `time`, on `threads` threads; `work` says how many bytes it read.
+/// Does `work` with each block, over and over for `time`, on `threads` threads; `work` says how many bytes it
+/// read.
 fn by_blocks(
     source: &Source,
     threads: usize,
@@ -123,7 +124,7 @@ pub fn batches(
     }
 }
 
-/// Reads the batches of a pipeline whose samples are of `bytes` bytes together.
+/// Reads the batches of a pipeline whose samples are of `bytes` bytes in all.
 fn timed<D: Dataset>(
     pipeline: &Pipeline<D>,
     bytes: u64,

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use windows::Windows;
 
-/// What to do with a sample that cannot be read.
+/// The answer to a sample that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCorrupt {
@@ -27,21 +27,21 @@ pub enum OnCorrupt {
     Skip,
 }
 
-/// How a pipeline reads its data set.
+/// The settings of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
-    /// How each epoch is ordered.
+    /// The order of each epoch.
     pub shuffle: Shuffle,
     /// Seeds the draws of augmentation.
     pub seed: u64,
-    /// What to do with a sample that cannot be read.
+    /// The answer to a sample that cannot be read.
     pub on_corrupt: OnCorrupt,
-    /// How often an epoch has each sample, one time after the other and each with draws of its own (Hoffer et al.,
-    /// "Augment your batch", 2019).
+    /// Times that an epoch has each sample, one after the other and each with draws of its own (Hoffer et
+    /// al., "Augment your batch", 2019).
     pub repeats: u64,
-    /// With [`Shuffle::Window`]: the lanes that an epoch is cut into, position `p` being one of lane `p % lanes`. Of as
-    /// many ranks, or a divisor of that number, each reads lanes of its own; other numbers read the same samples, each
-    /// rank some of every lane.
+    /// With [`Shuffle::Window`]: the lanes that an epoch is cut into, position `p` being one of lane `p %
+    /// lanes`. Of as many ranks, or a divisor of that number, each reads lanes of its own; other numbers read
+    /// the same samples, each rank some of every lane.
     pub lanes: u64,
     /// Decoding threads; 0 decodes on the caller's thread.
     pub workers: usize,
@@ -75,7 +75,8 @@ impl<D: Dataset> Pipeline<D> {
         &self.dataset
     }
 
-    /// Whether samples that cannot be read are left out. Where they are all, the first batch is the error of the last.
+    /// True when samples that cannot be read are left out. Where none can be read, the first batch is the
+    /// error of the last sample.
     pub fn skips(&self) -> bool {
         self.config.on_corrupt == OnCorrupt::Skip
     }
@@ -101,8 +102,8 @@ impl EpochOrder {
         self.turn(position).0
     }
 
-    /// The sample at a position, and how many times the epoch has had it before. The times of a sample are as far apart
-    /// as there are lanes, so that all are in its own.
+    /// The sample at a position, and how many times the epoch has had it before. The times of a sample are as
+    /// far apart as there are lanes, so that all are in its own.
     fn turn(&self, position: u64) -> (u64, u64) {
         if self.repeats == 1 {
             return (self.order.at(position), 0);
@@ -177,7 +178,7 @@ struct Epoch<'a, D: Dataset> {
     order: EpochOrder,
     windows: Windows,
     device: Device,
-    /// Whether this is a whole epoch of which nothing could be read so far.
+    /// True for a whole epoch of which nothing could be read so far.
     fruitless: bool,
     ended: bool,
 }

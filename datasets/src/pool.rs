@@ -157,7 +157,7 @@ impl<J, R> Worker<J, R> {
         }
     }
 
-    /// Whether nobody waits for results any more.
+    /// True once nobody waits for results any more.
     pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

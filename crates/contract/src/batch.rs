@@ -1,5 +1,5 @@
-//! Batches: the inputs of a model of each kind, and their targets. `B` samples, `C` channels, `H` x `W` pixels,
-//! `T` tokens, `K` classes, `N` numeric columns, `M` categorical columns, `O` outputs.
+//! Batches: what a model of each kind eats. `B` samples, `C` channels, `H` x `W` pixels, `T`
+//! tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
@@ -28,7 +28,7 @@ pub struct Table {
     pub categories: Tensor<2, Int>,
 }
 
-/// The input of a [`Task`](crate::Task).
+/// What a [`Task`](crate::Task) can eat.
 pub trait Input: Clone + Send + 'static {
     /// The number of samples `B`.
     fn len(&self) -> usize;
@@ -84,7 +84,7 @@ impl From<Images> for Table {
     }
 }
 
-/// The numbers that an output is compared with.
+/// What an output is compared with.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// Class indices, `[B]`.
@@ -104,13 +104,12 @@ pub enum Target {
 /// Some samples of an epoch, in the order's sequence.
 #[derive(Clone, Debug)]
 pub struct Batch<I> {
-    /// The input of the model.
+    /// What the model eats.
     pub input: I,
-    /// The numbers that its output is compared with.
+    /// What its output is compared with.
     pub target: Target,
     /// The number of each sample in its set, from 0 on, `[B]`.
     pub samples: Vec<u64>,
-    /// Samples of the order that the batch used up: its own, the corrupt ones it skipped, and the samples of other
-    /// shares.
+    /// Samples of the order that the batch used up: its own, the corrupt ones it skipped, and those of other shares.
     pub consumed: u64,
 }

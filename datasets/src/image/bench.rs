@@ -1,4 +1,4 @@
-//! How many pictures of a set of shards are read, decoded and made into training tensors in a second.
+//! The pictures of a set of shards that are read, decoded and made into training tensors in a second.
 
 use super::decode;
 use super::picture::whole;
@@ -21,7 +21,7 @@ pub struct Measured {
     pub pictures: u64,
     /// Bytes of the samples, encoded.
     pub bytes: u64,
-    /// How long it took by the clock.
+    /// The time it took by the clock.
     pub elapsed: Duration,
     /// Time within reading, summed over the threads.
     pub reading: Duration,

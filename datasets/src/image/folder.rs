@@ -11,8 +11,8 @@ use crate::{DataError, source};
 /// Endings of picture files, in any case; what the content is decides how it is decoded.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// Whether a name ends as a picture's does. Hidden files are none: file managers and archives
-/// leave previews and metadata of such names.
+/// True for a name that ends as a picture's does. Hidden files are none: file managers and archives leave
+/// previews and metadata of such names.
 pub(super) fn is_picture(uri: &str) -> bool {
     let name = source::name(uri);
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
@@ -71,8 +71,8 @@ pub(super) fn classed(root: &str) -> Result<Classed, DataError> {
     Ok(Classed { pictures: uris.into_iter().zip(classes).collect(), names })
 }
 
-/// The pictures below a folder with the names of their classes, for [`pack`](crate::shard::pack): class folders,
-/// or pictures without classes.
+/// The pictures below a folder with the names of their classes, for [`pack`](crate::shard::pack): class
+/// folders, or pictures without classes.
 ///
 /// # Errors
 /// When there is no picture.

@@ -3,18 +3,18 @@
 //! - Mixup: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond empirical risk minimization", 2017
 //! - CutMix: Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", 2019
 //!
-//! As timm's `Mixup` in its mode `batch`: one share for the whole batch, and of the two, where both are on, either with a
-//! probability of one half.
+//! As timm's `Mixup` in its mode `batch`: one share for the whole batch, and of the two, where both are on,
+//! either with a probability of one half.
 
 use bonfire_contract::{SplitMix64, mix};
 use std::ops::Range;
 
-/// How pictures of a batch are mixed.
+/// The mixing that a recipe asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Mixing {
     /// The parameter of mixup's Beta distribution; 0 for none.
     pub mixup: f64,
-    /// That of CutMix.
+    /// The parameter of CutMix's Beta distribution; 0 for none.
     pub cutmix: f64,
 }
 
@@ -23,7 +23,7 @@ impl Mixing {
         self.mixup > 0.0 || self.cutmix > 0.0
     }
 
-    /// Draws how the pairs of one batch of `[height, width]` are mixed.
+    /// Draws the mixing of one batch of `[height, width]`.
     pub(super) fn draw(&self, [height, width]: [usize; 2], draw: u64) -> Mixed {
         const STREAM: u64 = 101;
         let mut draws = SplitMix64::new(mix(draw, STREAM));
@@ -43,7 +43,7 @@ impl Mixing {
     }
 }
 
-/// How the pairs of one batch are mixed.
+/// The mixing of the pairs of one batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Mixed {
     /// By one share.
@@ -92,7 +92,8 @@ fn beta(alpha: f64, draws: &mut SplitMix64) -> f64 {
     if a + b > 0.0 { a / (a + b) } else { f64::from(u8::from(draws.coin())) }
 }
 
-/// One number of the Gamma distribution. Marsaglia and Tsang, "A simple method for generating gamma variables", 2000.
+/// One number of the Gamma distribution. Marsaglia and Tsang, "A simple method for generating gamma
+/// variables", 2000.
 fn gamma(shape: f64, draws: &mut SplitMix64) -> f64 {
     if shape < 1.0 {
         return gamma(shape + 1.0, draws) * (1.0 - draws.unit()).powf(1.0 / shape);

@@ -9,8 +9,8 @@ use super::transform::{Augment, Resize, Sizes};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
 
-/// Opens the training pictures and what is held out of them or given beside them. The seed
-/// decides the order of each epoch, the augmentation, and what is held out.
+/// Opens the training pictures, and the ones that are held out of them or given beside them. The seed decides
+/// the order of each epoch, the augmentation, and which ones are held out.
 ///
 /// # Errors
 /// When a source is missing, empty or damaged, holds one class only or one that training lacks, or
@@ -139,8 +139,8 @@ fn opened(
     }
 }
 
-/// Opens the pictures of `uri` in their own order, without augmentation, each as `data.crops` views; without a `uri`, the
-/// recipe's test pictures, or else its validation pictures, exactly as [`open`] divides them for
+/// Opens the pictures of `uri` in their own order, without augmentation, each as `data.crops` views; without
+/// a `uri`, the recipe's test pictures, or else its validation pictures, exactly as [`open`] divides them for
 /// the same seed.
 ///
 /// # Errors
@@ -176,9 +176,10 @@ pub fn open_evaluation(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    match shard::holds_pictures(uri) {
-        true => Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?)),
-        false => Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?)),
+    if shard::holds_pictures(uri) {
+        Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?))
+    } else {
+        Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?))
     }
 }
 
@@ -188,20 +189,20 @@ fn gather_more(config: &ImageConfig, uri: &str) -> Result<Gathered, DataError> {
     gather(uri, labels, config.target)
 }
 
-/// The parts of the training set, for evaluation.
-fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Parts, DataError> {
+/// The training pictures divided, for evaluation.
+fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Divided, DataError> {
     cut(config, gather_more(config, &config.train)?.label(&schema.labels)?, seed)
 }
 
-/// The training pictures, and those held out.
-struct Parts {
+/// The training pictures, and the ones that are held out.
+struct Divided {
     train: Vec<Item>,
     valid: Option<Vec<Item>>,
     test: Option<Vec<Item>>,
 }
 
 /// Holds out the fractions for which no URI is given.
-fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Parts, DataError> {
+fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Divided, DataError> {
     let wanted = |uri: &Option<String>, fraction: f64| if uri.is_none() { fraction } else { 0.0 };
     let valid_fraction = wanted(&config.valid, config.valid_fraction);
     let test_fraction = wanted(&config.test, config.test_fraction);
@@ -219,7 +220,7 @@ fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Parts, DataE
             Err(DataError::config(key, "a share that holds at least one picture", found))
         }
     };
-    Ok(Parts {
+    Ok(Divided {
         train: part(&split.train),
         valid: held_out("valid_fraction", valid_fraction, &split.valid)?,
         test: held_out("test_fraction", test_fraction, &split.test)?,

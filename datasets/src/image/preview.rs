@@ -1,4 +1,4 @@
-//! Samples as a page shows them: pictures again, after all that is done to them.
+//! Samples as a page shows them: pictures again, after all transforms.
 
 use super::{ImageSchema, ImageSet};
 use crate::{DataError, Dataset, Draw};
@@ -38,7 +38,7 @@ pub fn preview(
 /// A picture as evaluation sees it.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// Where it lies.
+    /// Its place.
     pub place: String,
     /// A PNG file.
     pub picture: Vec<u8>,

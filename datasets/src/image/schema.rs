@@ -28,7 +28,7 @@ pub struct ImageSchema {
     pub width: usize,
     /// Pictures are scaled to this size.
     pub resize: Option<Resize>,
-    /// How the values between pixels are found then.
+    /// The filter that finds the values between pixels then.
     #[serde(default)]
     pub interpolation: Interpolation,
     /// This size is then cut out of the middle, `[height, width]`.
@@ -83,11 +83,10 @@ impl ImageSchema {
             && [schema.height, schema.width].iter().all(|side| (1..=u32::MAX as usize).contains(side))
             && resized.iter().chain(cropped).all(|side| (1..=LARGEST_SIDE).contains(side))
             && schema.center_crop.or(exact).is_none_or(|size| size == [schema.height, schema.width]);
-        match consistent {
-            true => Ok(schema),
-            false => {
-                Err(DataError::malformed(&uri, "sizes", "sizes that fit each other", "ones that do not"))
-            }
+        if consistent {
+            Ok(schema)
+        } else {
+            Err(DataError::malformed(&uri, "sizes", "sizes that fit each other", "ones that do not"))
         }
     }
 }

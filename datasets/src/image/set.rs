@@ -18,13 +18,13 @@ pub struct ImageSet {
     /// `[channels, height, width]` of every sample.
     shape: [usize; 3],
     target: ImageTarget,
-    /// How a batch is mixed, and the number of classes.
+    /// The mixing of a batch, and the number of classes.
     mixing: Option<(Mixing, usize)>,
     /// Views of each picture.
     views: usize,
 }
 
-/// Where a set's pictures are.
+/// The pictures of a set.
 #[derive(Debug)]
 pub(super) enum Pictures {
     /// Each by its place, which is held.
@@ -76,7 +76,7 @@ impl ImageSet {
         ImageSet { views, ..self }
     }
 
-    /// Where picture `index` lies: its URI, or that of the file or shards it is in and its number there.
+    /// The place of picture `index`: its URI, or the URI of the file or shards it is in and its number there.
     pub fn place(&self, index: u64) -> String {
         match &self.pictures {
             Pictures::Held(items) => items[index as usize].place.to_string(),

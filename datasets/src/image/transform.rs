@@ -6,8 +6,8 @@
 //!                 RandAugment or TrivialAugment; colour jitter
 //! ```
 //!
-//! What is random is a pure function of the sample's draw, each step's of a stream of its own: turning one on leaves the
-//! others as they were.
+//! Every random choice is a pure function of the sample's draw. Each step draws from a stream of its own:
+//! turning one on leaves the others as they were.
 
 mod color_jitter;
 mod operations;
@@ -35,18 +35,18 @@ use resample::resample;
 use resize::{Part, resize};
 use std::borrow::Cow;
 
-/// What is random about a picture in training, in this sequence.
+/// The random steps of training, in this sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Augment {
     /// The least share of the area that is cut out and scaled.
     pub random_resized_crop: Option<f64>,
-    /// The sides that it scales to, where these are not those of evaluation.
+    /// The sides that it scales to, where these are not the sides of evaluation.
     pub size: Option<Sizes>,
     /// Pixels of black on each side before the random crop.
     pub random_crop: usize,
-    /// Whether every second picture is mirrored, left to right.
+    /// True to mirror every second picture, left to right.
     pub flip: bool,
-    /// Whether every second picture is turned upside down.
+    /// True to turn every second picture upside down.
     pub vertical_flip: bool,
     pub rand_augment: Option<RandAugment>,
     pub trivial_augment: bool,
@@ -110,8 +110,8 @@ impl Transform {
         }
     }
 
-    /// What ImageNet's pictures usually go through in training, to `[height, width]`: a random resized crop, a flip,
-    /// and the normalisation by ImageNet's mean and deviation.
+    /// The usual steps of training on ImageNet, to `[height, width]`: a random resized crop, a flip, and the
+    /// normalisation by ImageNet's mean and deviation.
     pub(super) fn of_imagenet([height, width]: [usize; 2]) -> Self {
         let schema = ImageSchema {
             target: ImageTarget::Class,
@@ -145,8 +145,8 @@ impl Transform {
         self.augment.size.map_or(self.size, |sizes| [sizes.at(epoch); 2])
     }
 
-    /// What a random resized crop looks at of a picture of that size, decoded no smaller than it can be without being
-    /// scaled up again. All of it in evaluation: there every pixel counts.
+    /// The part of a picture of that size that a random resized crop looks at, decoded no smaller than it can
+    /// be without being scaled up again. All of it in evaluation: there every pixel counts.
     pub(super) fn need(&self, size: [usize; 2], draw: u64, epoch: u64) -> Needed {
         let Some(part) = self.random_part(size, draw) else { return whole(size) };
         let [height, width] = self.size(epoch).map(|side| side as f64);
@@ -192,8 +192,8 @@ impl Transform {
 
     /// The pixels that stay, at their places.
     ///
-    /// Random crop and flip follow torchvision's `RandomCrop(size, padding)` and `RandomHorizontalFlip`: zeros are
-    /// padded before the normalisation.
+    /// Random crop and flip follow torchvision's `RandomCrop(size, padding)` and `RandomHorizontalFlip`:
+    /// zeros are padded before the normalisation.
     fn placed<'a>(
         &self,
         picture: Picture<'a>,
@@ -215,13 +215,11 @@ impl Transform {
         let mut shift = || draws.below(2 * padding as u64 + 1) as isize - padding as isize;
         let (down, right) = (shift(), shift());
         let picture = place::cut(picture, [down, right], wanted);
-        let picture = match draws.coin() && self.augment.flip {
-            true => place::mirror(picture),
-            false => picture,
-        };
-        Ok(match self.augment.vertical_flip && Stream::VerticalFlip.of(draw).coin() {
-            true => place::upend(picture),
-            false => picture,
+        let picture = if draws.coin() && self.augment.flip { place::mirror(picture) } else { picture };
+        Ok(if self.augment.vertical_flip && Stream::VerticalFlip.of(draw).coin() {
+            place::upend(picture)
+        } else {
+            picture
         })
     }
 
@@ -241,7 +239,7 @@ impl Transform {
         operations.into_iter().fold(picture, |picture, operation| operation.apply(picture))
     }
 
-    /// Where the centre crop begins, once the picture's size is known to fit.
+    /// The first row and column of the centre crop, once the picture's size is known to fit.
     fn corner(&self, picture: &Picture) -> Result<[usize; 2], WrongSize> {
         let [height, width] = self.size;
         let fits = match self.center_crop {
@@ -432,9 +430,10 @@ mod tests {
 
             let black = 0.0f32;
             let at = |c: usize, y: i64, x: i64| {
-                match (0..height as i64).contains(&y) && (0..width as i64).contains(&x) {
-                    true => plain[(c * height + y as usize) * width + x as usize],
-                    false => black,
+                if (0..height as i64).contains(&y) && (0..width as i64).contains(&x) {
+                    plain[(c * height + y as usize) * width + x as usize]
+                } else {
+                    black
                 }
             };
             let reach = random_crop as i64;

@@ -35,7 +35,7 @@ impl Permutation {
         Permutation { len, key, a, b: len.div_ceil(a) }
     }
 
-    /// What stands at `position`, which is below `len`.
+    /// The number at `position`, which is below `len`.
     pub(super) fn at(&self, position: u64) -> u64 {
         assert!(position < self.len, "position {position} of an order of {}", self.len);
         let key = self.key;

@@ -20,7 +20,7 @@ const CHUNK: usize = 32;
 /// Samples of a batch that count for how far to read ahead; bounds the memory of huge batches.
 const AHEAD: usize = 1024;
 
-/// How far to read ahead.
+/// The reach of reading ahead.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     /// Samples of one job.

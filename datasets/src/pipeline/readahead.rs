@@ -1,13 +1,13 @@
 //! Blocks fetched before their first sample is asked for, by threads of their own.
 //!
 //! ```text
-//! used ......... ahead of it by what the data set says        positions
+//! used ......... ahead of it by as much as the data set says   positions
 //!      workers ->                          <- read-ahead
 //! ```
 //!
 //! The threads walk the order in front of the workers and ask the data set to [`prepare`](Dataset::prepare)
-//! what they meet, so that the next window arrives while the present one is used. How far they go is
-//! bounded by the data set, whose windows are bounded in bytes.
+//! the samples that they meet, so that the next window arrives while the present one is used. How far they go
+//! is bounded by the data set, whose windows are bounded in bytes.
 
 use super::{EpochOrder, Windows};
 use crate::Dataset;
@@ -23,7 +23,7 @@ const THREADS: usize = 4;
 /// Positions that are looked at of those ahead, about: enough to meet each block of a window.
 const LOOKS: u64 = 2048;
 
-/// How long a thread that is far enough ahead sleeps at most; it is woken as samples are used.
+/// The longest sleep of a thread that is far enough ahead; it is woken as samples are used.
 const NAP: Duration = Duration::from_millis(100);
 
 /// The threads that fetch ahead; they end with it.
@@ -38,7 +38,8 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// How many of a share's positions to go on by, about `wished`, so that each of its lanes is looked into.
+/// The step from one of a share's positions to the next to look at, about `wished`, so that each of its lanes
+/// is looked into.
 fn stride(wished: u64, lanes: u64) -> u64 {
     (1..=wished).rev().find(|&stride| gcd(stride, lanes) == 1).unwrap_or(1)
 }

@@ -37,9 +37,10 @@ impl Dataset for Numbers {
     fn sample(&self, index: u64, draw: Draw) -> Result<[f32; 2], DataError> {
         self.read.fetch_add(1, Ordering::Relaxed);
         assert!(index < self.len);
-        match self.is_corrupt(index) {
-            true => Err(DataError::malformed("numbers", format!("sample {index}"), "a number", "none")),
-            false => Ok([index as f32, (draw.seed >> 44) as f32]),
+        if self.is_corrupt(index) {
+            Err(DataError::malformed("numbers", format!("sample {index}"), "a number", "none"))
+        } else {
+            Ok([index as f32, (draw.seed >> 44) as f32])
         }
     }
 

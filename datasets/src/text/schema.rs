@@ -23,7 +23,7 @@ pub struct TextSchema {
     pub task: TextTask,
     /// Turns texts into token ids and back.
     pub tokenizer: Arc<dyn Tokenizer>,
-    /// Whether texts are lower-cased first.
+    /// True when texts are lower-cased first.
     pub lowercase: bool,
     /// Tokens kept of a text, or the context of a language model.
     pub max_tokens: usize,
@@ -31,7 +31,7 @@ pub struct TextSchema {
     pub text_column: String,
     /// The column or key of the label.
     pub label_column: String,
-    /// Whether a `.txt` file is one sample, not one a line.
+    /// True when a `.txt` file is one sample, false when each of its lines is.
     pub whole_files: bool,
     /// The classes, sorted, by value where all are numbers; empty for language models.
     pub labels: Vec<String>,

@@ -22,7 +22,7 @@ pub(super) enum Parts {
     /// Text after text.
     Texts {
         stream: Stream,
-        /// Where each text ends in the stream.
+        /// The end of each text in the stream.
         ends: Vec<usize>,
         /// The class of each; `None` for texts to predict.
         classes: Option<Vec<u32>>,

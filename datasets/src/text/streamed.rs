@@ -16,12 +16,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Opens labelled texts for training by their blocks; `known` is the vocabulary of a run that goes on.
+/// Opens labelled texts for training by their blocks; `known` is the schema of a run that goes on.
 ///
-/// What is held out of them are whole blocks, drawn at random with `seed`.
+/// Whole blocks are held out, drawn at random with `seed`.
 ///
 /// # Errors
-/// As those of texts in memory, and when they are not those that `known` says.
+/// As for texts in memory, and when they are not the texts that `known` was learned from.
 pub(super) fn open(
     config: &TextConfig,
     seed: u64,
@@ -53,7 +53,7 @@ pub(super) fn open(
     Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
-/// What [`open`] held out of the training texts: the test part or, without one, the validation part.
+/// The held-out part of the training texts: the test part or, without one, the validation part.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -1,7 +1,7 @@
 //! Some operations of one common strength.
 //!
-//! Cubuk, Zoph, Shlens and Le, "RandAugment: Practical automated data augmentation with a reduced search space", 2019,
-//! with torchvision's list, strengths and signs.
+//! Cubuk, Zoph, Shlens and Le, "RandAugment: Practical automated data augmentation with a reduced search
+//! space", 2019, with torchvision's list, strengths and signs.
 
 use super::operations::Operation;
 use bonfire_contract::SplitMix64;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Strengths are numbered from 0 to 30.
 pub(super) const STRENGTHS: u64 = 31;
 
-/// How many, and how strong.
+/// The number of operations, and their strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandAugment {
@@ -27,7 +27,7 @@ impl Default for RandAugment {
 }
 
 impl RandAugment {
-    /// What is done to one picture of `[height, width]`.
+    /// The operations on one picture of `[height, width]`.
     pub(super) fn operations(&self, size: [usize; 2], draws: &mut SplitMix64) -> Vec<Operation> {
         // A fraction of the sides of the pictures of 331 pixels that the strengths were found on.
         let [down, across] = size.map(|side| 150.0 / 331.0 * side as f64);
@@ -36,7 +36,7 @@ impl RandAugment {
     }
 }
 
-/// What the strongest of each operation is.
+/// The greatest strength of each operation.
 pub(super) struct Reach {
     pub shear: f64,
     /// Pixels down, and across.
@@ -45,7 +45,7 @@ pub(super) struct Reach {
     pub rotate: f64,
     /// Beside 1.
     pub factor: f64,
-    /// That are taken away.
+    /// Bits that are taken away.
     pub bits: f64,
 }
 

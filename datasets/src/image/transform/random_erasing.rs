@@ -1,7 +1,7 @@
 //! A rectangle of a picture blotted out.
 //!
-//! Zhong, Zheng, Kang, Li and Yang, "Random erasing data augmentation", 2017 (2 to 33 % of the area, shapes of 3:10 to
-//! 10:3), as torchvision's `RandomErasing`: after the normalisation, so that 0 is the mean colour.
+//! Zhong, Zheng, Kang, Li and Yang, "Random erasing data augmentation", 2017 (2 to 33 % of the area, shapes
+//! of 3:10 to 10:3), as torchvision's `RandomErasing`: after the normalisation, so that 0 is the mean colour.
 
 use bonfire_contract::SplitMix64;
 

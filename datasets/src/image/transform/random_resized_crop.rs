@@ -1,7 +1,7 @@
 //! A random part of the picture, of a random size and shape.
 //!
-//! Szegedy et al., "Going deeper with convolutions", 2014, section 6 (8 to 100 % of the area, shapes of 3:4 to
-//! 4:3), as torchvision's `RandomResizedCrop` draws it: ten attempts, and the middle where none fits.
+//! Szegedy et al., "Going deeper with convolutions", 2014, section 6 (8 to 100 % of the area, shapes of 3:4
+//! to 4:3), as torchvision's `RandomResizedCrop` draws it: ten attempts, and the middle where none fits.
 
 use super::resize::Part;
 use bonfire_contract::SplitMix64;

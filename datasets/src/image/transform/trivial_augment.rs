@@ -1,13 +1,13 @@
 //! One operation of a random strength.
 //!
-//! Müller and Hutter, "TrivialAugment: Tuning-free yet state-of-the-art data augmentation", 2021 (the wide space), as
-//! torchvision's `TrivialAugmentWide`.
+//! Müller and Hutter, "TrivialAugment: Tuning-free yet state-of-the-art data augmentation", 2021 (the wide
+//! space), as torchvision's `TrivialAugmentWide`.
 
 use super::operations::Operation;
 use super::rand_augment::{Reach, STRENGTHS};
 use bonfire_contract::SplitMix64;
 
-/// What is done to one picture.
+/// The operation on one picture.
 pub(super) fn operation(draws: &mut SplitMix64) -> Operation {
     let reach = Reach { shear: 0.99, translate: [32.0; 2], rotate: 135.0, factor: 0.99, bits: 6.0 };
     let strength = draws.below(STRENGTHS);

@@ -42,9 +42,10 @@ pub(super) fn open(
 /// # Errors
 /// When it cannot be read, or has less than two tokens.
 pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    match is_streamed(uri, config) {
-        true => streamed::file(uri, config, schema),
-        false => held::file(uri, config, schema),
+    if is_streamed(uri, config) {
+        streamed::file(uri, config, schema)
+    } else {
+        held::file(uri, config, schema)
     }
 }
 
@@ -53,8 +54,9 @@ pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Resul
 /// # Errors
 /// When it cannot be read, or is not the text that was trained on.
 pub(super) fn held_out(config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    match schema.streamed.is_some() {
-        true => streamed::held_out(config, schema),
-        false => held::held_out(config, schema),
+    if schema.streamed.is_some() {
+        streamed::held_out(config, schema)
+    } else {
+        held::held_out(config, schema)
     }
 }

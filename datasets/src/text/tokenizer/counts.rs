@@ -1,4 +1,4 @@
-//! How often symbols occur in texts.
+//! Counts of the symbols of texts.
 
 use std::collections::HashMap;
 

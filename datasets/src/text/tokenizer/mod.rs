@@ -139,7 +139,7 @@ impl Specials {
     /// Texts that are.
     pub(super) const PADDED: Specials = Specials { padding: Some(PADDING), unknown: Some(1) };
 
-    /// How many there are.
+    /// The number of special ids.
     pub(super) fn count(self) -> u32 {
         u32::from(self.padding.is_some()) + u32::from(self.unknown.is_some())
     }

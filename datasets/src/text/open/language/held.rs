@@ -54,9 +54,12 @@ pub(super) fn open(config: &TextConfig, seed: u64, known: Option<TextSchema>) ->
     let windows = Windows::training(train, schema.max_tokens, stride);
     let windows = windows.ok_or_else(|| too_short(uri, &schema, tokens))?;
     let train = TextSet::windows(windows, Corpus::Held(Arc::clone(&stream)));
-    let part = |range: Range<usize>| match range.is_empty() {
-        true => Ok(None),
-        false => evaluation_windows(uri, Arc::clone(&stream), range, &schema).map(Some),
+    let part = |range: Range<usize>| {
+        if range.is_empty() {
+            Ok(None)
+        } else {
+            evaluation_windows(uri, Arc::clone(&stream), range, &schema).map(Some)
+        }
     };
     let (valid, test) = (part(valid)?, part(test)?);
     let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };

@@ -9,7 +9,7 @@
 //!
 //! Each block is encoded on its own: a token that would span the cut between two blocks is cut there, too.
 //!
-//! The order `window` permutes blocks and then the samples that begin in those that are open together. A
+//! The order `window` permutes blocks and then the samples that begin in the open ones. A
 //! sample that crosses into the next block reads that, too.
 
 use super::cut::{Cut, cut, in_order, symbols_of_all, too_short};
@@ -28,10 +28,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Opens a long text for training by its blocks; `known` is the vocabulary of a run that goes on.
+/// Opens a long text for training by its blocks; `known` is the schema of a run that goes on.
 ///
 /// # Errors
-/// As those of a text in memory, and when it is not the text that `known` was counted on.
+/// As for a text in memory, and when it is not the text that `known` was counted on.
 pub(super) fn open(config: &TextConfig, seed: u64, known: Option<TextSchema>) -> Result<Cut, DataError> {
     let source = Arc::new(source(&config.train, config)?);
     let (schema, starts) = match known {
@@ -42,16 +42,19 @@ pub(super) fn open(config: &TextConfig, seed: u64, known: Option<TextSchema>) ->
         None => survey(&source, source.len(), config)?,
     };
     let [train, valid, test] = cut(starts.samples() as usize, config)?;
-    let part = |range: Range<usize>| match range.is_empty() {
-        true => Ok(None),
-        false => in_sequence(source.clone(), starts.clone(), range, config, &schema).map(Some),
+    let part = |range: Range<usize>| {
+        if range.is_empty() {
+            Ok(None)
+        } else {
+            in_sequence(source.clone(), starts.clone(), range, config, &schema).map(Some)
+        }
     };
     let (valid, test) = (part(valid)?, part(test)?);
     let train = training(source, starts, train, &schema, config, seed)?;
     Ok(Cut { train, valid, test, schema })
 }
 
-/// Windows of characters on the first `most` blocks of a text, for measuring, with the bytes of those.
+/// Windows of characters on the first `most` blocks of a text, for measuring, with the bytes of the blocks.
 ///
 /// # Errors
 /// As [`open`].
@@ -92,16 +95,16 @@ fn training(
     let tokens = range.len();
     let windows = Windows::training(range, schema.max_tokens, config.stride.unwrap_or(1))
         .ok_or_else(|| too_short(source.uri(), schema, tokens))?;
-    let open = open_together(&source, &starts, config, schema);
+    let open = blocks_at_once(&source, &starts, config, schema);
     let order = config.order.unwrap_or(ShardOrder::Window);
     let (shuffle, ahead) = shuffle(&windows, &starts, open, order, seed);
-    // Those under way, the next ones, and what samples at the ends of blocks cross into.
+    // The blocks under way, the next ones, and the ones that samples at the ends of blocks cross into.
     let tokens = TokenBlocks::new(source, starts, config, schema, (2 * open + 4, ahead));
     let set = TextSet::windows(windows, Corpus::Streamed(Box::new(tokens)));
     Ok(Pipeline::new(set, PipelineConfig { shuffle, ..in_order(config, seed) }))
 }
 
-/// Opens a long text by the schema and by its blocks, windows side by side. It is read once to be counted.
+/// Opens a long text by the schema and by its blocks, windows side by side. Its tokens are counted first.
 ///
 /// # Errors
 /// When it cannot be read, or has less than two tokens.
@@ -113,7 +116,7 @@ pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Resul
     in_sequence(source, starts(&tokens), range, config, schema)
 }
 
-/// What [`open`] held out of the training text: the test part or, without one, the validation part.
+/// The held-out tail of the training text: the test part or, without one, the validation part.
 ///
 /// # Errors
 /// When it cannot be read, or is not the text that was trained on.
@@ -142,14 +145,14 @@ fn in_sequence(
     Ok(TextSet::windows(windows, Corpus::Streamed(Box::new(tokens))))
 }
 
-/// How many blocks are shuffled together.
-fn open_together(source: &Source, starts: &Shards, config: &TextConfig, schema: &TextSchema) -> usize {
+/// The number of blocks that are shuffled among each other.
+fn blocks_at_once(source: &Source, starts: &Shards, config: &TextConfig, schema: &TextSchema) -> usize {
     let most = (0..starts.len()).map(|block| starts.size(block)).max().unwrap_or(0);
     source.window_of(config.window_bytes, most.saturating_mul(Stream::width(schema.len())))
 }
 
-/// How training windows are shuffled, and how many are worth fetching ahead. Each belongs to the block that
-/// it begins in.
+/// The shuffling of training windows, and the number that is worth fetching ahead. A window belongs to the
+/// block that it begins in.
 fn shuffle(windows: &Windows, starts: &Shards, open: usize, order: ShardOrder, seed: u64) -> (Shuffle, u64) {
     match order {
         // Each window may need another block, and what is fetched too early is dropped again.
@@ -172,15 +175,14 @@ fn starts(tokens: &[u32]) -> Shards {
     Shards::new(tokens.iter().map(|&tokens| u64::from(tokens)))
 }
 
-/// Where the tokens of each block begin, as they were counted when the run began.
+/// The place of each block's first token, as the tokens were counted when the run began.
 fn known_starts(source: &Source, schema: &TextSchema) -> Result<Shards, DataError> {
     let known = Known::kept(&schema.streamed, source)?;
-    match known.tokens.len() == source.len() {
-        true => Ok(starts(&known.tokens)),
-        false => {
-            let expected = format!("the tokens of {} blocks in streamed.json", source.len());
-            Err(DataError::source(source.uri(), expected, known.tokens.len()))
-        }
+    if known.tokens.len() == source.len() {
+        Ok(starts(&known.tokens))
+    } else {
+        let expected = format!("the tokens of {} blocks in streamed.json", source.len());
+        Err(DataError::source(source.uri(), expected, known.tokens.len()))
     }
 }
 
@@ -191,7 +193,7 @@ struct Counted {
     counts: Counts,
 }
 
-/// Counts the first `most` blocks; `symbols` says of which tokens the symbols count, too.
+/// Counts the first `most` blocks; `symbols` says which of them have their symbols counted, too.
 fn count(
     source: &Source,
     most: usize,
@@ -236,8 +238,8 @@ fn each_text(
     })
 }
 
-/// Reads the first `most` blocks once for their tokens and the vocabulary; where some are held out from a vocabulary of
-/// words, the others are read again for it.
+/// Reads the first `most` blocks once for their tokens and the vocabulary. Where the vocabulary is that of
+/// the training part, and a part is held out, the training part is read again for it.
 fn survey(source: &Source, most: usize, config: &TextConfig) -> Result<(TextSchema, Shards), DataError> {
     let coverage = config.vocabulary.survey().coverage();
     let (mut tokens, mut characters, mut counts) = (Vec::new(), Vec::new(), Counts::default());
@@ -256,16 +258,15 @@ fn survey(source: &Source, most: usize, config: &TextConfig) -> Result<(TextSche
     )?;
     let starts = starts(&tokens);
     let [train, ..] = cut(starts.samples() as usize, config)?;
-    let characters = match train.len() as u64 == starts.samples() {
-        true => characters.iter().sum::<u64>(),
-        false => {
-            // The block of the first token behind the training part, and how many before it are in there.
-            let (last, within) = starts.find(train.len() as u64);
-            if !at_once {
-                counts = of_first_tokens(source, config, last, within as usize)?;
-            }
-            characters[..last].iter().sum::<u64>() + characters_of(source, config, last, within as usize)?
+    let characters = if train.len() as u64 == starts.samples() {
+        characters.iter().sum::<u64>()
+    } else {
+        // The block of the first token behind the training part, and how many before it are in there.
+        let (last, within) = starts.find(train.len() as u64);
+        if !at_once {
+            counts = of_first_tokens(source, config, last, within as usize)?;
         }
+        characters[..last].iter().sum::<u64>() + characters_of(source, config, last, within as usize)?
     };
     let symbols = match coverage {
         Coverage::Given => Vec::new(),

@@ -192,7 +192,7 @@ fn only_a_window_of_blocks_is_held() {
     let starts =
         known_starts(&source("builtin:shakespeare.txt.gz", &config).unwrap(), &opened.schema).unwrap();
     assert!(starts.len() > 3000, "{}", starts.len());
-    let window = open_together(
+    let window = blocks_at_once(
         &source("builtin:shakespeare.txt.gz", &config).unwrap(),
         &starts,
         &config,
