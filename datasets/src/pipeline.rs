@@ -1,13 +1,15 @@
 //! Order, worker threads and batches: a loader out of any data set.
 
+mod epoch_order;
 mod pairs;
 mod prefetch;
 mod readahead;
 mod windows;
 
-use crate::{DataError, Dataset, Draw, Order, Shuffle};
-use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped, mix};
+use crate::{DataError, Dataset, Shuffle};
+use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
+use epoch_order::EpochOrder;
 use pairs::pairs;
 use prefetch::{Ahead, Samples};
 use readahead::ReadAhead;
@@ -84,48 +86,6 @@ impl<D: Dataset> Pipeline<D> {
     /// A set stays whole wherever a thread that held it panicked.
     fn skipped_indices(&self) -> MutexGuard<'_, BTreeSet<u64>> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The sample at each position of one epoch, and the seed of its augmentation.
-#[derive(Clone)]
-struct EpochOrder {
-    order: Order,
-    repeats: u64,
-    seed: u64,
-    epoch: u64,
-}
-
-impl EpochOrder {
-    /// The sample at a position.
-    fn index(&self, position: u64) -> u64 {
-        self.turn(position).0
-    }
-
-    /// The sample at a position, and how many times the epoch has had it before. The times of a sample are as
-    /// far apart as there are lanes, so that all are in its own.
-    fn turn(&self, position: u64) -> (u64, u64) {
-        if self.repeats == 1 {
-            return (self.order.at(position), 0);
-        }
-        let lanes = self.order.lanes();
-        let round = position / (lanes * self.repeats);
-        let within = position % (lanes * self.repeats);
-        // The last round may not reach all lanes.
-        let lanes_here = lanes.min(self.order.len() - round * lanes);
-        (self.order.at(round * lanes + within % lanes_here), within / lanes_here)
-    }
-
-    /// The seed of all that is random in this epoch about a sample, or a batch, by its number.
-    fn seed_of(&self, number: u64) -> u64 {
-        mix(mix(self.seed, self.epoch), number)
-    }
-
-    fn read<D: Dataset>(&self, dataset: &D, position: u64) -> Result<D::Sample, DataError> {
-        let (index, repeat) = self.turn(position);
-        let seed = self.seed_of(index);
-        let seed = if repeat == 0 { seed } else { mix(seed, repeat) };
-        dataset.sample(index, Draw { epoch: self.epoch, seed })
     }
 }
 

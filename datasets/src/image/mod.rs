@@ -15,6 +15,7 @@ mod decode;
 mod folder;
 mod gather;
 mod idx;
+mod infer;
 mod jpeg;
 mod mix;
 mod open;

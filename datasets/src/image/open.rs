@@ -1,13 +1,14 @@
 //! From a recipe's keys to pipelines of pictures.
 
 use super::gather::{Gathered, Item, Place, gather};
+use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
-use super::picture::{Picture, whole};
+use super::picture::whole;
 use super::set::Pictures;
 use super::streamed::Streamed;
-use super::transform::{Augment, Resize, Sizes};
+use super::transform::{Augment, Sizes};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
 
 /// Opens the training pictures, and the ones that are held out of them or given beside them. The seed decides
 /// the order of each epoch, the augmentation, and which ones are held out.
@@ -56,7 +57,7 @@ fn begin(
         |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1, &whole)));
     let schema = match known {
         Some(known) => known.with_labels(&config.train, &labels)?,
-        None => schema(config, channels, labels.clone(), size)?,
+        None => new_schema(config, channels, labels.clone(), size)?,
     };
     check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, seed)?;
@@ -98,7 +99,7 @@ fn begin_shards(
     };
     let schema = match known {
         Some(known) => known.with_labels(&config.train, &labels)?,
-        None => schema(config, channels, labels.clone(), size)?,
+        None => new_schema(config, channels, labels.clone(), size)?,
     };
     let held_out = |uri: &Option<String>| uri.as_ref().map(|uri| more(config, uri, &labels)).transpose();
     let (valid, test) = (held_out(&config.valid)?, held_out(&config.test)?);
@@ -225,61 +226,6 @@ fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Divided, Dat
         valid: held_out("valid_fraction", valid_fraction, &split.valid)?,
         test: held_out("test_fraction", test_fraction, &split.test)?,
     })
-}
-
-/// Everything that evaluation and prediction need to know; `size` finds out `[height, width]` where no
-/// key says it.
-fn schema(
-    config: &ImageConfig,
-    channels: usize,
-    labels: Vec<String>,
-    size: impl FnOnce(&ImageConfig) -> Result<[usize; 2], DataError>,
-) -> Result<ImageSchema, DataError> {
-    let (mean, std) = config.normalisation(channels)?;
-    let [height, width] = match (config.center_crop, config.resize) {
-        (Some(size), _) | (None, Some(Resize::Exact(size))) => size,
-        (None, _) => size(config)?,
-    };
-    Ok(ImageSchema {
-        target: config.target,
-        labels,
-        channels,
-        height,
-        width,
-        resize: config.resize,
-        interpolation: config.interpolation,
-        center_crop: config.center_crop,
-        mean,
-        std,
-    })
-}
-
-/// Refuses to cut more out of IDX pictures than they have.
-fn check_crop(config: &ImageConfig, train: &Gathered) -> Result<(), DataError> {
-    if let (Some([crop_height, crop_width]), None, Some(Place::Idx(idx, _))) =
-        (config.center_crop, config.resize, train.places.first())
-        && (crop_height > idx.height || crop_width > idx.width)
-    {
-        let expected = format!("at most the size of the pictures, [{}, {}]", idx.height, idx.width);
-        return Err(DataError::config("center_crop", expected, format!("[{crop_height}, {crop_width}]")));
-    }
-    Ok(())
-}
-
-/// The size of the first picture that can be read; without `on_corrupt = "skip"`, of the first.
-fn first_size<'a>(
-    config: &ImageConfig,
-    pictures: impl Iterator<Item = Result<Picture<'a>, DataError>>,
-) -> Result<[usize; 2], DataError> {
-    let mut first_error = None;
-    for picture in pictures {
-        match (picture, config.on_corrupt) {
-            (Ok(picture), _) => return Ok([picture.height, picture.width]),
-            (Err(error), OnCorrupt::Stop) => return Err(error),
-            (Err(error), OnCorrupt::Skip) => first_error = first_error.or(Some(error)),
-        }
-    }
-    Err(first_error.unwrap_or_else(|| DataError::source(&config.train, "pictures", "none")))
 }
 
 /// Pictures in their own order, not augmented, each as so many views.

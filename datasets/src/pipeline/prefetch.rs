@@ -4,7 +4,9 @@
 //! positions --chunks--> workers of the pool --> chunks of samples, put in order --> samples
 //! ```
 
-use super::{EpochOrder, PipelineConfig, Windows};
+use super::PipelineConfig;
+use super::epoch_order::EpochOrder;
+use super::windows::Windows;
 use crate::pool::{self, Jobs};
 use crate::{DataError, Dataset};
 use std::collections::VecDeque;

@@ -9,7 +9,8 @@
 //! the samples that they meet, so that the next window arrives while the present one is used. How far they go
 //! is bounded by the data set, whose windows are bounded in bytes.
 
-use super::{EpochOrder, Windows};
+use super::epoch_order::EpochOrder;
+use super::windows::Windows;
 use crate::Dataset;
 use crate::order::gcd;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Shards, Window};
+use crate::{Draw, Shards, Window};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Tensor, TensorData};
 use proptest::prelude::*;

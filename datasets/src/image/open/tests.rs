@@ -1,7 +1,8 @@
 use super::*;
+use crate::image::Resize;
 use crate::image::decode::tests::file;
 use crate::image::open_prediction;
-use crate::{Dataset, Draw, Names, ShardOrder};
+use crate::{Dataset, Draw, Names, OnCorrupt, ShardOrder};
 use bonfire_contract::{Batch, Images, Loader, Portion, Position, Share, Target};
 use burn::tensor::Device;
 use image::ImageFormat;

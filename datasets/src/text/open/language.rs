@@ -1,5 +1,6 @@
 //! Long texts to learn the language of: one stream of tokens, its tail cut off, and windows on it.
 
+mod count;
 mod cut;
 mod held;
 mod streamed;
