@@ -11,8 +11,8 @@ mod architectures;
 use architectures::{Descent, Trace, small, with};
 use bonfire::burn::optim::SgdConfig;
 use bonfire::device;
-use bonfire_cli::registry::ARCHITECTURES;
-use bonfire_cli::spec::Sample;
+use bonfire::models::registry::{ARCHITECTURES, Entry};
+use bonfire::models::spec::Sample;
 
 /// The devices of this build that the machine has.
 fn devices() -> Vec<String> {
@@ -24,7 +24,7 @@ fn devices() -> Vec<String> {
     names
 }
 
-fn step(device: &str, architecture: &bonfire_cli::registry::Architecture) -> Trace {
+fn step(device: &str, architecture: &Entry) -> Trace {
     let device = device::open(device).unwrap().autodiff();
     let spec = small(architecture);
     let optimizer = SgdConfig::new().init();
@@ -35,7 +35,7 @@ fn step(device: &str, architecture: &bonfire_cli::registry::Architecture) -> Tra
 
 /// Models of pictures in colour, ImageNet's, have been tried on backends of the CPU alone; on a GPU's software driver
 /// they would take many minutes.
-fn is_tried(architecture: &bonfire_cli::registry::Architecture, device: &str) -> bool {
+fn is_tried(architecture: &Entry, device: &str) -> bool {
     let in_colour = matches!((architecture.example)().sample, Sample::Image([3, ..]));
     !in_colour || ["cpu", "flex", "ndarray"].contains(&device)
 }

@@ -8,12 +8,12 @@ mod program;
 use anyhow::Result;
 use architectures::{batch, calm, filled, small, weights};
 use bonfire::kernels::memory::Recycling;
+use bonfire::models::registry::{ARCHITECTURES, Entry};
+use bonfire::models::spec::Spec;
 use bonfire::prelude::*;
 use bonfire::train::{Costs, Event, Listener, Precision, optimizers};
 use bonfire_cli::document::Document;
-use bonfire_cli::feed::Fed;
-use bonfire_cli::registry::{self, ARCHITECTURES, Architecture, Build, Built, Visit};
-use bonfire_cli::spec::Spec;
+use bonfire_cli::registry::{Build, VisitModel};
 use program::Workshop;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -77,14 +77,11 @@ struct Fit<'a> {
     samples: usize,
 }
 
-impl Visit for Fit<'_> {
+impl VisitModel for Fit<'_> {
     type Output = Trained;
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<Trained>
-    where
-        M::Input: Fed,
-    {
-        let (input, target) = batch::<M::Input>(self.spec, self.samples, self.device);
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<Trained> {
+        let (input, target) = batch::<<A::Model as Task>::Input>(self.spec, self.samples, self.device);
         let sgd = optimizers::Sgd { learning_rate: 1e-3, ..Default::default() };
         let optimizer = OptimizerConfig::Sgd(sgd);
         let config = FitConfig { train: self.train, optimizer, seed: 5, ..FitConfig::default() };
@@ -102,7 +99,7 @@ fn steps(steps: u64) -> TrainConfig {
 }
 
 fn fit(
-    architecture: &Architecture,
+    architecture: &Entry,
     spec: &Spec,
     options: &Map<String, Value>,
     train: TrainConfig,
@@ -112,7 +109,7 @@ fn fit(
     let document = Document::parse("test", "")?;
     let build =
         Build { name: architecture.name, options, spec, document: &document, device: &device, seed: 1 };
-    registry::build(&build, Fit { spec, device: &device, train, samples })
+    build.visit(Fit { spec, device: &device, train, samples })
 }
 
 fn assert_same(name: &str, found: &Trained, expected: &Trained) {
@@ -269,7 +266,7 @@ fn a_device_without_bf16_refuses_it() {
         let (name, options, device) = (architecture.name, &Map::new(), &device.autodiff());
         let build = Build { name, options, spec: &spec, document: &document, device, seed: 1 };
         let train = TrainConfig { precision: Precision::Bf16, ..steps(1) };
-        let error = registry::build(&build, Fit { spec: &spec, device, train, samples: 2 }).err().unwrap();
+        let error = build.visit(Fit { spec: &spec, device, train, samples: 2 }).err().unwrap();
         let expected =
             "train.precision: expected \"fp32\" on a device whose backend has no arithmetic of bf16";
         assert!(error.to_string().starts_with(expected), "{}: {error}", listing.name);

@@ -7,10 +7,10 @@ use anyhow::Result;
 use architectures::{Descent, answer, batch, small, weights, with};
 use bonfire::burn::optim::AdamConfig;
 use bonfire::checkpoint::{load_weights, save_weights};
+use bonfire::models::registry::ARCHITECTURES;
+use bonfire::models::spec::{Question, Sample, Spec};
 use bonfire::prelude::*;
-use bonfire_cli::feed::Fed;
-use bonfire_cli::registry::{ARCHITECTURES, Built, Visit};
-use bonfire_cli::spec::{Question, Sample, Spec};
+use bonfire_cli::registry::VisitModel;
 
 #[test]
 fn the_loss_falls_on_a_tiny_set() {
@@ -30,16 +30,13 @@ struct SaveAndLoad<'a> {
     device: &'a Device,
 }
 
-impl Visit for SaveAndLoad<'_> {
+impl VisitModel for SaveAndLoad<'_> {
     type Output = ();
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<()>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("model.safetensors");
-        let (input, _) = batch::<M::Input>(self.spec, 3, self.device);
+        let (input, _) = batch::<<A::Model as Task>::Input>(self.spec, 3, self.device);
         save_weights(&model, &path)?;
         // Other weights of the same architecture, to be replaced.
         let loaded = load_weights(architectures::filled(model.clone()), &path)?;
@@ -61,13 +58,10 @@ fn weights_survive_a_save_and_a_load() {
 
 struct Nothing;
 
-impl Visit for Nothing {
+impl VisitModel for Nothing {
     type Output = ();
 
-    fn visit<M: Task>(self, _: M, _: Built) -> Result<()>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, _: A::Model, _: A) -> Result<()> {
         Ok(())
     }
 }
@@ -105,7 +99,9 @@ fn impossible_sizes_are_refused_with_a_message() {
 fn data_of_another_kind_are_refused_by_name() {
     let device = device::open("cpu").unwrap();
     let text = Sample::Text { vocabulary: 9, max_tokens: 4 };
-    for architecture in ARCHITECTURES.iter().filter(|architecture| architecture.eats() != "text") {
+    for architecture in
+        ARCHITECTURES.iter().filter(|architecture| (architecture.example)().sample.kind() != "text")
+    {
         let spec = Spec { sample: text.clone(), ..small(architecture) };
         let message = format!("{:#}", with(architecture, &spec, &device, Nothing).unwrap_err());
         assert!(

@@ -4,18 +4,19 @@
 #![allow(dead_code)] // each test uses a part
 
 use anyhow::Result;
-use bonfire::contract::{Images, Input, Output, Table, Target, Task, Tokens};
+use bonfire::contract::{AnyInput, Images, Input, Output, Table, Target, Task, Tokens};
+use bonfire::models::registry::Entry;
+use bonfire::models::spec::{Question, Sample, Spec};
 use bonfire::prelude::*;
 use bonfire_cli::document::Document;
-use bonfire_cli::feed::{AnyInput, Fed};
-use bonfire_cli::registry::{self, Architecture, Build, Built, Visit};
-use bonfire_cli::spec::{Question, Sample, Spec};
+use bonfire_cli::model_options;
+use bonfire_cli::registry::{Build, VisitModel};
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use serde_json::{Map, Value, json};
 
 /// An architecture's example, shrunk to what compiles and runs in moments.
-pub fn small(architecture: &Architecture) -> Spec {
+pub fn small(architecture: &Entry) -> Spec {
     let mut spec = (architecture.example)();
     match &mut spec.sample {
         Sample::Table { num_numeric, .. } => *num_numeric = 5,
@@ -31,13 +32,13 @@ pub fn small(architecture: &Architecture) -> Spec {
 }
 
 /// Whether the architecture is one of ImageNet's.
-fn is_large(architecture: &Architecture) -> bool {
+fn is_large(architecture: &Entry) -> bool {
     matches!((architecture.example)().question, Question::Class(1000..))
 }
 
 /// Options that leave a large architecture one block a stage, or two in a row of alike ones: all kinds of its layers,
 /// in moments. That deep ones are what they should be is held by the comparison with PyTorch in `models`.
-fn shallow(architecture: &Architecture, known: &Map<String, Value>) -> Option<(String, Value)> {
+fn shallow(architecture: &Entry, known: &Map<String, Value>) -> Option<(String, Value)> {
     if !is_large(architecture) {
         return None;
     }
@@ -49,8 +50,8 @@ fn shallow(architecture: &Architecture, known: &Map<String, Value>) -> Option<(S
 }
 
 /// The architecture's options without anything random, and without depth where it is a large one.
-pub fn calm(architecture: &Architecture) -> Map<String, Value> {
-    let known = registry::default_options(architecture.name).unwrap();
+pub fn calm(architecture: &Entry) -> Map<String, Value> {
+    let known = model_options::defaults(architecture.name).unwrap();
     let random = ["dropout", "drop_path", "noise"];
     let random =
         random.iter().filter(|key| known.contains_key(**key)).map(|key| (key.to_string(), json!(0.0)));
@@ -58,8 +59,8 @@ pub fn calm(architecture: &Architecture) -> Map<String, Value> {
 }
 
 /// Builds an architecture on a device and hands it on.
-pub fn with<V: Visit>(
-    architecture: &Architecture,
+pub fn with<V: VisitModel>(
+    architecture: &Entry,
     spec: &Spec,
     device: &Device,
     visitor: V,
@@ -68,11 +69,11 @@ pub fn with<V: Visit>(
     let options = calm(architecture);
     let build =
         Build { name: architecture.name, options: &options, spec, document: &document, device, seed: 1 };
-    registry::build(&build, visitor)
+    build.visit(visitor)
 }
 
 /// A batch of `samples` for the spec, by formula.
-pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target) {
+pub fn batch<I: Input>(spec: &Spec, samples: usize, device: &Device) -> (I, Target) {
     let wave = |count: usize, phase: f32| -> Vec<f32> {
         (0..count).map(|index| (index as f32 * 0.7 + phase).sin()).collect()
     };
@@ -254,16 +255,13 @@ pub struct Trace {
     pub answer: Vec<f32>,
 }
 
-impl Visit for Descent<'_> {
+impl VisitModel for Descent<'_> {
     type Output = Trace;
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<Trace>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<Trace> {
         let mut model = filled(model);
         let before = weights(&model);
-        let (input, target) = batch::<M::Input>(self.spec, 4, self.device);
+        let (input, target) = batch::<<A::Model as Task>::Input>(self.spec, 4, self.device);
         assert_eq!(input.len(), 4);
         let mut optimizer = self.optimizer;
         let mut losses = Vec::new();
@@ -273,7 +271,7 @@ impl Visit for Descent<'_> {
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(self.learning_rate, model, gradients);
         }
-        let (input, _) = batch::<M::Input>(self.spec, 4, &self.device.clone().inner());
+        let (input, _) = batch::<<A::Model as Task>::Input>(self.spec, 4, &self.device.clone().inner());
         let answer = answer(model.valid().predict(input));
         Ok(Trace { losses, before, after: weights(&model), answer })
     }

@@ -9,10 +9,11 @@ use anyhow::Result;
 use bonfire_cluster::Communicator;
 use bonfire_contract::{Images, Table, Target, Task, Tokens};
 use bonfire_models::{
-    Cnn, CnnConfig, ConvAutoencoder, ConvAutoencoderConfig, ConvNeXtConfig, EfficientNetConfig, Gpt,
-    GptConfig, GruClassifier, GruClassifierConfig, LinearRegression, LinearRegressionConfig, LstmClassifier,
-    LstmClassifierConfig, Mlp, MlpConfig, MobileNetV2Config, Objective, Pooling, ResNetConfig, SmallResNet,
-    SmallResNetConfig, TransformerClassifier, TransformerClassifierConfig, VisionTransformerConfig,
+    Architecture, Cnn, CnnConfig, ConvAutoencoder, ConvAutoencoderConfig, ConvNeXtConfig, EfficientNetConfig,
+    Gpt, GptConfig, GruClassifier, GruClassifierConfig, LinearRegression, LinearRegressionConfig,
+    LstmClassifier, LstmClassifierConfig, Mlp, MlpConfig, MobileNetV2Config, Objective, Pooling,
+    ResNetConfig, SmallResNet, SmallResNetConfig, TransformerClassifier, TransformerClassifierConfig,
+    VisionTransformerConfig,
 };
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use std::sync::Arc;

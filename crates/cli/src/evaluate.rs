@@ -1,14 +1,14 @@
 //! `bonfire evaluate`: the metrics of a trained model.
 
 use crate::args::EvaluateArguments;
-use crate::feed::{Fed, Unwrapped};
-use crate::registry::{Built, Visit};
+use crate::feed::Unwrapped;
+use crate::registry::VisitModel;
 use crate::report::{Report, label};
 use crate::run::Run;
 use crate::sets::{Pictures, SampleSet};
 use anyhow::{Context, Result};
 use bonfire_checkpoint::write_atomically;
-use bonfire_contract::Task;
+use bonfire_models::Architecture;
 use bonfire_train::{ClassFigures, Evaluation};
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
@@ -58,13 +58,10 @@ struct Measure<'a> {
     set: &'a SampleSet,
 }
 
-impl Visit for Measure<'_> {
+impl VisitModel for Measure<'_> {
     type Output = Evaluation;
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<Evaluation>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<Evaluation> {
         let Measure { run, set: SampleSet { loader, views, .. } } = self;
         let train = &run.recipe.train;
         let metrics = run.schema.metrics(train.top_k);

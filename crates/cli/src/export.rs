@@ -1,12 +1,11 @@
 //! `bonfire export`: a trained model's weights for another program to read.
 
 use crate::args::ExportArguments;
-use crate::feed::Fed;
 use crate::pretrained;
-use crate::registry::{Built, Visit};
+use crate::registry::VisitModel;
 use crate::run::Run;
 use anyhow::Result;
-use bonfire_contract::Task;
+use bonfire_models::Architecture;
 
 /// Runs the subcommand.
 pub fn export(arguments: &ExportArguments) -> Result<()> {
@@ -18,13 +17,10 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
 
 struct Export<'a>(&'a ExportArguments);
 
-impl Visit for Export<'_> {
+impl VisitModel for Export<'_> {
     type Output = usize;
 
-    fn visit<M: Task>(self, model: M, built: Built) -> Result<usize>
-    where
-        M::Input: Fed,
-    {
-        pretrained::export(&model, &self.0.names, &built.names, &self.0.output)
+    fn visit<A: Architecture>(self, model: A::Model, config: A) -> Result<usize> {
+        pretrained::export(&model, &self.0.names, &config.names_elsewhere(), &self.0.output)
     }
 }

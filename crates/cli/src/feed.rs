@@ -1,74 +1,7 @@
-//! Data of any kind to a model of any kind: one enum of batches, and the loaders that wrap and
-//! unwrap it.
+//! Data of any kind to a model of any kind: loaders that wrap each batch's input in one enum, and unwrap it.
 
-use bonfire_contract::{
-    Batch, Images, Input, Loader, Portion, Portions, Position, Share, Skipped, Table, Tokens,
-};
+use bonfire_contract::{AnyInput, Batch, Input, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
-
-/// A batch's input, of whichever kind the data are.
-#[derive(Clone, Debug)]
-pub enum AnyInput {
-    /// Pictures.
-    Images(Images),
-    /// Token sequences.
-    Tokens(Tokens),
-    /// Table rows.
-    Table(Table),
-}
-
-impl Input for AnyInput {
-    fn len(&self) -> usize {
-        match self {
-            AnyInput::Images(input) => input.len(),
-            AnyInput::Tokens(input) => input.len(),
-            AnyInput::Table(input) => input.len(),
-        }
-    }
-
-    fn device(&self) -> Device {
-        match self {
-            AnyInput::Images(input) => input.device(),
-            AnyInput::Tokens(input) => input.device(),
-            AnyInput::Table(input) => input.device(),
-        }
-    }
-}
-
-/// An input that some data can feed.
-pub trait Fed: Input {
-    /// This kind of input from what the data yield; `None` where the two do not fit, which the
-    /// registry has refused before any batch is read.
-    fn from_any(input: AnyInput) -> Option<Self>;
-}
-
-impl Fed for Images {
-    fn from_any(input: AnyInput) -> Option<Self> {
-        match input {
-            AnyInput::Images(images) => Some(images),
-            _ => None,
-        }
-    }
-}
-
-impl Fed for Tokens {
-    fn from_any(input: AnyInput) -> Option<Self> {
-        match input {
-            AnyInput::Tokens(tokens) => Some(tokens),
-            _ => None,
-        }
-    }
-}
-
-impl Fed for Table {
-    fn from_any(input: AnyInput) -> Option<Self> {
-        match input {
-            AnyInput::Table(table) => Some(table),
-            AnyInput::Images(images) => Some(images.into()),
-            AnyInput::Tokens(_) => None,
-        }
-    }
-}
 
 /// A loader of any kind.
 pub type AnyLoader = Box<dyn Loader<AnyInput>>;
@@ -111,10 +44,10 @@ impl<L: Loader<I>, I> Loader<AnyInput> for Wrapped<L, I> {
     }
 }
 
-/// Unwraps the batches of a loader into what a model eats.
+/// Unwraps the batches of a loader into a model's kind of input.
 pub struct Unwrapped<'a>(pub &'a dyn Loader<AnyInput>);
 
-impl<I: Fed> Loader<I> for Unwrapped<'_> {
+impl<I: Input> Loader<I> for Unwrapped<'_> {
     fn len(&self) -> u64 {
         self.0.len()
     }

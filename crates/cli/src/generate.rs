@@ -1,12 +1,12 @@
 //! Text from a language model, a token at a time.
 
 use crate::args::PredictArguments;
-use crate::feed::{AnyInput, Fed};
-use crate::registry::{Built, Visit};
+use crate::registry::VisitModel;
 use crate::run::Run;
 use anyhow::{Context, Result, bail, ensure};
-use bonfire_contract::{Output, Task, Tokens};
+use bonfire_contract::Tokens;
 use bonfire_datasets::text::TextSchema;
+use bonfire_models::{Architecture, LanguageModel};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use serde_json::json;
 use std::io::Write;
@@ -61,13 +61,13 @@ struct Continue<'a> {
     prompts: Vec<Vec<u32>>,
 }
 
-impl Visit for Continue<'_> {
+impl VisitModel for Continue<'_> {
     type Output = Vec<String>;
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<Vec<String>>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<Vec<String>> {
+        let Some(model) = A::language_model(&model) else {
+            bail!("expected a language model, found one that answers otherwise");
+        };
         let mut texts = Vec::with_capacity(self.prompts.len());
         for (number, mut tokens) in self.prompts.into_iter().enumerate() {
             let mut sampler = Sampler::new(self.arguments, number as u64);
@@ -75,7 +75,7 @@ impl Visit for Continue<'_> {
             for _ in 0..self.arguments.tokens.unwrap_or(DEFAULT_TOKENS) {
                 // Learned positions end where training's windows did: older tokens fall out.
                 let start = tokens.len().saturating_sub(self.schema.max_tokens);
-                let logits = next_logits(&model, &tokens[start..], &self.run.device)?;
+                let logits = next_logits(model, &tokens[start..], &self.run.device)?;
                 tokens.push(sampler.choose(&logits));
             }
             texts.push(self.schema.decode(&tokens[prompt..]));
@@ -85,25 +85,15 @@ impl Visit for Continue<'_> {
 }
 
 /// The logits of the token after `tokens`, `[V]`.
-fn next_logits<M: Task>(model: &M, tokens: &[u32], device: &Device) -> Result<Vec<f32>>
-where
-    M::Input: Fed,
-{
+fn next_logits(model: &dyn LanguageModel, tokens: &[u32], device: &Device) -> Result<Vec<f32>> {
     let length = tokens.len();
     let data = TensorData::new(tokens.iter().map(|token| i64::from(*token)).collect(), [1, length]);
     let tokens = Tokens {
         tokens: Tensor::<2, Int>::from_data(data, device),
         padding: Tensor::<2, Bool>::from_data(TensorData::new(vec![false; length], [1, length]), device),
     };
-    let Some(input) = M::Input::from_any(AnyInput::Tokens(tokens)) else {
-        bail!("expected a model that eats text, found another");
-    };
-    let Output::TokenLogits(logits) = model.predict(input) else {
-        bail!("expected a language model, found one that answers otherwise");
-    };
-    let [_, length, vocabulary] = logits.dims();
-    let last = logits.slice([0..1, length - 1..length, 0..vocabulary]); // [1, 1, V]
-    Ok(last.into_data().convert::<f32>().try_to_vec::<f32>()?)
+    let logits = model.next_logits(tokens); // [1, V]
+    Ok(logits.into_data().convert::<f32>().try_to_vec::<f32>()?)
 }
 
 /// Draws tokens by temperature among the likeliest.

@@ -1,8 +1,9 @@
 //! `bonfire models`, `bonfire recipes`, `bonfire devices`.
 
-use crate::registry::{self, ARCHITECTURES};
-use crate::{recipes, section};
+use crate::{recipes, registry, section};
 use anyhow::{Result, bail};
+use bonfire_models::registry::{ARCHITECTURES, names};
+use bonfire_models::spec::{Question, Sample, Spec};
 use bonfire_train::abbreviated;
 use std::io::{Write, stdout};
 
@@ -14,7 +15,8 @@ pub fn models(name: Option<&str>) -> Result<()> {
         for architecture in ARCHITECTURES {
             let registry::Description { parameters, multiply_adds, .. } =
                 registry::describe(architecture.name)?;
-            let (name, eats, about) = (architecture.name, architecture.eats(), architecture.about);
+            let eats = (architecture.example)().sample.kind();
+            let (name, about) = (architecture.name, architecture.about);
             let (parameters, multiply_adds) = (grouped(parameters), abbreviated(multiply_adds));
             writeln!(out, "{name:<18} {eats:<8} {parameters:>12} {multiply_adds:>13}  {about}")?;
         }
@@ -25,13 +27,13 @@ pub fn models(name: Option<&str>) -> Result<()> {
         )?;
         return Ok(());
     };
-    let names = registry::names();
+    let names = names();
     let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == name) else {
         let nearest = section::nearest(name, &names).map(|name| format!("; did you mean '{name}'?"));
         bail!("model '{name}': expected one of {}{}", names.join(", "), nearest.unwrap_or_default());
     };
     let description = registry::describe(name)?;
-    writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, architecture.sizes())?;
+    writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, sizes(&(architecture.example)()))?;
     writeln!(out, "options, below [model] in a recipe:")?;
     for (key, value) in &description.options {
         writeln!(out, "  {key} = {value}")?;
@@ -44,6 +46,28 @@ pub fn models(name: Option<&str>) -> Result<()> {
         abbreviated(description.multiply_adds)
     )?;
     Ok(())
+}
+
+/// The sizes of an example, and the question asked, in words.
+fn sizes(spec: &Spec) -> String {
+    let question = match spec.question {
+        Question::Class(classes) => format!("answers with one of {classes} classes"),
+        Question::Value(values) => format!("answers with {values} value"),
+        Question::NextToken => "answers with the next token".to_string(),
+        Question::Reconstruction => "answers with its input".to_string(),
+    };
+    let sample = match spec.sample {
+        Sample::Table { num_numeric, .. } => {
+            format!("rows of a table (here {num_numeric} numeric columns)")
+        }
+        Sample::Image([channels, height, width]) => {
+            format!("pictures (here {channels} x {height} x {width})")
+        }
+        Sample::Text { vocabulary, max_tokens } => {
+            format!("text (here a vocabulary of {vocabulary}, {max_tokens} tokens)")
+        }
+    };
+    format!("{sample}, {question}")
 }
 
 /// Lists the built-in recipes, or prints one.

@@ -1,13 +1,12 @@
 //! `bonfire train` as one rank of a job: how it begins and ends beside the others.
 
 use crate::document::Document;
-use crate::feed::AnyInput;
 use crate::recipe::Recipe;
 use crate::sets::{Schema, Sets};
 use anyhow::{Context, Result};
 use bonfire_checkpoint::Files;
 use bonfire_cluster::{Communicator, Failure, Job, broadcast_files, first_failure};
-use bonfire_contract::{Batch, Loader, Position, Target};
+use bonfire_contract::{AnyInput, Batch, Loader, Position, Target};
 use bonfire_datasets::DataError;
 use bonfire_kernels::{Isa, threads};
 use bonfire_train::{BatchSize, TrainError};

@@ -4,7 +4,7 @@
 //! args -> document (TOML + --set) -> recipe -> sets (data) -> registry (model) -> train | evaluate | predict
 //! ```
 //!
-//! `bonfire data` works on data sets alone. [`registry`] is the only place that knows both models and data sets.
+//! `bonfire data` works on data sets alone.
 
 mod args;
 mod bucket;
@@ -18,7 +18,7 @@ mod generate;
 mod inform;
 mod init;
 mod job;
-pub mod loss;
+pub mod model_options;
 mod output;
 mod page;
 mod predict;
@@ -31,7 +31,6 @@ mod run;
 pub mod section;
 pub mod sets;
 mod sheet;
-pub mod spec;
 mod train;
 
 use anyhow::{Context, Result};

@@ -1,11 +1,11 @@
 //! `bonfire predict`: one JSON object a line for each picture, row or text.
 
 use crate::args::PredictArguments;
-use crate::feed::{Fed, Unwrapped};
+use crate::feed::Unwrapped;
 use crate::generate;
 use crate::output::OutputFile;
 use crate::recipe::Data;
-use crate::registry::{Built, Visit};
+use crate::registry::VisitModel;
 use crate::run::Run;
 use crate::sets::{InputPart, InputParts, Pictures, Schema};
 use crate::sheet::Sheet;
@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use bonfire_contract::{Loader, Output, Position, Task};
 use bonfire_datasets::Names;
 use bonfire_datasets::text::TextTask;
+use bonfire_models::Architecture;
 use bonfire_train::average_views;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
@@ -78,13 +79,10 @@ struct Answer<'a, 'b> {
     parts: InputParts,
 }
 
-impl Visit for Answer<'_, '_> {
+impl VisitModel for Answer<'_, '_> {
     type Output = ();
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<()>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<()> {
         for part in self.parts {
             self.answers.part(&model, &part?)?;
         }
@@ -94,10 +92,7 @@ impl Visit for Answer<'_, '_> {
 
 impl Answers<'_> {
     /// Answers some inputs, and hands the answers of each batch on before the next one is read.
-    fn part<M: Task>(&mut self, model: &M, InputPart { set, names }: &InputPart) -> Result<()>
-    where
-        M::Input: Fed,
-    {
+    fn part<M: Task>(&mut self, model: &M, InputPart { set, names }: &InputPart) -> Result<()> {
         let run = self.run;
         let batch_size = (run.recipe.train.evaluate_batch_size / set.views).max(1);
         let loader = Unwrapped(set.loader.as_ref());

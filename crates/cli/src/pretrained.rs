@@ -1,11 +1,10 @@
 //! Weights to begin with, from wherever they lie and whoever wrote them; and weights for others to read.
 
-use crate::registry::Built;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::{Key, Weights, write_atomically};
 use bonfire_contract::Task;
 use bonfire_datasets::source;
-use bonfire_models::{LayerNames, VisionTransformerConfig, tensor_keys};
+use bonfire_models::{Architecture, LayerNames, tensor_keys};
 use burn::module::Module;
 use burn::tensor::Device;
 use std::path::Path;
@@ -13,15 +12,12 @@ use std::path::Path;
 /// The path of the layer that answers, in every model.
 const HEAD: &str = "head";
 
-/// The path of a vision transformer's positions.
-const POSITIONS: &str = "positions";
-
-/// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own. A head of
-/// another size keeps the model's weights, and is told of; so is an interpolation of positions.
+/// The model with the weights of `uri`, by the names of one of the libraries or by the model's own. A head of another
+/// size keeps the model's weights; a message names it, as it names weights that were fitted to the model.
 ///
 /// # Errors
 /// When nothing readable is there, or a tensor is missing, is one too many or has another shape.
-pub fn load<M: Task>(model: M, uri: &str, built: &Built) -> Result<M> {
+pub fn load<A: Architecture>(model: A::Model, config: &A, uri: &str) -> Result<A::Model> {
     let folder;
     let local = Path::new(uri.strip_prefix("file://").unwrap_or(uri));
     let path = match local.is_file() {
@@ -37,10 +33,8 @@ pub fn load<M: Task>(model: M, uri: &str, built: &Built) -> Result<M> {
     };
     let mut weights = Weights::published(&path)?;
     let own = Weights::of(&model);
-    let (library, keys) = best(&weights, candidates(&model, &built.names, &own));
-    if let Some(patches) = &built.patches {
-        fit_positions(&mut weights, patches, &keys);
-    }
+    let (library, keys) = best(&weights, candidates(&model, &config.names_elsewhere(), &own));
+    fit(&mut weights, config, &keys);
     let (weights, replaced) = weights.translated(&keys, &own, HEAD, Path::new(uri))?;
     eprintln!("pretrained: {} tensors by {library} names from {uri}", keys.len() - replaced.len());
     for replaced in replaced {
@@ -52,17 +46,14 @@ pub fn load<M: Task>(model: M, uri: &str, built: &Built) -> Result<M> {
     Ok(weights.apply(model, Path::new(uri))?)
 }
 
-/// Interpolates positions of another number of patches.
-fn fit_positions(weights: &mut Weights, patches: &VisionTransformerConfig, keys: &[Key]) {
-    let Some(key) = keys.iter().find(|key| key.path == POSITIONS) else { return };
-    let found = weights.get(&key.name).filter(|found| found.shape().as_slice() != key.shape);
-    let fitted = found.and_then(|found| {
-        let fitted = patches.fitted_positions(found, &Device::default())?;
+/// Fits tensors of other shapes than the model's, where the architecture knows how.
+fn fit<A: Architecture>(weights: &mut Weights, config: &A, keys: &[Key]) {
+    for key in keys {
+        let found = weights.get(&key.name).filter(|found| found.shape().as_slice() != key.shape);
+        let Some(found) = found else { continue };
+        let Some(fitted) = config.fit(&key.path, found, &Device::default()) else { continue };
         let [from, to] = [found, &fitted].map(|data| data.shape().to_vec());
         eprintln!("pretrained: {} {from:?} are interpolated to {to:?}", key.name);
-        Some(fitted)
-    });
-    if let Some(fitted) = fitted {
         weights.insert(&key.name, fitted);
     }
 }

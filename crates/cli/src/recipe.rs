@@ -17,10 +17,11 @@
 
 use crate::document::{Document, RecipeError};
 use crate::finetune::FinetuneConfig;
-use crate::loss::LossConfig;
-use crate::registry;
+use crate::model_options;
 use crate::section::{overlay, overlay_without, unknown_key};
 use bonfire_datasets::{image::ImageConfig, table::TableConfig, text::TextConfig};
+use bonfire_models::registry::{find, names};
+use bonfire_models::spec::LossConfig;
 use bonfire_train::{CheckpointConfig, FitConfig, OptimizerConfig, ScheduleConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -84,9 +85,6 @@ impl Default for Head {
     }
 }
 
-/// The length of training where a recipe gives none.
-const DEFAULT_EPOCHS: u64 = 10;
-
 const SECTIONS: [&str; 8] =
     ["data", "model", "loss", "train", "optimizer", "schedule", "checkpoint", "finetune"];
 const HEAD: [&str; 4] = ["name", "description", "seed", "device"];
@@ -120,13 +118,13 @@ impl Recipe {
         }
         let mut data = required(document, "data")?;
         let mut model_options = required(document, "model")?;
-        let model = name_of(document, "model", &mut model_options, &registry::names())?
+        let model = name_of(document, "model", &mut model_options, &names())?
             .ok_or_else(|| document.wrong("model.name", "a model's name", "none"))?;
-        registry::check_keys(document, &model, &model_options)?;
+        model_options::check(document, &model, &model_options)?;
 
         let data = Data::resolve(document, &mut data)?;
         if let Data::Image(ImageConfig { train_size: Some(side), .. }) = &data
-            && !registry::takes_any_size(&model)
+            && !find(&model).is_ok_and(|architecture| architecture.any_picture_size)
         {
             let expected = format!("none with {model}, whose pictures are all of one size");
             return Err(document.wrong("data.train_size", expected, side));
@@ -142,7 +140,7 @@ impl Recipe {
         }
         let mut train: TrainConfig = overlay(document, "train", &train, &TrainConfig::default())?;
         if train.epochs.is_none() && train.steps.is_none() {
-            train.epochs = Some(DEFAULT_EPOCHS);
+            train.epochs = Some(train.default_epochs());
         }
         let mut optimizer = section(document, "optimizer");
         let optimizer_name = name_of(document, "optimizer", &mut optimizer, &OptimizerConfig::NAMES)?

@@ -2,14 +2,14 @@
 
 use crate::bucket::BucketRun;
 use crate::document::Document;
-use crate::feed::Fed;
 use crate::recipe::{Data, Recipe};
-use crate::registry::{self, Build, Built, Visit};
+use crate::registry::{Build, VisitModel};
 use crate::sets::Schema;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::{RunFolder, load_weights, write_atomically};
-use bonfire_contract::Task;
 use bonfire_datasets::source::Object;
+use bonfire_models::Architecture;
+use burn::module::Module;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
@@ -90,7 +90,7 @@ impl Run {
     }
 
     /// Builds the run's model, loads its weights and hands it on.
-    pub fn visit<V: Visit>(&self, visitor: V) -> Result<V::Output> {
+    pub fn visit<V: VisitModel>(&self, visitor: V) -> Result<V::Output> {
         let build = Build {
             name: &self.recipe.model,
             options: &self.recipe.model_options,
@@ -99,7 +99,7 @@ impl Run {
             device: &self.device,
             seed: self.recipe.seed,
         };
-        registry::build(&build, Load { run: self, then: visitor })
+        build.visit(Load { run: self, then: visitor })
     }
 }
 
@@ -108,13 +108,10 @@ struct Load<'a, V> {
     then: V,
 }
 
-impl<V: Visit> Visit for Load<'_, V> {
+impl<V: VisitModel> VisitModel for Load<'_, V> {
     type Output = V::Output;
 
-    fn visit<M: Task>(self, model: M, built: Built) -> Result<V::Output>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, config: A) -> Result<V::Output> {
         let path = self.run.folder.model();
         if !path.is_file() {
             bail!(
@@ -124,6 +121,6 @@ impl<V: Visit> Visit for Load<'_, V> {
             );
         }
         let model = load_weights(model, &path)?;
-        self.then.visit(model.valid(), built)
+        self.then.visit(model.valid(), config)
     }
 }

@@ -1,13 +1,13 @@
 //! Opening the data of a recipe, whatever their kind, and what a run folder keeps of them.
 
-use crate::feed::{AnyInput, AnyLoader, Wrapped};
-use crate::loss::LossConfig;
+use crate::feed::{AnyLoader, Wrapped};
 use crate::recipe::Data;
-use crate::spec::{Question, Sample, Spec};
+use bonfire_contract::AnyInput;
 use bonfire_datasets::image::{self, ImageSchema, ImageSet, ImageTarget, Shown};
 use bonfire_datasets::table::{self, TableSchema, TableTarget};
 use bonfire_datasets::text::{self, TextSchema, TextTask};
 use bonfire_datasets::{DataError, Dataset, Names, Opened, Part, Parts, Pipeline};
+use bonfire_models::spec::{LossConfig, Question, Sample, Spec};
 use bonfire_train::{MetricConfig, ValueScale};
 use std::path::Path;
 use std::sync::Arc;
@@ -219,7 +219,7 @@ impl Schema {
         }
     }
 
-    /// What a model must know of the data.
+    /// The sizes that the data decide, and the question asked.
     pub fn spec(&self, loss: &LossConfig) -> Spec {
         let (sample, question) = match self {
             Schema::Image(schema) => (

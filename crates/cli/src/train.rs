@@ -3,12 +3,13 @@
 use crate::args::TrainArguments;
 use crate::bucket::{BucketRun, Publisher};
 use crate::document::Document;
-use crate::feed::{Fed, Unwrapped};
+use crate::feed::Unwrapped;
 use crate::job::{self, agreed};
+use crate::model_options;
 use crate::pretrained;
 use crate::recipe::Recipe;
 use crate::recipes;
-use crate::registry::{self, Build, Built, Visit};
+use crate::registry::{Build, VisitModel};
 use crate::report::Report;
 use crate::run::{read_recipe, recipe_text};
 use crate::sets::{Schema, Sets};
@@ -17,6 +18,7 @@ use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_cluster::Communicator;
 use bonfire_contract::{Loader, Task};
 use bonfire_device::DeviceName;
+use bonfire_models::Architecture;
 use bonfire_train::{Precision, Stopped, Terminal, TrainError, Trainer};
 use burn::tensor::Device;
 use std::cell::{Cell, RefCell};
@@ -78,7 +80,7 @@ pub fn train(
         device: &device,
         seed: recipe.seed,
     };
-    registry::build(&build, fit).or_else(|error| match reached.get() {
+    build.visit(fit).or_else(|error| match reached.get() {
         true => Err(error),
         // Others may have got as far as beginning the run.
         false => agreed(ranks, Err(error)),
@@ -218,9 +220,9 @@ struct Begun<M> {
 
 impl Fit<'_> {
     /// Creates or opens the run, and takes over the weights that it begins with.
-    fn begin<M: Task>(&self, model: M, built: &Built) -> Result<Begun<M>> {
+    fn begin<A: Architecture>(&self, model: A::Model, config: &A) -> Result<Begun<A::Model>> {
         let first = self.communicator.rank() == 0;
-        let resolved = Recipe { model_options: built.options.clone(), ..self.recipe.clone() };
+        let resolved = Recipe { model_options: model_options::options(config), ..self.recipe.clone() };
         if self.existing == Existing::Resume && first {
             refuse_another_recipe(self.path, &resolved)?;
         }
@@ -232,7 +234,7 @@ impl Fit<'_> {
         };
         let model = match &tuning.pretrained {
             // The other ranks take over the weights of the first.
-            Some(uri) if begins && first => pretrained::load(model, uri, built)?,
+            Some(uri) if begins && first => pretrained::load(model, config, uri)?,
             _ => model,
         };
         let model =
@@ -251,15 +253,12 @@ impl Fit<'_> {
     }
 }
 
-impl Visit for Fit<'_> {
+impl VisitModel for Fit<'_> {
     type Output = ExitCode;
 
-    fn visit<M: Task>(self, model: M, built: Built) -> Result<ExitCode>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, config: A) -> Result<ExitCode> {
         self.reached.set(true);
-        let begun = self.begin(model, &built);
+        let begun = self.begin(model, &config);
         let Fit { document, recipe, sets, device, name, bucket, existing, started, communicator, .. } = self;
         let Begun { model, folder, recipe: begun } = agreed(&**communicator, begun)?;
         let first = communicator.rank() == 0;
@@ -285,9 +284,10 @@ impl Visit for Fit<'_> {
             sets.valid.as_ref().map(|loader| Unwrapped(loader.as_ref())),
             sets.test.as_ref().map(|test| Unwrapped(test.loader.as_ref())),
         );
-        let valid = valid.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
-        let test = test.as_ref().map(|loader| loader as &dyn Loader<M::Input>);
-        let fitted = match (trainer.fit_and_test(model, &train, valid, test), begun) {
+        let valid = valid.as_ref().map(|loader| loader as &dyn Loader<<A::Model as Task>::Input>);
+        let test = test.as_ref().map(|loader| loader as &dyn Loader<<A::Model as Task>::Input>);
+        let least_squares = config.least_squares();
+        let fitted = match (trainer.fit_or_solve(model, least_squares, &train, valid, test), begun) {
             (Ok(fitted), _) => fitted,
             (Err(error @ TrainError::Config { .. }), Some(begun)) => {
                 // Refused before a step: the run's recipe stays the one it was trained by.

@@ -14,13 +14,15 @@
 
 mod batch;
 pub mod files;
+mod least_squares;
 mod loader;
 mod metric;
 mod nearest;
 mod random;
 mod task;
 
-pub use batch::{Batch, Images, Input, Table, Target, Tokens};
+pub use batch::{AnyInput, Batch, Images, Input, Table, Target, Tokens};
+pub use least_squares::LeastSquares;
 pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};
 pub use nearest::{most_alike, nearest};
