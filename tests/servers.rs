@@ -8,6 +8,7 @@ use crate::support::picture;
 use crate::support::program::Workshop;
 use crate::support::proxy::{Faults, Proxy};
 use crate::support::servers::{Server, USER};
+use bonfire_contract::SplitMix64;
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -158,23 +159,11 @@ fn nginx_gives_what_the_disk_gives() {
 }
 
 /// Random numbers that differ between test runs; `BONFIRE_SEED` repeats an earlier run's.
-struct Draws(u64);
-
-impl Draws {
-    fn new() -> Self {
-        let given = std::env::var("BONFIRE_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0) >> 1);
-        eprintln!("BONFIRE_SEED={seed} repeats these moments");
-        Draws(seed)
-    }
-
-    /// A random number from 0 to 1 (SplitMix64).
-    fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
-    }
+fn draws() -> SplitMix64 {
+    let given = std::env::var("BONFIRE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0) >> 1);
+    eprintln!("BONFIRE_SEED={seed} repeats these moments");
+    SplitMix64::new(seed)
 }
 
 #[test]
@@ -200,11 +189,11 @@ fn a_run_killed_ten_times_behind_a_failing_proxy_ends_bit_identical() {
         command.arg("--resume");
         command
     };
-    let mut draws = Draws::new();
+    let mut draws = draws();
     let mut killed = 0;
     while killed < 10 {
         let mut child = resume().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_secs_f64(2.0 * draws.share()));
+        std::thread::sleep(Duration::from_secs_f64(2.0 * draws.unit()));
         assert!(child.try_wait().unwrap().is_none(), "the run ended after {killed} kills");
         child.kill().unwrap(); // SIGKILL: nothing of the process runs after it
         child.wait().unwrap();
@@ -231,10 +220,10 @@ fn a_run_folder_in_a_bucket_is_resumed_evaluated_and_predicted_with() {
         command.arg("--resume");
         command
     };
-    let mut draws = Draws::new();
+    let mut draws = draws();
     for _ in 0..3 {
         let mut child = resume().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_secs_f64(1.5 * draws.share()));
+        std::thread::sleep(Duration::from_secs_f64(1.5 * draws.unit()));
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -224,6 +224,7 @@ fn kind_of(target: &Target) -> &'static str {
         Target::Values(_) => "values",
         Target::NextTokens(_) => "next tokens",
         Target::Input => "the input itself",
+        Target::Absent => "no target",
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::describe::{Description, describe};
 use anyhow::{Result, bail};
+use bonfire_contract::nearest;
 use bonfire_models::registry::{ARCHITECTURES, names};
 use bonfire_models::spec::{Question, Sample, Spec};
-use bonfire_recipe::section;
 use bonfire_train::abbreviated;
 use std::io::{Write, stdout};
 
@@ -29,7 +29,7 @@ pub fn models(name: Option<&str>) -> Result<()> {
     };
     let names = names();
     let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == name) else {
-        let nearest = section::nearest(name, &names).map(|name| format!("; did you mean '{name}'?"));
+        let nearest = nearest(name, names.iter().copied()).map(|name| format!("; did you mean '{name}'?"));
         bail!("model '{name}': expected one of {}{}", names.join(", "), nearest.unwrap_or_default());
     };
     let description = describe(name)?;

@@ -150,6 +150,8 @@ pub enum Target {
     NextTokens(Tensor<2, Int>),
     /// The input itself (autoencoders).
     Input,
+    /// None: samples to predict, whose answer nobody knows. No loss and no metric takes it.
+    Absent,
 }
 
 /// Some samples of an epoch, in the order's sequence.

@@ -1,6 +1,7 @@
 //! Device names to Burn devices. Only this crate names backends. A cargo feature of the same name compiles a
 //! backend in, and a name such as `cpu`, `wgpu:0` or `cuda:1` picks one at run time.
 
+use bonfire_contract::nearest;
 use burn::tensor::Device;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -200,12 +201,8 @@ fn unknown(name: &str) -> DeviceError {
     let known: Vec<&str> =
         std::iter::once("cpu").chain(Backend::ALL.into_iter().map(Backend::name)).collect();
     let typed = name.split(':').next().unwrap_or(name);
-    let suggestion = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(known, typed), known))
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, known)| format!("; did you mean '{known}'?"))
+    let suggestion = nearest(typed, known.iter().copied())
+        .map(|known| format!("; did you mean '{known}'?"))
         .unwrap_or_default();
     DeviceError::Unknown { name: name.to_string(), known: known.join(", "), suggestion }
 }

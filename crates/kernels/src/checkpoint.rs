@@ -10,6 +10,7 @@
 //! rest. The fused ops of this crate leave it nothing to do.
 
 use crate::Draws;
+use crate::splitmix;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
@@ -206,10 +207,7 @@ fn learns<M: Module>(module: &M) -> bool {
 
 /// A block's seed. Neighbouring blocks' seeds are as unlike as any others (SplitMix64, Steele et al. 2014).
 fn mixed(seed: u64, number: u64) -> u64 {
-    let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    splitmix::scrambled(seed.wrapping_add(number.wrapping_mul(splitmix::GOLDEN)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The seeds of a forward pass's random ops. They make the random numbers of a batch's row independent of the
 //! process that computes the row.
 
+use crate::splitmix::{GOLDEN, scrambled};
 use std::cell::Cell;
 
 /// A seed for random ops, and a process's rows of a batch: row `first` and every `step`-th row after it.
@@ -43,15 +44,16 @@ impl Draws {
 
     /// Restarts the seeds for part `number` of the work, which may run again.
     pub(crate) fn begin(number: u64) {
-        CURRENT
-            .set(CURRENT.get().map(|draws| Draws { seed: mixed(draws.seed.wrapping_add(number)), ..draws }));
+        CURRENT.set(
+            CURRENT.get().map(|draws| Draws { seed: scrambled(draws.seed.wrapping_add(number)), ..draws }),
+        );
     }
 
     /// The next op's seed.
     pub(crate) fn next_seed() -> Option<u64> {
         let draws = CURRENT.get()?;
-        CURRENT.set(Some(Draws { seed: draws.seed.wrapping_add(0x9e37_79b9_7f4a_7c15), ..draws }));
-        Some(mixed(draws.seed))
+        CURRENT.set(Some(Draws { seed: draws.seed.wrapping_add(GOLDEN), ..draws }));
+        Some(scrambled(draws.seed))
     }
 }
 
@@ -74,13 +76,6 @@ impl Places {
     pub(crate) fn of(self, row: usize) -> u64 {
         self.first.wrapping_add(self.step.wrapping_mul(row as u64))
     }
-}
-
-/// SplitMix64's finaliser (Steele et al. 2014).
-fn mixed(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

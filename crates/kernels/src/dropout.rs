@@ -5,6 +5,7 @@ use crate::draws::Places;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
+use crate::splitmix;
 use crate::threads::{self, Shared};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -126,12 +127,8 @@ impl Mask {
     /// The key of a row of the tensor.
     #[inline(always)]
     fn key(self, row: usize) -> [u32; 2] {
-        let place = self.places.of(row);
-        let mut z = self.seed.wrapping_add(place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        [z as u32, (z >> 32) as u32]
+        let bits = splitmix::at(self.seed, self.places.of(row));
+        [bits as u32, (bits >> 32) as u32]
     }
 
     /// The factor of the number at place `within` of a row.

@@ -39,6 +39,7 @@ mod proof;
 mod recurrent;
 mod reduce;
 mod simd;
+mod splitmix;
 #[cfg(test)]
 mod testing;
 mod uses;

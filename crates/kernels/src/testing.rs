@@ -2,6 +2,7 @@
 //!
 //! Tests of an op's own cases call [`check`]; [`crate::proof`] walks all ops.
 
+use crate::splitmix;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,16 +24,10 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 
 /// Numbers in `[-1, 1)` from a SplitMix64 generator with this seed.
 pub(crate) fn random(shape: &[usize], seed: u64) -> Sample {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    let count = shape.iter().product();
-    Sample { values: (0..count).map(|_| next()).collect(), shape: shape.to_vec(), tracked: true }
+    let state = seed.wrapping_mul(splitmix::GOLDEN);
+    let number = |place| (splitmix::at(state, place) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+    let count: usize = shape.iter().product();
+    Sample { values: (0..count as u64).map(number).collect(), shape: shape.to_vec(), tracked: true }
 }
 
 /// Number `element` of filling `number`, in `[-0.4, 0.4)`. Any 10,007 consecutive elements of a filling are

@@ -1,7 +1,7 @@
 //! The built-in recipes, and recipes read from files.
 
-use crate::section::nearest;
 use crate::{Document, RecipeError};
+use bonfire_contract::nearest;
 use std::path::Path;
 
 macro_rules! builtin {
@@ -27,7 +27,7 @@ pub fn builtin(name: &str) -> Result<&'static str, RecipeError> {
         return Ok(text);
     }
     let names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
-    let suggestion = nearest(name, &names).map(|name| format!("; did you mean '{name}'?"));
+    let suggestion = nearest(name, names.iter().copied()).map(|name| format!("; did you mean '{name}'?"));
     Err(RecipeError::UnknownRecipe {
         name: name.to_string(),
         known: names.join(", "),

@@ -15,8 +15,9 @@
 //! [finetune]  pretrained = "URI", freeze = ["stem*"]
 //! ```
 
-use crate::section::{nearest, overlay, overlay_without, unknown_key};
+use crate::section::{overlay, overlay_without, unknown_key};
 use crate::{DataConfig, Document, FinetuneConfig, RecipeError, model_options};
+use bonfire_contract::nearest;
 use bonfire_datasets::image::ImageConfig;
 use bonfire_models::registry;
 use bonfire_models::spec::LossConfig;
@@ -265,7 +266,7 @@ fn name_of(
         None => Ok(None),
         Some(Value::String(name)) if known.contains(&name.as_str()) => Ok(Some(name)),
         Some(Value::String(name)) => {
-            let suggestion = nearest(&name, known)
+            let suggestion = nearest(&name, known.iter().copied())
                 .map(|nearest| format!("; did you mean '{nearest}'?"))
                 .unwrap_or_default();
             Err(document.wrong(&key, format!("one of {}", known.join(", ")), format!("'{name}'{suggestion}")))

@@ -4,6 +4,7 @@
 
 use crate::document::join;
 use crate::{Document, RecipeError};
+use bonfire_contract::nearest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -63,21 +64,11 @@ where
 /// The error for a key that is not among `known`, naming the nearest.
 pub fn unknown_key(document: &Document, path: &str, key: &str, known: &[&str]) -> RecipeError {
     let full = join(path, key);
-    let suggestion = match nearest(key, known) {
+    let suggestion = match nearest(key, known.iter().copied()) {
         Some(nearest) => format!("; did you mean '{}'?", join(path, nearest)),
         None => format!("; known here: {}", known.join(", ")),
     };
     RecipeError::UnknownKey { place: document.place(&full), key: full, suggestion }
-}
-
-/// The known name nearest to a typed one, if any is near enough to be meant.
-pub fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(typed, name), *name))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 fn keys(value: &Value) -> Vec<&str> {

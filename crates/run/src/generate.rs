@@ -3,7 +3,7 @@
 use crate::RunError;
 use crate::answer::{Answer, numbers};
 use crate::predictor::{Answered, Each, Predictor, Record};
-use bonfire_contract::{Task, Tokens};
+use bonfire_contract::{SplitMix64, Task, Tokens};
 use bonfire_datasets::DataError;
 use bonfire_datasets::text::TextSchema;
 use bonfire_kernels::threads;
@@ -157,7 +157,7 @@ impl<M: Task> Predictor for Writer<M> {
 struct Sampler {
     temperature: f64,
     top_k: usize,
-    state: u64,
+    draws: SplitMix64,
 }
 
 impl Sampler {
@@ -165,17 +165,8 @@ impl Sampler {
         Sampler {
             temperature: options.temperature,
             top_k: options.top_k.unwrap_or(usize::MAX),
-            state: options.seed.wrapping_add(stream.wrapping_mul(0xA076_1D64_78BD_642F)),
+            draws: SplitMix64::new(options.seed.wrapping_add(stream.wrapping_mul(0xA076_1D64_78BD_642F))),
         }
-    }
-
-    /// A number in `[0, 1)` by SplitMix64 (Steele et al. 2014).
-    fn uniform(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
     fn choose(&mut self, logits: &[f32]) -> u32 {
@@ -188,7 +179,7 @@ impl Sampler {
         let highest = f64::from(logits[order[0]]);
         let temperature = self.temperature;
         let weight = |index: &usize| ((f64::from(logits[*index]) - highest) / temperature).exp();
-        let mut left = self.uniform() * order.iter().map(weight).sum::<f64>();
+        let mut left = self.draws.unit() * order.iter().map(weight).sum::<f64>();
         for index in &order {
             left -= weight(index);
             if left < 0.0 {
@@ -204,7 +195,7 @@ mod tests {
     use super::*;
 
     fn sampler(temperature: f64, top_k: usize) -> Sampler {
-        Sampler { temperature, top_k, state: 7 }
+        Sampler { temperature, top_k, draws: SplitMix64::new(7) }
     }
 
     #[test]

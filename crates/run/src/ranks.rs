@@ -187,7 +187,7 @@ fn of_batch(batch: Batch<AnyInput>) -> u64 {
         Target::Probabilities(shares) => Some(shares.into_data()),
         Target::Values(values) => Some(values.into_data()),
         Target::NextTokens(tokens) => Some(tokens.into_data()),
-        Target::Input => None,
+        Target::Input | Target::Absent => None,
     });
     let bytes: Vec<&[u8]> = parts.iter().map(|data| data.as_bytes()).collect();
     hash(&bytes)

@@ -1,4 +1,4 @@
-//! What a URI of pictures names: the place of every picture, and its class.
+//! The pictures that a URI names: the place of each, and its class.
 
 use super::idx::{self, IdxPictures};
 use super::picture::{Need, Picture};
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Where one picture is.
+/// The place of one picture.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     /// A file of its own, by its URI.

@@ -5,21 +5,18 @@
 
 use super::plan::{Pack, Planned, plan, tar_bytes};
 use super::{Format, parquet};
-use crate::DataError;
 use crate::source::{self, Object, Writer, one_line};
+use crate::{DataError, pool};
 use std::io::{self, Write};
-use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What packing came to.
+/// Shards that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
     /// The shards, by one URI with braces.
     pub uri: String,
     /// Shards.
     pub shards: usize,
-    /// Those of them that were there already.
+    /// Shards among them that were there already.
     pub found: usize,
     /// Pictures.
     pub samples: u64,
@@ -28,16 +25,16 @@ pub struct Packed {
 }
 
 /// Writes the shards, several at once; those that are there with the planned size are left as they
-/// are. `done` is told the number of each shard that is finished, and how many there are.
+/// are. `done` is told how many shards are finished, and how many there are.
 ///
 /// # Errors
 /// When a picture cannot be read or a shard not be written. Shards written before stay.
-pub fn pack(pack: &Pack, done: &(dyn Fn(usize, usize) + Sync)) -> Result<Packed, DataError> {
+pub fn pack(pack: &Pack, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
     let plan = plan(pack)?;
     let name = source::name(pack.source.trim_end_matches('/'));
     let base = format!("{}/{name}", pack.folder.trim_end_matches('/'));
     let uri = |shard: usize| shard_uri(&base, plan.len(), shard, pack.format.name());
-    let found = on_all_processors(plan.len(), done, |shard| match pack.format {
+    let found = written(plan.len(), done, |shard| match pack.format {
         Format::Parquet => parquet::write(&uri(shard), &plan[shard]),
         _ => write(&uri(shard), &plan[shard]),
     })?;
@@ -60,47 +57,24 @@ pub(super) fn shard_uri(base: &str, shards: usize, shard: usize, extension: &str
     }
 }
 
-/// Does `write` for each shard, on all processors; gives back how many of them were there already, which
-/// is where it says false. `done` is told of each that is finished.
+/// Does `write` for each shard, several at once; the number of shards that were there already, for which it
+/// says false. `done` is told how many are finished.
 ///
 /// # Errors
-/// The first of `write`; no further shard is begun then.
-pub(super) fn on_all_processors(
+/// The first of `write`, in the order of the shards; no further shard is begun then.
+pub(super) fn written(
     shards: usize,
-    done: &(dyn Fn(usize, usize) + Sync),
+    done: &mut dyn FnMut(usize, usize),
     write: impl Fn(usize) -> Result<bool, DataError> + Sync,
 ) -> Result<usize, DataError> {
-    let (next, found, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let error = Mutex::new(None);
-    let work = || {
-        loop {
-            let shard = next.fetch_add(1, Ordering::Relaxed);
-            if shard >= shards || failed.load(Ordering::Relaxed) {
-                break;
-            }
-            match write(shard) {
-                Ok(written) => {
-                    found.fetch_add(usize::from(!written), Ordering::Relaxed);
-                    done(shard, shards);
-                }
-                Err(refused) => {
-                    failed.store(true, Ordering::Relaxed);
-                    if let Ok(mut error) = error.lock() {
-                        error.get_or_insert(refused);
-                    }
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
-            scope.spawn(work);
-        }
-    });
-    match error.into_inner().ok().flatten() {
-        Some(error) => Err(error),
-        None => Ok(found.into_inner()),
-    }
+    let (mut finished, mut found) = (0, 0);
+    pool::in_order(pool::processors(), 0..shards, write, |written| {
+        finished += 1;
+        found += usize::from(!written);
+        done(finished, shards);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The bytes of shards that are there.
@@ -155,7 +129,7 @@ mod tests {
         let uris = source::list(&source).unwrap();
         let pictures = uris.iter().map(|uri| (uri.clone(), class(uri))).collect();
         let folder = folder.join("shards").display().to_string();
-        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1, format: Format::Tar }, &|_, _| {})
+        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1, format: Format::Tar }, &mut |_, _| {})
             .unwrap()
     }
 

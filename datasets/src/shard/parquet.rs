@@ -7,10 +7,10 @@
 use super::plan::Planned;
 use crate::DataError;
 use crate::columnar::footer;
-use crate::random::mix;
 use crate::source::{self, Object, Writer, one_line};
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema};
+use bonfire_contract::mix;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;

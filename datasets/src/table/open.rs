@@ -120,7 +120,7 @@ fn encode_rows(
 mod tests {
     use super::*;
     use crate::table::{Encoding, TableFormat, TableTarget};
-    use crate::{Dataset, OnCorrupt};
+    use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
 
@@ -146,7 +146,7 @@ mod tests {
 
     /// The whole set as one batch: numeric rows, category rows, targets.
     fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
-        let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+        let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (table, target) = set.collate(samples, &Device::flex());
         let ([_, n], [_, m]) = (table.numeric.dims(), table.categories.dims());
         let numeric: Vec<f32> = table.numeric.into_data().iter().collect();

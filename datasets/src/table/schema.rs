@@ -4,6 +4,7 @@ use super::columns::{Column, Encoding, TableTarget};
 use super::frame::Frame;
 use crate::blocks::Known;
 use crate::{DataError, saved};
+use bonfire_contract::most_alike;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
@@ -127,10 +128,8 @@ pub(super) fn column_index(frame: &Frame, name: &str) -> Result<usize, DataError
 
 /// The columns most like `name`: "the nearest are `age`, `sex`".
 pub(crate) fn nearest(columns: &[String], name: &str) -> String {
-    let likeness = |other: &String| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
-    let mut names: Vec<(f64, &String)> = columns.iter().map(|other| (likeness(other), other)).collect();
-    names.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let nearest: Vec<String> = names.iter().take(3).map(|(_, name)| format!("`{name}`")).collect();
+    let nearest = most_alike(name, columns.iter().map(String::as_str), 3);
+    let nearest: Vec<String> = nearest.into_iter().map(|name| format!("`{name}`")).collect();
     format!("the nearest are {}", nearest.join(", "))
 }
 

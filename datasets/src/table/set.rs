@@ -3,7 +3,7 @@
 use super::blocks::RowDecoder;
 use super::rows::{RowTargets, Rows};
 use crate::blocks::BlockSet;
-use crate::{DataError, Dataset};
+use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Dataset for TableSet {
         }
     }
 
-    fn sample(&self, index: u64, _draw: u64) -> Result<TableSample, DataError> {
+    fn sample(&self, index: u64, _draw: Draw) -> Result<TableSample, DataError> {
         match &self.parts {
             Parts::Held(rows) => Ok(TableSample { rows: rows.clone(), row: index as usize }),
             Parts::Streamed(blocks) => {
@@ -111,12 +111,12 @@ impl Dataset for TableSet {
     }
 
     /// `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to predict have
-    /// no target: theirs is [`Target::Input`].
+    /// no target: theirs is [`Target::Absent`].
     fn collate(&self, samples: Vec<TableSample>, device: &Device) -> (Table, Target) {
         let batch = samples.len();
         let Some(TableSample { rows: first, .. }) = samples.first() else {
             let (numeric, categories) = (Tensor::zeros([0, 0], device), Tensor::zeros([0, 0], device));
-            return (Table { numeric, categories }, Target::Input);
+            return (Table { numeric, categories }, Target::Absent);
         };
         let (n, m) = (first.num_numeric, first.num_categories);
         let numeric = match n {
@@ -142,7 +142,7 @@ impl Dataset for TableSet {
                 let values = gather(&samples, 1, |rows| rows.targets.values(), |value| value);
                 Target::Values(Tensor::from_data(TensorData::new(values, [batch, 1]), device))
             }
-            RowTargets::Absent => Target::Input,
+            RowTargets::Absent => Target::Absent,
         };
         (Table { numeric, categories }, target)
     }

@@ -110,10 +110,7 @@ fn rows(
             })
         };
         let texts = column(&config.text_column)?;
-        let labels = match reader.labelled {
-            true => column(&config.label_column)?,
-            false => vec![None; texts.len()],
-        };
+        let labels = if reader.labelled { column(&config.label_column)? } else { vec![None; texts.len()] };
         for (text, label) in texts.into_iter().zip(labels) {
             take(reader.record("row", row, text.as_deref(), label.as_deref()))?;
             row += 1;

@@ -5,7 +5,6 @@ use bonfire_datasets::index::{self, Index};
 use bonfire_datasets::shard::Format;
 use bonfire_datasets::{image, parse_size, shard, size};
 use clap::{Args, ValueEnum};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Args, Debug)]
 pub struct PackArguments {
@@ -33,11 +32,7 @@ enum PackFormat {
 
 /// Packs, then reads the shards back for their index.
 pub fn pack(arguments: &PackArguments) -> Result<()> {
-    let finished = AtomicUsize::new(0);
-    let done = |_: usize, of: usize| {
-        let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
-        eprintln!("shard {finished} of {of}");
-    };
+    let mut done = |finished: usize, of: usize| eprintln!("shard {finished} of {of}");
     let records = [".csv", ".tsv", ".jsonl", ".ndjson"];
     let name = arguments.source.trim_end_matches(".gz").trim_end_matches(".zst").to_lowercase();
     let (packed, what) = if records.iter().any(|ending| name.ends_with(ending)) {
@@ -49,7 +44,7 @@ pub fn pack(arguments: &PackArguments) -> Result<()> {
             folder: arguments.destination.clone(),
             shard_bytes: arguments.shard_size,
         };
-        (shard::convert(&convert, &done)?, "records")
+        (shard::convert(&convert, &mut done)?, "records")
     } else {
         let format = match arguments.format {
             Some(PackFormat::Parquet) => Format::Parquet,
@@ -63,7 +58,7 @@ pub fn pack(arguments: &PackArguments) -> Result<()> {
             shard_bytes: arguments.shard_size,
             seed: arguments.seed,
         };
-        (shard::pack(&pack, &done)?, "pictures")
+        (shard::pack(&pack, &mut done)?, "pictures")
     };
     let index = Index::open(&packed.uri, &mut index::report(&packed.uri))?;
     println!(

@@ -2,6 +2,7 @@
 //! pass makes them again, and another process with the same row of the batch makes the same.
 
 use crate::draws::Places;
+use crate::splitmix;
 
 /// Dropout of a share of the weights.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ impl Dropout {
         to: &mut [f32],
     ) {
         let of_sample = self.places.of(item).wrapping_mul(heads as u64).wrapping_add(head as u64);
-        let key = mixed(self.seed ^ mixed(of_sample << 32 ^ query as u64));
+        let key = splitmix::at(self.seed ^ splitmix::at(of_sample << 32 ^ query as u64, 0), 0);
         let (low, high) = (key as u32, (key >> 32) as u32);
         for (column, to) in to.iter_mut().enumerate() {
             // a 32-bit hash with good avalanche (Wellons 2018), keyed before and between its products
@@ -44,14 +45,6 @@ impl Dropout {
             *to = if bits < self.threshold { 0.0 } else { self.factor };
         }
     }
-}
-
-/// SplitMix64's finaliser (Steele et al. 2014).
-fn mixed(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

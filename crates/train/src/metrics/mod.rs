@@ -137,6 +137,7 @@ impl Meter {
                     Target::Values(_) => "values",
                     Target::NextTokens(_) => "next tokens",
                     Target::Input => "the input",
+                    Target::Absent => "none",
                 },
             )),
         }

@@ -9,7 +9,7 @@ use crate::length::Length;
 use crate::losses::Loss;
 use crate::ranks::{Ranks, Report};
 use crate::{FitConfig, Parameter, TrainError};
-use bonfire_contract::{Batch, Share, Task};
+use bonfire_contract::{Batch, Share, SplitMix64, Task};
 use bonfire_kernels::{Draws, SumOverRanks, multiply_adds};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
@@ -156,13 +156,7 @@ impl<M: Task> Step<M> for GradientStep<'_> {
     }
 }
 
-/// A seed for a piece's random numbers, as far from the next piece's as from any other (SplitMix64's
-/// finaliser, Steele et al. 2014).
+/// A seed for a piece's random numbers, as far from the next piece's as from any other.
 pub(crate) fn mix(seed: u64, step: u64, piece: u64) -> u64 {
-    [step, piece].into_iter().fold(seed, |state, part| {
-        let mut z = state.wrapping_add(part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    })
+    [step, piece].into_iter().fold(seed, SplitMix64::at)
 }

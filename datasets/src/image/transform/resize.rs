@@ -1,8 +1,8 @@
-//! A part of a picture at another size, antialiased as Pillow does it, and fast: within one grey level of Pillow's pixels,
-//! which `resample` meets.
+//! A part of a picture at another size, antialiased as Pillow does it, and fast: within one grey level of
+//! Pillow's pixels, which `resample` meets.
 //!
-//! The filter widens when the picture shrinks, so that every pixel counts: Pillow's `resize`, and so torchvision's
-//! `Resize` on Pillow's pictures and with `antialias=True`.
+//! The filter widens when the picture shrinks, so that every pixel counts: Pillow's `resize`, and so
+//! torchvision's `Resize` on Pillow's pictures and with `antialias=True`.
 
 use super::super::picture::Picture;
 use crate::buffers;
@@ -17,8 +17,8 @@ use std::cell::RefCell;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Resize {
-    /// The shorter side, in pixels; the longer one keeps the picture's proportions, rounded down (torchvision's
-    /// `Resize(256)`).
+    /// The shorter side, in pixels; the longer one keeps the picture's proportions, rounded down
+    /// (torchvision's `Resize(256)`).
     Short(usize),
     /// `[height, width]`, whatever the proportions were.
     Exact([usize; 2]),
@@ -43,7 +43,7 @@ impl Resize {
     }
 }
 
-/// How the values between pixels are found.
+/// The filter that finds the values between pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {

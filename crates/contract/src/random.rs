@@ -1,13 +1,15 @@
 //! Reproducible randomness: every draw is a pure function of the numbers that name it.
 //!
-//! No generator is shared and no state is kept between samples, so a draw never depends on
-//! threads, restarts or on what was read before.
+//! No generator is shared and no state is kept between samples, so a draw never depends on threads, on
+//! restarts or on what was read before.
+//!
+//! Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014 (SplitMix64).
 
-/// The increment of splitmix64: 2^64 divided by the golden ratio, made odd.
+/// The increment of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The output function of splitmix64: a bijection of 64 bits in which every bit of the input
-/// changes every bit of the output with a probability close to one half.
+/// The output function of SplitMix64: a bijection of 64 bits in which every bit of the input changes every
+/// bit of the output with a probability close to one half.
 fn scramble(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -17,21 +19,31 @@ fn scramble(mut x: u64) -> u64 {
 /// Mixes two numbers into one that looks random, as in `mix(mix(seed, epoch), index)`.
 ///
 /// For either number held fixed it is a bijection of the other; the order of the two matters.
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014 (splitmix64).
 pub fn mix(a: u64, b: u64) -> u64 {
-    scramble(scramble(a.wrapping_add(GOLDEN)).wrapping_add(b).wrapping_add(GOLDEN))
+    SplitMix64::at(SplitMix64::at(a, 0).wrapping_add(b), 0)
 }
 
-/// A short stream of random numbers out of one draw: splitmix64.
+/// Maps 64 random bits to `0..bound` by the high half of their product: no division. 0 when `bound` is 0; the
+/// bias is below `bound / 2^64`.
+pub fn scale(bits: u64, bound: u64) -> u64 {
+    ((u128::from(bits) * u128::from(bound)) >> 64) as u64
+}
+
+/// A stream of random numbers that one seed decides.
 #[derive(Clone, Debug)]
-pub struct Draws {
+pub struct SplitMix64 {
     state: u64,
 }
 
-impl Draws {
-    /// The stream that `draw` seeds.
-    pub fn new(draw: u64) -> Self {
-        Draws { state: draw }
+impl SplitMix64 {
+    /// The stream of a seed.
+    pub fn new(seed: u64) -> Self {
+        SplitMix64 { state: seed }
+    }
+
+    /// Number `place`, from 0 on, of a seed's stream: 64 random bits.
+    pub fn at(seed: u64, place: u64) -> u64 {
+        scramble(seed.wrapping_add(place.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
     /// The next 64 random bits.
@@ -40,7 +52,7 @@ impl Draws {
         scramble(self.state)
     }
 
-    /// A number in `0..bound`; 0 when `bound` is 0. Its bias is below `bound / 2^64`.
+    /// A number in `0..bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         scale(self.bits(), bound)
     }
@@ -56,11 +68,6 @@ impl Draws {
     }
 }
 
-/// Maps 64 random bits to `0..bound` by the high half of their product: no division.
-pub(crate) fn scale(bits: u64, bound: u64) -> u64 {
-    ((u128::from(bits) * u128::from(bound)) >> 64) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,10 +75,11 @@ mod tests {
     #[test]
     fn splitmix_yields_its_published_numbers() {
         // The first outputs for seed 1234567 in the reference implementation by Vigna.
-        let mut draws = Draws::new(1_234_567);
+        let mut draws = SplitMix64::new(1_234_567);
         assert_eq!(draws.bits(), 6_457_827_717_110_365_317);
         assert_eq!(draws.bits(), 3_203_168_211_198_807_973);
         assert_eq!(draws.bits(), 9_817_491_932_198_370_423);
+        assert_eq!(SplitMix64::at(1_234_567, 2), 9_817_491_932_198_370_423);
     }
 
     #[test]
@@ -86,7 +94,7 @@ mod tests {
 
     #[test]
     fn draws_stay_below_their_bound_and_reach_every_value() {
-        let mut draws = Draws::new(7);
+        let mut draws = SplitMix64::new(7);
         let mut counts = [0usize; 5];
         for _ in 0..10_000 {
             counts[draws.below(5) as usize] += 1;

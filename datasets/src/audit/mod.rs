@@ -1,28 +1,30 @@
 //! Shards checked as a whole, whatever their format.
 
+mod pictures;
+
 use crate::blocks::Source;
 use crate::index::{Block, Index};
 use crate::shard::{Format, PictureDecoder, ShardSet};
 use crate::table::csv::{Csv, Dialect, for_each_row};
 use crate::table::jsonl::for_each_object;
-use crate::{DataError, image, text};
-use std::num::NonZero;
+use crate::{DataError, image, pool, text};
+use pictures::{verify_row_groups, verify_tar};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What checking found.
+/// Samples that were checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Samples that were read.
     pub samples: u64,
-    /// Those of them with another checksum than the index says, or that cannot be decoded.
+    /// Samples with another checksum than the index says, or that cannot be decoded.
     pub corrupt: u64,
     /// Bytes that were read.
     pub bytes: u64,
 }
 
 /// Reads everything, on all processors, checks it against the index and decodes pictures, strictly: damage
-/// within the pixels of a JPEG that training would forgive is found, too. `report` is told of each corrupt sample or block, with its shard and its offset, line or row.
+/// within the pixels of a JPEG that training would forgive is found, too. `report` is told of each corrupt
+/// sample or block, with its shard and its offset, line or row, in no order.
 ///
 /// # Errors
 /// When a shard cannot be read at all.
@@ -31,14 +33,14 @@ pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Veri
     match index.format().clone() {
         Format::Tar => {
             let set = ShardSet::new(index, image::PICTURES, None);
-            each(shards, |shard, verified| image::verify_tar(&set, shard, verified, report))
+            each(shards, |shard, verified| verify_tar(&set, shard, verified, report))
         }
         Format::Parquet => {
             let source = Source::of(index)?;
             each(shards, |shard, verified| match source.index().rows(shard)?.len() {
                 0 => Ok(()),
                 _ if PictureDecoder::fits(&source, shard)? => {
-                    image::verify_row_groups(&source, shard, verified, report)
+                    verify_row_groups(&source, shard, verified, report)
                 }
                 _ => verify_blocks(&source, shard, verified, report, |block, _| {
                     source.decode_all(shard, block)
@@ -56,34 +58,22 @@ pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Veri
     }
 }
 
-/// Does `work` for each shard, on all processors.
+/// The sum of what `work` finds in each shard, on all processors.
 fn each(
     shards: usize,
     work: impl Fn(usize, &mut Verified) -> Result<(), DataError> + Sync,
 ) -> Result<Verified, DataError> {
-    let next = AtomicUsize::new(0);
-    let thread = || -> Result<Verified, DataError> {
-        let mut verified = Verified::default();
-        loop {
-            let shard = next.fetch_add(1, Ordering::Relaxed);
-            if shard >= shards {
-                return Ok(verified);
-            }
-            work(shard, &mut verified)?;
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let parts: Vec<Result<Verified, DataError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(thread)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("verifying does not panic")).collect()
-    });
     let mut all = Verified::default();
-    for part in parts {
-        let part = part?;
-        all.samples += part.samples;
-        all.corrupt += part.corrupt;
-        all.bytes += part.bytes;
-    }
+    let verified = |shard| {
+        let mut verified = Verified::default();
+        work(shard, &mut verified).map(|()| verified)
+    };
+    pool::in_order(pool::processors(), 0..shards, verified, |Verified { samples, corrupt, bytes }| {
+        all.samples += samples;
+        all.corrupt += corrupt;
+        all.bytes += bytes;
+        Ok(())
+    })?;
     Ok(all)
 }
 

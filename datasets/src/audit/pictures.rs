@@ -1,20 +1,19 @@
-//! Shards of pictures looked at as a whole: every sample checked.
+//! Shards of pictures checked as a whole: every sample decoded.
 
-use super::decode;
-use super::streamed;
+use super::Verified;
 use crate::DataError;
-use crate::audit::Verified;
 use crate::blocks::{Decode, Source};
+use crate::image::{PICTURES, check_picture};
 use crate::shard::{PictureDecoder, ShardSet};
 
-/// Samples of a shard whose parts are read together.
-const TOGETHER: u64 = 64;
+/// Samples of a shard whose parts are read in one request.
+const AT_ONCE: u64 = 64;
 
 /// Reads every part of every sample of a tar shard, checks it and decodes what is a picture.
 ///
 /// # Errors
 /// When the shard cannot be read at all.
-pub(crate) fn verify_tar(
+pub(super) fn verify_tar(
     set: &ShardSet,
     shard: usize,
     verified: &mut Verified,
@@ -23,8 +22,8 @@ pub(crate) fn verify_tar(
     let rows = set.index().rows(shard)?;
     let object = set.object(shard)?;
     let uri = set.index().object(shard).uri();
-    for begin in (0..rows.len()).step_by(TOGETHER as usize) {
-        let entries: Vec<_> = (begin..(begin + TOGETHER).min(rows.len())).map(|at| rows.entry(at)).collect();
+    for begin in (0..rows.len()).step_by(AT_ONCE as usize) {
+        let entries: Vec<_> = (begin..(begin + AT_ONCE).min(rows.len())).map(|at| rows.entry(at)).collect();
         let parts = || entries.iter().flat_map(|entry| &entry.parts);
         let ranges: Vec<_> = parts().map(|part| part.offset..part.offset + part.length).collect();
         let mut contents = object.ranges(&ranges)?.into_iter();
@@ -39,8 +38,8 @@ pub(crate) fn verify_tar(
                         let expected = format!("the checksum {:08x} of the index", part.crc32);
                         Err(DataError::malformed(uri, place, expected, format!("{crc32:08x}")))
                     }
-                    true if streamed::PICTURES.contains(&part.extension.as_str()) => {
-                        decode::check(&format!("{uri}, {place}"), &content)
+                    true if PICTURES.contains(&part.extension.as_str()) => {
+                        check_picture(&format!("{uri}, {place}"), &content)
                     }
                     true => Ok(()),
                 };
@@ -60,7 +59,7 @@ pub(crate) fn verify_tar(
 ///
 /// # Errors
 /// When the index cannot be read any more.
-pub(crate) fn verify_row_groups(
+pub(super) fn verify_row_groups(
     source: &Source,
     shard: usize,
     verified: &mut Verified,
@@ -80,28 +79,11 @@ pub(crate) fn verify_row_groups(
         for (row, picture) in (block.line..).zip(pictures) {
             let bytes = picture.unwrap_or_default();
             verified.bytes += bytes.len() as u64;
-            if let Err(error) = decode::check(&format!("{uri}, row {row}"), &bytes) {
+            if let Err(error) = check_picture(&format!("{uri}, row {row}"), &bytes) {
                 report(&error);
                 verified.corrupt += 1;
             }
         }
     }
     Ok(())
-}
-
-/// The pictures below a folder with the names of their classes, for
-/// [`pack`](crate::shard::pack): class folders, or pictures without classes.
-///
-/// # Errors
-/// When there is no picture.
-pub fn pictures_of(folder: &str) -> Result<Vec<(String, Option<String>)>, DataError> {
-    if let Ok(classed) = super::folder::classed(folder) {
-        let names = classed.names;
-        return Ok(classed
-            .pictures
-            .into_iter()
-            .map(|(uri, class)| (uri, Some(names[class].clone())))
-            .collect());
-    }
-    Ok(super::folder::pictures(folder)?.into_iter().map(|uri| (uri, None)).collect())
 }
