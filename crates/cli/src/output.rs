@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A file that takes its name when it is whole: until then, and after a mistake, what was there stays.
 pub struct OutputFile {
     path: PathBuf,
-    /// Where it is written; none once it has its name, and of what is no file: a pipe or a device.
+    /// The path that is written to; none once the file has its name, and none for a pipe or a device.
     beside: Option<PathBuf>,
     file: BufWriter<File>,
 }

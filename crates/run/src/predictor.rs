@@ -47,9 +47,11 @@ impl fmt::Display for Record {
 
 /// An input with its answer.
 pub struct Answered<'a> {
-    /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a text.
+    /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a
+    /// text.
     pub input: String,
-    /// The answer, or why the input could not be read: pictures alone, where the recipe leaves corrupt ones out.
+    /// The answer, or why the input could not be read: pictures alone, where the recipe leaves corrupt ones
+    /// out.
     pub answer: Result<Answer, DataError>,
     /// The set that the input is a picture of, and its number there.
     pub(crate) picture: Option<(&'a Pictures, u64)>,
@@ -75,19 +77,19 @@ pub trait Predictor: Send {
 
     /// Answers about records from memory, in their sequence. A record that cannot be read is refused alone.
     ///
-    /// An answer has the same bits whichever other records are asked with it, and at whichever place among them: the
-    /// model sees each record by itself, texts without padding. In a batch the bits could differ, as a matrix product
-    /// adds up in another sequence where a thread has one row of it than where it has several. The price is the time
-    /// that a batch saves by reading the weights once for all its samples.
+    /// An answer has the same bits whichever other records are asked with it, and at whichever place among
+    /// them: the model sees each record by itself, texts without padding. In a batch the bits could differ,
+    /// as a matrix product adds up in another sequence where a thread has one row of it than where it has
+    /// several. The price is the time that a batch saves by reading the weights once for all its samples.
     ///
     /// # Errors
     /// When the model or its device fails, which is no record's fault.
     fn answer(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError>;
 
     /// Answers about files, folders, globs or texts, as `bonfire predict` takes them, in batches of
-    /// `train.evaluate_batch_size`: faster than [`answer`](Self::answer), but the last bits of an answer may depend on the
-    /// other inputs of its batch. `each` has the answers of a batch before the next one is read. Hands back how many
-    /// inputs could not be read and were left out.
+    /// `train.evaluate_batch_size`: faster than [`answer`](Self::answer), but the last bits of an answer may
+    /// depend on the other inputs of its batch. `each` has the answers of a batch before the next one is
+    /// read. Hands back how many inputs could not be read and were left out.
     ///
     /// # Errors
     /// On an input that is not there, or not as the run's schema says.
@@ -103,12 +105,12 @@ impl Run {
         self.predictor_with(device, None, Generation::default())
     }
 
-    /// As [`predictor`](Self::predictor), with so many crops of each picture in place of the recipe's, and the options of
-    /// a language model.
+    /// As [`predictor`](Self::predictor), with so many crops of each picture in place of the recipe's, and
+    /// the options of a language model.
     ///
     /// # Errors
-    /// As [`predictor`](Self::predictor); when `crops` are asked for and the data are no pictures; when an option is out
-    /// of its bounds.
+    /// As [`predictor`](Self::predictor); when `crops` are asked for and the data are no pictures; when an
+    /// option is out of its bounds.
     pub fn predictor_with(
         &self,
         device: Device,
@@ -225,8 +227,8 @@ impl<M: Task> Model<M> {
         self.answer_set(set, batch_size, &mut |batch| each(batch.into_iter().map(named).collect()))
     }
 
-    /// Answers about the samples of a set, so many at a time, and hands the answers of each batch on before the next one
-    /// is read. Pictures that are left out have their error in their place.
+    /// Answers about the samples of a set, so many at a time, and hands the answers of each batch on before
+    /// the next one is read. Pictures that are left out have their error in their place.
     fn answer_set(
         &self,
         set: &SampleSet,

@@ -4,8 +4,8 @@
 //! Beginning -> recipe -> place of the run -> data by the run's schema -> model, weights to begin with -> Trainer
 //! ```
 //!
-//! All ranks of a job take the same way. Rank 0 alone keeps the run, and an error of any rank before the first step is an
-//! error of all.
+//! All ranks of a job take the same way. Rank 0 alone keeps the run, and an error of any rank before the
+//! first step is an error of all.
 
 use crate::bucket::BucketRun;
 use crate::fit::Fit;
@@ -77,8 +77,9 @@ impl Training {
     /// Reads the recipe, finds the place of the run, and opens the data.
     ///
     /// # Errors
-    /// When the recipe, the device or the data are not as they should be, the place holds another run, or a run that
-    /// goes on would not be the run that began: by another recipe, or on data that its schema does not fit.
+    /// When the recipe, the device or the data are not as they should be, the place holds another run, or a
+    /// run that goes on would not be the run that began: by another recipe, or on data that its schema does
+    /// not fit.
     pub fn begin(
         beginning: &Beginning,
         communicator: &Arc<dyn Communicator>,
@@ -108,8 +109,8 @@ impl Training {
         ranks::layout(&*self.communicator, &self.recipe, &*self.sets.train)
     }
 
-    /// Trains the model, and measures it on the test set. `started` is when the program began, for the time to the
-    /// first step; `listener` hears of the progress where this rank keeps the run.
+    /// Trains the model, and measures it on the test set. `started` is when the program began, for the time
+    /// to the first step; `listener` hears of the progress where this rank keeps the run.
     ///
     /// # Errors
     /// When the model does not fit the data, the run folder cannot be written to, or training fails.
@@ -148,8 +149,8 @@ fn begun(beginning: &Beginning, place: Option<&Path>) -> Result<String, RunError
     }
 }
 
-/// The recipe that was asked for, a name or file or the text `begun` of the run to resume, with its changes; and its
-/// device.
+/// The recipe that was asked for, a name or file or the text `begun` of the run to resume, with its changes;
+/// and its device.
 fn plan(
     beginning: &Beginning,
     place: Option<&Path>,
@@ -180,8 +181,8 @@ fn plan(
     Ok((document, recipe, device))
 }
 
-/// The schema of the run that goes on; none of a run that was stopped before it kept one. A run goes on by its own recipe
-/// alone: by another one it would be a run that no recipe describes.
+/// The schema of the run that goes on; none of a run that was stopped before it kept one. A run goes on by
+/// its own recipe alone: by another one it would be a run that no recipe describes.
 fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError> {
     if path.join("recipe.toml").exists() {
         let (_, begun) = read_recipe(&RunFolder::open(path)?)?;

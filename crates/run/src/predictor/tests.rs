@@ -122,8 +122,8 @@ fn are_close(one: &Answer, other: &Answer) -> bool {
     a == b && one.iter().zip(other).all(|(one, other)| (one - other).abs() < 1e-5)
 }
 
-/// The answers of 32 records alone, and how many of the answers in batches of 2 to 32, each record at every place, have
-/// other bits.
+/// The answers of 32 records alone, and how many of the answers in batches of 2 to 32, each record at every
+/// place, have other bits.
 fn differing(run: &Run, records: &[Record]) -> Vec<(usize, usize)> {
     let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
     // Numbers in an answer's text are distinct where their bits are.
