@@ -7,8 +7,8 @@ use crate::DataError;
 use crate::request::Requested;
 use bytes::Bytes;
 
-/// The pictures of PNG or JPEG files in memory, each as `data.crops` views. A picture is decoded when its sample is
-/// read, and one that cannot be is an error there.
+/// The pictures of PNG or JPEG files in memory, each as `data.crops` views. A picture is decoded when its
+/// sample is read, and one that cannot be is an error there.
 ///
 /// # Errors
 /// When a key is out of its bounds.

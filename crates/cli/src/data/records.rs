@@ -13,7 +13,8 @@ const BATCH: usize = 256;
 /// Characters of a window on a text.
 const CONTEXT: usize = 256;
 
-/// Reads alone first, then parses rows, then makes batches: of the text in `text_column`, or of rows with that `target`.
+/// Reads alone first, then parses rows, then makes batches: of the text in `text_column`, or of rows with
+/// that `target`.
 pub fn bench(
     uri: &str,
     text_column: Option<&str>,
