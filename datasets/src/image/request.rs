@@ -31,7 +31,7 @@ mod tests {
     use super::super::decode::tests::file;
     use super::super::{ImageTarget, open_prediction};
     use super::*;
-    use crate::Dataset;
+    use crate::{Dataset, Draw};
     use ::image::ImageFormat;
 
     #[test]
@@ -58,9 +58,9 @@ mod tests {
         assert_eq!(requested.records, [0, 1]);
         let uris = [path.to_str().unwrap().to_string()];
         let part = open_prediction(&config, &schema, &uris).unwrap().next().unwrap().unwrap();
-        let sample = requested.samples.dataset().sample(0, 0).unwrap();
-        assert_eq!(sample, part.samples.dataset().sample(0, 0).unwrap());
-        let error = requested.samples.dataset().sample(1, 0).unwrap_err().to_string();
+        let sample = requested.samples.dataset().sample(0, Draw::default()).unwrap();
+        assert_eq!(sample, part.samples.dataset().sample(0, Draw::default()).unwrap());
+        let error = requested.samples.dataset().sample(1, Draw::default()).unwrap_err().to_string();
         assert!(error.starts_with("request, record 1, picture: expected a complete PNG or JPEG"), "{error}");
     }
 }

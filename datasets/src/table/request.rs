@@ -115,8 +115,8 @@ fn frame(config: &TableConfig, schema: &TableSchema, rows: &[Row], numbers: &[us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Dataset;
     use crate::table::open;
+    use crate::{Dataset, Draw};
     use burn::tensor::Device;
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         );
         assert!(refused[1].1.starts_with("request, record 2, column `n`: expected a number"), "{refused:?}");
         let set = requested.samples.dataset();
-        let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+        let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (table, _) = set.collate(samples, &Device::flex());
         assert_eq!(table.categories.into_data().iter::<i64>().collect::<Vec<_>>(), [2, 0, 0]);
         let numeric: Vec<f32> = table.numeric.into_data().iter().collect();
