@@ -80,11 +80,16 @@ fn a_value_is_predicted_in_its_own_unit() {
     assert!((a - b).abs() < 1e-3 * b.abs(), "{a} alone is {b}");
 }
 
-/// One pass by default, as least squares take no more.
+/// A recipe without a length: least squares take one pass.
 #[test]
-fn least_squares_take_one_pass() {
+fn least_squares_take_one_pass_by_default() {
     let workshop = Workshop::new();
-    workshop.succeed(&["train", "diamonds", "--run", "run", "--set", "train.solver=least_squares"]);
+    workshop.write(
+        "prices.toml",
+        "[data]\nkind = 'table'\ntrain = 'builtin:diamonds.csv.gz'\nvalid_fraction = 0.1\ntarget = 'price'\n\
+         [model]\nname = 'linear'\n[train]\nsolver = 'least_squares'\n",
+    );
+    workshop.succeed(&["train", "prices.toml", "--run", "run"]);
     let records = records(&workshop.path("run"));
     let last = records.iter().rfind(|record| record["kind"] == "valid").expect("an evaluation");
     assert_eq!((&last["step"], &last["epoch"]), (&1.into(), &1.0.into()), "{last:?}");
