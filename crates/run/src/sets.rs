@@ -90,8 +90,11 @@ impl SampleSet {
 /// When anything about the data is not as the recipe says, or the data are not those that the run began with.
 pub fn open(data: &DataConfig, seed: u64, kept: Option<Schema>) -> Result<Sets, RunError> {
     let opened = match (data, kept.clone()) {
-        (DataConfig::Image(config), _) => {
-            let mut opened = image::open(config, seed)?;
+        (DataConfig::Image(config), kept) => {
+            let mut opened = match kept {
+                Some(Schema::Image(kept)) => image::reopen(config, seed, kept)?,
+                _ => image::open(config, seed)?,
+            };
             let test = opened.test.take();
             let test = test.map(|test| SampleSet::of_pictures(test, &opened.schema, 1));
             Sets { test, ..sets(opened, AnyInput::Images, Schema::Image) }

@@ -40,7 +40,7 @@ mod tests {
         let png = file(ImageFormat::Png, 9, 7);
         let path = folder.path().join("a.png");
         std::fs::write(&path, &png).unwrap();
-        let config = ImageConfig { workers: 0, ..ImageConfig::default() };
+        let config = ImageConfig { train: "pictures".into(), workers: 0, ..ImageConfig::default() };
         let schema = ImageSchema {
             target: ImageTarget::Class,
             labels: vec!["a".into(), "b".into()],

@@ -115,8 +115,8 @@ fn frame(config: &TableConfig, schema: &TableSchema, rows: &[Row], numbers: &[us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dataset, Draw};
     use crate::table::open;
+    use crate::{Dataset, Draw};
     use burn::tensor::Device;
 
     #[test]
