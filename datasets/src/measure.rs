@@ -1,8 +1,8 @@
 //! How fast records are read, and how fast they become training batches.
 
-use crate::blocks::{Decode, Source};
 use crate::index::{Block, Index};
-use crate::shard::{Format, PictureDecoder};
+use crate::records::{Format, Layout};
+use crate::store::{Decode, PictureDecoder, Source};
 use crate::{DataError, Dataset, Pipeline, table, text};
 use bonfire_contract::{Loader, Position};
 use burn::tensor::Device;
@@ -47,8 +47,10 @@ pub struct Rate {
 pub fn holds_records(uri: &str) -> Result<bool, DataError> {
     match Format::of(uri) {
         Format::Tar => Ok(false),
-        Format::Parquet => Ok(!PictureDecoder::fits(&Source::open(uri, &Format::Parquet)?, 0)?),
-        Format::Csv { .. } | Format::Jsonl | Format::Text => Ok(true),
+        Format::Parquet => {
+            Ok(!PictureDecoder::fits(&Source::open(uri, &Layout::plain(Format::Parquet))?, 0)?)
+        }
+        Format::Csv | Format::Jsonl | Format::Text => Ok(true),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Order, worker threads and batches: a loader out of any data set.
 
+mod gather;
 mod pairs;
 mod prefetch;
 mod readahead;
@@ -9,6 +10,7 @@ use crate::random::mix;
 use crate::{DataError, Dataset, Order, Shuffle};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
+use gather::Batches;
 use pairs::pairs;
 use prefetch::{Ahead, Samples};
 use readahead::ReadAhead;
@@ -148,6 +150,10 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let plan = Plan { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
+        if self.dataset.held().is_some() {
+            let (workers, bytes) = (self.config.workers, self.config.prefetch_bytes);
+            return Box::new(Batches::new(&self.dataset, &plan, &windows, (workers, bytes), device).map(Ok));
+        }
         let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), windows.most());
         Box::new(Epoch {
             samples: Samples::new(self.dataset.clone(), plan.clone(), &windows, self.config.workers, ahead),

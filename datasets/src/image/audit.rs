@@ -4,8 +4,7 @@ use super::decode;
 use super::streamed;
 use crate::DataError;
 use crate::audit::Verified;
-use crate::blocks::{Decode, Source};
-use crate::shard::{PictureDecoder, ShardSet};
+use crate::store::{Decode, PictureDecoder, ShardSet, Source};
 
 /// Samples of a shard whose parts are read together.
 const TOGETHER: u64 = 64;
@@ -90,7 +89,7 @@ pub(crate) fn verify_row_groups(
 }
 
 /// The pictures below a folder with the names of their classes, for
-/// [`pack`](crate::shard::pack): class folders, or pictures without classes.
+/// [`pack`](crate::pack::pack): class folders, or pictures without classes.
 ///
 /// # Errors
 /// When there is no picture.

@@ -6,6 +6,7 @@
 //! root/dog/1.jpeg        class "dog"
 //! ```
 
+use crate::records::sort_labels;
 use crate::{DataError, source};
 
 /// Endings of picture files, in any case; what the content is decides how it is decoded.
@@ -69,14 +70,6 @@ pub(super) fn classed(root: &str) -> Result<Classed, DataError> {
         names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
     let classes: Vec<usize> = folders.iter().map(|class| index[class.as_str()]).collect();
     Ok(Classed { pictures: uris.into_iter().zip(classes).collect(), names })
-}
-
-/// Sorts labels by their value when all are whole numbers, otherwise as text.
-pub(super) fn sort_labels(labels: &mut [String]) {
-    match labels.iter().map(|label| label.parse::<i64>().ok()).collect::<Option<Vec<_>>>() {
-        Some(_) => labels.sort_by_key(|label| label.parse::<i64>().ok()),
-        None => labels.sort_unstable(),
-    }
 }
 
 #[cfg(test)]

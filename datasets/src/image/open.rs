@@ -7,7 +7,8 @@ use super::set::Pictures;
 use super::streamed::Streamed;
 use super::transform::{Augment, Resize, Sizes, Transform};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
+use crate::records::holds_pictures;
+use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Opens the training pictures and what is held out of them or given beside them. The seed
 /// decides the order of each epoch, the augmentation, and what is held out.
@@ -18,7 +19,7 @@ use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Spl
 /// size where no key does.
 pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
-    if shard::holds_pictures(&config.train) {
+    if holds_pictures(&config.train) {
         return open_shards(config, seed);
     }
     let train = gather(&config.train, config.labels.as_deref(), config.target)?;
@@ -144,7 +145,7 @@ pub fn open_evaluation(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    match shard::holds_pictures(uri) {
+    match holds_pictures(uri) {
         true => Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?)),
         false => Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?)),
     }

@@ -15,8 +15,9 @@
 //! whoever has opened it. An entry that is not what its checksum says counts as none. Where the disk is full, or
 //! the folder cannot be written to, that is said once, and reading goes on without keeping.
 
+use super::cache;
 use crate::random::mix;
-use crate::{DataError, cache, parse_size};
+use crate::{DataError, parse_size};
 use bytes::Bytes;
 use std::fs::{self, File};
 use std::io::{self, Write};

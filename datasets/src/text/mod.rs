@@ -27,11 +27,10 @@ mod streamed;
 mod vocabulary;
 mod windows;
 
-pub use config::{TextConfig, TextFormat, TextTask};
+pub use config::{TextConfig, TextTask};
 pub(crate) use open::first_blocks;
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
-pub(crate) use reader::utf8;
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};
 pub use vocabulary::{Vocabulary, VocabularyKind};

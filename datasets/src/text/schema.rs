@@ -2,7 +2,7 @@
 
 use super::config::{MOST_TOKENS, TextTask};
 use super::vocabulary::{Vocabulary, VocabularyKind};
-use crate::blocks::Known;
+use crate::store::Known;
 use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

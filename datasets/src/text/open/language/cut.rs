@@ -1,6 +1,6 @@
 //! What texts that are held and those that are streamed have in common.
 
-use crate::table::split;
+use crate::records::split;
 use crate::text::config::TextConfig;
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;

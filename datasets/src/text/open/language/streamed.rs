@@ -11,7 +11,7 @@
 //! sample that crosses into the next block reads that, too.
 
 use super::cut::{Cut, cut, in_order, symbols_of_all, too_short};
-use crate::blocks::{Known, Source};
+use crate::store::{Known, Source};
 use crate::text::blocks::{long_texts, source};
 use crate::text::config::{TextConfig, TextTask};
 use crate::text::corpus::{Corpus, TokenBlocks};

@@ -1,0 +1,274 @@
+//! CSV and JSONL become Parquet, shard by shard, with row groups of equal size.
+//!
+//! Two passes in bounded memory: the first learns what each column holds, the second writes. Records keep
+//! their order, so that a file sorted by its label makes row groups of one label each.
+
+use super::parquet::{GROUP_BYTES, is_planned, planned};
+use super::shards::{Packed, on_all_processors, shard_uri, sizes};
+use crate::DataError;
+use crate::index::Block;
+use crate::random::mix;
+use crate::records::csv::{Csv, Given, for_each_row};
+use crate::records::jsonl::{self, for_each_object};
+use crate::records::{BLOCK, Format, Layout};
+use crate::source::{self, Object, Writer, one_line};
+use crate::store::Source;
+use crate::table::TableConfig;
+use crate::together::together;
+use arrow_array::builder::{Float64Builder, Int64Builder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+/// What to convert, and where to.
+#[derive(Clone, Debug)]
+pub struct Convert {
+    /// CSV or JSONL: a file, a glob, braces or a folder.
+    pub source: String,
+    /// The folder that the shards are put into.
+    pub folder: String,
+    /// Bytes of records in a shard, about, before they are packed.
+    pub shard_bytes: u64,
+}
+
+/// What the cells of a column are, the narrower first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Empty,
+    Integer,
+    Float,
+    Text,
+}
+
+impl Kind {
+    fn of(cell: &str, missing: &[String]) -> Self {
+        let cell = cell.trim();
+        // A zero in front is part of a code, not of a number.
+        let digits = cell.trim_start_matches('-').as_bytes();
+        let code = matches!(digits, [b'0', second, ..] if second.is_ascii_digit());
+        match cell {
+            cell if missing.iter().any(|mark| mark == cell) => Kind::Empty,
+            cell if !code && cell.parse::<i64>().is_ok() => Kind::Integer,
+            cell if !code && cell.parse::<f64>().is_ok() => Kind::Float,
+            _ => Kind::Text,
+        }
+    }
+
+    fn data_type(self) -> DataType {
+        match self {
+            Kind::Integer => DataType::Int64,
+            Kind::Float => DataType::Float64,
+            Kind::Empty | Kind::Text => DataType::Utf8,
+        }
+    }
+}
+
+type Columns = Vec<(String, Kind)>;
+
+/// Writes the shards, several at once; those that are there as planned are left as they are. `done` is told
+/// the number of each shard that is finished, and how many there are.
+///
+/// # Errors
+/// When a record cannot be read or a shard not be written. Shards written before stay.
+pub fn convert(convert: &Convert, done: &(dyn Fn(usize, usize) + Sync)) -> Result<Packed, DataError> {
+    let source = Source::open(&convert.source, &Layout::of(&convert.source))?;
+    let missing = TableConfig::default().missing;
+    let mut columns = Columns::new();
+    let all: Vec<usize> = (0..source.len()).collect();
+    together(
+        &all,
+        |number| {
+            let (shard, block) = source.find(number)?;
+            kinds(&source, shard, &block, &missing)
+        },
+        |_, found| {
+            for (name, kind) in found {
+                match columns.iter_mut().find(|column| column.0 == name) {
+                    Some(column) => column.1 = column.1.max(kind),
+                    None => columns.push((name, kind)),
+                }
+            }
+            Ok(())
+        },
+    )?;
+    let plan = plan(&source, convert.shard_bytes);
+    let name = source::unpacked_name(convert.source.trim_end_matches('/'));
+    let stem: String = name.split('.').next().unwrap_or(&name).replace(['*', '?', '[', ']', '{', '}'], "");
+    let stem = if stem.is_empty() { "records" } else { &stem };
+    let base = format!("{}/{stem}", convert.folder.trim_end_matches('/'));
+    let uri = |shard: usize| shard_uri(&base, plan.len(), shard, "parquet");
+    let version: u64 = (0..source.index().shards().len()).fold(0, |hash, shard| {
+        let stat = &source.index().indexed(shard).stat;
+        stat.version.bytes().fold(mix(hash, stat.size), |hash, byte| mix(hash, u64::from(byte)))
+    });
+    let found = on_all_processors(plan.len(), done, |shard| {
+        let blocks = plan[shard].clone();
+        let hash = mix(mix(version, blocks.start as u64), blocks.end as u64);
+        write(&uri(shard), &source, blocks, &columns, &missing, hash)
+    })?;
+    Ok(Packed {
+        uri: shard_uri(&base, plan.len(), usize::MAX, "parquet"),
+        shards: plan.len(),
+        found,
+        samples: (0..source.len()).map(|block| source.size(block)).sum(),
+        bytes: sizes((0..plan.len()).map(uri))?,
+    })
+}
+
+/// The blocks of each shard: all about equally many, as a block is a block.
+fn plan(source: &Source, shard_bytes: u64) -> Vec<Range<usize>> {
+    let blocks = usize::try_from(shard_bytes / BLOCK).unwrap_or(usize::MAX).clamp(1, source.len());
+    let shards = source.len().div_ceil(blocks);
+    (0..shards).map(|shard| shard * source.len() / shards..(shard + 1) * source.len() / shards).collect()
+}
+
+/// The columns of a block and what they hold.
+fn kinds(source: &Source, shard: usize, block: &Block, missing: &[String]) -> Result<Columns, DataError> {
+    let mut columns = Columns::new();
+    records(source, shard, block, &mut |names, cells| {
+        for (name, cell) in names.iter().zip(cells) {
+            let kind = match cell {
+                None => Kind::Empty,
+                Some((_, true)) => Kind::Text,
+                Some((cell, false)) => Kind::of(cell, missing),
+            };
+            match columns.iter_mut().find(|column| column.0 == *name) {
+                Some(column) => column.1 = column.1.max(kind),
+                None => columns.push((name.clone(), kind)),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(columns)
+}
+
+/// A cell and whether it is text whatever it looks like, as strings of JSON are; `None` for no value.
+type Cell<'a> = Option<(Cow<'a, str>, bool)>;
+
+/// What becomes of the names and cells of each record.
+type Take<'a> = &'a mut dyn FnMut(&[String], &[Cell<'_>]) -> Result<(), DataError>;
+
+/// Hands the names and cells of each record of a block to `take`.
+fn records(source: &Source, shard: usize, block: &Block, take: Take<'_>) -> Result<(), DataError> {
+    let uri = source.shard_uri(shard);
+    let bytes = source.fetch(shard, block)?;
+    let layout = source.index().layout();
+    match layout.format() {
+        Format::Csv => {
+            let names = source.names(shard, layout.dialect(), Given::default())?;
+            let mut csv = Csv::block(uri, &bytes, layout.dialect(), names.to_vec(), block.line);
+            for_each_row(&mut csv, ControlFlow::Break, |_, csv| {
+                let cells: Vec<Cell<'_>> = csv.cells().map(|cell| Some((cell.into(), false))).collect();
+                take(&names, &cells)
+            })
+        }
+        Format::Jsonl => for_each_object(uri, &bytes, block.line, ControlFlow::Break, |line, object| {
+            let names: Vec<String> = object.keys().cloned().collect();
+            let mut cells = Vec::with_capacity(names.len());
+            for (name, value) in &object {
+                let cell = jsonl::cell(value).map_err(|found| {
+                    let place = format!("line {line}, column `{name}`");
+                    DataError::malformed(uri, place, "text, a number, true, false or null", found)
+                })?;
+                cells.push(cell.map(|cell| (cell, matches!(value, Value::String(_) | Value::Bool(_)))));
+            }
+            take(&names, &cells)
+        }),
+        Format::Tar | Format::Parquet | Format::Text => {
+            Err(DataError::source(uri, "CSV or JSONL to convert", layout.format().name()))
+        }
+    }
+}
+
+/// Values of a column under way.
+enum Values {
+    Integers(Int64Builder),
+    Floats(Float64Builder),
+    Texts(StringBuilder),
+}
+
+impl Values {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Integer => Values::Integers(Int64Builder::new()),
+            Kind::Float => Values::Floats(Float64Builder::new()),
+            Kind::Empty | Kind::Text => Values::Texts(StringBuilder::new()),
+        }
+    }
+
+    /// Appends a cell; one that the first pass took for a mark of no value has none.
+    fn push(&mut self, cell: Option<&str>) {
+        match self {
+            Values::Integers(values) => values.append_option(cell.and_then(|cell| cell.trim().parse().ok())),
+            Values::Floats(values) => {
+                let number = cell.and_then(|cell| cell.trim().parse::<f64>().ok());
+                values.append_option(number.filter(|number| !number.is_nan()));
+            }
+            Values::Texts(values) => values.append_option(cell),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Values::Integers(values) => Arc::new(values.finish()),
+            Values::Floats(values) => Arc::new(values.finish()),
+            Values::Texts(values) => Arc::new(values.finish()),
+        }
+    }
+}
+
+/// Writes a shard; false when it was there.
+fn write(
+    uri: &str,
+    source: &Source,
+    blocks: Range<usize>,
+    columns: &Columns,
+    missing: &[String],
+    plan: u64,
+) -> Result<bool, DataError> {
+    let object = Object::create(uri)?;
+    if is_planned(&object, plan) {
+        return Ok(false);
+    }
+    object.remove_unfinished()?;
+    let refused = |error: ParquetError| DataError::source(uri, "a place to write to", one_line(error));
+    let rows: u64 = blocks.clone().map(|block| source.size(block)).sum();
+    let groups = (blocks.len() as u64 * BLOCK).div_ceil(GROUP_BYTES).max(1);
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(rows.div_ceil(groups).max(1) as usize))
+        .set_key_value_metadata(Some(vec![planned(plan)]))
+        .build();
+    let field = |(name, kind): &(String, Kind)| Field::new(name, kind.data_type(), true);
+    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    let writer = Writer::new(object.clone());
+    let mut writer = ArrowWriter::try_new(writer, schema.clone(), Some(properties)).map_err(refused)?;
+    for number in blocks {
+        let (shard, block) = source.find(number)?;
+        let mut values: Vec<Values> = columns.iter().map(|column| Values::new(column.1)).collect();
+        records(source, shard, &block, &mut |names, cells| {
+            for ((name, kind), values) in columns.iter().zip(&mut values) {
+                let at = names.iter().position(|found| found == name);
+                let cell = at.and_then(|at| cells[at].as_ref()).map(|(cell, _)| cell.as_ref());
+                // Beside numbers a mark means no value; in a column of text it may be a word.
+                let is_mark =
+                    |cell: &&str| *kind != Kind::Text && missing.iter().any(|mark| mark == cell.trim());
+                values.push(cell.filter(|cell| !is_mark(cell)));
+            }
+            Ok(())
+        })?;
+        let arrays = values.iter_mut().map(Values::finish).collect();
+        let batch = RecordBatch::try_new(schema.clone(), arrays)
+            .map_err(|error| DataError::source(uri, "columns of one length", one_line(error)))?;
+        writer.write(&batch).map_err(refused)?;
+    }
+    writer.into_inner().map_err(refused)?.finish()?;
+    Ok(true)
+}

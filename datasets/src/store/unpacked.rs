@@ -1,0 +1,63 @@
+//! Local copies of the shards that had to be unpacked.
+
+use crate::DataError;
+use crate::index::Index;
+use crate::source::packing::{self, Compression};
+use crate::source::{Object, Writer, cache, one_line};
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where the unpacked copies of a set's packed shards lie.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacked {
+    /// The lock of a shard is held while it is unpacked, so that it is once.
+    copies: Mutex<HashMap<usize, Arc<Mutex<Option<Object>>>>>,
+}
+
+impl Unpacked {
+    /// What the places of a shard's index are places of: the shard, or its unpacked copy.
+    ///
+    /// # Errors
+    /// When the shard cannot be unpacked, or the local cache not be written to.
+    pub(crate) fn object(&self, index: &Index, shard: usize) -> Result<Object, DataError> {
+        let object = index.object(shard);
+        let indexed = index.indexed(shard);
+        if indexed.compression == Compression::None {
+            return Ok(object.clone());
+        }
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = copies.entry(shard).or_default().clone();
+        drop(copies);
+        let mut unpacked = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unpacked) = &*unpacked {
+            return Ok(unpacked.clone());
+        }
+        let version = format!("{} {} {}", object.uri(), indexed.stat.size, indexed.stat.version);
+        let path = cache::path("unpacked", &version, &format!("{}.unpacked", indexed.name));
+        let path = path.display().to_string();
+        let copy = match Object::open(&path) {
+            Ok(copy) => copy,
+            Err(_) => unpack(object, &path)?,
+        };
+        Ok(unpacked.insert(copy).clone())
+    }
+}
+
+/// Unpacks a shard to a local file, which appears whole.
+fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
+    let copy = Object::create(path)?;
+    let mut writer = Writer::new(copy.clone());
+    let malformed = |error: io::Error| {
+        DataError::malformed(
+            object.uri(),
+            "packed stream",
+            "one that unpacks to a local file",
+            one_line(error),
+        )
+    };
+    let (_, mut unpacked) = packing::reader(object.stream()?).map_err(malformed)?;
+    io::copy(&mut unpacked, &mut writer).map_err(malformed)?;
+    writer.finish()?;
+    Ok(copy)
+}
