@@ -216,11 +216,13 @@ mod tests {
             [
                 "./src/source/body.rs",
                 "./src/source/builtin.rs",
+                "./src/source/cache.rs",
                 "./src/source/failure.rs",
                 "./src/source/kept.rs",
                 "./src/source/local.rs",
                 "./src/source/location.rs",
                 "./src/source/object.rs",
+                "./src/source/packing.rs",
                 "./src/source/pattern.rs",
                 "./src/source/profile.rs",
                 "./src/source/remote.rs",
