@@ -28,6 +28,8 @@
 //! | [`cluster`] | the ranks of a job: one process alone, or several by MPI |
 //! | [`checkpoint`] | the run folder on disk |
 //! | [`device`] | device names to Burn devices |
+//! | [`recipe`] | TOML documents, the built-in recipes, what may change when a run goes on |
+//! | [`run`] | a run folder: trained, opened, evaluated, and asked with files or records from memory |
 //! | [`kernels`] | fast training ops for the CPU, its threads, and an allocator that recycles large buffers |
 
 pub use bonfire_checkpoint as checkpoint;
@@ -37,6 +39,8 @@ pub use bonfire_datasets as datasets;
 pub use bonfire_device as device;
 pub use bonfire_kernels as kernels;
 pub use bonfire_models as models;
+pub use bonfire_recipe as recipe;
+pub use bonfire_run as run;
 pub use bonfire_train as train;
 pub use burn;
 
@@ -52,6 +56,7 @@ pub mod prelude {
     pub use crate::datasets::{DataError, Dataset, Pipeline, PipelineConfig};
     pub use crate::device;
     pub use crate::models::*;
+    pub use crate::run::{Answer, Cell, Predictor, Record, Run};
     pub use crate::train::{
         BatchSize, CheckpointConfig, Evaluation, FitConfig, Fitted, MetricConfig, OptimizerConfig,
         ScheduleConfig, Terminal, TrainConfig, Trainer, evaluate,

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let y = x.clone() * 2.0 + 1.0 + noise; // [B, O]
     let input = Table { numeric: x, categories: Tensor::zeros([200, 0], &device) };
 
-    // A step by hand; `Trainer` in the next example does this, and saves, resumes and reports.
+    // One step by hand. In the next example `Trainer` does this, and saves, resumes and reports.
     let mut model = LinearRegressionConfig::new(1, Objective::values(1)).init(&device);
     let mut optimizer = SgdConfig::new().init();
     for step in 0..200 {

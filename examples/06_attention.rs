@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} {:.3}", metric.name, metric.value);
     }
 
-    // Always the likeliest character; `bonfire predict` draws with a temperature.
+    // Takes the likeliest character each time; `bonfire predict` draws with a temperature.
     let plain = device.inner();
     let mut tokens = data.schema.encode("ROMEO:\n")?;
     for _ in 0..200 {
@@ -50,10 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let shape = [1, ids.len()];
         let padding = Tensor::<2, Bool>::from_data(TensorData::new(vec![false; ids.len()], shape), &plain);
         let input = Tokens { tokens: Tensor::from_data(TensorData::new(ids, shape), &plain), padding };
-        let Output::TokenLogits(logits) = fitted.model.predict(input) else {
-            unreachable!("GPT is a language model")
-        };
-        let likeliest = logits.slice([0..1, shape[1] - 1..shape[1]]).argmax(2); // [1, 1, 1]
+        let likeliest = fitted.model.next_logits(input).argmax(1); // [1, 1]
         tokens.push(likeliest.into_scalar::<i64>() as u32);
     }
     println!("{}", data.schema.decode(&tokens));

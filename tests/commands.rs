@@ -1,10 +1,7 @@
 //! Every subcommand on real data.
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::program::{Workshop, records};
 use image::{ImageFormat, Rgb, RgbImage};
-use program::{Workshop, records};
 use serde_json::Value;
 use std::io::Cursor;
 
@@ -33,7 +30,7 @@ fn a_table_is_trained_evaluated_and_predicted() {
     assert!(figures["accuracy"].as_f64().unwrap() > 0.84, "{figures}");
     assert!(figures["auroc"].as_f64().unwrap() > 0.89, "{figures}");
 
-    // The same figures on the same file by URI.
+    // The same file by its URI gives the same figures.
     let other = workshop.succeed(&["evaluate", "run", "--json", "--data", "builtin:adult.test.gz"]);
     assert_eq!(figures, serde_json::from_str::<Value>(&other.stdout).unwrap());
 
@@ -68,7 +65,7 @@ fn a_value_is_predicted_in_its_own_unit() {
     let price = |row: usize| prices[row]["value"].as_f64().unwrap();
     assert!(price(1) > 10_000.0 && price(0) < 5_000.0, "{prices:?}");
 
-    // More rows than one batch: each answer keeps its own name.
+    // With more rows than one batch, each answer keeps its own name.
     let header = "carat,cut,color,clarity,depth,table,x,y,z";
     let row =
         |number: usize| format!("{:.2},Ideal,E,SI2,61.5,55,3.95,3.98,2.43", 0.2 + number as f64 / 500.0);
@@ -81,6 +78,24 @@ fn a_value_is_predicted_in_its_own_unit() {
     assert_eq!(names, (0..600).map(|number| format!("many.csv:{}", number + 2)).collect::<Vec<_>>());
     let (a, b) = (many[599]["value"].as_f64().unwrap(), last[0]["value"].as_f64().unwrap());
     assert!((a - b).abs() < 1e-3 * b.abs(), "{a} alone is {b}");
+}
+
+/// A recipe without a length: least squares take one pass.
+#[test]
+fn least_squares_take_one_pass_by_default() {
+    let workshop = Workshop::new();
+    workshop.write(
+        "prices.toml",
+        "[data]\nkind = 'table'\ntrain = 'builtin:diamonds.csv.gz'\nvalid_fraction = 0.1\ntarget = 'price'\n\
+         [model]\nname = 'linear'\n[train]\nsolver = 'least_squares'\n",
+    );
+    workshop.succeed(&["train", "prices.toml", "--run", "run"]);
+    let records = records(&workshop.path("run"));
+    let last = records.iter().rfind(|record| record["kind"] == "valid").expect("an evaluation");
+    assert_eq!((&last["step"], &last["epoch"]), (&1.into(), &1.0.into()), "{last:?}");
+    let [mse, rmse] = ["mse", "rmse"].map(|name| last[name].as_f64().unwrap());
+    assert!((mse - rmse * rmse).abs() < 1e-9 * mse, "both of dollars: {last:?}");
+    assert!(last["r2"].as_f64().unwrap() > 0.9, "{last:?}");
 }
 
 #[test]
@@ -125,8 +140,8 @@ fn pictures_are_told_apart_and_reconstructed() {
     assert!(figures["reconstruction_error"].as_f64().unwrap() < 0.2, "{figures}");
 }
 
-/// Pictures of two classes, red and blue, somewhat larger than their crops; the last of each class lies in the folder of
-/// the other.
+/// Writes pictures of two classes, red and blue, somewhat larger than their crops. The last picture of each
+/// class lies in the other class's folder.
 fn colours(workshop: &Workshop) {
     for (class, other, colour) in [("red", "blue", [200u8, 30, 30]), ("blue", "red", [30, 30, 200])] {
         for number in 0..12u8 {
@@ -167,7 +182,7 @@ fn a_report_shows_the_pictures_of_the_highest_loss() {
     let workshop = Workshop::new();
     colours(&workshop);
     workshop.succeed(&["train", "colours.toml", "--run", "run"]);
-    // Training leaves one, and evaluation writes it again.
+    // Training leaves a report, and evaluation writes it again.
     let trained = String::from_utf8(workshop.read("run/report.html")).unwrap();
     assert!(trained.contains("24 samples of the test set"), "{trained}");
     let figures: Value =
@@ -180,7 +195,7 @@ fn a_report_shows_the_pictures_of_the_highest_loss() {
     assert!((figures["classes"][0]["recall"].as_f64().unwrap() - 11.0 / 12.0).abs() < 1e-9, "{figures}");
     let samples: u64 = (0..15).map(|bin| figures["calibration"][bin]["samples"].as_u64().unwrap()).sum();
     assert_eq!(samples, 24);
-    // What lies in the wrong folder is the worst mistake, by its name.
+    // The pictures in the wrong folders are the worst mistakes, and are named.
     let worst: Vec<&str> = (0..2).map(|at| figures["worst"][at]["input"].as_str().unwrap()).collect();
     assert!(
         worst.contains(&"photos/blue/red-11.png") && worst.contains(&"photos/red/blue-11.png"),
@@ -190,7 +205,7 @@ fn a_report_shows_the_pictures_of_the_highest_loss() {
     assert_eq!(report.matches("<img ").count(), 24);
     assert!(report.find("red-11.png").unwrap() < report.find("red-00.png").unwrap());
 
-    // The same of shards, which are not held.
+    // Shards, which are not held in memory, give the same.
     workshop.succeed(&["data", "pack", "photos", "shards", "--shard-size", "4KB"]);
     let streamed =
         workshop.succeed(&["evaluate", "run", "--json", "--data", "shards/*.tar", "--report", "tar.html"]);
@@ -280,7 +295,7 @@ fn a_picture_that_cannot_be_read_stops_a_prediction_or_has_a_line_that_says_why(
     let train = ["train", "colours.toml", "--set", "train.steps=1", "--run"];
     workshop.succeed(&[&train[..], &["stops"]].concat());
     workshop.succeed(&[&train[..], &["skips", "--set", "data.on_corrupt=skip"]].concat());
-    // The first, one in the middle, and the last.
+    // Damages the first picture, one in the middle, and the last.
     for name in ["blue-00", "blue-05", "red-11"] {
         workshop.write(&format!("photos/blue/{name}.png"), "no picture");
     }
@@ -291,21 +306,17 @@ fn a_picture_that_cannot_be_read_stops_a_prediction_or_has_a_line_that_says_why(
     let blue = (0..11).map(|at| format!("photos/blue/blue-{at:02}.png"));
     assert_eq!(names, blue.chain(["photos/blue/red-11.png".to_string()]).collect::<Vec<_>>());
     for (at, line) in lines.iter().enumerate() {
-        match [0, 5, 11].contains(&at) {
-            true => {
-                let error = line["error"].as_str().unwrap();
-                assert!(
-                    error.contains(&names[at]) && error.contains("10 bytes of another format"),
-                    "{error}"
-                );
-                assert!(line["label"].is_null());
-            }
-            false => assert!(line["error"].is_null() && line["label"].is_string(), "{line}"),
+        if [0, 5, 11].contains(&at) {
+            let error = line["error"].as_str().unwrap();
+            assert!(error.contains(&names[at]) && error.contains("10 bytes of another format"), "{error}");
+            assert!(line["label"].is_null());
+        } else {
+            assert!(line["error"].is_null() && line["label"].is_string(), "{line}");
         }
     }
     assert!(predicted.stderr.contains("3 inputs could not be read"), "{}", predicted.stderr);
     assert_eq!(String::from_utf8(workshop.read("sheet.html")).unwrap().matches("<img ").count(), 9);
-    // Where none can be read, and where there is nothing to read.
+    // No input can be read, or there is no input.
     let none = workshop.succeed(&["predict", "skips", "photos/blue/blue-05.png"]);
     assert!(json_lines(&none.stdout)[0]["error"].is_string() && none.stdout.lines().count() == 1);
     workshop.fail(&["predict", "skips", "photos/blue", "gone.png"], &["gone.png"]);
@@ -325,7 +336,7 @@ fn models_recipes_and_devices_are_listed() {
         ["fashion", "fashion-autoencoder", "shakespeare", "shakespeare-lstm", "sms", "adult", "diamonds"]
     {
         assert!(recipes.contains(name), "{name}: {recipes}");
-        // What is printed is a recipe.
+        // The printed text is a recipe.
         workshop.write("printed.toml", workshop.succeed(&["recipes", name]).stdout);
         workshop.fail(&["train", "printed.toml", "--set", "nonsense=1"], &["nonsense"]);
     }

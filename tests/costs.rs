@@ -1,35 +1,20 @@
-//! What a step takes, and how it is made to take less: gradient checkpointing and bf16, on every architecture.
+//! The costs of a step, and the ways to reduce them, gradient checkpointing and bf16, on every architecture.
 
-#[path = "support/architectures.rs"]
-mod architectures;
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::architectures::{batch, calm, filled, small, weights};
+use crate::support::generator;
+use crate::support::program::Workshop;
 use anyhow::Result;
-use architectures::{batch, calm, filled, small, weights};
-use bonfire::kernels::memory::Recycling;
+use bonfire::models::registry::{ARCHITECTURES, Entry};
+use bonfire::models::spec::Spec;
 use bonfire::prelude::*;
+use bonfire::recipe::Document;
+use bonfire::run::{Build, VisitModel};
 use bonfire::train::{Costs, Event, Listener, Precision, optimizers};
-use bonfire_cli::document::Document;
-use bonfire_cli::feed::Fed;
-use bonfire_cli::registry::{self, ARCHITECTURES, Architecture, Build, Built, Visit};
-use bonfire_cli::spec::Spec;
-use program::Workshop;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-#[global_allocator]
-static ALLOCATOR: Recycling<std::alloc::System> = Recycling::new(std::alloc::System);
-
-/// Flex has one random generator for the whole process, which every step seeds.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One batch an epoch, always the same.
+/// A loader of one batch an epoch, always the same one.
 struct One<I> {
     input: I,
     target: Target,
@@ -48,7 +33,7 @@ impl<I: Input> Loader<I> for One<I> {
     }
 }
 
-/// What a run said.
+/// The costs and the losses that a run reports.
 #[derive(Default)]
 struct Told {
     costs: Option<Costs>,
@@ -67,7 +52,7 @@ impl Listener for Ear {
     }
 }
 
-/// A run's weights after its steps, and what it said.
+/// A run's weights after its steps, and its report.
 type Trained = (Vec<(String, Vec<f32>)>, Told);
 
 struct Fit<'a> {
@@ -77,14 +62,11 @@ struct Fit<'a> {
     samples: usize,
 }
 
-impl Visit for Fit<'_> {
-    type Output = Trained;
+impl VisitModel for Fit<'_> {
+    type Output = Result<Trained>;
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<Trained>
-    where
-        M::Input: Fed,
-    {
-        let (input, target) = batch::<M::Input>(self.spec, self.samples, self.device);
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<Trained> {
+        let (input, target) = batch::<<A::Model as Task>::Input>(self.spec, self.samples, self.device);
         let sgd = optimizers::Sgd { learning_rate: 1e-3, ..Default::default() };
         let optimizer = OptimizerConfig::Sgd(sgd);
         let config = FitConfig { train: self.train, optimizer, seed: 5, ..FitConfig::default() };
@@ -102,7 +84,7 @@ fn steps(steps: u64) -> TrainConfig {
 }
 
 fn fit(
-    architecture: &Architecture,
+    architecture: &Entry,
     spec: &Spec,
     options: &Map<String, Value>,
     train: TrainConfig,
@@ -112,7 +94,7 @@ fn fit(
     let document = Document::parse("test", "")?;
     let build =
         Build { name: architecture.name, options, spec, document: &document, device: &device, seed: 1 };
-    registry::build(&build, Fit { spec, device: &device, train, samples })
+    build.visit(Fit { spec, device: &device, train, samples })?
 }
 
 fn assert_same(name: &str, found: &Trained, expected: &Trained) {
@@ -127,7 +109,7 @@ fn assert_same(name: &str, found: &Trained, expected: &Trained) {
 
 #[test]
 fn checkpointing_changes_no_weight_and_is_refused_where_it_does_nothing() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let kept = TrainConfig { gradient_checkpointing: true, ..steps(3) };
     let mut refused = Vec::new();
     for architecture in ARCHITECTURES {
@@ -163,7 +145,7 @@ fn checkpointing_changes_no_weight_and_is_refused_where_it_does_nothing() {
 
 #[test]
 fn blocks_draw_the_same_numbers_when_they_run_again() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let random = [
         ("vit_ti16", json!({"layers": 3, "dropout": 0.2, "drop_path": 0.5})),
         ("resnet18", json!({"layers": [1, 2, 1, 1], "dropout": 0.2, "drop_path": 0.5})),
@@ -175,7 +157,7 @@ fn blocks_draw_the_same_numbers_when_they_run_again() {
         let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == name).unwrap();
         let Value::Object(options) = options else { unreachable!("an object") };
         let spec = small(architecture);
-        // In two pieces each step, whose numbers differ.
+        // Each step has two pieces, whose random numbers differ.
         let train = |gradient_checkpointing| TrainConfig { gradient_checkpointing, ..steps(4) };
         let found = fit(architecture, &spec, &options, train(true), 4).unwrap();
         assert_same(name, &found, &fit(architecture, &spec, &options, train(false), 4).unwrap());
@@ -184,19 +166,20 @@ fn blocks_draw_the_same_numbers_when_they_run_again() {
 
 #[test]
 fn costs_count_weights_products_and_what_is_kept() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let find = |name: &str| ARCHITECTURES.iter().find(|architecture| architecture.name == name).unwrap();
     let costs = |name: &str, options: &Map<String, Value>, gradient_checkpointing, samples| {
         let train = TrainConfig { gradient_checkpointing, batch_size: BatchSize::Full, ..steps(1) };
         let spec = small(find(name));
         fit(find(name), &spec, options, train, samples).unwrap().1.costs.expect("every run tells them")
     };
-    // A table's row of 5 columns and 2 classes.
+    // A row of the table has 5 columns and 2 classes.
     let mlp = costs("mlp", json!({"hidden": [512, 256]}).as_object().unwrap(), false, 64);
     let weights = 5 * 512 + 512 * 256 + 256 * 2;
     assert_eq!((mlp.multiply_adds, mlp.samples), (weights as u64, 64));
     assert_eq!((mlp.parameters, mlp.trained), (weights + 770, weights + 770));
-    // Two hidden layers; less what earlier graphs of this process may give back meanwhile, more the graph itself.
+    // Two hidden layers, less the memory that earlier graphs of this process may free meanwhile, plus the
+    // graph itself.
     let (bytes, hidden) = (mlp.activation_bytes.unwrap(), 64 * 4 * (512 + 256));
     assert!((hidden * 3 / 4..hidden * 2).contains(&bytes), "{bytes} for {hidden}");
 
@@ -209,7 +192,7 @@ fn costs_count_weights_products_and_what_is_kept() {
 
 #[test]
 fn a_narrow_copy_computes_and_the_model_learns() {
-    let _alone = alone();
+    let _alone = generator::alone();
     for architecture in ARCHITECTURES {
         let (spec, options) = (small(architecture), calm(architecture));
         let narrow = TrainConfig { precision: Precision::Bf16, ..steps(2) };
@@ -226,7 +209,7 @@ fn a_narrow_copy_computes_and_the_model_learns() {
 
 #[test]
 fn updates_too_small_for_bf16_are_not_lost() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == "mlp").unwrap();
     let (spec, options) = (small(architecture), calm(architecture));
     let moved = |precision, count| -> Vec<f32> {
@@ -245,7 +228,7 @@ fn updates_too_small_for_bf16_are_not_lost() {
 
 #[test]
 fn bf16_and_checkpointing_go_together() {
-    let _alone = alone();
+    let _alone = generator::alone();
     let architecture = ARCHITECTURES.iter().find(|architecture| architecture.name == "gpt").unwrap();
     let (spec, options) = (small(architecture), calm(architecture));
     let train = |gradient_checkpointing| TrainConfig {
@@ -259,6 +242,7 @@ fn bf16_and_checkpointing_go_together() {
 
 #[test]
 fn a_device_without_bf16_refuses_it() {
+    let _shared = generator::shared();
     let architecture = &ARCHITECTURES[0];
     let (spec, document) = (small(architecture), Document::parse("test", "").unwrap());
     for listing in device::list() {
@@ -269,7 +253,7 @@ fn a_device_without_bf16_refuses_it() {
         let (name, options, device) = (architecture.name, &Map::new(), &device.autodiff());
         let build = Build { name, options, spec: &spec, document: &document, device, seed: 1 };
         let train = TrainConfig { precision: Precision::Bf16, ..steps(1) };
-        let error = registry::build(&build, Fit { spec: &spec, device, train, samples: 2 }).err().unwrap();
+        let error = build.visit(Fit { spec: &spec, device, train, samples: 2 }).unwrap().err().unwrap();
         let expected =
             "train.precision: expected \"fp32\" on a device whose backend has no arithmetic of bf16";
         assert!(error.to_string().starts_with(expected), "{}: {error}", listing.name);

@@ -1,15 +1,11 @@
 //! `bonfire data …` on shards of the local disk, and training from them.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-
-use program::Workshop;
+use crate::support::picture;
+use crate::support::program::Workshop;
 
 const SHARDS: &str = "shards/pictures-{00000..00002}.tar";
 
-/// 60 pictures of two classes in three shards.
+/// A workshop with 60 pictures of two classes in three shards.
 fn packed() -> Workshop {
     let workshop = Workshop::new();
     for number in 0..60 {
@@ -41,7 +37,7 @@ fn shards_are_packed_inspected_verified_and_measured() {
     let measured = workshop.succeed(&["data", "bench", SHARDS, "--seconds", "0.2"]);
     assert!(measured.stdout.contains("pictures/s"), "{}", measured.stdout);
 
-    // One flipped bit, under a time that hides it from the index.
+    // One flipped bit, under a modification time that hides it from the index.
     let path = workshop.path("shards/pictures-00001.tar");
     let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
@@ -56,7 +52,8 @@ fn shards_are_packed_inspected_verified_and_measured() {
         "{}",
         ended.stdout
     );
-    // Cut, it is refused with its place; wrong sizes are refused before anything is read.
+    // A shard that is cut short is refused with the place of the cut. Wrong sizes are refused before anything
+    // is read.
     std::fs::write(&path, &std::fs::read(&path).unwrap()[..5000]).unwrap();
     workshop.fail(&["data", "verify", SHARDS], &["pictures-00001.tar, byte "]);
     workshop.fail(&["data", "inspect", "shards/none-{0..1}.tar"], &["none-0.tar", "nothing of that name"]);

@@ -1,11 +1,8 @@
-//! Weights that one run exports under other names and another begins with: at another size of pictures, with another
-//! head, frozen in part.
+//! One run exports its weights under another library's names, and other runs begin with them: at another size
+//! of pictures, with another head, partly frozen.
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::program::Workshop;
 use bonfire::checkpoint::Weights;
-use program::Workshop;
 
 /// A small vision transformer on clothes of `side` x `side` pixels.
 fn recipe(workshop: &Workshop, name: &str, side: u32, more: &str) {
@@ -36,7 +33,7 @@ fn exported_weights_begin_a_run_at_another_size() {
         assert!(said.contains("[1, 17, 16] are interpolated to [1, 37, 16]"), "{said}");
         workshop.succeed(&["evaluate", &run]);
     }
-    // The frozen layers of both are those of the run that was exported.
+    // The frozen layers of both runs are those of the exported run.
     let tensor = |run: &str, name: &str| {
         let path = workshop.path(&format!("{run}/model.safetensors"));
         let weights = Weights::from_safetensors(&std::fs::read(&path).unwrap(), &path).unwrap();
@@ -47,7 +44,8 @@ fn exported_weights_begin_a_run_at_another_size() {
         assert_ne!(tensor(run, "head.weight"), tensor("small", "head.weight"));
     }
 
-    // A run that has no checkpoint to go on from begins with the weights, too; one that has does not read them again.
+    // A resumed run without a checkpoint begins with the weights, too. One with a checkpoint does not read
+    // them again.
     let resume = ["train", "large.toml", "--run", "resumed", "--resume"];
     let said = workshop.succeed(&resume).stderr;
     assert!(said.contains("tensors by timm names"), "{said}");
@@ -56,7 +54,7 @@ fn exported_weights_begin_a_run_at_another_size() {
     workshop.succeed(&resume);
     workshop.succeed(&["export", "small", "-o", "timm.safetensors", "--names", "timm"]);
 
-    // Another model's weights are refused by the name of a tensor.
+    // Weights of another model are refused, and the error names a tensor.
     recipe(&workshop, "wide.toml", 32, "[finetune]\npretrained = 'timm.safetensors'\n");
     let wide = ["train", "wide.toml", "--run", "wide", "--set", "model.width=32"];
     workshop.fail(&wide, &["timm.safetensors", "expected shape"]);

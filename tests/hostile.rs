@@ -1,14 +1,10 @@
-//! A user's mistake and a damaged file: one line that says where, what was expected and what was
-//! found, a non-zero exit, no panic, nothing lost.
+//! A user's mistake or a damaged file gives one line with the place, the expected and the found, and a
+//! non-zero exit; no panic, and nothing is lost.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::picture;
+use crate::support::program::{Workshop, records};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use program::{Workshop, records};
 use std::io::Write;
 use std::path::Path;
 
@@ -24,7 +20,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// `train fashion` on another training file.
+/// `train fashion` with another training file fails with `fragments`.
 fn fashion(workshop: &Workshop, train: &str, fragments: &[&str]) {
     let set = format!("data.train={train}");
     workshop.fail(&["train", "fashion", "--run", "run", "--set", "train.steps=1", "--set", &set], fragments);
@@ -32,7 +28,7 @@ fn fashion(workshop: &Workshop, train: &str, fragments: &[&str]) {
 
 const TABLE: &str = "[data]\nkind = 'table'\ntrain = 'rows.csv'\ntarget = 'y'\n[model]\nname = 'logistic'\n[train]\nsteps = 1\n";
 
-/// Trains a table recipe on `rows`.
+/// Training a table recipe on `rows` fails with `fragments`.
 fn table(rows: impl AsRef<[u8]>, more: &str, fragments: &[&str]) {
     let workshop = Workshop::new();
     workshop.write("rows.csv", rows);
@@ -229,7 +225,7 @@ fn run_folders_that_are_none() {
     workshop.fail(&["train", "--run", "run", "--resume"], &["99"]);
 }
 
-/// A limit on the size of files stands for a full disk: writing beyond it is an error.
+/// A limit on the size of files stands for a full disk: writing beyond it fails.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_while_saving_is_an_error_and_loses_no_checkpoint() {
@@ -250,7 +246,7 @@ fn a_full_disk_while_saving_is_an_error_and_loses_no_checkpoint() {
     assert!(!output.status.success() && !stderr.contains("panicked"), "{stderr}");
     assert!(stderr.lines().any(|line| line.starts_with("error: ") && line.contains("run/")), "{stderr}");
 
-    // With room again the run goes on from the checkpoint that was there.
+    // With room again, the run goes on from its last checkpoint.
     workshop.succeed(&longer);
     assert!(records(&workshop.path("run")).len() > before);
 }

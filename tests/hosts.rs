@@ -1,26 +1,17 @@
-//! A job on two hosts: network namespaces with names, addresses and a link of their own, which is slow and is cut in
-//! mid-run. Wants root, and says so where it has to leave the test out.
+//! A job on two hosts: network namespaces with names, addresses and a link of their own. The link is slow,
+//! and is cut in the middle of the run. Needs root; without it the test is skipped with a message.
 
-#![cfg(target_os = "linux")]
-
-#[path = "support/job.rs"]
-mod job;
-#[path = "support/link.rs"]
-mod link;
-#[path = "support/program.rs"]
-mod program;
-
-use job::{Job, LONG, arguments, curve};
-use link::Link;
-use program::Workshop;
+use crate::support::job::{Job, LONG, arguments, curve};
+use crate::support::link::Link;
+use crate::support::program::Workshop;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The network of the two hosts, which nothing else sees.
+/// The network of the two hosts, which no other process sees.
 const NETWORK: &str = "10.213.0.0/24";
 
-/// What a frame takes from host to host.
+/// The time that a frame takes from host to host.
 const DELAY: Duration = Duration::from_millis(10);
 
 /// Two hosts and the link between them.
@@ -29,7 +20,7 @@ struct Hosts {
 }
 
 impl Hosts {
-    /// None where this process may not make any.
+    /// The hosts; `None` if this process may not make any.
     fn new() -> Option<Self> {
         let name = |host: &str| format!("bonfire-{}-{host}", std::process::id());
         let hosts = Hosts { names: ["a", "b"].map(name) };
@@ -42,7 +33,7 @@ impl Hosts {
                 && ip(&["-n", name, "address", "add", &format!("{}/24", address(at)), "dev", "link0"])
                 && ip(&["-n", name, "link", "set", "link0", "up"])
                 && ip(&["-n", name, "link", "set", "lo", "up"])
-                // What was sent and never answered is given up after 3 s, not after a quarter of an hour.
+                // A frame without an answer is given up after 3 s, not after a quarter of an hour.
                 && ip(&["netns", "exec", name, "sh", "-c", "echo 3 > /proc/sys/net/ipv4/tcp_retries2"])
         });
         made.then_some(hosts)
@@ -52,7 +43,7 @@ impl Hosts {
         assert!(ip(&["-n", &self.names[1], "link", "set", "link0", "down"]));
     }
 
-    /// A command on a host, which has a name of its own.
+    /// A command on a host, which has its own host name.
     fn command(&self, host: usize, program: &str) -> Command {
         let name = &self.names[host];
         let mut command = Command::new("ip");
@@ -61,7 +52,7 @@ impl Hosts {
         command
     }
 
-    /// `mpirun` on the first host, with a rank on each. What stands for ssh is a script.
+    /// `mpirun` on the first host, with a rank on each host. A script stands for ssh.
     fn mpirun(&self, workshop: &Workshop, arguments: &[&str]) -> Command {
         let second = &self.names[1];
         let script = format!(
@@ -78,7 +69,7 @@ impl Hosts {
             ("btl", "tcp,self"),
             ("btl_tcp_if_include", NETWORK),
             ("oob_tcp_if_include", NETWORK),
-            // Without these the launcher does not notice for long that a host with which it has nothing to talk is gone.
+            // Without these the launcher does not notice for a long time that an idle host is gone.
             ("oob_tcp_keepalive_time", "5"),
             ("oob_tcp_keepalive_intvl", "2"),
             ("oob_tcp_keepalive_probes", "3"),
@@ -92,7 +83,7 @@ impl Hosts {
 }
 
 impl Drop for Hosts {
-    /// Ends whatever runs on the hosts, and takes them away.
+    /// Ends all processes on the hosts, and removes the hosts.
     fn drop(&mut self) {
         for name in &self.names {
             if let Ok(found) = Command::new("ip").args(["netns", "pids", name]).output() {
@@ -134,7 +125,8 @@ fn a_host_that_is_cut_off_ends_the_job_which_goes_on_from_its_checkpoint() {
     job.wait_for("step 10/");
     let began = Instant::now();
     job.wait_for("step 50/");
-    // At each step a rank waits for what the other added up of what it sent. Lines may be read late, but not half of them.
+    // At each step a rank waits for the other's sums of the gradients that it sent. Lines may be read late,
+    // but not half of them.
     assert!(began.elapsed() > 20 * 2 * DELAY, "{:?} for 40 steps", began.elapsed());
     eprintln!("{:?} a step over a link of {:?} there and back", began.elapsed() / 40, 2 * DELAY);
     hosts.cut();

@@ -1,4 +1,4 @@
-//! Pictures by mozjpeg, of a build with the feature `mozjpeg`, are those of the decoder that needs no C.
+//! In a build with the feature `mozjpeg`, mozjpeg decodes the same pictures as the decoder without C.
 
 use ::image::{ImageFormat, Rgb, RgbImage, load_from_memory};
 use bonfire::datasets::image::{ImageConfig, ImageTarget, open};

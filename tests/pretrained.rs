@@ -1,8 +1,10 @@
-//! EfficientNet-Lite0 with its real ImageNet weights, on real JPEGs through the program's own pipeline, against PyTorch.
+//! EfficientNet-Lite0 with its real ImageNet weights, on real JPEGs through the program's own pipeline,
+//! against PyTorch.
 //!
 //! `tests/support/efficientnet.py` writes what PyTorch answers; then
-//! `BONFIRE_EFFICIENTNET=OUT.json cargo test --release --features mozjpeg --test pretrained -- --ignored --nocapture`.
+//! `BONFIRE_EFFICIENTNET=OUT.json cargo test --release --features mozjpeg --test program pretrained:: -- --ignored --nocapture`.
 
+use crate::support::generator;
 use bonfire::checkpoint::{Key, Weights};
 use bonfire::datasets::image::{
     ImageConfig, ImageSchema, ImageTarget, Interpolation, Resize, open_prediction,
@@ -20,6 +22,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 #[test]
 #[ignore = "needs published weights and pictures"]
 fn real_weights_give_pytorchs_logits_on_real_pictures() {
+    let _shared = generator::shared();
     let path =
         std::env::var("BONFIRE_EFFICIENTNET").expect("BONFIRE_EFFICIENTNET names the file of the script");
     let reference: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

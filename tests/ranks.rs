@@ -1,20 +1,16 @@
-//! Jobs of several processes on this machine, started by `mpirun`: they train what one process trains, end together, and
-//! go on in another number.
+//! Jobs of several processes on this machine, started by `mpirun`. They train the same model as one process,
+//! end together, and go on in another number.
 
-#[path = "support/job.rs"]
-mod job;
-#[path = "support/program.rs"]
-mod program;
-
-use job::{Job, LONG, Record, arguments, curve};
+use crate::support::job::{Job, LONG, Record, arguments, curve};
+use crate::support::program::{Ended, Workshop, records};
 use nix::sys::signal::Signal;
-use program::{Ended, Workshop, records};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A run of 100 steps of each family, with the dropout of its recipe or of its model. Plain SGD: what Adam divides by is so
-/// small at first that the last bit of a gradient decides. The convolutional network is small for the same reason: with
-/// more activations, one of a hundred steps has a ReLU so near to 0 that the last bit turns it.
+/// A run of 100 steps for each family, with the dropout of its recipe or of its model. The optimizer is plain
+/// SGD: Adam first divides by numbers so small that the last bit of a gradient decides. The convolutional
+/// network is small for the same reason: with more activations, one of them comes so near to a ReLU's 0 in
+/// 100 steps that the last bit turns it.
 const FAMILIES: [(&str, &str, &[&str]); 8] = [
     ("linear", "adult", &["train.batch_size=128"]),
     (
@@ -28,8 +24,8 @@ const FAMILIES: [(&str, &str, &[&str]); 8] = [
         &["model.widths=[4,8]", "model.hidden=16", "train.sync_batch_norm=true"],
     ),
     (
-        // Twenty layers at the rate of the others are 2e-2 apart after 100 steps, and so is one process that computes with
-        // AVX2 from one with AVX-512.
+        // Twenty layers at the rate of the others differ by 2e-2 after 100 steps. So do two single processes,
+        // one with AVX2 and one with AVX-512.
         "a residual network",
         "fashion",
         &[
@@ -46,7 +42,7 @@ const FAMILIES: [(&str, &str, &[&str]); 8] = [
             "train.batch_size=60",
             "data.mixup=0.2",
             "data.cutmix=1.0",
-            // Gradients come after the backward pass, and blocks that run again drop the same numbers.
+            // Gradients arrive after the backward pass, and blocks that run again drop the same numbers.
             "train.gradient_checkpointing=true",
             "optimizer={name=\"sgd\",learning_rate=0.01}",
         ],
@@ -56,7 +52,7 @@ const FAMILIES: [(&str, &str, &[&str]); 8] = [
     ("a transformer", "shakespeare", &["model.layers=2", "model.dropout=0.1"]),
 ];
 
-/// What every run of a family has in common.
+/// The settings shared by the runs of all families.
 const CALM: [&str; 5] = [
     "train.steps=100",
     "train.report_every=1",
@@ -65,12 +61,12 @@ const CALM: [&str; 5] = [
     "schedule={name=\"constant\"}",
 ];
 
-/// `mpirun` with so many processes of the program.
+/// `mpirun` with `ranks` processes of the program.
 fn mpirun(workshop: &Workshop, ranks: usize, arguments: &[&str]) -> Command {
     jobs(workshop, &[(ranks, arguments)])
 }
 
-/// `mpirun` with groups of processes, each with arguments of its own.
+/// `mpirun` with groups of processes, each group with arguments of its own.
 fn jobs(workshop: &Workshop, groups: &[(usize, &[&str])]) -> Command {
     let mut command = Command::new("mpirun");
     command.current_dir(workshop.path("")).env("BONFIRE_CACHE", workshop.path("cache"));
@@ -91,7 +87,7 @@ fn succeed(mut command: Command) -> Ended {
     ended
 }
 
-/// Two runs recorded the same steps, and losses within 1e-5 of each other.
+/// Asserts that two runs recorded the same steps, with losses within 1e-5 of each other.
 fn assert_same_curve(workshop: &Workshop, found: &str, expected: &str) {
     let (found, expected) = (curve(&workshop.path(found)), curve(&workshop.path(expected)));
     assert_eq!(found.len(), expected.len());
@@ -118,7 +114,8 @@ fn two_and_four_ranks_train_what_one_does() {
             for ((place, found), (same, expected)) in found.iter().zip(&expected) {
                 assert_eq!(place, same);
                 for ((key, found), (_, expected)) in found.iter().zip(expected) {
-                    // A class that two logits all but tie for may turn: figures that count are left to the loss.
+                    // Two logits that are almost equal may change places, so figures that count classes are
+                    // left out.
                     if !["loss", "mse", "reconstruction_error"].contains(&key.as_str()) {
                         continue;
                     }
@@ -165,7 +162,7 @@ fn least_squares_are_solved_over_all_ranks() {
     }
 }
 
-/// The gradient of the whole set, in pieces, one step an epoch.
+/// The gradient of the whole set is summed in pieces, with one step an epoch.
 #[test]
 fn full_batches_are_summed_over_all_ranks() {
     let workshop = Workshop::new();
@@ -181,7 +178,7 @@ fn full_batches_are_summed_over_all_ranks() {
     assert_same_curve(&workshop, "three", "one");
 }
 
-/// What an evaluation decides, all ranks decide: when to stop, and which weights to end with.
+/// All ranks follow an evaluation's decisions: when to stop, and which weights to keep.
 #[test]
 fn ranks_stop_early_together_with_the_best_weights() {
     let workshop = Workshop::new();
@@ -208,7 +205,7 @@ fn ranks_stop_early_together_with_the_best_weights() {
     assert!((loss(evaluated("one")) - loss(evaluated("three"))).abs() < 1e-5);
 }
 
-/// LONG, but for its end.
+/// [`LONG`] with another number of steps.
 fn until(steps: &'static str) -> Vec<&'static str> {
     LONG.iter().map(|set| if set.starts_with("train.steps") { steps } else { set }).collect()
 }
@@ -218,7 +215,7 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     let workshop = Workshop::new();
     let mut job = Job::start(mpirun(&workshop, 2, &arguments("adult", "run", &LONG)));
     job.wait_for("step 50/");
-    // To one rank alone.
+    // The signal goes to one rank alone.
     let one = job.ranks()[1];
     Job::kill(one, Signal::SIGUSR1);
     let (code, text) = job.end(Duration::from_secs(30));
@@ -226,7 +223,7 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     assert!(text.contains("goes on"), "{text}");
     let stopped = records(&workshop.path("run")).last().unwrap()["step"].as_u64().unwrap();
 
-    // To the launcher, which forwards it.
+    // The signal goes to the launcher, which forwards it.
     let mut job = Job::start(mpirun(&workshop, 3, &["train", "--run", "run", "--resume"]));
     job.wait_for(&format!("step {}/", stopped + 20));
     Job::kill(job.child.id() as i32, Signal::SIGUSR1);
@@ -234,7 +231,7 @@ fn a_signal_ends_all_ranks_with_a_checkpoint_that_another_number_goes_on_from() 
     assert!(text.contains("goes on"), "{text}");
     let stopped = records(&workshop.path("run")).last().unwrap()["step"].as_u64().unwrap();
 
-    // To one rank again, as an operator ends a pod.
+    // The signal goes to one rank again, as when an operator ends a pod.
     let mut job = Job::start(mpirun(&workshop, 2, &["train", "--run", "run", "--resume"]));
     job.wait_for(&format!("step {}/", stopped + 20));
     Job::kill(job.ranks()[0], Signal::SIGTERM);
@@ -285,7 +282,7 @@ fn a_rank_that_hangs_is_named_within_the_time_that_was_given() {
     }
 }
 
-/// A picture of 8 x 8 pixels, in one of two shades.
+/// A PNG of 8 x 8 pixels, in one of two shades.
 fn picture(class: usize, number: usize) -> Vec<u8> {
     let shade = |x: u32, y: u32| image::Luma([(class * 90 + number + (3 * x + y) as usize) as u8]);
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -303,7 +300,7 @@ fn a_bad_sample_on_one_rank_is_told_once_and_no_step_is_lost() {
                   [train]\nepochs = 2\nbatch_size = 4\nreport_every = 1\n[optimizer]\nname = \"sgd\"\nlearning_rate = 0.01\n";
     workshop.write("recipe.toml", recipe);
     workshop.succeed(&["train", "recipe.toml", "--run", "whole"]);
-    // The last sample of the first epoch, whichever that is, would say most; any but the first will do.
+    // The last sample of the first epoch would be the best test. Any sample but the first will do.
     workshop.write("pictures/1/31.png", &picture(1, 31)[..40]);
     let ended: Ended =
         mpirun(&workshop, 2, &["train", "recipe.toml", "--run", "run"]).output().unwrap().into();
@@ -325,7 +322,7 @@ fn a_bad_sample_on_one_rank_is_told_once_and_no_step_is_lost() {
     assert_same_curve(&workshop, "run", "whole");
 }
 
-/// The disk of rank 0 has no room for a checkpoint: the others do not wait for it.
+/// The disk of rank 0 has no room for a checkpoint, and the other ranks do not wait for it.
 #[test]
 fn a_full_disk_ends_all_ranks_with_its_error() {
     let workshop = Workshop::new();
@@ -347,7 +344,7 @@ fn a_full_disk_ends_all_ranks_with_its_error() {
     assert!(errors.len() == 1 && errors[0].contains("No space left"), "{text}");
 }
 
-/// Whichever rank met it, and in which epoch.
+/// A skipped sample counts once, in whichever epoch and on whichever rank it is met.
 #[test]
 fn a_sample_that_was_skipped_counts_once() {
     let workshop = Workshop::new();
@@ -365,8 +362,8 @@ fn a_sample_that_was_skipped_counts_once() {
     }
 }
 
-/// What all ranks come to by themselves is told by one of them, and the job ends without a word of its launcher about
-/// aborted ranks.
+/// One rank reports an error that all ranks meet. The job ends without the launcher's lines about aborted
+/// ranks.
 #[test]
 fn an_error_of_all_ranks_is_told_once() {
     let workshop = Workshop::new();
@@ -389,7 +386,7 @@ fn an_error_of_all_ranks_is_told_once() {
     }
 }
 
-/// Each starts as a job of one, which would train the same model several times.
+/// Under another launcher each rank would start as a job of one, and train the same model again.
 #[test]
 fn ranks_of_another_launcher_are_refused() {
     let workshop = Workshop::new();
@@ -441,7 +438,7 @@ fn ranks_that_differ_are_named_before_they_train() {
     assert!(ended.stderr.contains("the first samples' hash: expected what rank 0 on "), "{}", ended.stderr);
 }
 
-/// A byte behind its end changes nothing of a program but its sum.
+/// A byte beyond a program's end changes only its checksum.
 #[test]
 fn ranks_of_another_build_are_refused() {
     let workshop = Workshop::new();

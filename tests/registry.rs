@@ -1,19 +1,18 @@
-//! What every registered architecture must do, unasked.
+//! Tests that every registered architecture must pass.
 
-#[path = "support/architectures.rs"]
-mod architectures;
-
+use crate::support::architectures::{Descent, answer, batch, filled, small, weights, with};
+use crate::support::generator;
 use anyhow::Result;
-use architectures::{Descent, answer, batch, small, weights, with};
 use bonfire::burn::optim::AdamConfig;
 use bonfire::checkpoint::{load_weights, save_weights};
+use bonfire::models::registry::ARCHITECTURES;
+use bonfire::models::spec::{Question, Sample, Spec};
 use bonfire::prelude::*;
-use bonfire_cli::feed::Fed;
-use bonfire_cli::registry::{ARCHITECTURES, Built, Visit};
-use bonfire_cli::spec::{Question, Sample, Spec};
+use bonfire::run::VisitModel;
 
 #[test]
 fn the_loss_falls_on_a_tiny_set() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap().autodiff();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -30,19 +29,16 @@ struct SaveAndLoad<'a> {
     device: &'a Device,
 }
 
-impl Visit for SaveAndLoad<'_> {
-    type Output = ();
+impl VisitModel for SaveAndLoad<'_> {
+    type Output = Result<()>;
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<()>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("model.safetensors");
-        let (input, _) = batch::<M::Input>(self.spec, 3, self.device);
+        let (input, _) = batch::<<A::Model as Task>::Input>(self.spec, 3, self.device);
         save_weights(&model, &path)?;
         // Other weights of the same architecture, to be replaced.
-        let loaded = load_weights(architectures::filled(model.clone()), &path)?;
+        let loaded = load_weights(filled(model.clone()), &path)?;
         assert_eq!(weights(&model), weights(&loaded));
         assert_eq!(answer(model.predict(input.clone())), answer(loaded.predict(input)));
         Ok(())
@@ -51,29 +47,27 @@ impl Visit for SaveAndLoad<'_> {
 
 #[test]
 fn weights_survive_a_save_and_a_load() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
         with(architecture, &spec, &device, SaveAndLoad { spec: &spec, device: &device })
+            .flatten()
             .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name));
     }
 }
 
 struct Nothing;
 
-impl Visit for Nothing {
+impl VisitModel for Nothing {
     type Output = ();
 
-    fn visit<M: Task>(self, _: M, _: Built) -> Result<()>
-    where
-        M::Input: Fed,
-    {
-        Ok(())
-    }
+    fn visit<A: Architecture>(self, _: A::Model, _: A) {}
 }
 
 #[test]
 fn impossible_sizes_are_refused_with_a_message() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     for architecture in ARCHITECTURES {
         let spec = small(architecture);
@@ -103,9 +97,12 @@ fn impossible_sizes_are_refused_with_a_message() {
 
 #[test]
 fn data_of_another_kind_are_refused_by_name() {
+    let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
     let text = Sample::Text { vocabulary: 9, max_tokens: 4 };
-    for architecture in ARCHITECTURES.iter().filter(|architecture| architecture.eats() != "text") {
+    for architecture in
+        ARCHITECTURES.iter().filter(|architecture| (architecture.example)().sample.kind() != "text")
+    {
         let spec = Spec { sample: text.clone(), ..small(architecture) };
         let message = format!("{:#}", with(architecture, &spec, &device, Nothing).unwrap_err());
         assert!(

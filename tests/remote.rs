@@ -1,24 +1,19 @@
-//! Training from shards on a server that cuts connections, answers 500 and is late: the same weights, bit for
-//! bit, as from the same shards on the disk; and again when the run is killed meanwhile and resumed.
+//! Training from shards on a server that cuts connections, answers 500 and is late gives the same weights,
+//! bit for bit, as training from the same shards on the disk; also when the run is killed meanwhile and
+//! resumed.
 //!
-//! Needs a build with the features `s3` and `http`. The server is one of our own, on loopback.
+//! Needs a build with the features `s3` and `http`. The server is one of these tests', on loopback.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-#[path = "support/server.rs"]
-mod server;
-
-use program::Workshop;
-use server::{Faults, Server};
+use crate::support::picture;
+use crate::support::program::Workshop;
+use crate::support::server::{Faults, Server};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const FAULTS: Faults = Faults { cut: 3, error: 7, delay: 5, no_etag: false };
 const SHARDS: &str = "pictures-{00000..00003}.tar";
 
-/// 160 pictures in four shards below `bucket`.
+/// Packs 160 pictures in four shards below `bucket`.
 fn shards(workshop: &Workshop) {
     for number in 0..160 {
         let class = ["cat", "dog"][number as usize % 2];
@@ -74,12 +69,12 @@ fn training_sees_the_same_bytes_through_every_fault() {
     assert!(weights("disk") == weights("s3"), "weights differ");
     let (requests, failed) = faulty.requests();
     assert!(failed > 20, "{failed} of {requests} requests failed");
-    // The index was put beside the shards, and what it says is true.
+    // The index was written beside the shards, and describes them correctly.
     assert!(workshop.path("bucket/pictures-00000..00003.index.parquet").is_file());
     let verified = command(&workshop, &faulty, &["data", "verify", &format!("s3://bucket/{SHARDS}")]);
     assert!(succeed(&mut { verified }).contains("160 samples"));
 
-    // A web server that does not name versions, and whose folder nothing is put into.
+    // A web server that names no versions, and whose folder is never written to.
     let plain = Server::start(&workshop.path("bucket"), Faults { no_etag: true, ..FAULTS });
     let uri = format!("data.train=http://{}/{SHARDS}", plain.address);
     succeed(&mut command(&workshop, &plain, &train(&uri, "http")));
@@ -129,11 +124,11 @@ fn what_is_not_there_is_an_error_in_one_line_without_secrets() {
     assert!(stderr.contains(expected) && !stderr.contains("hunter2"), "{stderr}");
 }
 
-/// A folder that holds no more than some bytes, unmounted when this is dropped.
+/// A mounted folder of limited size, unmounted when dropped.
 struct Small<'a>(&'a std::path::Path);
 
 impl<'a> Small<'a> {
-    /// Needs to be root; otherwise the test is left out.
+    /// Needs root; otherwise the test is skipped.
     fn mount(path: &'a std::path::Path, bytes: u64) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let options = format!("size={bytes}");
@@ -184,7 +179,7 @@ fn what_was_read_once_is_kept_within_its_limit() {
     let plain = plain.min(asked(command(&workshop, &server, &train(&uri, "again"))));
     let first = asked(run("first", "100MB"));
     let second = asked(run("second", "100MB"));
-    // What is left are the versions of four shards and their index.
+    // The remaining requests ask for the versions of four shards and of their index.
     assert!(second < 15 && second < first && first < plain, "{plain}, {first} and {second} requests");
     same("first");
     same("second");
@@ -199,7 +194,7 @@ fn what_was_read_once_is_kept_within_its_limit() {
     assert!(asked(run("damaged", "100MB")) >= first - 5);
     same("damaged");
 
-    // Several processes share a cache that holds a part of what they read.
+    // Several processes share a cache that has room for a part of the data.
     let mut children: Vec<_> = (0..4)
         .map(|number| {
             let mut command = run(&format!("shared-{number}"), "60kB");

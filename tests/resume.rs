@@ -1,15 +1,13 @@
-//! A run that is killed at any instant and resumed ends as if it had never been killed: the same
-//! weights and the same optimizer state, bit for bit, and the same log but for its clock.
+//! A run that is killed at any moment and resumed ends as if it had never been killed: the same weights and
+//! optimizer state, bit for bit, and the same log except for its times.
 
-#[path = "support/program.rs"]
-mod program;
-
-use program::{Workshop, records};
+use crate::support::picture;
+use crate::support::program::{Workshop, records};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Small runs that between them hold everything a checkpoint must carry.
+/// Small runs that together have everything a checkpoint must hold.
 const RUNS: [(&str, &[&str]); 4] = [
     // Batch norm's running statistics, augmentation, momentum, an average of the weights.
     (
@@ -46,7 +44,7 @@ fn newest(run: &Path) -> PathBuf {
     names.pop().expect("a finished run has a checkpoint")
 }
 
-/// Records without the fields that only a clock decides.
+/// A run's records without the fields that depend on the clock.
 fn timeless(run: &Path) -> Vec<Value> {
     let mut records = records(run);
     for record in &mut records {
@@ -70,7 +68,7 @@ fn assert_same(workshop: &Workshop, recipe: &str, killed: &str) {
     assert_eq!(timeless(&whole), timeless(&killed), "{recipe}: the logs differ");
 }
 
-/// A small generator, seeded by the clock and printed, so that a failure can be repeated.
+/// A random generator, seeded by the clock. The seed is printed, so that a failure can be repeated.
 struct Chance(u64);
 
 impl Chance {
@@ -115,7 +113,7 @@ fn resume(workshop: &Workshop, recipe: &str, sets: &[&str]) -> std::process::Com
 fn a_run_interrupted_by_a_signal_saves_and_goes_on_bit_identical() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
-    // One step an epoch in many pieces, so that a signal falls inside a step; a report each step.
+    // One step an epoch in many pieces, so that a signal falls inside a step, and a report for each step.
     let (recipe, sets) = (
         "adult",
         &["train.epochs=60", "train.batch_size=full", "train.piece_size=400", "train.report_every=1"][..],
@@ -127,7 +125,7 @@ fn a_run_interrupted_by_a_signal_saves_and_goes_on_bit_identical() {
     let written = || std::fs::metadata(&log).map_or(0, |file| file.len());
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let before = written();
-        // No checkpoint but the one the signal asks for.
+        // The only checkpoint is the one that the signal asks for.
         let child =
             resume(&workshop, recipe, sets).args(["--set", "checkpoint.every_steps=100000"]).spawn().unwrap();
         let patience = Instant::now();
@@ -167,14 +165,14 @@ fn another_recipe_cannot_be_resumed() {
         &["learning_rate", "0.5"],
     );
     workshop.fail(&["train", "diamonds", "--run", "run"], &["--resume"]);
-    // A cosine over another length would be another run; without one, a longer run goes on.
+    // A cosine of another length is another run. Without a schedule, a longer run goes on.
     workshop
         .fail(&["train", "--run", "run", "--resume", "--set", "train.steps=5"], &["steps = 3", "steps = 5"]);
     let constant = ["--run", "longer", "--set", "schedule.name=constant"];
     workshop.succeed(&[&["train", "diamonds", "--set", "train.steps=3"], &constant[..]].concat());
     workshop.succeed(&["train", "--run", "longer", "--resume", "--set", "train.steps=5"]);
     let run = workshop.path("longer");
-    // A shorter one than it is already cannot be, and leaves the run's recipe alone.
+    // A run cannot be made shorter than it already is. Its recipe stays unchanged.
     let recipe = workshop.read("longer/recipe.toml");
     workshop.fail(
         &["train", "--run", "longer", "--resume", "--set", "train.steps=2"],
@@ -182,4 +180,113 @@ fn another_recipe_cannot_be_resumed() {
     );
     assert_eq!(workshop.read("longer/recipe.toml"), recipe);
     assert_eq!(records(&run).iter().filter_map(|record| record["step"].as_u64()).max(), Some(5));
+}
+
+/// The files of a run that its answers depend on.
+fn kept(workshop: &Workshop, schema: &str) -> [Vec<u8>; 3] {
+    [schema, "model.safetensors", "recipe.toml"].map(|file| workshop.read(&format!("run/{file}")))
+}
+
+/// Trains, goes on with the finished run, then changes its data: going on is refused with the difference, and the run's
+/// files and answers stay.
+fn data_that_changed_are_refused(
+    workshop: &Workshop,
+    schema: &str,
+    input: &str,
+    change: impl FnOnce(&Workshop),
+    difference: &[&str],
+) {
+    workshop.succeed(&["train", "recipe.toml", "--run", "run"]);
+    let files = kept(workshop, schema);
+    let answers = workshop.succeed(&["predict", "run", input]).stdout;
+    workshop.succeed(&["train", "--run", "run", "--resume"]);
+    assert!(kept(workshop, schema) == files, "{schema}: a finished run that goes on changed");
+    change(workshop);
+    workshop.fail(&["train", "--run", "run", "--resume"], difference);
+    workshop.fail(&["train", "recipe.toml", "--run", "run", "--resume"], difference);
+    assert!(kept(workshop, schema) == files, "{schema}: a run whose data changed was written to");
+    assert_eq!(workshop.succeed(&["predict", "run", input]).stdout, answers);
+}
+
+#[test]
+fn a_table_with_more_rows_is_refused() {
+    for stream in ["", "stream = true\nwindow_bytes = 4096"] {
+        let workshop = Workshop::new();
+        let rows = |range: std::ops::Range<u32>, factor: u32| -> String {
+            range.map(|row| format!("{},{}\n", row % 17, (row % 17) * factor)).collect()
+        };
+        workshop.write("rows.csv", "size,price\n".to_string() + &rows(0..400, 2));
+        workshop.write("asked.csv", "size\n3\n5\n");
+        workshop.write(
+            "recipe.toml",
+            format!(
+                "[data]\nkind = 'table'\ntrain = 'rows.csv'\ntarget = 'price'\n{stream}\n\
+                 [model]\nname = 'linear'\n[train]\nepochs = 2\nbatch_size = 32\n"
+            ),
+        );
+        let change = |workshop: &Workshop| {
+            let more = "size,price\n".to_string() + &rows(0..400, 2) + &rows(0..200, 900);
+            workshop.write("rows.csv", more);
+        };
+        data_that_changed_are_refused(
+            &workshop,
+            "columns.json",
+            "asked.csv",
+            change,
+            &["rows.csv", "expected"],
+        );
+    }
+}
+
+#[test]
+fn pictures_with_another_class_are_refused() {
+    let workshop = Workshop::new();
+    let add = |workshop: &Workshop, class: &str, first: u32| {
+        for number in first..first + 8 {
+            workshop.write(&format!("pictures/{class}/{number}.png"), picture::grey(12, number));
+        }
+    };
+    add(&workshop, "cat", 0);
+    add(&workshop, "dog", 20);
+    workshop.write("asked.png", picture::grey(12, 5));
+    workshop.write(
+        "recipe.toml",
+        "[data]\nkind = 'image'\ntrain = 'pictures'\nworkers = 1\n[model]\nname = 'logistic'\n[train]\nsteps = 3\n",
+    );
+    let change = |workshop: &Workshop| add(workshop, "ant", 40);
+    data_that_changed_are_refused(&workshop, "labels.json", "asked.png", change, &["cat", "ant"]);
+}
+
+#[test]
+fn texts_with_other_words_or_labels_are_refused() {
+    for stream in ["", "stream = true\nwindow_bytes = 4096"] {
+        let workshop = Workshop::new();
+        let texts = |words: [&str; 4], labels: [&str; 2], count: usize| -> String {
+            (0..count)
+                .map(|row| format!("{} {},{}\n", words[row % 4], words[row * 3 % 4], labels[row % 2]))
+                .collect()
+        };
+        let begun = "text,label\n".to_string() + &texts(["sea", "sun", "win", "call"], ["ham", "spam"], 200);
+        workshop.write("texts.csv", &begun);
+        workshop.write("asked.csv", "text\nsea win\nsun\n");
+        workshop.write(
+            "recipe.toml",
+            format!(
+                "[data]\nkind = 'text'\ntask = 'classify'\ntext_column = 'text'\nlabel_column = 'label'\n\
+                 vocabulary = 'word'\nmax_tokens = 8\ntrain = 'texts.csv'\n{stream}\n\
+                 [model]\nname = 'gru'\n[train]\nsteps = 3\nbatch_size = 16\n"
+            ),
+        );
+        let change = |workshop: &Workshop| {
+            let more = texts(["aardvark", "bee", "sea", "sun"], ["egg", "ham"], 100);
+            workshop.write("texts.csv", begun.clone() + &more);
+        };
+        data_that_changed_are_refused(
+            &workshop,
+            "vocabulary.json",
+            "asked.csv",
+            change,
+            &["texts.csv", "expected"],
+        );
+    }
 }

@@ -1,21 +1,14 @@
-//! Shards on servers that others wrote: S3 (s3s-fs), Azure (Azurite) and plain HTTP (nginx), each a process on loopback.
-//! Training from them gives the weights of the local files bit for bit: undisturbed, through a proxy that fails on
-//! purpose, and when it is killed at random moments and resumed.
+//! Shards on third-party servers: S3 (s3s-fs), Azure (Azurite) and plain HTTP (nginx), each a process on
+//! loopback. Training from them gives the same weights as the local files, bit for bit: undisturbed, through
+//! a proxy that fails on purpose, and killed at random moments and resumed.
 //!
 //! Needs a build with the features `s3`, `azure` and `http`, and the programs that `.ci/servers` installs.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/servers.rs"]
-mod servers;
-
-use program::Workshop;
-use proxy::{Faults, Proxy};
-use servers::{Server, USER};
+use crate::support::picture;
+use crate::support::program::Workshop;
+use crate::support::proxy::{Faults, Proxy};
+use crate::support::servers::{Server, USER};
+use bonfire_contract::SplitMix64;
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +16,7 @@ use std::time::{Duration, Instant};
 const SHARDS: &str = "pictures-{00000..00003}.tar";
 const INDEX: &str = "pictures-00000..00003.index.parquet";
 
-/// 160 pictures, a recipe, and the weights of training on the disk's shards, in `disk`.
+/// A workshop with 160 pictures, a recipe, and a run `disk`, trained from the shards on the disk.
 fn trained() -> Workshop {
     let workshop = Workshop::new();
     for number in 0..160 {
@@ -72,12 +65,12 @@ fn azure(port: u16) -> Vec<(&'static str, String)> {
 
 fn command(workshop: &Workshop, variables: &[(&str, String)], arguments: &[&str]) -> Command {
     let mut command = workshop.command(arguments);
-    // Nothing of the user's own settings counts.
+    // The user's own settings must not count.
     command.env("HOME", workshop.path("home")).envs(variables.iter().cloned());
     command
 }
 
-/// What the program printed, standard error first; it has to succeed and to keep the secret.
+/// The program's output, standard error first. Asserts that it succeeds and keeps the secret.
 fn succeed(mut command: Command) -> String {
     let ended = command.output().unwrap();
     let printed =
@@ -87,7 +80,7 @@ fn succeed(mut command: Command) -> String {
     printed
 }
 
-/// The one line of error of a program that has to fail and to keep the secret.
+/// The one line of error of the program. Asserts that it fails and keeps the secret.
 fn fail(mut command: Command) -> String {
     let ended = command.output().unwrap();
     let printed = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -103,7 +96,7 @@ fn same_weights(workshop: &Workshop, run: &str, other: &str) {
     assert!(weights(run) == weights(other), "the weights of {run} and {other} differ");
 }
 
-/// Packs to a bucket and from it, looks at what is there, and trains from it. `pictures` is a folder of the bucket.
+/// Packs to a bucket and from it, inspects it, and trains from it. `pictures` is a folder of the bucket.
 fn every_command(workshop: &Workshop, variables: &[(&str, String)], bucket: &str, pictures: &str) {
     let run = |arguments: &[&str]| succeed(command(workshop, variables, arguments));
     let shards = format!("{bucket}/made/{SHARDS}");
@@ -161,28 +154,16 @@ fn nginx_gives_what_the_disk_gives() {
     same_weights(&workshop, "disk", "streamed");
     let verified = succeed(command(&workshop, &[], &["data", "verify", &shards]));
     assert!(verified.contains("160 samples") && verified.contains("0 corrupt"), "{verified}");
-    // Nothing is put into a web server's folder.
+    // A web server's folder is never written to.
     assert!(workshop.path("cache/index").read_dir().unwrap().count() > 0);
 }
 
-/// Draws that differ from one test run to the next; `BONFIRE_SEED` repeats those of an earlier one.
-struct Draws(u64);
-
-impl Draws {
-    fn new() -> Self {
-        let given = std::env::var("BONFIRE_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0) >> 1);
-        eprintln!("BONFIRE_SEED={seed} repeats these moments");
-        Draws(seed)
-    }
-
-    /// A share from 0 to 1 (splitmix64).
-    fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
-    }
+/// Random numbers that differ between test runs; `BONFIRE_SEED` repeats an earlier run's.
+fn draws() -> SplitMix64 {
+    let given = std::env::var("BONFIRE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0) >> 1);
+    eprintln!("BONFIRE_SEED={seed} repeats these moments");
+    SplitMix64::new(seed)
 }
 
 #[test]
@@ -208,11 +189,11 @@ fn a_run_killed_ten_times_behind_a_failing_proxy_ends_bit_identical() {
         command.arg("--resume");
         command
     };
-    let mut draws = Draws::new();
+    let mut draws = draws();
     let mut killed = 0;
     while killed < 10 {
         let mut child = resume().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_secs_f64(2.0 * draws.share()));
+        std::thread::sleep(Duration::from_secs_f64(2.0 * draws.unit()));
         assert!(child.try_wait().unwrap().is_none(), "the run ended after {killed} kills");
         child.kill().unwrap(); // SIGKILL: nothing of the process runs after it
         child.wait().unwrap();
@@ -239,10 +220,10 @@ fn a_run_folder_in_a_bucket_is_resumed_evaluated_and_predicted_with() {
         command.arg("--resume");
         command
     };
-    let mut draws = Draws::new();
+    let mut draws = draws();
     for _ in 0..3 {
         let mut child = resume().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_secs_f64(1.5 * draws.share()));
+        std::thread::sleep(Duration::from_secs_f64(1.5 * draws.unit()));
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -252,8 +233,8 @@ fn a_run_folder_in_a_bucket_is_resumed_evaluated_and_predicted_with() {
     assert!(there("model.safetensors") == workshop.read("disk/model.safetensors"), "weights differ");
     let steps = |log: Vec<u8>| String::from_utf8(log).unwrap().lines().count();
     assert_eq!(steps(there("metrics.jsonl")), steps(workshop.read("disk/metrics.jsonl")));
-    // As many checkpoints as on the disk, each whole, and no copy is left on this machine.
-    // The folders of those that were removed stay: they are the server's own.
+    // The bucket has as many whole checkpoints as the disk, and this machine keeps no copy. Folders of
+    // removed checkpoints stay: they are the server's own.
     let checkpoints = |folder: &str| {
         let folders = workshop.path(folder).join("checkpoints").read_dir().unwrap();
         folders.filter(|folder| folder.as_ref().unwrap().path().join("manifest.json").is_file()).count()
@@ -316,7 +297,7 @@ fn credentials_that_do_not_serve_are_named_without_what_is_secret() {
     let error = fail(command(&workshop, &wrong, &inspect));
     assert!(error.contains("expected credentials that may read it, found 403"), "{error}");
 
-    // As S3 answers, the token included.
+    // The answer of S3, with its token.
     let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>ExpiredToken</Code>\
                 <Message>The provided token has expired.</Message><Token-0>hunter2hunter2</Token-0></Error>";
     let refuse = Some(("400 Bad Request", body));

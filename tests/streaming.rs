@@ -1,16 +1,12 @@
-//! Tables, texts and pictures that are streamed by blocks: trained, killed and resumed, packed and checked.
+//! Tables, texts and pictures streamed in blocks: trained, killed and resumed, packed and checked.
 
-#[path = "support/picture.rs"]
-mod picture;
-#[path = "support/program.rs"]
-mod program;
-
-use program::Workshop;
+use crate::support::picture;
+use crate::support::program::Workshop;
 use std::fmt::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// 30,000 rows, several blocks, whose target is a sum with a jump for a colour.
+/// 30,000 rows in several blocks. The target is three times the size, plus 5 for one colour.
 fn rows() -> impl Iterator<Item = (f64, &'static str, f64)> {
     (0..30_000u64).map(|row| {
         let size = (row.wrapping_mul(2_654_435_761) % 1000) as f64 / 100.0;
@@ -52,7 +48,8 @@ fn recipe(workshop: &Workshop, train: &str, ignore: &str) {
     );
 }
 
-/// Trains once undisturbed and once killed again and again: the weights are the same, bit for bit.
+/// Trains once undisturbed, and once killed again and again. Asserts that the weights are the same, bit for
+/// bit.
 fn killed_and_resumed(workshop: &Workshop, schema: &str) {
     let train = |run| ["train", "r.toml", "--run", run, "--threads", "1"];
     let begun = Instant::now();
@@ -119,7 +116,7 @@ fn streamed_json_lines_end_bit_identical_when_killed() {
     killed_and_resumed(&workshop, "columns.json");
 }
 
-/// 3 MB of lines, three blocks.
+/// Writes 3 MB of lines, three blocks.
 fn tale(workshop: &Workshop) {
     let words = ["the", "cat", "sat", "on", "a", "mat", "and", "said", "nothing", "more"];
     let mut text = String::new();
@@ -167,7 +164,7 @@ fn a_streamed_language_model_ends_bit_identical_when_killed_and_is_evaluated_and
     }
     assert!(workshop.read("blocks/model.safetensors") == workshop.read("memory/model.safetensors"));
 
-    // Another text than the run began with is no text to go on with.
+    // A run cannot go on with another text.
     let text = String::from_utf8(workshop.read("tale.txt")).unwrap();
     workshop.write("tale.txt", &text[..text.len() / 2]);
     let resume = ["train", "--run", "killed", "--resume"];

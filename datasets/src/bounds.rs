@@ -18,12 +18,11 @@ const MOST_RANKS: usize = 4_096;
 /// # Errors
 /// Names the key, its range, and its value.
 pub(crate) fn within(key: &str, value: usize, range: RangeInclusive<usize>) -> Result<(), DataError> {
-    match range.contains(&value) {
-        true => Ok(()),
-        false => {
-            let expected = format!("{} to {}", range.start(), range.end());
-            Err(DataError::config(key, expected, value))
-        }
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        let expected = format!("{} to {}", range.start(), range.end());
+        Err(DataError::config(key, expected, value))
     }
 }
 
@@ -48,12 +47,11 @@ pub(crate) fn canonical_ranks(ranks: u64) -> Result<(), DataError> {
 /// # Errors
 /// Asks whether the column is a class.
 pub(crate) fn classes(uri: &str, column: &str, count: usize) -> Result<(), DataError> {
-    match count <= MOST_CLASSES {
-        true => Ok(()),
-        false => {
-            let expected = format!("at most {MOST_CLASSES} classes");
-            let found = "more different labels; is this column a class?";
-            Err(DataError::malformed(uri, format!("column `{column}`"), expected, found))
-        }
+    if count <= MOST_CLASSES {
+        Ok(())
+    } else {
+        let expected = format!("at most {MOST_CLASSES} classes");
+        let found = "more different labels; is this column a class?";
+        Err(DataError::malformed(uri, format!("column `{column}`"), expected, found))
     }
 }

@@ -1,11 +1,12 @@
 //! Byte buffers that are used again: what is read next goes where what was read before has been.
 //!
-//! A new buffer must be zeroed before a file may be read into it, and lies in no cache of the processor; and how much
-//! memory an allocator holds in the end depends on how long a program has run. A buffer that was read into goes back when
-//! the last [`Bytes`] of it is dropped, on whatever thread; one for the pixels of a picture, when these have been used.
+//! A new buffer must be zeroed before a file may be read into it, and lies in no cache of the processor; and
+//! how much memory an allocator holds in the end depends on how long a program has run. A buffer that was
+//! read into goes back when the last [`Bytes`] of it is dropped, on whatever thread; one for the pixels of a
+//! picture, when these have been used.
 //!
-//! How many wait is bounded by how many were in use at once: a decoder that makes buffers of its own, which are given back
-//! like the others, would otherwise leave one here with each picture.
+//! The number that waits is bounded by the number that was in use at once: a decoder that makes buffers of
+//! its own, which are given back like the others, would otherwise leave one here with each picture.
 
 use bytes::Bytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Bytes of buffers that wait for use, at most.
 const KEPT: usize = 32 << 20;
 
-/// How many wait at most for each that was in use at once: pictures are of different sizes.
+/// Buffers that wait at most for each that was in use at once: pictures are of different sizes.
 const SPARE: usize = 2;
 
 /// Buffers of less are left to the allocator.
@@ -25,11 +26,11 @@ static FREE: Free = Free::new();
 struct Free(Mutex<Buffers>);
 
 struct Buffers {
-    /// Those that wait for use, the one that was used last at the end.
+    /// The buffers that wait for use, the one that was used last at the end.
     waiting: Vec<Vec<u8>>,
     /// The bytes of those that wait.
     bytes: usize,
-    /// How many are in use, and how many were at the most.
+    /// The number in use, and the most that ever were.
     taken: usize,
     most_taken: usize,
 }
@@ -113,7 +114,8 @@ pub(crate) fn give_back(buffer: Vec<u8>) {
     }
 }
 
-/// `len` bytes as `fill` writes them into a buffer whose former content is arbitrary; it says how many it wrote.
+/// `len` bytes as `fill` writes them into a buffer whose former content is arbitrary; it says how many it
+/// wrote.
 ///
 /// # Errors
 /// Those of `fill`.

@@ -23,7 +23,7 @@ pub trait Dataset: Send + Sync + 'static {
     /// The number of samples.
     fn len(&self) -> u64;
 
-    /// Whether there is no sample.
+    /// True when there is no sample.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -33,36 +33,29 @@ pub trait Dataset: Send + Sync + 'static {
         0
     }
 
-    /// Reads sample `index`. `draw` seeds whatever is random about it (augmentation): a pure
-    /// function of the seed, the epoch and `index`, so never of threads or restarts.
+    /// Reads sample `index`; where nothing of it is random, it is the same for every draw.
     ///
     /// # Errors
     /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
-    fn sample(&self, index: u64, draw: u64) -> Result<Self::Sample, DataError>;
-
-    /// [`sample`](Self::sample), for a set whose samples are not the same in every epoch, beside their draws.
-    ///
-    /// # Errors
-    /// As [`sample`](Self::sample).
-    fn sample_in_epoch(&self, index: u64, draw: u64, _epoch: u64) -> Result<Self::Sample, DataError> {
-        self.sample(index, draw)
-    }
+    fn sample(&self, index: u64, draw: Draw) -> Result<Self::Sample, DataError>;
 
     /// The samples where all lie in memory: batches are gathered whole then, without an object for each sample.
     fn held(&self) -> Option<&dyn Held<Self::Input>> {
         None
     }
 
-    /// Samples of a lane that are worth fetching ahead of the one in use; 0 where fetching does not take long.
+    /// Samples of a lane that are worth fetching ahead of the one in use; 0 where fetching does not take
+    /// long.
     fn ahead(&self) -> u64 {
         0
     }
 
-    /// Says that the samples are asked for in so many lanes that take turns, each with blocks of its own: as many times
-    /// what one takes is to be held. One, until this is called.
+    /// Says that the samples are asked for in so many lanes that take turns, each with blocks of its own: as
+    /// many times the blocks of one lane are to be held. One, until this is called.
     fn hold(&self, _lanes: u64) {}
 
-    /// Fetches what sample `index`, soon wanted, is part of. What goes wrong is told when it is read.
+    /// Fetches the block or file of sample `index`, which is wanted soon. What goes wrong is told when the
+    /// sample is read.
     fn prepare(&self, _index: u64) {}
 
     /// Corrupt samples that were left out, and counted, when the set was opened.
@@ -70,15 +63,25 @@ pub trait Dataset: Send + Sync + 'static {
         0
     }
 
-    /// Whether samples of a batch are mixed.
+    /// True when samples of a batch are mixed.
     fn mixes(&self) -> bool {
         false
     }
 
-    /// Mixes samples of a batch, each two of `pairs`, by their places. `draw` seeds how: the same for all ranks that have
-    /// samples of the batch.
+    /// Mixes samples of a batch, each two of `pairs`, by their places. `draw` seeds how: the same for all
+    /// ranks that have samples of the batch.
     fn mix(&self, _samples: &mut [Self::Sample], _pairs: &[[usize; 2]], _draw: u64) {}
 
     /// Stacks samples into one batch on `device`.
     fn collate(&self, samples: Vec<Self::Sample>, device: &Device) -> (Self::Input, Target);
+}
+
+/// The draw that a sample is one of: augmentation makes another sample of it each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Draw {
+    /// The epoch, which some augmentation grows with.
+    pub epoch: u64,
+    /// Seeds everything that is random: a pure function of the run's seed, the epoch and the sample, so never
+    /// of threads or restarts.
+    pub seed: u64,
 }

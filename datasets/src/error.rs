@@ -1,4 +1,4 @@
-//! What can be wrong with data: where, what was expected, what was received.
+//! Errors of data: the place, what was expected there, and what was found.
 
 /// An error of reading data. Its message is one line.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -8,9 +8,9 @@ pub enum DataError {
     Source {
         /// The URI as it was given.
         uri: String,
-        /// What should have been there.
+        /// The thing that should have been there.
         expected: String,
-        /// What was there.
+        /// The thing that was there.
         found: String,
     },
     /// Bytes that are not what their format says.
@@ -20,9 +20,9 @@ pub enum DataError {
         uri: String,
         /// Line, byte, row or column.
         place: String,
-        /// What the format asks for.
+        /// The content that the format asks for.
         expected: String,
-        /// What the bytes say.
+        /// The content of the bytes.
         found: String,
     },
     /// A recipe's key that does not fit the data.
@@ -30,9 +30,9 @@ pub enum DataError {
     Config {
         /// The key below `[data]`.
         key: String,
-        /// What it may be.
+        /// The values that it may have.
         expected: String,
-        /// What it was.
+        /// The value that it had.
         found: String,
     },
 }

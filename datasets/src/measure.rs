@@ -1,18 +1,17 @@
-//! How fast records are read, and how fast they become training batches.
+//! The speed of reading records, and of making training batches of them.
 
 use crate::index::{Block, Index};
 use crate::records::{Format, Layout};
 use crate::store::{Decode, PictureDecoder, Source};
-use crate::{DataError, Dataset, Pipeline, table, text};
+use crate::{DataError, Dataset, Pipeline, pool, table, text};
 use bonfire_contract::{Loader, Position};
 use burn::tensor::Device;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Blocks from which columns and vocabulary are taken: enough to know them by, and not the whole set.
 const SURVEYED: usize = 64;
 
-/// What is made of records.
+/// The samples that records become.
 #[derive(Clone, Debug)]
 pub enum Records {
     /// Rows of numbers and categories; the column to predict is the last one when it is not given.
@@ -29,18 +28,18 @@ pub enum Records {
     },
 }
 
-/// What reading for a while came to.
+/// Records that were read for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// Records that were read, or windows of a text that were made.
     pub records: u64,
-    /// Bytes of them, as they are stored.
+    /// Bytes of the records, as they are stored.
     pub bytes: u64,
-    /// How long it took by the clock.
+    /// The time it took by the clock.
     pub elapsed: Duration,
 }
 
-/// Whether what a URI names holds records: rows or texts, and no pictures.
+/// Tells files of records, rows or texts, from files of pictures: true for records.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -66,7 +65,8 @@ pub fn read(index: Index, threads: usize, time: Duration) -> Result<Rate, DataEr
     })
 }
 
-/// Reads rows into the encoded columns of a table, in no order, by `threads` threads for `time`, over and over.
+/// Reads rows into the encoded columns of a table, block after block, on `threads` threads for `time`, over
+/// and over.
 ///
 /// # Errors
 /// As [`batches`].
@@ -79,38 +79,30 @@ pub fn parse(uri: &str, target: Option<&str>, threads: usize, time: Duration) ->
     })
 }
 
-/// Does `work`, which says how many bytes it took in, with blocks by `threads` threads for `time`, over and over.
+/// Does `work` with each block, over and over for `time`, on `threads` threads; `work` says how many bytes it
+/// read.
 fn by_blocks(
     source: &Source,
     threads: usize,
     time: Duration,
     work: impl Fn(usize, &Block) -> Result<u64, DataError> + Sync,
 ) -> Result<Rate, DataError> {
-    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let begun = Instant::now();
-    let until_then = || -> Result<(u64, u64), DataError> {
-        let (mut records, mut bytes) = (0, 0);
-        while begun.elapsed() < time && !stop.load(Ordering::Relaxed) {
-            let (shard, block) = source.find(next.fetch_add(1, Ordering::Relaxed) % source.len())?;
-            bytes += work(shard, &block).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-            records += block.records;
-        }
-        Ok((records, bytes))
+    let mut rate = Rate { records: 0, bytes: 0, elapsed: Duration::ZERO };
+    let blocks = (0..source.len()).cycle().take_while(|_| begun.elapsed() < time);
+    let read = |number| {
+        let (shard, block) = source.find(number)?;
+        Ok((block.records, work(shard, &block)?))
     };
-    let parts: Vec<Result<(u64, u64), DataError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(until_then)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("reading does not panic")).collect()
-    });
-    let mut rate = Rate { records: 0, bytes: 0, elapsed: begun.elapsed() };
-    for part in parts {
-        let (records, bytes) = part?;
+    pool::in_order(threads, blocks, read, |(records, bytes)| {
         (rate.records, rate.bytes) = (rate.records + records, rate.bytes + bytes);
-    }
-    Ok(rate)
+        Ok(())
+    })?;
+    Ok(Rate { elapsed: begun.elapsed(), ..rate })
 }
 
 /// Reads records into training batches, in the order `window`, for `time`, over and over. Columns and
-/// vocabulary are those of the first blocks; a record that does not fit them counts as the others do.
+/// vocabulary come from the first blocks; a record that does not fit them counts as the others do.
 ///
 /// # Errors
 /// When a block cannot be read, or the records make no table or text.
@@ -134,7 +126,7 @@ pub fn batches(
     }
 }
 
-/// Reads the batches of a pipeline whose samples are of `bytes` bytes together.
+/// Reads the batches of a pipeline whose samples are of `bytes` bytes in all.
 fn timed<D: Dataset>(
     pipeline: &Pipeline<D>,
     bytes: u64,

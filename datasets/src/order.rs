@@ -13,7 +13,7 @@ mod window;
 pub use split::Split;
 pub use window::{Shards, Window};
 
-use crate::random::mix;
+use bonfire_contract::mix;
 use permutation::Permutation;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -61,12 +61,13 @@ impl Order {
         self.len
     }
 
-    /// Whether there is no sample.
+    /// True when there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many lanes take turns, each with blocks of its own: position `p` is one of lane `p % lanes`.
+    /// The number of lanes that take turns, each with blocks of its own: position `p` is one of lane
+    /// `p % lanes`.
     pub(crate) fn lanes(&self) -> u64 {
         match &self.kind {
             Kind::Sequential(runs) => *runs,
@@ -75,7 +76,7 @@ impl Order {
         }
     }
 
-    /// How many of them one of `ranks` that take positions in turn comes to.
+    /// The number of lanes that one of `ranks` meets, where ranks take positions in turn.
     pub(crate) fn lanes_of(&self, ranks: u64) -> u64 {
         self.lanes() / gcd(self.lanes(), ranks)
     }
@@ -99,7 +100,7 @@ impl Order {
     }
 }
 
-/// How many positions of `0..len` are one of a lane's.
+/// The number of positions of `0..len` that belong to one lane.
 fn length(len: u64, lane: u64, lanes: u64) -> u64 {
     len / lanes + u64::from(lane < len % lanes)
 }
@@ -109,7 +110,7 @@ pub(crate) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// How the samples of shards are shuffled, as a recipe names it.
+/// The shuffling of the samples of shards, as a recipe names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShardOrder {
@@ -120,7 +121,7 @@ pub enum ShardOrder {
     Window,
 }
 
-/// How a pipeline orders each epoch.
+/// The order of each epoch of a pipeline.
 #[derive(Clone, Debug)]
 pub enum Shuffle {
     /// The set's own order, each epoch; by several ranks, a run of it each, and so in other batches.

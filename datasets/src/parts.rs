@@ -1,4 +1,5 @@
-//! Inputs to predict, some at a time: read once, from the first to the last, in memory that their number does not decide.
+//! Inputs to predict, some at a time: read once, from the first to the last, in memory that their number does
+//! not decide.
 //!
 //! ```text
 //! inputs -> thread: list, read, encode -> Part (samples, names) -> model -> answers, while the next part is read
@@ -13,11 +14,11 @@ use std::thread::{self, JoinHandle};
 pub struct Part<D: Dataset> {
     /// Their samples, without targets.
     pub samples: Pipeline<D>,
-    /// What each sample is called.
+    /// The name of each sample.
     pub names: Names,
 }
 
-/// What the samples of a part are called.
+/// The names of the samples of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
     /// Each by a name of its own.
@@ -39,15 +40,15 @@ impl Names {
     }
 }
 
-/// The parts of all inputs, one after the other: one is used while the next one waits and another one is read. After an
-/// error there is no other part.
+/// The parts of all inputs, one after the other: one is used while the next one waits and another one is
+/// read. After an error there is no other part.
 pub struct Parts<D: Dataset> {
     parts: Receiver<Result<Part<D>, DataError>>,
     /// The thread that reads.
     reader: Option<JoinHandle<()>>,
 }
 
-/// Where a reader puts its parts; an error says that nobody wants more of them.
+/// Takes the parts of a reader; an error says that nobody wants more of them.
 pub(crate) type Put<'a, D> = &'a mut dyn FnMut(Part<D>) -> Result<(), DataError>;
 
 impl<D: Dataset> Parts<D> {
@@ -84,7 +85,7 @@ impl<D: Dataset> Iterator for Parts<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OnCorrupt, PipelineConfig, Shuffle};
+    use crate::{Draw, OnCorrupt, PipelineConfig, Shuffle};
     use bonfire_contract::{Table, Target};
     use burn::tensor::{Device, Tensor};
     use std::sync::Arc;
@@ -101,14 +102,14 @@ mod tests {
             1
         }
 
-        fn sample(&self, _index: u64, _draw: u64) -> Result<(), DataError> {
+        fn sample(&self, _index: u64, _draw: Draw) -> Result<(), DataError> {
             Ok(())
         }
 
         fn collate(&self, samples: Vec<()>, device: &Device) -> (Table, Target) {
             let empty = || [samples.len(), 0];
             let (numeric, categories) = (Tensor::zeros(empty(), device), Tensor::zeros(empty(), device));
-            (Table { numeric, categories }, Target::Input)
+            (Table { numeric, categories }, Target::Absent)
         }
     }
 

@@ -1,15 +1,16 @@
 //! Order, worker threads and batches: a loader out of any data set.
 
+mod epoch_order;
 mod gather;
 mod pairs;
 mod prefetch;
 mod readahead;
 mod windows;
 
-use crate::random::mix;
-use crate::{DataError, Dataset, Order, Shuffle};
+use crate::{DataError, Dataset, Shuffle};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
+use epoch_order::EpochOrder;
 use gather::Batches;
 use pairs::pairs;
 use prefetch::{Ahead, Samples};
@@ -19,7 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use windows::Windows;
 
-/// What to do with a sample that cannot be read.
+/// The answer to a sample that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCorrupt {
@@ -30,21 +31,21 @@ pub enum OnCorrupt {
     Skip,
 }
 
-/// How a pipeline reads its data set.
+/// The settings of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
-    /// How each epoch is ordered.
+    /// The order of each epoch.
     pub shuffle: Shuffle,
     /// Seeds the draws of augmentation.
     pub seed: u64,
-    /// What to do with a sample that cannot be read.
+    /// The answer to a sample that cannot be read.
     pub on_corrupt: OnCorrupt,
-    /// How often an epoch has each sample, one time after the other and each with draws of its own (Hoffer et al.,
-    /// "Augment your batch", 2019).
+    /// Times that an epoch has each sample, one after the other and each with draws of its own (Hoffer et
+    /// al., "Augment your batch", 2019).
     pub repeats: u64,
-    /// With [`Shuffle::Window`]: the lanes that an epoch is cut into, position `p` being one of lane `p % lanes`. Of as
-    /// many ranks, or a divisor of that number, each reads lanes of its own; other numbers read the same samples, each
-    /// rank some of every lane.
+    /// With [`Shuffle::Window`]: the lanes that an epoch is cut into, position `p` being one of lane `p %
+    /// lanes`. Of as many ranks, or a divisor of that number, each reads lanes of its own; other numbers read
+    /// the same samples, each rank some of every lane.
     pub lanes: u64,
     /// Decoding threads; 0 decodes on the caller's thread.
     pub workers: usize,
@@ -78,7 +79,8 @@ impl<D: Dataset> Pipeline<D> {
         &self.dataset
     }
 
-    /// Whether samples that cannot be read are left out. Where they are all, the first batch is the error of the last.
+    /// True when samples that cannot be read are left out. Where none can be read, the first batch is the
+    /// error of the last sample.
     pub fn skips(&self) -> bool {
         self.config.on_corrupt == OnCorrupt::Skip
     }
@@ -86,48 +88,6 @@ impl<D: Dataset> Pipeline<D> {
     /// A set stays whole wherever a thread that held it panicked.
     fn skipped_indices(&self) -> MutexGuard<'_, BTreeSet<u64>> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Which sample comes at each position of one epoch, and what seeds its augmentation.
-#[derive(Clone)]
-struct Plan {
-    order: Order,
-    repeats: u64,
-    seed: u64,
-    epoch: u64,
-}
-
-impl Plan {
-    /// The sample at a position.
-    fn index(&self, position: u64) -> u64 {
-        self.turn(position).0
-    }
-
-    /// The sample at a position, and how many times the epoch has had it before. The times of a sample are as far apart
-    /// as there are lanes, so that all are in its own.
-    fn turn(&self, position: u64) -> (u64, u64) {
-        if self.repeats == 1 {
-            return (self.order.at(position), 0);
-        }
-        let lanes = self.order.lanes();
-        let round = position / (lanes * self.repeats);
-        let within = position % (lanes * self.repeats);
-        // The last round may not reach all lanes.
-        let lanes_here = lanes.min(self.order.len() - round * lanes);
-        (self.order.at(round * lanes + within % lanes_here), within / lanes_here)
-    }
-
-    /// What is random in this epoch about the sample, or the batch, of a number.
-    fn draw(&self, number: u64) -> u64 {
-        mix(mix(self.seed, self.epoch), number)
-    }
-
-    fn read<D: Dataset>(&self, dataset: &D, position: u64) -> Result<D::Sample, DataError> {
-        let (index, repeat) = self.turn(position);
-        let draw = self.draw(index);
-        let draw = if repeat == 0 { draw } else { mix(draw, repeat) };
-        dataset.sample_in_epoch(index, draw, self.epoch)
     }
 }
 
@@ -147,19 +107,19 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let order = self.config.shuffle.order(start.epoch, self.dataset.len(), lanes, share.ranks);
         self.dataset.hold(order.lanes_of(share.ranks));
         let repeats = self.config.repeats.max(1);
-        let plan = Plan { order, repeats, seed: self.config.seed, epoch: start.epoch };
+        let order = EpochOrder { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
         if self.dataset.held().is_some() {
             let (workers, bytes) = (self.config.workers, self.config.prefetch_bytes);
-            return Box::new(Batches::new(&self.dataset, &plan, &windows, (workers, bytes), device).map(Ok));
+            return Box::new(Batches::new(&self.dataset, &order, &windows, (workers, bytes), device).map(Ok));
         }
         let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), windows.most());
         Box::new(Epoch {
-            samples: Samples::new(self.dataset.clone(), plan.clone(), &windows, self.config.workers, ahead),
-            readahead: ReadAhead::start(&self.dataset, &plan, &windows),
+            samples: Samples::new(self.dataset.clone(), order.clone(), &windows, self.config.workers, ahead),
+            readahead: ReadAhead::start(&self.dataset, &order, &windows),
             pipeline: self,
-            plan,
+            order,
             windows,
             fruitless: start.samples == 0 && share == Share::WHOLE,
             device: device.clone(),
@@ -181,10 +141,10 @@ struct Epoch<'a, D: Dataset> {
     pipeline: &'a Pipeline<D>,
     samples: Samples<D>,
     readahead: Option<ReadAhead>,
-    plan: Plan,
+    order: EpochOrder,
     windows: Windows,
     device: Device,
-    /// Whether this is a whole epoch of which nothing could be read so far.
+    /// True for a whole epoch of which nothing could be read so far.
     fruitless: bool,
     ended: bool,
 }
@@ -201,7 +161,7 @@ impl<D: Dataset> Epoch<'_, D> {
         let (mut samples, mut collected, mut positions) = (Vec::new(), Vec::new(), Vec::new());
         let mut last_error = None;
         for position in part {
-            let index = self.plan.index(position);
+            let index = self.order.index(position);
             match self.samples.next().expect("a sample for each position of the share") {
                 Ok(sample) => {
                     samples.push(index);
@@ -226,7 +186,7 @@ impl<D: Dataset> Epoch<'_, D> {
         let dataset = &self.pipeline.dataset;
         if dataset.mixes() {
             let pairs = pairs(&window, self.windows.size(), self.windows.ranks(), &positions);
-            dataset.mix(&mut collected, &pairs, self.plan.draw(window.start));
+            dataset.mix(&mut collected, &pairs, self.order.seed_of(window.start));
         }
         let (input, target) = dataset.collate(collected, &self.device);
         Ok(Some(Portion::Samples(Batch { input, target, samples, consumed })))

@@ -109,9 +109,8 @@ impl<J, R> Jobs<J, R> {
     pub(crate) fn give(&mut self, jobs: &mut impl Iterator<Item = J>) {
         while self.given - self.taken < self.most
             && let Some(job) = jobs.next()
-            // It fails when all workers are gone, which waiting for a result then says.
-            && self.queue.send((self.given, job)).is_ok()
         {
+            self.queue.send((self.given, job)).expect("workers live as long as the queue");
             self.given += 1;
         }
     }
@@ -157,7 +156,7 @@ impl<J, R> Worker<J, R> {
         }
     }
 
-    /// Whether nobody waits for results any more.
+    /// True once nobody waits for results any more.
     pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What was used last, up to a weight: bytes, or a number of values that weigh 1 each.
+//! The values that were used last, up to a weight: bytes, or a number of values that weigh 1 each.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -20,12 +20,12 @@ struct Value<V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
-    /// Keeps values of at most that weight together, and always the newest value.
+    /// Keeps values of at most that weight in all, and always the newest value.
     pub(crate) fn new(most: u64) -> Self {
         Recent { values: HashMap::new(), clock: 0, weight: 0, most }
     }
 
-    /// Keeps another weight from here on; what is too much goes as new values come.
+    /// Keeps another weight from here on; values beyond it go as new ones come.
     pub(crate) fn keep(&mut self, most: u64) {
         self.most = most;
     }

@@ -17,7 +17,7 @@ pub(crate) fn check_names(
     let Some(at) = (0..began.len().max(found.len())).find(|&at| began.get(at) != found.get(at)) else {
         return Ok(());
     };
-    let expected = format!("the {} {kind} that the run began with", began.len());
+    let expected = format!("the {kind} that the run began with, {}", quoted(&shown(began)));
     let parts = [(without(found, began), "new"), (without(began, found), "missing")];
     let parts: Vec<String> = parts
         .iter()
@@ -26,15 +26,20 @@ pub(crate) fn check_names(
         .collect();
     let difference = match (parts.is_empty(), found.get(at)) {
         (true, Some(name)) => format!("them in another order, `{}` in place {}", shortened(name), at + 1),
-        _ => format!("{} of them: {}", found.len(), parts.join(", ")),
+        _ => parts.join(", "),
     };
     Err(DataError::source(uri, expected, difference))
 }
 
-/// The names that are not among `others`, each short enough for a message.
+/// The names that are not among `others`, as messages show them.
 fn without(names: &[String], others: &[String]) -> Vec<String> {
     let others: HashSet<&String> = others.iter().collect();
-    names.iter().filter(|name| !others.contains(name)).map(|name| shortened(name)).collect()
+    shown(names.iter().filter(|name| !others.contains(name)))
+}
+
+/// Names on one line, each short enough for a message.
+fn shown<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    names.into_iter().map(|name| shortened(name)).collect()
 }
 
 #[cfg(test)]
@@ -49,13 +54,13 @@ mod tests {
         let refused = |found: &[&str]| {
             let message = check(found).unwrap_err().to_string();
             message
-                .strip_prefix("x: expected the 2 classes that the run began with, found ")
+                .strip_prefix("x: expected the classes that the run began with, `cat`, `dog`, found ")
                 .unwrap()
                 .to_string()
         };
-        assert_eq!(refused(&["ant", "cat", "dog"]), "3 of them: `ant` new");
-        assert_eq!(refused(&["cat"]), "1 of them: `dog` missing");
-        assert_eq!(refused(&["ant", "cat"]), "2 of them: `ant` new, `dog` missing");
+        assert_eq!(refused(&["ant", "cat", "dog"]), "`ant` new");
+        assert_eq!(refused(&["cat"]), "`dog` missing");
+        assert_eq!(refused(&["ant", "cat"]), "`ant` new, `dog` missing");
         assert_eq!(refused(&["dog", "cat"]), "them in another order, `dog` in place 1");
     }
 }

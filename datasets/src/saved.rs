@@ -2,10 +2,10 @@
 
 use crate::DataError;
 use crate::source::one_line;
+use bonfire_contract::files::replace;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::Path;
 
 /// Writes `schema` as `folder/name`, whole or not at all.
@@ -16,23 +16,8 @@ pub(crate) fn save(folder: &Path, name: &str, schema: &impl Serialize) -> Result
     let path = folder.join(name);
     let text = serde_json::to_string_pretty(schema)
         .map_err(|error| DataError::source(path.display(), "a schema that JSON can hold", error))?;
-    replace(folder, name, (text + "\n").as_bytes())
+    replace(&path, (text + "\n").as_bytes())
         .map_err(|error| DataError::source(path.display(), "a file that can be written", one_line(error)))
-}
-
-/// Writes beside the file and renames: a kill or a full disk leaves what was there before.
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let beside = folder.join(format!(".{name}.tmp"));
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, folder.join(name))
-    });
-    if written.is_err() {
-        // The first error is the one to report.
-        fs::remove_file(&beside).ok();
-    }
-    written
 }
 
 /// Reads `folder/name`, whose `format` and `version` must be these.
@@ -77,22 +62,6 @@ mod tests {
         assert!(load().unwrap_err().to_string().contains("`version`: expected 1, found 2"));
         fs::write(folder.path().join("s.json"), "{\n\"format\": ").unwrap();
         assert!(load().unwrap_err().to_string().contains("line 2"));
-    }
-
-    #[test]
-    fn a_file_is_replaced_never_written_into() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s.json");
-        save(folder.path(), "s.json", &json!({"is": "old"})).unwrap();
-        // Another name for the old file: writing into it would show here.
-        let old = folder.path().join("old.json");
-        fs::hard_link(&path, &old).unwrap();
-        fs::write(folder.path().join(".s.json.tmp"), "what a kill left behind, longer than the file")
-            .unwrap();
-        save(folder.path(), "s.json", &json!({"is": "new"})).unwrap();
-        assert!(fs::read_to_string(&old).unwrap().contains("old"));
-        assert_eq!(serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap(), json!({"is": "new"}));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

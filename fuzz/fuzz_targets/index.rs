@@ -5,8 +5,8 @@ use std::panic;
 
 libfuzzer_sys::fuzz_target!(
     init: {
-        // Any panic ends the fuzzer, but for those of the Parquet crate and of Arrow's below it: they are caught and
-        // become errors.
+        // A panic ends the fuzzer unless it comes from the crates of Parquet or of Arrow below it: such
+        // panics are caught and become errors.
         let end = panic::take_hook();
         panic::set_hook(Box::new(move |found| {
             let theirs = |place: &panic::Location| ["/parquet-", "/arrow-"].iter().any(|name| place.file().contains(name));

@@ -1,8 +1,8 @@
 //! Stochastic depth: in training, a residual branch is left out of some samples.
 //!
-//! Huang, Sun, Liu, Sedra and Weinberger, "Deep networks with stochastic depth", 2016. What differs, as in timm: a
-//! sample decides for itself and not the whole batch, and what stays grows by `1 / (1 - probability)` in training, so
-//! that evaluation scales nothing; the first block is never left out.
+//! Huang, Sun, Liu, Sedra and Weinberger, "Deep networks with stochastic depth", 2016. What differs, as in
+//! timm: a sample decides for itself and not the whole batch, and what stays grows by `1 / (1 - probability)`
+//! in training, so that evaluation scales nothing; the first block is never left out.
 
 use bonfire_kernels::modules::{dropout, drops};
 use burn::module::Module;
@@ -16,18 +16,19 @@ pub(crate) struct DropPath {
 }
 
 impl DropPath {
-    /// Of block `index` of `blocks`: the probability rises linearly from 0 at the first to `most` at the last.
+    /// The drop path of block `index` of `blocks`. Its probability rises linearly from 0 at the first to
+    /// `most` at the last.
     pub(crate) fn rising(most: f64, index: usize, blocks: usize) -> Self {
         let probability = most * index as f64 / blocks.saturating_sub(1).max(1) as f64;
         DropPath { dropout: DropoutConfig::new(probability).init() }
     }
 
-    /// Whether anything of `x` is dropped now: in training alone.
+    /// True where samples of `x` may be dropped: in training, with a probability above 0.
     pub(crate) fn drops<const D: usize>(&self, x: &Tensor<D>) -> bool {
         drops(&self.dropout, x)
     }
 
-    /// The branch with some samples at zero and the others scaled. Which, dropout decides.
+    /// The branch with some samples, drawn at random, at zero, and the others scaled.
     ///
     /// # Shapes
     /// - branch, output: `[B, ...]`

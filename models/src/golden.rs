@@ -1,15 +1,16 @@
 //! Every architecture against PyTorch: outputs, loss and all gradients on formula-filled weights and inputs.
 //!
-//! `golden/make.py` says how parameters and inputs are filled and wrote the files read here; the cases have the same
-//! names in both. It uses PyTorch's own layers where there are any (LSTM, GRU, attention, norms, losses).
+//! `golden/make.py` says how parameters and inputs are filled and wrote the files read here; the cases have
+//! the same names in both. It uses PyTorch's own layers where there are any (LSTM, GRU, attention, norms,
+//! losses).
 
 mod imagenet;
 
 use crate::{
-    Activation, CnnConfig, ConvAutoencoderConfig, DenseAutoencoderConfig, GptConfig, GruClassifierConfig,
-    GruLanguageModelConfig, LeNetConfig, Likelihood, LinearRegressionConfig, LogisticRegressionConfig,
-    LossKind, LstmClassifierConfig, LstmLanguageModelConfig, MlpConfig, Norm, Objective, OutputRange,
-    Pooling, Positions, SmallResNetConfig, TextPooling, TransformerClassifierConfig,
+    Activation, Architecture, CnnConfig, ConvAutoencoderConfig, DenseAutoencoderConfig, GptConfig,
+    GruClassifierConfig, GruLanguageModelConfig, LeNetConfig, Likelihood, LinearRegressionConfig,
+    LogisticRegressionConfig, LossKind, LstmClassifierConfig, LstmLanguageModelConfig, MlpConfig, Norm,
+    Objective, OutputRange, Pooling, Positions, SmallResNetConfig, TextPooling, TransformerClassifierConfig,
     VariationalAutoencoderConfig,
 };
 use bonfire_contract::{Images, Output, Table, Target, Task, Tokens};
@@ -17,7 +18,8 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use serde_json::Value;
 
-/// The largest difference, relative to the larger of 1 % of the greatest number of a list and the number itself.
+/// The largest difference, relative to the larger of 1 % of the greatest number of a list and the number
+/// itself.
 const TOLERANCE: f64 = 1e-4;
 
 /// Number `element` of filling `number`, in `[0, 1)`.

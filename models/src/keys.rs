@@ -1,9 +1,9 @@
 //! The names that other libraries give to a model's tensors.
 //!
 //! Each architecture that others have published weights for tells, in its own file, what they call its layers
-//! (`torchvision_names`, `timm_names`). What happens inside a layer is the same everywhere and said here: PyTorch's
-//! norms have `weight` and `bias` where Burn's have `gamma` and `beta`, and PyTorch's linear layers keep `[out, in]`
-//! where Burn's keep `[in, out]`.
+//! (`torchvision_names`, `timm_names`). What happens inside a layer is the same everywhere and said here:
+//! PyTorch's norms have `weight` and `bias` where Burn's have `gamma` and `beta`, and PyTorch's linear layers
+//! keep `[out, in]` where Burn's keep `[in, out]`.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -20,12 +20,12 @@ pub struct TensorKey {
     pub name: String,
     /// Its sizes in the other library.
     pub shape: Vec<usize>,
-    /// Whether rows and columns change places on the way.
+    /// True where rows and columns change places between the two libraries.
     pub transposed: bool,
 }
 
-/// Every float tensor of a module, in the order of its fields, with its name in the library that the names are of.
-/// Batch counters (`num_batches_tracked`) have no counterpart here.
+/// Every float tensor of a module, in the order of its fields, with its name in the library that the names
+/// are of. Batch counters (`num_batches_tracked`) have no counterpart here.
 ///
 /// # Panics
 /// When the names lack a layer: they are not of this module.

@@ -1,4 +1,4 @@
-//! What the numbers at a model's head mean, and the loss that pulls them to their target.
+//! The meaning of the numbers at a model's head, and the loss that pulls them to their target.
 //! `B` samples, `K` classes, `O` values.
 
 use bonfire_contract::{ConfigError, Output, Target};
@@ -16,8 +16,8 @@ pub enum LossKind {
     CrossEntropy,
     /// Negative log-likelihood of one class among two, from one logit, in nats.
     BinaryCrossEntropy,
-    /// Negative log-likelihood of `K` questions, each class or not, with a sigmoid each, in nats: the mean over the
-    /// classes. Wightman, Touvron and Jégou, "ResNet strikes back", 2021, section 2.
+    /// Negative log-likelihood of `K` questions, each class or not, with a sigmoid each, in nats: the mean
+    /// over the classes. Wightman, Touvron and Jégou, "ResNet strikes back", 2021, section 2.
     SigmoidCrossEntropy,
     /// Squared error `(y - t)^2`, in the square of the target's unit.
     Squared,
@@ -34,17 +34,17 @@ pub enum LossKind {
 pub struct Objective {
     /// Classes `K` for cross-entropy, 2 for binary cross-entropy, values `O` for the errors.
     pub outputs: usize,
-    /// What is minimised.
+    /// The loss that training lowers.
     pub loss: LossKind,
     /// The share of the target's probability that is spread evenly over all classes, in `[0, 1)`
     /// (Szegedy et al. 2016, section 7).
     #[config(default = 0.0)]
     pub label_smoothing: f64,
     /// A factor for each class, multiplied onto the loss of its samples. The mean still divides by the number
-    /// of samples, unlike PyTorch's, which divides by the sum of their weights: so losses of pieces of a batch
-    /// average to the loss of the whole.
+    /// of samples, unlike PyTorch's, which divides by the sum of their weights: so losses of pieces of a
+    /// batch average to the loss of the whole.
     pub class_weights: Option<Vec<f64>>,
-    /// Where Huber's error turns from quadratic to linear, in the target's (standardised) unit.
+    /// The error at which Huber's turns from quadratic to linear, in the target's (standardised) unit.
     #[config(default = 1.0)]
     pub huber_delta: f64,
 }
@@ -65,7 +65,7 @@ impl Objective {
         Objective::new(values, LossKind::Squared)
     }
 
-    /// Whether the outputs are classes, and not values.
+    /// True where the outputs are classes, false where they are values.
     pub fn is_classification(&self) -> bool {
         use LossKind::{BinaryCrossEntropy, CrossEntropy, SigmoidCrossEntropy};
         matches!(self.loss, CrossEntropy | BinaryCrossEntropy | SigmoidCrossEntropy)
@@ -82,9 +82,9 @@ impl Objective {
     /// Refuses what no loss can have; `model` is named in the error.
     ///
     /// # Errors
-    /// When there are too few outputs for the loss, the smoothing is outside `[0, 1)`, the weights are not one
-    /// non-negative number a class with a positive one among them, `huber_delta` is not positive, or a setting of
-    /// classes is given for values.
+    /// When there are too few outputs for the loss, the smoothing is outside `[0, 1)`, the weights are not
+    /// one non-negative number a class with a positive one among them, `huber_delta` is not positive, or a
+    /// setting of classes is given for values.
     pub fn check(&self, model: &'static str) -> Result<(), ConfigError> {
         let (least, most) = match self.loss {
             LossKind::CrossEntropy | LossKind::SigmoidCrossEntropy => (2, usize::MAX),
@@ -100,17 +100,16 @@ impl Objective {
         ConfigError::check(fits, model, "objective.outputs", expected, self.outputs)?;
         let smoothing = self.label_smoothing;
         let field = "objective.label_smoothing";
-        match self.is_classification() {
-            true => ConfigError::check(
+        if self.is_classification() {
+            ConfigError::check(
                 (0.0..1.0).contains(&smoothing),
                 model,
                 field,
                 "at least 0 and below 1",
                 smoothing,
-            )?,
-            false => {
-                ConfigError::check(smoothing == 0.0, model, field, "0 where values are predicted", smoothing)?
-            }
+            )?
+        } else {
+            ConfigError::check(smoothing == 0.0, model, field, "0 where values are predicted", smoothing)?
         }
         if let Some(weights) = &self.class_weights {
             let field = "objective.class_weights";
@@ -134,10 +133,7 @@ impl Objective {
     /// - head: `[B, self.head()]`
     /// - output: logits `[B, K]` for classes (one logit `z` becomes `[0, z]`), values `[B, O]` otherwise
     pub fn output(&self, head: Tensor<2>) -> Output {
-        match self.is_classification() {
-            true => Output::Logits(self.logits(head)),
-            false => Output::Values(head),
-        }
+        if self.is_classification() { Output::Logits(self.logits(head)) } else { Output::Values(head) }
     }
 
     /// The mean loss over the samples, `[1]`: nats for classes, an error for values.
@@ -228,6 +224,7 @@ fn kind_of(target: &Target) -> &'static str {
         Target::Values(_) => "values",
         Target::NextTokens(_) => "next tokens",
         Target::Input => "the input itself",
+        Target::Absent => "no target",
     }
 }
 
@@ -279,7 +276,7 @@ mod tests {
             let expected = loss(&objective, head(rows), classes(&[1, 0]));
             assert_near(loss(&objective, head(rows), certain()), expected);
         }
-        // Of a mixture, the mean of both.
+        // The loss of a mixture is the mean of both.
         let objective = Objective::classes(3);
         let mixed = Target::Probabilities(head([[0.25, 0.75, 0.0]]));
         let parts = [0, 1].map(|class| loss(&objective, head([rows[0]]), classes(&[class])));

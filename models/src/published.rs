@@ -1,7 +1,8 @@
 //! The models of ImageNet have the published numbers of parameters and of multiply-adds.
 
 use crate::{
-    ConvNeXtConfig, EfficientNetConfig, MobileNetV2Config, Objective, ResNetConfig, VisionTransformerConfig,
+    Architecture, ConvNeXtConfig, EfficientNetConfig, MobileNetV2Config, Objective, ResNetConfig,
+    VisionTransformerConfig,
 };
 use bonfire_contract::{Images, Task};
 use bonfire_kernels::multiply_adds;
@@ -49,8 +50,9 @@ fn counts_are_the_published_ones() {
         counts(|device| preset(PICTURE, objective()).init(device))
     };
     let mobilenet = counts(|device| MobileNetV2Config::new(PICTURE, objective()).init(device));
-    // torchvision's page of weights. What it lacks: parameters are timm's; multiply-adds of ViT-Ti and S are those of
-    // Touvron et al. 2020 (1.3 and 4.6 G), of EfficientNet-Lite0 timm's (0.4 G), each with a digit more
+    // torchvision's page of weights. What it lacks: parameters are timm's; multiply-adds of ViT-Ti and S are
+    // those of Touvron et al. 2020 (1.3 and 4.6 G), of EfficientNet-Lite0 timm's (0.4 G), each with a digit
+    // more
     for (name, found, parameters, giga) in [
         ("resnet18", resnet(ResNetConfig::resnet18), 11_689_512, "1.81"),
         ("resnet34", resnet(ResNetConfig::resnet34), 21_797_672, "3.66"),

@@ -4,7 +4,7 @@ use bonfire_kernels::like;
 use burn::tensor::{Bool, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-/// How the vectors of a text's tokens become one. Padding never takes part, and an empty text is zero.
+/// The pooling of a text's token vectors into one vector. Padding never takes part; an empty text is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {

@@ -1,26 +1,24 @@
-//! Every registered architecture on small data, its weights filled by a formula, so that backends
-//! can be compared without sharing a random generator.
-
-#![allow(dead_code)] // each test uses a part
+//! Every registered architecture on small data. A formula fills its weights, so that backends can be compared
+//! without a shared random generator.
 
 use anyhow::Result;
-use bonfire::contract::{Images, Input, Output, Table, Target, Task, Tokens};
+use bonfire::contract::{AnyInput, Images, Input, Output, Table, Target, Task, Tokens};
+use bonfire::models::registry::Entry;
+use bonfire::models::spec::{Question, Sample, Spec};
 use bonfire::prelude::*;
-use bonfire_cli::document::Document;
-use bonfire_cli::feed::{AnyInput, Fed};
-use bonfire_cli::registry::{self, Architecture, Build, Built, Visit};
-use bonfire_cli::spec::{Question, Sample, Spec};
+use bonfire::recipe::{Document, model_options};
+use bonfire::run::{Build, VisitModel};
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use serde_json::{Map, Value, json};
 
-/// An architecture's example, shrunk to what compiles and runs in moments.
-pub fn small(architecture: &Architecture) -> Spec {
+/// An architecture's example, reduced to sizes that run in moments.
+pub fn small(architecture: &Entry) -> Spec {
     let mut spec = (architecture.example)();
     match &mut spec.sample {
         Sample::Table { num_numeric, .. } => *num_numeric = 5,
         Sample::Text { vocabulary, max_tokens } => (*vocabulary, *max_tokens) = (11, 6),
-        // ImageNet's sizes: the least of which five halvings leave more than a place to norm
+        // the smallest size of ImageNet's models whose five halvings leave more than one place to norm
         Sample::Image([_, height, width]) if *height > 64 => (*height, *width) = (64, 64),
         Sample::Image(_) => {}
     }
@@ -30,14 +28,14 @@ pub fn small(architecture: &Architecture) -> Spec {
     spec
 }
 
-/// Whether the architecture is one of ImageNet's.
-fn is_large(architecture: &Architecture) -> bool {
+/// True for ImageNet's architectures.
+fn is_large(architecture: &Entry) -> bool {
     matches!((architecture.example)().question, Question::Class(1000..))
 }
 
-/// Options that leave a large architecture one block a stage, or two in a row of alike ones: all kinds of its layers,
-/// in moments. That deep ones are what they should be is held by the comparison with PyTorch in `models`.
-fn shallow(architecture: &Architecture, known: &Map<String, Value>) -> Option<(String, Value)> {
+/// Options that leave a large architecture one block a stage, or two blocks in a row: all kinds of its
+/// layers, at little cost. The comparison with PyTorch in `models` checks the deep ones.
+fn shallow(architecture: &Entry, known: &Map<String, Value>) -> Option<(String, Value)> {
     if !is_large(architecture) {
         return None;
     }
@@ -48,18 +46,18 @@ fn shallow(architecture: &Architecture, known: &Map<String, Value>) -> Option<(S
     Some(("layers".to_string(), layers))
 }
 
-/// The architecture's options without anything random, and without depth where it is a large one.
-pub fn calm(architecture: &Architecture) -> Map<String, Value> {
-    let known = registry::default_options(architecture.name).unwrap();
+/// The architecture's options without random layers, and shallow if it is large.
+pub fn calm(architecture: &Entry) -> Map<String, Value> {
+    let known = model_options::defaults(architecture.name).unwrap();
     let random = ["dropout", "drop_path", "noise"];
     let random =
         random.iter().filter(|key| known.contains_key(**key)).map(|key| (key.to_string(), json!(0.0)));
     random.chain(shallow(architecture, &known)).collect()
 }
 
-/// Builds an architecture on a device and hands it on.
-pub fn with<V: Visit>(
-    architecture: &Architecture,
+/// Builds an architecture on a device and passes it to `visitor`.
+pub fn with<V: VisitModel>(
+    architecture: &Entry,
     spec: &Spec,
     device: &Device,
     visitor: V,
@@ -68,11 +66,11 @@ pub fn with<V: Visit>(
     let options = calm(architecture);
     let build =
         Build { name: architecture.name, options: &options, spec, document: &document, device, seed: 1 };
-    registry::build(&build, visitor)
+    Ok(build.visit(visitor)?)
 }
 
 /// A batch of `samples` for the spec, by formula.
-pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target) {
+pub fn batch<I: Input>(spec: &Spec, samples: usize, device: &Device) -> (I, Target) {
     let wave = |count: usize, phase: f32| -> Vec<f32> {
         (0..count).map(|index| (index as f32 * 0.7 + phase).sin()).collect()
     };
@@ -81,7 +79,7 @@ pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target
     };
     let (input, tokens) = match &spec.sample {
         Sample::Image([channels, height, width]) => {
-            // Waves repeat themselves, and poolings would choose between numbers that only rounding tells apart.
+            // Waves repeat, and pooling would choose between numbers that differ by rounding only.
             let count = samples * channels * height * width;
             let pixels = (0..count).map(|index| 0.5 + 0.5 * scattered(0, index)).collect();
             let data = TensorData::new(pixels, [samples, *channels, *height, *width]);
@@ -129,7 +127,7 @@ pub fn batch<I: Fed>(spec: &Spec, samples: usize, device: &Device) -> (I, Target
     (I::from_any(input).expect("the example fits its architecture"), target)
 }
 
-/// A number in `[-1, 1)`, scattered as random ones are: smooth fillings make degenerate activations.
+/// A number in `[-1, 1)` that looks random: smooth numbers make degenerate activations.
 fn scattered(stream: usize, index: usize) -> f32 {
     let mut mixed = (stream as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (index as u64 + 1);
     for _ in 0..3 {
@@ -138,7 +136,7 @@ fn scattered(stream: usize, index: usize) -> f32 {
     (mixed >> 40) as f32 / (1u32 << 23) as f32 - 1.0
 }
 
-/// Fills every float parameter by a formula of its place, so that all backends start alike.
+/// Fills every float parameter by a formula of its place, the same on all backends.
 pub fn filled<M: Module>(model: M) -> M {
     struct Fill {
         path: Vec<String>,
@@ -161,30 +159,32 @@ pub fn filled<M: Module>(model: M) -> M {
             self.count += 1;
             let path = self.path.join(".");
             let stream = self.count;
-            // The variational code's log-variance is held at nothing: the noise it scales differs
-            // from backend to backend.
+            // The variational code's variance is held at almost 0, because the noise it scales differs
+            // between backends.
             let by_batch = self.containers.iter().any(|container| container.ends_with("BatchNorm"));
             let codes = self.variational && path.starts_with("encoder.layers.1");
             param.map(|tensor| {
                 let shape = tensor.dims();
                 let count: usize = shape.iter().product();
                 let (center, spread) = match () {
-                    // Norms by the batch keep four deviations from 0, where a ReLU's slope jumps: among a million
-                    // numbers around 0 is one that each backend rounds to a side of its own, and that one is a part
-                    // in a hundred of a gradient.
+                    // Batch norm's outputs are kept four deviations away from 0, where a ReLU's slope jumps.
+                    // Otherwise one of a million numbers near 0 is rounded to different sides by two
+                    // backends, which changes a gradient by a hundredth.
                     () if by_batch && path.ends_with("gamma") => (0.25, 0.025),
                     () if by_batch && path.ends_with("beta") => (1.0, 0.1),
-                    // Scales and variances lie around one.
+                    // Scales and variances are near one.
                     () if path.contains("gamma") || path.ends_with("running_var") => (1.0, 0.1),
                     () if D == 1 => (0.0, 0.1),
-                    // The variance that keeps activations at theirs, whichever axis is the input.
+                    // A variance that keeps the activations' variance, whichever axis is the input.
                     () => (0.0, (3.0 / shape[0].max(count / shape[0]) as f32).sqrt()),
                 };
                 let width = shape[D - 1];
-                let value = |index: usize| match codes && index % width >= width / 2 {
-                    true if D == 1 => -30.0,
-                    true => 0.0,
-                    false => center + spread * scattered(stream, index),
+                let value = |index: usize| {
+                    if codes && index % width >= width / 2 {
+                        if D == 1 { -30.0 } else { 0.0 }
+                    } else {
+                        center + spread * scattered(stream, index)
+                    }
                 };
                 let values: Vec<f32> = (0..count).map(value).collect();
                 let gradient = tensor.is_require_grad();
@@ -221,12 +221,12 @@ pub fn weights<M: Module>(model: &M) -> Vec<(String, Vec<f32>)> {
     read.weights
 }
 
-/// A tensor's values on the host.
+/// A tensor's numbers on the host.
 pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_to_vec().unwrap()
 }
 
-/// What a model said, as numbers.
+/// A model's output, as numbers.
 pub fn answer(output: Output) -> Vec<f32> {
     match output {
         Output::Logits(logits) => numbers(logits),
@@ -236,7 +236,7 @@ pub fn answer(output: Output) -> Vec<f32> {
     }
 }
 
-/// Steps from filled weights.
+/// Gradient descent from filled weights.
 pub struct Descent<'a> {
     pub spec: &'a Spec,
     pub device: &'a Device,
@@ -245,8 +245,8 @@ pub struct Descent<'a> {
     pub learning_rate: f64,
 }
 
-/// The loss before each step, the weights before the first and after the last, and the answer of
-/// the model that came of them.
+/// The loss before each step, the weights before the first and after the last step, and the trained model's
+/// answer.
 pub struct Trace {
     pub losses: Vec<f32>,
     pub before: Vec<(String, Vec<f32>)>,
@@ -254,16 +254,13 @@ pub struct Trace {
     pub answer: Vec<f32>,
 }
 
-impl Visit for Descent<'_> {
+impl VisitModel for Descent<'_> {
     type Output = Trace;
 
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<Trace>
-    where
-        M::Input: Fed,
-    {
+    fn visit<A: Architecture>(self, model: A::Model, _: A) -> Trace {
         let mut model = filled(model);
         let before = weights(&model);
-        let (input, target) = batch::<M::Input>(self.spec, 4, self.device);
+        let (input, target) = batch::<<A::Model as Task>::Input>(self.spec, 4, self.device);
         assert_eq!(input.len(), 4);
         let mut optimizer = self.optimizer;
         let mut losses = Vec::new();
@@ -273,8 +270,8 @@ impl Visit for Descent<'_> {
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(self.learning_rate, model, gradients);
         }
-        let (input, _) = batch::<M::Input>(self.spec, 4, &self.device.clone().inner());
+        let (input, _) = batch::<<A::Model as Task>::Input>(self.spec, 4, &self.device.clone().inner());
         let answer = answer(model.valid().predict(input));
-        Ok(Trace { losses, before, after: weights(&model), answer })
+        Trace { losses, before, after: weights(&model), answer }
     }
 }

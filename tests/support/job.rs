@@ -1,7 +1,5 @@
 //! A job of the program under `mpirun`, watched while it runs.
 
-#![allow(dead_code)] // each test uses a part
-
 use super::program::records;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -11,7 +9,7 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// A job whose lines on standard error are read as they come.
+/// A job, with its lines on standard error read as they come.
 pub struct Job {
     pub child: Child,
     lines: Receiver<String>,
@@ -33,7 +31,7 @@ impl Job {
         Job { child, lines, seen: Vec::new() }
     }
 
-    /// Waits for a line that holds this.
+    /// Waits for a line that contains `fragment`.
     pub fn wait_for(&mut self, fragment: &str) {
         let ends = Instant::now() + Duration::from_secs(120);
         while let Ok(line) = self.lines.recv_timeout(ends.saturating_duration_since(Instant::now())) {
@@ -46,7 +44,7 @@ impl Job {
         panic!("no line with '{fragment}':\n{}", self.seen.join("\n"));
     }
 
-    /// The process ids of the ranks, in their sequence.
+    /// The process ids of the ranks, in order.
     pub fn ranks(&self) -> Vec<i32> {
         let mut ranks = Vec::new();
         for entry in std::fs::read_dir("/proc").unwrap() {
@@ -66,7 +64,7 @@ impl Job {
         signal::kill(Pid::from_raw(process), signal).unwrap();
     }
 
-    /// Waits for the end, at most so long; the code and all of standard error.
+    /// Waits for the end of the job for at most `within`. Returns its exit code and its standard error.
     pub fn end(mut self, within: Duration) -> (Option<i32>, String) {
         let ends = Instant::now() + within;
         let status = loop {
@@ -83,7 +81,7 @@ impl Job {
     }
 }
 
-/// A run that is long enough to be stopped on its way, with a checkpoint each 20 steps.
+/// A run long enough to be stopped on its way, with a checkpoint every 20 steps.
 pub const LONG: [&str; 6] = [
     "train.steps=4000",
     "train.report_every=1",
@@ -103,7 +101,7 @@ pub fn arguments<'a>(recipe: &'a str, run: &'a str, sets: &[&'a str]) -> Vec<&'a
 /// The step of a record, and its figures.
 pub type Record = (String, Vec<(String, f64)>);
 
-/// What a run recorded, but for times.
+/// The records of a run, without times.
 pub fn curve(run: &Path) -> Vec<Record> {
     let figures = |record: serde_json::Value| {
         let object = record.as_object().unwrap().clone();

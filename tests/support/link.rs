@@ -1,4 +1,4 @@
-//! A link between two hosts that takes its time. The kernel's own delay, `netem`, is a module that many have not.
+//! A slow link between two hosts. The kernel's own delay, `netem`, is a module that many machines lack.
 
 use std::io;
 use std::sync::Arc;
@@ -6,19 +6,20 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tappers::Tap;
 
-/// The longest frame: what Ethernet carries, and its head.
+/// The longest frame in bytes: Ethernet's payload and its header.
 const FRAME: usize = 1514;
 
-/// Two TAP devices, and threads that carry frames from each to the other. It is taken away with the hosts that it joins.
+/// Two TAP devices, with threads that carry frames from each to the other. The link is removed with the hosts
+/// that it joins.
 pub struct Link {
     ends: [String; 2],
 }
 
 impl Link {
-    /// A link on which a frame is `delay` under way.
+    /// A link on which a frame takes `delay`.
     ///
     /// # Errors
-    /// Where this process may not make TAP devices.
+    /// When this process may not make TAP devices.
     pub fn new(delay: Duration) -> io::Result<Self> {
         let taps = [Arc::new(Tap::new()?), Arc::new(Tap::new()?)];
         for (from, to) in [(0, 1), (1, 0)] {
@@ -28,13 +29,13 @@ impl Link {
         Ok(Link { ends: [a?, b?] })
     }
 
-    /// The names of its devices, each to be moved to a host.
+    /// The names of the two devices, one to be moved to each host.
     pub fn ends(&self) -> &[String; 2] {
         &self.ends
     }
 }
 
-/// Carries frames until the device they come from is gone. What an end that is down does not take is lost.
+/// Carries frames until their source device is gone. Frames to an end that is down are lost.
 fn carry(from: Arc<Tap>, to: Arc<Tap>, delay: Duration) {
     let (send, frames) = mpsc::channel::<(Instant, Vec<u8>)>();
     std::thread::spawn(move || {

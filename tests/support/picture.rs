@@ -1,9 +1,9 @@
-//! Pictures that tests make.
+//! Pictures made by tests.
 
 use std::io::Write;
 
-/// A grey PNG of `size` x `size`, written by hand: stored (uncompressed) deflate blocks. Other numbers
-/// make other pictures.
+/// A grey PNG of `size` x `size` pixels, written by hand with stored (uncompressed) deflate blocks. Each
+/// `number` gives another picture.
 pub fn grey(size: u32, number: u32) -> Vec<u8> {
     fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
         png.extend_from_slice(&(data.len() as u32).to_be_bytes());

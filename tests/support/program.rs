@@ -1,6 +1,4 @@
-//! The program itself, run on files of a temporary folder.
-
-#![allow(dead_code)] // each test uses a part
+//! The program, run on files in a temporary folder.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,7 +9,7 @@ pub struct Workshop {
     folder: TempDir,
 }
 
-/// What the program printed, and how it ended.
+/// The program's output, and its exit code.
 pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
@@ -27,7 +25,7 @@ impl Workshop {
         self.folder.path().join(name)
     }
 
-    /// Writes a file, and the folders it lies in.
+    /// Writes a file, and creates its folders.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -51,7 +49,7 @@ impl Workshop {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// Runs and expects success.
+    /// Runs the program and expects success.
     pub fn succeed(&self, arguments: &[&str]) -> Ended {
         let ended = self.run(arguments);
         assert_eq!(
@@ -65,7 +63,7 @@ impl Workshop {
         ended
     }
 
-    /// Runs and expects one line of error that holds every one of `fragments`, and no panic.
+    /// Runs the program and expects one line of error that contains all `fragments`, and no panic.
     pub fn fail(&self, arguments: &[&str], fragments: &[&str]) {
         let ended = self.run(arguments);
         let what = format!("bonfire {}\n{}\n{}", arguments.join(" "), ended.stdout, ended.stderr);

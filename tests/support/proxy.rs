@@ -1,4 +1,4 @@
-//! An HTTP proxy before a real server, which fails on purpose.
+//! An HTTP proxy before a real server. It fails on purpose.
 //!
 //! ```text
 //! client -> proxy -> server      one connection to the server for each request
@@ -10,22 +10,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What goes wrong, each at every n-th request; 0 for never.
+/// The faults, each at every n-th request; 0 means never.
 #[derive(Clone, Copy, Default)]
 pub struct Faults {
     /// The connection is closed in the middle of the answer.
     pub cut: u64,
-    /// The answer is 500, and the server never hears of the request.
+    /// The answer is 500, and the server never sees the request.
     pub error: u64,
     /// The answer comes late.
     pub delay: u64,
-    /// Nothing comes any more, from the beginning or the middle of the answer on, and the connection stays open.
+    /// The answer stops at its beginning or in its middle, and the connection stays open.
     pub stall: u64,
-    /// What every request is answered, instead of asking the server: a status line's end and a body.
+    /// The answer to every request, which the server never sees: the end of a status line, and a body.
     pub refuse: Option<(&'static str, &'static str)>,
 }
 
-/// A proxy that lives as long as the process.
+/// A proxy, which lives as long as the process.
 pub struct Proxy {
     pub port: u16,
     requests: Arc<AtomicU64>,
@@ -33,7 +33,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Stands before the server that listens on port `server` of this machine.
+    /// Starts a proxy for the server on port `server` of this machine.
     pub fn start(server: u16, faults: Faults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -42,14 +42,14 @@ impl Proxy {
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let (requests, failed) = (requests.clone(), failed.clone());
-                // A client that went away ends its thread, nothing else.
+                // A client that leaves ends its own thread only.
                 std::thread::spawn(move || relay(&connection, server, faults, &requests, &failed));
             }
         });
         proxy
     }
 
-    /// Requests so far, and those that failed on purpose.
+    /// The number of requests so far, and of those that failed on purpose.
     pub fn requests(&self) -> (u64, u64) {
         (self.requests.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
@@ -125,7 +125,7 @@ fn relay(
     client.shutdown(Shutdown::Both)
 }
 
-/// Says nothing more, and waits until the client has lost its patience.
+/// Sends nothing more, and waits until the client closes the connection.
 fn until_closed(mut client: &TcpStream) -> io::Result<()> {
     let mut ignored = [0; 64];
     while client.read(&mut ignored)? > 0 {}

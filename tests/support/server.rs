@@ -1,5 +1,5 @@
-//! A small HTTP server of a folder's files, which also speaks what S3 clients need of it to get, head and put
-//! objects by path (`/bucket/key`), and which fails on purpose.
+//! A small HTTP server for a folder's files. It also answers S3 clients that get, head and put objects by
+//! path (`/bucket/key`). It fails on purpose.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What goes wrong, each at every n-th request; 0 for never.
+/// The faults, each at every n-th request; 0 means never.
 #[derive(Clone, Copy, Default)]
 pub struct Faults {
     /// The connection is closed in the middle of the body.
@@ -18,11 +18,11 @@ pub struct Faults {
     pub error: u64,
     /// The answer comes late.
     pub delay: u64,
-    /// Answers do not name the object's version.
+    /// Answers do not name the object's version (ETag).
     pub no_etag: bool,
 }
 
-/// A server that lives as long as the process.
+/// A server, which lives as long as the process.
 pub struct Server {
     pub address: String,
     faults: Arc<AtomicU64>,
@@ -30,7 +30,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `root` on a free port of this machine.
+    /// Starts a server for `root` on a free port of this machine.
     pub fn start(root: &Path, faults: Faults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
@@ -40,14 +40,14 @@ impl Server {
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let (root, requests, failed) = (root.clone(), requests.clone(), failed.clone());
-                // A client that went away ends its thread, nothing else.
+                // A client that leaves ends its own thread only.
                 std::thread::spawn(move || serve(&connection, &root, faults, &requests, &failed));
             }
         });
         server
     }
 
-    /// Requests so far, and those that failed on purpose.
+    /// The number of requests so far, and of those that failed on purpose.
     pub fn requests(&self) -> (u64, u64) {
         (self.faults.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }

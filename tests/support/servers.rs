@@ -1,17 +1,18 @@
-//! Servers that others wrote, as processes of a test: s3s-fs (S3), Azurite (Azure's blobs) and nginx.
+//! Third-party servers as processes of a test: s3s-fs (S3), Azurite (Azure's blobs) and nginx.
 //!
-//! `.ci/servers` installs them. They are looked for in `$BONFIRE_SERVERS`, by default where `.ci/servers` puts them,
-//! and in the search path. One that is not found leaves its tests out, or fails them with `BONFIRE_REQUIRE_SERVERS=1`.
+//! `.ci/servers` installs them. They are searched in `$BONFIRE_SERVERS`, by default the folder of
+//! `.ci/servers`, and in the search path. The tests of a missing server are skipped, or fail with
+//! `BONFIRE_REQUIRE_SERVERS=1`.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The user of the S3 server, and his secret.
+/// The name and the secret of the S3 server's user.
 pub const USER: (&str, &str) = ("nobody", "hunter2");
 
-/// A server's process, killed when this is dropped, be it by a panic.
+/// A server's process, killed when dropped, even by a panic.
 pub struct Server {
     process: Child,
     pub port: u16,
@@ -19,7 +20,7 @@ pub struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended already cannot be killed.
+        // A process that has ended cannot be killed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -37,7 +38,7 @@ impl Server {
         }))
     }
 
-    /// Azurite, with an empty `container`, or one that holds `folder` under its name.
+    /// Azurite with an empty `container`, or with one that holds `folder` under its name.
     pub fn azure(root: &Path, container: &str, folder: Option<&Path>) -> Option<Self> {
         let program = find("azurite-blob", "node_modules/.bin")?;
         let server = Server::start(|port| {
@@ -55,7 +56,7 @@ impl Server {
         Some(server)
     }
 
-    /// nginx over the files of `root`; `scratch` is for its own.
+    /// nginx for the files of `root`; its own files go to `scratch`.
     pub fn nginx(root: &Path, scratch: &Path) -> Option<Self> {
         let program = find("nginx", "sbin")?;
         std::fs::create_dir_all(scratch).unwrap();
@@ -77,7 +78,7 @@ impl Server {
         }))
     }
 
-    /// Starts on a free port, and waits until somebody listens there.
+    /// Starts a server on a free port, and waits until the port is open.
     fn start(command: impl Fn(u16) -> Command) -> Self {
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -85,7 +86,7 @@ impl Server {
             let mut server = Server { process, port };
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(30) {
-                // Another process may have taken the port meanwhile: then this one ends.
+                // If another process took the port meanwhile, this one ends.
                 if server.process.try_wait().unwrap().is_some() {
                     break;
                 }
@@ -99,7 +100,7 @@ impl Server {
     }
 }
 
-/// A server's program, below `folder` of the installed ones or in the search path.
+/// The path of a server's program, below `folder` of the installed ones or in the search path.
 fn find(name: &str, folder: &str) -> Option<PathBuf> {
     let installed = std::env::var_os("BONFIRE_SERVERS").map(PathBuf::from);
     let installed = installed

@@ -1,14 +1,14 @@
-//! What was typed.
+//! The program's arguments as typed.
 
 use crate::cases;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Measure training steps, predictions and single ops, beside PyTorch and beside what the machine can do.
+/// Measure training steps, predictions and single ops, beside PyTorch and beside the machine's limits.
 #[derive(Debug, Parser)]
 #[command(name = "bonfire-bench", version, arg_required_else_help = true)]
 pub struct Arguments {
-    /// Threads that compute; as many as there are processors when absent.
+    /// Number of threads that compute [default: the number of processors].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     #[command(subcommand)]
@@ -20,8 +20,8 @@ pub enum Command {
     /// Milliseconds per training step: gradient reset, forward, backward, SGD.
     #[command(after_long_help = cases::help())]
     Steps(Chosen),
-    /// Milliseconds per training step of the ranks of an MPI job, each with a batch of the case's size:
-    /// `mpirun -n 2 bonfire-bench ranks --threads 1` in a build with the feature `mpi`.
+    /// Milliseconds per training step of an MPI job, in which every rank trains on a batch of the case's
+    /// size: `mpirun -n 2 bonfire-bench ranks --threads 1` in a build with the feature `mpi`.
     #[command(after_long_help = cases::help())]
     Ranks(RanksArguments),
     /// Milliseconds per prediction of 1 and of 32 samples, without autodiff.
@@ -54,10 +54,11 @@ pub struct RanksArguments {
     /// Cases; all when none is named.
     #[arg(value_name = "CASE")]
     pub cases: Vec<String>,
-    /// How often a rank's batch holds the case's samples.
+    /// Size of a rank's batch, as a multiple of the case's batch.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub times: u16,
-    /// Steps that are measured, at least: short steps want many. Three times as many as by `steps` unless said.
+    /// Least number of measured steps; short steps want many [default: three times as many as `steps`
+    /// measures].
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub steps: usize,
 }
@@ -96,7 +97,7 @@ pub struct CompareArguments {
     /// Compare predictions instead of training steps; PyTorch's side is built in.
     #[arg(long, conflicts_with = "script")]
     pub infer: bool,
-    /// How often both sides run, in turn.
+    /// Rounds: in each, both sides run once.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
     /// Write the figures to a file, too.

@@ -1,7 +1,7 @@
-//! The cases: a model, its sizes, and a batch of made-up data. To add one, add its line to [`all`] and the function
-//! that makes it.
+//! The cases: a model, its sizes, and a batch of made-up data. A new case is a line in [`all`] and the
+//! function that makes it.
 //!
-//! Names and sizes are those of PyTorch's side; where a model is not quite PyTorch's, the case says so.
+//! Names and sizes are PyTorch's side's. A case says where its model differs from PyTorch's.
 
 use crate::steps::Made;
 use crate::{infer, steps};
@@ -9,49 +9,50 @@ use anyhow::Result;
 use bonfire_cluster::Communicator;
 use bonfire_contract::{Images, Table, Target, Task, Tokens};
 use bonfire_models::{
-    Cnn, CnnConfig, ConvAutoencoder, ConvAutoencoderConfig, ConvNeXtConfig, EfficientNetConfig, Gpt,
-    GptConfig, GruClassifier, GruClassifierConfig, LinearRegression, LinearRegressionConfig, LstmClassifier,
-    LstmClassifierConfig, Mlp, MlpConfig, MobileNetV2Config, Objective, Pooling, ResNetConfig, SmallResNet,
-    SmallResNetConfig, TransformerClassifier, TransformerClassifierConfig, VisionTransformerConfig,
+    Architecture, Cnn, CnnConfig, ConvAutoencoder, ConvAutoencoderConfig, ConvNeXtConfig, EfficientNetConfig,
+    Gpt, GptConfig, GruClassifier, GruClassifierConfig, LinearRegression, LinearRegressionConfig,
+    LstmClassifier, LstmClassifierConfig, Mlp, MlpConfig, MobileNetV2Config, Objective, Pooling,
+    ResNetConfig, SmallResNet, SmallResNetConfig, TransformerClassifier, TransformerClassifierConfig,
+    VisionTransformerConfig,
 };
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use std::sync::Arc;
 
-/// Batches of predictions.
+/// Batch sizes of the measured predictions.
 pub const PREDICTED: [usize; 2] = [1, 32];
 
-/// What is measured.
+/// A model to measure, with its batch size and its number of steps.
 pub struct Case {
-    /// Its name, as on PyTorch's side; the batch stands in it as `_b64`.
+    /// The name on PyTorch's side; the batch stands in it as `_b64`.
     pub name: &'static str,
-    /// Samples a training step.
+    /// Samples in a training step.
     pub batch: usize,
     /// Measured training steps, after [`steps::WARM_UP`].
     pub steps: usize,
-    /// What is not as in PyTorch's model; empty where nothing is.
+    /// The difference from PyTorch's model; empty if there is none.
     pub difference: &'static str,
     pub(crate) measures: Measures,
 }
 
-/// How a case is measured, whatever its model's type: milliseconds each.
+/// The measurements of a case, without its model's type. Each returns milliseconds.
 pub(crate) struct Measures {
     pub(crate) train: Train,
     pub(crate) predict: Predict,
 }
 
-/// Of (samples a rank, steps, device with autodiff, ranks).
+/// Trains: (samples a rank, steps, device with autodiff, ranks) to milliseconds a step.
 type Train = Box<dyn Fn(usize, usize, &Device, Arc<dyn Communicator>) -> Result<Vec<f64>>>;
-/// Of (batch, device).
+/// Predicts: (samples, device) to milliseconds a prediction.
 type Predict = Box<dyn Fn(usize, &Device) -> Result<Vec<f64>>>;
 
 impl Case {
-    /// The name of the prediction of so many samples: `mlp_b128` becomes `mlp_b1`.
+    /// The case's name for predictions of `batch` samples: `mlp_b128` becomes `mlp_b1`.
     pub fn predicted(&self, batch: usize) -> String {
         self.name.replacen(&format!("_b{}", self.batch), &format!("_b{batch}"), 1)
     }
 }
 
-/// A case of 1,000 classes of coloured pictures of 224 x 224.
+/// A case of 1,000 classes of coloured pictures of 224 x 224 pixels.
 macro_rules! of_imagenet {
     ($name:literal, $batch:literal, $steps:literal, $config:path) => {
         case(
@@ -95,7 +96,7 @@ pub fn all() -> Vec<Case> {
     ]
 }
 
-/// What `--help` says of the cases.
+/// The list of cases for `--help`.
 pub fn help() -> String {
     let line = |case: Case| format!("  {:<30}{}", case.name, case.difference).trim_end().to_owned();
     let lines: Vec<String> = all().into_iter().map(line).collect();
@@ -208,7 +209,7 @@ fn classes(batch: usize, device: &Device) -> Target {
     Target::Classes(counting(batch, 10, device))
 }
 
-/// 0, 1, 2, … and again from 0 at `below`.
+/// Counts up from 0 and begins again at `below`, `[count]`.
 fn counting(count: usize, below: i64, device: &Device) -> Tensor<1, Int> {
     Tensor::arange(0..count as i64, device).remainder_scalar(below)
 }
@@ -230,7 +231,7 @@ mod tests {
         assert!(help().contains("lstm_b64_t64_h128             padding is masked"), "{}", help());
     }
 
-    /// Parameters as PyTorch counts them, but for the stated differences.
+    /// Numbers of parameters are PyTorch's, apart from the stated differences.
     #[test]
     fn models_have_pytorchs_sizes() {
         let device = Device::flex();

@@ -1,5 +1,5 @@
-//! What the machine can do at most, measured at the time: no op goes beyond the one, and none that has to read its
-//! numbers from memory goes beyond the other.
+//! The machine's limits, measured at run time. No op exceeds the rate of additions and multiplications. No op
+//! that reads its numbers from memory exceeds the rate of bytes.
 
 use bonfire_kernels::threads;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -7,20 +7,20 @@ use std::time::Instant;
 
 /// The side of the square matrices that are multiplied.
 const SIDE: usize = 1024;
-/// Numbers of each of the two blocks of a copy: 512 MiB, which is more than most caches.
+/// Numbers in each of the two blocks of a copy: 512 MiB, more than most caches.
 const COPIED: usize = 1 << 27;
 
-/// The ceilings.
+/// The machine's two limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ceilings {
-    /// Thousand million additions and multiplications a second of a matrix product, the best of several.
+    /// The rate of a matrix product in 10⁹ additions and multiplications a second, the best of several.
     pub gflops: f64,
-    /// Thousand million bytes a second of a large copy, those read and those written, the best of several.
+    /// The rate of a large copy in 10⁹ bytes a second, bytes read and bytes written, the best of several.
     pub gigabytes: f64,
 }
 
 impl Ceilings {
-    /// Measures both with as many threads as compute.
+    /// Measures both limits with all threads that compute.
     pub fn measure(device: &Device) -> Self {
         let random = || Tensor::<2>::random([SIDE, SIDE], Distribution::Default, device);
         let (a, b) = (random(), random());
@@ -33,7 +33,7 @@ impl Ceilings {
     }
 }
 
-/// The fewest seconds that `work` took.
+/// The time of the fastest of `times` runs, in seconds.
 fn best(times: usize, work: impl FnMut()) -> f64 {
     let mut work = work;
     let seconds = |_| {
@@ -44,7 +44,7 @@ fn best(times: usize, work: impl FnMut()) -> f64 {
     (0..times).map(seconds).fold(f64::INFINITY, f64::min)
 }
 
-/// Each thread copies a part.
+/// Copies with all threads, each a part.
 fn copy(from: &[f32], to: &mut [f32]) {
     let part = from.len().div_ceil(threads::count());
     std::thread::scope(|scope| {

@@ -19,14 +19,14 @@ const STEPS: &str = concat!(include_str!("../torch_resnet20.py"), include_str!("
 /// The cases of [`STEPS`].
 const BUILT_IN: [&str; 2] = ["resnet20_b128_28", "efficientnet_b0_b8_224"];
 
-/// A case on both sides, medians over the rounds.
+/// A case on both sides: the median time over the rounds, and the greatest peak memory.
 #[derive(Clone, Debug)]
 pub struct Pair {
     /// The case's name.
     pub case: String,
-    /// PyTorch's, milliseconds and MiB.
+    /// PyTorch's milliseconds and MiB.
     pub torch: (f64, u64),
-    /// Bonfire's.
+    /// Bonfire's milliseconds and MiB.
     pub bonfire: (f64, u64),
 }
 
@@ -39,7 +39,7 @@ impl Pair {
         Pair { case: case.into(), torch: side(torch), bonfire: side(bonfire) }
     }
 
-    /// How many times as fast as PyTorch.
+    /// PyTorch's time divided by Bonfire's.
     pub fn ratio(&self) -> f64 {
         self.torch.0 / self.bonfire.0
     }
@@ -101,7 +101,7 @@ fn torch(arguments: &CompareArguments, case: &str, threads: usize) -> Result<Fig
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let found = lines.find_map(|line| serde_json::from_str::<Figures>(&line.ok()?).ok());
     if found.is_some() {
-        // The script goes on to build every later model, which is no part of the case.
+        // The script goes on to build every later model, which the case does not need.
         child.kill().with_context(what)?;
     }
     let status = child.wait().with_context(what)?;

@@ -3,27 +3,27 @@
 use bonfire_kernels::threads;
 use serde::{Deserialize, Serialize};
 
-/// One line of JSON: what a case took.
+/// One line of JSON: a case's times and memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// The case's name.
     pub case: String,
     /// The median of the measured times, in milliseconds.
     pub median_ms: f64,
-    /// The shortest of them.
+    /// The shortest of the measured times, in milliseconds.
     pub min_ms: f64,
     /// Threads that computed.
     pub threads: usize,
-    /// The most memory that the process held, in MiB, its start and its warm-up included.
+    /// The process's peak memory in MiB, including its start and its warm-up.
     #[serde(alias = "peak_rss_mb_so_far")]
     pub peak_rss_mb: u64,
 }
 
 impl Figures {
-    /// Those of this process.
+    /// The figures of this process.
     ///
     /// # Panics
-    /// When there is no time.
+    /// When `times` is empty.
     pub fn here(case: &str, times: &[f64]) -> Self {
         Figures {
             case: case.into(),
@@ -35,28 +35,28 @@ impl Figures {
     }
 }
 
-/// The middle of the sorted numbers, the upper one of two.
+/// The middle one of the sorted numbers, the greater if two are in the middle.
 ///
 /// # Panics
-/// When there is no number.
+/// When `numbers` is empty.
 pub fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
 }
 
-/// The number whose logarithm is the mean of the numbers' logarithms; 1 where there is none.
+/// The geometric mean; 1 if there are no numbers.
 pub fn geometric_mean(numbers: &[f64]) -> f64 {
     let sum: f64 = numbers.iter().map(|number| number.ln()).sum();
     (sum / numbers.len().max(1) as f64).exp()
 }
 
-/// To three decimals.
+/// Rounds to three decimals.
 pub(crate) fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
 
-/// Milliseconds to a tenth of a microsecond: a prediction of one row takes few of those.
+/// Rounds milliseconds to a tenth of a microsecond: a prediction of one row takes only a few microseconds.
 fn fine(milliseconds: f64) -> f64 {
     (milliseconds * 1e4).round() / 1e4
 }

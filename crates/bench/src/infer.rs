@@ -6,16 +6,16 @@ use bonfire_contract::Task;
 use burn::tensor::Device;
 use std::time::{Duration, Instant};
 
-/// Predictions before those that are measured.
+/// Predictions before the measured ones. PyTorch's side has the same four numbers.
 const WARM_UP: usize = 3;
-/// The fewest predictions that are measured.
+/// The least number of measured predictions.
 pub const LEAST: usize = 10;
-/// The most.
+/// The greatest number of measured predictions.
 const MOST: usize = 100;
-/// When enough time has gone into them. PyTorch's side has the same four numbers.
+/// The time after which measuring stops, if there are enough predictions.
 const ENOUGH: Duration = Duration::from_secs(1);
 
-/// Milliseconds of each of some predictions of the batch.
+/// Milliseconds of each measured prediction of the batch.
 ///
 /// # Errors
 /// When the device fails.

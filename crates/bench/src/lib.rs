@@ -1,5 +1,5 @@
-//! Measurements: how long a training step, a prediction or a single op takes, beside PyTorch and beside what the
-//! machine can do at most.
+//! Measurements: the time of a training step, a prediction or a single op, beside PyTorch and beside the
+//! machine's limits.
 //!
 //! ```text
 //! cases (models, data) -> steps, infer ┐
@@ -8,8 +8,8 @@
 //! ops (registry) -> measure, ceilings -> table, roofline (SVG)
 //! ```
 //!
-//! Models are measured through the public models and the public trainer, as a user has them. A case runs in a
-//! process of its own when several are asked for, so that its peak memory is its own.
+//! Models are measured through the public models and the public trainer, as a user has them. If several cases
+//! are asked for, each runs in a process of its own, so that its peak memory is its own.
 
 mod args;
 pub mod cases;
@@ -50,7 +50,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Steps(chosen) => process::cases(Side::Train, &chosen, threads),
         Command::Ranks(chosen) => process::ranks(&chosen),
         Command::Infer(chosen) => process::cases(Side::Predict, &chosen, threads),
-        // On a thread of the pool, as in `bonfire` itself.
+        // On a thread of the kernels' pool, as in `bonfire` itself.
         Command::Ops(chosen) => threads::inside(|| ops::report(&chosen.ops, chosen.json)),
         Command::Roofline(chosen) => threads::inside(|| roofline::report(&chosen.ops, &chosen.output)),
         Command::Compare(chosen) => compare::report(&chosen, threads),

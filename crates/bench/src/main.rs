@@ -4,7 +4,7 @@ use bonfire_kernels::memory::Recycling;
 use mimalloc::MiMalloc;
 use std::process::ExitCode;
 
-/// That of the `bonfire` program, since it is part of what is measured.
+/// The allocator of the `bonfire` program: it is part of what is measured.
 #[global_allocator]
 static ALLOCATOR: Recycling<MiMalloc> = Recycling::new(MiMalloc);
 

@@ -1,17 +1,17 @@
-//! One op: its inputs, its arithmetic and traffic by formula, and the time it takes.
+//! One op: its inputs, its arithmetic and traffic by formula, and its measured time.
 
 use crate::figures::median;
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use std::time::{Duration, Instant};
 
-/// Runs before those that are measured.
+/// Runs before the measured ones.
 const WARM_UP: usize = 2;
-/// The fewest runs that are measured.
+/// The least number of measured runs.
 const LEAST: usize = 15;
-/// When enough time has gone into them.
+/// The time after which measuring stops, if there are enough runs.
 const ENOUGH: Duration = Duration::from_millis(300);
 
-/// Numbers that an op eats.
+/// An input of an op, to be filled with random numbers.
 #[derive(Clone, Debug)]
 pub enum Fill {
     /// Uniform in `[-1, 1)`, and tracked by autodiff.
@@ -20,7 +20,7 @@ pub enum Fill {
     Indices {
         /// The shape.
         shape: Vec<usize>,
-        /// More than the greatest.
+        /// The upper bound, exclusive.
         below: i64,
     },
 }
@@ -33,17 +33,17 @@ impl Fill {
     }
 }
 
-/// Floats of a shape.
+/// An input of floats of `shape`.
 pub fn floats<const D: usize>(shape: [usize; D]) -> Fill {
     Fill::Floats(shape.to_vec())
 }
 
-/// Indices below a number, of a shape.
+/// An input of indices below `below`, of `shape`.
 pub fn indices<const D: usize>(shape: [usize; D], below: i64) -> Fill {
     Fill::Indices { shape: shape.to_vec(), below }
 }
 
-/// The inputs of an op on a device.
+/// The inputs of an op, on a device.
 pub struct Inputs(Vec<(Leaf, Vec<usize>)>);
 
 enum Leaf {
@@ -67,19 +67,19 @@ impl Inputs {
         Inputs(fills.iter().map(leaf).collect())
     }
 
-    /// The input at `index`, which is of floats.
+    /// Input `index` as floats.
     ///
     /// # Panics
-    /// When it is not, or has another rank.
+    /// When the input holds indices, or has another number of axes.
     pub fn floats<const D: usize>(&self, index: usize) -> Tensor<D> {
         let (Leaf::Floats(leaf), shape) = &self.0[index] else { panic!("input {index} is not of floats") };
         leaf.clone().reshape(ranked::<D>(shape))
     }
 
-    /// The input at `index`, which is of indices.
+    /// Input `index` as indices.
     ///
     /// # Panics
-    /// When it is not, or has another rank.
+    /// When the input holds floats, or has another number of axes.
     pub fn indices<const D: usize>(&self, index: usize) -> Tensor<D, Int> {
         let (Leaf::Indices(leaf), shape) = &self.0[index] else { panic!("input {index} is not of indices") };
         leaf.clone().reshape(ranked::<D>(shape))
@@ -92,19 +92,19 @@ fn ranked<const D: usize>(shape: &[usize]) -> [usize; D] {
 
 /// An op to measure.
 pub struct Op {
-    /// Its name.
+    /// The op's name.
     pub name: &'static str,
     fills: Vec<Fill>,
-    /// Forward, and backward where there is such a pass.
+    /// Additions and multiplications forward, and backward if there is a backward pass.
     flops: (f64, Option<f64>),
-    /// As `flops`, in bytes; inputs and outputs once each when absent.
+    /// Bytes forward and backward; inputs and outputs once each if absent.
     bytes: Option<(f64, f64)>,
     run: Run,
 }
 
 type Run = Box<dyn Fn(&Inputs) -> Outcome>;
 
-/// What an op gave.
+/// The size of an op's output, and its backward pass.
 struct Outcome {
     numbers: usize,
     backward: Box<dyn FnOnce()>,
@@ -115,19 +115,19 @@ struct Outcome {
 pub struct Pass {
     /// Additions and multiplications, by formula.
     pub flops: f64,
-    /// Bytes that must be read and written at least, by formula.
+    /// The least number of bytes read and written, by formula.
     pub bytes: f64,
-    /// The median.
+    /// The median time.
     pub milliseconds: f64,
 }
 
 impl Pass {
-    /// Thousand million additions and multiplications a second.
+    /// 10⁹ additions and multiplications a second.
     pub fn gflops(&self) -> f64 {
         self.flops / self.milliseconds / 1e6
     }
 
-    /// Thousand million bytes a second.
+    /// 10⁹ bytes a second.
     pub fn gigabytes(&self) -> f64 {
         self.bytes / self.milliseconds / 1e6
     }
@@ -143,16 +143,16 @@ impl Pass {
 pub struct Measured {
     /// The op's name.
     pub name: &'static str,
-    /// The shapes of its inputs.
+    /// The shapes of the op's inputs.
     pub shapes: String,
-    /// Without autodiff.
+    /// The forward pass, without autodiff.
     pub forward: Pass,
-    /// The backward pass alone, all inputs' gradients.
+    /// The backward pass alone, for the gradients of all inputs.
     pub backward: Option<Pass>,
 }
 
 impl Measured {
-    /// Both passes together.
+    /// The sum of both passes.
     pub fn whole(&self) -> Pass {
         let Pass { flops, bytes, milliseconds } = self.forward;
         match self.backward {
@@ -184,25 +184,25 @@ impl Op {
         Op { name, fills: fills.into(), flops: (flops, Some(2.0 * flops)), bytes: None, run: Box::new(run) }
     }
 
-    /// Another number of additions and multiplications backward.
+    /// The same op with another number of additions and multiplications backward.
     pub fn backward_flops(mut self, flops: f64) -> Self {
         self.flops.1 = Some(flops);
         self
     }
 
-    /// An op that has no backward pass, such as an optimizer.
+    /// The same op without a backward pass, such as an optimizer.
     pub fn forward_only(mut self) -> Self {
         self.flops.1 = None;
         self
     }
 
-    /// The bytes of each pass, where an op does not touch the whole of its inputs.
+    /// The same op with the bytes of each pass, if it touches only some of its inputs.
     pub fn bytes(mut self, forward: f64, backward: f64) -> Self {
         self.bytes = Some((forward, backward));
         self
     }
 
-    /// The shapes of its inputs.
+    /// The shapes of the op's inputs.
     pub fn shapes(&self) -> String {
         let shape = |fill: &Fill| {
             let sizes: Vec<String> = fill.shape().iter().map(ToString::to_string).collect();
@@ -241,8 +241,8 @@ impl Op {
         }
     }
 
-    /// Forward: each input is read and the output written. Backward: each input and the output's gradient are read,
-    /// and the gradient of each input of floats is written.
+    /// The least bytes of each pass. Forward reads each input and writes the output. Backward reads each
+    /// input and the output's gradient, and writes the gradient of each input of floats.
     fn traffic(&self, output: usize) -> (f64, f64) {
         let count = |fill: &Fill| fill.shape().iter().product::<usize>() as f64;
         let floats = |fill: &&Fill| matches!(fill, Fill::Floats(_));
@@ -252,7 +252,7 @@ impl Op {
     }
 }
 
-/// The median milliseconds of `work`, which says how long it took.
+/// The median milliseconds of `work`, which returns its own duration.
 pub(crate) fn time(mut work: impl FnMut() -> Duration) -> f64 {
     for _ in 0..WARM_UP {
         work();

@@ -1,11 +1,12 @@
-//! Names that were typed, looked up among those that are known.
+//! Looks up the names that were typed among the known ones.
 
 use anyhow::{Result, bail};
+use bonfire_contract::most_alike;
 
-/// Those of `known` that were asked for, in the order of `known`; all when nothing was.
+/// The items of `known` with a name in `asked`, in the order of `known`; all if `asked` is empty.
 ///
 /// # Errors
-/// When a name is not known; the nearest that are stand in the message.
+/// When a name is not known. The message has the nearest known names.
 pub(crate) fn chosen<'a, T>(
     kind: &str,
     known: &'a [T],
@@ -17,21 +18,12 @@ pub(crate) fn chosen<'a, T>(
             let names: Vec<&str> = known.iter().map(&name).collect();
             bail!(
                 "{kind}: expected a known one such as {}, found '{asked}'",
-                nearest(&names, asked).join(", ")
+                most_alike(asked, names, 3).join(", ")
             );
         }
     }
     let wanted = |known: &&T| asked.is_empty() || asked.iter().any(|asked| asked == name(known));
     Ok(known.iter().filter(wanted).collect())
-}
-
-/// The three most alike.
-fn nearest<'a>(known: &[&'a str], asked: &str) -> Vec<&'a str> {
-    let alike = |known: &str| strsim::jaro_winkler(known, asked);
-    let mut ranked = known.to_vec();
-    ranked.sort_by(|a, b| alike(b).total_cmp(&alike(a)));
-    ranked.truncate(3);
-    ranked
 }
 
 #[cfg(test)]

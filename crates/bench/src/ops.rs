@@ -14,8 +14,8 @@ use burn::tensor::Tensor;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// Every op. To add one, add its line: a name, the inputs, the additions and multiplications forward (backward is twice
-/// that unless said otherwise), and the op.
+/// Every op. A new op is one line: a name, the inputs, the additions and multiplications forward, and the op.
+/// Backward is twice that unless the line says otherwise.
 pub fn all() -> Vec<Op> {
     vec![
         Op::new("matmul", [floats([1024, 1024]), floats([1024, 1024])], 2.0 * 1024f64.powi(3), |x| {
@@ -69,7 +69,7 @@ pub fn all() -> Vec<Op> {
         Op::new(
             "attention",
             [floats([16, 128, 3 * 256])],
-            // two products forward, five backward, of which one is the scores again
+            // two products forward; five backward, one of which makes the scores again
             4.0 * (16 * 128 * 128 * 256) as f64,
             |x| attention(x.floats(0), 8, AttentionOptions { causal: false, dropout: 0.0 }, None),
         )
@@ -110,8 +110,8 @@ pub fn all() -> Vec<Op> {
     ]
 }
 
-/// 64 steps of 64 rows of 128 inputs, the bias of 128 units of `gates` gates, that of the candidate alone where there is
-/// room for it, and the weights of each gate.
+/// The inputs of a recurrent layer: 64 steps of 64 rows of 128 numbers, the bias of `gates` gates of 128
+/// units, the candidate's own bias if `N` has room for it, and the weights of each gate.
 fn recurrent<const N: usize>(gates: usize) -> [Fill; N] {
     std::array::from_fn(|index| match index {
         0 => floats([64, 64, 128]),
@@ -121,7 +121,7 @@ fn recurrent<const N: usize>(gates: usize) -> [Fill; N] {
     })
 }
 
-/// The weights of each gate, which are the inputs from `first` on.
+/// The weights of each gate: the inputs from `first` on.
 fn gates<const G: usize>(x: &Inputs, first: usize) -> Gates<G> {
     Gates {
         input: std::array::from_fn(|gate| x.floats(first + gate)),
@@ -129,7 +129,8 @@ fn gates<const G: usize>(x: &Inputs, first: usize) -> Gates<G> {
     }
 }
 
-/// A convolution of `[images, channels, pixels a side]` that keeps its size but for the stride.
+/// A convolution of `[images, channels, pixels a side]` whose output has the input's size divided by the
+/// stride.
 fn convolution(
     name: &'static str,
     [images, channels, side]: [usize; 3],
@@ -151,7 +152,7 @@ fn convolution(
     )
 }
 
-/// A depthwise convolution of `[images, channels, pixels a side]` that keeps its size.
+/// A depthwise convolution of `[images, channels, pixels a side]` whose output has the input's size.
 fn depthwise(name: &'static str, [images, channels, side]: [usize; 3], kernel: usize) -> Op {
     let inputs = [floats([images, channels, side, side]), floats([channels, 1, kernel, kernel])];
     Op::new(name, inputs, 2.0 * (images * channels * side * side * kernel * kernel) as f64, move |x| {
@@ -160,7 +161,7 @@ fn depthwise(name: &'static str, [images, channels, side]: [usize; 3], kernel: u
     })
 }
 
-/// Measures the ceilings and the ops that were asked for, one after the other; each goes to `then` at once.
+/// Measures the ceilings and then the chosen ops one by one. Each op's figures go to `then` at once.
 pub(crate) fn measure(asked: &[String], mut then: impl FnMut(&Ceilings, Measured)) -> Result<Ceilings> {
     let known = all();
     let chosen = names::chosen("op", &known, |op| op.name, asked)?;
@@ -182,9 +183,10 @@ pub(crate) fn report(asked: &[String], json: bool) -> Result<ExitCode> {
         }
         for (pass, figures) in [("forward", Some(measured.forward)), ("backward", measured.backward)] {
             let Some(figures) = figures else { continue };
-            match json {
-                true => println!("{}", line(&measured, pass, &figures)),
-                false => println!("{}", row(&measured, pass, &figures, ceilings)),
+            if json {
+                println!("{}", line(&measured, pass, &figures));
+            } else {
+                println!("{}", row(&measured, pass, &figures, ceilings));
             }
         }
     })?;

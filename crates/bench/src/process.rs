@@ -1,4 +1,4 @@
-//! Cases run by this process, or each by one of its own.
+//! Runs cases in this process, or each in one of its own.
 
 use crate::args::{Chosen, RanksArguments};
 use crate::cases::{self, Case, PREDICTED};
@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is measured of a model.
+/// The measured use of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Train,
@@ -27,14 +27,14 @@ impl Side {
     }
 }
 
-/// A case under the name and at the batch that it is measured by.
+/// A case with the name and the batch size of one measurement.
 pub(crate) struct Measured {
     pub(crate) name: String,
     batch: usize,
     case: Case,
 }
 
-/// Those that were asked for, or all.
+/// The cases in `asked`, or all if it is empty.
 ///
 /// # Errors
 /// When a name is not known.
@@ -66,19 +66,20 @@ pub(crate) fn cases(side: Side, arguments: &Chosen, threads: Option<usize>) -> R
             1 => here(side, &measured.name, &arguments.device)?,
             _ => alone(side, &measured.name, &arguments.device, threads)?,
         };
-        match arguments.json {
-            true => println!("{}", serde_json::to_string(&figures)?),
-            false => println!(
+        if arguments.json {
+            println!("{}", serde_json::to_string(&figures)?);
+        } else {
+            println!(
                 "{:<32}{:>12.3}{:>12.3}{:>9}{:>10}",
                 figures.case, figures.median_ms, figures.min_ms, figures.threads, figures.peak_rss_mb
-            ),
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// `bonfire-bench ranks`: this process is one of those that train together, each on one batch, `times` as large as the
-/// case's. Rank 0 prints.
+/// `bonfire-bench ranks`: this process is one rank of a job whose ranks train one model. Each rank's batch is
+/// `times` as large as the case's. Rank 0 prints.
 pub(crate) fn ranks(arguments: &RanksArguments) -> Result<ExitCode> {
     let times = usize::from(arguments.times);
     let job = Job::join(Duration::from_secs(600))?;
@@ -87,7 +88,7 @@ pub(crate) fn ranks(arguments: &RanksArguments) -> Result<ExitCode> {
     threads::inside(|| {
         for Measured { name, batch, case } in chosen(Side::Train, &arguments.cases)? {
             device.seed(0);
-            // The network's part is small where a step is short, and wants more of them.
+            // The network's share is small in a short step, which wants more steps to be measured.
             let steps = arguments.steps.max(3 * case.steps);
             let before = communicator.waited();
             let taken = (case.measures.train)(batch * times, steps, &device, communicator.clone())?;
@@ -111,7 +112,7 @@ pub(crate) fn ranks(arguments: &RanksArguments) -> Result<ExitCode> {
 /// Measures a case in this process.
 fn here(side: Side, name: &str, device: &str) -> Result<Figures> {
     let device = bonfire_device::open(device)?;
-    // On a thread of the pool, as in `bonfire` itself.
+    // On a thread of the kernels' pool, as in `bonfire` itself.
     threads::inside(|| {
         let Measured { batch, case, .. } =
             chosen(side, &[name.to_owned()])?.pop().expect("a case that is there");

@@ -1,7 +1,8 @@
 //! The ops under the machine's ceilings, drawn as SVG (Williams, Waterman and Patterson, "Roofline", 2009).
 //!
-//! Across: additions and multiplications a byte. Up: thousand million of them a second. Both axes are logarithmic. An
-//! op far below the roof leaves speed behind; one above the slope finds its numbers in a cache.
+//! Across: additions and multiplications a byte. Up: 10⁹ additions and multiplications a second. Both axes
+//! are logarithmic. An op far below the roof wastes speed. An op above the slope finds its numbers in a
+//! cache.
 
 use crate::ceilings::Ceilings;
 use crate::measure::Measured;
@@ -15,7 +16,7 @@ const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 600.0;
 /// Space around the drawing, for the axes: left, top, right, bottom.
 const MARGIN: [f64; 4] = [70.0, 40.0, 30.0, 60.0];
-/// The height of a label's line, and the width of its letters, in pixels at a size of 13.
+/// The width of a letter and the height of a label's line, in pixels at a font size of 13.
 const LETTER: [f64; 2] = [7.2, 15.0];
 
 /// `bonfire-bench roofline`.
@@ -30,11 +31,11 @@ pub(crate) fn report(asked: &[String], output: &Path) -> Result<ExitCode> {
 /// An op, forward and backward together.
 #[derive(Clone, Debug)]
 pub struct Point {
-    /// Its name.
+    /// The op's name.
     pub name: String,
     /// Additions and multiplications a byte.
     pub intensity: f64,
-    /// Thousand million of them a second.
+    /// 10⁹ additions and multiplications a second.
     pub gflops: f64,
 }
 
@@ -45,7 +46,7 @@ impl Point {
     }
 }
 
-/// A logarithmic axis onto pixels.
+/// A logarithmic axis, mapped to pixels.
 #[derive(Clone, Copy)]
 struct Axis {
     low: f64,
@@ -55,7 +56,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// From below the least number to above the greatest.
+    /// An axis from half the least number to twice the greatest.
     fn around(numbers: impl Iterator<Item = f64> + Clone, ends: [f64; 2]) -> Self {
         let low = numbers.clone().fold(f64::INFINITY, f64::min) / 2.0;
         let high = numbers.fold(0.0, f64::max) * 2.0;
@@ -67,7 +68,7 @@ impl Axis {
         self.ends[0] + share * (self.ends[1] - self.ends[0])
     }
 
-    /// 1, 2 and 5 times powers of ten; the powers alone where those are many.
+    /// The marks: 1, 2 and 5 times powers of ten, or the powers alone if there are many.
     fn marks(&self) -> Vec<f64> {
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
         let steps: &[f64] = if powers.clone().count() > 4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -76,7 +77,7 @@ impl Axis {
     }
 }
 
-/// The drawing, a whole SVG file.
+/// The drawing, as a whole SVG file.
 pub fn draw(ceilings: &Ceilings, points: &[Point]) -> String {
     let ridge = ceilings.gflops / ceilings.gigabytes;
     let x = Axis::around(
@@ -139,17 +140,17 @@ pub fn draw(ceilings: &Ceilings, points: &[Point]) -> String {
     svg
 }
 
-/// The sides of a dot, and its row.
+/// The horizontal extent of a dot, and its row.
 fn dot((x, y): (f64, f64)) -> ([f64; 2], f64) {
     ([x - 5.0, x + 5.0], y)
 }
 
-/// How wide a label is, about.
+/// The approximate width of a label, in pixels.
 fn width(words: &str) -> f64 {
     LETTER[0] * words.chars().count() as f64
 }
 
-/// The row nearest to `wanted` on which a label of these two sides covers no other.
+/// The row nearest to `wanted` on which a label with these two sides covers no other.
 fn free_row(taken: &mut Vec<([f64; 2], f64)>, sides: [f64; 2], wanted: f64) -> f64 {
     let covers = |row: f64| {
         taken
@@ -188,7 +189,8 @@ mod tests {
         ]
     }
 
-    /// Tags open and close in turn, attributes are quoted, and text holds no bare sign of markup.
+    /// Asserts that tags open and close in turn, attributes are quoted, and text holds no bare sign of
+    /// markup.
     fn assert_well_formed(xml: &str) {
         let mut open: Vec<&str> = Vec::new();
         let mut rest = xml.trim();

@@ -11,25 +11,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Steps before those that are measured, as on PyTorch's side.
+/// Steps before the measured ones, as on PyTorch's side.
 pub const WARM_UP: usize = 2;
 
 /// A model and a batch for it.
 pub struct Made<M: Task> {
-    /// With weights drawn.
+    /// The model, with its weights drawn.
     pub model: M,
-    /// A batch.
+    /// The batch.
     pub input: M::Input,
-    /// What its output is compared with.
+    /// The target of the model's output.
     pub target: Target,
 }
 
-/// Milliseconds of each of `steps` steps on the same batch, by plain gradient descent at a rate of 0.001.
+/// The milliseconds of each of `steps` training steps on one batch, by gradient descent at a rate of 0.001.
 ///
-/// Each of several ranks trains on a batch of its own, as large as this one.
+/// Several ranks train on a batch each, of the size of this one.
 ///
-/// A step is all that the trainer does between two steps' ends: a batch, the forward and the backward pass, reading
-/// the loss, the update.
+/// A step is everything between the ends of two steps in the trainer: fetching a batch, the forward pass, the
+/// backward pass, reading the loss and the update.
 ///
 /// # Errors
 /// When training fails.
@@ -61,7 +61,7 @@ pub fn train<M: Task>(
     Ok(times.skip(WARM_UP).collect())
 }
 
-/// An epoch of the same batch again and again.
+/// A loader that gives the same batch again and again, for one epoch.
 struct Again<I> {
     samples: u64,
     input: I,
@@ -85,7 +85,7 @@ impl<I: Input> Loader<I> for Again<I> {
     }
 }
 
-/// When training started, and when each step ended.
+/// The time when training started, followed by the time when each step ended.
 #[derive(Clone, Default)]
 struct Ends(Rc<RefCell<Vec<Instant>>>);
 

@@ -1,4 +1,4 @@
-//! The program itself. Nothing here looks at how long anything takes.
+//! Tests of the program itself. None depends on a duration.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ fn what_cannot_be_measured_is_one_line_of_error() {
     }
 }
 
-/// A stand-in for PyTorch's side, in a language that every Unix has.
+/// The script stands in for PyTorch's side, in a language that every Unix has.
 #[cfg(unix)]
 #[test]
 fn both_sides_are_compared_in_a_table_and_a_file() {

@@ -1,4 +1,4 @@
-//! What can be wrong with a run folder: where, what was expected, what was found.
+//! Errors of a run folder. Each says the path, the expected content and the content found.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ pub enum CheckpointError {
     /// The file system refused: a full disk, a missing file, no permission.
     #[error("{path}: cannot {action}: {cause}")]
     Io {
-        /// What was tried, as a verb: `write`, `read`, `rename`.
+        /// The attempted operation, as a verb: `write`, `read`, `rename`.
         action: &'static str,
         /// The file or folder it was tried on.
         path: PathBuf,
-        /// What the system said. A part of the message, so no `source()`, which a chain of errors
-        /// would print a second time.
+        /// The system's error. It is part of the message and not of `source()`, so that a chain of errors
+        /// prints it once.
         cause: io::Error,
     },
     /// The folder of a new run holds a run already.
@@ -25,12 +25,12 @@ pub enum CheckpointError {
         /// The run folder.
         path: PathBuf,
     },
-    /// A folder that holds something else than a run.
+    /// The folder holds something else than a run.
     #[error("{path}: expected a run folder, found {found}")]
     NotARun {
         /// The folder.
         path: PathBuf,
-        /// What is there.
+        /// The folder's actual content, in words.
         found: String,
     },
     /// Another process is writing to the run.
@@ -39,7 +39,7 @@ pub enum CheckpointError {
         /// The run folder.
         path: PathBuf,
     },
-    /// A run folder written by another version of Bonfire.
+    /// The run folder was written by another version of Bonfire.
     #[error("{path}: expected run folder format {expected}, found {found}")]
     Version {
         /// The run's `run.json`.
@@ -49,17 +49,17 @@ pub enum CheckpointError {
         /// The format that the file states.
         found: String,
     },
-    /// A file whose content is not what its name says.
+    /// The file's content does not fit its name.
     #[error("{path}: expected {expected}, found {found}")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What should be in it.
+        /// The content the file should have.
         expected: String,
-        /// What is in it.
+        /// The content the file has.
         found: String,
     },
-    /// A tensor that does not fit the model.
+    /// A tensor does not fit the model.
     #[error("{path}: tensor `{tensor}`: expected {expected}, found {found}")]
     Tensor {
         /// The safetensors file.
@@ -76,15 +76,15 @@ pub enum CheckpointError {
     NoneIntact {
         /// The folder of checkpoints.
         path: PathBuf,
-        /// How many there are.
+        /// The number of checkpoints.
         count: usize,
-        /// What is wrong with the newest.
+        /// The error of the newest checkpoint.
         newest: String,
     },
 }
 
 impl CheckpointError {
-    /// Turns an error of the file system into one that names what was tried, and on what.
+    /// Turns an error of the file system into one that names the operation and its path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
         let path = path.to_path_buf();
         move |cause| CheckpointError::Io { action, path, cause }

@@ -3,16 +3,16 @@
 //! ```text
 //! RUN/
 //!   run.json              the folder's format
-//!   recipe.toml           what was asked for, resolved
+//!   recipe.toml           the recipe, resolved: every setting of the run
 //!   metrics.jsonl         one record a line
 //!   model.safetensors     the weights that training chose
 //!   checkpoints/
 //!     step-000001200/     everything that resuming needs, with a checksum of every file
 //! ```
 //!
-//! [`RunFolder`] knows the names, [`CheckpointStore`] writes, verifies and prunes checkpoints, and
-//! [`Weights`] are a module's tensors by path, as safetensors. Whatever is written appears whole or
-//! not at all: [`write_atomically`].
+//! [`RunFolder`] knows the names. [`CheckpointStore`] writes, verifies and prunes checkpoints. [`Weights`]
+//! are a module's tensors by path, as safetensors. Every file appears whole or not at all:
+//! [`write_atomically`].
 
 mod atomic;
 mod error;

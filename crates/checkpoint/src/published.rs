@@ -1,12 +1,13 @@
-//! Weights that other libraries have written: torchvision's and timm's, as PyTorch's own files or safetensors.
+//! Weights that other libraries have written: torchvision's and timm's, as PyTorch's own files or
+//! safetensors.
 //!
 //! ```text
 //! .pth .pt .bin      a pickle in a zip, or the older formats, by the crate of Burn's own store
 //! .safetensors       [header length: u64 le] [header: JSON] [numbers]
 //! ```
 //!
-//! A file's tensors are matched by name: what each of the module's is called there, and whether rows and columns change
-//! places on the way, says a list of [`Key`]s.
+//! A file's tensors are matched with the module's by name. A list of [`Key`]s gives each tensor's name on
+//! both sides and tells whether its rows and columns change places.
 
 use crate::{CheckpointError, Weights};
 use burn::tensor::{DType, TensorData};
@@ -15,49 +16,49 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What a tensor is called here and there.
+/// A tensor's name in the module and in another library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its path in the module, `stages.0.1.convolutions.0.norm.gamma`.
+    /// The tensor's path in the module, `stages.0.1.convolutions.0.norm.gamma`.
     pub path: String,
-    /// Its name in the other library, `layer1.1.bn1.weight`.
+    /// The tensor's name in the other library, `layer1.1.bn1.weight`.
     pub name: String,
-    /// Its sizes in the other library.
+    /// The tensor's shape in the other library.
     pub shape: Vec<usize>,
-    /// Whether rows and columns change places on the way.
+    /// True if the other library keeps the transpose of the module's matrix.
     pub transposed: bool,
 }
 
-/// A tensor of a file that was left out for its size.
+/// A tensor of a published file that was left out because its shape is not the model's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replaced {
-    /// Its name in the file.
+    /// The tensor's name in the file.
     pub name: String,
-    /// Its sizes in the model.
+    /// The tensor's shape in the model.
     pub expected: Vec<usize>,
-    /// Its sizes in the file.
+    /// The tensor's shape in the file.
     pub found: Vec<usize>,
 }
 
-/// What training scripts wrap a model's tensors in.
+/// Prefixes that training scripts put before the names of all of a model's tensors.
 const WRAPPERS: [&str; 5] = ["state_dict.", "model_state_dict.", "model.", "module.", "weights."];
 
 /// Counters of batch normalisation, which only PyTorch keeps.
 const COUNTER: &str = "num_batches_tracked";
 
 impl Weights {
-    /// The tensors of a file by the names that it gives them, without those of wrappers around all of them.
+    /// The tensors of a file under the names it gives them, without a prefix that all of them share with a
+    /// training script's wrapper.
     ///
     /// # Errors
     /// When the file cannot be read, or is neither safetensors nor PyTorch's.
     pub fn published(path: &Path) -> Result<Self, CheckpointError> {
         let is_safetensors = path.extension().is_some_and(|ending| ending == "safetensors");
-        let mut weights = match is_safetensors {
-            true => {
-                let bytes = fs::read(path).map_err(CheckpointError::io("read", path))?;
-                Weights::from_safetensors(&bytes, path)?
-            }
-            false => of_pytorch(path)?,
+        let mut weights = if is_safetensors {
+            let bytes = fs::read(path).map_err(CheckpointError::io("read", path))?;
+            Weights::from_safetensors(&bytes, path)?
+        } else {
+            of_pytorch(path)?
         };
         while let Some(wrapper) = WRAPPERS.into_iter().find(|wrapper| {
             let mut names = weights.iter().map(|(name, _)| name).peekable();
@@ -68,7 +69,7 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The same tensors under other names.
+    /// The same tensors under the names that `rename` gives.
     fn renamed(self, rename: impl Fn(&str) -> String) -> Self {
         let mut renamed = Weights::default();
         for (name, data) in self.iter() {
@@ -77,11 +78,13 @@ impl Weights {
         renamed
     }
 
-    /// Published weights under the module's own paths, in single precision. Tensors below the path `head` that have other
-    /// sizes in the file are taken from `own` instead, and named; `path` names the file in errors.
+    /// Published weights under the module's own paths, in single precision. A tensor below the module's path
+    /// `head` whose shape in the file is not the model's is taken from `own`, the module's weights, and
+    /// returned as [`Replaced`]. `path` names the file in errors.
     ///
     /// # Errors
-    /// When a tensor is missing, is one too many, or has another shape; and when those of the head are missing in `own`.
+    /// When a tensor is missing, unknown to `keys`, or of another shape; also when `own` lacks a tensor of
+    /// the head.
     pub fn translated(
         &self,
         keys: &[Key],
@@ -125,10 +128,10 @@ impl Weights {
         }
     }
 
-    /// A module's weights under the names of another library, for it to read.
+    /// A module's weights under the names of another library. `path` names the file in errors.
     ///
     /// # Errors
-    /// When a tensor of the keys is missing.
+    /// When a tensor of `keys` is missing.
     pub fn for_publication(&self, keys: &[Key], path: &Path) -> Result<Self, CheckpointError> {
         let mut weights = Weights::default();
         for key in keys {
@@ -144,7 +147,7 @@ impl Weights {
     }
 }
 
-/// A matrix of single precision with rows and columns exchanged.
+/// The transpose of a matrix of single precision.
 fn transposed(data: &TensorData, path: &Path) -> Result<TensorData, CheckpointError> {
     let values = data.as_slice::<f32>().map_err(|error| {
         CheckpointError::malformed(path, "numbers of single precision", format!("{error:?}"))
@@ -158,7 +161,7 @@ fn transposed(data: &TensorData, path: &Path) -> Result<TensorData, CheckpointEr
 }
 
 fn of_pytorch(path: &Path) -> Result<Weights, CheckpointError> {
-    // A missing file is to be told from a strange one.
+    // Opened first, so that a missing file is not reported as a malformed one.
     fs::File::open(path).map_err(CheckpointError::io("read", path))?;
     let expected = "weights as PyTorch or safetensors write them";
     let reader =
@@ -172,7 +175,7 @@ fn of_pytorch(path: &Path) -> Result<Weights, CheckpointError> {
             TorchType::BF16 => DType::BF16,
             TorchType::I64 => DType::I64,
             TorchType::I32 => DType::I32,
-            // What is not of these is no weight.
+            // A tensor of any other type is no weight.
             _ => continue,
         };
         let shape = tensor.shape().to_vec();

@@ -11,12 +11,12 @@ use std::sync::Arc;
 /// The layout that this version reads and writes.
 const FORMAT: u64 = 1;
 
-/// What to do when the folder of a run that starts holds a run already.
+/// The treatment of a run that is already in the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// An error: nothing is ever overwritten.
+    /// Return an error: nothing is ever overwritten.
     Refuse,
-    /// Continue it; a folder without a run gets a new one.
+    /// Continue the run; a folder without a run gets a new one.
     Resume,
 }
 
@@ -24,17 +24,17 @@ pub enum Existing {
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Held while this process may write, and given back by the system if it is killed.
+    /// The lock of the run's only writer. The system releases it when the process dies.
     _lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
-    /// Makes the folder of a run that starts or continues, and becomes its only writer.
+    /// Creates the folder of a run, or continues the run in it, and becomes its only writer.
     ///
     /// # Errors
-    /// [`CheckpointError::Exists`] when there is a run and `existing` refuses it, `NotARun` when the
-    /// folder holds other files, `Version` when the run is of another format, `Busy` when another
-    /// process writes to it, `Io` when the file system refuses.
+    /// [`CheckpointError::Exists`] when the folder holds a run and `existing` is `Refuse`, `NotARun` when it
+    /// holds other files, `Version` when the run is of another format, `Busy` when another process writes to
+    /// it, `Io` when the file system refuses.
     pub fn create(path: impl AsRef<Path>, existing: Existing) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let marker = path.join("run.json");
@@ -45,7 +45,7 @@ impl RunFolder {
             check_format(&marker)?;
         } else {
             fs::create_dir_all(path).map_err(CheckpointError::io("create", path))?;
-            // A writer that was killed before its first file leaves hidden names only.
+            // Hidden names are ignored: a writer killed before its first file leaves only those.
             if let Some(name) = first_visible(path)? {
                 let found = format!("`{name}` and no run.json");
                 return Err(CheckpointError::NotARun { path: path.to_path_buf(), found });
@@ -66,15 +66,17 @@ impl RunFolder {
     /// Opens a run for reading.
     ///
     /// # Errors
-    /// When there is no run of this version's format.
+    /// When the folder holds no run of this version's format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let marker = path.join("run.json");
         if !marker.exists() {
-            let found = match path.is_dir() {
-                true => "a folder without run.json",
-                false if path.exists() => "a file",
-                false => "nothing",
+            let found = if path.is_dir() {
+                "a folder without run.json"
+            } else if path.exists() {
+                "a file"
+            } else {
+                "nothing"
             };
             return Err(CheckpointError::NotARun { path: path.to_path_buf(), found: found.into() });
         }
@@ -102,7 +104,7 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
-    /// The page of what evaluation found.
+    /// The page of evaluation results, as HTML.
     pub fn report(&self) -> PathBuf {
         self.path.join("report.html")
     }
@@ -133,7 +135,7 @@ fn check_format(marker: &Path) -> Result<(), CheckpointError> {
     }
 }
 
-/// The name of something in the folder that a user put there.
+/// The name of an entry that a user put into the folder, if any.
 fn first_visible(path: &Path) -> Result<Option<String>, CheckpointError> {
     let entries = fs::read_dir(path).map_err(CheckpointError::io("list", path))?;
     for entry in entries {
@@ -146,7 +148,7 @@ fn first_visible(path: &Path) -> Result<Option<String>, CheckpointError> {
     Ok(None)
 }
 
-/// Becomes the folder's only writer; `None` on a file system that has no locks.
+/// Locks the folder for its only writer; `None` if the file system has no locks.
 fn lock(path: &Path) -> Result<Option<Arc<File>>, CheckpointError> {
     let name = path.join(".lock");
     let file = File::create(&name).map_err(CheckpointError::io("create", &name))?;

@@ -28,9 +28,9 @@ const DAMAGED: &str = ".damaged-";
 /// A checkpoint read back and verified.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Its name, such as `step-000001200`.
+    /// The checkpoint's name, such as `step-000001200`.
     pub name: String,
-    /// Its files.
+    /// The checkpoint's files.
     pub files: Files,
     /// One line for each newer checkpoint that is damaged and was passed over.
     pub warnings: Vec<String>,
@@ -59,12 +59,12 @@ impl CheckpointStore {
         CheckpointStore { folder }
     }
 
-    /// Where a checkpoint of this name lies.
+    /// The folder of the checkpoint `name`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Removes what killed writers left behind. Only the run's one writer may call it.
+    /// Removes the leftovers of killed writers. Only the run's one writer may call it.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -101,11 +101,11 @@ impl CheckpointStore {
         })
     }
 
-    /// Writes a checkpoint: it is there whole, and on the disk, when this returns.
+    /// Writes a checkpoint. It is whole and on the disk when this returns.
     ///
     /// # Errors
-    /// When the file system refuses; what was written of it is removed, and the other checkpoints
-    /// are untouched.
+    /// When the file system refuses. The half-written checkpoint is removed then, and the others are
+    /// untouched.
     pub fn save(&self, name: &str, files: &Files) -> Result<(), CheckpointError> {
         fs::create_dir_all(&self.folder).map_err(CheckpointError::io("create", &self.folder))?;
         let beside = self.folder.join(format!("{WRITING}{name}"));
@@ -135,7 +135,7 @@ impl CheckpointStore {
     /// Reads a checkpoint and verifies the length and checksum of every file.
     ///
     /// # Errors
-    /// When a file is missing or is not what was written.
+    /// When a file is missing, or its content differs from the one written.
     pub fn load(&self, name: &str) -> Result<Files, CheckpointError> {
         let folder = self.path(name);
         let read = |file: &str| {
@@ -157,7 +157,7 @@ impl CheckpointStore {
         Ok(files)
     }
 
-    /// The newest checkpoint that is intact; `None` when there is none at all.
+    /// The newest intact checkpoint; `None` if there is none at all.
     ///
     /// # Errors
     /// When there are checkpoints and all of them are damaged.
@@ -178,9 +178,8 @@ impl CheckpointStore {
         }
     }
 
-    /// Renames every checkpoint newer than the one named `loaded`, so that a run that continues from
-    /// an older one neither counts the damaged ones as its newest nor reads them again. Only the
-    /// run's one writer may call it.
+    /// Renames every checkpoint newer than `loaded`, the one that a resumed run continues from. The damaged
+    /// ones are then neither read again nor counted as the newest. Only the run's one writer may call it.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -195,8 +194,8 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Removes all but the newest `keep` checkpoints and those named in `spared`: the one just
-    /// saved, whatever else there is, and the best.
+    /// Removes all but the newest `keep` checkpoints and those named in `spared`, such as the one just saved
+    /// and the best.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -209,7 +208,7 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Removes a checkpoint, so that a crash on the way never leaves half of one under its name.
+    /// Removes a checkpoint. A crash on the way never leaves half of one under its name.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -231,7 +230,7 @@ impl CheckpointStore {
     }
 }
 
-/// Step and part of a checkpoint's name; `None` for any other name.
+/// The step and the part in a checkpoint's name; `None` for any other name.
 fn parse(name: &str) -> Option<(u64, u64)> {
     let rest = name.strip_prefix("step-")?;
     match rest.split_once('-') {
@@ -308,7 +307,7 @@ mod tests {
         for step in 1..=3 {
             save(&store, step);
         }
-        // One bit of a file, a file cut short, a manifest cut short, a file that is gone.
+        // The damage: one bit of a file, a file cut short, a manifest cut short, a missing file.
         let weights = store.path("step-000000003").join("weights");
         let mut bytes = fs::read(&weights).unwrap();
         bytes[500] ^= 1;
@@ -343,7 +342,7 @@ mod tests {
             store.set_aside_newer(&loaded.name).unwrap();
             assert_eq!(store.names().unwrap(), ["step-000000001", "step-000000002"]);
             assert!(store.path(".damaged-step-000000004").is_dir());
-            // The second time round, the names are taken by those set aside before.
+            // The second time round, the names of the set-aside checkpoints are taken.
             save(&store, 3);
             save(&store, 4);
         }
@@ -369,13 +368,13 @@ mod tests {
     fn a_refused_save_leaves_the_others_and_no_litter() {
         let (_folder, store) = store();
         save(&store, 1);
-        // A name with a separator cannot be created: its folder is not there.
+        // A file name with a separator cannot be created: its folder does not exist.
         let broken = Files::from([("nowhere/weights".to_string(), vec![0])]);
         assert!(store.save("step-000000002", &broken).is_err());
         assert_eq!(store.entries().unwrap(), ["step-000000001"]);
     }
 
-    /// Needs the right to mount; where that is missing there is no small disk to fill.
+    /// Skipped where the process has no right to mount a small disk.
     #[test]
     fn a_full_disk_is_one_line_and_keeps_the_earlier_checkpoints() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,7 @@
 //! A module's tensors by path, and their safetensors file.
 //!
-//! Paths are the module's field names joined by dots, `conv_1.weight`. Running statistics (batch
-//! normalisation) are tensors of the module and are kept like weights. Bits are kept: what is read
-//! is what was written.
+//! Paths are the module's field names joined by dots, `conv_1.weight`. The running statistics of batch
+//! normalisation are tensors of the module and are kept like weights. Saving and loading keep every bit.
 
 use crate::{CheckpointError, write_atomically};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -28,11 +27,11 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), Checkpoint
     write_atomically(path, &Weights::of(module).to_safetensors(path)?)
 }
 
-/// Gives `module` the weights of a safetensors file.
+/// Loads the weights of a safetensors file into `module`.
 ///
 /// # Errors
-/// When the file cannot be read, is not safetensors, or lacks a tensor of the module, has one more,
-/// or has one of another shape; each names the tensor.
+/// When the file cannot be read or is not safetensors; when it lacks a tensor of the module, has one too
+/// many, or has one of another shape. The last three name the tensor.
 pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, CheckpointError> {
     let bytes = fs::read(path).map_err(CheckpointError::io("read", path))?;
     Weights::from_safetensors(&bytes, path)?.apply(module, path)
@@ -52,7 +51,7 @@ impl Weights {
         self.tensors.insert(path.into(), data);
     }
 
-    /// The tensor of this path.
+    /// The tensor at `path`.
     pub fn get(&self, path: &str) -> Option<&TensorData> {
         self.tensors.get(path)
     }
@@ -62,7 +61,7 @@ impl Weights {
         self.tensors.iter().map(|(path, data)| (path.as_str(), data))
     }
 
-    /// The first tensor that holds a number that is not finite.
+    /// The path of the first tensor with an infinite number or a NaN.
     pub fn first_not_finite(&self) -> Option<&str> {
         let finite = |data: &TensorData| match data.dtype() {
             DType::F32 => data.as_slice::<f32>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
@@ -72,10 +71,10 @@ impl Weights {
         self.iter().find(|(_, data)| !finite(data)).map(|(path, _)| path)
     }
 
-    /// The safetensors file of these tensors; `path` names it in errors.
+    /// The bytes of a safetensors file with these tensors; `path` names the file in errors.
     ///
     /// # Errors
-    /// When a tensor is of a type that safetensors lacks (quantised).
+    /// When safetensors lacks a tensor's type (quantised numbers).
     pub fn to_safetensors(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
         let mut views = Vec::with_capacity(self.tensors.len());
         for (name, data) in &self.tensors {
@@ -97,7 +96,7 @@ impl Weights {
     /// Reads a safetensors file; `path` names it in errors.
     ///
     /// # Errors
-    /// When the bytes are not safetensors, or hold numbers of a type that no module has.
+    /// When the bytes are not safetensors, or hold numbers of a type that Burn lacks.
     pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| CheckpointError::malformed(path, "a safetensors file", error))?;
@@ -115,11 +114,11 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Gives `module` these tensors; `path` names their file in errors. Parameter identities,
-    /// devices and whether gradients are tracked stay the module's own.
+    /// Loads these tensors into `module`; `path` names their file in errors. Parameter ids, devices and
+    /// gradient tracking stay the module's own.
     ///
     /// # Errors
-    /// When a tensor is missing, is one too many, or has another shape or kind of number.
+    /// When a tensor is missing, one too many, or of another shape or kind of number.
     pub fn apply<M: Module>(self, module: M, path: &Path) -> Result<M, CheckpointError> {
         let mut loader = Loader { path: Vec::new(), weights: self, wrong: None };
         let module = module.map(&mut loader);
@@ -156,8 +155,8 @@ impl ModuleVisitor for Collector {
         self.path.pop();
     }
 
-    // The saved form is what the shape is checked against on loading: a column-major linear layer
-    // keeps its weight transposed in memory.
+    // Loading checks the shape of the saved form: a column-major linear layer keeps its weight transposed in
+    // memory.
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.weights.insert(self.path.join("."), param.transform_for_save().into_value().into_data());
     }
@@ -171,7 +170,7 @@ impl ModuleVisitor for Collector {
     }
 }
 
-/// Gives a module its tensors, and remembers the first that does not fit.
+/// Loads tensors into a module and remembers the first that does not fit.
 struct Loader {
     path: Vec<String>,
     weights: Weights,
@@ -179,7 +178,7 @@ struct Loader {
 }
 
 impl Loader {
-    /// The tensor of the current path, when there is one of this shape that `fits`.
+    /// The tensor of the current path, if it has this shape and its type `fits`.
     fn take<const D: usize, K: Basic>(
         &mut self,
         shape: Shape,
@@ -306,7 +305,7 @@ mod tests {
     fn weights_and_running_statistics_survive_bit_for_bit() {
         let device = Device::flex().autodiff();
         let trained = net(4, &device);
-        // A training forward leaves an update of the running statistics pending.
+        // A forward pass in training leaves an update of the running statistics pending.
         let input = Tensor::<2>::from_data([[1e-40, 2.0, -0.0], [3.5, 0.1, 7.0]], &device);
         trained.norms[0].forward(trained.first.forward(input));
         let folder = tempfile::tempdir().unwrap();

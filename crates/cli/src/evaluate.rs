@@ -1,30 +1,27 @@
 //! `bonfire evaluate`: the metrics of a trained model.
 
 use crate::args::EvaluateArguments;
-use crate::feed::{Fed, Unwrapped};
-use crate::registry::{Built, Visit};
 use crate::report::{Report, label};
-use crate::run::Run;
-use crate::sets::{Pictures, SampleSet};
 use anyhow::{Context, Result};
 use bonfire_checkpoint::write_atomically;
-use bonfire_contract::Task;
+use bonfire_run::{Pictures, Run};
 use bonfire_train::{ClassFigures, Evaluation};
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
 
 /// Runs the subcommand.
 pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
-    let run = Run::open(&arguments.run, arguments.device.as_deref())?;
-    let data = run.data(arguments.crops)?;
-    let set = data.open_evaluation(&run.schema, arguments.data.as_deref(), run.recipe.seed)?;
-    let evaluation = run.visit(Measure { run: &run, set: &set })?;
-    let found =
-        Found { evaluation: &evaluation, labels: run.schema.labels(), skipped: set.loader.skipped().count() };
-    let text = match arguments.json {
-        true => format!("{}\n", found.to_json(set.pictures.as_ref())),
-        false => found.to_text(),
+    let run = Run::open(&arguments.run)?;
+    let device = run.device(arguments.device.as_deref())?;
+    let set = run.evaluation_set(arguments.data.as_deref(), arguments.crops)?;
+    let evaluation = run.evaluate(&set, &device)?;
+    let found = Figures {
+        evaluation: &evaluation,
+        labels: run.schema.labels(),
+        skipped: set.loader.skipped().count(),
     };
+    let text =
+        if arguments.json { format!("{}\n", found.to_json(set.pictures.as_ref())) } else { found.to_text() };
     stdout().lock().write_all(text.as_bytes())?;
     let report = Report {
         name: &run.recipe.name,
@@ -47,42 +44,25 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         // What was asked for has been printed: a run that is only to be read is no failure.
         None => match run.write_report(&page) {
             Ok(place) => eprintln!("report: {place}"),
-            Err(error) => eprintln!("warning: no report (--report names another place): {error:#}"),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                eprintln!("warning: no report (--report names another place): {error:#}");
+            }
         },
     }
     Ok(())
 }
 
-struct Measure<'a> {
-    run: &'a Run,
-    set: &'a SampleSet,
-}
-
-impl Visit for Measure<'_> {
-    type Output = Evaluation;
-
-    fn visit<M: Task>(self, model: M, _: Built) -> Result<Evaluation>
-    where
-        M::Input: Fed,
-    {
-        let Measure { run, set: SampleSet { loader, views, .. } } = self;
-        let train = &run.recipe.train;
-        let metrics = run.schema.metrics(train.top_k);
-        let (loader, batch_size) = (Unwrapped(loader.as_ref()), train.evaluate_batch_size);
-        Ok(bonfire_train::evaluate_views(&model, &loader, *views, &metrics, batch_size, &run.device)?)
-    }
-}
-
-/// What is printed.
-struct Found<'a> {
+/// The figures that are printed.
+struct Figures<'a> {
     evaluation: &'a Evaluation,
     labels: &'a [String],
     skipped: u64,
 }
 
-impl Found<'_> {
+impl Figures<'_> {
     fn to_json(&self, pictures: Option<&Pictures>) -> Value {
-        let Found { evaluation, labels, skipped } = self;
+        let Figures { evaluation, labels, skipped } = self;
         let mut object = json!({ "samples": evaluation.samples });
         for metric in &evaluation.metrics {
             object[&metric.name] = json!(metric.value);
@@ -125,7 +105,7 @@ impl Found<'_> {
     /// The metrics; for not too many classes the figures of each; and for few the confusion matrix with a row a
     /// true class.
     fn to_text(&self) -> String {
-        let Found { evaluation, labels, skipped } = self;
+        let Figures { evaluation, labels, skipped } = self;
         let mut text = format!("{:<22} {}\n", "samples", evaluation.samples);
         if *skipped > 0 {
             text += &format!("{:<22} {skipped}\n", "skipped (corrupt)");
@@ -184,7 +164,7 @@ mod tests {
     #[test]
     fn json_holds_every_metric_the_classes_and_the_confusion() {
         let labels = ["ham".to_string(), "spam".to_string()];
-        let value = Found { evaluation: &evaluation(), labels: &labels, skipped: 3 }.to_json(None);
+        let value = Figures { evaluation: &evaluation(), labels: &labels, skipped: 3 }.to_json(None);
         let ham = json!({ "label": "ham", "samples": 2, "precision": 2.0 / 3.0, "recall": 1.0, "f1": 0.8 });
         let spam = json!({ "label": "spam", "samples": 2, "precision": 1.0, "recall": 0.5, "f1": 2.0 / 3.0 });
         let classes = [ham, spam];
@@ -198,7 +178,7 @@ mod tests {
     #[test]
     fn text_has_a_row_a_class() {
         let labels = ["ham".to_string(), "spam".to_string()];
-        let text = Found { evaluation: &evaluation(), labels: &labels, skipped: 0 }.to_text();
+        let text = Figures { evaluation: &evaluation(), labels: &labels, skipped: 0 }.to_text();
         assert!(text.contains("accuracy               0.7500\n"), "{text}");
         assert!(text.contains("ham                           2     0.6667   1.0000   0.8000\n"), "{text}");
         assert!(text.ends_with("   ham      2      0\n  spam      1      1\n"), "{text}");

@@ -1,8 +1,10 @@
 //! `bonfire models`, `bonfire recipes`, `bonfire devices`.
 
-use crate::registry::{self, ARCHITECTURES};
-use crate::{recipes, section};
+use crate::describe::{Description, describe};
 use anyhow::{Result, bail};
+use bonfire_contract::nearest;
+use bonfire_models::registry::{ARCHITECTURES, names};
+use bonfire_models::spec::{Question, Sample, Spec};
 use bonfire_train::abbreviated;
 use std::io::{Write, stdout};
 
@@ -12,9 +14,9 @@ pub fn models(name: Option<&str>) -> Result<()> {
     let Some(name) = name else {
         writeln!(out, "{:<18} {:<8} {:>12} {:>13}  about", "model", "eats", "parameters", "multiply-adds")?;
         for architecture in ARCHITECTURES {
-            let registry::Description { parameters, multiply_adds, .. } =
-                registry::describe(architecture.name)?;
-            let (name, eats, about) = (architecture.name, architecture.eats(), architecture.about);
+            let Description { parameters, multiply_adds, .. } = describe(architecture.name)?;
+            let eats = (architecture.example)().sample.kind();
+            let (name, about) = (architecture.name, architecture.about);
             let (parameters, multiply_adds) = (grouped(parameters), abbreviated(multiply_adds));
             writeln!(out, "{name:<18} {eats:<8} {parameters:>12} {multiply_adds:>13}  {about}")?;
         }
@@ -25,13 +27,13 @@ pub fn models(name: Option<&str>) -> Result<()> {
         )?;
         return Ok(());
     };
-    let names = registry::names();
+    let names = names();
     let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == name) else {
-        let nearest = section::nearest(name, &names).map(|name| format!("; did you mean '{name}'?"));
+        let nearest = nearest(name, names.iter().copied()).map(|name| format!("; did you mean '{name}'?"));
         bail!("model '{name}': expected one of {}{}", names.join(", "), nearest.unwrap_or_default());
     };
-    let description = registry::describe(name)?;
-    writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, architecture.sizes())?;
+    let description = describe(name)?;
+    writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, sizes(&(architecture.example)()))?;
     writeln!(out, "options, below [model] in a recipe:")?;
     for (key, value) in &description.options {
         writeln!(out, "  {key} = {value}")?;
@@ -46,13 +48,35 @@ pub fn models(name: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+/// The sizes of an example, and the question asked, in words.
+fn sizes(spec: &Spec) -> String {
+    let question = match spec.question {
+        Question::Class(classes) => format!("answers with one of {classes} classes"),
+        Question::Value(values) => format!("answers with {values} value"),
+        Question::NextToken => "answers with the next token".to_string(),
+        Question::Reconstruction => "answers with its input".to_string(),
+    };
+    let sample = match spec.sample {
+        Sample::Table { num_numeric, .. } => {
+            format!("rows of a table (here {num_numeric} numeric columns)")
+        }
+        Sample::Image([channels, height, width]) => {
+            format!("pictures (here {channels} x {height} x {width})")
+        }
+        Sample::Text { vocabulary, max_tokens } => {
+            format!("text (here a vocabulary of {vocabulary}, {max_tokens} tokens)")
+        }
+    };
+    format!("{sample}, {question}")
+}
+
 /// Lists the built-in recipes, or prints one.
 pub fn recipes(name: Option<&str>) -> Result<()> {
     let mut out = stdout().lock();
     match name {
-        Some(name) => write!(out, "{}", recipes::builtin(name)?)?,
+        Some(name) => write!(out, "{}", bonfire_recipe::builtin(name)?)?,
         None => {
-            for (name, text) in recipes::BUILTIN {
+            for (name, text) in bonfire_recipe::BUILTIN {
                 let first = text.lines().next().unwrap_or_default().trim_start_matches(['#', ' ']);
                 writeln!(out, "{name:<20} {first}")?;
             }

@@ -13,7 +13,7 @@ const LOOKS: usize = 100_000;
 /// Pictures of these and fewer pixels a side are small ones, as CIFAR's.
 const SMALL: usize = 64;
 
-/// What a folder holds.
+/// The data of a folder.
 #[derive(Debug, PartialEq)]
 enum Found {
     /// Class folders: how many, the pictures in them, and the shorter side of one of them.
@@ -175,8 +175,7 @@ fn recipe(folder: &Path, found: &Found, pretrained: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::Document;
-    use crate::recipe::Recipe;
+    use bonfire_recipe::{Document, Recipe};
 
     #[test]
     fn every_kind_of_folder_gets_a_recipe_that_resolves() {

@@ -1,37 +1,23 @@
-//! The `bonfire` program: recipes in, run folders out.
+//! The `bonfire` program: arguments in, pages and printed answers out, one file a subcommand.
 //!
 //! ```text
-//! args -> document (TOML + --set) -> recipe -> sets (data) -> registry (model) -> train | evaluate | predict
+//! args -> train | evaluate | predict | export      (bonfire-run does the work)
+//!      -> init | models | recipes | devices | data …
 //! ```
-//!
-//! `bonfire data` works on data sets alone. [`registry`] is the only place that knows both models and data sets.
 
 mod args;
-mod bucket;
 mod data;
-pub mod document;
+mod describe;
 mod evaluate;
 mod export;
-pub mod feed;
-pub mod finetune;
-mod generate;
 mod inform;
 mod init;
 mod job;
-pub mod loss;
 mod output;
 mod page;
 mod predict;
-mod pretrained;
-pub mod recipe;
-pub mod recipes;
-pub mod registry;
 mod report;
-mod run;
-pub mod section;
-pub mod sets;
 mod sheet;
-pub mod spec;
 mod train;
 
 use anyhow::{Context, Result};
@@ -56,8 +42,8 @@ pub fn main(started: Instant) -> ExitCode {
 }
 
 fn run(command: Command, started: Instant, threads_given: Option<u16>) -> Result<ExitCode> {
-    // What computes does so on a thread of the pool, which takes part in the work that it hands out; another would
-    // wake the pool for each op, and wait.
+    // Ops are run from a thread of the pool, which takes part in the work that it hands out; a thread outside would wake
+    // the pool for each op, and wait.
     match command {
         Command::Train(arguments) => {
             let job = job::join(std::time::Duration::from_secs(arguments.timeout), threads_given)?;

@@ -1,16 +1,22 @@
 //! Files that are written a piece at a time.
 
 use anyhow::{Context, Result};
+use bonfire_contract::files::Replacement;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that takes its name when it is whole: until then, and after a mistake, what was there stays.
 pub struct OutputFile {
     path: PathBuf,
-    /// Where it is written; none once it has its name, and of what is no file: a pipe or a device.
-    beside: Option<PathBuf>,
-    file: BufWriter<File>,
+    writer: Writer,
+}
+
+enum Writer {
+    /// A file, written beside the one that it replaces.
+    Beside(BufWriter<Replacement>),
+    /// A pipe or a device.
+    Through(BufWriter<File>),
 }
 
 impl OutputFile {
@@ -19,28 +25,29 @@ impl OutputFile {
     /// # Errors
     /// When its folder cannot be written to.
     pub fn create(path: &Path) -> Result<Self> {
-        if path.exists() && !path.is_file() {
-            let file = File::options().write(true).open(path).with_context(|| refused(path))?;
-            return Ok(OutputFile { path: path.to_path_buf(), beside: None, file: BufWriter::new(file) });
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-        let file = File::create(&beside).with_context(|| refused(path))?;
-        Ok(OutputFile { path: path.to_path_buf(), beside: Some(beside), file: BufWriter::new(file) })
+        let writer = if path.exists() && !path.is_file() {
+            File::options().write(true).open(path).map(|file| Writer::Through(BufWriter::new(file)))
+        } else {
+            // Several programs may write to one file: the last to finish has it.
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let beside = format!(".{name}.{}.tmp", std::process::id());
+            Replacement::create(path, beside).map(|file| Writer::Beside(BufWriter::new(file)))
+        };
+        Ok(OutputFile { path: path.to_path_buf(), writer: writer.with_context(|| refused(path))? })
     }
 
     /// Gives the file its name.
     ///
     /// # Errors
-    /// When what is left to write cannot be written.
-    pub fn finish(mut self) -> Result<()> {
-        self.file.flush().with_context(|| refused(&self.path))?;
-        if let Some(beside) = &self.beside {
-            self.file.get_ref().sync_all().with_context(|| refused(&self.path))?;
-            std::fs::rename(beside, &self.path).with_context(|| refused(&self.path))?;
-        }
-        self.beside = None;
-        Ok(())
+    /// When the rest of it cannot be written.
+    pub fn finish(self) -> Result<()> {
+        let finished = match self.writer {
+            Writer::Beside(writer) => {
+                writer.into_inner().map_err(IntoInnerError::into_error).and_then(Replacement::finish)
+            }
+            Writer::Through(mut writer) => writer.flush(),
+        };
+        finished.with_context(|| refused(&self.path))
     }
 }
 
@@ -50,18 +57,16 @@ fn refused(path: &Path) -> String {
 
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        match &mut self.writer {
+            Writer::Beside(writer) => writer.write(bytes),
+            Writer::Through(writer) => writer.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for OutputFile {
-    fn drop(&mut self) {
-        if let Some(beside) = &self.beside {
-            let _ = std::fs::remove_file(beside);
+        match &mut self.writer {
+            Writer::Beside(writer) => writer.flush(),
+            Writer::Through(writer) => writer.flush(),
         }
     }
 }

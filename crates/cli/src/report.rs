@@ -1,8 +1,8 @@
-//! `report.html` of a run folder: what the model does on its test set, with the pictures that it finds hardest.
+//! `report.html` of a run folder: the metrics of a model on its test set, and the pictures of the highest loss.
 
 use crate::page::{self, escaped, figure};
-use crate::sets::Pictures;
 use bonfire_datasets::image::Shown;
+use bonfire_run::Pictures;
 use bonfire_train::{Calibration, ClassFigures, Evaluation, Worst};
 use std::fmt::Write;
 
@@ -12,11 +12,11 @@ const MOST_CLASSES: usize = 40;
 /// Confusions listed then.
 const CONFUSIONS: usize = 40;
 
-/// What a report tells of.
+/// The content of a report.
 pub struct Report<'a> {
     /// The run's name.
     pub name: &'a str,
-    /// What was evaluated on.
+    /// The data that were evaluated on, in words.
     pub data: &'a str,
     /// Crops of each picture, whose probabilities were averaged.
     pub crops: usize,
@@ -25,7 +25,7 @@ pub struct Report<'a> {
     pub labels: &'a [String],
     /// Corrupt samples that were left out.
     pub skipped: u64,
-    /// Where the pictures of the highest loss are fetched from, where the data are pictures.
+    /// The set that the pictures of the highest loss are fetched from, where the data are pictures.
     pub pictures: Option<&'a Pictures>,
 }
 

@@ -1,21 +1,22 @@
-//! What went wrong on some rank, known to all.
+//! The error of one rank, made known to all.
 
 use crate::Communicator;
 
 /// An error of a rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The first that failed.
+    /// The rank; the first of several that failed.
     pub rank: usize,
     /// Its machine.
     pub host: String,
     /// Its error.
     pub message: String,
-    /// Whether every rank failed, and by the same error.
+    /// True where every rank failed, by the same error.
     pub of_all: bool,
 }
 
-/// The first failure among the ranks, each of which brings its own error, if any: the same on all ranks.
+/// The failure of the first rank that brings an error, the same on all ranks. A rank that has not failed
+/// brings none.
 pub fn first_failure(communicator: &dyn Communicator, mine: Option<&str>) -> Option<Failure> {
     let messages = communicator.gather(mine.unwrap_or_default().as_bytes());
     let rank = messages.iter().position(|message| !message.is_empty())?;

@@ -1,4 +1,4 @@
-//! Files from rank 0 to the others, whose disks may be others.
+//! Files from rank 0 to the other ranks, which may not see its disk.
 
 use crate::Communicator;
 use std::collections::BTreeMap;

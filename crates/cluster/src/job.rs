@@ -1,10 +1,10 @@
-//! How a process becomes part of a job.
+//! The way a process joins a job.
 
 use crate::{Alone, Communicator, launcher};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A process's part in a job. The job is left when this is dropped, which waits for the other ranks.
+/// A process as a rank of its job. Dropping it leaves the job, and waits for the other ranks.
 pub struct Job {
     communicator: Arc<dyn Communicator>,
     /// Ends MPI when dropped, after the communicator's last use.
@@ -12,10 +12,10 @@ pub struct Job {
     _universe: Option<::mpi::environment::Universe>,
 }
 
-/// Why a process cannot take part in a job.
+/// A reason why a process cannot take part in a job.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// A launcher started several processes of a build that knows no other ranks.
+    /// A launcher started several processes, and this build has no MPI.
     #[error(
         "expected one process, as this build has no MPI, found a launcher's environment with several: build with `cargo build --release --features mpi`"
     )]
@@ -42,8 +42,8 @@ impl Job {
         }
     }
 
-    /// Joins the job that a launcher started this process for, or is alone. A rank that waits longer than `patience` for
-    /// the others ends the job.
+    /// Joins the job that a launcher started this process for; without a launcher, the job is this process
+    /// alone. A rank that waits longer than `patience` for the others ends the job.
     ///
     /// # Errors
     /// When there are other ranks and this build or the MPI library cannot talk to them.

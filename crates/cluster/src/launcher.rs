@@ -1,18 +1,19 @@
-//! What the launchers of MPI jobs tell a process by its environment, before it is part of a job.
+//! The environment variables by which a process knows that the launcher of an MPI job started it.
 
-/// Variables that hold a process's rank: Open MPI; PMIx (Open MPI 5, Slurm, Flux); PMI (MPICH, Intel MPI, Slurm); Cray.
+/// Variables that hold a process's rank: Open MPI; PMIx (Open MPI 5, Slurm, Flux); PMI (MPICH, Intel MPI,
+/// Slurm); Cray.
 const RANKS: [&str; 4] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID"];
 
 /// Variables that hold the number of ranks; Slurm's is set in the tasks of `srun` alone.
 const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
-/// Whether a launcher started this process.
+/// True where a launcher started this process.
 #[cfg(any(test, feature = "mpi"))]
 pub(crate) fn started(variable: impl Fn(&str) -> Option<String>) -> bool {
     RANKS.iter().any(|name| variable(name).is_some())
 }
 
-/// Whether a launcher started more processes than this one, as far as the environment tells.
+/// True where the environment says that a launcher started more processes than this one.
 pub(crate) fn several(variable: impl Fn(&str) -> Option<String>) -> bool {
     let above = |names: &[&str], least: u64| {
         names.iter().filter_map(|name| variable(name)?.parse::<u64>().ok()).any(|number| number > least)

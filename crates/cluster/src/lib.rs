@@ -5,9 +5,10 @@
 //!                               sums, broadcasts, gathers          -> train
 //! ```
 //!
-//! Every rank calls the same collectives in the same sequence. A [`Communicator`] waits for the others for a limited time;
-//! after that, or on [`Communicator::abort`], the whole job ends. So there is no error to return: a job that has lost a
-//! rank has nothing to go on with but its last checkpoint.
+//! A collective is an operation that every rank calls, and that ends once all have called it. Every rank
+//! calls the same collectives in the same order. A [`Communicator`] waits for the other ranks for a limited
+//! time; after that, or on [`Communicator::abort`], the whole job ends. Collectives return no error: a job
+//! that has lost a rank can only start again from its last checkpoint.
 
 mod alone;
 mod failure;
@@ -26,23 +27,30 @@ pub use threads::Threads;
 
 use std::time::Duration;
 
-/// Numbers that are summed over the ranks; all of it but `sums` is the same on each of them.
+/// A vector of numbers that is averaged over the ranks:
+///
+/// ```text
+/// sums = (sum over ranks of words[times] * numbers) / (sum over ranks of words[over])
+/// ```
+///
+/// `words` are a few numbers that each rank sends beside its buckets (see [`Communicator::sum_buckets`]).
+/// Every rank describes the bucket in the same way.
 #[derive(Clone, Debug, Default)]
 pub struct Bucket {
-    /// How many numbers it has; over MPI, a rank's part of them is at most 2^31 - 1.
+    /// The number of its elements. Over MPI each rank adds up a part of them, of at most 2^31 - 1.
     pub length: usize,
-    /// How they cross the network.
+    /// The form in which the numbers cross the network.
     pub wire: Wire,
-    /// The place of the word that says how often a rank's numbers count.
+    /// The place of the word that a rank's numbers are multiplied by: how often they count.
     pub times: usize,
-    /// The place of the word whose sum over the ranks the sum is divided by.
+    /// The place of the word whose sum over the ranks divides the result.
     pub over: usize,
-    /// What came of it.
+    /// The result, the same bits on all ranks.
     pub sums: Vec<f32>,
 }
 
 impl Bucket {
-    /// What each rank's numbers are multiplied with: nothing where there is nothing to divide by.
+    /// The factor on each rank's numbers; 0 where the divisor is 0.
     fn factors(&self, words: &[Vec<f64>]) -> Vec<f32> {
         let over: f64 = words.iter().map(|words| words[self.over]).sum();
         let times = words.iter().map(|words| words[self.times]);
@@ -50,10 +58,10 @@ impl Bucket {
     }
 }
 
-/// Hands the numbers of a bucket, by its place, to the other ranks.
+/// Sends the numbers of one bucket, named by its place among the buckets, to the other ranks.
 pub type Sending<'a> = dyn FnMut(usize, Vec<f32>) + 'a;
 
-/// Which buckets are sent.
+/// Checks that each bucket is sent once.
 struct Sent(Vec<bool>);
 
 impl Sent {
@@ -67,7 +75,7 @@ impl Sent {
         assert!(!std::mem::replace(&mut self.0[i], true), "bucket {i} is sent once");
     }
 
-    /// Notes it, and keeps its numbers where the sums will be.
+    /// Notes that a bucket is sent, and keeps its numbers where the sums will be.
     fn take(&mut self, buckets: &mut [Bucket], i: usize, numbers: Vec<f32>) {
         self.note(buckets, i, numbers.len());
         buckets[i].sums = numbers;
@@ -78,22 +86,24 @@ impl Sent {
     }
 }
 
-/// How the numbers of a bucket cross the network.
+/// The form in which the numbers of a bucket cross the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wire {
-    /// As they are.
+    /// 32 bits, as they are.
     #[default]
     F32,
-    /// Rounded to 16 bits (bfloat16), each number and each sum once; added up in f32.
+    /// 16 bits (bfloat16). Each number is rounded before it is sent, and each sum after it was added up in
+    /// f32.
     Bf16,
 }
 
-/// Collectives over the ranks of a job. All ranks get the same bits, so that decisions taken on them agree.
+/// Collectives over the ranks of a job. All ranks get the same bits, so that all take the same decision on a
+/// result.
 pub trait Communicator: Send + Sync {
     /// The number of this process, from 0 on.
     fn rank(&self) -> usize;
 
-    /// How many ranks there are.
+    /// The number of ranks.
     fn size(&self) -> usize;
 
     /// The name of a rank's machine.
@@ -102,10 +112,14 @@ pub trait Communicator: Send + Sync {
     /// The number of this process among those of its machine, and how many these are.
     fn on_this_host(&self) -> (usize, usize);
 
-    /// The sum of each bucket over the ranks: each rank's numbers times its word at `times`, divided by the sum of all
-    /// ranks' words at `over`. `work` sends each bucket once, in any sequence, as soon as its numbers are there: what it
-    /// does between one and the next goes on while those before are on their way. It may call [`sum`](Self::sum), as every
-    /// rank then does. What the ranks had to say comes back: each one's words, in their sequence.
+    /// Averages buckets over the ranks, each as its [`Bucket`] says, while `work` computes the numbers.
+    ///
+    /// `work` gets a function that sends a bucket, and calls it once for each bucket, in any order, as soon
+    /// as the bucket's numbers are computed. Sent buckets cross the network while `work` computes the next.
+    /// `work` may call [`sum`](Self::sum) in between, if the work of every rank does.
+    ///
+    /// `words` are numbers of this rank, among them the `times` and `over` of the buckets. The words of all
+    /// ranks come back, in the order of the ranks. With no bucket the call exchanges words alone.
     ///
     /// # Panics
     /// When a bucket is not sent once, or has another number of numbers than its length.
@@ -116,19 +130,19 @@ pub trait Communicator: Send + Sync {
         work: &mut dyn FnMut(&mut Sending<'_>),
     ) -> Vec<Vec<f64>>;
 
-    /// Replaces numbers by their sums over the ranks.
+    /// Replaces each number by its sum over the ranks.
     fn sum(&self, numbers: &mut [f64]);
 
-    /// What rank `root` has, on every rank.
+    /// The bytes of rank `root`, on every rank; the bytes of the other ranks do not count.
     fn broadcast(&self, root: usize, bytes: Vec<u8>) -> Vec<u8>;
 
-    /// What each rank has, in their sequence, on every rank.
+    /// The bytes of each rank, in the order of the ranks, on every rank.
     fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
 
-    /// Returns when every rank has called it.
+    /// Returns once every rank has called it.
     fn barrier(&self);
 
-    /// How long this rank has waited within collectives so far.
+    /// The time that this rank has waited within collectives so far.
     fn waited(&self) -> Duration;
 
     /// Ends the whole job at once.

@@ -1,7 +1,7 @@
 //! The ranks of an MPI job, by the `mpi` crate.
 //!
-//! Every collective is a non-blocking one whose completion is tested for, so that a wait can be limited. MPI is called
-//! from whichever thread trains, one call at a time.
+//! Every collective is a non-blocking one whose completion is tested for, so that a wait can be limited. MPI
+//! is called from whichever thread trains, one call at a time.
 
 mod sums;
 
@@ -20,16 +20,16 @@ use sums::{Flow, Peers, Room};
 /// Bytes of one message, broadcast or gather: MPI counts in 32 bits.
 const MOST: usize = 1 << 30;
 
-/// The tag of the messages by which a rank that waits says so to rank 0.
+/// The tag of a waiting rank's message to rank 0.
 const WAITING: i32 = 1;
 
-/// How long a rank waits before it says so.
+/// The time that a rank waits before it tells rank 0.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How long after its patience has ended a rank leaves it to rank 0 to end the job.
+/// The time after its patience has ended in which a rank leaves it to rank 0 to end the job.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// A rank of an MPI job.
 pub(crate) struct Mpi {
     rank: usize,
     hosts: Vec<String>,
@@ -43,9 +43,9 @@ struct State {
     /// Collectives begun.
     calls: u64,
     waited: Duration,
-    /// Of each bucket.
+    /// The memory that each bucket takes beside its numbers.
     rooms: Vec<Room>,
-    /// On rank 0: the last collective that each rank is known to wait in.
+    /// On rank 0: the number of the last collective that each rank is known to wait in.
     waiting: Vec<u64>,
 }
 
@@ -98,7 +98,7 @@ impl Mpi {
         });
     }
 
-    /// Asks again and again whether a collective is over, for a limited time.
+    /// Tests a collective again and again until it is over, for a limited time.
     fn wait_until(&self, state: &mut State, what: &str, mut over: impl FnMut() -> bool) {
         let began = Instant::now();
         let call = state.calls;
@@ -115,8 +115,8 @@ impl Mpi {
                     waited if waited < LONG => std::thread::sleep(Duration::from_micros(50)),
                     _ => {
                         if self.rank > 0 && !said {
-                            // Rank 0 is told which collective this rank has come to. It may be what is missing: nobody
-                            // waits for the word to arrive.
+                            // Rank 0 is told which collective this rank has come to. Rank 0 itself may be the
+                            // missing rank, so that nobody waits for the message to arrive.
                             said = true;
                             word = Some(first.immediate_send_with_tag(saying, &call, WAITING));
                         }
@@ -147,7 +147,7 @@ impl Mpi {
         }
     }
 
-    /// Ends the job, and says who has not come. That is rank 0's to say while it lives.
+    /// Ends the job, and names the ranks that have not come. Rank 0 names them while it lives.
     fn give_up(&self, state: &mut State, what: &str) -> ! {
         let (rank, call, seconds) = (self.rank, state.calls, self.patience.as_secs());
         if rank == 0 {

@@ -1,10 +1,11 @@
-//! Ranks that are threads of one process: what trains over several machines is tested on one, without MPI.
+//! Ranks that are threads of one process: training over several machines is tested on one, without MPI.
 
 use crate::{Bucket, Communicator, Sending, Sent, Wire};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One of the ranks. A rank that ends early leaves the others waiting for ever; [`Communicator::abort`] ends the process.
+/// One of the ranks. A rank that ends early leaves the others waiting for ever; [`Communicator::abort`] ends
+/// the process.
 pub struct Threads {
     rank: usize,
     shared: Arc<Shared>,
@@ -13,7 +14,7 @@ pub struct Threads {
 
 struct Shared {
     barrier: Barrier,
-    /// What each rank brings to the collective under way.
+    /// The bytes of each rank in the collective under way.
     brought: Mutex<Vec<Vec<u8>>>,
 }
 

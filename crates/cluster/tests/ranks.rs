@@ -1,5 +1,5 @@
-//! The contract of communicators, kept by two, three and four processes of an MPI job: the program starts itself again
-//! under `mpirun`.
+//! The contract of communicators, kept by two, three and four processes of an MPI job: the program starts
+//! itself again under `mpirun`.
 
 mod suite;
 

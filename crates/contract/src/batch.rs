@@ -1,5 +1,5 @@
-//! Batches: what a model of each kind eats. `B` samples, `C` channels, `H` x `W` pixels, `T`
-//! tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
+//! Batches: the inputs of models of each kind, and their targets. `B` samples, `C` channels, `H` x `W`
+//! pixels, `T` tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
@@ -28,8 +28,23 @@ pub struct Table {
     pub categories: Tensor<2, Int>,
 }
 
-/// What a [`Task`](crate::Task) can eat.
+/// A batch's input of any kind, where the kind of the data is known only while the program runs.
+#[derive(Clone, Debug)]
+pub enum AnyInput {
+    /// Pictures.
+    Images(Images),
+    /// Token sequences.
+    Tokens(Tokens),
+    /// Table rows.
+    Table(Table),
+}
+
+/// The input of a [`Task`](crate::Task).
 pub trait Input: Clone + Send + 'static {
+    /// This kind of input, from the kind that the data have; `None` where the two do not fit. Table rows are
+    /// also made from pictures, flattened.
+    fn from_any(input: AnyInput) -> Option<Self>;
+
     /// The number of samples `B`.
     fn len(&self) -> usize;
 
@@ -42,7 +57,33 @@ pub trait Input: Clone + Send + 'static {
     fn device(&self) -> Device;
 }
 
+impl Input for AnyInput {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        Some(input)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            AnyInput::Images(input) => input.len(),
+            AnyInput::Tokens(input) => input.len(),
+            AnyInput::Table(input) => input.len(),
+        }
+    }
+
+    fn device(&self) -> Device {
+        match self {
+            AnyInput::Images(input) => input.device(),
+            AnyInput::Tokens(input) => input.device(),
+            AnyInput::Table(input) => input.device(),
+        }
+    }
+}
+
 impl Input for Images {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        if let AnyInput::Images(images) = input { Some(images) } else { None }
+    }
+
     fn len(&self) -> usize {
         self.pixels.dims()[0]
     }
@@ -53,6 +94,10 @@ impl Input for Images {
 }
 
 impl Input for Tokens {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        if let AnyInput::Tokens(tokens) = input { Some(tokens) } else { None }
+    }
+
     fn len(&self) -> usize {
         self.tokens.dims()[0]
     }
@@ -63,6 +108,14 @@ impl Input for Tokens {
 }
 
 impl Input for Table {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        match input {
+            AnyInput::Table(table) => Some(table),
+            AnyInput::Images(images) => Some(images.into()),
+            AnyInput::Tokens(_) => None,
+        }
+    }
+
     fn len(&self) -> usize {
         self.numeric.dims()[0]
     }
@@ -97,6 +150,8 @@ pub enum Target {
     NextTokens(Tensor<2, Int>),
     /// The input itself (autoencoders).
     Input,
+    /// None: samples to predict, whose answer nobody knows. No loss and no metric takes it.
+    Absent,
 }
 
 /// Some samples of an epoch, in the order's sequence.

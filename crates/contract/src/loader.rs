@@ -8,8 +8,8 @@ use std::iter::StepBy;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Where training stands in its data. The order of samples is a pure function of the seed and the
-/// epoch, so a position is all that exact resume needs.
+/// A position in the training data. The order of samples is a pure function of the seed and the epoch, so
+/// that a position is all that exact resume needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Completed passes over the data.
@@ -18,17 +18,18 @@ pub struct Position {
     pub samples: u64,
 }
 
-/// Why a batch could not be read: place, expected and received, in one line.
+/// The error of a batch that could not be read: place, expected and received, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct LoadError(pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Which part of each batch is wanted: that of one rank among those that train together.
+/// The share of one rank in each batch: a part of the samples, so that all ranks together have each sample
+/// once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// The rank, from 0 on.
     pub rank: u64,
-    /// How many ranks there are.
+    /// The number of ranks.
     pub ranks: u64,
 }
 
@@ -36,8 +37,9 @@ impl Share {
     /// All of each batch.
     pub const WHOLE: Share = Share { rank: 0, ranks: 1 };
 
-    /// The share's among some positions of an epoch: every `ranks`-th of all positions, so that a rank keeps to its own
-    /// whatever the batches are. Of as many positions as there are ranks each has one.
+    /// The positions of the share among `positions` of an epoch. A rank has every position whose remainder by
+    /// `ranks` is the rank's number, whatever the batches are; of any `ranks` neighbouring positions it has
+    /// one.
     pub fn of(self, positions: Range<u64>) -> StepBy<Range<u64>> {
         let behind = (self.rank + self.ranks - positions.start % self.ranks) % self.ranks;
         (positions.start.saturating_add(behind)..positions.end).step_by(self.ranks as usize)
@@ -48,11 +50,11 @@ impl Share {
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant)] // one a piece, and nearly always the large one
 pub enum Portion<I> {
-    /// Its samples; what it `consumed` are those of the whole batch.
+    /// The samples of the share. `consumed` counts the samples of the whole batch.
     Samples(Batch<I>),
-    /// No sample: the share is empty, or none of it can be read and the data set skips those.
+    /// No sample: the share is empty, or none of its samples can be read and the data set skips such samples.
     Nothing {
-        /// Samples of the order that the whole batch used up.
+        /// Samples of the order that the whole batch used up, those of all shares.
         consumed: u64,
     },
 }
@@ -78,14 +80,14 @@ impl<I> Portion<I> {
 /// Corrupt samples that were skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// How many were left out when the set was opened: the same ones by every rank.
+    /// The number of samples left out when the set was opened. Every rank left out the same ones.
     pub at_opening: u64,
-    /// The numbers of those that were met since, however many epochs met them.
+    /// The numbers of the samples that were met since then; a sample that several epochs met is one.
     pub met: BTreeSet<u64>,
 }
 
 impl Skipped {
-    /// How many there are.
+    /// The number of all skipped samples.
     pub fn count(&self) -> u64 {
         self.at_opening + self.met.len() as u64
     }
@@ -102,26 +104,27 @@ pub trait Loader<I> {
     /// Samples an epoch.
     fn len(&self) -> u64;
 
-    /// Whether an epoch has no sample.
+    /// True where an epoch has no sample.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A share of each batch of `start.epoch` from its sample `start.samples` on, with tensors on `device`. A batch is
-    /// `batch_size` samples of the order, but for the last; where the data set skips those that cannot be read, it has as
-    /// many fewer.
+    /// A share of each batch of `start.epoch` from its sample `start.samples` on, with tensors on `device`. A
+    /// batch takes `batch_size` samples of the order; the last batch of an epoch takes the rest. A sample
+    /// that cannot be read is missing from its batch where the data set skips such samples.
     ///
-    /// The samples of a batch depend on the position alone: not on the shares, nor on worker threads, nor on what was
-    /// read before. Their concatenation does not depend on `batch_size` either. But a set that is read in its own order,
-    /// as for evaluation, may give each share a run of neighbours: all shares of an epoch together still have each sample
-    /// once, in other batches.
+    /// The samples of a batch depend on the position alone: not on the shares, the worker threads or earlier
+    /// reads. The concatenation of all batches does not depend on `batch_size` either. A set that is read in
+    /// its own order, as for evaluation, may give each share a run of neighbours instead: all shares of an
+    /// epoch together still have each sample once, in other batches.
     ///
     /// # Errors
-    /// An item is an error when a sample of the share cannot be read and the data set does not skip those.
+    /// An item is an error when a sample of the share cannot be read and the data set does not skip such
+    /// samples.
     fn portions(&self, start: Position, batch_size: usize, share: Share, device: &Device) -> Portions<'_, I>;
 
-    /// The batches from `start` on, as [`portions`](Self::portions), but for those that have no sample: what these
-    /// consumed counts for the next.
+    /// The whole batches from `start` on; see [`portions`](Self::portions). A batch without a sample is left
+    /// out, and the samples that it consumed are added to the next batch's.
     ///
     /// # Errors
     /// As [`portions`](Self::portions).
@@ -145,13 +148,16 @@ pub trait Loader<I> {
         }))
     }
 
-    /// Of how many ranks, or a divisor of that number, each reads blocks of its own; none where samples are read one by
-    /// one, and any ranks do.
+    /// The number of ranks that the order of samples is laid out for. The order deals the blocks of the data
+    /// (shards, row groups) out to this many ranks, so that each rank reads only its own blocks. With a
+    /// number of ranks that divides it, this holds too; with any other number, every rank reads blocks of
+    /// all. None where samples are read one by one, so that any number of ranks reads each sample once.
     fn canonical_ranks(&self) -> Option<u64> {
         None
     }
 
-    /// Corrupt samples skipped so far, where the data set skips those; of the shares that were read here.
+    /// Corrupt samples skipped so far in the shares that were read here, where the data set skips corrupt
+    /// samples.
     fn skipped(&self) -> Skipped {
         Skipped::default()
     }

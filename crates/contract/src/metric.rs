@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which way a figure improves.
+/// The direction in which a figure improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
@@ -19,7 +19,7 @@ pub struct Metric {
     pub name: String,
     /// Its value: a fraction of 1 for rates, nats for losses, the target's own unit for errors.
     pub value: f64,
-    /// Which way it improves.
+    /// The direction in which it improves.
     pub better: Better,
 }
 
@@ -34,7 +34,7 @@ impl Metric {
         Metric { name: name.into(), value, better: Better::Higher }
     }
 
-    /// Whether this value is strictly better than `other`; a value that is not a number never is.
+    /// True when this value is strictly better than `other`; a value that is not a number never is.
     pub fn beats(&self, other: f64) -> bool {
         match self.better {
             Better::Lower => self.value < other || (other.is_nan() && !self.value.is_nan()),

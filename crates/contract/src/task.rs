@@ -41,18 +41,6 @@ pub trait Task: Module + 'static {
     /// # Panics
     /// When `target` is of a kind the task was not configured for: the registry pairs the two.
     fn loss(&self, input: Self::Input, target: Target) -> Tensor<1>;
-
-    /// For a model whose values are weighted sums and whose loss is the squared error: the numbers that are weighted,
-    /// `[B, P]`, a constant 1 before all others. None for every other model. Least squares over them have one solution, which
-    /// [`with_weights`](Self::with_weights) takes.
-    fn regressors(&self, _input: Self::Input) -> Option<Tensor<2>> {
-        None
-    }
-
-    /// The model with these weights of its [`regressors`](Self::regressors), `[P, O]`.
-    fn with_weights(self, _weights: Tensor<2>) -> Self {
-        self
-    }
 }
 
 /// A size or an option that no model can have.

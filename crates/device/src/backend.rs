@@ -38,13 +38,14 @@ impl Backend {
 
     /// The backend that `cpu` stands for: flex, or ndarray in a build without flex.
     pub(crate) fn cpu() -> Backend {
-        match !Backend::Flex.compiled() && Backend::NdArray.compiled() {
-            true => Backend::NdArray,
-            false => Backend::Flex,
+        if !Backend::Flex.compiled() && Backend::NdArray.compiled() {
+            Backend::NdArray
+        } else {
+            Backend::Flex
         }
     }
 
-    /// What `--device` takes, and the cargo feature's name.
+    /// The backend's name for `--device`, which is also its cargo feature's.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Backend::Flex => "flex",
@@ -84,7 +85,7 @@ impl Backend {
         }
     }
 
-    /// The devices of this backend on this machine; none where it is not compiled in.
+    /// The backend's devices on this machine; none if it is not compiled in.
     pub(crate) fn devices(self) -> Vec<Device> {
         match self {
             #[cfg(feature = "flex")]

@@ -1,7 +1,7 @@
-//! Device names to Burn devices. The only room that names backends: a cargo feature of the same
-//! name compiles a backend in, and a name such as `cpu`, `wgpu:0` or `cuda:1` picks one at run
-//! time.
+//! Device names to Burn devices. Only this crate names backends. A cargo feature of the same name compiles a
+//! backend in, and a name such as `cpu`, `wgpu:0` or `cuda:1` picks one at run time.
 
+use bonfire_contract::nearest;
 use burn::tensor::Device;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,70 +9,70 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 mod backend;
 use backend::Backend;
 
-/// What `rank` stands for in a device's name.
+/// The device index that `rank` stands for in a device's name.
 static RANK: AtomicUsize = AtomicUsize::new(0);
 
-/// Says which of the processes of a job on this machine this one is: the index that `rank` stands for, as in `cuda:rank`.
-/// It is 0 otherwise.
+/// Sets the device index that `rank` stands for, as in `cuda:rank`: this process's number among the job's
+/// processes on this machine. The default is 0.
 pub fn set_rank_on_this_host(rank: usize) {
     RANK.store(rank, Ordering::Relaxed);
 }
 
-/// A device name, parsed: a backend and, where one was typed, the index of the device in it.
+/// A parsed device name: a backend and, if one was typed, the device's index in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceName {
     backend: Backend,
     index: Option<usize>,
 }
 
-/// Why a device name opens nothing.
+/// The reason why a device name opens nothing.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum DeviceError {
-    /// No backend is called so.
+    /// No backend has this name.
     #[error("device '{name}': expected one of {known}{suggestion}")]
     Unknown {
-        /// What was typed.
+        /// The name as typed.
         name: String,
-        /// The names there are.
+        /// The known names.
         known: String,
-        /// The nearest of them, as a phrase, or nothing.
+        /// The nearest known name, as a phrase, or nothing.
         suggestion: String,
     },
     /// The part after the colon is not an index.
     #[error("device '{name}': expected a device index after ':', or 'rank', found '{index}'")]
     Index {
-        /// What was typed.
+        /// The name as typed.
         name: String,
         /// The part after the colon.
         index: String,
     },
-    /// The backend exists, but not in this build.
+    /// The backend exists but is not compiled into this build.
     #[error(
         "device '{name}' is not compiled in: build with `cargo build --release --features {feature}` (this build has: {present})"
     )]
     NotCompiled {
-        /// What was typed.
+        /// The name as typed.
         name: String,
         /// The cargo feature that compiles it in.
         feature: &'static str,
         /// The backends of this build.
         present: String,
     },
-    /// The backend is there, the device is not.
+    /// The backend has fewer devices.
     #[error(
         "device '{name}': expected an index below {count}, the number of {backend} devices here, found {index}"
     )]
     Absent {
-        /// What was typed.
+        /// The name as typed.
         name: String,
         /// The backend's name.
         backend: &'static str,
-        /// How many devices the backend sees.
+        /// The number of devices the backend sees.
         count: usize,
-        /// The index that was asked for.
+        /// The requested index.
         index: usize,
     },
-    /// This build's backends find nothing to run on.
+    /// None of this build's backends finds a device.
     #[error("expected a device of one of this build's backends ({present}), found none on this machine")]
     Nothing {
         /// The backends of this build.
@@ -84,8 +84,8 @@ impl DeviceName {
     /// Reads `cpu`, `flex`, `ndarray`, `wgpu`, `wgpu:0`, `cuda:1`, `cuda:rank`, …
     ///
     /// # Errors
-    /// When no backend has that name, or the index is not a number, or the backend has only one
-    /// device and an index other than 0 was typed.
+    /// When no backend has the name, when the index is not a number, and when the backend has only one device
+    /// and the index is not 0.
     pub fn parse(name: &str) -> Result<Self, DeviceError> {
         let (backend_name, index) = match name.split_once(':') {
             Some((backend, index)) => (backend, Some(index)),
@@ -109,7 +109,7 @@ impl DeviceName {
         Ok(DeviceName { backend, index })
     }
 
-    /// Whether the backend computes on the CPU as it is told to, so that reading a result waits for
+    /// True for a CPU backend. It computes each op before the call returns, so reading a result waits for
     /// nothing else.
     pub fn is_cpu(self) -> bool {
         matches!(self.backend, Backend::Flex | Backend::NdArray)
@@ -158,7 +158,7 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     DeviceName::parse(name)?.open()
 }
 
-/// The first device of this build: the CPU in a build that has a CPU backend.
+/// The first device of this build: the CPU if the build has a CPU backend.
 ///
 /// # Errors
 /// When the machine has no device of any backend of this build.
@@ -170,9 +170,9 @@ pub fn first() -> Result<Device, DeviceError> {
 /// One line of `bonfire devices`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// What `--device` takes.
+    /// The name for `--device`.
     pub name: String,
-    /// What it is.
+    /// The backend in words, for people.
     pub description: &'static str,
     /// The cargo feature that compiles it in.
     pub feature: &'static str,
@@ -180,7 +180,7 @@ pub struct Listing {
     pub devices: Option<usize>,
 }
 
-/// Every backend Bonfire knows, with what this build and this machine have of it.
+/// Every backend Bonfire knows, with its state in this build and on this machine.
 pub fn list() -> Vec<Listing> {
     Backend::ALL
         .into_iter()
@@ -201,12 +201,8 @@ fn unknown(name: &str) -> DeviceError {
     let known: Vec<&str> =
         std::iter::once("cpu").chain(Backend::ALL.into_iter().map(Backend::name)).collect();
     let typed = name.split(':').next().unwrap_or(name);
-    let suggestion = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(known, typed), known))
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, known)| format!("; did you mean '{known}'?"))
+    let suggestion = nearest(typed, known.iter().copied())
+        .map(|known| format!("; did you mean '{known}'?"))
         .unwrap_or_default();
     DeviceError::Unknown { name: name.to_string(), known: known.join(", "), suggestion }
 }

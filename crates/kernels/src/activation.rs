@@ -1,10 +1,10 @@
-//! Activations, as parts of other ops and for whole slices.
+//! Activations, for whole slices and as the last step of other ops.
 
 use crate::simd::{Kernel, Simd, math, run};
 use crate::threads::{self, Shared};
 use burn::tensor::{Tensor, activation};
 
-/// What is applied to each number of an op's output.
+/// A function applied to each number of an op's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
     /// Nothing.
@@ -28,7 +28,7 @@ const SQRT_2_OVER_PI: f32 = 0.797_884_56;
 const CUBIC: f32 = 0.044_715;
 
 impl Activation {
-    /// The same by Burn's own ops.
+    /// The activation by Burn's own ops, for any shape.
     pub fn plain<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Activation::Identity => x,
@@ -41,7 +41,7 @@ impl Activation {
         }
     }
 
-    /// Whether the derivative can be told from the output alone.
+    /// True if the derivative follows from the output alone.
     pub(crate) fn is_known_by_output(self) -> bool {
         matches!(self, Activation::Identity | Activation::Relu | Activation::Relu6 | Activation::Tanh)
     }
@@ -67,7 +67,8 @@ impl Activation {
         }
     }
 
-    /// The derivative at `x`, or, where [`Activation::is_known_by_output`], where the output is `x`.
+    /// The derivative at the activation's input `x`. If [`Activation::is_known_by_output`], `x` is the
+    /// activation's output.
     #[inline(always)]
     pub(crate) fn derivative<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
         let one = s.splat(1.0);
@@ -102,23 +103,23 @@ impl Activation {
     }
 }
 
-/// `(1 + tanh u) / 2 = sigmoid(2 u)` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`, and `x^2`.
+/// The gate `(1 + tanh u) / 2 = sigmoid(2 u)` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`, and `x^2`.
 #[inline(always)]
 fn gelu_tanh<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
-    // beyond, the gate is 0 or 1; an infinite square would make its slope, 0 times the square, no number
+    // for larger squares the gate is 0 or 1; an infinite square times the gate's 0 would be no number
     let square = s.min(s.splat(1e3), s.mul(x, x));
     let u = s.mul(x, s.mul_add(s.splat(CUBIC), square, s.splat(1.0)));
     (math::sigmoid(s, s.mul(u, s.splat(2.0 * SQRT_2_OVER_PI))), square)
 }
 
-/// `to = gradient * derivative(x)` on all threads; `x` as [`Activation::derivative`] takes it.
+/// `to = gradient * derivative(x)` on all threads. `x` is the argument of [`Activation::derivative`].
 pub(crate) fn backward(activation: Activation, x: &[f32], gradient: &[f32], to: &mut [f32]) {
-    struct Part<'a>(Activation, &'a [f32], &'a [f32], &'a mut [f32]);
-    impl Kernel for Part<'_> {
+    struct Slopes<'a>(Activation, &'a [f32], &'a [f32], &'a mut [f32]);
+    impl Kernel for Slopes<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            let Part(activation, x, gradient, to) = self;
+            let Slopes(activation, x, gradient, to) = self;
             let chunks = x.chunks(S::LANES).zip(gradient.chunks(S::LANES));
             for ((x, gradient), to) in chunks.zip(to.chunks_mut(S::LANES)) {
                 let slope = activation.derivative(s, s.load_first(x));
@@ -131,6 +132,6 @@ pub(crate) fn backward(activation: Activation, x: &[f32], gradient: &[f32], to: 
     threads::ranges(x.len(), 1 << 14, |range| {
         // SAFETY: the ranges do not overlap.
         let to = unsafe { shared.part(range.clone()) };
-        run(Part(activation, &x[range.clone()], &gradient[range], to));
+        run(Slopes(activation, &x[range.clone()], &gradient[range], to));
     });
 }

@@ -1,10 +1,12 @@
-//! The gradients of a model's weights as the backward pass finds them, one by one: so that what is far from the loss is
-//! still computed while what is near it is on its way to other machines.
+//! The gradients of a model's weights, one by one, as the backward pass completes them. So the gradients of
+//! the last layers can be on their way to other machines while those of the first layers are still being
+//! computed.
 //!
-//! Burn's backward pass goes through the graph by the ops' distance from its leaves, and hands all gradients over at its end.
-//! The ops of this crate know sooner: an op that was the last to use a weight has its gradient whole. [`Arrivals::count`]
-//! counts in a forward pass how many of these ops use each weight, and [`Arrivals::watch`] hands a gradient over once as
-//! many have run backwards. What Burn's own ops add to a weight is not among it, and stays where Burn leaves it.
+//! Burn's backward pass visits the graph's ops by their distance from the leaves and returns all gradients at
+//! its end. The ops of this crate know sooner: after the last op that uses a weight, the weight's gradient is
+//! complete. [`Arrivals::count`] counts the ops that use each weight in a forward pass. [`Arrivals::watch`]
+//! hands a gradient over once as many of these ops have run backwards. A contribution of Burn's own ops to a
+//! weight is not part of it, and stays in the gradients that Burn returns.
 
 use crate::flex;
 use crate::uses::{self, Uses};
@@ -15,13 +17,13 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
-/// The weights of a model, and how many ops of a forward pass use each.
+/// The weights of a model, and the number of a forward pass's ops that use each.
 #[derive(Debug, Default)]
 pub struct Arrivals(Uses);
 
 impl Arrivals {
-    /// Runs a forward pass on this thread, and counts how often it uses the weights of `model`. Those that are not tracked, or
-    /// are on another backend than Burn's for the CPU, are left to Burn.
+    /// Runs a forward pass on this thread and counts the uses of the weights of `model`. Weights that are not
+    /// tracked, or not on Burn's CPU backend in `f32`, are left to Burn.
     pub fn count<M: Module, R>(model: &M, run: impl FnOnce() -> R) -> (R, Arrivals) {
         let (outcome, uses) = Uses::count(|| {
             model.visit(&mut Enter { place: 0 });
@@ -30,15 +32,17 @@ impl Arrivals {
         (outcome, Arrivals(uses))
     }
 
-    /// Runs the backward pass of that forward pass on this thread. `hand_over` gets the gradient of a weight, by its place
-    /// among the float parameters in visiting order, when the last of the ops that were counted has run, or after the pass
-    /// where some do not run; these gradients are not among those that the backward pass itself gives.
+    /// Runs `work`, the backward pass of the counted forward pass, on this thread.
+    ///
+    /// `hand_over` gets a weight's place among the model's float parameters in visiting order, and its
+    /// gradient. It is called when the last counted use of the weight has run backwards, or after the pass if
+    /// some uses never run. These gradients are missing from those that the backward pass itself returns.
     pub fn watch<R>(self, hand_over: &mut dyn FnMut(usize, TensorData), work: impl FnOnce() -> R) -> R {
         self.0.watch(&mut |place, gradient| hand_over(place, gradient.into_data()), work)
     }
 }
 
-/// Enters the weights of a model.
+/// Registers the weights of a model for counting.
 struct Enter {
     place: usize,
 }
@@ -53,10 +57,10 @@ impl ModuleVisitor for Enter {
     }
 }
 
-/// An op that does nothing but to look at its input's place on the graph.
+/// An op that changes nothing: it reads its input's node on the graph.
 #[backend_extension(Autodiff, Flex)]
 pub trait ArrivalOps: Backend {
-    /// Enters the tensor among the weights that are counted.
+    /// Registers the tensor as the weight at `place`.
     fn entered(weight: FloatTensor<Self>, place: usize) -> FloatTensor<Self>;
 }
 
@@ -82,7 +86,7 @@ mod tests {
     use burn::optim::GradientsParams;
     use burn::tensor::{Device, Distribution};
 
-    /// Its parameters, in visiting order: 0 and 1, 2 and 3, 4 and 5, 6 and 7, 8 and 9.
+    /// A net with parameters, in visiting order: 0 and 1, 2 and 3, 4 and 5, 6 and 7, 8 and 9.
     #[derive(Module, Debug)]
     struct Net {
         first: Linear,
@@ -101,7 +105,8 @@ mod tests {
             net.materialize()
         }
 
-        /// The first weight is also what an op of Burn's own multiplies with; of two uses of the last, the loss depends on one.
+        /// An op of Burn's own also uses the first weight. The last weight is used twice, and the loss
+        /// depends on one of the uses.
         fn loss(&self, x: Tensor<2>) -> Tensor<1> {
             let x = linear(&self.first, x, Activation::Tanh);
             let x = layer_norm(&self.norm, x, 1e-5);
@@ -173,7 +178,7 @@ mod tests {
         let (loss, arrivals) = Arrivals::count(&net, || net.loss(x.clone()));
         let whole = GradientsParams::from_grads(loss.backward(), &net);
         assert!(read(&whole, &net)[8].is_some(), "counted, and not watched");
-        // A pass that was not counted takes nothing away, even where another is watched.
+        // A pass that was not counted loses no gradient, even while another pass is watched.
         let other = net.loss(x);
         let mut none = |place: usize, _| panic!("{place}");
         let gradients = Arrivals::default().watch(&mut none, || other.backward());

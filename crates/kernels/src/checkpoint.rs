@@ -1,15 +1,16 @@
-//! Gradient checkpointing: of a block its input is kept and nothing that is computed within, and the backward pass
-//! computes it again (Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost", 2016).
+//! Gradient checkpointing: a block keeps its input and no result within, and the backward pass runs it again
+//! (Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost", 2016).
 //!
-//! A model calls [`block`] for each of its blocks. Inside [`forward`], where that is told to keep inputs alone, a block
-//! runs off the graph and its output starts a graph of its own; [`Checkpoints::backward`] then goes from the loss to the
-//! last block's output, runs that block again, on the graph, and goes on through it to the output before. Each piece
-//! is an ordinary graph of Burn's, so that this works on every backend.
+//! A model calls [`block`] for each of its blocks. Inside a [`forward`] that keeps inputs only, a block runs
+//! off the graph and its output starts a graph of its own. [`Checkpoints::backward`] then goes from the loss
+//! to the last block's output, runs that block again on the graph, goes through it to the output of the block
+//! before, and so on. Each piece is an ordinary graph of Burn's, so this works on every backend.
 //!
-//! Burn's own strategy (`Device::gradient_checkpointing`) computes single elementwise ops again and keeps the rest. The
-//! fused ops of this crate leave it nothing to do.
+//! Burn's own strategy (`Device::gradient_checkpointing`) computes single elementwise ops again and keeps the
+//! rest. The fused ops of this crate leave it nothing to do.
 
 use crate::Draws;
+use crate::splitmix;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
@@ -23,17 +24,17 @@ thread_local! {
 /// A forward pass under way.
 struct Recording {
     seed: u64,
-    /// Blocks so far.
+    /// The number of blocks so far.
     blocks: u64,
-    /// What the blocks leave for the backward pass; none where they stay on the graph.
+    /// The blocks to run again in the backward pass; `None` if blocks stay on the graph.
     kept: Option<Vec<Box<dyn Replay>>>,
 }
 
-/// What `run`, a model's forward pass and its loss, gives, and what its backward pass needs beside the graph. `keep`
-/// says whether blocks keep their inputs alone.
+/// Runs `run`, a model's forward pass and its loss. Returns its result and the blocks that the backward pass
+/// runs again. With `keep`, a block keeps its input only.
 ///
-/// Each block's random numbers, such as those of dropout, begin at a seed that follows from `seed` and the block's place, so
-/// that they are the same when it runs again, and whether or not its input alone is kept.
+/// A block's random numbers, such as dropout's, begin at a seed made of `seed` and the block's place. So they
+/// are the same when the block runs again, and the same with and without `keep`.
 pub fn forward<T>(seed: u64, keep: bool, run: impl FnOnce() -> T) -> (T, Checkpoints) {
     let recording = Recording { seed, blocks: 0, kept: keep.then(Vec::new) };
     let (outcome, recording) = recorded(recording, run);
@@ -47,11 +48,11 @@ fn recorded<T>(recording: Recording, run: impl FnOnce() -> T) -> (T, Recording) 
     (outcome, recording)
 }
 
-/// `run(module, x)`: a part of a model whose only input that gradients flow to is `x`, and whose only weights are the
-/// module's. Running statistics move once, however often it runs.
+/// `run(module, x)` as a block, which may run again in the backward pass. Running statistics move once,
+/// however often it runs.
 ///
-/// Of what was computed before `x` on the graph, nothing but `x` may reach the loss; where blocks follow each other,
-/// that is so.
+/// The block's only input with a gradient must be `x`, and its only weights the module's. The loss may depend
+/// on the graph before `x` through `x` alone, as it does where blocks follow each other.
 pub fn block<M: Module + 'static, const D: usize>(
     module: &M,
     x: Tensor<D>,
@@ -64,7 +65,7 @@ pub fn block<M: Module + 'static, const D: usize>(
         })
     });
     let Some((seed, number, keeps)) = place else { return run(module, x) };
-    // First, since it may draw weights.
+    // Asked before the seed is set, since it may draw weights.
     let learns = learns(module);
     x.device().seed(mixed(seed, number));
     Draws::begin(number);
@@ -72,7 +73,7 @@ pub fn block<M: Module + 'static, const D: usize>(
     if !keeps || !(learns || x.is_tracked()) {
         return run(module, x);
     }
-    // On a device with autodiff still, so that layers do what they do in training.
+    // The device still has autodiff, so that layers behave as in training.
     let off_the_graph = Tensor::from_inner(x.clone().inner());
     let output = run(&module.clone().no_grad(), off_the_graph);
     let output = Tensor::from_inner(output.inner()).require_grad();
@@ -85,25 +86,25 @@ pub fn block<M: Module + 'static, const D: usize>(
     output
 }
 
-/// Whether a block runs once more, for its gradient: what was counted the first time is not to be counted again.
+/// True while a block runs a second time, for its gradient. Counts of its first run must not be added again.
 pub(crate) fn again() -> bool {
     AGAIN.get()
 }
 
-/// What the blocks of a forward pass kept, the first block's first.
+/// The blocks that kept their inputs only, in the order of the forward pass.
 #[must_use = "the gradient ends at the last block's output without it"]
 pub struct Checkpoints {
     kept: Vec<Box<dyn Replay>>,
 }
 
 impl Checkpoints {
-    /// How many blocks kept their inputs alone.
+    /// The number of blocks that kept their inputs only.
     pub fn blocks(&self) -> usize {
         self.kept.len()
     }
 
-    /// The gradient of `loss`, `[1]`, for each parameter of `model` that it depends on: by Burn's own `backward` where no
-    /// block kept its input alone.
+    /// The gradient of `loss`, `[1]`, for each parameter of `model` that it depends on. Without kept blocks,
+    /// this is Burn's own `backward`.
     pub fn backward<M: Module>(self, loss: Tensor<1>, model: &M) -> GradientsParams {
         let mut kept = self.kept;
         let mut gradients = loss.backward();
@@ -123,17 +124,18 @@ impl Checkpoints {
 
 /// A block that runs again.
 trait Replay: Send {
-    /// Takes the gradient of its output, as far as this part of the graph has one.
+    /// Takes the gradient of the block's output out of `gradients`, the gradients of one piece of the graph.
     fn collect(&mut self, gradients: &mut Gradients);
 
-    /// Runs the block: a number whose gradient is that of the loss. None where the loss does not depend on the block.
+    /// Runs the block again. Returns a number whose gradients are the loss's, or `None` if the loss does not
+    /// depend on the block.
     fn replay(self: Box<Self>) -> Option<Tensor<1>>;
 }
 
 struct Kept<M, F, const D: usize> {
     module: M,
     x: Tensor<D>,
-    /// Where a graph of its own begins.
+    /// The block's output, at which a graph of its own begins.
     output: Tensor<D>,
     gradient: Option<Tensor<D>>,
     run: F,
@@ -157,7 +159,7 @@ impl<M: Module, F: Fn(&M, Tensor<D>) -> Tensor<D> + Send, const D: usize> Replay
         drop(output);
         let gradient = Tensor::from_inner(gradient?);
         x.device().seed(mixed(seed, number));
-        // Blocks within the block find the numbers that they had.
+        // Blocks within the block get the same numbers again.
         let recording = Recording { seed, blocks: number, kept: None };
         AGAIN.set(true);
         let (output, _) = recorded(recording, || match draws {
@@ -165,12 +167,12 @@ impl<M: Module, F: Fn(&M, Tensor<D>) -> Tensor<D> + Send, const D: usize> Replay
             None => run(&module, x),
         });
         AGAIN.set(false);
-        // the sum's gradient is 1, so that the product's is the gradient itself
+        // the sum's gradient is 1, so the product's gradient is the block's
         output.is_tracked().then(|| (output * gradient).sum())
     }
 }
 
-/// Adds one piece's gradients to those of the others.
+/// Adds the gradients of one piece of the graph to the total.
 struct Add<'a> {
     more: GradientsParams,
     total: &'a mut GradientsParams,
@@ -188,8 +190,8 @@ impl ModuleVisitor for Add<'_> {
     }
 }
 
-/// Whether any weight of the module takes a gradient. All are drawn that were not yet: Burn's clones share a weight until
-/// it is drawn, and freezing a clone before would freeze the module's.
+/// True if any weight of the module takes a gradient. Draws the weights that were not drawn yet: Burn's
+/// clones share a weight until it is drawn, and freezing a clone before that would freeze the module's own.
 fn learns<M: Module>(module: &M) -> bool {
     struct Look(bool);
     impl ModuleVisitor for Look {
@@ -203,17 +205,15 @@ fn learns<M: Module>(module: &M) -> bool {
     look.0
 }
 
-/// A seed for a block, as far from the next block's as from any other (SplitMix64, Steele et al. 2014).
+/// A block's seed. Neighbouring blocks' seeds are as unlike as any others (SplitMix64, Steele et al. 2014).
 fn mixed(seed: u64, number: u64) -> u64 {
-    let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    splitmix::scrambled(seed.wrapping_add(number.wrapping_mul(splitmix::GOLDEN)))
 }
 
 #[cfg(test)]
 mod tests {
-    //! A chain of blocks with a stem, a head, shortcuts, dropout, batch norm and a weight that two parts share.
+    //! A chain of blocks with a stem, a head, shortcuts, dropout, batch norm and a weight that two parts
+    //! share.
 
     use super::*;
     use crate::Activation;
@@ -254,7 +254,7 @@ mod tests {
             net.materialize()
         }
 
-        /// The stem's weight is the head's as well, and the second block's output reaches the loss past the others.
+        /// The head's weight is the stem's, and the second block's output also reaches the loss directly.
         fn loss(&self, x: Tensor<2>) -> Tensor<1> {
             let mut x = linear(&self.stem, x, Activation::Tanh);
             let mut past = None;
@@ -281,7 +281,7 @@ mod tests {
         }
     }
 
-    /// Gradients and running statistics after a step, and the number of blocks that kept their inputs alone.
+    /// Gradients and running statistics after a step, and the number of blocks that kept their inputs only.
     fn step(keep: bool, change: impl Fn(Net) -> Net) -> (Vec<Vec<f32>>, usize) {
         let _alone = alone();
         let device = Device::flex().autodiff();

@@ -1,4 +1,4 @@
-//! Multiply-adds of a forward pass, counted by the ops as they run: so the count is that of what ran, and of nothing else.
+//! Multiply-adds of a forward pass, counted by the ops as they run.
 
 use std::cell::Cell;
 
@@ -6,9 +6,11 @@ thread_local! {
     static COUNT: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// What `run` gives, and the multiply-adds of its convolutions, affine maps, recurrent layers and attention on this
-/// thread, as papers count them: products of weights or of attention with what is passed through, without biases,
-/// norms, activations and poolings.
+/// Runs `run` on this thread. Returns its result and the multiply-adds of its convolutions, affine maps,
+/// recurrent layers and attention.
+///
+/// They are counted as papers count them: the products of a layer's input with weights or attention, without
+/// biases, norms, activations and pooling.
 pub fn multiply_adds<T>(run: impl FnOnce() -> T) -> (T, u64) {
     let before = COUNT.replace(Some(0));
     let outcome = run();
@@ -16,7 +18,7 @@ pub fn multiply_adds<T>(run: impl FnOnce() -> T) -> (T, u64) {
     (outcome, count)
 }
 
-/// Adds the product of the factors, where somebody counts.
+/// Adds the product of the factors to the count, if there is one.
 pub(crate) fn add(factors: &[usize]) {
     COUNT.with(|count| {
         if let Some(so_far) = count.get() {

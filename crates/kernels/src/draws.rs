@@ -1,16 +1,17 @@
-//! What the random ops of a forward pass draw from, so that what is random in a row of a batch does not depend on who
-//! computes it.
+//! The seeds of a forward pass's random ops. They make the random numbers of a batch's row independent of the
+//! process that computes the row.
 
+use crate::splitmix::{GOLDEN, scrambled};
 use std::cell::Cell;
 
-/// A seed, and which rows of a batch a process has: every `step`-th, from one on.
+/// A seed for random ops, and a process's rows of a batch: row `first` and every `step`-th row after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draws {
-    /// The same for all who have rows of the batch.
+    /// The seed, the same for all processes with rows of the batch.
     pub seed: u64,
-    /// The first row's place in the batch.
+    /// The place in the batch of the process's first row.
     pub first: u64,
-    /// How far the next is from it, 1 at least.
+    /// The distance in the batch from one row of the process to its next, at least 1.
     pub step: u64,
 }
 
@@ -19,9 +20,12 @@ thread_local! {
 }
 
 impl Draws {
-    /// Runs `work`, in which [`dropout`](crate::dropout) and that of [`attention`](crate::attention), called from this thread
-    /// and on the kernels of this crate, draw a seed each, one after the other, and take the rows of their inputs for these.
-    /// Elsewhere they draw from the device's generator, and take them for the whole batch.
+    /// Runs `work` with these draws. In it, each call of [`dropout`](crate::dropout) and of
+    /// [`attention`](crate::attention) with dropout takes a seed of its own from this one, and takes the rows
+    /// of its input for the rows described here. This holds for calls from this thread that run on this
+    /// crate's kernels.
+    ///
+    /// Outside of it the ops draw from the device's generator and take their input for the whole batch.
     pub fn within<R>(self, work: impl FnOnce() -> R) -> R {
         struct Before(Option<Draws>);
         impl Drop for Before {
@@ -33,26 +37,27 @@ impl Draws {
         work()
     }
 
-    /// Those of the work under way.
+    /// The draws of the [`Draws::within`] under way.
     pub(crate) fn current() -> Option<Draws> {
         CURRENT.get()
     }
 
-    /// Begins the seeds anew, for a part of the work that may run again.
+    /// Restarts the seeds for part `number` of the work, which may run again.
     pub(crate) fn begin(number: u64) {
-        CURRENT
-            .set(CURRENT.get().map(|draws| Draws { seed: mixed(draws.seed.wrapping_add(number)), ..draws }));
+        CURRENT.set(
+            CURRENT.get().map(|draws| Draws { seed: scrambled(draws.seed.wrapping_add(number)), ..draws }),
+        );
     }
 
-    /// A seed of its own for an op.
+    /// The next op's seed.
     pub(crate) fn next_seed() -> Option<u64> {
         let draws = CURRENT.get()?;
-        CURRENT.set(Some(Draws { seed: draws.seed.wrapping_add(0x9e37_79b9_7f4a_7c15), ..draws }));
-        Some(mixed(draws.seed))
+        CURRENT.set(Some(Draws { seed: draws.seed.wrapping_add(GOLDEN), ..draws }));
+        Some(scrambled(draws.seed))
     }
 }
 
-/// Which rows of a batch these are.
+/// The places in the batch of a process's rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Places {
     first: u64,
@@ -60,24 +65,17 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Those of the work under way.
+    /// The places of the [`Draws::within`] under way.
     pub(crate) fn current() -> Self {
         Draws::current()
             .map_or(Places { first: 0, step: 1 }, |Draws { first, step, .. }| Places { first, step })
     }
 
-    /// The place in the batch of a row that the process has.
+    /// The place in the batch of the process's row `row`.
     #[inline(always)]
     pub(crate) fn of(self, row: usize) -> u64 {
         self.first.wrapping_add(self.step.wrapping_mul(row as u64))
     }
-}
-
-/// SplitMix64's finaliser (Steele et al. 2014).
-fn mixed(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Dropout whose mask is a function of a seed, so that nothing is kept for the backward pass.
+//! Dropout with a mask that is a function of a seed, so that nothing is kept for the backward pass.
 
 use crate::Draws;
 use crate::draws::Places;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
+use crate::splitmix;
 use crate::threads::{self, Shared};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -13,17 +14,18 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::Dropout;
 use burn::tensor::{Distribution, Tensor, TensorData};
 
-/// What the layer does to its input, `[B, ...]`: in training, each number is dropped with the layer's probability and scaled
-/// by `1 / (1 - probability)` otherwise (Srivastava et al. 2014); elsewhere, nothing.
+/// Burn's dropout layer on `x`, `[B, ...]`. In training, each number is dropped with the layer's probability
+/// and otherwise scaled by `1 / (1 - probability)` (Srivastava et al. 2014). Outside training nothing
+/// happens.
 ///
-/// Training is where Burn's layer has it: on a device with autodiff, and not frozen. The mask follows from a seed that is
-/// drawn from the device's generator. [`Draws`] give it a seed, and the rows' places in the batch, where kernels run: in
-/// `f32` on Burn's CPU backend.
+/// The layer trains, as in Burn, on a device with autodiff unless it is frozen. The mask follows from a seed
+/// drawn from the device's generator. In `f32` on Burn's CPU backend, [`Draws`] set the seed and the rows'
+/// places in the batch instead.
 pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
     dropout_along(layer, x, 0)
 }
 
-/// As [`dropout`], of an input whose axis `batch` is that of the batch.
+/// [`dropout`] of an input whose batch lies along axis `batch`.
 pub fn dropout_along<const D: usize>(layer: &Dropout, x: Tensor<D>, batch: usize) -> Tensor<D> {
     let device = x.device();
     let off = !layer.training.is_enabled() || !device.is_autodiff() || layer.prob == 0.0;
@@ -39,12 +41,14 @@ pub fn dropout_along<const D: usize>(layer: &Dropout, x: Tensor<D>, batch: usize
     dropout_with(x, layer.prob, Draws::next_seed().unwrap_or_else(drawn), batch)
 }
 
-/// Drops each number with this probability, and scales the others by `1 / (1 - probability)`, always and by the mask of
-/// this seed. A number's fate depends on the seed, on its row's place in the batch, and on its place within the row alone:
-/// the rows are along axis `batch`, and are those that [`Draws`] say.
+/// Drops each number with this probability and scales the others by `1 / (1 - probability)`, in training or
+/// not.
+///
+/// A number's fate depends on the seed, its row's place in the batch and its place within the row, and on
+/// nothing else. Rows lie along axis `batch`; [`Draws`] give their places.
 ///
 /// # Panics
-/// When the probability is not in `[0, 1)`, or there is no such axis.
+/// When the probability is not in `[0, 1)`, or `x` has no axis `batch`.
 pub fn dropout_with<const D: usize>(x: Tensor<D>, probability: f64, seed: u64, batch: usize) -> Tensor<D> {
     assert!((0.0..1.0).contains(&probability), "a probability in [0, 1) was expected, found {probability}");
     assert!(batch < D, "an axis of {D} was expected, found {batch}");
@@ -55,7 +59,7 @@ pub fn dropout_with<const D: usize>(x: Tensor<D>, probability: f64, seed: u64, b
     Tensor::from_dispatch(Dispatch::dropout_by(x.into_dispatch(), mask))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain<const D: usize>(x: Tensor<D>, probability: f64, seed: u64, batch: usize) -> Tensor<D> {
     let (mask, dims) = (Mask::new(probability, seed, batch), x.dims());
     let layout = Layout::new(&dims, batch);
@@ -97,18 +101,19 @@ impl Saved<1> for Mask {
     }
 }
 
-/// What is dropped, as a function of the row and the place within it.
+/// The mask of dropout: a function of the row and of the place within the row.
 ///
-/// The bits at a place are Wellons' `triple32` of the place ("Prospecting for hash functions", 2018; the worst bias of
-/// its bits is 0.02 %), with one half of a key added before its first product and the other after it. The key is
-/// SplitMix64's of the seed (Steele et al. 2014) and of the row. Rows of more than 2^32 numbers repeat themselves.
+/// The bits at a place are Wellons' `triple32` of the place ("Prospecting for hash functions", 2018; the
+/// worst bias of its bits is 0.02 %), with one half of a key added before its first product and the other
+/// after it. The key is SplitMix64's of the seed and the row (Steele et al. 2014). A row of more than 2^32
+/// numbers repeats its mask.
 #[derive(Clone, Copy, Debug)]
 pub struct Mask {
     seed: u64,
-    /// Bits below it drop.
+    /// A number whose bits are below it is dropped.
     threshold: u32,
     scale: f32,
-    /// The axis of the batch, and which rows of it these are.
+    /// The axis of the batch.
     batch: usize,
     places: Places,
 }
@@ -119,24 +124,20 @@ impl Mask {
         Mask { seed, threshold, scale: (1.0 / (1.0 - probability)) as f32, batch, places: Places::current() }
     }
 
-    /// Of a row of the tensor.
+    /// The key of a row of the tensor.
     #[inline(always)]
     fn key(self, row: usize) -> [u32; 2] {
-        let place = self.places.of(row);
-        let mut z = self.seed.wrapping_add(place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        [z as u32, (z >> 32) as u32]
+        let bits = splitmix::at(self.seed, self.places.of(row));
+        [bits as u32, (bits >> 32) as u32]
     }
 
-    /// What the number at a place within a row is multiplied with.
+    /// The factor of the number at place `within` of a row.
     fn factor(self, row: usize, within: usize) -> f32 {
         if bits(within as u32, self.key(row)) < self.threshold { 0.0 } else { self.scale }
     }
 }
 
-/// Where the numbers of a row lie: `[before, rows, behind]`.
+/// The layout of rows in the tensor's memory: `[before, rows, behind]`.
 #[derive(Clone, Copy)]
 struct Layout {
     rows: usize,
@@ -148,7 +149,7 @@ impl Layout {
         Layout { rows: dims[batch], behind: dims[batch + 1..].iter().product() }
     }
 
-    /// The row of a number, and its place within that.
+    /// The row of the number at `place`, and its place within the row.
     #[inline(always)]
     fn at(self, place: usize) -> (usize, usize) {
         let (run, behind) = (place / self.behind, place % self.behind);
@@ -156,7 +157,7 @@ impl Layout {
     }
 }
 
-/// Evenly distributed bits of a place.
+/// Evenly distributed bits for a place, by a row's key.
 #[inline(always)]
 fn bits(place: u32, [first, second]: [u32; 2]) -> u32 {
     let mut x = place.wrapping_add(first);
@@ -166,7 +167,7 @@ fn bits(place: u32, [first, second]: [u32; 2]) -> u32 {
     x ^ (x >> 14)
 }
 
-/// Each number times its factor, in place where nobody else holds them.
+/// Multiplies each number with its factor, in place if nobody else holds the numbers.
 fn masked(x: FlexTensor, mask: Mask) -> FlexTensor {
     let layout = Layout::new(&flex::dims(&x), mask.batch);
     let mut x = x.to_contiguous();
@@ -181,7 +182,7 @@ fn masked(x: FlexTensor, mask: Mask) -> FlexTensor {
     flex::tensor(to, from.dims())
 }
 
-/// `from` may be where `to` is.
+/// Writes `from` times the mask's factors to `to`, which may be the same memory.
 fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, layout: Layout, mask: Mask) {
     #[derive(Clone, Copy)]
     struct From(*const f32);
@@ -190,24 +191,25 @@ fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, layout: Layout, m
     // SAFETY: as above.
     unsafe impl Sync for From {}
 
-    struct Part<'a> {
+    struct Masking<'a> {
         from: From,
         to: &'a mut [f32],
         start: usize,
         layout: Layout,
         mask: Mask,
     }
-    impl Kernel for Part<'_> {
+    impl Kernel for Masking<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            // whole numbers are left to the compiler, which vectorises such loops with what the caller enables
+            // arithmetic on whole numbers is left to the compiler, which vectorises such loops for the
+            // enabled instructions
             const CHUNK: usize = 32;
             let Mask { threshold, scale, .. } = self.mask;
             let mut done = 0;
             while done < self.to.len() {
                 let (row, within) = self.layout.at(self.start + done);
-                // to the end of what lies together of the row
+                // to the end of the row's contiguous run of numbers
                 let together = self.layout.behind - within % self.layout.behind;
                 let end = self.to.len().min(done + together);
                 let key = self.mask.key(row);
@@ -223,9 +225,10 @@ fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, layout: Layout, m
                     for (lane, to) in (0..CHUNK).step_by(S::LANES).zip(to.chunks_mut(S::LANES)) {
                         // SAFETY: as many numbers are at `from` as there is room at `to`.
                         let x = unsafe {
-                            match to.len() >= S::LANES {
-                                true => s.load_from(from.add(lane)),
-                                false => s.load_first_from(from.add(lane), to.len()),
+                            if to.len() >= S::LANES {
+                                s.load_from(from.add(lane))
+                            } else {
+                                s.load_first_from(from.add(lane), to.len())
                             }
                         };
                         s.store_first(to, s.mul(x, s.load(&factors[lane..])));
@@ -241,7 +244,7 @@ fn apply(from: *const f32, to: Shared<'_, f32>, length: usize, layout: Layout, m
         let range = threads::range(length, parts, part, 64);
         let start = range.start;
         // SAFETY: the ranges do not overlap.
-        run(Part { from, to: unsafe { to.part(range) }, start, layout, mask });
+        run(Masking { from, to: unsafe { to.part(range) }, start, layout, mask });
     });
 }
 
@@ -279,7 +282,7 @@ mod tests {
         let count = 1 << 18;
         for probability in [0.1, 0.5, 0.9] {
             for seed in 0..4 {
-                // In rows of one number, of a few and of many: no way of lying is special.
+                // Rows of one number, of a few and of many: no layout is special.
                 let width = [count, 1, 7, 512][seed as usize];
                 let of = |mask: Mask, place: usize| mask.factor(place / width, place % width) == 0.0;
                 let mask = Mask::new(probability, seed, 0);
@@ -335,7 +338,8 @@ mod tests {
         assert_eq!(values(dropout(&none, training())), values(training()));
     }
 
-    /// Shares of a batch, on however many processes, drop what the whole does, in whichever layout; so do shorter texts.
+    /// A share of a batch drops the same numbers as the whole batch, for any number of processes and in
+    /// either layout. So does a batch of shorter texts.
     #[test]
     fn rows_keep_their_numbers_wherever_they_are() {
         let device = Device::flex();

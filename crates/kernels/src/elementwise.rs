@@ -1,5 +1,5 @@
-//! Passes over whole tensors of no graph, in place where nobody else holds them: what a step does to gradients and
-//! averages.
+//! Passes over whole tensors that are on no graph, such as gradients and averages, in place if nobody else
+//! holds the tensor.
 
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
@@ -7,10 +7,10 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{DispatchDevice, Flex};
 use burn::tensor::{DType, Device, Tensor};
 
-/// Numbers that are worth a thread.
+/// The least count of numbers that is worth a thread.
 pub(crate) const LEAST: usize = 1 << 14;
 
-/// Whether the tensor is on the CPU backend, on no graph and of `f32`.
+/// True if the tensor is on the CPU backend, on no graph and of `f32`.
 pub(crate) fn opens<const D: usize>(tensor: &Tensor<D>) -> bool {
     #[cfg(test)]
     if crate::testing::twins_run() {
@@ -19,24 +19,25 @@ pub(crate) fn opens<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && matches!(tensor.device().as_dispatch(), DispatchDevice::Flex(_))
 }
 
-/// Whether kernels compute for the device, so that its work belongs on a thread of their pool.
+/// True if this crate's kernels compute for the device. Its work then belongs on a thread of their pool.
 pub fn serve(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
-/// A tensor that [`opens`], row after row; its numbers can be written in place where nobody else holds them.
+/// A tensor that [`opens`] as Burn's CPU tensor, row after row. Its numbers can be written in place if nobody
+/// else holds them.
 pub(crate) fn open<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    // the borrowing call hands out a second handle, and the first goes here
+    // the borrowing call would leave a second handle to the numbers
     tensor.try_into_primitive::<Flex>().expect("a tensor that opens").to_contiguous()
 }
 
-/// The other end of [`open`].
+/// The inverse of [`open`].
 pub(crate) fn close<const D: usize>(tensor: FlexTensor) -> Tensor<D> {
     Tensor::from_primitive::<Flex>(tensor)
 }
 
-/// The sum of the squares of a tensor's numbers, in double precision; `None` where the tensor is on a graph, not on the
-/// CPU backend, or not of `f32`.
+/// The sum of the squares of a tensor's numbers, in double precision. `None` if the tensor is on a graph, not
+/// on the CPU backend, or not of `f32`.
 pub fn sum_of_squares<const D: usize>(tensor: &Tensor<D>) -> Option<f64> {
     opens(tensor).then(|| {
         let tensor = open(tensor.clone());
@@ -44,7 +45,7 @@ pub fn sum_of_squares<const D: usize>(tensor: &Tensor<D>) -> Option<f64> {
     })
 }
 
-/// `tensor * factor`, in place where nobody else holds the tensor.
+/// `tensor * factor`, in place if nobody else holds the tensor.
 pub fn scaled<const D: usize>(tensor: Tensor<D>, factor: f64) -> Tensor<D> {
     if !opens(&tensor) {
         return tensor.mul_scalar(factor);
@@ -54,7 +55,7 @@ pub fn scaled<const D: usize>(tensor: Tensor<D>, factor: f64) -> Tensor<D> {
     close(tensor)
 }
 
-/// `a * share + b * (1 - share)`, in place of `a` where nobody else holds it.
+/// `a * share + b * (1 - share)`, in place of `a` if nobody else holds it.
 ///
 /// # Panics
 /// When the shapes differ.
@@ -68,7 +69,8 @@ pub fn blended<const D: usize>(a: Tensor<D>, b: Tensor<D>, share: f64) -> Tensor
     close(a)
 }
 
-/// The sum of the squares, over blocks of a fixed size that are added in their order: the same on any number of threads.
+/// The sum of the squares. Blocks of a fixed size are summed and added in order, so the result is the same on
+/// any number of threads.
 pub(crate) fn squares(values: &[f32]) -> f64 {
     struct Block<'a>(&'a [f32]);
     impl Kernel for Block<'_> {
@@ -88,7 +90,8 @@ pub(crate) fn squares(values: &[f32]) -> f64 {
     block_sums(values.len(), |range| f64::from(run(Block(&values[range]))))
 }
 
-/// Sums what `of_block` makes of each block of `0..length`, on all threads, in the order of the blocks.
+/// The sum of `of_block` over the blocks of `0..length`. The blocks run on all threads and are added in
+/// order.
 pub(crate) fn block_sums(length: usize, of_block: impl Fn(std::ops::Range<usize>) -> f64 + Sync) -> f64 {
     const BLOCK: usize = 1 << 12;
     let blocks = length.div_ceil(BLOCK);
@@ -106,8 +109,8 @@ pub(crate) fn block_sums(length: usize, of_block: impl Fn(std::ops::Range<usize>
 
 /// `values *= factor`
 pub(crate) fn scale(values: &mut [f32], factor: f32) {
-    struct Part<'a>(&'a mut [f32], f32);
-    impl Kernel for Part<'_> {
+    struct Scale<'a>(&'a mut [f32], f32);
+    impl Kernel for Scale<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
@@ -122,14 +125,14 @@ pub(crate) fn scale(values: &mut [f32], factor: f32) {
     let shared = Shared::new(values);
     threads::ranges(length, 2 * LEAST, |range| {
         // SAFETY: the ranges do not overlap.
-        run(Part(unsafe { shared.part(range) }, factor));
+        run(Scale(unsafe { shared.part(range) }, factor));
     });
 }
 
 /// `a = a * of_a + b * of_b`
 fn blend(a: &mut [f32], b: &[f32], of_a: f32, of_b: f32) {
-    struct Part<'a>(&'a mut [f32], &'a [f32], f32, f32);
-    impl Kernel for Part<'_> {
+    struct Blend<'a>(&'a mut [f32], &'a [f32], f32, f32);
+    impl Kernel for Blend<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
@@ -145,7 +148,7 @@ fn blend(a: &mut [f32], b: &[f32], of_a: f32, of_b: f32) {
     let shared = Shared::new(a);
     threads::ranges(length, LEAST, |range| {
         // SAFETY: the ranges do not overlap.
-        run(Part(unsafe { shared.part(range.clone()) }, &b[range], of_a, of_b));
+        run(Blend(unsafe { shared.part(range.clone()) }, &b[range], of_a, of_b));
     });
 }
 

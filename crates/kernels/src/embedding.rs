@@ -1,4 +1,4 @@
-//! Rows of a table by their numbers.
+//! Embeddings: rows of a table, looked up by token.
 //!
 //! Axes: `V` rows, `D` columns, `B` texts, `T` tokens.
 
@@ -13,7 +13,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Int, Tensor};
 
-/// The row of the table at each token, as `burn::nn::Embedding` has it.
+/// The table's row for each token, as by `burn::nn::Embedding`.
 ///
 /// # Shapes
 /// - table: `[V, D]`
@@ -21,7 +21,7 @@ use burn::tensor::{Int, Tensor};
 /// - output: `[B, T, D]`
 ///
 /// # Panics
-/// When a token is none of the `V`.
+/// When a token is not below `V`.
 pub fn embedding(table: Tensor<2>, tokens: Tensor<2, Int>) -> Tensor<3> {
     if !flex::runs_on(&table) {
         return plain(table, tokens);
@@ -29,7 +29,7 @@ pub fn embedding(table: Tensor<2>, tokens: Tensor<2, Int>) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::embedding_of(table.into_dispatch(), tokens.into_dispatch()))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(table: Tensor<2>, tokens: Tensor<2, Int>) -> Tensor<3> {
     burn::tensor::module::embedding(table, tokens)
 }
@@ -91,8 +91,8 @@ impl Saved<1> for Embedding {
             // SAFETY: the ranges do not overlap.
             unsafe { shared.part(range) }.fill(0.0);
         });
-        // A thread adds up columns of its own, whole cache lines of them, so that each sum is in the order of the
-        // tokens, whatever the number of threads.
+        // A thread sums columns of its own, in whole cache lines. So each sum is in the order of the tokens
+        // on any number of threads.
         let parts = threads::parts(columns, 16).min(threads::parts(gradient.len(), 1 << 14));
         threads::parallel(parts, |part| {
             let columns_here = threads::range(columns, parts, part, 16);
@@ -104,7 +104,7 @@ impl Saved<1> for Embedding {
     }
 }
 
-/// Adds some columns of each token's gradient to its row.
+/// Adds some columns of each token's gradient to the token's row.
 struct Sums<'a> {
     tokens: &'a [usize],
     gradient: &'a [f32],

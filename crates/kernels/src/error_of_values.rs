@@ -1,4 +1,4 @@
-//! Mean errors of predicted values, and their gradient in the same pass.
+//! Mean errors of predicted values, with their gradient computed in the same pass.
 
 use crate::cross_entropy::times;
 use crate::elementwise::{self, block_sums};
@@ -13,20 +13,20 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-/// An error of one value, of its difference `d` from the target.
+/// The error of one value as a function of `d`, the value less its target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ErrorOfValue {
     /// `d^2`
     Squared,
-    /// `|d|`; its slope at 0 is 0.
+    /// `|d|`, with slope 0 at 0.
     Absolute,
-    /// `d^2 / 2` up to this size, linear beyond (Huber 1964).
+    /// `d^2 / 2` for `|d|` up to this delta, linear beyond (Huber 1964).
     Huber(f64),
 }
 
 /// The mean error over all values, `[1]`.
 ///
-/// # Shapes
+/// - output, target: any shape, the same for both
 /// - output and target: the same
 ///
 /// # Panics
@@ -40,7 +40,7 @@ pub fn mean_error<const D: usize>(output: Tensor<D>, target: Tensor<D>, error: E
     Tensor::from_dispatch(Dispatch::mean_error_of(output.into_dispatch(), target.into_dispatch(), error))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain<const D: usize>(output: Tensor<D>, target: Tensor<D>, error: ErrorOfValue) -> Tensor<1> {
     let difference = output - target;
     match error {
@@ -84,7 +84,7 @@ impl<C: CheckpointStrategy> ErrorOps for Autodiff<Flex, C> {
     }
 }
 
-/// The gradient of the output; the target's is its opposite.
+/// The gradient with respect to the output. The target's is its negative.
 #[derive(Clone, Debug)]
 struct Ready(FlexTensor);
 
@@ -121,7 +121,7 @@ fn forward(
     (mean, saved)
 }
 
-/// The sum of some errors, and the slopes of their mean.
+/// A block's sum of errors, and its slopes of the mean.
 struct Block<'a> {
     output: &'a [f32],
     target: &'a [f32],
@@ -147,7 +147,7 @@ impl Kernel for Block<'_> {
                 }
                 ErrorOfValue::Huber(delta) => {
                     let (size, delta) = (s.abs(d), s.splat(delta as f32));
-                    // with the operands in this order, what is no number stays none
+                    // this order of the operands keeps a NaN
                     let near = s.min(delta, size);
                     let value = s.mul_add(s.mul(near, s.splat(0.5)), near, s.mul(s.sub(size, near), delta));
                     (value, s.copy_sign(near, d))

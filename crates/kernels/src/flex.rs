@@ -1,5 +1,5 @@
-//! Between Burn and kernels: tensors of the flex backend as slices of `f32`, and ops with a backward pass of their own
-//! on Burn's autodiff graph.
+//! The bridge between Burn and the kernels: tensors of the flex backend as slices of `f32`, and ops with
+//! their own backward pass on Burn's autodiff graph.
 
 use crate::uses;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -14,7 +14,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-/// Whether kernels can run on this tensor: `f32` on the flex backend, tracked or not.
+/// True if kernels can run on this tensor: `f32` on the flex backend, tracked or not.
 pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     #[cfg(test)]
     if crate::testing::twins_run() {
@@ -24,7 +24,7 @@ pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
-/// The numbers of a tensor row after row, copied only where they do not lie so.
+/// A tensor's numbers row after row. They are copied only if they lie otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Floats(FlexTensor);
 
@@ -52,21 +52,22 @@ impl std::ops::Deref for Floats {
     }
 }
 
-/// A tensor of these numbers.
+/// A tensor of `shape` with these numbers.
 ///
 /// # Panics
-/// When the shape is of another size.
+/// When the shape's size is not the count of numbers.
 pub(crate) fn tensor(numbers: Vec<f32>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(numbers, shape.to_vec()))
 }
 
-/// What an op keeps for its backward pass, and that pass. `N` is the number of its inputs.
+/// The state that an op of `N` inputs keeps for its backward pass, and that pass.
 pub(crate) trait Saved<const N: usize>: Clone + Debug + Send + 'static {
-    /// The gradient of each input that is `wanted`, of the gradient of the output.
+    /// The gradient of each `wanted` input, from `gradient`, the output's gradient.
     fn backward(self, gradient: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
 }
 
-/// Puts an op on the graph. `forward` makes the output, and what the backward pass needs where one may come.
+/// Puts an op on the graph. `forward` returns the output, and the state for the backward pass if one may
+/// follow.
 pub(crate) fn track<C: CheckpointStrategy, S: Saved<N>, const N: usize>(
     inputs: [Tracked; N],
     forward: impl FnOnce([FlexTensor; N], Keep) -> (FlexTensor, Option<S>),
@@ -88,18 +89,18 @@ pub(crate) fn track<C: CheckpointStrategy, S: Saved<N>, const N: usize>(
     }
 }
 
-/// Whether a backward pass may follow.
+/// The kind of forward pass: one that keeps state for a backward pass, or one that keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
     ForBackward,
     Nothing,
 }
 
-/// A tensor of Burn's autodiff around the flex backend; the same whatever the checkpointing strategy.
+/// A tensor of Burn's autodiff around the flex backend, for any checkpointing strategy.
 pub(crate) type Tracked = FloatTensor<Autodiff<Flex, NoCheckpointing>>;
 
-/// An input that may not be there, as an extension takes it: empty where it is not. An extension's macro knows tensors,
-/// and no options of them.
+/// An optional input as an extension takes it: an empty tensor stands for none, because Burn's extension
+/// macro knows no optional tensors.
 pub(crate) fn or_empty<const D: usize, const E: usize>(
     input: Option<Tensor<D>>,
     like: &Tensor<E>,
@@ -108,7 +109,7 @@ pub(crate) fn or_empty<const D: usize, const E: usize>(
     input.into_dispatch()
 }
 
-/// The other end of [`or_empty`].
+/// The inverse of [`or_empty`].
 pub(crate) fn unless_empty(input: FlexTensor) -> Option<Floats> {
     (input.shape().num_elements() > 0).then(|| Floats::new(input))
 }

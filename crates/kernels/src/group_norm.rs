@@ -1,7 +1,7 @@
-//! Group norm (Wu and He 2018); with a group a channel, instance norm (Ulyanov et al. 2016).
+//! Group norm (Wu and He 2018). With one channel a group it is instance norm (Ulyanov et al. 2016).
 //!
-//! Axes: `B` images, `C` channels. The numbers of an image's group lie together, so that a group is measured and mapped
-//! at one go.
+//! Axes: `B` images, `C` channels. The numbers of an image's group lie together in memory, so each group is
+//! measured and mapped at one go.
 
 use crate::activation::Activation;
 use crate::batch_norm::channels::{Affine, Map, Measure, Planes, Slopes, Source, Spread, Told};
@@ -16,15 +16,15 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-/// `(x - mean) / sqrt(variance + epsilon) * weight + bias` with the mean and the biased variance of each group of
-/// neighbouring channels of an image.
+/// `(x - mean) / sqrt(variance + epsilon) * weight + bias`, with the mean and the biased variance of each
+/// group of neighbouring channels of an image. The `C` channels form `groups` groups of equal size.
 ///
 /// # Shapes
 /// - x, output: `[B, C, ...]`
 /// - weight, bias: `[C]`
 ///
 /// # Panics
-/// When the shapes do not fit each other, or the groups do not divide the channels.
+/// When the shapes do not fit each other, or `C` is not a multiple of `groups`.
 pub fn group_norm<const D: usize>(
     x: Tensor<D>,
     groups: usize,
@@ -53,7 +53,7 @@ pub fn group_norm<const D: usize>(
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain<const D: usize>(
     x: Tensor<D>,
     groups: usize,
@@ -112,7 +112,7 @@ impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct GroupNorm {
     x: Floats,
@@ -122,10 +122,10 @@ struct GroupNorm {
     statistics: Vec<[f32; 2]>,
 }
 
-/// Numbers that are worth a thread.
+/// The least count of numbers that is worth a thread.
 const LEAST: usize = 1 << 14;
 
-/// Channels a group, the groups of all images, and the planes of all images.
+/// The channels in a group, then all images' groups as planes, then all images' channels as planes.
 fn shapes(shape: &[usize], groups: usize) -> (usize, Planes, Planes) {
     let (images, channels, size) = (shape[0], shape[1], shape[2..].iter().product());
     let members = channels / groups;
@@ -182,7 +182,7 @@ impl Saved<3> for GroupNorm {
         let (members, whole, planes) = shapes(&shape, self.groups);
         let channels = shape[1];
         let mut of_x = for_overwriting(if wanted[0] { self.x.len() } else { 0 });
-        // of each plane: the sum of the gradient, and of its products with `x - mean`
+        // for each plane, the sum of the gradient and the sum of its products with `x - mean`
         let mut sums = vec![[0.0f64; 2]; planes.channels];
         {
             let to = wanted[0].then(|| Shared::new(&mut of_x));
@@ -306,7 +306,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(10))]
-        // two numbers alone become -1 and 1 whatever they are: their gradient is what rounding leaves
+        // two numbers alone become -1 and 1 whatever they are, and their gradient is a rounding error
         #[test]
         fn any_shape(images in 1usize..4, groups in 1usize..4, members in 1usize..4, height in 2usize..9, width in 2usize..30) {
             both([images, groups * members, height, width], groups);

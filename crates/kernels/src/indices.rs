@@ -1,17 +1,17 @@
-//! Indices that tensors carry, checked once.
+//! Indices in tensors, checked once.
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::DType;
 
-/// The indices of a tensor row after row, each below a bound.
+/// A tensor's indices row after row, each below a bound.
 #[derive(Clone, Debug)]
 pub(crate) struct Indices(Vec<usize>);
 
 impl Indices {
-    /// `what` names an index in the panic.
+    /// The indices of `tensor`. `what` names an index in the panic's message.
     ///
     /// # Panics
-    /// When an index is not below `bound`.
+    /// When an index is negative or not below `bound`.
     pub(crate) fn new(tensor: &FlexTensor, bound: usize, what: &str) -> Self {
         let tensor = tensor.to_contiguous();
         macro_rules! read {

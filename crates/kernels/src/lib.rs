@@ -1,9 +1,10 @@
 //! Fast training ops for the CPU.
 //!
-//! Each op is one file: a public function on `Tensor<D>`, its plain twin made of Burn's own ops, and its fast path,
-//! plugged into Burn as a backend extension. On the flex backend in `f32` the fast path runs; everywhere else the
-//! twin does. A test in each file holds the two together, gradients included; a row in the table of `proof` holds an op
-//! to differences, adjoint identities, numbers at the ends of the range and PyTorch as well.
+//! Each op is one file: a public function on `Tensor<D>`, its plain twin made of Burn's own ops, and its fast
+//! path, plugged into Burn as a backend extension. The fast path runs on the flex backend in `f32`, the twin
+//! everywhere else. A test in each file compares the two, gradients included. A row in the table of `proof`
+//! also compares an op with differences, adjoint identities, PyTorch, and its twin at the ends of the range
+//! of numbers.
 
 pub mod checkpoint;
 pub mod memory;
@@ -38,6 +39,7 @@ mod proof;
 mod recurrent;
 mod reduce;
 mod simd;
+mod splitmix;
 #[cfg(test)]
 mod testing;
 mod uses;
@@ -46,7 +48,7 @@ mod windows;
 pub use activation::Activation;
 pub use arrivals::Arrivals;
 pub use attention::{AttentionOptions, attention, cross_attention};
-pub use batch_norm::{Together, batch_norm, batch_norm_eval, batch_norm_train};
+pub use batch_norm::{SumOverRanks, batch_norm, batch_norm_eval, batch_norm_train};
 pub use conv::{ConvOptions, ConvTransposeOptions, conv_transpose2d, conv2d};
 pub use count::multiply_adds;
 pub use cross_entropy::{cross_entropy, cross_entropy_soft};

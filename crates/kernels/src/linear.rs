@@ -1,4 +1,4 @@
-//! Affine maps of the last axis, with their bias and activation in the same pass.
+//! Affine maps of the last axis, with bias and activation in the same pass.
 //!
 //! Axes: `N` rows, `I` inputs, `O` outputs. `y = activation(x W + b)`.
 
@@ -37,10 +37,10 @@ pub fn linear<const D: usize>(
     dispatch(x, weight, bias, None, activation)
 }
 
-/// `residual + x W + b`: the end of a residual branch, without a pass of its own for the sum.
+/// `residual + x W + b`: the end of a residual branch. The sum needs no pass of its own.
 ///
 /// # Shapes
-/// As [`linear`]'s; the residual has the output's.
+/// As for [`linear`]. The residual has the output's shape.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
@@ -84,7 +84,7 @@ fn dispatch<const D: usize>(
     Tensor::from_dispatch(Dispatch::linear_activated(x, weight, bias, residual, activation))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
@@ -102,7 +102,7 @@ pub(crate) fn plain<const D: usize>(
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait LinearOps: Backend {
-    /// See [`linear`] and [`linear_onto`]; without a bias or a residual where that is empty.
+    /// See [`linear`] and [`linear_onto`]; an empty bias or residual stands for none.
     fn linear_activated(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -136,12 +136,13 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Linear {
     x: Floats,
     weight: FlexTensor,
-    /// The sums before the activation; the output where that tells the derivative; nothing for the identity.
+    /// The sums before the activation, or the output if the derivative follows from it; nothing for the
+    /// identity.
     activated: Option<FlexTensor>,
     activation: Activation,
 }
@@ -153,7 +154,7 @@ fn matrix(weight: &FlexTensor) -> Matrix<'_> {
     Matrix { data, rows: shape[0], columns: shape[1], row_stride: stride(0), column_stride: stride(1) }
 }
 
-/// A weight as it lies, unless it lies backwards.
+/// The weight without a copy, unless its strides are negative.
 fn readable(weight: FlexTensor) -> FlexTensor {
     if weight.layout().has_positive_strides() { weight } else { weight.to_contiguous() }
 }
@@ -194,7 +195,7 @@ fn forward(
     (output, saved)
 }
 
-/// Adds the bias, keeps the sums where they are wanted, activates, and adds the residual.
+/// Adds the bias, stores the sums if they are wanted, activates, and adds the residual.
 #[derive(Clone, Copy)]
 struct Affine<'a> {
     bias: Option<&'a [f32]>,

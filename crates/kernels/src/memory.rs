@@ -1,8 +1,8 @@
-//! Memory that is used again: an allocator for large blocks, to be put in front of another.
+//! Reused memory: an allocator for large blocks, to be put in front of another allocator.
 //!
-//! A training step frees what the next allocates again, at the same sizes. A general allocator gives such blocks back
-//! to the system and takes them anew, and the system zeroes every page: 10 to 15 % of a step. [`Recycling`] keeps
-//! freed blocks of 64 KiB and more in lists by size class, up to a bound.
+//! A training step frees blocks that the next step allocates again, at the same sizes. A general allocator
+//! returns such blocks to the system, and the system zeroes every page of the new ones: 10 to 15 % of a step.
+//! [`Recycling`] keeps freed blocks of 64 KiB and more in lists by size class, up to a bound.
 //!
 //! ```
 //! # use bonfire_kernels::memory::Recycling;
@@ -11,7 +11,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! It also counts the bytes that each thread holds, so that [`growth`] can tell what a forward pass leaves behind.
+//! It also counts the bytes that each thread holds, so that [`growth`] can tell the memory that a forward
+//! pass leaves behind.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -20,40 +21,44 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Smaller blocks are left to the allocator behind, in bytes.
+/// The smallest block that is kept, in bytes. Smaller ones are left to the allocator behind.
 const SMALLEST: usize = 1 << 16;
-/// A power of two has this many classes, so that a block is at most an eighth larger than asked for.
+/// The number of size classes between two powers of two. A block is at most an eighth larger than asked for.
 const STEPS: usize = 8;
 const CLASSES: usize = 24 * STEPS;
-/// A cache line, and a vector of AVX-512.
+/// The alignment of kept blocks in bytes: a cache line, and a vector of AVX-512.
 const ALIGNMENT: usize = 64;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(1 << 30);
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
-/// The most bytes that are kept for later use; a block that would exceed it is given back at once. 1 GiB unless set.
+/// The most bytes kept for later use, 1 GiB unless set. A block that would exceed it is returned at once.
 pub fn limit() -> usize {
     LIMIT.load(Ordering::Relaxed)
 }
 
-/// Sets [`limit`]. What is kept beyond it goes as blocks are freed, or all of it by [`Recycling::release`].
+/// Sets [`limit`]. Kept blocks beyond it are returned as other blocks are freed, or at once by
+/// [`Recycling::release`].
 pub fn set_limit(bytes: usize) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
-/// Bytes that are kept for later use now.
+/// The bytes that are kept for later use now.
 pub fn kept() -> usize {
     KEPT.load(Ordering::Relaxed)
 }
 
 thread_local! {
-    /// Bytes that this thread asked for, less those that it gave back, whoever had asked for them.
+    /// The bytes that this thread allocated, less the bytes that it freed, on whichever thread they were
+    /// allocated.
     static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
-/// What `run` gives, and by how many bytes it raised what this thread holds: as they were asked for, without what an
-/// allocator adds. Blocks that other threads allocate or free meanwhile are not counted; ops allocate what they return
-/// on the thread that calls them. None where no [`Recycling`] is the program's allocator.
+/// Runs `run`. Returns its result and the bytes by which it raised the memory this thread holds.
+///
+/// Bytes count as requested, without an allocator's overhead. Blocks that other threads allocate or free
+/// meanwhile do not count; ops allocate their results on the calling thread. `None` if no [`Recycling`] is
+/// the program's allocator.
 pub fn growth<T>(run: impl FnOnce() -> T) -> (T, Option<i64>) {
     let before = HELD.get();
     let block = black_box(Box::new(0u64));
@@ -64,7 +69,7 @@ pub fn growth<T>(run: impl FnOnce() -> T) -> (T, Option<i64>) {
 }
 
 fn count(bytes: i64) {
-    // a thread at its end may free after its counter is gone
+    // a thread at its end may free memory after its counter is gone
     let _ = HELD.try_with(|held| held.set(held.get().wrapping_add(bytes)));
 }
 
@@ -74,26 +79,26 @@ pub struct Recycling<A> {
     lists: [Mutex<Block>; CLASSES],
 }
 
-/// The head of a list of free blocks; each holds the address of the next in its first bytes.
+/// The head of a list of free blocks. Each block holds the next one's address in its first bytes.
 struct Block(*mut u8);
 
 // SAFETY: a list's blocks belong to the list alone, which is behind a mutex.
 unsafe impl Send for Block {}
 
 impl<A: GlobalAlloc> Recycling<A> {
-    /// Keeps blocks in front of `behind`.
+    /// An allocator that keeps blocks in front of `behind`.
     pub const fn new(behind: A) -> Self {
         Recycling { behind, lists: [const { Mutex::new(Block(ptr::null_mut())) }; CLASSES] }
     }
 
-    /// Gives everything that is kept back to the allocator behind.
+    /// Returns all kept blocks to the allocator behind.
     pub fn release(&self) {
         for (class, list) in self.lists.iter().enumerate() {
             let mut next = std::mem::replace(&mut lock(list).0, ptr::null_mut());
             while !next.is_null() {
                 let block = next;
-                // SAFETY: the block is on the list, so that it is ours and its first bytes are the next one's address;
-                // it was allocated with its class's layout.
+                // SAFETY: the block is on the list, so that it is ours and its first bytes are the next one's
+                // address; it was allocated with its class's layout.
                 unsafe {
                     next = block.cast::<*mut u8>().read();
                     self.behind.dealloc(block, layout_of(class));
@@ -103,7 +108,8 @@ impl<A: GlobalAlloc> Recycling<A> {
         }
     }
 
-    /// Gives blocks of other classes back, the largest first, until `size` more bytes may be kept; says whether they may.
+    /// Returns kept blocks of other classes, the largest first, until `size` more bytes fit under the limit.
+    /// True if they fit.
     fn make_room(&self, size: usize, class: usize) -> bool {
         let fits = || KEPT.load(Ordering::Relaxed) + size <= limit();
         for other in (0..CLASSES).rev().filter(|other| *other != class) {
@@ -119,7 +125,7 @@ impl<A: GlobalAlloc> Recycling<A> {
         fits()
     }
 
-    /// A block from the allocator behind; what is kept goes first where there is no other memory.
+    /// A block from the allocator behind. If it has no memory left, the kept blocks are returned first.
     fn fresh(&self, allocate: impl Fn() -> *mut u8) -> *mut u8 {
         let block = allocate();
         if !block.is_null() {
@@ -146,7 +152,7 @@ fn lock(list: &Mutex<Block>) -> std::sync::MutexGuard<'_, Block> {
     list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// The class of the smallest blocks that hold the layout; none where such blocks are not kept.
+/// The class of the smallest blocks that hold the layout; `None` if such blocks are not kept.
 fn class_of(layout: Layout) -> Option<usize> {
     let size = layout.size();
     if size < SMALLEST || layout.align() > ALIGNMENT {
@@ -159,7 +165,7 @@ fn class_of(layout: Layout) -> Option<usize> {
     (class < CLASSES).then_some(class)
 }
 
-/// What the blocks of a class are allocated with.
+/// The layout of all blocks of a class.
 fn layout_of(class: usize) -> Layout {
     let power = class / STEPS + SMALLEST.ilog2() as usize - 1;
     let size = (1 << power) + ((class % STEPS + 1) << (power - STEPS.ilog2() as usize));
@@ -167,8 +173,8 @@ fn layout_of(class: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) }
 }
 
-// SAFETY: a block comes from the allocator behind with its class's layout, which holds every layout of that class, and
-// goes back with the same; while it is on a list nobody else knows of it.
+// SAFETY: a block comes from the allocator behind with its class's layout, which holds every layout of that
+// class, and goes back with the same; while it is on a list nobody else knows of it.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);
@@ -207,7 +213,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
             return unsafe { self.behind.dealloc(block, layout) };
         };
         let size = layout_of(class).size();
-        // sizes that are in use now push out those of earlier work
+        // sizes in use now push out the sizes of earlier work
         if !self.make_room(size, class) {
             // SAFETY: the block was allocated with its class's layout.
             return unsafe { self.behind.dealloc(block, layout_of(class)) };
@@ -254,7 +260,7 @@ pub(crate) fn for_overwriting(length: usize) -> Vec<f32> {
         buffer.set_len(length)
     };
     #[cfg(test)]
-    buffer.fill(f32::NAN); // so that whoever reads before writing spoils what a test compares
+    buffer.fill(f32::NAN); // so that reading before writing spoils the numbers that a test compares
     buffer
 }
 
@@ -297,7 +303,7 @@ mod tests {
         assert_eq!(growth(|| 5), (5, None), "the tests run on another allocator");
     }
 
-    /// One test, since what is kept is counted for the whole process.
+    /// One test, since kept bytes are counted for the whole process.
     #[test]
     fn blocks_come_back_zeroed_where_asked_and_within_the_limit() {
         let allocator = Recycling::new(System);

@@ -1,7 +1,7 @@
 //! Burn's own modules, run by these kernels.
 //!
-//! A model keeps its weights in Burn's modules, so that records do not tell which path ran, and calls these functions
-//! in place of the modules' `forward`.
+//! A model keeps its weights in Burn's modules, so that records do not depend on the path that ran. It calls
+//! these functions in place of the modules' `forward`.
 
 use crate::{Activation, ConvOptions, ConvTransposeOptions, Gates, GruWeights, Squash};
 use burn::nn::activation::Activation as BurnActivation;
@@ -26,7 +26,7 @@ pub fn linear_onto<const D: usize>(residual: Tensor<D>, module: &Linear, x: Tens
 pub use crate::batch_norm::batch_norm;
 pub use crate::dropout::{dropout, dropout_along};
 
-/// `module(x)`, `[..., D]` to the same. The module keeps its epsilon to itself, so that it is said again.
+/// `module(x)`, `[..., D]` to the same. Burn's module hides its `epsilon`, so the caller repeats it.
 pub fn layer_norm<const D: usize>(module: &LayerNorm, x: Tensor<D>, epsilon: f64) -> Tensor<D> {
     crate::layer_norm(x, module.gamma.val(), module.beta.as_ref().map(|beta| beta.val()), epsilon)
 }
@@ -36,7 +36,7 @@ pub fn rms_norm<const D: usize>(module: &RmsNorm, x: Tensor<D>) -> Tensor<D> {
     crate::rms_norm(x, module.gamma.val(), module.epsilon)
 }
 
-/// `module(x)`, `[B, C, ...]` to the same; by Burn's own forward where it has no weight and bias.
+/// `module(x)`, `[B, C, ...]` to the same. A module without weight and bias runs Burn's own forward.
 pub fn group_norm<const D: usize>(module: &GroupNorm, x: Tensor<D>) -> Tensor<D> {
     match (&module.gamma, &module.beta) {
         (Some(gamma), Some(beta)) => {
@@ -46,12 +46,12 @@ pub fn group_norm<const D: usize>(module: &GroupNorm, x: Tensor<D>) -> Tensor<D>
     }
 }
 
-/// Whether the module drops anything of `x` now: where it trains, and a backward pass may follow.
+/// True if the module drops numbers of `x`: it trains, and a backward pass may follow.
 pub fn drops<const D: usize>(module: &Dropout, x: &Tensor<D>) -> bool {
     module.prob > 0.0 && module.training.is_enabled() && x.device().is_autodiff()
 }
 
-/// The module's rows at `tokens`, `[B, T]` to `[B, T, D]`.
+/// The module's row for each token, `[B, T]` to `[B, T, D]`.
 pub fn embedding(module: &Embedding, tokens: Tensor<2, Int>) -> Tensor<3> {
     crate::embedding(module.weight.val(), tokens)
 }
@@ -100,8 +100,8 @@ pub fn avg_pool2d(module: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// The mean of each cell of a grid, `[B, C, H, W]` to `[B, C, H', W']`; by Burn's own forward where there is more than one
-/// cell.
+/// The mean of each cell of a grid, `[B, C, H, W]` to `[B, C, H', W']`. A grid of more than one cell runs
+/// Burn's own forward.
 pub fn adaptive_avg_pool2d(module: &AdaptiveAvgPool2d, x: Tensor<4>) -> Tensor<4> {
     match module.output_size {
         [1, 1] => crate::global_avg_pool(x).unsqueeze_dims(&[2, 3]),
@@ -109,16 +109,17 @@ pub fn adaptive_avg_pool2d(module: &AdaptiveAvgPool2d, x: Tensor<4>) -> Tensor<4
     }
 }
 
-/// The hidden state after each step, as [`crate::lstm`] reads `x`, `mask` and `backwards`; the module's own `batch_first`
-/// and `reverse` are not read.
+/// The hidden state after each step, by [`crate::lstm`], which explains `x`, `mask` and `backwards`. The
+/// module's own `batch_first` and `reverse` are ignored.
 ///
 /// # Shapes
 /// - x: `[T, B, I]`, time first
-/// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
+/// - mask: `[T, B]`, 1 for text and 0 for padding
 /// - output: `[T, B, D]`
 ///
 /// # Panics
-/// When there is a mask to read `backwards` by, and the module has what [`crate::lstm`] lacks: coupled gates, clipping, other activations.
+/// When there is a mask, `backwards` is set, and [`crate::lstm`] lacks one of the module's options: coupled
+/// gates, clipping, other activations.
 pub fn lstm(module: &Lstm, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
     use BurnActivation::{Sigmoid, Tanh};
     let usual = matches!(
@@ -138,11 +139,11 @@ pub fn lstm(module: &Lstm, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: boo
     crate::lstm(x, weights(gates), bias, mask, backwards)
 }
 
-/// The hidden state after each step, with the arguments of [`lstm`].
+/// The hidden state after each step, by [`crate::gru`], with the arguments of [`lstm`].
 ///
 /// # Panics
-/// When there is a mask to read `backwards` by, and the module has what [`crate::gru`] lacks: a reset before the multiplication, clipping, other
-/// activations.
+/// When there is a mask, `backwards` is set, and [`crate::gru`] lacks one of the module's options: a reset
+/// before the multiplication, clipping, other activations.
 pub fn gru(module: &Gru, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
     use BurnActivation::{Sigmoid, Tanh};
     let usual = matches!((&module.gate_activation, &module.hidden_activation), (Sigmoid(_), Tanh(_)));
@@ -156,7 +157,7 @@ pub fn gru(module: &Gru, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool)
     }
     let gates = [&module.reset_gate, &module.update_gate, &module.new_gate];
     let candidate = &module.new_gate;
-    // the reset gate acts on what the candidate makes of the state, bias included
+    // the reset gate multiplies the candidate's map of the state, bias included
     let bias = [bias(gates[0]), bias(gates[1]), or_zeros(&candidate.input_transform)];
     let weights = GruWeights {
         gates: weights(gates),
@@ -166,10 +167,11 @@ pub fn gru(module: &Gru, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool)
     crate::gru(x, weights, mask, backwards)
 }
 
-/// The hidden state after each step, with the arguments of [`lstm`].
+/// The hidden state after each step, by [`crate::rnn`], with the arguments of [`lstm`].
 ///
 /// # Panics
-/// When there is a mask to read `backwards` by, and the module has what [`crate::rnn`] lacks: clipping, activations but ReLU and tanh.
+/// When there is a mask, `backwards` is set, and [`crate::rnn`] lacks one of the module's options: clipping,
+/// activations other than ReLU and tanh.
 pub fn rnn(module: &Rnn, x: Tensor<3>, mask: Option<Tensor<2>>, backwards: bool) -> Tensor<3> {
     let squash = match (&module.hidden_activation, module.clip) {
         (BurnActivation::Tanh(_), None) => Squash::Tanh,
@@ -190,7 +192,7 @@ fn weights<const G: usize>(gates: [&GateController; G]) -> Gates<G> {
     }
 }
 
-/// What a gate adds to its products, `[D]`.
+/// The sum of a gate's two biases, `[D]`.
 fn bias(gate: &GateController) -> Tensor<1> {
     let biases =
         [&gate.input_transform, &gate.hidden_transform].map(|map| map.bias.as_ref().map(|bias| bias.val()));
@@ -201,7 +203,7 @@ fn bias(gate: &GateController) -> Tensor<1> {
     }
 }
 
-/// A map's bias, `[O]`.
+/// A map's bias, `[O]`, or zeros.
 fn or_zeros(map: &Linear) -> Tensor<1> {
     let weight = &map.weight;
     match &map.bias {
@@ -210,7 +212,7 @@ fn or_zeros(map: &Linear) -> Tensor<1> {
     }
 }
 
-/// Rows above and below, and columns at either side; none where the sides differ or depend on the input.
+/// The padding above and below, and at either side; `None` if the sides differ or depend on the input.
 fn symmetric(padding: &PaddingConfig2d) -> Option<[usize; 2]> {
     match *padding {
         PaddingConfig2d::Valid => Some([0, 0]),
@@ -223,7 +225,7 @@ fn symmetric(padding: &PaddingConfig2d) -> Option<[usize; 2]> {
 
 #[cfg(test)]
 mod tests {
-    //! Burn's modules by their own `forward` and by these functions.
+    //! Burn's modules by their own `forward` against these functions.
 
     use super::*;
     use crate::testing::random;

@@ -1,5 +1,5 @@
-//! Affine maps to a few outputs, such as a regression's one: dot products with each row, where a matrix product would
-//! pad the outputs to its tile.
+//! Affine maps to a few outputs, such as a regression's one: dot products with each row. A matrix product
+//! would pad the outputs to its tile.
 //!
 //! Axes: `N` rows, `I` inputs, `O` outputs.
 
@@ -14,13 +14,14 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-/// The most outputs that are worth it.
+/// The most outputs for which dot products are faster than a matrix product.
 pub(crate) const MOST_OUTPUTS: usize = 4;
 
-/// Numbers that are worth a thread: a core reads some ten a nanosecond, and a thread takes microseconds to wake.
+/// The least count of numbers that is worth a thread: a core reads some ten a nanosecond, and a thread takes
+/// microseconds to wake.
 const LEAST: usize = 1 << 17;
 
-/// Rows that are read together.
+/// The number of rows read side by side.
 const GROUP: usize = 4;
 
 /// `x W + b` for a weight of at most [`MOST_OUTPUTS`] columns, on the CPU backend.
@@ -32,7 +33,7 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait NarrowOps: Backend {
-    /// See [`crate::linear`]; without a bias where that is empty.
+    /// See [`crate::linear`]; an empty bias stands for none.
     fn linear_narrow(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -83,7 +84,7 @@ fn forward(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, keep: Keep) -> (
     (flex::tensor(output, &shape), saved)
 }
 
-/// `[columns, rows]` of `[rows, columns]`
+/// The transpose of `[rows, columns]`, `[columns, rows]`.
 fn transposed(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| from[row * columns + column])).collect()
 }
@@ -107,7 +108,7 @@ impl Kernel for Dots<'_> {
         let Dots { x, columns, bias, inputs, outputs, to } = self;
         for (group, to) in to.chunks_mut(GROUP * outputs).enumerate() {
             let rows = to.len() / outputs;
-            // where a group is not whole, its last row stands in for those that it lacks
+            // in a group with fewer rows, the last row stands in for the missing ones
             let row = |index: usize| {
                 let row = group * GROUP + index.min(rows - 1);
                 &x[row * inputs..(row + 1) * inputs]
@@ -262,7 +263,7 @@ mod tests {
             |i| crate::linear::plain(i.get::<2>(0), i.get(1), Some(i.get(2)), None, Activation::Identity),
         );
         if rows == 0 {
-            return; // Burn takes a 0 in a shape, but for the first, as a size to keep
+            return; // Burn reads a 0 in a shape, except the first, as a size to keep
         }
         let samples = [random(&[inputs, rows], 1), random(&[outputs, inputs], 2)];
         check(

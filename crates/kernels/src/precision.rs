@@ -1,12 +1,13 @@
-//! Number types that meet: what PyTorch's `autocast` does around its ops, by the types that weights have.
+//! Casts between number types, as PyTorch's `autocast` makes them around its ops, decided by the types of the
+//! weights.
 //!
-//! Where a model's weights are bf16 and its norms' f32, products are computed in bf16, whatever type their input has;
-//! norms, the softmax of attention and losses in f32. A norm's output has its input's type again. Where all are of one
-//! type, nothing is cast.
+//! In a model with weights in bf16 and norms in f32, products are computed in bf16 for input of any type.
+//! Norms, the softmax of attention and losses are computed in f32, and a norm's output has its input's type
+//! again. In a model of one type nothing is cast.
 
 use burn::tensor::{DType, FloatDType, Tensor};
 
-/// `x` in the type of `other`, where a model puts numbers of its own beside those of an op.
+/// `x` in the type of `other`, for numbers of a model's own beside an op's.
 pub fn like<const D: usize, const E: usize>(x: Tensor<D>, other: &Tensor<E>) -> Tensor<D> {
     match other.dtype() {
         dtype if x.dtype() == dtype => x,
@@ -14,7 +15,7 @@ pub fn like<const D: usize, const E: usize>(x: Tensor<D>, other: &Tensor<E>) -> 
     }
 }
 
-/// `x` in f32 where its type has fewer digits, for sums and exponentials that need them.
+/// `x` in f32 if its type has fewer digits, for sums and exponentials that need them.
 pub fn widened<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match x.dtype() {
         DType::F16 | DType::BF16 => x.cast(FloatDType::F32),
@@ -24,7 +25,7 @@ pub fn widened<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 #[cfg(test)]
 mod tests {
-    //! Ops with weights of bf16, against themselves in f32.
+    //! Ops with weights in bf16 against the same ops in f32.
 
     use crate::testing::random;
     use crate::*;
@@ -39,7 +40,7 @@ mod tests {
         x.cast(FloatDType::BF16)
     }
 
-    /// bf16 has 8 binary digits.
+    /// Asserts that two tensors agree to the precision of bf16, which has 8 binary digits.
     fn assert_near<const D: usize>(found: Tensor<D>, expected: Tensor<D>, dtype: DType) {
         assert_eq!(found.dtype(), dtype);
         let values = |x: Tensor<D>| x.cast(FloatDType::F32).into_data().try_into_vec::<f32>().unwrap();

@@ -4,8 +4,8 @@ use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
 
-/// The sum of each column of `rows`, which are `columns` wide. Each thread sums a range of rows, and the ranges are
-/// added in their order.
+/// The sum of each column of `rows`, a matrix with `columns` columns. Each thread sums a range of rows, and
+/// the ranges' sums are added in order.
 pub(crate) fn column_sums(rows: &[f32], columns: usize) -> Vec<f32> {
     if columns == 0 {
         return Vec::new();

@@ -1,54 +1,50 @@
-//! Holds a fast path and its twin together: the same outputs and the same gradients on the same inputs.
+//! Compares a fast path with its twin: the same outputs and gradients on the same inputs.
 //!
 //! Tests of an op's own cases call [`check`]; [`crate::proof`] walks all ops.
 
+use crate::splitmix;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// An input: numbers of a fixed formula, and their shape.
+/// An input: random or fixed numbers, and their shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub values: Vec<f32>,
     pub shape: Vec<usize>,
-    /// Whether its gradient is asked for.
+    /// True if the input takes a gradient.
     pub tracked: bool,
 }
 
-/// Held by a test that seeds: flex has one random generator for the whole process.
+/// A lock for tests that seed: flex has one random generator for the whole process.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Numbers in [-1, 1) of a generator (SplitMix64) that `seed` starts.
+/// Numbers in `[-1, 1)` from a SplitMix64 generator with this seed.
 pub(crate) fn random(shape: &[usize], seed: u64) -> Sample {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    let count = shape.iter().product();
-    Sample { values: (0..count).map(|_| next()).collect(), shape: shape.to_vec(), tracked: true }
+    let state = seed.wrapping_mul(splitmix::GOLDEN);
+    let number = |place| (splitmix::at(state, place) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+    let count: usize = shape.iter().product();
+    Sample { values: (0..count as u64).map(number).collect(), shape: shape.to_vec(), tracked: true }
 }
 
-/// Number `element` of filling `number`, in `[-0.4, 0.4)`; any 10,007 of a filling in a row are distinct.
+/// Number `element` of filling `number`, in `[-0.4, 0.4)`. Any 10,007 consecutive elements of a filling are
+/// distinct.
 pub(crate) fn filled(number: usize, element: usize) -> f64 {
     let raw = (element * 7919 + number * 104_729 + 17) % 10_007;
     (raw as f64 / 10_007.0 - 0.5) * 0.8
 }
 
 impl Sample {
-    /// Each number changed.
+    /// The sample with each number changed.
     pub(crate) fn map(mut self, change: impl Fn(f32) -> f32) -> Self {
         self.values.iter_mut().for_each(|value| *value = change(*value));
         self
     }
 
-    /// Without a gradient.
+    /// The sample without a gradient.
     pub(crate) fn untracked(self) -> Self {
         Sample { tracked: false, ..self }
     }
@@ -58,14 +54,14 @@ impl Sample {
     }
 }
 
-/// How inputs lie in memory.
+/// The layout of inputs in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// Row after row.
     Plain,
     /// The first axis moves fastest.
     Permuted,
-    /// Inside a larger tensor of numbers that are none, on all sides.
+    /// Inside a larger tensor, with NaN on all sides.
     Sliced,
     /// From the last number to the first.
     Flipped,
@@ -73,12 +69,12 @@ pub(crate) enum Layout {
     Expanded,
 }
 
-/// What a run computes with.
+/// The type, the layout and the graph of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
     pub dtype: DType,
     pub layout: Layout,
-    /// Whether on a graph.
+    /// True if the run is on a graph.
     pub graph: bool,
 }
 
@@ -102,7 +98,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Inputs of these numbers and of the samples' shapes.
+    /// Inputs with these numbers, of the samples' shapes.
     pub(crate) fn new(numbers: &[Vec<f64>], samples: &[Sample], setting: Setting) -> Self {
         let leaf = |(numbers, sample): (&Vec<f64>, &Sample)| {
             let numbers = stored(numbers, &sample.shape, setting.layout);
@@ -114,7 +110,7 @@ impl Inputs {
         Inputs { leaves: numbers.iter().zip(samples).map(leaf).collect(), shapes, layout: setting.layout }
     }
 
-    /// The input at `index`, in its shape.
+    /// Input `index`, in its shape.
     pub(crate) fn get<const D: usize>(&self, index: usize) -> Tensor<D> {
         let shape: [usize; D] = self.shapes[index].as_slice().try_into().expect("the input's rank");
         let leaf = self.leaves[index].clone();
@@ -139,7 +135,7 @@ impl Inputs {
     }
 }
 
-/// The numbers of a leaf that [`Inputs::get`] lays out.
+/// The numbers of a leaf that [`Inputs::get`] turns into the layout.
 fn stored(numbers: &[f64], shape: &[usize], layout: Layout) -> Vec<f64> {
     match layout {
         Layout::Plain | Layout::Permuted | Layout::Flipped => numbers.to_vec(),
@@ -163,18 +159,19 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter().collect()
 }
 
-/// What comes of a run: the output, and of a weighted sum of its numbers the gradient of each tracked input.
+/// The result of a run: the output, and for each tracked input the gradient of a weighted sum of the output's
+/// numbers.
 pub(crate) struct Outcome {
     pub output: Vec<f64>,
     pub gradients: Vec<Vec<f64>>,
 }
 
-/// The weights of an output's numbers in an [`Outcome`]'s sum: those of `golden/make.py`.
+/// The weights of the output's numbers in an [`Outcome`]'s sum, as in `golden/make.py`.
 pub(crate) fn weights_of_outcome(count: usize) -> Vec<f64> {
     (0..count).map(|element| filled(99, element)).collect()
 }
 
-/// Runs an op, and backwards too where the setting has a graph and an input is tracked.
+/// Runs an op. Also runs it backwards if the setting has a graph and an input is tracked.
 pub(crate) fn outcome<const D: usize>(
     samples: &[Sample],
     setting: Setting,
@@ -196,7 +193,8 @@ pub(crate) fn outcome<const D: usize>(
     Outcome { output: found, gradients: inputs.leaves.iter().zip(samples).filter_map(of_leaf).collect() }
 }
 
-/// Asserts that numbers differ by no more than this share of the largest, or of `least` where that is larger.
+/// Asserts that numbers differ by at most the share `tolerance` of the largest, or of `least` if that is
+/// larger.
 pub(crate) fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64, least: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: how many numbers");
     let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
@@ -207,8 +205,8 @@ pub(crate) fn assert_close(what: &str, found: &[f64], expected: &[f64], toleranc
     }
 }
 
-/// Asserts that two ops agree within 1e-4 of the largest number: outputs with and without a graph, all gradients, and
-/// the remaining gradients when each input in turn asks for none.
+/// Asserts that two ops agree within 1e-4 of the largest number. Compares the outputs with and without a
+/// graph, all gradients, and the other gradients while each input in turn is untracked.
 pub(crate) fn check<const D: usize>(
     name: &str,
     samples: &[Sample],
@@ -218,7 +216,7 @@ pub(crate) fn check<const D: usize>(
     check_within(1e-4, name, samples, fast, plain);
 }
 
-/// [`check`] with a tolerance of its own.
+/// [`check`] with another tolerance.
 pub(crate) fn check_within<const D: usize>(
     tolerance: f64,
     name: &str,
@@ -227,7 +225,7 @@ pub(crate) fn check_within<const D: usize>(
     plain: impl Fn(&Inputs) -> Tensor<D>,
 ) {
     let close = |what: &str, found: &[f64], expected: &[f64]| {
-        // below 0.1, both sides may be what rounding left of a thousand numbers around 1 that cancel
+        // below 0.1, both sides may be rounding errors of a thousand numbers around 1 that cancel
         assert_close(&format!("{name}: {what}"), found, expected, tolerance, 0.1);
     };
     let inference = Setting { graph: false, ..Setting::FAST };
@@ -257,7 +255,7 @@ pub(crate) fn check_within<const D: usize>(
     }
 }
 
-/// Asserts that nothing has gradients of zeros.
+/// Asserts that an empty output's gradients are zeros.
 pub(crate) fn assert_no_slopes(name: &str, outcome: Outcome) {
     for (index, gradient) in outcome.gradients.iter().enumerate() {
         assert!(gradient.iter().all(|slope| *slope == 0.0), "{name}: gradient {index} is {gradient:?}");
@@ -268,12 +266,12 @@ thread_local! {
     static TWINS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether ops of this thread take their twins in place of their fast paths.
+/// True if ops on this thread run their twins in place of their fast paths.
 pub(crate) fn twins_run() -> bool {
     TWINS.get()
 }
 
-/// Runs `work` with the twins of the ops that it calls.
+/// Runs `work` with the twins of the ops it calls.
 pub(crate) fn with_twins<T>(work: impl FnOnce() -> T) -> T {
     struct Reset;
     impl Drop for Reset {
@@ -286,7 +284,7 @@ pub(crate) fn with_twins<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Runs this binary's tests again with each narrower instruction set that the machine has.
+/// Runs this binary's tests again with each narrower instruction set of the machine.
 #[test]
 fn narrower_instruction_sets_pass_the_same_tests() {
     if std::env::var_os("BONFIRE_CPU").is_some() {

@@ -1,7 +1,8 @@
-//! Work split over the one pool of threads, rayon's, which Burn's CPU backend uses too.
+//! Work split over one pool of threads, rayon's, which Burn's CPU backend uses too.
 //!
-//! Parts are cut by sizes alone and each part writes what no other does; sums over parts are added in the order of the
-//! parts. So results are the same from run to run at the same number of threads, whoever runs which part first.
+//! Work is cut into parts by sizes alone, each part writes its own numbers, and sums over parts are added in
+//! the parts' order. So results are the same from run to run at the same number of threads, whichever thread
+//! runs a part.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -10,28 +11,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Threads of the pool that the caller runs on.
+/// The number of threads of the caller's pool.
 pub fn count() -> usize {
     rayon::current_num_threads()
 }
 
-/// Runs the pool's work on `threads` threads; 0 means as many as there are processors, or as `RAYON_NUM_THREADS` says.
-/// To be called once, before anything else uses the pool.
+/// Sets the number of the pool's threads. 0 means `RAYON_NUM_THREADS`, or one thread a processor if that is
+/// unset. Must be called before anything else uses the pool.
 ///
 /// # Errors
-/// When the pool stands already.
+/// When the pool already exists.
 pub fn set_count(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
 }
 
-/// Runs `work` on a thread of the pool, and keeps the pool's other threads awake until it is done.
+/// Runs `work` on a thread of the pool and keeps the pool's other threads awake until it is done.
 ///
-/// Work that a thread outside hands to the pool wakes it and waits each time, and a pool's thread that has gone to sleep
-/// comes late to its part: some ten to hundreds of microseconds, as long as many an op. Inside, the caller takes part
-/// itself, and the others look for work all the while.
+/// A thread outside the pool wakes it for each op and waits for it, and a pool's thread that sleeps starts
+/// its part late: some ten to hundreds of microseconds, as long as many an op takes. Inside, the caller runs
+/// parts itself and the other threads look for work all the while.
 ///
-/// While several such works run at a time, from threads outside the pool, nobody is kept awake: a thread that looked for
-/// work on behalf of one, in the midst of a part of the other, would keep that one waiting.
+/// While several threads outside the pool call this at once, no thread is kept awake. Otherwise a thread in
+/// the midst of a part of one work could look for parts of the other, and delay the first.
 pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     if count() == 1 || IN_THE_MIDST.get() > 0 {
         return work();
@@ -52,14 +53,14 @@ pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// Works that are inside now, in all pools.
+/// The number of works inside now, in all pools.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts one work less when dropped.
+/// One work inside; dropping it ends the count.
 struct Live;
 
 impl Live {
-    /// One work more, and how many there were before.
+    /// Counts one work more. Also returns the number of works before it.
     fn begin() -> (Self, usize) {
         (Live, LIVE.fetch_add(1, Ordering::SeqCst))
     }
@@ -72,12 +73,12 @@ impl Drop for Live {
 }
 
 thread_local! {
-    /// Works and parts of works that this thread has begun and not ended. It may come across other work while it waits
-    /// for a part that another thread took.
+    /// The number of works and parts that this thread has begun and not ended. While it waits for a part that
+    /// another thread took, it may run other work.
     static IN_THE_MIDST: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Counts one in the midst of which this thread is, until dropped.
+/// One begun work or part of this thread; dropping it ends the count.
 struct Midst;
 
 impl Midst {
@@ -93,9 +94,9 @@ impl Drop for Midst {
     }
 }
 
-/// Takes over whatever the pool has to do until `done`, or until another work is inside too: at first without a pause,
-/// then letting other threads of the machine go first, and after some milliseconds of nothing, as while data are awaited,
-/// with naps.
+/// Runs the pool's tasks until `done`, or until another work is inside too. Without a task it first spins,
+/// then yields to the machine's other threads, and after some milliseconds, as while data are awaited, it
+/// naps.
 fn look_for_work(done: &AtomicBool) {
     let mut idle = 0u32;
     while !done.load(Ordering::Acquire) && LIVE.load(Ordering::Relaxed) <= 1 {
@@ -112,7 +113,7 @@ fn look_for_work(done: &AtomicBool) {
     }
 }
 
-/// Tells the threads that look for work that there will be none, also when the work ends in a panic.
+/// Sets the flag when dropped, so that the threads that look for work stop even if the work panics.
 struct SetWhenDropped(Arc<AtomicBool>);
 
 impl Drop for SetWhenDropped {
@@ -121,7 +122,7 @@ impl Drop for SetWhenDropped {
     }
 }
 
-/// Calls `work` with each of `0..parts`, on all threads.
+/// Calls `work` with each part of `0..parts`, on all threads.
 pub(crate) fn parallel(parts: usize, work: impl Fn(usize) + Sync) {
     fn halves(parts: Range<usize>, work: &(impl Fn(usize) + Sync)) {
         let _midst = Midst::new();
@@ -141,25 +142,26 @@ pub(crate) fn parallel(parts: usize, work: impl Fn(usize) + Sync) {
     }
 }
 
-/// Into how many parts to cut `length` pieces of work, of which `least` are worth a thread.
+/// The number of parts for `length` pieces of work, if `least` pieces are worth a thread.
 pub(crate) fn parts(length: usize, least: usize) -> usize {
     (length / least.max(1)).clamp(1, count())
 }
 
-/// The `part`-th of `parts` nearly equal ranges of `0..length`, their bounds multiples of `step` but for the end.
+/// Part `part` of `parts` nearly equal ranges of `0..length`. All bounds but the end are multiples of `step`.
 pub(crate) fn range(length: usize, parts: usize, part: usize, step: usize) -> Range<usize> {
     let steps = length.div_ceil(step);
     let bound = |part: usize| (steps * part / parts * step).min(length);
     bound(part)..bound(part + 1)
 }
 
-/// Calls `work` with ranges that together are `0..length`, each of at least about `least`, on all threads.
+/// Calls `work` on all threads with ranges that together are `0..length`, each of at least about `least`
+/// numbers.
 pub(crate) fn ranges(length: usize, least: usize, work: impl Fn(Range<usize>) + Sync) {
     let parts = parts(length, least);
     parallel(parts, |part| work(range(length, parts, part, 1)));
 }
 
-/// A slice that threads write disjoint parts of.
+/// A slice of which threads write disjoint parts.
 pub(crate) struct Shared<'a, T> {
     start: *mut T,
     length: usize,
@@ -174,7 +176,7 @@ impl<T> Clone for Shared<'_, T> {
 
 impl<T> Copy for Shared<'_, T> {}
 
-// SAFETY: it is a borrowed slice; `part` leaves it to its caller that parts in use do not overlap.
+// SAFETY: this is a borrowed slice, and the callers of `part` promise that parts in use do not overlap.
 unsafe impl<T: Send> Send for Shared<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
@@ -184,10 +186,10 @@ impl<'a, T> Shared<'a, T> {
         Shared { start: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
     }
 
-    /// A part of the slice, to write.
+    /// A part of the slice, for writing.
     ///
     /// # Safety
-    /// No other part that is in use may overlap it.
+    /// No other part in use may overlap it.
     ///
     /// # Panics
     /// When the range is not inside the slice.
@@ -195,11 +197,11 @@ impl<'a, T> Shared<'a, T> {
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, range: Range<usize>) -> &'a mut [T] {
         assert!(range.start <= range.end && range.end <= self.length);
-        // SAFETY: inside the slice, and by the caller's promise nobody else's.
+        // SAFETY: the range is inside the slice, and by the caller's promise nobody else's.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start) }
     }
 
-    /// Where the slice starts.
+    /// The slice's first number.
     #[inline(always)]
     pub(crate) fn pointer(&self) -> *mut T {
         self.start

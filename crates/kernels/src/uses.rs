@@ -1,4 +1,4 @@
-//! Which ops use the leaves of a graph: counted as the ops go forwards, and counted down as they go backwards.
+//! The uses of a graph's leaves by ops: counted up in the forward pass and down in the backward pass.
 
 use burn::backend::Flex;
 use burn::backend::autodiff::NodeId;
@@ -9,7 +9,7 @@ use scoped_tls_hkt::scoped_thread_local;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// Leaves, and how many ops of this crate use each.
+/// Leaves, and the number of this crate's ops that use each.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
     leaves: HashMap<NodeId, Leaf>,
@@ -18,9 +18,9 @@ pub(crate) struct Uses {
 #[derive(Debug)]
 struct Leaf {
     place: usize,
-    /// Ops that have yet to find their part of its gradient.
+    /// The number of ops that have yet to compute their part of the leaf's gradient.
     uses: usize,
-    /// The parts so far.
+    /// The sum of the parts so far.
     sum: Option<FlexTensor>,
 }
 
@@ -30,12 +30,12 @@ thread_local! {
 }
 
 scoped_thread_local! {
-    /// Takes a part of the gradient of a leaf, or gives it back.
+    /// Takes over a part of a leaf's gradient, or returns it for Burn.
     static mut TAKES: for<'a> &'a mut (dyn FnMut(NodeId, FlexTensor) -> Option<FlexTensor> + 'a)
 }
 
 impl Uses {
-    /// Runs a forward pass on this thread, and counts the uses of leaves that it [enters](enter).
+    /// Runs a forward pass on this thread and counts the uses of the leaves that it [enters](enter).
     pub(crate) fn count<R>(run: impl FnOnce() -> R) -> (R, Uses) {
         struct Before(Option<Uses>);
         impl Drop for Before {
@@ -48,15 +48,15 @@ impl Uses {
         (outcome, COUNTED.take().unwrap_or_default())
     }
 
-    /// Runs the backward pass on this thread. `hand_over` gets the gradient of a leaf, by its place, when the last of the uses
-    /// has run, or after the pass where some do not run.
+    /// Runs `work`, the backward pass, on this thread. `hand_over` gets a leaf's place and gradient when the
+    /// leaf's last use has run, or after the pass if some uses never run.
     pub(crate) fn watch<R>(
         mut self,
         hand_over: &mut dyn FnMut(usize, FlexTensor),
         work: impl FnOnce() -> R,
     ) -> R {
         let mut takes = |leaf: NodeId, part: FlexTensor| {
-            // Ops of another pass were not counted.
+            // Uses in another pass were not counted.
             let leaf = self.leaves.get_mut(&leaf).filter(|leaf| leaf.uses > 0);
             let Some(leaf) = leaf else { return Some(part) };
             let sum = match leaf.sum.take() {
@@ -71,7 +71,7 @@ impl Uses {
             None
         };
         let outcome = TAKES.set(&mut takes, work);
-        // What was kept for a use that the loss does not depend on.
+        // Sums of leaves with a use that the loss does not depend on.
         for Leaf { place, sum, .. } in self.leaves.into_values() {
             if let Some(sum) = sum {
                 hand_over(place, sum);
@@ -81,7 +81,7 @@ impl Uses {
     }
 }
 
-/// Begins to count the uses of a leaf, in a pass that is counted.
+/// Begins to count the uses of a leaf, if this pass is counted.
 pub(crate) fn enter(leaf: NodeId, place: usize) {
     COUNTED.with_borrow_mut(|counted| {
         if let Some(counted) = counted {
@@ -102,10 +102,7 @@ pub(crate) fn used(inputs: &[NodeGuard]) {
     });
 }
 
-/// Called with what an op's backward pass found for an input: what is left to Burn.
+/// Called with an input's gradient by an op's backward pass. Returns the gradient if it is left to Burn.
 pub(crate) fn found(input: NodeId, gradient: FlexTensor) -> Option<FlexTensor> {
-    match TAKES.is_set() {
-        true => TAKES.with(|takes| takes(input, gradient)),
-        false => Some(gradient),
-    }
+    if TAKES.is_set() { TAKES.with(|takes| takes(input, gradient)) } else { Some(gradient) }
 }

@@ -1,6 +1,6 @@
-//! The sizes of what slides over a plane: a pool's window, a convolution's kernel.
+//! The sizes of a window that slides over a plane: a pool's window, a convolution's kernel.
 
-/// Windows over a plane of `size` numbers, `[height, width]`, as all pairs here.
+/// Windows over a plane of `size` numbers. All pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
     pub(crate) size: [usize; 2],
@@ -8,7 +8,7 @@ pub struct Windows {
     pub(crate) stride: [usize; 2],
     pub(crate) padding: [usize; 2],
     pub(crate) dilation: [usize; 2],
-    /// How many windows there are.
+    /// The number of windows.
     pub(crate) out: [usize; 2],
 }
 

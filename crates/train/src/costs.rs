@@ -1,24 +1,25 @@
-//! What training takes: told before the first step is done, and after the first few.
+//! The costs of training, told after the first forward pass, and its pace, told after the first steps.
 
 use crate::Parameter;
 use burn::tensor::Device;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What one step takes, known after its first forward pass.
+/// The costs of one step, known after its first forward pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Costs {
     /// Numbers that are weights, running statistics left out.
     pub parameters: usize,
-    /// Those of them that are not frozen.
+    /// The weights that are not frozen.
     pub trained: usize,
     /// Multiply-adds of a sample's forward pass, as [`bonfire_kernels::multiply_adds`] counts them.
     pub multiply_adds: u64,
-    /// Bytes that the first forward pass left behind for its backward pass: what the device's allocator holds after it,
-    /// less what it held before. So whatever the ops kept is counted, once each, and of tensors that share memory one;
-    /// weights, the batch itself, gradients and the optimizer's state are not, nor is what the ops need on their way. On a
-    /// GPU, buffers that the driver of the backend allocates at its first ops are counted too. None where the allocator
-    /// does not tell: on a CPU, one other than [`Recycling`](bonfire_kernels::memory::Recycling).
+    /// Bytes that the first forward pass left behind for its backward pass: the device's allocator holds them
+    /// after it and did not before. A tensor that an op kept is counted once, and tensors that share memory
+    /// are counted as one. Weights, the batch, gradients, the optimizer's state and the scratch memory of ops
+    /// are not counted. On a GPU, buffers that the driver of the backend allocates at its first ops are. None
+    /// where the allocator does not tell: on a CPU, an allocator other than
+    /// [`Recycling`](bonfire_kernels::memory::Recycling).
     pub activation_bytes: Option<u64>,
     /// Samples of that forward pass.
     pub samples: u64,
@@ -57,11 +58,11 @@ impl fmt::Display for Costs {
     }
 }
 
-/// How long an epoch takes.
+/// The time of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// Seconds that the steps of an epoch are estimated to take, reading the data included, evaluation and checkpoints
-    /// not. Pictures that grow from epoch to epoch take longer later.
+    /// Seconds that the steps of an epoch are estimated to take, reading the data included, evaluation and
+    /// checkpoints not. Pictures that grow from epoch to epoch take longer later.
     pub epoch_seconds: f64,
     /// Steps that were measured.
     pub steps: u64,
@@ -73,10 +74,10 @@ impl fmt::Display for Pace {
     }
 }
 
-/// What `run` gives, and how many bytes more the device's allocator holds after it.
+/// The outcome of `run`, and the growth of the device's allocator over it, in bytes.
 pub(crate) fn measured<T>(device: &Device, run: impl FnOnce() -> T) -> (T, Option<u64>) {
     let in_use = || {
-        // what is still queued has not asked for its memory
+        // Queued work has not asked for its memory yet.
         device.sync().ok()?;
         device.memory_pool_usage().map(|usage| usage.bytes_in_use)
     };
@@ -106,10 +107,10 @@ impl Stopwatch {
     const MOST: u64 = 9;
     /// The fewest, where they are slow.
     const FEWEST: u64 = 2;
-    /// How slow they then are, all together.
+    /// The time of these steps, all together, above which they are slow.
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    /// Of a run whose epochs have this many samples.
+    /// A stopwatch of a run whose epochs have this many samples.
     pub(crate) fn new(epoch: u64) -> Self {
         let (begun, spent) = (None, Duration::ZERO);
         Stopwatch { epoch, begun, spent, steps: 0, first: 0, done: false }
@@ -120,8 +121,8 @@ impl Stopwatch {
         self.begun = (!self.done).then(Instant::now);
     }
 
-    /// Ends a step, after which `samples` are done in all; the pace where enough is measured. `settle` waits for the
-    /// device where it computes on its own.
+    /// Ends a step, after which `samples` are done in all; the pace where enough is measured. `settle` waits
+    /// for the device where it computes on its own.
     pub(crate) fn stop(&mut self, samples: u64, settle: impl FnOnce()) -> Option<Pace> {
         let begun = self.begun.take()?;
         if self.first == 0 {
@@ -149,7 +150,7 @@ impl Stopwatch {
     }
 }
 
-/// `1.81 G`: three digits at least of what is counted in thousands, millions or thousands of millions.
+/// `1.81 G`: a count in thousands, millions or thousands of millions, with three digits at least.
 pub fn abbreviated(number: u64) -> String {
     let (unit, name) = match number {
         0..1_000 => return number.to_string(),

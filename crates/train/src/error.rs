@@ -1,4 +1,4 @@
-//! What can go wrong in training: where, what was expected, what was found.
+//! The errors of training. Each says where, what was expected and what was found.
 
 use bonfire_checkpoint::CheckpointError;
 use bonfire_contract::LoadError;
@@ -11,9 +11,9 @@ pub enum TrainError {
     Config {
         /// The recipe's key, such as `train.batch_size`.
         key: String,
-        /// What it may be.
+        /// The possible values.
         expected: String,
-        /// What it was.
+        /// The value found.
         found: String,
     },
     /// The loss or a weight is no number any more.
@@ -25,7 +25,7 @@ pub enum TrainError {
         step: u64,
         /// `loss`, or the tensor's path.
         what: String,
-        /// `NaN`, `inf`, or what else was found.
+        /// `NaN`, `inf`, or another finding.
         found: String,
         /// After which checkpoint nothing is saved; empty where nothing ever is.
         kept: String,
@@ -35,17 +35,17 @@ pub enum TrainError {
     Empty {
         /// `training` or `evaluation`.
         set: &'static str,
-        /// How many samples it needs.
+        /// The samples that it needs.
         expected: String,
-        /// How many it has.
+        /// The samples that it has.
         found: String,
     },
     /// A model's output and the target it is compared with do not go together.
     #[error("metrics: expected {expected}, found {found}")]
     Mismatch {
-        /// What the output can be compared with.
+        /// The targets that the output can be compared with.
         expected: String,
-        /// What the target is.
+        /// The target found.
         found: String,
     },
     /// A batch could not be read.
@@ -59,9 +59,9 @@ pub enum TrainError {
     Resume {
         /// The checkpoint.
         name: String,
-        /// What it should hold.
+        /// The content that it should have.
         expected: String,
-        /// What it holds.
+        /// The content found.
         found: String,
     },
     /// Another rank of the job, or this one, failed, and all know it.
@@ -80,8 +80,8 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Whether every rank of a job ends with this error: one that was exchanged, or that all come to on settings and
-    /// numbers that they have in common.
+    /// True where every rank of a job ends with this error: it was exchanged, or all ranks come to it on
+    /// settings and numbers that they have in common.
     pub fn is_known_to_all(&self) -> bool {
         use TrainError::{Config, Diverged, Empty, Rank};
         matches!(self, Rank { .. } | Config { .. } | Diverged { .. } | Empty { .. })

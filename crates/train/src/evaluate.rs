@@ -1,7 +1,7 @@
 //! One pass over a set, without gradients.
 
-use crate::ranks::{Ranks, Word};
-use crate::views::average_views;
+use crate::metrics::average_views;
+use crate::ranks::{Ranks, Report};
 use crate::{Evaluation, Interrupt, Meter, MetricConfig, TrainError};
 use bonfire_cluster::{Alone, Wire};
 use bonfire_contract::{Batch, Loader, Portion, Position, Task};
@@ -22,8 +22,8 @@ pub fn evaluate<M: Task>(
     evaluate_views(model, loader, 1, config, batch_size, device)
 }
 
-/// As [`evaluate`], of a set that has `views` views of each sample, whose probabilities are averaged. `batch_size` are
-/// the views at once, those of one sample at least.
+/// As [`evaluate`], of a set that has `views` views of each sample, whose probabilities are averaged.
+/// `batch_size` views are evaluated at once, and never fewer than the views of one sample.
 ///
 /// # Errors
 /// As [`evaluate`], and when there are several views and no classes.
@@ -38,27 +38,27 @@ pub fn evaluate_views<M: Task>(
     let batch_size = (batch_size / views).max(1);
     let ranks = &Ranks::new(Arc::new(Alone), Wire::F32);
     let interrupt = &Interrupt::new();
-    let pass = Pass { metrics: config, views, monitor: None, batch_size, device, interrupt, ranks };
-    match pass.over(model, loader)? {
+    let evaluator = Evaluator { metrics: config, views, monitor: None, batch_size, device, interrupt, ranks };
+    match evaluator.over(model, loader)? {
         Passed::Through(evaluation) => Ok(evaluation),
         Passed::Interrupted(_) => unreachable!("nobody else holds this interrupt"),
     }
 }
 
-/// How a pass ended.
+/// The end of a pass.
 pub(crate) enum Passed {
     Through(Evaluation),
-    /// By a signal, on the way.
+    /// A signal came on the way.
     Interrupted(i32),
 }
 
-/// How to evaluate.
+/// The settings of an evaluation.
 #[derive(Clone, Copy)]
-pub(crate) struct Pass<'a> {
+pub(crate) struct Evaluator<'a> {
     pub(crate) metrics: &'a MetricConfig,
     /// Views of each sample; one where there are several ranks.
     pub(crate) views: usize,
-    /// `train.monitor`: a figure that must be among those of this pass.
+    /// `train.monitor`: a figure that must be among the figures of this pass.
     pub(crate) monitor: Option<&'a str>,
     pub(crate) batch_size: usize,
     pub(crate) device: &'a Device,
@@ -66,9 +66,9 @@ pub(crate) struct Pass<'a> {
     pub(crate) ranks: &'a Ranks,
 }
 
-impl Pass<'_> {
-    /// As [`evaluate`], each rank its share; all get the figures of the whole. A monitored figure that there will not be
-    /// is refused after the first batch.
+impl Evaluator<'_> {
+    /// As [`evaluate`]. Each rank evaluates its share, and all get the figures of the whole set. A monitored
+    /// figure that the set cannot have is refused after the first batch.
     pub(crate) fn over<M: Task>(
         &self,
         model: &M,
@@ -83,24 +83,16 @@ impl Pass<'_> {
                 Portion::Nothing { .. } => Ok(()),
                 Portion::Samples(batch) => self.take(model, batch, &mut meter, unchecked.take()),
             });
-            let word = Word { failed: taken.is_err(), signal: self.interrupt.raised(), ..Word::default() };
-            let word = self.ranks.agree(word);
-            if word.failed {
-                self.ranks.together(taken)?;
+            let own = Report { failed: taken.is_err(), signal: self.interrupt.raised(), ..Report::default() };
+            let common = self.ranks.agree(own);
+            if common.failed {
+                self.ranks.agreed(taken)?;
             }
-            if let Some(signal) = word.signal {
+            if let Some(signal) = common.signal {
                 return Ok(Passed::Interrupted(signal));
             }
         }
-        if !self.ranks.alone() {
-            let mut all = Meter::new(self.metrics);
-            let samples = self.ranks.agree(Word { samples: meter.samples(), ..Word::default() }).samples;
-            for sums in self.ranks.gather(meter.sums(samples)) {
-                all.merge(sums)?;
-            }
-            meter = all;
-        }
-        let evaluation = meter.finish();
+        let evaluation = self.ranks.merged(meter, self.metrics)?.finish();
         if evaluation.samples == 0 {
             let expected = "at least one sample that can be read".to_string();
             return Err(TrainError::Empty { set: "evaluation", expected, found: "none".into() });

@@ -20,12 +20,12 @@ impl<'a, I> Feed<'a, I> {
         Feed { loader, share, device, open: None, position, waited: Duration::ZERO }
     }
 
-    /// Where the next piece starts.
+    /// The start of the next piece.
     pub(crate) fn position(&self) -> Position {
         self.position
     }
 
-    /// How long the trainer has waited for pieces so far.
+    /// The time that the trainer has waited for pieces so far.
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
@@ -56,7 +56,7 @@ impl<'a, I> Feed<'a, I> {
         self.position = position;
     }
 
-    /// Leaves what is left of this epoch and goes to the start of the next.
+    /// Leaves the rest of this epoch and goes to the start of the next.
     pub(crate) fn next_epoch(&mut self) {
         self.open = None;
         self.position = Position { epoch: self.position.epoch + 1, samples: 0 };

@@ -1,4 +1,4 @@
-//! A wish to stop, from a signal or from the program itself.
+//! A request to stop, from a signal or from the program itself.
 
 use crate::TrainError;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -6,7 +6,7 @@ use signal_hook::flag;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A wish to stop that training looks at between pieces. Clones share it.
+/// A request to stop that training looks at between pieces. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     received: Arc<AtomicUsize>,
@@ -15,14 +15,14 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// One that only [`Interrupt::raise`] raises.
+    /// An interrupt that only [`Interrupt::raise`] raises.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The process's own, raised by SIGINT, SIGTERM and SIGUSR1, which batch systems send ahead of
-    /// their time limit. A second signal ends the process at once
-    /// with status 128 + signal, and so does the first while nothing trains.
+    /// The interrupt of the process, raised by SIGINT, SIGTERM and SIGUSR1, which batch systems send ahead of
+    /// their time limit. A second signal ends the process at once with status 128 + signal, and so does the
+    /// first while nothing trains.
     ///
     /// # Errors
     /// When the system refuses to install the handlers.
@@ -48,7 +48,7 @@ impl Interrupt {
         self.received.store(signal.unsigned_abs() as usize, Ordering::SeqCst);
     }
 
-    /// The signal that came.
+    /// The signal that came, if any.
     pub(crate) fn raised(&self) -> Option<i32> {
         match self.received.load(Ordering::SeqCst) {
             0 => None,
@@ -56,14 +56,14 @@ impl Interrupt {
         }
     }
 
-    /// Takes signals as wishes until the guard is dropped; from then on they end the process again.
+    /// Takes signals as requests until the guard is dropped; from then on they end the process again.
     pub(crate) fn listen(&self) -> Listening<'_> {
         self.impatient.store(false, Ordering::SeqCst);
         Listening(self)
     }
 }
 
-/// See [`Interrupt::listen`].
+/// The guard of [`Interrupt::listen`].
 pub(crate) struct Listening<'a>(&'a Interrupt);
 
 impl Drop for Listening<'_> {

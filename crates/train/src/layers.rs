@@ -14,8 +14,9 @@ use glob::Pattern;
 pub struct LayerRates {
     /// Patterns and their factors; the first that names a tensor counts.
     pub factors: Vec<(String, f64)>,
-    /// The factor from one block to the one before it, from the head, which has 1, down to the stem: 0.65 to 0.9 for
-    /// fine-tuning (Howard and Ruder, "Universal language model fine-tuning", 2018; Bao et al., "BEiT", 2021).
+    /// The factor from one block to the one before it, from the head, which has 1, down to the stem: 0.65 to
+    /// 0.9 for fine-tuning (Howard and Ruder, "Universal language model fine-tuning", 2018; Bao et al.,
+    /// "BEiT", 2021).
     pub decay: f64,
 }
 
@@ -29,7 +30,7 @@ impl LayerRates {
     /// Refuses factors that no run can have.
     ///
     /// # Errors
-    /// Names the recipe's key, what it may be, and what it was.
+    /// Names the recipe's key, its possible values, and the value found.
     pub(crate) fn check(&self) -> Result<(), TrainError> {
         above_zero("finetune.layer_decay", Some(self.decay))?;
         check("finetune.layer_decay", "at most 1", self.decay, self.decay <= 1.0)?;
@@ -75,7 +76,8 @@ impl LayerRates {
     }
 }
 
-/// The block that a tensor is in: its path up to the last number (`stages.2.5`), or else its first part (`head`).
+/// The block that a tensor is in: its path up to the last number (`stages.2.5`), or else its first part
+/// (`head`).
 fn block(path: &str) -> &str {
     let mut end = path.find('.').unwrap_or(path.len());
     let mut at = 0;
@@ -90,8 +92,8 @@ fn block(path: &str) -> &str {
     &path[..end]
 }
 
-/// The module with the tensors that `patterns` name frozen: they are not trained. Running statistics of a frozen norm
-/// still follow the data.
+/// The module with the tensors that `patterns` name frozen: they are not trained. Running statistics of a
+/// frozen norm still follow the data.
 ///
 /// # Errors
 /// When a pattern cannot be one, or names no tensor.
@@ -118,11 +120,10 @@ fn used<'a>(
     pattern: &Pattern,
     mut paths: impl Iterator<Item = &'a str>,
 ) -> Result<(), TrainError> {
-    match paths.any(|path| pattern.matches(path)) {
-        true => Ok(()),
-        false => {
-            Err(TrainError::config(key, "patterns that name tensors of the model", format!("'{pattern}'")))
-        }
+    if paths.any(|path| pattern.matches(path)) {
+        Ok(())
+    } else {
+        Err(TrainError::config(key, "patterns that name tensors of the model", format!("'{pattern}'")))
     }
 }
 
@@ -142,10 +143,8 @@ impl ModuleMapper for Freezer {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
-        match self.patterns.iter().any(|pattern| pattern.matches(&path)) {
-            true => param.set_require_grad(false),
-            false => param,
-        }
+        let frozen = self.patterns.iter().any(|pattern| pattern.matches(&path));
+        if frozen { param.set_require_grad(false) } else { param }
     }
 }
 

@@ -1,32 +1,32 @@
-//! The one place where training says what happens; logs, bars and dashboards listen there.
+//! The events of training; logs, progress bars and dashboards listen to them.
 
 use crate::{Costs, Pace, Parameter};
 use bonfire_contract::Metric;
 use serde_json::{Map, Value};
 
-/// Something that wants to know how training goes.
+/// A receiver of the events of training.
 pub trait Listener {
     /// Called at each event, on the training thread: be quick.
     fn on(&mut self, event: &Event<'_>);
 }
 
-/// What happens in training.
+/// An event of training.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Training starts or continues.
     Started {
         /// The model's tensors; [`parameter_table`](crate::parameter_table) prints them.
         parameters: &'a [Parameter],
-        /// Steps that are planned, those of an earlier process included.
+        /// Steps that are planned, the steps of an earlier process included.
         total_steps: u64,
         /// Steps that are done already.
         step: u64,
         /// The checkpoint that it continues from.
         resumed: Option<&'a str>,
     },
-    /// What a step takes is known: its first forward pass is done.
+    /// The costs of a step are known: its first forward pass is done.
     Costs(&'a Costs),
-    /// What an epoch takes can be estimated.
+    /// The time of an epoch can be estimated.
     Pace(&'a Pace),
     /// A step is done.
     Step(&'a Progress),
@@ -43,7 +43,7 @@ pub enum Event<'a> {
     Finished(&'a Summary),
 }
 
-/// Where training stands.
+/// The position of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// Steps done.
@@ -114,7 +114,7 @@ pub enum Stopped {
     Interrupted(i32),
 }
 
-/// What training came to.
+/// The result of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// Steps done.
@@ -137,7 +137,7 @@ pub struct Summary {
     pub peak_memory_bytes: u64,
     /// The figures of the selected weights on the validation set; empty where there is none.
     pub metrics: Vec<Metric>,
-    /// Those on the test set; empty where none was given, or where training was interrupted.
+    /// The figures on the test set; empty where there was no test set, or where training was interrupted.
     pub test: Vec<Metric>,
     /// Why training ended.
     pub stopped: Stopped,

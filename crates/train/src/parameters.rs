@@ -1,4 +1,4 @@
-//! A model's parameters as a table: what the loop needs to know of a module without its type.
+//! The parameters of a model as a table: all that the loop knows of a module without its type.
 
 use bonfire_checkpoint::Weights;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -15,18 +15,17 @@ pub struct Parameter {
     pub id: ParamId,
     /// Its sizes.
     pub shape: Vec<usize>,
-    /// Whether it is trained; running statistics and frozen parameters are not.
+    /// True where it is trained; running statistics and frozen parameters are not.
     pub trained: bool,
 }
 
 impl Parameter {
-    /// How many numbers it has.
+    /// The number of its elements.
     pub fn numbers(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it is a running statistic, by the names that Burn's batch norm gives them, and so nothing that training
-    /// could change by its gradient.
+    /// True for a running statistic, by the names that Burn's batch norm gives them. No gradient changes it.
     pub fn is_statistic(&self) -> bool {
         matches!(self.path.rsplit('.').next(), Some("running_mean" | "running_var"))
     }
@@ -61,9 +60,8 @@ pub fn parameter_table(parameters: &[Parameter]) -> String {
     text
 }
 
-/// Numbers the identities of a module's parameters 1, 2, … in visiting order, so that what is
-/// stored under them in one process is found by the next. Running statistics keep theirs: nothing
-/// is stored under those.
+/// Numbers the identities of a module's parameters 1, 2, … in visiting order, so that one process finds the
+/// state that another stored under them. Running statistics keep theirs: nothing is stored under them.
 pub(crate) fn renumber<M: Module>(module: M) -> M {
     module.map(&mut Renumber { next: 1 })
 }

@@ -1,4 +1,4 @@
-//! What the process has used of the machine.
+//! The resources of the machine that the process has used.
 
 use nix::sys::resource::{UsageWho, getrusage};
 

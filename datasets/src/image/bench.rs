@@ -1,32 +1,35 @@
-//! How many pictures of a set of shards are read, decoded and made into training tensors in a second.
+//! The pictures of a set of shards that are read, decoded and made into training tensors in a second.
 
 use super::decode;
 use super::picture::whole;
 use super::streamed::PictureSet;
 use super::transform::Transform;
 use crate::index::Index;
-use crate::{DataError, Order, ShardOrder, Window};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::{DataError, Order, ShardOrder, Window, pool};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What reading and decoding for a while came to.
-#[derive(Clone, Copy, Debug)]
+/// Samples that a thread takes at a time: enough for handing them out to cost little beside reading them.
+const CHUNK: usize = 16;
+
+/// Samples that were read and decoded for a while.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Measured {
     /// Samples that were read.
     pub samples: u64,
     /// Pictures that were decoded.
     pub pictures: u64,
-    /// Bytes of them, encoded.
+    /// Bytes of the samples, encoded.
     pub bytes: u64,
-    /// How long it took by the clock.
+    /// The time it took by the clock.
     pub elapsed: Duration,
-    /// Time of all threads together within reading, and within decoding.
+    /// Time within reading, summed over the threads.
     pub reading: Duration,
-    /// See `reading`.
+    /// Time within decoding, summed over the threads.
     pub decoding: Duration,
 }
 
-/// How far samples are taken.
+/// The form that samples are brought to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Bytes, with their checksum.
@@ -37,7 +40,7 @@ pub enum Work {
     Train([usize; 2]),
 }
 
-/// Takes samples in a window order by `threads` threads, for `time`; epoch after epoch.
+/// Takes samples in a window order on `threads` threads, for `time`, epoch after epoch.
 ///
 /// # Errors
 /// When a sample cannot be read or decoded.
@@ -58,35 +61,34 @@ pub fn bench(
         PictureSet::Tar(set) => Order::windowed(1, epoch, set.index().shards(), window, 1),
         PictureSet::Parquet(blocks) => blocks.shuffle(1).order(epoch, len, 1, 1),
     };
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let begun = Instant::now();
-    let measure = || -> Result<Measured, DataError> {
-        let none = Duration::ZERO;
-        let mut measured =
-            Measured { samples: 0, pictures: 0, bytes: 0, elapsed: none, reading: none, decoding: none };
-        let mut present = (0, order(0));
-        while len > 0 && begun.elapsed() < time && !stop.load(Ordering::Relaxed) {
-            let position = next.fetch_add(1, Ordering::Relaxed);
-            if position / len != present.0 {
-                present = (position / len, order(position / len));
+    let epochs = (0..if len > 0 { u64::MAX } else { 0 }).map(|epoch| (epoch, Arc::new(order(epoch))));
+    let chunks = epochs
+        .flat_map(|(epoch, order)| {
+            (0..len).step_by(CHUNK).map(move |first| Chunk { epoch, order: order.clone(), first })
+        })
+        .take_while(|_| begun.elapsed() < time);
+    let measure = |Chunk { epoch, order, first }| -> Result<Measured, DataError> {
+        let mut measured = Measured::default();
+        for position in first..len.min(first + CHUNK as u64) {
+            if begun.elapsed() >= time {
+                break;
             }
-            let start = Instant::now();
-            let index = present.1.at(position % len);
-            let found = set.read(index).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+            let (start, index, draw) = (Instant::now(), order.at(position), epoch * len + position);
+            let found = set.read(index)?;
             let read = Instant::now();
             measured.reading += read - start;
             measured.samples += 1;
             measured.bytes += found.bytes.len() as u64;
             if work != Work::Read {
                 let need = |size| match &transform {
-                    Some(transform) => transform.need(size, position, 0),
+                    Some(transform) => transform.need(size, draw, 0),
                     None => whole(size),
                 };
-                let picture = decode::decode(&set.place(index), &found.bytes, 3, &need)
-                    .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+                let picture = decode::decode(&set.place(index), &found.bytes, 3, &need)?;
                 if let Some(transform) = &transform {
                     let fits = "a random resized crop takes a picture of any size";
-                    std::hint::black_box(transform.apply(picture, position, 0).expect(fits));
+                    std::hint::black_box(transform.apply(picture, draw, 0).expect(fits));
                 }
                 measured.pictures += 1;
                 measured.decoding += read.elapsed();
@@ -94,19 +96,21 @@ pub fn bench(
         }
         Ok(measured)
     };
-    let parts: Vec<Result<Measured, DataError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(measure)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("measuring does not panic")).collect()
-    });
-    let (elapsed, none) = (begun.elapsed(), Duration::ZERO);
-    let mut all = Measured { samples: 0, pictures: 0, bytes: 0, elapsed, reading: none, decoding: none };
-    for part in parts {
-        let part = part?;
+    let mut all = Measured::default();
+    pool::in_order(threads, chunks, measure, |part| {
         all.samples += part.samples;
         all.pictures += part.pictures;
         all.bytes += part.bytes;
         all.reading += part.reading;
         all.decoding += part.decoding;
-    }
-    Ok(all)
+        Ok(())
+    })?;
+    Ok(Measured { elapsed: begun.elapsed(), ..all })
+}
+
+/// Consecutive positions of an epoch.
+struct Chunk {
+    epoch: u64,
+    order: Arc<Order>,
+    first: u64,
 }

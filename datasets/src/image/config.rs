@@ -4,18 +4,18 @@ use super::transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, ShardOrder, bounds};
 use serde::{Deserialize, Serialize};
 
-/// What a model is to find out about a picture.
+/// The question that a model answers about a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageTarget {
-    /// Which class it shows.
+    /// The class that it shows.
     #[default]
     Class,
     /// The picture itself (autoencoders); labels are not read.
     Input,
 }
 
-/// Where pictures come from and what is done to them. Sizes are `[height, width]` in pixels.
+/// The source of pictures, and their transforms. Sizes are `[height, width]` in pixels.
 ///
 /// The transforms are applied in the order of their fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,30 +41,31 @@ pub struct ImageConfig {
     /// The names of the classes in the order of their indices; by default the sorted names of the
     /// class folders, or `0`, `1`, … up to the largest label of an IDX file.
     pub class_names: Option<Vec<String>>,
-    /// What the model is to find out.
+    /// The question that the model answers: `class` or `input`.
     pub target: ImageTarget,
     /// 1 for grey, 3 for red, green and blue; by default 1 for IDX and 3 for picture files.
     pub channels: Option<usize>,
     /// Scale to this size, antialiased: `[height, width]` whatever the proportions were, or the length of the
     /// shorter side, which keeps them and so needs a `center_crop`.
     pub resize: Option<Resize>,
-    /// How pictures are scaled: `bilinear` or `bicubic`.
+    /// The filter that scales pictures: `bilinear` or `bicubic`.
     pub interpolation: Interpolation,
     /// Cut this size out of the middle.
     pub center_crop: Option<[usize; 2]>,
-    /// In `bonfire evaluate` and `predict`, how many crops of each picture the model sees, whose probabilities are
-    /// averaged: 1 is the centre, 5 the corners and the centre, 10 these and their mirrors. With a `center_crop` alone.
+    /// In `bonfire evaluate` and `predict`, the number of crops of each picture that the model sees, whose
+    /// probabilities are averaged: 1 is the centre, 5 the corners and the centre, 10 these and their mirrors.
+    /// With a `center_crop` alone.
     pub crops: usize,
     /// In training, cut out a random part of at least this share of the area, and scale it to the size that
     /// pictures end with, in place of `resize` and `center_crop`: 0.08 for ImageNet.
     pub random_resized_crop: Option<f64>,
-    /// Pixels a side of what `random_resized_crop` makes, where that is another size than pictures have in evaluation;
-    /// for models that take pictures of any size.
+    /// Pixels a side of what `random_resized_crop` makes, where that is another size than pictures have in
+    /// evaluation; for models that take pictures of any size.
     pub train_size: Option<usize>,
-    /// In training, smaller pictures at first: `{ from = 128, begin = 5, end = 13 }` grows from 128 pixels a side in
-    /// the epochs up to 5 to `train_size` in those from 13 on.
+    /// In training, smaller pictures at first: `{ from = 128, begin = 5, end = 13 }` grows from 128 pixels a
+    /// side in the epochs up to 5 to `train_size` in those from 13 on.
     pub progressive_resizing: Option<Growth>,
-    /// In training, how often an epoch has each picture, each time augmented anew.
+    /// In training, times that an epoch has each picture, each time augmented anew.
     pub repeats: u64,
     /// In training, pad with this many black pixels on each side and cut the former size out at a
     /// random place.
@@ -73,41 +74,44 @@ pub struct ImageConfig {
     pub flip: bool,
     /// In training, turn every second picture upside down, at random.
     pub vertical_flip: bool,
-    /// In training, this many random operations of this strength (0 to 30) on each picture: `{ operations = 2,
-    /// magnitude = 9 }` where no more is said.
+    /// In training, this many random operations of this strength (0 to 30) on each picture:
+    /// `{ operations = 2, magnitude = 9 }` where no more is said.
     pub rand_augment: Option<RandAugment>,
     /// In training, one random operation of a random strength on each picture.
     pub trivial_augment: bool,
-    /// In training, how far colours may change: `{ brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.1 }`.
+    /// In training, the greatest change of colours:
+    /// `{ brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.1 }`.
     pub color_jitter: ColorJitter,
     /// In training, the probability that a rectangle of a picture is blotted out.
     pub random_erasing: f64,
-    /// In training, blend the pictures of a batch in pairs, by a share of the distribution Beta(mixup, mixup), and
-    /// their classes with them; 0 for none.
+    /// In training, blend the pictures of a batch in pairs, by a share of the distribution Beta(mixup,
+    /// mixup), and their classes with them; 0 for none.
     pub mixup: f64,
-    /// In training, exchange a box between the pictures of a pair, of an area of the distribution Beta(cutmix,
-    /// cutmix), and their classes with it; 0 for none. With `mixup`, each batch has one of the two.
+    /// In training, exchange a box between the pictures of a pair, of an area of the distribution
+    /// Beta(cutmix, cutmix), and their classes with it; 0 for none. With `mixup`, each batch has one of the
+    /// two.
     pub cutmix: f64,
     /// Subtracted from pixels in 0..1: one value, or one for each channel.
     pub mean: Option<Vec<f64>>,
     /// Divides pixels after that: one value, or one for each channel.
     pub std: Option<Vec<f64>>,
-    /// What to do with a picture that cannot be read: `stop` or `skip` and count.
+    /// At a picture that cannot be read: `stop`, or `skip` and count.
     pub on_corrupt: OnCorrupt,
     /// Threads that decode ahead; 0 decodes on the training thread.
     pub workers: usize,
     /// Bytes of decoded pictures that may wait for the trainer; never more than about two batches wait.
     pub prefetch_bytes: u64,
-    /// How the samples of shards are shuffled: `full` or `window`; by default `full` for tar on local
+    /// The shuffling of the samples of shards: `full` or `window`; by default `full` for tar on local
     /// disks, and `window` across a network and for Parquet, whose row groups take the place of shards and
     /// are read whole. Other sources are always shuffled in full.
     pub order: Option<ShardOrder>,
-    /// With the order `window`: shards that are open together; of row groups, no more than 128 MiB.
+    /// With the order `window`: shards that are open at a time; of row groups, no more than 128 MiB.
     pub window_shards: usize,
-    /// With the order `window`: consecutive samples of a shard that are fetched together.
+    /// With the order `window`: consecutive samples of a shard that are fetched in one request.
     pub window_block: u64,
-    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks of this number,
-    /// or of a divisor of it, read each shard once together; the order is the same whatever their number.
+    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks
+    /// of this number, or of a divisor of it, read each shard once between them; the order is the same
+    /// whatever their number.
     pub canonical_ranks: u64,
 }
 
@@ -165,11 +169,11 @@ const MOST_REPEATS: usize = 1_000;
 /// Operations of RandAugment on one picture.
 const MOST_OPERATIONS: usize = 14;
 
-/// Shards that may be open together, and samples of one that may be fetched together.
+/// Shards that may be open at a time, and samples of one that may be fetched in one request.
 const MOST_OPEN: usize = 4_096;
 const LONGEST_BLOCK: usize = 1 << 20;
 
-/// Whether every picture that was scaled to `resize` has room for `crop`.
+/// True when every picture that was scaled to `resize` has room for `crop`.
 fn fits(crop: [usize; 2], resize: Resize) -> bool {
     let [height, width] = match resize {
         Resize::Exact(size) => size,
@@ -179,7 +183,7 @@ fn fits(crop: [usize; 2], resize: Resize) -> bool {
 }
 
 impl ImageConfig {
-    /// Refuses what no data could fit.
+    /// Refuses settings that no data could fit.
     pub(super) fn check(&self) -> Result<(), DataError> {
         let refuse = |key: &str, expected: &str, found: String| Err(DataError::config(key, expected, found));
         if self.train.is_empty() {

@@ -9,12 +9,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::Cursor;
 
-/// What the content should be.
+/// The content that is asked for, in errors.
 const EXPECTED: &str = "a complete PNG or JPEG picture";
 
 /// Decodes a picture file into `channels` channels, 1 or 3. Transparency is dropped, 16 bits are
 /// rounded to 8, and a photo that a camera stored on its side (its EXIF orientation) is set upright.
-/// Only of a JPEG is what is not in `need` left out.
+/// Of a JPEG, the part that is not in `need` is left out.
 ///
 /// # Errors
 /// When the content is of another format, damaged, cut short, or claims a size beyond
@@ -49,12 +49,12 @@ pub(super) fn decode(
     })
 }
 
-/// Decodes a picture file for what is wrong with it, however little: what [`decode`] forgives in the pixels of a JPEG is an
-/// error.
+/// Decodes a picture file to find any damage, however little: the damage that [`decode`] forgives in the
+/// pixels of a JPEG is an error.
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataError> {
+pub(crate) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataError> {
     let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
     match format(bytes).map_err(refuse)? {
         ImageFormat::Jpeg => {

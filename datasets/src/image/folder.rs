@@ -12,8 +12,8 @@ use crate::{DataError, source};
 /// Endings of picture files, in any case; what the content is decides how it is decoded.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// Whether a name ends as a picture's does. Hidden files are none: file managers and archives
-/// leave previews and metadata of such names.
+/// True for a name that ends as a picture's does. Hidden files are none: file managers and archives leave
+/// previews and metadata of such names.
 pub(super) fn is_picture(uri: &str) -> bool {
     let name = source::name(uri);
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
@@ -70,6 +70,23 @@ pub(super) fn classed(root: &str) -> Result<Classed, DataError> {
         names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
     let classes: Vec<usize> = folders.iter().map(|class| index[class.as_str()]).collect();
     Ok(Classed { pictures: uris.into_iter().zip(classes).collect(), names })
+}
+
+/// The pictures below a folder with the names of their classes, for [`pack`](crate::pack::pack): class
+/// folders, or pictures without classes.
+///
+/// # Errors
+/// When there is no picture.
+pub fn pictures_of(folder: &str) -> Result<Vec<(String, Option<String>)>, DataError> {
+    if let Ok(classed) = classed(folder) {
+        let names = classed.names;
+        return Ok(classed
+            .pictures
+            .into_iter()
+            .map(|(uri, class)| (uri, Some(names[class].clone())))
+            .collect());
+    }
+    Ok(pictures(folder)?.into_iter().map(|uri| (uri, None)).collect())
 }
 
 #[cfg(test)]

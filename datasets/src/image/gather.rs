@@ -1,17 +1,18 @@
-//! What a URI of pictures names: the place of every picture, and its class.
+//! The pictures that a URI names: the place of each, and its class.
 
 use super::idx::{self, IdxPictures};
 use super::picture::{Need, Picture};
 use super::streamed::{self, PictureSet, Streamed};
 use super::{ImageTarget, decode, folder};
 use crate::records::holds_pictures;
+use crate::request::REQUEST;
 use crate::{DataError, ShardOrder, source};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Where one picture is.
+/// The place of one picture.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     /// A file of its own, by its URI.
@@ -20,6 +21,8 @@ pub(super) enum Place {
     Idx(Arc<IdxPictures>, usize),
     /// Shards, and the number of the sample in them, from 0 on.
     Shard(Arc<PictureSet>, u64),
+    /// A file in memory, and the number of its record.
+    Memory(usize, Bytes),
 }
 
 impl fmt::Display for Place {
@@ -28,6 +31,7 @@ impl fmt::Display for Place {
             Place::File(uri) => f.write_str(uri),
             Place::Idx(idx, number) => write!(f, "{}:{number}", idx.uri),
             Place::Shard(set, number) => write!(f, "{}:{number}", set.index().uri()),
+            Place::Memory(number, _) => write!(f, "{REQUEST}, record {number}"),
         }
     }
 }
@@ -40,6 +44,7 @@ impl Place {
             Place::Idx(idx, number) if channels == 1 => Ok(idx.picture(*number)),
             Place::Idx(idx, number) => Ok(idx.picture(*number).in_colour()),
             Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels, need)?.0),
+            Place::Memory(_, file) => decode::decode(self, file, channels, need),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) const LABELS_HEADER: usize = 8;
 /// Grey pictures of one size, held as one buffer.
 #[derive(Debug)]
 pub(super) struct IdxPictures {
-    /// Where they were read from.
+    /// The URI that they were read from.
     pub uri: String,
     /// The number of pictures.
     pub count: usize,
@@ -85,12 +85,12 @@ fn parse_labels(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
     body(uri, &bytes, LABELS_HEADER, u128::from(count), "labels")
 }
 
-/// Whether the bytes are those of an IDX file of pictures.
+/// True for the bytes of an IDX file of pictures.
 pub(super) fn is_pictures(bytes: &[u8]) -> bool {
     bytes.starts_with(&PICTURES)
 }
 
-/// What a file that is no IDX file of pictures looks like.
+/// A file that is no IDX file of pictures, in words.
 pub(super) fn described(bytes: &[u8]) -> String {
     match bytes {
         [] => "an empty file".to_string(),
@@ -125,15 +125,16 @@ fn number(uri: &str, bytes: &[u8], at: usize) -> Result<u32, DataError> {
     }
 }
 
-/// What follows the header, which must be exactly as long as the header says.
+/// The bytes behind the header, exactly as many as the header says.
 fn body(uri: &str, bytes: &Bytes, header: usize, expected: u128, what: &str) -> Result<Bytes, DataError> {
     let found = bytes.len() - header;
     if found as u128 == expected {
         return Ok(bytes.slice(header..));
     }
-    let found = match (found as u128) < expected {
-        true => format!("{found} before the end of the file"),
-        false => format!("{} more bytes after them", found as u128 - expected),
+    let found = if (found as u128) < expected {
+        format!("{found} before the end of the file")
+    } else {
+        format!("{} more bytes after them", found as u128 - expected)
     };
     Err(DataError::malformed(uri, format!("byte {header}"), format!("{expected} bytes ({what})"), found))
 }

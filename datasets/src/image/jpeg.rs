@@ -1,6 +1,6 @@
-//! JPEG files to pixels: by zune-jpeg, or by mozjpeg (a fork of libjpeg-turbo) where it is built in (the feature
-//! `mozjpeg`), which can also decode a part of the frequencies to a picture of a part of the size, and stop at the last
-//! row that is needed.
+//! JPEG files to pixels: by zune-jpeg, or by mozjpeg (a fork of libjpeg-turbo) where it is built in (the
+//! feature `mozjpeg`), which can also decode a part of the frequencies to a picture of a part of the size,
+//! and stop at the last row that is needed.
 //!
 //! ```text
 //! [FF D8] ([FF marker] [length: u16 be, itself included] [content])... [FF DA, scan] pixels [FF D9]
@@ -20,10 +20,10 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// What the segments before the pixels say.
+/// The facts in the segments before the pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Header {
-    /// Of the pixels as they are stored, before the orientation.
+    /// `[height, width]` of the pixels as they are stored, before the orientation.
     size: [usize; 2],
     components: u8,
     pub orientation: Orientation,
@@ -33,7 +33,7 @@ impl Header {
     /// Reads the header of a whole file.
     ///
     /// # Errors
-    /// What was found instead of one.
+    /// The bytes that were found instead of a picture.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let (mut frame, mut orientation) = (None, Orientation::NoTransforms);
         let mut at = 2;
@@ -92,18 +92,18 @@ const START_OF_SCAN: u8 = 0xda;
 /// Markers among those of frames that begin tables.
 const TABLES: [u8; 3] = [0xc4, 0xc8, 0xcc];
 
-/// Whether the marker that ends the pixels follows. The decoders fill what is missing with grey and may report
-/// nothing, so a file that was cut short must be told by its end. Among the pixels FF is always followed by 00 or
-/// a restart marker.
+/// True when the marker that ends the pixels follows. The decoders fill what is missing with grey and may
+/// report nothing, so a file that was cut short must be told by its end. Among the pixels FF is always
+/// followed by 00 or a restart marker.
 fn has_end(scan: &[u8]) -> bool {
     scan.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
 }
 
-/// Decodes to grey or colour as the file is, not upright yet. Where mozjpeg is built in, what is not in `need` is left
-/// out.
+/// Decodes to grey or colour as the file is, not upright yet. Where mozjpeg is built in, what is not in
+/// `need` is left out.
 ///
 /// # Errors
-/// What is wrong with the pixels.
+/// The damage of the pixels, if any.
 pub(super) fn decode(bytes: &[u8], header: &Header, need: Need) -> Result<DynamicImage, String> {
     #[cfg(feature = "mozjpeg")]
     // What it refuses, the other decoder may forgive, and its words are those of a build without it.
@@ -116,11 +116,11 @@ pub(super) fn decode(bytes: &[u8], header: &Header, need: Need) -> Result<Dynami
     Ok(image(header.size, header.components, pixels))
 }
 
-/// Decodes every pixel as the standard has it. What [`decode`] forgives, and fills with grey or with what was next to it, is
-/// an error: a marker or a code that cannot be there, a scan that ends too early.
+/// Decodes every pixel as the standard has it. What [`decode`] forgives, and fills with grey or with what was
+/// next to it, is an error: a marker or a code that cannot be there, a scan that ends too early.
 ///
 /// # Errors
-/// What is wrong with the pixels.
+/// The damage of the pixels, if any.
 pub(super) fn check(bytes: &[u8], header: &Header) -> Result<(), String> {
     all(bytes, header, true).map(drop).map_err(one_line)
 }

@@ -3,18 +3,18 @@
 //! - Mixup: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond empirical risk minimization", 2017
 //! - CutMix: Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", 2019
 //!
-//! As timm's `Mixup` in its mode `batch`: one share for the whole batch, and of the two, where both are on, either with a
-//! probability of one half.
+//! As timm's `Mixup` in its mode `batch`: one share for the whole batch, and of the two, where both are on,
+//! either with a probability of one half.
 
-use crate::{Draws, mix};
+use bonfire_contract::{SplitMix64, mix};
 use std::ops::Range;
 
-/// How pictures of a batch are mixed.
+/// The mixing that a recipe asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Mixing {
     /// The parameter of mixup's Beta distribution; 0 for none.
     pub mixup: f64,
-    /// That of CutMix.
+    /// The parameter of CutMix's Beta distribution; 0 for none.
     pub cutmix: f64,
 }
 
@@ -23,10 +23,10 @@ impl Mixing {
         self.mixup > 0.0 || self.cutmix > 0.0
     }
 
-    /// Draws how the pairs of one batch of `[height, width]` are mixed.
+    /// Draws the mixing of one batch of `[height, width]`.
     pub(super) fn draw(&self, [height, width]: [usize; 2], draw: u64) -> Mixed {
         const STREAM: u64 = 101;
-        let mut draws = Draws::new(mix(draw, STREAM));
+        let mut draws = SplitMix64::new(mix(draw, STREAM));
         let cut = self.cutmix > 0.0 && (self.mixup <= 0.0 || draws.coin());
         let own = beta(if cut { self.cutmix } else { self.mixup }, &mut draws);
         if !cut {
@@ -43,7 +43,7 @@ impl Mixing {
     }
 }
 
-/// How the pairs of one batch are mixed.
+/// The mixing of the pairs of one batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Mixed {
     /// By one share.
@@ -86,14 +86,15 @@ impl Mixed {
 }
 
 /// One number of the distribution Beta(alpha, alpha).
-fn beta(alpha: f64, draws: &mut Draws) -> f64 {
+fn beta(alpha: f64, draws: &mut SplitMix64) -> f64 {
     let (a, b) = (gamma(alpha, draws), gamma(alpha, draws));
     // Both round to 0 where alpha is tiny: the distribution is at the ends then.
     if a + b > 0.0 { a / (a + b) } else { f64::from(u8::from(draws.coin())) }
 }
 
-/// One number of the Gamma distribution. Marsaglia and Tsang, "A simple method for generating gamma variables", 2000.
-fn gamma(shape: f64, draws: &mut Draws) -> f64 {
+/// One number of the Gamma distribution. Marsaglia and Tsang, "A simple method for generating gamma
+/// variables", 2000.
+fn gamma(shape: f64, draws: &mut SplitMix64) -> f64 {
     if shape < 1.0 {
         return gamma(shape + 1.0, draws) * (1.0 - draws.unit()).powf(1.0 / shape);
     }
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn shares_have_the_mean_and_spread_of_their_distribution() {
         for alpha in [0.2, 1.0, 3.0] {
-            let mut draws = Draws::new(4);
+            let mut draws = SplitMix64::new(4);
             let shares: Vec<f64> = (0..20_000).map(|_| beta(alpha, &mut draws)).collect();
             let mean = shares.iter().sum::<f64>() / 20_000.0;
             let variance = shares.iter().map(|share| (share - 0.5).powi(2)).sum::<f64>() / 20_000.0;

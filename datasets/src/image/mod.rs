@@ -9,31 +9,33 @@
 //! names and labels are held, and of shards not even these. The pixels of an IDX file are held as one
 //! buffer.
 
-mod audit;
 mod bench;
 mod config;
 mod decode;
 mod folder;
 mod gather;
 mod idx;
+mod infer;
 mod jpeg;
 mod mix;
 mod open;
 mod picture;
 mod predict;
 mod preview;
+mod request;
 mod schema;
 mod set;
 mod streamed;
 mod transform;
 
-pub use audit::pictures_of;
-pub(crate) use audit::{verify_row_groups, verify_tar};
 pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
-pub use open::{open, open_evaluation};
+pub(crate) use decode::check as check_picture;
+pub use folder::pictures_of;
+pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
 pub use preview::{Preview, Shown, preview, show};
+pub use request::records;
 pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};
 pub(crate) use streamed::PICTURES;

@@ -1,26 +1,49 @@
 //! From a recipe's keys to pipelines of pictures.
 
 use super::gather::{Gathered, Item, Place, gather};
+use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
-use super::picture::{Picture, whole};
+use super::picture::whole;
 use super::set::Pictures;
 use super::streamed::Streamed;
-use super::transform::{Augment, Resize, Sizes, Transform};
+use super::transform::{Augment, Sizes};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
 use crate::records::holds_pictures;
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, Shuffle, Split};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
-/// Opens the training pictures and what is held out of them or given beside them. The seed
-/// decides the order of each epoch, the augmentation, and what is held out.
+/// Opens the training pictures, and the ones that are held out of them or given beside them. The seed decides
+/// the order of each epoch, the augmentation, and which ones are held out.
 ///
 /// # Errors
 /// When a source is missing, empty or damaged, holds one class only or one that training lacks, or
 /// does not fit the keys. Picture files are not decoded here, but for the first, which decides the
 /// size where no key does.
 pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+    begin(config, seed, None)
+}
+
+/// As [`open`], for a run that goes on: labels, sizes and normalisation are those of the run's `schema`,
+/// whatever the data would teach.
+///
+/// # Errors
+/// As [`open`], and when the training pictures have other classes than the run began with.
+pub fn reopen(
+    config: &ImageConfig,
+    seed: u64,
+    schema: ImageSchema,
+) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+    begin(config, seed, Some(schema))
+}
+
+/// Opens pictures for training; `known` is the schema of a run that goes on.
+fn begin(
+    config: &ImageConfig,
+    seed: u64,
+    known: Option<ImageSchema>,
+) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
     if holds_pictures(&config.train) {
-        return open_shards(config, seed);
+        return begin_shards(config, seed, known);
     }
     let train = gather(&config.train, config.labels.as_deref(), config.target)?;
     train.check_several_classes()?;
@@ -33,7 +56,10 @@ pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSch
     let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
     let size =
         |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1, &whole)));
-    let schema = schema(config, channels, labels.clone(), size)?;
+    let schema = match known {
+        Some(known) => known.with_labels(&config.train, &labels)?,
+        None => new_schema(config, channels, labels.clone(), size)?,
+    };
     check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, seed)?;
     let held_out = |uri: &Option<String>, part: &mut Option<Vec<Item>>| match uri {
@@ -45,8 +71,12 @@ pub fn open(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSch
     Ok(opened(config, schema, Pictures::Held(parts.train), Shuffle::Full(seed), [valid, test], seed))
 }
 
-/// As [`open`], of shards: nothing but their index is held.
-fn open_shards(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
+/// As [`begin`], of shards: nothing but their index is held.
+fn begin_shards(
+    config: &ImageConfig,
+    seed: u64,
+    known: Option<ImageSchema>,
+) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     for (key, fraction) in
         [("valid_fraction", config.valid_fraction), ("test_fraction", config.test_fraction)]
     {
@@ -68,7 +98,10 @@ fn open_shards(config: &ImageConfig, seed: u64) -> Result<Opened<ImageSet, Image
     let size = |config: &ImageConfig| {
         first_size(config, (0..train.len()).map(|index| train.picture(index, 1, &whole).map(|found| found.0)))
     };
-    let schema = schema(config, channels, labels.clone(), size)?;
+    let schema = match known {
+        Some(known) => known.with_labels(&config.train, &labels)?,
+        None => new_schema(config, channels, labels.clone(), size)?,
+    };
     let held_out = |uri: &Option<String>| uri.as_ref().map(|uri| more(config, uri, &labels)).transpose();
     let (valid, test) = (held_out(&config.valid)?, held_out(&config.test)?);
     let train = Pictures::Streamed(train.label(config, &labels)?);
@@ -99,7 +132,7 @@ fn opened(
     let held_out = |pictures| pipeline(config, &schema, pictures, 1, seed);
     Opened {
         train: Pipeline::new(
-            set(&schema, train, augment).mixed(mixing, schema.labels.len()),
+            ImageSet::new(train, &schema, augment).mixed(mixing, schema.labels.len()),
             PipelineConfig { shuffle, repeats: config.repeats, ..in_order(config, seed) },
         ),
         valid: valid.map(held_out),
@@ -108,8 +141,8 @@ fn opened(
     }
 }
 
-/// Opens the pictures of `uri` in their own order, without augmentation, each as `data.crops` views; without a `uri`, the
-/// recipe's test pictures, or else its validation pictures, exactly as [`open`] divides them for
+/// Opens the pictures of `uri` in their own order, without augmentation, each as `data.crops` views; without
+/// a `uri`, the recipe's test pictures, or else its validation pictures, exactly as [`open`] divides them for
 /// the same seed.
 ///
 /// # Errors
@@ -145,9 +178,10 @@ pub fn open_evaluation(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    match holds_pictures(uri) {
-        true => Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?)),
-        false => Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?)),
+    if holds_pictures(uri) {
+        Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?))
+    } else {
+        Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?))
     }
 }
 
@@ -157,20 +191,20 @@ fn gather_more(config: &ImageConfig, uri: &str) -> Result<Gathered, DataError> {
     gather(uri, labels, config.target)
 }
 
-/// The parts of the training set, for evaluation.
-fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Parts, DataError> {
+/// The training pictures divided, for evaluation.
+fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Divided, DataError> {
     cut(config, gather_more(config, &config.train)?.label(&schema.labels)?, seed)
 }
 
-/// The training pictures, and those held out.
-struct Parts {
+/// The training pictures, and the ones that are held out.
+struct Divided {
     train: Vec<Item>,
     valid: Option<Vec<Item>>,
     test: Option<Vec<Item>>,
 }
 
 /// Holds out the fractions for which no URI is given.
-fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Parts, DataError> {
+fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Divided, DataError> {
     let wanted = |uri: &Option<String>, fraction: f64| if uri.is_none() { fraction } else { 0.0 };
     let valid_fraction = wanted(&config.valid, config.valid_fraction);
     let test_fraction = wanted(&config.test, config.test_fraction);
@@ -188,71 +222,11 @@ fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Parts, DataE
             Err(DataError::config(key, "a share that holds at least one picture", found))
         }
     };
-    Ok(Parts {
+    Ok(Divided {
         train: part(&split.train),
         valid: held_out("valid_fraction", valid_fraction, &split.valid)?,
         test: held_out("test_fraction", test_fraction, &split.test)?,
     })
-}
-
-/// Everything that evaluation and prediction need to know; `size` finds out `[height, width]` where no
-/// key says it.
-fn schema(
-    config: &ImageConfig,
-    channels: usize,
-    labels: Vec<String>,
-    size: impl FnOnce(&ImageConfig) -> Result<[usize; 2], DataError>,
-) -> Result<ImageSchema, DataError> {
-    let (mean, std) = config.normalisation(channels)?;
-    let [height, width] = match (config.center_crop, config.resize) {
-        (Some(size), _) | (None, Some(Resize::Exact(size))) => size,
-        (None, _) => size(config)?,
-    };
-    Ok(ImageSchema {
-        target: config.target,
-        labels,
-        channels,
-        height,
-        width,
-        resize: config.resize,
-        interpolation: config.interpolation,
-        center_crop: config.center_crop,
-        mean,
-        std,
-    })
-}
-
-/// Refuses to cut more out of IDX pictures than they have.
-fn check_crop(config: &ImageConfig, train: &Gathered) -> Result<(), DataError> {
-    if let (Some([crop_height, crop_width]), None, Some(Place::Idx(idx, _))) =
-        (config.center_crop, config.resize, train.places.first())
-        && (crop_height > idx.height || crop_width > idx.width)
-    {
-        let expected = format!("at most the size of the pictures, [{}, {}]", idx.height, idx.width);
-        return Err(DataError::config("center_crop", expected, format!("[{crop_height}, {crop_width}]")));
-    }
-    Ok(())
-}
-
-/// The size of the first picture that can be read; without `on_corrupt = "skip"`, of the first.
-fn first_size<'a>(
-    config: &ImageConfig,
-    pictures: impl Iterator<Item = Result<Picture<'a>, DataError>>,
-) -> Result<[usize; 2], DataError> {
-    let mut first_error = None;
-    for picture in pictures {
-        match (picture, config.on_corrupt) {
-            (Ok(picture), _) => return Ok([picture.height, picture.width]),
-            (Err(error), OnCorrupt::Stop) => return Err(error),
-            (Err(error), OnCorrupt::Skip) => first_error = first_error.or(Some(error)),
-        }
-    }
-    Err(first_error.unwrap_or_else(|| DataError::source(&config.train, "pictures", "none")))
-}
-
-fn set(schema: &ImageSchema, pictures: Pictures, augment: Augment) -> ImageSet {
-    let shape = [schema.channels, schema.height, schema.width];
-    ImageSet::new(pictures, Transform::new(schema, augment), shape)
 }
 
 /// Pictures in their own order, not augmented, each as so many views.
@@ -263,7 +237,7 @@ pub(super) fn pipeline(
     views: usize,
     seed: u64,
 ) -> Pipeline<ImageSet> {
-    Pipeline::new(set(schema, pictures, Augment::default()).viewed(views), in_order(config, seed))
+    Pipeline::new(ImageSet::new(pictures, schema, Augment::default()).viewed(views), in_order(config, seed))
 }
 
 fn in_order(config: &ImageConfig, seed: u64) -> PipelineConfig {

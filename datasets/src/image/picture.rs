@@ -7,20 +7,20 @@ use std::borrow::Cow;
 /// colour. A header that claims more is refused before anything is allocated for it.
 pub(super) const LARGEST_PICTURE: u64 = 512 << 20;
 
-/// What of a picture will be looked at, so that a decoder that can may leave out the rest.
+/// The part of a picture that will be looked at: a decoder that can leaves out the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Needed {
-    /// By how much it may be made smaller while it is decoded, without the frequencies that a smaller picture does not
-    /// show: 1, 2, 4 or 8.
+    /// By how much it may be made smaller while it is decoded, without the frequencies that a smaller picture
+    /// does not show: 1, 2, 4 or 8.
     pub shrink: usize,
     /// Rows from the top, of the whole upright picture; those below may be left black.
     pub rows: usize,
 }
 
-/// What is needed of a picture of `[height, width]`.
+/// The part that is needed of a picture of `[height, width]`.
 pub(super) type Need<'a> = &'a dyn Fn([usize; 2]) -> Needed;
 
-/// The [`Need`] of who wants every pixel.
+/// The [`Need`] of every pixel.
 pub(super) fn whole([height, _]: [usize; 2]) -> Needed {
     Needed { shrink: 1, rows: height }
 }

@@ -11,15 +11,16 @@ use crate::{DataError, Names, Part, Parts, source};
 /// Pictures of a part.
 const PART: usize = 4096;
 
-/// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order, without labels, each
-/// as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and in shards. Of folders and
-/// buckets, the names of some thousand pictures are held at a time; of shards none; an IDX file is held whole.
+/// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order, without
+/// labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and
+/// in shards. Of folders and buckets, the names of some thousand pictures are held at a time; of shards none;
+/// an IDX file is held whole.
 ///
 /// A picture that cannot be read stops, or has no sample: as `on_corrupt` says.
 ///
 /// # Errors
-/// When there is no input, or a key is out of its bounds. An input that is missing, or holds no picture, is an error in
-/// the place of its parts.
+/// When there is no input, or a key is out of its bounds. An input that is missing, or holds no picture, is
+/// an error in the place of its parts.
 pub fn open_prediction(
     config: &ImageConfig,
     schema: &ImageSchema,
@@ -31,21 +32,21 @@ pub fn open_prediction(
     }
     let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
     Ok(Parts::of(move |put| {
-        let mut found = Found { config: &config, schema: &schema, put, places: Vec::new() };
-        inputs.iter().try_for_each(|input| found.read(input))?;
-        found.put()
+        let mut places = Collector { config: &config, schema: &schema, put, places: Vec::new() };
+        inputs.iter().try_for_each(|input| places.read(input))?;
+        places.put()
     }))
 }
 
 /// Places of pictures, on their way into parts.
-struct Found<'a> {
+struct Collector<'a> {
     config: &'a ImageConfig,
     schema: &'a ImageSchema,
     put: Put<'a, ImageSet>,
     places: Vec<Place>,
 }
 
-impl Found<'_> {
+impl Collector<'_> {
     fn read(&mut self, uri: &str) -> Result<(), DataError> {
         if holds_pictures(uri) {
             self.put()?;
@@ -77,7 +78,7 @@ impl Found<'_> {
         if self.places.len() == PART { self.put() } else { Ok(()) }
     }
 
-    /// Puts what there is.
+    /// Hands on the places collected so far.
     fn put(&mut self) -> Result<(), DataError> {
         let places = std::mem::take(&mut self.places);
         if places.is_empty() {

@@ -1,8 +1,8 @@
-//! Samples as a page shows them: pictures again, after all that is done to them.
+//! Samples as a page shows them: pictures again, after all transforms.
 
 use super::{ImageSchema, ImageSet};
-use crate::random::mix;
-use crate::{DataError, Dataset};
+use crate::{DataError, Dataset, Draw};
+use bonfire_contract::mix;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 /// One sample, as some epochs have it.
@@ -27,7 +27,7 @@ pub fn preview(
 ) -> Result<Preview, DataError> {
     let mut preview = Preview { class: None, pictures: Vec::new() };
     for epoch in 0..epochs {
-        let sample = set.sample_in_epoch(index, mix(mix(seed, epoch), index), epoch)?;
+        let sample = set.sample(index, Draw { epoch, seed: mix(mix(seed, epoch), index) })?;
         preview.class = sample.class().and_then(|class| schema.labels.get(class).cloned());
         let (pixels, [height, width]) = sample.pixels();
         preview.pictures.push(png(pixels, [height, width], schema));
@@ -38,7 +38,7 @@ pub fn preview(
 /// A picture as evaluation sees it.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// Where it lies.
+    /// Its place.
     pub place: String,
     /// A PNG file.
     pub picture: Vec<u8>,
@@ -49,7 +49,7 @@ pub struct Shown {
 /// # Errors
 /// When the sample cannot be read.
 pub fn show(set: &ImageSet, schema: &ImageSchema, index: u64) -> Result<Shown, DataError> {
-    let sample = set.sample(index, 0)?;
+    let sample = set.sample(index, Draw::default())?;
     let (pixels, [height, width]) = sample.pixels();
     let first = &pixels[..schema.channels * height * width];
     Ok(Shown { place: set.place(index), picture: png(first, [height, width], schema) })

@@ -1,8 +1,9 @@
-//! What evaluation and prediction need to know of the training pictures, saved as `labels.json`.
+//! The form that training pictures were brought into, saved as `labels.json`.
 
 use super::ImageTarget;
 use super::config::LARGEST_SIDE;
 use super::transform::{Interpolation, Resize};
+use crate::resumed::check_names;
 use crate::{DataError, saved, source::one_line};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -15,7 +16,7 @@ const FILE: &str = "labels.json";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSchema {
-    /// What the model finds out.
+    /// The question that the model answers.
     pub target: ImageTarget,
     /// The names of the classes in the order of their indices; none for the target `input`.
     pub labels: Vec<String>,
@@ -27,7 +28,7 @@ pub struct ImageSchema {
     pub width: usize,
     /// Pictures are scaled to this size.
     pub resize: Option<Resize>,
-    /// How the values between pixels are found then.
+    /// The filter that finds the values between pixels then.
     #[serde(default)]
     pub interpolation: Interpolation,
     /// This size is then cut out of the middle, `[height, width]`.
@@ -39,6 +40,15 @@ pub struct ImageSchema {
 }
 
 impl ImageSchema {
+    /// The schema of a run that goes on with pictures of these `labels`.
+    ///
+    /// # Errors
+    /// When the run began with other classes: names the ones that are new or missing.
+    pub(super) fn with_labels(self, uri: &str, labels: &[String]) -> Result<Self, DataError> {
+        check_names(uri, "classes", &self.labels, labels)?;
+        Ok(self)
+    }
+
     /// Writes `labels.json` into `folder`.
     ///
     /// # Errors
@@ -73,11 +83,10 @@ impl ImageSchema {
             && [schema.height, schema.width].iter().all(|side| (1..=u32::MAX as usize).contains(side))
             && resized.iter().chain(cropped).all(|side| (1..=LARGEST_SIDE).contains(side))
             && schema.center_crop.or(exact).is_none_or(|size| size == [schema.height, schema.width]);
-        match consistent {
-            true => Ok(schema),
-            false => {
-                Err(DataError::malformed(&uri, "sizes", "sizes that fit each other", "ones that do not"))
-            }
+        if consistent {
+            Ok(schema)
+        } else {
+            Err(DataError::malformed(&uri, "sizes", "sizes that fit each other", "ones that do not"))
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::gather::Item;
 use super::mix::Mixing;
 use super::streamed::Streamed;
-use super::transform::Transform;
-use crate::{DataError, Dataset};
+use super::transform::{Augment, Transform};
+use super::{ImageSchema, ImageTarget};
+use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Images, Target};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::fmt;
@@ -16,13 +17,14 @@ pub struct ImageSet {
     transform: Transform,
     /// `[channels, height, width]` of every sample.
     shape: [usize; 3],
-    /// How a batch is mixed, and the number of classes.
+    target: ImageTarget,
+    /// The mixing of a batch, and the number of classes.
     mixing: Option<(Mixing, usize)>,
     /// Views of each picture.
     views: usize,
 }
 
-/// Where a set's pictures are.
+/// The pictures of a set.
 #[derive(Debug)]
 pub(super) enum Pictures {
     /// Each by its place, which is held.
@@ -57,8 +59,11 @@ impl ImageSample {
 }
 
 impl ImageSet {
-    pub(super) fn new(pictures: Pictures, transform: Transform, shape: [usize; 3]) -> Self {
-        ImageSet { pictures, transform, shape, mixing: None, views: 1 }
+    /// Pictures brought into the form of a schema, augmented on the way.
+    pub(super) fn new(pictures: Pictures, schema: &ImageSchema, augment: Augment) -> Self {
+        let shape = [schema.channels, schema.height, schema.width];
+        let transform = Transform::new(schema, augment);
+        ImageSet { pictures, transform, shape, target: schema.target, mixing: None, views: 1 }
     }
 
     /// Mixes the pictures of each batch, whose classes are `0..classes`.
@@ -71,7 +76,7 @@ impl ImageSet {
         ImageSet { views, ..self }
     }
 
-    /// Where picture `index` lies: its URI, or that of the file or shards it is in and its number there.
+    /// The place of picture `index`: its URI, or the URI of the file or shards it is in and its number there.
     pub fn place(&self, index: u64) -> String {
         match &self.pictures {
             Pictures::Held(items) => items[index as usize].place.to_string(),
@@ -104,21 +109,17 @@ impl Dataset for ImageSet {
         (self.views * self.shape.iter().product::<usize>() * size_of::<f32>()) as u64
     }
 
-    fn sample(&self, index: u64, draw: u64) -> Result<ImageSample, DataError> {
-        self.sample_in_epoch(index, draw, 0)
-    }
-
-    fn sample_in_epoch(&self, index: u64, draw: u64, epoch: u64) -> Result<ImageSample, DataError> {
+    fn sample(&self, index: u64, Draw { epoch, seed }: Draw) -> Result<ImageSample, DataError> {
         let size = self.transform.size(epoch);
         let channels = self.transform.channels();
         let transformed = |picture, place: &dyn fmt::Display| {
             let pixels = match self.views {
-                1 => self.transform.apply(picture, draw, epoch),
+                1 => self.transform.apply(picture, seed, epoch),
                 views => self.transform.views(picture, views),
             };
             pixels.map_err(|size| DataError::malformed(place, "size", size.expected, size.found))
         };
-        let need = |size| self.transform.need(size, draw, epoch);
+        let need = |size| self.transform.need(size, seed, epoch);
         match &self.pictures {
             Pictures::Held(items) => {
                 let item = &items[index as usize];
@@ -169,7 +170,8 @@ impl Dataset for ImageSet {
         }
     }
 
-    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`.
+    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`; pictures to
+    /// predict the class of have no target.
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, ..] = self.shape;
         let [height, width] = samples.first().map_or([0, 0], |sample| sample.size);
@@ -196,7 +198,10 @@ impl Dataset for ImageSet {
                 let classes: Vec<i64> = classes.into_iter().map(|class| class as i64).collect();
                 Target::Classes(Tensor::from_data(TensorData::new(classes, [batch]), device)) // [B]
             }
-            (None, ..) => Target::Input,
+            (None, ..) => match self.target {
+                ImageTarget::Input => Target::Input,
+                ImageTarget::Class => Target::Absent,
+            },
         };
         let data = TensorData::new(values, [rows, channels, height, width]);
         let pixels = Tensor::from_data(data, device); // [B * views, C, H, W]

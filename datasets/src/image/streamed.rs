@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The parts that hold a picture.
 pub(crate) const PICTURES: &[&str] = &["jpg", "jpeg", "png"];
 
-/// Bytes of the row groups that are open together, at most: about twice as many are held.
+/// Bytes of the row groups that are open at a time, at most: about twice as many are held.
 const OPEN_BYTES: u64 = 128 << 20;
 
 /// The encoded pictures of shards, by number.
@@ -68,20 +68,20 @@ impl PictureSet {
         }
     }
 
-    /// Where sample `index` lies.
-    pub(super) fn place(&self, index: u64) -> Place<'_> {
-        Place { set: self, index }
+    /// The place of sample `index`.
+    pub(super) fn place(&self, index: u64) -> SamplePlace<'_> {
+        SamplePlace { set: self, index }
     }
 }
 
-/// Where a sample lies: what it prints is read from the index when it is printed.
+/// The place of a sample. Its text is read from the index when it is printed.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct SamplePlace<'a> {
     set: &'a PictureSet,
     index: u64,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for SamplePlace<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let index = self.set.index();
         let (shard, number) = index.shards().find(self.index);
@@ -97,7 +97,7 @@ impl fmt::Display for Place<'_> {
 #[derive(Debug)]
 pub(super) struct Streamed {
     set: Arc<PictureSet>,
-    /// What each class of the index is; none where classes are not asked for.
+    /// The label of each class of the index; none where classes are not asked for.
     classes: Option<Vec<usize>>,
 }
 
@@ -179,8 +179,7 @@ impl Streamed {
         }
     }
 
-    /// Takes in what classes mean: the names of `labels`, or numbers where the recipe names the
-    /// classes that they number.
+    /// Gives each class its label: by its name, or by its number where the recipe names the classes.
     ///
     /// # Errors
     /// When a sample has no class, or one that is not among them.
@@ -236,7 +235,7 @@ impl Streamed {
         index: u64,
         channels: usize,
         need: Need,
-    ) -> Result<(Picture<'static>, Place<'_>, Option<usize>), DataError> {
+    ) -> Result<(Picture<'static>, SamplePlace<'_>, Option<usize>), DataError> {
         let (picture, class) = picture(&self.set, index, channels, need)?;
         let known = |class: usize| self.classes.as_ref().and_then(|classes| classes.get(class).copied());
         Ok((picture, self.set.place(index), class.and_then(known)))

@@ -6,8 +6,8 @@
 //!                 RandAugment or TrivialAugment; colour jitter
 //! ```
 //!
-//! What is random is a pure function of the sample's draw, each step's of a stream of its own: turning one on leaves the
-//! others as they were.
+//! Every random choice is a pure function of the sample's draw. Each step draws from a stream of its own:
+//! turning one on leaves the others as they were.
 
 mod color_jitter;
 mod operations;
@@ -29,23 +29,24 @@ pub(super) use sizes::Sizes;
 
 use super::picture::{Needed, Picture, whole};
 use super::{ImageSchema, ImageTarget};
-use crate::{Draws, buffers, mix};
+use crate::buffers;
+use bonfire_contract::{SplitMix64, mix};
 use resample::resample;
 use resize::{Part, resize};
 use std::borrow::Cow;
 
-/// What is random about a picture in training, in this sequence.
+/// The random steps of training, in this sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Augment {
     /// The least share of the area that is cut out and scaled.
     pub random_resized_crop: Option<f64>,
-    /// The sides that it scales to, where these are not those of evaluation.
+    /// The sides that it scales to, where these are not the sides of evaluation.
     pub size: Option<Sizes>,
     /// Pixels of black on each side before the random crop.
     pub random_crop: usize,
-    /// Whether every second picture is mirrored, left to right.
+    /// True to mirror every second picture, left to right.
     pub flip: bool,
-    /// Whether every second picture is turned upside down.
+    /// True to turn every second picture upside down.
     pub vertical_flip: bool,
     pub rand_augment: Option<RandAugment>,
     pub trivial_augment: bool,
@@ -66,8 +67,8 @@ enum Stream {
 }
 
 impl Stream {
-    fn of(self, draw: u64) -> Draws {
-        Draws::new(mix(draw, self as u64))
+    fn of(self, draw: u64) -> SplitMix64 {
+        SplitMix64::new(mix(draw, self as u64))
     }
 }
 
@@ -109,8 +110,8 @@ impl Transform {
         }
     }
 
-    /// What ImageNet's pictures usually go through in training, to `[height, width]`: a random resized crop, a flip,
-    /// and the normalisation by ImageNet's mean and deviation.
+    /// The usual steps of training on ImageNet, to `[height, width]`: a random resized crop, a flip, and the
+    /// normalisation by ImageNet's mean and deviation.
     pub(super) fn of_imagenet([height, width]: [usize; 2]) -> Self {
         let schema = ImageSchema {
             target: ImageTarget::Class,
@@ -144,8 +145,8 @@ impl Transform {
         self.augment.size.map_or(self.size, |sizes| [sizes.at(epoch); 2])
     }
 
-    /// What a random resized crop looks at of a picture of that size, decoded no smaller than it can be without being
-    /// scaled up again. All of it in evaluation: there every pixel counts.
+    /// The part of a picture of that size that a random resized crop looks at, decoded no smaller than it can
+    /// be without being scaled up again. All of it in evaluation: there every pixel counts.
     pub(super) fn need(&self, size: [usize; 2], draw: u64, epoch: u64) -> Needed {
         let Some(part) = self.random_part(size, draw) else { return whole(size) };
         let [height, width] = self.size(epoch).map(|side| side as f64);
@@ -191,8 +192,8 @@ impl Transform {
 
     /// The pixels that stay, at their places.
     ///
-    /// Random crop and flip follow torchvision's `RandomCrop(size, padding)` and `RandomHorizontalFlip`: zeros are
-    /// padded before the normalisation.
+    /// Random crop and flip follow torchvision's `RandomCrop(size, padding)` and `RandomHorizontalFlip`:
+    /// zeros are padded before the normalisation.
     fn placed<'a>(
         &self,
         picture: Picture<'a>,
@@ -210,17 +211,15 @@ impl Transform {
         let picture = place::cut(picture, corner.map(|at| at as isize), wanted);
         let padding = self.augment.random_crop;
         // All three are always drawn, so that turning one off leaves the others as they were.
-        let mut draws = Draws::new(draw);
+        let mut draws = SplitMix64::new(draw);
         let mut shift = || draws.below(2 * padding as u64 + 1) as isize - padding as isize;
         let (down, right) = (shift(), shift());
         let picture = place::cut(picture, [down, right], wanted);
-        let picture = match draws.coin() && self.augment.flip {
-            true => place::mirror(picture),
-            false => picture,
-        };
-        Ok(match self.augment.vertical_flip && Stream::VerticalFlip.of(draw).coin() {
-            true => place::upend(picture),
-            false => picture,
+        let picture = if draws.coin() && self.augment.flip { place::mirror(picture) } else { picture };
+        Ok(if self.augment.vertical_flip && Stream::VerticalFlip.of(draw).coin() {
+            place::upend(picture)
+        } else {
+            picture
         })
     }
 
@@ -240,7 +239,7 @@ impl Transform {
         operations.into_iter().fold(picture, |picture, operation| operation.apply(picture))
     }
 
-    /// Where the centre crop begins, once the picture's size is known to fit.
+    /// The first row and column of the centre crop, once the picture's size is known to fit.
     fn corner(&self, picture: &Picture) -> Result<[usize; 2], WrongSize> {
         let [height, width] = self.size;
         let fits = match self.center_crop {
@@ -408,7 +407,7 @@ mod tests {
     fn draws_reach_every_shift_and_both_sides() {
         let transform = augmented(&schema(1, 3, 3), 1, true);
         let mut seen: Vec<Vec<u32>> = (0..2_000)
-            .map(|draw| transform.apply(picture(3, 3, 1), crate::mix(1, draw), 0).unwrap())
+            .map(|draw| transform.apply(picture(3, 3, 1), bonfire_contract::mix(1, draw), 0).unwrap())
             .map(|values| values.iter().map(|value| value.to_bits()).collect())
             .collect();
         seen.sort_unstable();
@@ -431,9 +430,10 @@ mod tests {
 
             let black = 0.0f32;
             let at = |c: usize, y: i64, x: i64| {
-                match (0..height as i64).contains(&y) && (0..width as i64).contains(&x) {
-                    true => plain[(c * height + y as usize) * width + x as usize],
-                    false => black,
+                if (0..height as i64).contains(&y) && (0..width as i64).contains(&x) {
+                    plain[(c * height + y as usize) * width + x as usize]
+                } else {
+                    black
                 }
             };
             let reach = random_crop as i64;

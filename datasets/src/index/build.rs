@@ -3,12 +3,11 @@
 use super::rows::Rows;
 use super::sidecar::{Sidecar, SidecarWriter};
 use super::{Indexed, Places};
-use crate::DataError;
 use crate::records::Layout;
 use crate::source::{self, Object, Stat, Writer, one_line};
-use std::num::NonZero;
+use crate::{DataError, pool};
 
-/// How far building has come.
+/// The part of an index that is built.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Shards done.
@@ -20,9 +19,6 @@ pub struct Progress {
     /// Bytes of all shards.
     pub of_bytes: u64,
 }
-
-/// Shards that are read at once, at least: a server answers several requests faster than one.
-const FEWEST_AT_ONCE: usize = 4;
 
 pub(super) struct Build<'a> {
     pub(super) uri: &'a str,
@@ -47,25 +43,20 @@ impl Build<'_> {
         };
         let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
         let mut sidecar = SidecarWriter::new(Writer::new(object.clone()), *self.layout).map_err(refused)?;
-        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).max(FEWEST_AT_ONCE);
-        let numbers: Vec<usize> = (0..self.objects.len()).collect();
         let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
         let mut done = Progress { shards: 0, of: self.objects.len(), bytes: 0, of_bytes };
         progress(done);
-        for together in numbers.chunks(at_once) {
-            // Rows are taken in the shards' order, whichever is done first.
-            let read: Vec<_> = std::thread::scope(|scope| {
-                let threads: Vec<_> =
-                    together.iter().map(|&shard| scope.spawn(move || self.shard(shard))).collect();
-                threads.into_iter().map(|thread| thread.join().expect("scanning does not panic")).collect()
-            });
-            for (&shard, read) in together.iter().zip(read) {
-                let (indexed, rows) = read?;
+        pool::in_order(
+            pool::requests(),
+            0..self.objects.len(),
+            |shard| self.shard(shard),
+            |(indexed, rows)| {
+                (done.shards, done.bytes) = (done.shards + 1, done.bytes + indexed.stat.size);
                 sidecar.append(indexed, &rows).map_err(refused)?;
-                (done.shards, done.bytes) = (done.shards + 1, done.bytes + self.stats[shard].size);
                 progress(done);
-            }
-        }
+                Ok(())
+            },
+        )?;
         let writer: Writer = sidecar.finish().map_err(refused)?;
         writer.finish()?;
         if object.uri() == places.cached

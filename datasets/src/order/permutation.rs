@@ -11,7 +11,7 @@
 //! Black and Rogaway, "Ciphers with arbitrary finite domains", 2002 (the generalised Feistel
 //! cipher and cycle walking).
 
-use crate::random::{mix, scale};
+use bonfire_contract::{mix, scale};
 
 /// Pairs of half-rounds. Four make a Feistel network hard to tell from a random permutation;
 /// twice as many also mix the tiny grids, where one half-round moves a single pair.
@@ -35,7 +35,7 @@ impl Permutation {
         Permutation { len, key, a, b: len.div_ceil(a) }
     }
 
-    /// What stands at `position`, which is below `len`.
+    /// The number at `position`, which is below `len`.
     pub(super) fn at(&self, position: u64) -> u64 {
         assert!(position < self.len, "position {position} of an order of {}", self.len);
         let key = self.key;

@@ -1,12 +1,12 @@
-//! What is held out of a data set.
+//! Samples that are held out of a data set.
 
 use super::Order;
-use crate::random::mix;
+use bonfire_contract::mix;
 
 /// The indices of a data set, divided between training and held-out parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// What training sees.
+    /// The samples that training sees.
     pub train: Vec<u64>,
     /// Held out for decisions: `valid_fraction` of the whole, rounded.
     pub valid: Vec<u64>,

@@ -6,36 +6,36 @@
 //! samples of a step:  permuted together, then block b + 1
 //! ```
 //!
-//! An order may have several *lanes*, for as many ranks that each read one: the permuted shards in a row are cut into
-//! lanes of equal length, each is shuffled as above by itself, and they take turns. Where a cut falls into a shard, two
-//! lanes read a part of it each.
+//! An order may have several *lanes*, for as many ranks that each read one: the permuted shards in a row are
+//! cut into lanes of equal length, each is shuffled as above by itself, and they take turns. Where a cut
+//! falls into a shard, two lanes read a part of it each.
 //!
-//! What is in memory at a time are the blocks of one step, and of the next while it is fetched. The
+//! The blocks of one step are in memory at a time, and the blocks of the next while it is fetched. The
 //! price: a sample meets only those of the shards that are open with it, and the first samples of a
 //! shard come before its last ones. So a shard should be written in random order, as
 //! `bonfire data pack` does, and shards be many more than those open together.
 //!
-//! The ideas are known: MosaicML Streaming's `py1br` permutes shard parts within blocks of shards;
-//! its canonical nodes are what lanes are here. WebDataset mixes shards through a buffer; Livne et al., "Corgi2: a hybrid offline-online approach
-//! to storage-aware data shuffling for SGD", 2023, bounds what such an order costs in convergence.
-//! Theirs are sequences that must be replayed; here each position is looked up.
+//! The ideas are known: MosaicML Streaming's `py1br` permutes shard parts within blocks of shards; its
+//! canonical nodes are what lanes are here. WebDataset mixes shards through a buffer; Livne et al., "Corgi2:
+//! a hybrid offline-online approach to storage-aware data shuffling for SGD", 2023, bounds what such an order
+//! costs in convergence. Theirs are sequences that must be replayed; here each position is looked up.
 
 use super::length;
 use super::permutation::Permutation;
-use crate::random::mix;
+use bonfire_contract::mix;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// How much is shuffled together.
+/// The extent of a shuffle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Shards that are open together, at least 1.
+    /// Shards that are open at a time, at least 1.
     pub shards: usize,
-    /// Consecutive samples of each that are read together, at least 1.
+    /// Consecutive samples of each that are read in one request, at least 1.
     pub block: u64,
 }
 
-/// Where each shard begins among the samples of a set.
+/// The place of each shard's first sample among the samples of a set.
 #[derive(Clone, Debug)]
 pub struct Shards {
     /// The index of each shard's first sample, and the number of all samples.
@@ -57,7 +57,7 @@ impl Shards {
         self.starts.len() - 1
     }
 
-    /// Whether there is no shard.
+    /// True when there is no shard.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -114,8 +114,8 @@ impl Windowed {
         self.lanes.len() as u64
     }
 
-    /// What stands at `position`, which is below the number of samples. Takes time in proportion to
-    /// the shards open together and to the logarithm of their blocks.
+    /// The sample at `position`, which is below the number of samples. Takes time in proportion to
+    /// the shards open at a time and to the logarithm of their blocks.
     pub(super) fn at(&self, position: u64) -> u64 {
         let lanes = self.lanes();
         self.lanes[(position % lanes) as usize].at(position / lanes)
@@ -130,7 +130,7 @@ struct Part {
     samples: u64,
 }
 
-/// The next parts of so many samples together; the last one is cut.
+/// The next parts, of so many samples in all; the last one is cut.
 fn take(parts: &mut VecDeque<Part>, samples: u64) -> Vec<Part> {
     let (mut taken, mut left) = (Vec::new(), samples);
     while left > 0 {
@@ -154,7 +154,7 @@ struct Lane {
     parts: Vec<Part>,
     /// The position at which each group of parts begins, and the number of all samples.
     groups: Vec<u64>,
-    /// Whether every part is one block: a group is one step then, and there is none to look for.
+    /// True when every part is one block: a group is one step then, and there is none to look for.
     whole: bool,
 }
 
@@ -177,17 +177,16 @@ impl Lane {
         let before = |step: u64| open.iter().map(|part| of(part, step)).sum::<u64>();
 
         let offset = position - self.groups[group];
-        let (step, begin, length) = match self.whole {
-            true => (0, 0, self.groups[group + 1] - self.groups[group]),
-            false => {
-                let longest = open.iter().map(|part| part.samples).max().unwrap_or(0);
-                let (mut step, mut end) = (0, longest.div_ceil(self.window.block));
-                while end - step > 1 {
-                    let middle = step + (end - step) / 2;
-                    if before(middle) <= offset { step = middle } else { end = middle }
-                }
-                (step, before(step), before(step + 1) - before(step))
+        let (step, begin, length) = if self.whole {
+            (0, 0, self.groups[group + 1] - self.groups[group])
+        } else {
+            let longest = open.iter().map(|part| part.samples).max().unwrap_or(0);
+            let (mut step, mut end) = (0, longest.div_ceil(self.window.block));
+            while end - step > 1 {
+                let middle = step + (end - step) / 2;
+                if before(middle) <= offset { step = middle } else { end = middle }
             }
+            (step, before(step), before(step + 1) - before(step))
         };
         let mut at = Permutation::new(mix(mix(self.key, group as u64), step), length).at(offset - begin);
         for part in open {

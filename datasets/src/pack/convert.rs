@@ -4,20 +4,19 @@
 //! their order, so that a file sorted by its label makes row groups of one label each.
 
 use super::parquet::{GROUP_BYTES, is_planned, planned};
-use super::shards::{Packed, on_all_processors, shard_uri, sizes};
-use crate::DataError;
+use super::shards::{Packed, shard_uri, sizes, written};
 use crate::index::Block;
-use crate::random::mix;
 use crate::records::csv::{Csv, Given, for_each_row};
 use crate::records::jsonl::{self, for_each_object};
 use crate::records::{BLOCK, Format, Layout};
 use crate::source::{self, Object, Writer, one_line};
 use crate::store::Source;
 use crate::table::TableConfig;
-use crate::together::together;
+use crate::{DataError, pool};
 use arrow_array::builder::{Float64Builder, Int64Builder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use bonfire_contract::mix;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -73,22 +72,22 @@ impl Kind {
 type Columns = Vec<(String, Kind)>;
 
 /// Writes the shards, several at once; those that are there as planned are left as they are. `done` is told
-/// the number of each shard that is finished, and how many there are.
+/// how many shards are finished, and how many there are.
 ///
 /// # Errors
 /// When a record cannot be read or a shard not be written. Shards written before stay.
-pub fn convert(convert: &Convert, done: &(dyn Fn(usize, usize) + Sync)) -> Result<Packed, DataError> {
+pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
     let source = Source::open(&convert.source, &Layout::of(&convert.source))?;
     let missing = TableConfig::default().missing;
     let mut columns = Columns::new();
-    let all: Vec<usize> = (0..source.len()).collect();
-    together(
-        &all,
+    pool::in_order(
+        pool::requests(),
+        0..source.len(),
         |number| {
             let (shard, block) = source.find(number)?;
             kinds(&source, shard, &block, &missing)
         },
-        |_, found| {
+        |found| {
             for (name, kind) in found {
                 match columns.iter_mut().find(|column| column.0 == name) {
                     Some(column) => column.1 = column.1.max(kind),
@@ -108,7 +107,7 @@ pub fn convert(convert: &Convert, done: &(dyn Fn(usize, usize) + Sync)) -> Resul
         let stat = &source.index().indexed(shard).stat;
         stat.version.bytes().fold(mix(hash, stat.size), |hash, byte| mix(hash, u64::from(byte)))
     });
-    let found = on_all_processors(plan.len(), done, |shard| {
+    let found = written(plan.len(), done, |shard| {
         let blocks = plan[shard].clone();
         let hash = mix(mix(version, blocks.start as u64), blocks.end as u64);
         write(&uri(shard), &source, blocks, &columns, &missing, hash)

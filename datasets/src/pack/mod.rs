@@ -16,19 +16,19 @@ use crate::DataError;
 use crate::records::Format;
 use crate::source;
 use plan::plan;
-use shards::{on_all_processors, shard_uri, sizes};
+use shards::{shard_uri, sizes, written};
 
 /// Writes the shards, several at once; those that are there with the planned size are left as they
-/// are. `done` is told the number of each shard that is finished, and how many there are.
+/// are. `done` is told how many shards are finished, and how many there are.
 ///
 /// # Errors
 /// When a picture cannot be read or a shard not be written. Shards written before stay.
-pub fn pack(pack: &Pack, done: &(dyn Fn(usize, usize) + Sync)) -> Result<Packed, DataError> {
+pub fn pack(pack: &Pack, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
     let plan = plan(pack)?;
     let name = source::name(pack.source.trim_end_matches('/'));
     let base = format!("{}/{name}", pack.folder.trim_end_matches('/'));
     let uri = |shard: usize| shard_uri(&base, plan.len(), shard, pack.format.name());
-    let found = on_all_processors(plan.len(), done, |shard| match pack.format {
+    let found = written(plan.len(), done, |shard| match pack.format {
         Format::Parquet => parquet::write(&uri(shard), &plan[shard]),
         _ => tar::write(&uri(shard), &plan[shard]),
     })?;
@@ -55,7 +55,7 @@ mod tests {
         let uris = source::list(&source).unwrap();
         let pictures = uris.iter().map(|uri| (uri.clone(), class(uri))).collect();
         let folder = folder.join("shards").display().to_string();
-        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1, format: Format::Tar }, &|_, _| {})
+        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1, format: Format::Tar }, &mut |_, _| {})
             .unwrap()
     }
 

@@ -6,11 +6,11 @@
 
 use super::plan::Planned;
 use crate::DataError;
-use crate::random::mix;
 use crate::records::parquet::footer;
 use crate::source::{self, Object, Writer, one_line};
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema};
+use bonfire_contract::mix;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;

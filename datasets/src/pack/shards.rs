@@ -1,19 +1,16 @@
 //! The shards that packing writes: their names, and all of them written at once.
 
-use crate::DataError;
 use crate::source::{self, Object};
-use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::{DataError, pool};
 
-/// What packing came to.
+/// Shards that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
     /// The shards, by one URI with braces.
     pub uri: String,
     /// Shards.
     pub shards: usize,
-    /// Those of them that were there already.
+    /// Shards among them that were there already.
     pub found: usize,
     /// Pictures.
     pub samples: u64,
@@ -31,47 +28,24 @@ pub(super) fn shard_uri(base: &str, shards: usize, shard: usize, extension: &str
     }
 }
 
-/// Does `write` for each shard, on all processors; gives back how many of them were there already, which
-/// is where it says false. `done` is told of each that is finished.
+/// Does `write` for each shard, several at once; the number of shards that were there already, for which it
+/// says false. `done` is told how many are finished.
 ///
 /// # Errors
-/// The first of `write`; no further shard is begun then.
-pub(super) fn on_all_processors(
+/// The first of `write`, in the order of the shards; no further shard is begun then.
+pub(super) fn written(
     shards: usize,
-    done: &(dyn Fn(usize, usize) + Sync),
+    done: &mut dyn FnMut(usize, usize),
     write: impl Fn(usize) -> Result<bool, DataError> + Sync,
 ) -> Result<usize, DataError> {
-    let (next, found, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let error = Mutex::new(None);
-    let work = || {
-        loop {
-            let shard = next.fetch_add(1, Ordering::Relaxed);
-            if shard >= shards || failed.load(Ordering::Relaxed) {
-                break;
-            }
-            match write(shard) {
-                Ok(written) => {
-                    found.fetch_add(usize::from(!written), Ordering::Relaxed);
-                    done(shard, shards);
-                }
-                Err(refused) => {
-                    failed.store(true, Ordering::Relaxed);
-                    if let Ok(mut error) = error.lock() {
-                        error.get_or_insert(refused);
-                    }
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
-            scope.spawn(work);
-        }
-    });
-    match error.into_inner().ok().flatten() {
-        Some(error) => Err(error),
-        None => Ok(found.into_inner()),
-    }
+    let (mut finished, mut found) = (0, 0);
+    pool::in_order(pool::processors(), 0..shards, write, |written| {
+        finished += 1;
+        found += usize::from(!written);
+        done(finished, shards);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The bytes of shards that are there.

@@ -4,7 +4,7 @@
 //! windows --batch by batch--> workers of the pool: numbers of the samples, then their rows --> batches, in order
 //! ```
 
-use super::{Plan, Windows};
+use super::{EpochOrder, Windows};
 use crate::pool::{self, Jobs};
 use crate::{Dataset, Gathered};
 use bonfire_contract::{Batch, Portion};
@@ -22,7 +22,7 @@ type Job = (Range<u64>, Vec<u64>);
 /// The batches of an epoch, in order.
 pub(super) struct Batches<D: Dataset> {
     dataset: Arc<D>,
-    plan: Plan,
+    order: EpochOrder,
     /// The batches that are not yet given out.
     windows: Windows,
     workers: Option<Workers<D>>,
@@ -34,7 +34,7 @@ impl<D: Dataset> Batches<D> {
     /// are under way than fit into `prefetch_bytes`, but for one.
     pub(super) fn new(
         dataset: &Arc<D>,
-        plan: &Plan,
+        order: &EpochOrder,
         windows: &Windows,
         (workers, prefetch_bytes): (usize, u64),
         device: &Device,
@@ -42,9 +42,10 @@ impl<D: Dataset> Batches<D> {
         let batch_bytes = dataset.sample_bytes().saturating_mul(windows.most() as u64).max(1);
         let fit = usize::try_from(prefetch_bytes / batch_bytes).unwrap_or(usize::MAX).max(1);
         let threads = workers.min(fit);
-        let workers = (threads > 0).then(|| Workers::start(dataset, plan, threads, fit.min(threads + AHEAD)));
-        let (dataset, plan, windows) = (dataset.clone(), plan.clone(), windows.clone());
-        Batches { dataset, plan, windows, workers, device: device.clone() }
+        let workers =
+            (threads > 0).then(|| Workers::start(dataset, order, threads, fit.min(threads + AHEAD)));
+        let (dataset, order, windows) = (dataset.clone(), order.clone(), windows.clone());
+        Batches { dataset, order, windows, workers, device: device.clone() }
     }
 }
 
@@ -54,7 +55,7 @@ impl<D: Dataset> Iterator for Batches<D> {
     fn next(&mut self) -> Option<Portion<D::Input>> {
         let mut jobs = self.windows.by_ref().map(|(window, part)| (window, part.collect::<Vec<u64>>()));
         let ready = match &mut self.workers {
-            None => ready(&*self.dataset, &self.plan, jobs.next()?),
+            None => ready(&*self.dataset, &self.order, jobs.next()?),
             Some(workers) => {
                 workers.jobs.give(&mut jobs);
                 workers.jobs.next()?
@@ -78,8 +79,8 @@ struct Ready<I> {
 }
 
 /// Gathers the samples of a rank's positions.
-fn ready<D: Dataset>(dataset: &D, plan: &Plan, (window, positions): Job) -> Ready<D::Input> {
-    let samples: Vec<u64> = positions.into_iter().map(|position| plan.index(position)).collect();
+fn ready<D: Dataset>(dataset: &D, order: &EpochOrder, (window, positions): Job) -> Ready<D::Input> {
+    let samples: Vec<u64> = positions.into_iter().map(|position| order.index(position)).collect();
     let held = dataset.held().filter(|_| !samples.is_empty());
     Ready { consumed: window.end - window.start, batch: held.map(|held| held.gather(&samples)), samples }
 }
@@ -92,11 +93,11 @@ struct Workers<D: Dataset> {
 }
 
 impl<D: Dataset> Workers<D> {
-    fn start(dataset: &Arc<D>, plan: &Plan, threads: usize, most: usize) -> Self {
+    fn start(dataset: &Arc<D>, order: &EpochOrder, threads: usize, most: usize) -> Self {
         let (jobs, worker) = pool::jobs(most);
         let work = || {
-            let (dataset, plan, worker) = (dataset.clone(), plan.clone(), worker.clone());
-            move || worker.run(|_, job| ready(&*dataset, &plan, job))
+            let (dataset, order, worker) = (dataset.clone(), order.clone(), worker.clone());
+            move || worker.run(|_, job| ready(&*dataset, &order, job))
         };
         let threads = Threads((0..threads).map(|_| std::thread::spawn(work())).collect());
         Workers { jobs, _threads: threads }

@@ -1,17 +1,18 @@
 //! Pairs of samples of a batch, for data sets that mix them.
 //!
-//! A rank has the samples at every `ranks`-th position. So that both of a pair are on one rank, and the same two whatever
-//! the number of ranks, they stand a distance apart that many numbers divide: 2^i, or 3 times that.
+//! A rank has the samples at every `ranks`-th position. So that both of a pair are on one rank, and the same
+//! two whatever the number of ranks, they stand a distance apart that many numbers divide: 2^i, or 3 times
+//! that.
 
 use std::ops::Range;
 
-/// Fewer positions than this, at the end of a window or in a last, short one, are left alone rather than paired at a
-/// distance that few numbers divide.
+/// Fewer positions than this, at the end of a window or in a last, short one, are left alone rather than
+/// paired at a distance that few numbers divide.
 const REST: u64 = 16;
 
-/// Pairs among the `positions` of a rank that stand in a window, by their places in these: of a window of 128 positions
-/// those of its halves, each once. The same pairs for any number of ranks that divides the distance. `positions` ascend;
-/// other windows than the last have `size`.
+/// Pairs among the `positions` of a rank that stand in a window, by their places in these: of a window of 128
+/// positions those of its halves, each once. The same pairs for any number of ranks that divides the
+/// distance. `positions` ascend; other windows than the last have `size`.
 pub(super) fn pairs(window: &Range<u64>, size: u64, ranks: u64, positions: &[u64]) -> Vec<[usize; 2]> {
     let runs = runs(window.end - window.start, size, ranks);
     let mate = |position: u64| {
@@ -26,7 +27,8 @@ pub(super) fn pairs(window: &Range<u64>, size: u64, ranks: u64, positions: &[u64
     positions.iter().enumerate().filter_map(pair).collect()
 }
 
-/// Two runs of positions that follow each other: each of the first is paired with the one `distance` behind it.
+/// Two runs of positions that follow each other: each of the first is paired with the one `distance` behind
+/// it.
 struct Run {
     start: u64,
     distance: u64,
@@ -43,8 +45,8 @@ fn runs(length: u64, size: u64, ranks: u64) -> Vec<Run> {
     runs
 }
 
-/// The largest distance up to `half` of the form 2^i or 3 times that; where the ranks do not divide it, the largest that
-/// they divide.
+/// The largest distance up to `half` of the form 2^i or 3 times that; where the ranks do not divide it, the
+/// largest that they divide.
 fn distance(half: u64, ranks: u64) -> u64 {
     let power = half.checked_ilog2().map_or(0, |power| 1 << power);
     let best = [power / 2 * 3, power].into_iter().find(|&distance| distance >= power && distance <= half);

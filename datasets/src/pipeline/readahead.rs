@@ -1,15 +1,16 @@
 //! Blocks fetched before their first sample is asked for, by threads of their own.
 //!
 //! ```text
-//! used ......... ahead of it by what the data set says        positions
+//! used ......... ahead of it by as much as the data set says   positions
 //!      workers ->                          <- read-ahead
 //! ```
 //!
 //! The threads walk the order in front of the workers and ask the data set to [`prepare`](Dataset::prepare)
-//! what they meet, so that the next window arrives while the present one is used. How far they go is
-//! bounded by the data set, whose windows are bounded in bytes.
+//! the samples that they meet, so that the next window arrives while the present one is used. How far they go
+//! is bounded by the data set, whose windows are bounded in bytes.
 
-use super::{Plan, Windows};
+use super::epoch_order::EpochOrder;
+use super::windows::Windows;
 use crate::Dataset;
 use crate::order::gcd;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ const THREADS: usize = 4;
 /// Positions that are looked at of those ahead, about: enough to meet each block of a window.
 const LOOKS: u64 = 2048;
 
-/// How long a thread that is far enough ahead sleeps at most; it is woken as samples are used.
+/// The longest sleep of a thread that is far enough ahead; it is woken as samples are used.
 const NAP: Duration = Duration::from_millis(100);
 
 /// The threads that fetch ahead; they end with it.
@@ -38,24 +39,25 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// How many of a share's positions to go on by, about `wished`, so that each of its lanes is looked into.
+/// The step from one of a share's positions to the next to look at, about `wished`, so that each of its lanes
+/// is looked into.
 fn stride(wished: u64, lanes: u64) -> u64 {
     (1..=wished).rev().find(|&stride| gcd(stride, lanes) == 1).unwrap_or(1)
 }
 
 impl ReadAhead {
     /// Fetches for the share's positions; `None` for a data set that has nothing to fetch.
-    pub(super) fn start<D: Dataset>(dataset: &Arc<D>, plan: &Plan, windows: &Windows) -> Option<Self> {
-        let ahead = dataset.ahead() * plan.repeats * plan.order.lanes();
+    pub(super) fn start<D: Dataset>(dataset: &Arc<D>, order: &EpochOrder, windows: &Windows) -> Option<Self> {
+        let ahead = dataset.ahead() * order.repeats * order.order.lanes();
         let first = windows.of_share().next()?;
         if ahead == 0 {
             return None;
         }
         let shared = Arc::new(Shared { used: AtomicU64::new(first), stop: AtomicBool::new(false) });
-        let lanes = plan.order.lanes_of(windows.ranks());
+        let lanes = order.order.lanes_of(windows.ranks());
         let stride = stride(ahead / windows.ranks() / LOOKS, lanes) as usize;
         let walk = |thread: usize| {
-            let (dataset, plan, shared) = (dataset.clone(), plan.clone(), shared.clone());
+            let (dataset, order, shared) = (dataset.clone(), order.clone(), shared.clone());
             let positions = windows.of_share().skip(thread * stride).step_by(THREADS * stride);
             move || {
                 for position in positions {
@@ -68,7 +70,7 @@ impl ReadAhead {
                     if shared.stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    dataset.prepare(plan.index(position));
+                    dataset.prepare(order.index(position));
                 }
             }
         };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Shards, Window};
+use crate::{Draw, Shards, Window};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Tensor, TensorData};
 use proptest::prelude::*;
@@ -34,19 +34,20 @@ impl Dataset for Numbers {
         8
     }
 
-    fn sample(&self, index: u64, draw: u64) -> Result<[f32; 2], DataError> {
+    fn sample(&self, index: u64, draw: Draw) -> Result<[f32; 2], DataError> {
         self.read.fetch_add(1, Ordering::Relaxed);
         assert!(index < self.len);
-        match self.is_corrupt(index) {
-            true => Err(DataError::malformed("numbers", format!("sample {index}"), "a number", "none")),
-            false => Ok([index as f32, (draw >> 44) as f32]),
+        if self.is_corrupt(index) {
+            Err(DataError::malformed("numbers", format!("sample {index}"), "a number", "none"))
+        } else {
+            Ok([index as f32, (draw.seed >> 44) as f32])
         }
     }
 
     fn collate(&self, samples: Vec<[f32; 2]>, device: &Device) -> (Table, Target) {
         let count = samples.len();
         let numeric = Tensor::from_data(TensorData::new(samples.concat(), [count, 2]), device);
-        (Table { numeric, categories: Tensor::zeros([count, 0], device) }, Target::Input)
+        (Table { numeric, categories: Tensor::zeros([count, 0], device) }, Target::Absent)
     }
 }
 
@@ -263,13 +264,13 @@ fn a_panic_of_a_worker_reaches_the_caller() {
         fn len(&self) -> u64 {
             100
         }
-        fn sample(&self, index: u64, _draw: u64) -> Result<(), DataError> {
+        fn sample(&self, index: u64, _draw: Draw) -> Result<(), DataError> {
             assert!(index != 3, "a bug in sample {index}");
             Ok(())
         }
         fn collate(&self, _samples: Vec<()>, device: &Device) -> (Table, Target) {
             let numeric = Tensor::zeros([1, 1], device);
-            (Table { numeric, categories: Tensor::zeros([1, 0], device) }, Target::Input)
+            (Table { numeric, categories: Tensor::zeros([1, 0], device) }, Target::Absent)
         }
     }
     let config = PipelineConfig { on_corrupt: OnCorrupt::Skip, ..stopping() };

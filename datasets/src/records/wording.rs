@@ -1,12 +1,12 @@
 //! Names, labels and cells in the words of an error.
 
+use bonfire_contract::most_alike;
+
 /// The names most like `name`: "the nearest are `age`, `sex`".
 pub(crate) fn nearest(names: &[String], name: &str) -> String {
     const MOST: usize = 3;
-    let likeness = |other: &String| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
-    let mut names: Vec<(f64, &String)> = names.iter().map(|other| (likeness(other), other)).collect();
-    names.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let nearest: Vec<String> = names.iter().take(MOST).map(|(_, name)| format!("`{name}`")).collect();
+    let nearest = most_alike(name, names.iter().map(String::as_str), MOST);
+    let nearest: Vec<String> = nearest.into_iter().map(|name| format!("`{name}`")).collect();
     format!("the nearest are {}", nearest.join(", "))
 }
 

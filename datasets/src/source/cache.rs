@@ -1,7 +1,7 @@
 //! The folder of this machine for what can be made again: indices of places that cannot be written
 //! to, shards that had to be unpacked, and what was read across a network.
 
-use crate::random::mix;
+use bonfire_contract::mix;
 use std::path::PathBuf;
 
 /// `$BONFIRE_CACHE`, or `bonfire` in the user's cache folder, or in the temporary one.

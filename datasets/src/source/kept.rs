@@ -16,8 +16,9 @@
 //! the folder cannot be written to, that is said once, and reading goes on without keeping.
 
 use super::cache;
-use crate::random::mix;
 use crate::{DataError, parse_size};
+use bonfire_contract::files::Replacement;
+use bonfire_contract::mix;
 use bytes::Bytes;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -114,24 +115,20 @@ impl Kept {
         if path.exists() {
             return Ok(());
         }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let beside = folder.join(format!("{WRITING}{}-{number}", std::process::id()));
-        let written = self.begin(&beside, size).and_then(|file| write(file, key, bytes));
-        let written = written.and_then(|()| fs::rename(&beside, &path));
-        if written.is_err() {
-            // Best effort: the error that is reported is the one that mattered.
-            let _ = fs::remove_file(&beside);
-        }
-        written
+        let mut entry = self.begin(&path, size)?;
+        write(&mut entry, key, bytes)?;
+        // An entry has a checksum: one that a crash of the machine leaves in part counts as none.
+        entry.finish_unflushed()
     }
 
     /// Counts an entry of `size` bytes in, after what was used longest ago has made room for it, and makes its file
     /// that long, so that others who make room count it whole.
-    fn begin(&self, beside: &Path, size: u64) -> io::Result<File> {
+    fn begin(&self, path: &Path, size: u64) -> io::Result<Replacement> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let _lock = self.reserve(size)?;
-        let file = File::create(beside)?;
-        file.set_len(size)?;
-        Ok(file)
+        let entry = Replacement::create(path, format!("{WRITING}{}-{number}", std::process::id()))?;
+        entry.file().set_len(size)?;
+        Ok(entry)
     }
 
     /// Counts `size` more bytes in, with room made for them; others wait while the lock that is given lives.
@@ -194,7 +191,7 @@ impl Kept {
     }
 }
 
-fn write(mut file: File, key: &str, bytes: &[u8]) -> io::Result<()> {
+fn write(file: &mut Replacement, key: &str, bytes: &[u8]) -> io::Result<()> {
     file.write_all(&(key.len() as u32).to_be_bytes())?;
     file.write_all(&(bytes.len() as u64).to_be_bytes())?;
     file.write_all(&crc32fast::hash(bytes).to_be_bytes())?;

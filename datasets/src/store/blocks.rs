@@ -7,8 +7,7 @@ use crate::records::csv::{Csv, Given};
 use crate::records::parquet::{arrow, footer, group_reader, guarded};
 use crate::records::{Dialect, Format, Layout, split};
 use crate::source::{Object, one_line};
-use crate::together::together;
-use crate::{DataError, Shards, Split};
+use crate::{DataError, Shards, Split, pool};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -72,12 +71,12 @@ impl Source {
     /// # Errors
     /// When there is no record or a block is too large.
     pub(crate) fn of(index: Index) -> Result<Self, DataError> {
-        let numbers: Vec<usize> = (0..index.shards().len()).collect();
         let (mut counts, mut sizes, mut checksums, mut largest) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        together(
-            &numbers,
-            |shard| Ok(index.rows(shard)?.blocks()),
-            |shard, blocks| {
+        pool::in_order(
+            pool::requests(),
+            0..index.shards().len(),
+            |shard| Ok((shard, index.rows(shard)?.blocks())),
+            |(shard, blocks)| {
                 counts.push(blocks.len() as u64);
                 let mut checksum = crc32fast::Hasher::new();
                 blocks.iter().for_each(|block| checksum.update(&block.crc32.to_le_bytes()));
@@ -285,15 +284,15 @@ impl Source {
         purpose: &str,
         most: usize,
         work: impl Fn(usize, usize, &Block) -> Result<T, DataError> + Sync,
-        mut take: impl FnMut(T) -> Result<(), DataError>,
+        take: impl FnMut(T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        let first: Vec<usize> = (0..self.len().min(most)).collect();
-        eprintln!("reading {} once for its {purpose}: {} blocks", self.uri(), first.len());
+        let most = self.len().min(most);
+        eprintln!("reading {} once for its {purpose}: {most} blocks", self.uri());
         let work = |number: usize| {
             let (shard, block) = self.find(number)?;
             work(number, shard, &block)
         };
-        together(&first, work, |_, result| take(result))
+        pool::in_order(pool::requests(), 0..most, work, take)
     }
 
     /// How many blocks are shuffled together: as many as `window_bytes` hold of the largest, one at least.

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::records::Format;
     use crate::table::{Encoding, TableTarget};
-    use crate::{Dataset, OnCorrupt};
+    use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
 
@@ -165,7 +165,7 @@ mod tests {
 
     /// The whole set as one batch: numeric rows, category rows, targets.
     fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
-        let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+        let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (table, target) = set.collate(samples, &Device::flex());
         let ([_, n], [_, m]) = (table.numeric.dims(), table.categories.dims());
         let numeric: Vec<f32> = table.numeric.into_data().iter().collect();
@@ -307,10 +307,10 @@ mod tests {
         );
         assert_eq!(
             reopened(format!("n,c,y\n{}", text(0..40, 3))),
-            "expected the 2 classes that the run began with, found 3 of them: `l2` new"
+            "expected the classes that the run began with, `l0`, `l1`, found `l2` new"
         );
         let renamed = reopened(format!("n,d,y\n{}", text(0..40, 2)));
-        assert!(renamed.ends_with("found 2 of them: `d` new, `c` missing"), "{renamed}");
+        assert!(renamed.ends_with("found `d` new, `c` missing"), "{renamed}");
         let values = (0..40).map(|row| format!("{row},a,{row}.5\n")).collect::<String>();
         assert!(
             reopened(format!("n,c,y\n{values}")).ends_with("classes that the run began with, found values")

@@ -134,8 +134,8 @@ impl TableConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Dataset;
     use crate::table::open;
+    use crate::{Dataset, Draw};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
     use std::fs;
@@ -181,9 +181,9 @@ mod tests {
             for part in open_prediction(config, &self.schema, &uris).map_err(|error| error.to_string())? {
                 let Part { samples, names } = part.map_err(|error| error.to_string())?;
                 let set = samples.dataset();
-                let rows = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+                let rows = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
                 let (table, target) = set.collate(rows, &Device::flex());
-                assert!(matches!(target, Target::Input));
+                assert!(matches!(target, Target::Absent));
                 all.numeric.extend(table.numeric.into_data().iter::<f32>());
                 all.categories.extend(table.categories.into_data().iter::<i64>());
                 let name = |sample| names.of(sample).rsplit('/').next().unwrap().to_string();

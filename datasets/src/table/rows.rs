@@ -67,7 +67,7 @@ impl Rows {
     }
 
     /// The rows on a device: `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to predict
-    /// have no target: theirs is [`Target::Input`].
+    /// have no target: theirs is [`Target::Absent`].
     pub(super) fn into_batch(self, device: &Device) -> (Table, Target) {
         let (batch, n, m) = (self.rows, self.num_numeric, self.num_categories);
         let numeric = match n {
@@ -85,7 +85,7 @@ impl Rows {
             RowTargets::Values(values) => {
                 Target::Values(Tensor::from_data(TensorData::new(values, [batch, 1]), device))
             }
-            RowTargets::Absent => Target::Input,
+            RowTargets::Absent => Target::Absent,
         };
         (Table { numeric, categories }, target)
     }

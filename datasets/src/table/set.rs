@@ -3,7 +3,7 @@
 use super::blocks::RowDecoder;
 use super::rows::Rows;
 use crate::store::BlockSet;
-use crate::{DataError, Dataset, Held};
+use crate::{DataError, Dataset, Draw, Held};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Dataset for TableSet {
         }
     }
 
-    fn sample(&self, index: u64, _draw: u64) -> Result<TableSample, DataError> {
+    fn sample(&self, index: u64, _draw: Draw) -> Result<TableSample, DataError> {
         match &self.rows {
             Place::Held(rows) => Ok(TableSample { rows: rows.clone(), row: index as usize }),
             Place::Streamed(blocks) => {
@@ -115,7 +115,7 @@ impl Dataset for TableSet {
     fn collate(&self, samples: Vec<TableSample>, device: &Device) -> (Table, Target) {
         let Some(TableSample { rows: like, .. }) = samples.first() else {
             let (numeric, categories) = (Tensor::zeros([0, 0], device), Tensor::zeros([0, 0], device));
-            return (Table { numeric, categories }, Target::Input);
+            return (Table { numeric, categories }, Target::Absent);
         };
         let picked = samples.iter().map(|TableSample { rows, row }| (&**rows, *row));
         Rows::gather(like, picked).into_batch(device)

@@ -35,8 +35,8 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
     Source::open(uri, &layout)
 }
 
-/// Refuses files that a text in memory is not made of, and files of several kinds: both would be read as
-/// what they are not.
+/// Refuses files that a text in memory is not made of, and files of several kinds: they would be read by the
+/// wrong format.
 fn check_kinds(uri: &str, shards: &[String], config: &TextConfig) -> Result<(), DataError> {
     let texts = held::files(uri, config)?;
     let kind = |file: &String| config.format(file);
@@ -115,7 +115,7 @@ pub(super) struct TextDecoder {
 #[derive(Debug)]
 pub(super) struct TextBlock {
     stream: Stream,
-    /// Where each text ends in the stream, and its class, or why it cannot be read.
+    /// The end of each text in the stream, and its class or the error of reading it.
     texts: Vec<(usize, Result<u32, DataError>)>,
 }
 
@@ -156,13 +156,12 @@ impl Decode for TextDecoder {
             decoded.texts.push((decoded.stream.len(), class));
             Ok(())
         })?;
-        match decoded.texts.len() as u64 == block.records {
-            true => Ok(decoded),
-            false => {
-                let place = format!("block at line {} (byte {})", block.line, block.bytes.start);
-                let (expected, found) = (format!("{} records", block.records), decoded.texts.len());
-                Err(DataError::malformed(source.shard_uri(shard), place, expected, found))
-            }
+        if decoded.texts.len() as u64 == block.records {
+            Ok(decoded)
+        } else {
+            let place = format!("block at line {} (byte {})", block.line, block.bytes.start);
+            let (expected, found) = (format!("{} records", block.records), decoded.texts.len());
+            Err(DataError::malformed(source.shard_uri(shard), place, expected, found))
         }
     }
 }

@@ -1,12 +1,12 @@
-//! What a recipe may say about text.
+//! The keys of `[data]` for text.
 
-use super::vocabulary::VocabularyKind;
+use super::tokenizer::{Coverage, VocabularyKind};
 use crate::records::{Dialect, Format, one_of, split};
 use crate::store::WINDOW_BYTES;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What is to be learned about a text.
+/// The question that a model answers about a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextTask {
@@ -28,8 +28,8 @@ fn text_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Form
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextConfig {
-    /// Training texts: a file, `builtin:NAME`, a glob or braces, or a folder. A folder of folders of `.txt` files is
-    /// a sample a file, its label the name of the folder that holds it.
+    /// Training texts: a file, `builtin:NAME`, a glob or braces, or a folder. A folder of folders of `.txt`
+    /// files is a sample a file, its label the name of the folder that holds it.
     pub train: String,
     /// Held-out texts. Without it, `valid_fraction` of the training texts is held out.
     pub valid: Option<String>,
@@ -42,7 +42,7 @@ pub struct TextConfig {
     /// Share of the training texts that tests; 0 = none. Cut like `valid_fraction`, at the very end
     /// for language models.
     pub test_fraction: f64,
-    /// What to do with a text that cannot be read: a row of the wrong width, a line that is not
+    /// Stops at a text that cannot be read, or skips it: a row of the wrong width, a line that is not
     /// UTF-8, a label outside the set. Skipped texts are left out when the file is opened, and
     /// counted; streamed ones when they are met. Language models read whole files and never skip inside them.
     pub on_corrupt: OnCorrupt,
@@ -51,18 +51,19 @@ pub struct TextConfig {
     pub workers: usize,
     /// `classify` or `language_model`.
     pub task: TextTask,
-    /// Whether texts are read by blocks while training goes on (true) or all held in memory (false). When
-    /// not given, files of more than 256 MiB together are streamed: CSV, JSONL and Parquet, and for language
+    /// True to read texts by blocks while training goes on, false to hold all in memory. When
+    /// not given, files of more than 256 MiB in all are streamed: CSV, JSONL and Parquet, and for language
     /// models plain text, too. Those of one set must be of one kind then.
     pub stream: Option<bool>,
-    /// How streamed texts are shuffled: `window` (the default) or `full`, which reads a whole block for
+    /// The shuffling of streamed texts: `window` (the default) or `full`, which reads a whole block for
     /// each text or window of tokens that is not in one at hand. Texts in memory are always shuffled in full.
     pub order: Option<ShardOrder>,
-    /// With the order `window`: bytes of the blocks whose texts are shuffled together. About twice as much
-    /// is held.
+    /// With the order `window`: bytes of the blocks whose texts are shuffled among each other. About twice as
+    /// much is held.
     pub window_bytes: u64,
-    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks of this number,
-    /// or of a divisor of it, read each shard once together; the order is the same whatever their number.
+    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks
+    /// of this number, or of a divisor of it, read each shard once between them; the order is the same
+    /// whatever their number.
     pub canonical_ranks: u64,
     /// `txt`, `csv`, `jsonl` or `parquet`; by the file's extension (that of a packing aside) when not
     /// given.
@@ -72,19 +73,19 @@ pub struct TextConfig {
     pub text_column: String,
     /// The column or key of the label; the index of the column in a CSV without a header.
     pub label_column: String,
-    /// Whether a CSV's first row names the columns.
+    /// True when a CSV's first row names the columns.
     pub has_header: bool,
     /// One ASCII character between the cells of a CSV; when not given, a comma, or a tab in `.tsv`
     /// files.
     pub separator: Option<String>,
-    /// What a token is: `character`, `byte` or `word`.
+    /// The kind of the tokens: `character`, `byte` or `word`.
     pub vocabulary: VocabularyKind,
     /// Tokens kept, the most frequent first, ties in the order of their text; all when not given.
     /// Language models of characters keep every one in any case.
     pub max_vocabulary: Option<usize>,
-    /// How often a token occurs in the training texts at least, to be kept.
+    /// Times that a token occurs in the training texts at least, to be kept.
     pub min_count: u64,
-    /// Whether texts are lower-cased first.
+    /// True to lower-case texts first.
     pub lowercase: bool,
     /// Classification: tokens kept of a text, from its start. Language models: the context, which is
     /// the length of every window.
@@ -129,7 +130,7 @@ impl Default for TextConfig {
 pub(super) const MOST_TOKENS: usize = 65_536;
 
 impl TextConfig {
-    /// Refuses what no text can have.
+    /// Refuses settings that no text can have.
     ///
     /// # Errors
     /// Names the key, what it may be, and what it is.
@@ -138,8 +139,8 @@ impl TextConfig {
             return Err(DataError::config("train", "the URI of texts", "nothing"));
         }
         self.check_sizes()?;
-        let characters = self.vocabulary == VocabularyKind::Character;
-        if self.task == TextTask::LanguageModel && characters && self.min_count > 1 {
+        let keeps_every = self.vocabulary.survey().coverage() == Coverage::Every;
+        if self.task == TextTask::LanguageModel && keeps_every && self.min_count > 1 {
             let expected = "1 for language models of characters, which keep every one";
             return Err(DataError::config("min_count", expected, self.min_count));
         }
@@ -152,7 +153,7 @@ impl TextConfig {
         self.format.unwrap_or_else(|| Format::among(uri, &FORMATS))
     }
 
-    /// How the lines of a CSV are cut.
+    /// The way that the lines of a CSV are cut.
     ///
     /// # Errors
     /// When the separator is not one ASCII character.

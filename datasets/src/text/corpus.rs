@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// A long text, as token ids.
 #[derive(Debug)]
 pub(super) enum Corpus {
-    /// All of them.
+    /// All ids.
     Held(Arc<Stream>),
-    /// Those of some blocks at a time.
+    /// The ids of some blocks at a time.
     Streamed(Box<TokenBlocks>),
 }
 
@@ -35,7 +35,7 @@ impl Corpus {
 /// The tokens of a streamed text, of which the blocks that were used last are held.
 pub(super) struct TokenBlocks {
     blocks: Blocks<TokenDecoder>,
-    /// Where the tokens of each block begin.
+    /// The place of each block's first token.
     starts: Shards,
     /// Samples that are worth fetching ahead.
     ahead: u64,

@@ -13,8 +13,8 @@ use crate::{DataError, OnCorrupt};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Whether texts are to be streamed: where the recipe says so, or they are too large to be held and of a
-/// format that has blocks, which lines with labels do not.
+/// True for texts to be streamed: the recipe says so, or they are too large to be held and of a format that
+/// has blocks, which lines with labels do not.
 pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
     let format = || {
         let first = files(uri).ok().and_then(|files| files.into_iter().next());
@@ -34,13 +34,12 @@ pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
 /// # Errors
 /// When they cannot be read, and are not to be skipped.
 pub(super) fn open(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    match is_streamed(uri, config) {
-        true => {
-            let source = Arc::new(source(uri, config)?);
-            let all = (0..source.len()).collect();
-            Ok(in_sequence(source, all, config, schema))
-        }
-        false => held(uri, config, schema),
+    if is_streamed(uri, config) {
+        let source = Arc::new(source(uri, config)?);
+        let all = (0..source.len()).collect();
+        Ok(in_sequence(source, all, config, schema))
+    } else {
+        held(uri, config, schema)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::config::TextConfig;
 use super::schema::{TextSchema, specials};
-use super::vocabulary::{Vocabulary, VocabularyKind};
+use super::tokenizer::Coverage;
 use crate::DataError;
 use crate::records::round;
 
@@ -17,17 +17,18 @@ pub(super) fn check_labels(uri: &str, labels: &[String]) -> Result<(), DataError
 
 /// A schema of these symbols, without labels, its tokens a character each.
 pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<TextSchema, DataError> {
-    let specials = specials(config.task, config.vocabulary);
-    if symbols.is_empty() && config.vocabulary != VocabularyKind::Byte {
+    let survey = config.vocabulary.survey();
+    if symbols.is_empty() && survey.coverage() != Coverage::Given {
         let expected = format!("texts with a token that occurs at least {} times", config.min_count);
         return Err(DataError::source(&config.train, expected, "none"));
     }
-    // Counted symbols are distinct and of the vocabulary's kind, so this never fails.
-    let vocabulary = Vocabulary::new(config.vocabulary, specials, symbols)
+    // Counted symbols are distinct and of the tokens' kind, so this never fails.
+    let tokenizer = survey
+        .tokenizer(specials(config.task, config.vocabulary), symbols)
         .ok_or_else(|| DataError::source(&config.train, "distinct symbols", "one twice"))?;
     Ok(TextSchema {
         task: config.task,
-        vocabulary,
+        tokenizer,
         lowercase: config.lowercase,
         max_tokens: config.max_tokens,
         text_column: config.text_column.clone(),

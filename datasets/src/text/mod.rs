@@ -5,9 +5,9 @@
 //! file  -> one stream of ids   -> cut its tail off     -> windows of `max_tokens`
 //! ```
 //!
-//! Everything is read once and held as compact token ids; what is too large for that is read once for its
-//! vocabulary and the tokens of each block, and then streamed by blocks. What turns text into ids and back
-//! is saved as `vocabulary.json`.
+//! Everything is read once and held as compact token ids. Texts that are too large for that are read once for
+//! their vocabulary and the tokens of each block, and then streamed by blocks. The schema, which turns texts
+//! into ids and back, is saved as `vocabulary.json`.
 
 mod blocks;
 mod config;
@@ -20,17 +20,19 @@ mod parquet;
 mod predict;
 mod read;
 mod reader;
+mod request;
 mod schema;
 mod set;
 mod stream;
 mod streamed;
-mod vocabulary;
+mod tokenizer;
 mod windows;
 
 pub use config::{TextConfig, TextTask};
 pub(crate) use open::first_blocks;
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
+pub use request::records;
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};
-pub use vocabulary::{Vocabulary, VocabularyKind};
+pub use tokenizer::{Specials, Tokenizer, UnknownSymbol, VocabularyKind};

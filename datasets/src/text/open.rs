@@ -12,36 +12,46 @@ use crate::records::split;
 use crate::store::Known;
 use crate::{DataError, Opened, Pipeline};
 
-/// Reads the training texts, makes the vocabulary, and splits off what the recipe asks for: at
+/// Reads the training texts, learns the vocabulary, and splits off the parts that the recipe asks for: at
 /// random with `seed` when classifying, from the tail of the file for language models.
 ///
 /// # Errors
 /// When the recipe does not fit the data, or the data cannot be read.
 pub fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
     config.check()?;
-    match config.task {
-        TextTask::Classify if is_streamed(&config.train, config) => streamed::open(config, seed, None),
-        TextTask::Classify => classify::open(config, seed),
-        TextTask::LanguageModel => language::open(config, seed),
-    }
+    begin(config, seed, None, is_streamed(&config.train, config))
 }
 
-/// As [`open`], for a run that goes on: the vocabulary of streamed texts is the one that the run began
-/// with, and they are not read for it again.
+/// As [`open`], for a run that goes on: labels and vocabulary are those of the run's `schema`, whatever the
+/// data would teach. Streamed texts are not read for them again.
 ///
 /// # Errors
-/// As [`open`], and when streamed texts are not those that the run began with.
+/// As [`open`], and when the training texts are not those that the run began with: their labels, tokens or
+/// the lengths of these differ or, of streamed ones, any of their contents.
 pub fn reopen(
     config: &TextConfig,
     seed: u64,
     schema: TextSchema,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
     config.check()?;
-    match (schema.streamed.is_some(), config.task) {
-        (true, TextTask::Classify) => streamed::open(config, seed, Some(schema)),
-        (true, TextTask::LanguageModel) => language::reopen(config, seed, schema),
-        (false, _) if is_streamed(&config.train, config) => Err(Known::none(&config.train)),
-        (false, _) => open(config, seed),
+    let streamed = schema.streamed.is_some();
+    if !streamed && is_streamed(&config.train, config) {
+        return Err(Known::none(&config.train));
+    }
+    begin(&as_trained(config, &schema), seed, Some(schema), streamed)
+}
+
+/// Opens texts for training; `known` is the schema of a run that goes on.
+fn begin(
+    config: &TextConfig,
+    seed: u64,
+    known: Option<TextSchema>,
+    streamed: bool,
+) -> Result<Opened<TextSet, TextSchema>, DataError> {
+    match (config.task, streamed) {
+        (TextTask::Classify, true) => streamed::open(config, seed, known),
+        (TextTask::Classify, false) => classify::open(config, seed, known),
+        (TextTask::LanguageModel, _) => language::open(config, seed, known, streamed),
     }
 }
 
@@ -78,13 +88,13 @@ pub fn open_evaluation(
     Ok(Pipeline::new(set, config.in_order(seed)))
 }
 
-/// The recipe, with what the schema fixed in training.
+/// The recipe, with the settings that the schema fixed in training.
 pub(super) fn as_trained(config: &TextConfig, schema: &TextSchema) -> TextConfig {
     TextConfig {
         task: schema.task,
         text_column: schema.text_column.clone(),
         label_column: schema.label_column.clone(),
-        vocabulary: schema.vocabulary.kind(),
+        vocabulary: schema.tokenizer.kind(),
         lowercase: schema.lowercase,
         ..config.clone()
     }

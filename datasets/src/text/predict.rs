@@ -17,13 +17,13 @@ use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, source};
 const PART: usize = 4096;
 
 /// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`, `.parquet`), a folder of
-/// them or, where there is no such file, itself the text. The names are each text's place, `sms.csv:17`, or the
-/// beginning of the argument. About 1 MiB of a file is held at a time, a row group of Parquet, a whole file of which
-/// each is a text.
+/// them or, where there is no such file, itself the text. The names are each text's place, `sms.csv:17`, or
+/// the beginning of the argument. About 1 MiB of a file is held at a time, a row group of Parquet, a whole
+/// file of which each is a text.
 ///
 /// # Errors
-/// When there is no input, a key is out of its bounds, or the model generates text instead. A file that cannot be read
-/// is an error in the place of its parts.
+/// When there is no input, a key is out of its bounds, or the model generates text instead. A file that
+/// cannot be read is an error in the place of its parts.
 pub fn open_prediction(
     config: &TextConfig,
     schema: &TextSchema,
@@ -39,7 +39,7 @@ pub fn open_prediction(
     }
     let (config, schema, inputs) = (as_trained(config, schema), schema.clone(), inputs.to_vec());
     Ok(Parts::of(move |put| {
-        let mut texts = Texts {
+        let mut texts = Collector {
             config: &config,
             schema: &schema,
             put,
@@ -52,14 +52,14 @@ pub fn open_prediction(
     }))
 }
 
-/// Whether an argument means a file: one is there, or it is one word that ends like one.
+/// True for an argument that means a file: one is there, or it is one word that ends like one.
 fn names_file(input: &str) -> bool {
     let like_file = !input.contains(char::is_whitespace) && is_text_file(input);
     like_file || input.starts_with("builtin:") || source::list(input).is_ok()
 }
 
 /// Encoded texts, on their way into parts.
-struct Texts<'a> {
+struct Collector<'a> {
     config: &'a TextConfig,
     schema: &'a TextSchema,
     put: Put<'a, TextSet>,
@@ -68,7 +68,7 @@ struct Texts<'a> {
     skipped: u64,
 }
 
-impl Texts<'_> {
+impl Collector<'_> {
     fn read(&mut self, input: &str) -> Result<(), DataError> {
         let schema = self.schema;
         if !names_file(input) {
@@ -108,10 +108,7 @@ impl Texts<'_> {
                 Format::Parquet => parquet::read_object(&reader, &mut take)?,
             }
         }
-        match any {
-            true => Ok(()),
-            false => Err(DataError::source(input, "at least one text", "none")),
-        }
+        if any { Ok(()) } else { Err(DataError::source(input, "at least one text", "none")) }
     }
 
     fn push(&mut self, tokens: Vec<u32>, name: String) -> Result<(), DataError> {
@@ -120,7 +117,7 @@ impl Texts<'_> {
         if self.names.len() == PART { self.put() } else { Ok(()) }
     }
 
-    /// Puts what there is.
+    /// Hands on the texts collected so far.
     fn put(&mut self) -> Result<(), DataError> {
         if self.names.is_empty() && self.skipped == 0 {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Files into texts: what is at a URI, class folders among it, each file read by its format.
+//! Files into texts: the files at a URI, class folders among them, each read by its format.
 
 use super::config::TextConfig;
 use super::parquet;
@@ -15,7 +15,7 @@ pub(super) struct Texts {
     pub skipped: u64,
 }
 
-/// Whether a name ends like a file of texts.
+/// True for a name that ends like a file of texts.
 pub(super) fn is_text_file(uri: &str) -> bool {
     matches!(Format::named(uri), Some(Format::Text | Format::Csv | Format::Jsonl))
 }
@@ -29,9 +29,10 @@ pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataE
         let wanted = config.format == Some(Format::Parquet) || !files.iter().any(|file| is_text_file(file));
         files.retain(|file| is_text_file(file) || wanted && parquet(file));
     }
-    match files.is_empty() {
-        true => Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl, .parquet)", "none")),
-        false => Ok(files),
+    if files.is_empty() {
+        Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl, .parquet)", "none"))
+    } else {
+        Ok(files)
     }
 }
 
@@ -76,13 +77,10 @@ pub(super) fn read(
             format => read_file(&reader, format, &mut take)?,
         }
     }
-    match all.texts.is_empty() {
-        true => Err(DataError::source(uri, "at least one text", "none")),
-        false => Ok(all),
-    }
+    if all.texts.is_empty() { Err(DataError::source(uri, "at least one text", "none")) } else { Ok(all) }
 }
 
-/// Whether samples of this URI are whole `.txt` files.
+/// True when samples of this URI are whole `.txt` files.
 pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
     let txt = |file: &String| config.format(file) == Format::Text;
     Ok(source::is_folder(uri) && files(uri, config)?.iter().any(txt))

@@ -30,7 +30,7 @@ impl Text {
     }
 }
 
-/// What stands in the place of a text, in an error.
+/// The value in the place of a text, as an error names it.
 fn kind(value: Option<&Value>) -> String {
     match value {
         None => "none".to_string(),
@@ -43,14 +43,14 @@ fn kind(value: Option<&Value>) -> String {
     }
 }
 
-/// What becomes of each text that is read, and of each that cannot be.
+/// Takes each text, or the error of one that cannot be read.
 pub(super) type Take<'a> = &'a mut dyn FnMut(Result<Text, DataError>) -> Result<(), DataError>;
 
 /// Reads one file.
 pub(super) struct Reader<'a> {
     pub uri: &'a str,
     pub config: &'a TextConfig,
-    /// Whether every text must have a label.
+    /// True when every text must have a label.
     pub labelled: bool,
 }
 
@@ -93,10 +93,7 @@ impl Reader<'_> {
             })
         };
         let text = column("text_column", &config.text_column)?;
-        let label = match self.labelled {
-            true => Some(column("label_column", &config.label_column)?),
-            false => None,
-        };
+        let label = if self.labelled { Some(column("label_column", &config.label_column)?) } else { None };
         let take = RefCell::new(take);
         let corrupt = |error| stop(take.borrow_mut()(Err(error)));
         for_each_row(csv, corrupt, |line, csv| {

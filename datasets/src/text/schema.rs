@@ -1,30 +1,29 @@
-//! What turns text into token ids and back, saved as `vocabulary.json`.
+//! The form that training texts were brought into, saved as `vocabulary.json`.
 
 use super::config::{MOST_TOKENS, TextTask};
-use super::vocabulary::{Vocabulary, VocabularyKind};
+use super::tokenizer::{Coverage, Specials, Tokenizer, UnknownSymbol, VocabularyKind};
+use crate::resumed::check_names;
 use crate::store::Known;
 use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 const FILE: &str = "vocabulary.json";
 const FORMAT: &str = "bonfire.vocabulary";
 const VERSION: u64 = 1;
 
-/// The special tokens' names; a vocabulary has the last `specials()` of them.
-const SPECIALS: [&str; 2] = ["<padding>", "<unknown>"];
-
-/// A tokeniser with what it was trained for: everything that evaluation, prediction and generation
+/// A tokenizer and the task that its texts were for: everything that evaluation, prediction and generation
 /// need.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(into = "Saved", try_from = "Saved")]
 pub struct TextSchema {
-    /// What was learned about the texts.
+    /// The question that was asked about the texts.
     pub task: TextTask,
-    /// The tokens.
-    pub vocabulary: Vocabulary,
-    /// Whether texts are lower-cased first.
+    /// Turns texts into token ids and back.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// True when texts are lower-cased first.
     pub lowercase: bool,
     /// Tokens kept of a text, or the context of a language model.
     pub max_tokens: usize,
@@ -32,19 +31,19 @@ pub struct TextSchema {
     pub text_column: String,
     /// The column or key of the label.
     pub label_column: String,
-    /// Whether a `.txt` file is one sample, not one a line.
+    /// True when a `.txt` file is one sample, false when each of its lines is.
     pub whole_files: bool,
     /// The classes, sorted, by value where all are numbers; empty for language models.
     pub labels: Vec<String>,
-    /// Mean characters per token over the training texts, to 12 significant digits: 1 for
-    /// characters, at most 1 for bytes, and for words with the white space between them.
+    /// Mean characters per token over the training texts, to 12 significant digits: 1 for characters, at
+    /// most 1 for bytes, and for words with the white space between them.
     pub characters_per_token: f64,
     /// The training texts, where they are streamed; in a file of its own.
     pub(crate) streamed: Option<Known>,
 }
 
 /// The file, as it reads.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
     format: String,
@@ -64,13 +63,20 @@ struct Saved {
     symbols: Vec<String>,
 }
 
+/// Two schemas are the same when their files are.
+impl PartialEq for TextSchema {
+    fn eq(&self, other: &Self) -> bool {
+        Saved::from(self.clone()) == Saved::from(other.clone()) && self.streamed == other.streamed
+    }
+}
+
 impl From<TextSchema> for Saved {
     fn from(schema: TextSchema) -> Self {
         Saved {
             format: FORMAT.to_string(),
             version: VERSION,
             task: schema.task,
-            vocabulary: schema.vocabulary.kind(),
+            vocabulary: schema.tokenizer.kind(),
             lowercase: schema.lowercase,
             max_tokens: schema.max_tokens,
             text_column: schema.text_column,
@@ -78,8 +84,8 @@ impl From<TextSchema> for Saved {
             whole_files: schema.whole_files,
             labels: schema.labels,
             characters_per_token: schema.characters_per_token,
-            specials: names(schema.vocabulary.specials()).iter().map(|name| name.to_string()).collect(),
-            symbols: schema.vocabulary.symbols().to_vec(),
+            specials: schema.tokenizer.specials().names(),
+            symbols: schema.tokenizer.symbols().to_vec(),
         }
     }
 }
@@ -89,12 +95,12 @@ impl TryFrom<Saved> for TextSchema {
 
     fn try_from(saved: Saved) -> Result<Self, String> {
         let specials = specials(saved.task, saved.vocabulary);
-        if saved.specials != names(specials) {
-            return Err(format!("expected the specials {:?}, found {:?}", names(specials), saved.specials));
+        if saved.specials != specials.names() {
+            return Err(format!("expected the specials {:?}, found {:?}", specials.names(), saved.specials));
         }
         let expected = "expected distinct symbols of the vocabulary's kind, found others";
-        let vocabulary = Vocabulary::new(saved.vocabulary, specials, saved.symbols).ok_or(expected)?;
-        if vocabulary.len() == 0 {
+        let tokenizer = saved.vocabulary.survey().tokenizer(specials, saved.symbols).ok_or(expected)?;
+        if tokenizer.size() == 0 {
             return Err("expected at least one token, found none".to_string());
         }
         if !(1..=MOST_TOKENS).contains(&saved.max_tokens) {
@@ -106,7 +112,7 @@ impl TryFrom<Saved> for TextSchema {
         }
         Ok(TextSchema {
             task: saved.task,
-            vocabulary,
+            tokenizer,
             lowercase: saved.lowercase,
             max_tokens: saved.max_tokens,
             text_column: saved.text_column,
@@ -119,19 +125,14 @@ impl TryFrom<Saved> for TextSchema {
     }
 }
 
-/// How many of the first ids are special: language models need no padding, and none that knows
-/// every symbol needs an unknown one.
-pub(super) fn specials(task: TextTask, kind: VocabularyKind) -> u32 {
-    match (task, kind) {
-        (TextTask::Classify, _) => 2,
-        (TextTask::LanguageModel, VocabularyKind::Word) => 1,
-        (TextTask::LanguageModel, _) => 0,
+/// The special ids: language models need no padding, and a vocabulary that has every symbol needs no unknown
+/// one.
+pub(super) fn specials(task: TextTask, kind: VocabularyKind) -> Specials {
+    match (task, kind.survey().coverage()) {
+        (TextTask::Classify, _) => Specials::PADDED,
+        (TextTask::LanguageModel, Coverage::Frequent) => Specials::UNKNOWN,
+        (TextTask::LanguageModel, Coverage::Every | Coverage::Given) => Specials::NONE,
     }
-}
-
-/// The names of that many special ids.
-fn names(specials: u32) -> &'static [&'static str] {
-    &SPECIALS[SPECIALS.len() - specials as usize..]
 }
 
 impl TextSchema {
@@ -155,10 +156,26 @@ impl TextSchema {
         Ok(TextSchema { streamed: Known::load(folder)?, ..schema })
     }
 
+    /// Refuses training texts, held in memory, that are others than this schema was learned from: `again` is
+    /// learned from them.
+    ///
+    /// # Errors
+    /// Names the labels or the tokens that differ, or else the mean length of the tokens.
+    pub(super) fn check(&self, uri: &str, again: &TextSchema) -> Result<(), DataError> {
+        check_names(uri, "classes", &self.labels, &again.labels)?;
+        check_names(uri, "tokens", self.tokenizer.symbols(), again.tokenizer.symbols())?;
+        let (began, found) = (self.characters_per_token, again.characters_per_token);
+        if began != found {
+            let expected = format!("the texts that the run began with, {began} characters a token");
+            return Err(DataError::source(uri, expected, format!("others, {found} characters a token")));
+        }
+        Ok(())
+    }
+
     /// The number of token ids, special ones included.
     #[expect(clippy::len_without_is_empty, reason = "no vocabulary is empty")]
     pub fn len(&self) -> usize {
-        self.vocabulary.len()
+        self.tokenizer.size()
     }
 
     /// The classes; empty for language models.
@@ -175,10 +192,10 @@ impl TextSchema {
         self.encode_first(text, usize::MAX, "text", 1)
     }
 
-    /// The text of some ids. Characters and bytes come back as they went in; words come back with
-    /// one blank between them.
+    /// The text of some ids. Characters and bytes come back as they went in; words come back with one blank
+    /// between them.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.vocabulary.decode(ids)
+        self.tokenizer.decode(ids)
     }
 
     /// The first `most` ids of a text that begins on line `first_line` of `uri`.
@@ -191,7 +208,7 @@ impl TextSchema {
     ) -> Result<Vec<u32>, DataError> {
         let text: Cow<'_, str> = if self.lowercase { text.to_lowercase().into() } else { text.into() };
         let mut ids = Vec::new();
-        self.vocabulary.encode_into(&text, most, &mut ids).map_err(|(symbol, byte)| {
+        self.tokenizer.encode_into(&text, most, &mut ids).map_err(|UnknownSymbol { symbol, byte }| {
             let line = first_line + text[..byte].matches('\n').count() as u64;
             let expected = "a symbol of the training text";
             DataError::malformed(
@@ -202,7 +219,7 @@ impl TextSchema {
             )
         })?;
         if ids.is_empty()
-            && let Some(unknown) = self.vocabulary.unknown()
+            && let Some(unknown) = self.tokenizer.specials().unknown
             && self.task == TextTask::Classify
         {
             ids.push(unknown);
@@ -219,7 +236,7 @@ mod tests {
         let symbols = symbols.iter().map(|symbol| symbol.to_string()).collect();
         TextSchema {
             task,
-            vocabulary: Vocabulary::new(kind, specials(task, kind), symbols).unwrap(),
+            tokenizer: kind.survey().tokenizer(specials(task, kind), symbols).unwrap(),
             lowercase: true,
             max_tokens: 4,
             text_column: "text".into(),

@@ -3,10 +3,10 @@
 use super::blocks::TextDecoder;
 use super::corpus::Corpus;
 use super::stream::Stream;
-use super::vocabulary::PADDING;
+use super::tokenizer::PADDING;
 use super::windows::Windows;
 use crate::store::BlockSet;
-use crate::{DataError, Dataset};
+use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Target, Tokens};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -22,7 +22,7 @@ pub(super) enum Parts {
     /// Text after text.
     Texts {
         stream: Stream,
-        /// Where each text ends in the stream.
+        /// The end of each text in the stream.
         ends: Vec<usize>,
         /// The class of each; `None` for texts to predict.
         classes: Option<Vec<u32>>,
@@ -112,7 +112,7 @@ impl Dataset for TextSet {
         }
     }
 
-    fn sample(&self, index: u64, _draw: u64) -> Result<TextSample, DataError> {
+    fn sample(&self, index: u64, _draw: Draw) -> Result<TextSample, DataError> {
         Ok(match &self.parts {
             Parts::Texts { stream, ends, classes } => {
                 let index = index as usize;
@@ -136,7 +136,7 @@ impl Dataset for TextSet {
     }
 
     /// Texts: tokens `[B, T]`, padded at the end to the longest of the batch, and classes `[B]`
-    /// (texts to predict have none: their target is [`Target::Input`]). Windows: tokens `[B, T]`
+    /// (texts to predict have none: their target is [`Target::Absent`]). Windows: tokens `[B, T]`
     /// without padding, and the tokens behind each, `[B, T]`.
     fn collate(&self, samples: Vec<TextSample>, device: &Device) -> (Tokens, Target) {
         let batch = samples.len();
@@ -157,7 +157,7 @@ impl Dataset for TextSet {
                     Some(classes) => {
                         Target::Classes(Tensor::from_data(TensorData::new(classes, [batch]), device))
                     }
-                    None => Target::Input,
+                    None => Target::Absent,
                 };
                 (Tokens { tokens: tensor(tokens, batch, device), padding }, target)
             }
@@ -187,7 +187,7 @@ mod tests {
     fn texts_are_padded_to_the_longest_of_the_batch() {
         let set = TextSet::texts(10, &[vec![5], vec![6, 7, 8], vec![9, 2]], Some(vec![1, 0, 1]), 0);
         let device = Device::flex();
-        let samples = [0, 2].map(|index| set.sample(index, 0).unwrap()).to_vec();
+        let samples = [0, 2].map(|index| set.sample(index, Draw::default()).unwrap()).to_vec();
         let (input, target) = set.collate(samples, &device);
         assert_eq!(input.tokens.into_data().iter::<i64>().collect::<Vec<_>>(), [5, 0, 9, 2]);
         assert_eq!(input.padding.into_data().iter::<bool>().collect::<Vec<_>>(), [false, true, false, false]);
@@ -201,7 +201,7 @@ mod tests {
         stream.extend(&[0, 1, 2, 3, 4]);
         let windows = Windows::evaluation(0..5, 2).unwrap();
         let set = TextSet::windows(windows, Corpus::Held(Arc::new(stream)));
-        let samples = (0..2).map(|index| set.sample(index, 0).unwrap()).collect();
+        let samples = (0..2).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (input, target) = set.collate(samples, &Device::flex());
         assert_eq!(input.tokens.dims(), [2, 2]);
         assert_eq!(input.tokens.into_data().iter::<i64>().collect::<Vec<_>>(), [0, 1, 2, 3]);

@@ -7,7 +7,7 @@ use super::infer::{check_labels, mean_characters, new_schema};
 use super::reader::Text;
 use super::schema::TextSchema;
 use super::set::TextSet;
-use super::vocabulary::Counter;
+use super::tokenizer::Counts;
 use crate::index::Block;
 use crate::records::sort_labels;
 use crate::store::{BlockSet, Divided, Known, Source};
@@ -16,12 +16,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Opens labelled texts for training by their blocks; `known` is the vocabulary of a run that goes on.
+/// Opens labelled texts for training by their blocks; `known` is the schema of a run that goes on.
 ///
-/// What is held out of them are whole blocks, drawn at random with `seed`.
+/// Whole blocks are held out, drawn at random with `seed`.
 ///
 /// # Errors
-/// As those of texts in memory, and when they are not those that `known` says.
+/// As for texts in memory, and when they are not the texts that `known` was learned from.
 pub(super) fn open(
     config: &TextConfig,
     seed: u64,
@@ -53,7 +53,7 @@ pub(super) fn open(
     Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
-/// What [`open`] held out of the training texts: the test part or, without one, the validation part.
+/// The held-out part of the training texts: the test part or, without one, the validation part.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -63,11 +63,12 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> R
     Ok(in_sequence(source, held_out, config, schema))
 }
 
-/// What is known of some texts.
-struct Survey {
-    /// Of all texts, whatever part they fall into.
+/// The labels and symbols of some texts.
+#[derive(Default)]
+struct Learned {
+    /// The labels of all texts, whatever part they fall into.
     labels: BTreeSet<String>,
-    counter: Counter,
+    counts: Counts,
     characters: usize,
     tokens: usize,
 }
@@ -77,44 +78,39 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
     let uri = source.uri();
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);
-    let empty = || Survey {
-        labels: BTreeSet::new(),
-        counter: Counter::new(config.vocabulary),
-        characters: 0,
-        tokens: 0,
-    };
+    let survey = config.vocabulary.survey();
     let work = |number: usize, shard: usize, block: &Block| {
-        let mut survey = empty();
+        let mut learned = Learned::default();
         read(source, shard, block, config, &mut |text| {
             let Text { text, label, .. } = match text {
                 Ok(text) => text,
                 Err(error) if config.on_corrupt == OnCorrupt::Stop => return Err(error),
                 Err(_) => return Ok(()),
             };
-            survey.labels.extend(label);
+            learned.labels.extend(label);
             if training[number] {
                 let text: Cow<'_, str> =
                     if config.lowercase { text.to_lowercase().into() } else { text.into() };
-                survey.counter.add(&text, usize::MAX);
-                survey.characters += text.chars().count();
-                survey.tokens += config.vocabulary.num_tokens(&text);
+                survey.count(&text, usize::MAX, &mut learned.counts);
+                learned.characters += text.chars().count();
+                learned.tokens += survey.num_tokens(&text);
             }
             Ok(())
         })?;
-        Ok(survey)
+        Ok(learned)
     };
-    let mut all = empty();
-    source.survey("vocabulary", source.len(), work, |survey| {
-        all.labels.extend(survey.labels);
-        all.counter.merge(survey.counter);
-        all.characters += survey.characters;
-        all.tokens += survey.tokens;
+    let mut all = Learned::default();
+    source.survey("vocabulary", source.len(), work, |learned| {
+        all.labels.extend(learned.labels);
+        all.counts.merge(learned.counts);
+        all.characters += learned.characters;
+        all.tokens += learned.tokens;
         bounds::classes(uri, &config.label_column, all.labels.len())
     })?;
     let mut labels: Vec<String> = all.labels.into_iter().collect();
     sort_labels(&mut labels);
     check_labels(uri, &labels)?;
-    let symbols = all.counter.frequent(config.min_count, config.max_vocabulary);
+    let symbols = all.counts.frequent(config.min_count, config.max_vocabulary);
     let characters_per_token = mean_characters(all.characters, all.tokens);
     let streamed = Some(Known::of(source, Vec::new()));
     Ok(TextSchema { labels, characters_per_token, streamed, ..new_schema(config, symbols)? })

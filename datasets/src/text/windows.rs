@@ -47,7 +47,7 @@ impl Windows {
         start..start + self.length + 1
     }
 
-    /// How many windows begin before `token`, were none of them moved back.
+    /// The number of windows that begin before `token`, were none of them moved back.
     pub(super) fn before(&self, token: usize) -> usize {
         token.saturating_sub(self.range.start).div_ceil(self.stride).min(self.count)
     }

@@ -1,13 +1,18 @@
 //! Transformer encoder on a text, with a head for classes or values.
 //!
-//! Axes: `B` texts, `T` tokens, `D` width, `O` outputs. Vaswani et al., "Attention is all you need", 2017. What differs:
-//! norms stand before each part and once more at the end (Xiong et al. 2020), the activation is GELU, and weights start
-//! as GPT-2's.
+//! Axes: `B` texts, `T` tokens, `D` width, `O` outputs. Vaswani et al., "Attention is all you need", 2017.
+//! What differs: norms stand before each part and once more at the end (Xiong et al. 2020), the activation is
+//! GELU, and weights start as GPT-2's.
 
-use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, normal_linear, through};
+use super::block::{
+    AttentionMask, EPSILON, TransformerBlock, TransformerBlocksConfig, WEIGHT_STD, normal_linear,
+    through_blocks,
+};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
 use crate::sequence::{carries_text, mean_over_text};
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
 use bonfire_kernels::Activation;
 use bonfire_kernels::modules::{dropout, embedding, layer_norm, linear};
@@ -19,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 const MODEL: &str = "transformer";
 
-/// How a token's place is told.
+/// The vectors that tell a token's place in its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Positions {
@@ -30,7 +35,7 @@ pub enum Positions {
     Sinusoidal,
 }
 
-/// How the vectors of a text's tokens become one. Padding never takes part.
+/// The pooling of a text's token vectors into one vector. Padding never takes part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextPooling {
@@ -48,7 +53,7 @@ pub struct TransformerClassifierConfig {
     pub vocabulary: usize,
     /// The longest text, in tokens.
     pub max_tokens: usize,
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks.
     #[config(default = 2)]
@@ -62,38 +67,49 @@ pub struct TransformerClassifierConfig {
     /// The share of embeddings, attention weights and block outputs that is dropped in training, in `[0, 1)`.
     #[config(default = 0.1)]
     pub dropout: f64,
-    /// How a token's place is told.
+    /// The vectors that tell a token's place.
     #[config(default = "Positions::Learned")]
     pub positions: Positions,
-    /// How the vectors of a text's tokens become one.
+    /// The pooling of a text's token vectors into one vector.
     #[config(default = "TextPooling::Mean")]
     pub pooling: TextPooling,
 }
 
 impl TransformerClassifierConfig {
-    fn tower(&self) -> Tower {
+    fn blocks(&self) -> TransformerBlocksConfig {
         let TransformerClassifierConfig { width, heads, layers, dropout, .. } = *self;
-        Tower { width, heads, layers, bias: true, dropout, drop_path: 0.0, style: TEXT }
+        TransformerBlocksConfig { dropout, ..TransformerBlocksConfig::new(width, heads, layers) }
+    }
+}
+
+impl Architecture for TransformerClassifierConfig {
+    type Model = TransformerClassifier;
+
+    const DATA_KEYS: &'static [&'static str] = &["vocabulary", "max_tokens", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (vocabulary, max_tokens) = spec.text()?;
+        Ok(Self::new(vocabulary, max_tokens, spec.objective()?))
     }
 
     /// Refuses sizes that no such model can have.
     ///
     /// # Errors
-    /// When a size is zero, the heads do not divide the width, the width is odd with sinusoidal positions, the dropout
-    /// is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// When a size is zero, the heads do not divide the width, the width is odd with sinusoidal positions,
+    /// the dropout is outside `[0, 1)`, or the objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
         check::positive(MODEL, "vocabulary", self.vocabulary)?;
         check::positive(MODEL, "max_tokens", self.max_tokens)?;
         self.objective.check(MODEL)?;
-        self.tower().check(MODEL)?;
+        self.blocks().check(MODEL)?;
         let paired = self.positions == Positions::Learned || self.width.is_multiple_of(2);
         let expected = "an even number for sinusoidal positions";
         ConfigError::check(paired, MODEL, "width", expected, self.width)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> TransformerClassifier {
-        let tower = self.tower();
+    fn init(&self, device: &Device) -> TransformerClassifier {
+        let blocks = self.blocks();
         let normal = Initializer::Normal { mean: 0.0, std: WEIGHT_STD };
         let learned = (self.positions == Positions::Learned)
             .then(|| normal.init([self.max_tokens, self.width], device));
@@ -106,8 +122,8 @@ impl TransformerClassifierConfig {
             learned,
             class_token,
             dropout: DropoutConfig::new(self.dropout).init(),
-            blocks: tower.init(device),
-            norm: tower.norm(device),
+            blocks: blocks.init(device),
+            norm: blocks.norm(device),
             head: normal_linear([self.width, self.objective.head()], true, WEIGHT_STD, device),
             max_tokens: self.max_tokens,
             objective: self.objective.clone(),
@@ -125,7 +141,7 @@ pub struct TransformerClassifier {
     /// `[1, D]`
     class_token: Option<Param<Tensor<2>>>,
     dropout: Dropout,
-    blocks: Vec<Block>,
+    blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
     /// `[D, O]`, and a bias `[O]`
     head: Linear,
@@ -158,7 +174,7 @@ impl TransformerClassifier {
             text = Tensor::cat(vec![Tensor::ones([batch, 1], &device), text], 1); // [B, 1 + T]
         }
         let x = dropout(&self.dropout, x);
-        let x = through(&self.blocks, x, &Sight::Text(text.clone())); // [B, T, D]
+        let x = through_blocks(&self.blocks, x, &AttentionMask::Text(text.clone())); // [B, T, D]
         let x = layer_norm(&self.norm, x, EPSILON);
         let pooled = match self.class_token {
             Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]

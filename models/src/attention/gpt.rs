@@ -1,12 +1,17 @@
 //! GPT: a causal transformer that predicts the next token.
 //!
-//! Axes: `B` texts, `T` tokens, `D` width, `V` words. Radford et al., "Language models are unsupervised multitask
-//! learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one matrix for queries,
-//! keys and values, GELU by tanh, the output layer tied to the embedding, biases optional.
+//! Axes: `B` texts, `T` tokens, `D` width, `V` words. Radford et al., "Language models are unsupervised
+//! multitask learners" (GPT-2), 2019, in the layout of nanoGPT: learned positions, pre-norm blocks with one
+//! matrix for queries, keys and values, GELU by tanh, the output layer tied to the embedding, biases
+//! optional.
 
-use super::block::{Block, EPSILON, Sight, TEXT, Tower, WEIGHT_STD, through};
+use super::block::{
+    AttentionMask, EPSILON, TransformerBlock, TransformerBlocksConfig, WEIGHT_STD, through_blocks,
+};
+use crate::architecture::Architecture;
 use crate::check;
-use crate::language::{LanguageModel, last_tokens, next_token_loss, without_padding};
+use crate::language::{LanguageModel, at_last_token, last_tokens, next_token_loss};
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Target, Task, Tokens};
 use bonfire_kernels::modules::{dropout, embedding, layer_norm};
 use bonfire_kernels::{Activation, linear};
@@ -36,30 +41,41 @@ pub struct GptConfig {
     /// The share of embeddings, attention weights and block outputs that is dropped in training, in `[0, 1)`.
     #[config(default = 0.0)]
     pub dropout: f64,
-    /// Whether linear layers and norms have biases, as GPT-2's do.
+    /// Biases in linear layers and norms, as GPT-2 has them.
     #[config(default = false)]
     pub bias: bool,
 }
 
 impl GptConfig {
-    fn tower(&self) -> Tower {
+    fn blocks(&self) -> TransformerBlocksConfig {
         let GptConfig { width, heads, layers, bias, dropout, .. } = *self;
-        Tower { width, heads, layers, bias, dropout, drop_path: 0.0, style: TEXT }
+        TransformerBlocksConfig { bias, dropout, ..TransformerBlocksConfig::new(width, heads, layers) }
+    }
+}
+
+impl Architecture for GptConfig {
+    type Model = Gpt;
+
+    const DATA_KEYS: &'static [&'static str] = &["vocabulary", "context"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (vocabulary, max_tokens) = spec.language()?;
+        Ok(Self::new(vocabulary, max_tokens))
     }
 
     /// Refuses sizes that no GPT can have.
     ///
     /// # Errors
     /// When a size is zero, the heads do not divide the width, or the dropout is outside `[0, 1)`.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check::positive(MODEL, "vocabulary", self.vocabulary)?;
         check::positive(MODEL, "context", self.context)?;
-        self.tower().check(MODEL)
+        self.blocks().check(MODEL)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> Gpt {
-        let tower = self.tower();
+    fn init(&self, device: &Device) -> Gpt {
+        let blocks = self.blocks();
         let embedding = |rows: usize| {
             let initializer = Initializer::Normal { mean: 0.0, std: WEIGHT_STD };
             EmbeddingConfig::new(rows, self.width).with_initializer(initializer).init(device)
@@ -68,9 +84,13 @@ impl GptConfig {
             embedding: embedding(self.vocabulary),
             positions: embedding(self.context),
             dropout: DropoutConfig::new(self.dropout).init(),
-            blocks: tower.init(device),
-            norm: tower.norm(device),
+            blocks: blocks.init(device),
+            norm: blocks.norm(device),
         }
+    }
+
+    fn language_model(model: &Gpt) -> Option<&dyn LanguageModel> {
+        Some(model)
     }
 }
 
@@ -82,13 +102,13 @@ pub struct Gpt {
     /// `[context, D]`
     positions: Embedding,
     dropout: Dropout,
-    blocks: Vec<Block>,
+    blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
 }
 
 impl Gpt {
-    /// Unnormalised log-probabilities of the token after each position; none depends on a later token, and so none
-    /// of a text's on the padding behind it.
+    /// Unnormalised log-probabilities of the token after each position; none depends on a later token, and so
+    /// none of a text's on the padding behind it.
     ///
     /// # Shapes
     /// - input: tokens and padding, `[B, T]`, `T` at most the context
@@ -108,12 +128,12 @@ impl Gpt {
         let device = tokens.device();
         let positions = Tensor::<1, Int>::arange(0..length as i64, &device).unsqueeze(); // [1, T]
         let x = embedding(&self.embedding, tokens) + embedding(&self.positions, positions); // [B, T, D]
-        let x = through(&self.blocks, dropout(&self.dropout, x), &Sight::Past); // [B, T, D]
+        let x = through_blocks(&self.blocks, dropout(&self.dropout, x), &AttentionMask::Causal); // [B, T, D]
         layer_norm(&self.norm, x, EPSILON)
     }
 
-    /// `[B, T, D]` to `[B, T, V]`.
-    fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+    /// `[.., D]` to `[.., V]`.
+    fn logits<const N: usize>(&self, hidden: Tensor<N>) -> Tensor<N> {
         linear(hidden, self.embedding.weight.val().transpose(), None, Activation::Identity)
     }
 }
@@ -141,19 +161,18 @@ impl LanguageModel for Gpt {
         self.embedding.weight.shape().dims::<2>()[0]
     }
 
-    fn next_logits(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
-        let input = without_padding(last_tokens(tokens, self.context()));
-        let hidden = self.hidden(input.tokens); // [B, T, D]
-        let [_, length, _] = hidden.dims();
-        self.logits(hidden.narrow(1, length - 1, 1)).squeeze_dim(1) // [B, V]
+    fn next_logits(&self, input: Tokens) -> Tensor<2> {
+        let input = last_tokens(input, self.context());
+        let last = at_last_token(self.hidden(input.tokens), input.padding); // [B, D]
+        self.logits(last) // [B, V]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rnn::tests::assert_causal;
-    use burn::tensor::Tolerance;
+    use crate::language::without_padding;
+    use crate::rnn::tests::{assert_causal, assert_samples_from_the_last_token};
 
     fn config() -> GptConfig {
         GptConfig::new(7, 6).with_layers(2).with_heads(2).with_width(8)
@@ -174,11 +193,7 @@ mod tests {
         let device = Device::flex();
         device.seed(22);
         let model = config().init(&device);
-        let tokens = Tensor::<2, Int>::from_data([[6, 1, 2, 3, 4, 5, 0, 1]], &device);
-        let window = tokens.clone().narrow(1, 2, 6);
-        let expected = model.forward(without_padding(window)).narrow(1, 5, 1).squeeze_dim::<2>(1);
-        let next = model.next_logits(tokens);
-        next.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+        assert_samples_from_the_last_token(&model, |input| model.forward(input));
         assert_eq!((model.context(), model.vocabulary()), (6, 7));
     }
 

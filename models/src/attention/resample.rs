@@ -5,8 +5,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 /// Keys' parameter of the cubic kernel (Keys 1981), PyTorch's choice.
 const A: f64 = -0.75;
 
-/// The grid at another size: what PyTorch's `interpolate(mode="bicubic", align_corners=False)` gives. Two products with
-/// matrices of weights, so that gradients pass on every backend.
+/// The grid at another size: what PyTorch's `interpolate(mode="bicubic", align_corners=False)` gives. Two
+/// products with matrices of weights, so that gradients pass on every backend.
 ///
 /// # Shapes
 /// - grid: `[H, W, D]`
@@ -21,7 +21,8 @@ pub(super) fn bicubic(grid: Tensor<3>, size: [usize; 2]) -> Tensor<3> {
     resized.reshape([size[1], size[0], depth]).swap_dims(0, 1)
 }
 
-/// How much of each of `from` places goes into each of `to`, `[to, from]`. Places beyond an end are the end's.
+/// The share of each of `from` places in each of `to`, `[to, from]`. A place beyond an end is the place at
+/// that end.
 fn weights(from: usize, to: usize, kind: (&Device, DType)) -> Tensor<2> {
     let mut weights = vec![0.0; to * from];
     for (place, row) in weights.chunks_exact_mut(from).enumerate() {
@@ -70,7 +71,8 @@ mod tests {
 
     #[test]
     fn gives_what_pytorch_gives() {
-        // interpolate(arange(6.).square().reshape(1, 1, 2, 3), size=(3, 2), mode="bicubic", align_corners=False)
+        // interpolate(arange(6.).square().reshape(1, 1, 2, 3), size=(3, 2), mode="bicubic",
+        // align_corners=False)
         let grid =
             Tensor::<1>::from_data([0.0, 1.0, 4.0, 9.0, 16.0, 25.0], &Device::flex()).reshape([2, 3, 1]);
         let expected: [f32; 6] = [-0.759847, 1.632243, 5.195312, 13.28125, 11.15047, 24.93026];

@@ -1,17 +1,21 @@
 //! Vision transformer: a picture as a text of square patches.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `P` pixels a side of a patch, `T` tokens, `D` width, `O` outputs
-//! (classes or values). Dosovitskiy et al., "An image is worth 16x16 words", 2020: Base; Tiny and Small of Touvron et
-//! al., "Training data-efficient image transformers", 2020. What differs: the head is one linear layer, as both have it
-//! after their training; weights start normal of deviation 0.02, as in timm; blocks may be dropped in training (Huang et
-//! al. 2016); patches may be averaged in place of a class token (Zhai et al. 2022, appendix), and then the last norm
-//! stands behind the mean, as in timm.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `P` pixels a side of a patch, `T` tokens, `D` width,
+//! `O` outputs (classes or values). Dosovitskiy et al., "An image is worth 16x16 words", 2020: Base; Tiny and
+//! Small of Touvron et al., "Training data-efficient image transformers", 2020. What differs: the head is one
+//! linear layer, as both have it after their training; weights start normal of deviation 0.02, as in timm;
+//! blocks may be dropped in training (Huang et al. 2016); patches may be averaged in place of a class token
+//! (Zhai et al. 2022, appendix), and then the last norm stands behind the mean, as in timm.
 
-use super::block::{Block, Sight, Style, Tower, WEIGHT_STD, normal_linear, through};
+use super::block::{
+    AttentionMask, TransformerBlock, TransformerBlocksConfig, WEIGHT_STD, normal_linear, through_blocks,
+};
 use super::resample::bicubic;
+use crate::architecture::Architecture;
 use crate::check;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation;
 use bonfire_kernels::modules::{conv2d, dropout, layer_norm, linear};
@@ -24,10 +28,13 @@ use serde::{Deserialize, Serialize};
 
 const MODEL: &str = "vit";
 
-/// As the paper's code and timm have it.
-const STYLE: Style = Style { epsilon: 1e-6, activation: Activation::Gelu, shrinks: false };
+/// The path of the positions in the module.
+const POSITIONS: &str = "positions";
 
-/// How the vectors of a picture's patches become one.
+/// The number that layer norms add to the variance, as in the paper's code and in timm.
+const EPSILON: f64 = 1e-6;
+
+/// The pooling of a picture's patch vectors into one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PatchPooling {
@@ -43,7 +50,7 @@ pub enum PatchPooling {
 pub struct VisionTransformerConfig {
     /// `[channels, height, width]` of a picture; patches divide height and width.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Pixels a side of a patch, `P`.
     #[config(default = 16)]
@@ -57,10 +64,11 @@ pub struct VisionTransformerConfig {
     /// Numbers that stand for a patch, `D`.
     #[config(default = 192)]
     pub width: usize,
-    /// How the vectors of a picture's patches become one.
+    /// The pooling of a picture's patch vectors into one vector.
     #[config(default = "PatchPooling::ClassToken")]
     pub pooling: PatchPooling,
-    /// The probability that a part of the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
+    /// The probability that a part of the last block is left out of a sample in training, in `[0, 1)`; it
+    /// rises from 0.
     #[config(default = 0.0)]
     pub drop_path: f64,
     /// The share of embeddings, attention weights and block outputs that is dropped in training, in `[0, 1)`.
@@ -84,9 +92,16 @@ impl VisionTransformerConfig {
         Self::new(picture, objective).with_heads(12).with_width(768)
     }
 
-    fn tower(&self) -> Tower {
+    fn blocks(&self) -> TransformerBlocksConfig {
         let VisionTransformerConfig { width, heads, layers, dropout, drop_path, .. } = *self;
-        Tower { width, heads, layers, bias: true, dropout, drop_path, style: STYLE }
+        TransformerBlocksConfig {
+            dropout,
+            drop_path,
+            epsilon: EPSILON,
+            activation: Activation::Gelu,
+            scaled_residuals: false,
+            ..TransformerBlocksConfig::new(width, heads, layers)
+        }
     }
 
     /// Rows and columns of patches.
@@ -95,67 +110,7 @@ impl VisionTransformerConfig {
         [height / self.patch, width / self.patch]
     }
 
-    /// Refuses sizes that no such model can have.
-    ///
-    /// # Errors
-    /// When a size is zero, patches do not divide the picture, the heads do not divide the width, a probability is
-    /// outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let [channels, height, width] = self.picture;
-        check::positive(MODEL, "patch", self.patch)?;
-        let divides = [channels, height, width].iter().all(|size| *size > 0)
-            && [height, width].iter().all(|size| size.is_multiple_of(self.patch));
-        let expected =
-            format!("positive [channels, height, width], the last two multiples of the patch {}", self.patch);
-        ConfigError::check(divides, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        self.objective.check(MODEL)?;
-        self.tower().check(MODEL)
-    }
-
-    /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> VisionTransformer {
-        let VisionTransformerConfig { patch, width, .. } = *self;
-        let tower = self.tower();
-        let fan_in = (self.picture[0] * patch * patch) as f64;
-        let lecun = Initializer::Normal { mean: 0.0, std: fan_in.sqrt().recip() };
-        let embedding = Conv2dConfig::new([self.picture[0], width], [patch, patch])
-            .with_stride([patch, patch])
-            .with_bias(false)
-            .with_initializer(lecun);
-        let classed = self.pooling == PatchPooling::ClassToken;
-        let token = Initializer::Normal { mean: 0.0, std: 1e-6 };
-        let tokens = usize::from(classed) + self.grid().iter().product::<usize>();
-        VisionTransformer {
-            class_token: classed.then(|| token.init([1, 1, width], device)),
-            positions: Initializer::Normal { mean: 0.0, std: WEIGHT_STD }.init([1, tokens, width], device),
-            embedding: Conv2d {
-                bias: Some(Initializer::Zeros.init([width], device)),
-                ..embedding.init(device)
-            },
-            dropout: DropoutConfig::new(self.dropout).init(),
-            blocks: tower.init(device),
-            norm: tower.norm(device),
-            head: normal_linear([width, self.objective.head()], true, WEIGHT_STD, device),
-            channels: self.picture[0],
-            grid: self.grid(),
-            objective: self.objective.clone(),
-        }
-    }
-
-    /// The positions that weights for pictures of another size have, `[1, T, D]`, interpolated to the patches of these
-    /// pictures; `None` when they are not those of a square of patches.
-    pub fn fitted_positions(&self, found: &TensorData, device: &Device) -> Option<TensorData> {
-        let before = usize::from(self.pooling == PatchPooling::ClassToken);
-        let &[1, tokens, width] = found.shape().as_slice() else { return None };
-        let patches = tokens.checked_sub(before)?;
-        let side = patches.isqrt();
-        (side > 0 && side * side == patches && width == self.width).then(|| {
-            let found = Tensor::from_data(found.clone().convert::<f32>(), device);
-            interpolated(found, [side, side], self.grid()).into_data()
-        })
-    }
-
-    /// What torchvision calls the layers of the model with a class token.
+    /// The names that torchvision gives to the layers of the model with a class token.
     pub fn torchvision_names(&self) -> LayerNames {
         let ends = [
             ("class_token", "class_token"),
@@ -176,7 +131,7 @@ impl VisionTransformerConfig {
         self.names(&ends, "encoder.layers.encoder_layer_", &block)
     }
 
-    /// What timm calls the layers.
+    /// The names that timm gives to the layers.
     pub fn timm_names(&self) -> LayerNames {
         let norm = if self.pooling == PatchPooling::Mean { "fc_norm" } else { "norm" };
         let ends = [
@@ -209,8 +164,82 @@ impl VisionTransformerConfig {
     }
 }
 
-/// An embedding of patches with learned positions, blocks in which every patch sees all, one vector a picture, and a
-/// head.
+impl Architecture for VisionTransformerConfig {
+    type Model = VisionTransformer;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
+    /// Refuses sizes that no such model can have.
+    ///
+    /// # Errors
+    /// When a size is zero, patches do not divide the picture, the heads do not divide the width, a
+    /// probability is outside `[0, 1)`, or the objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
+        let [channels, height, width] = self.picture;
+        check::size(MODEL, "patch", self.patch)?;
+        let divides = [channels, height, width].iter().all(|size| *size > 0)
+            && [height, width].iter().all(|size| size.is_multiple_of(self.patch));
+        let expected =
+            format!("positive [channels, height, width], the last two multiples of the patch {}", self.patch);
+        ConfigError::check(divides, MODEL, "picture", expected, format!("{:?}", self.picture))?;
+        self.objective.check(MODEL)?;
+        self.blocks().check(MODEL)
+    }
+
+    /// The model with weights drawn from the device's generator.
+    fn init(&self, device: &Device) -> VisionTransformer {
+        let VisionTransformerConfig { patch, width, .. } = *self;
+        let blocks = self.blocks();
+        let fan_in = (self.picture[0] * patch * patch) as f64;
+        let lecun = Initializer::Normal { mean: 0.0, std: fan_in.sqrt().recip() };
+        let embedding = Conv2dConfig::new([self.picture[0], width], [patch, patch])
+            .with_stride([patch, patch])
+            .with_bias(false)
+            .with_initializer(lecun);
+        let classed = self.pooling == PatchPooling::ClassToken;
+        let token = Initializer::Normal { mean: 0.0, std: 1e-6 };
+        let tokens = usize::from(classed) + self.grid().iter().product::<usize>();
+        VisionTransformer {
+            class_token: classed.then(|| token.init([1, 1, width], device)),
+            positions: Initializer::Normal { mean: 0.0, std: WEIGHT_STD }.init([1, tokens, width], device),
+            embedding: Conv2d {
+                bias: Some(Initializer::Zeros.init([width], device)),
+                ..embedding.init(device)
+            },
+            dropout: DropoutConfig::new(self.dropout).init(),
+            blocks: blocks.init(device),
+            norm: blocks.norm(device),
+            head: normal_linear([width, self.objective.head()], true, WEIGHT_STD, device),
+            channels: self.picture[0],
+            grid: self.grid(),
+            objective: self.objective.clone(),
+        }
+    }
+
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![("torchvision", self.torchvision_names()), ("timm", self.timm_names())]
+    }
+
+    /// Positions of a square of patches, `[1, T, D]`, interpolated to the patches of these pictures.
+    fn fit(&self, path: &str, found: &TensorData, device: &Device) -> Option<TensorData> {
+        let before = usize::from(self.pooling == PatchPooling::ClassToken);
+        let &[1, tokens, width] = found.shape().as_slice() else { return None };
+        let patches = tokens.checked_sub(before)?;
+        let side = patches.isqrt();
+        let fits = path == POSITIONS && side > 0 && side * side == patches && width == self.width;
+        fits.then(|| {
+            let found = Tensor::from_data(found.clone().convert::<f32>(), device);
+            interpolated(found, [side, side], self.grid()).into_data()
+        })
+    }
+}
+
+/// An embedding of patches with learned positions, blocks in which every patch sees all, one vector a
+/// picture, and a head.
 #[derive(Module, Debug)]
 pub struct VisionTransformer {
     /// `[1, 1, D]`
@@ -220,7 +249,7 @@ pub struct VisionTransformer {
     /// `[D, C, P, P]`, and a bias
     embedding: Conv2d,
     dropout: Dropout,
-    blocks: Vec<Block>,
+    blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
     /// `[D, O]`, and a bias `[O]`
     head: Linear,
@@ -232,7 +261,8 @@ pub struct VisionTransformer {
 }
 
 impl VisionTransformer {
-    /// The numbers at the head. A picture of another size than the config's has the positions interpolated to it.
+    /// The numbers at the head. A picture of another size than the config's has the positions interpolated to
+    /// it.
     ///
     /// # Shapes
     /// - input: `[B, C, H, W]`; patches divide `H` and `W`
@@ -256,16 +286,17 @@ impl VisionTransformer {
             x = Tensor::cat(vec![token, x], 1); // [B, T, D]
         }
         let x = dropout(&self.dropout, x + self.positions([height / patch, width / patch]));
-        let x = through(&self.blocks, x, &Sight::All); // [B, T, D]
+        let x = through_blocks(&self.blocks, x, &AttentionMask::None); // [B, T, D]
         let pooled = match self.class_token {
             Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
             None => x.mean_dim(1).squeeze_dim(1),        // [B, D]
         };
-        let pooled: Tensor<2> = layer_norm(&self.norm, pooled, STYLE.epsilon);
+        let pooled: Tensor<2> = layer_norm(&self.norm, pooled, EPSILON);
         linear(&self.head, pooled, Activation::Identity) // [B, O]
     }
 
-    /// The same model for pictures of another size: its positions, interpolated, are what trains from here on.
+    /// The same model for pictures of another size: its positions, interpolated, are what trains from here
+    /// on.
     ///
     /// # Panics
     /// When a side is zero or patches do not divide it.
@@ -281,9 +312,10 @@ impl VisionTransformer {
 
     /// Positions of a grid of patches, `[1, T, D]`.
     fn positions(&self, grid: [usize; 2]) -> Tensor<3> {
-        match grid == self.grid {
-            true => self.positions.val(),
-            false => interpolated(self.positions.val(), self.grid, grid),
+        if grid == self.grid {
+            self.positions.val()
+        } else {
+            interpolated(self.positions.val(), self.grid, grid)
         }
     }
 }
@@ -367,20 +399,15 @@ mod tests {
             let positions = square.init(&device).positions.val();
             let before = positions.dims()[1] - 4;
             let larger = small().with_pooling(pooling);
-            let fitted = larger.fitted_positions(&positions.clone().into_data(), &device).unwrap();
+            let fitted = larger.fit(POSITIONS, &positions.clone().into_data(), &device).unwrap();
             assert_eq!(fitted.shape().as_slice(), [1, before + 6, 8]);
             let expected = interpolated(positions.clone(), [2, 2], [3, 2]).into_data();
             fitted.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
             let narrow = |tokens| positions.clone().narrow(1, 0, tokens).into_data();
-            assert!(larger.fitted_positions(&narrow(before + 3), &device).is_none());
-            assert!(
-                larger
-                    .clone()
-                    .with_width(16)
-                    .with_heads(2)
-                    .fitted_positions(&narrow(before + 4), &device)
-                    .is_none()
-            );
+            assert!(larger.fit(POSITIONS, &narrow(before + 3), &device).is_none());
+            assert!(larger.fit("class_token", &positions.clone().into_data(), &device).is_none());
+            let wider = larger.with_width(16).with_heads(2);
+            assert!(wider.fit(POSITIONS, &narrow(before + 4), &device).is_none());
         }
     }
 

@@ -1,12 +1,14 @@
 //! Autoencoder of strided convolutions for pictures.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `Z` codes. Each stage of the encoder halves height and width by a
-//! 3x3 convolution of stride 2; each stage of the decoder doubles them by a 2x2 transposed convolution of stride 2, whose
-//! patches do not overlap and so leave no checkerboard (Odena et al. 2016).
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `Z` codes. Each stage of the encoder halves height and
+//! width by a 3x3 convolution of stride 2; each stage of the decoder doubles them by a 2x2 transposed
+//! convolution of stride 2, whose patches do not overlap and so leave no checkerboard (Odena et al. 2016).
 
 use super::{OutputRange, check_noise, expect_input, squared_error};
 use crate::activation::Activation;
+use crate::architecture::Architecture;
 use crate::check;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::Identity;
 use bonfire_kernels::modules::{conv_transpose2d, conv2d, linear};
@@ -32,7 +34,7 @@ pub struct ConvAutoencoderConfig {
     /// The non-linearity after each layer but the code and the last.
     #[config(default = "Activation::Relu")]
     pub activation: Activation,
-    /// Which numbers the pixels are.
+    /// The range of the pixels' numbers.
     #[config(default = "OutputRange::Real")]
     pub output_range: OutputRange,
     /// Deviation of the normal noise that is added to the encoder's input in training, in the input's unit.
@@ -40,29 +42,38 @@ pub struct ConvAutoencoderConfig {
     pub noise: f64,
 }
 
-impl ConvAutoencoderConfig {
+impl Architecture for ConvAutoencoderConfig {
+    type Model = ConvAutoencoder;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.reconstruction()?.image()?))
+    }
+
     /// Refuses sizes that no such autoencoder can have.
     ///
     /// # Errors
-    /// When a size is zero, height or width cannot be halved without a rest as often as there are stages, or the noise
-    /// is negative or no number.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// When a size is zero, height or width cannot be halved without a rest as often as there are stages, or
+    /// the noise is negative or no number.
+    fn check(&self) -> Result<(), ConfigError> {
         let [channels, height, width] = self.picture;
         let filled = !self.widths.is_empty() && self.widths.iter().all(|width| *width > 0);
         let found = format!("{:?}", self.widths);
         ConfigError::check(filled, MODEL, "widths", "one positive width a stage", found)?;
+        check::sizes(MODEL, "widths", &self.widths)?;
         let stages = self.widths.len();
         let halves = |size: usize| size > 0 && size.trailing_zeros() as usize >= stages;
         let expected = format!("a channel, and height and width that {stages} halvings leave whole");
         let found = format!("{:?}", self.picture);
         let fits = channels > 0 && halves(height) && halves(width);
         ConfigError::check(fits, MODEL, "picture", expected, found)?;
-        check::positive(MODEL, "codes", self.codes)?;
+        check::size(MODEL, "codes", self.codes)?;
         check_noise(MODEL, self.noise)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ConvAutoencoder {
+    fn init(&self, device: &Device) -> ConvAutoencoder {
         let [channels, height, width] = self.picture;
         let channels = [&[channels], self.widths.as_slice()].concat();
         let stages = self.widths.len();
@@ -124,7 +135,7 @@ impl ConvAutoencoder {
         linear(&self.to_codes, x.flatten::<2>(1, 3), Identity) // [B, Z]
     }
 
-    /// What the codes stand for, `[B, Z]` to `[B, C, H, W]`.
+    /// The pictures that the codes stand for, `[B, Z]` to `[B, C, H, W]`.
     pub fn decode(&self, codes: Tensor<2>) -> Tensor<4> {
         let [batch, _] = codes.dims();
         let [channels, height, width] = self.middle;

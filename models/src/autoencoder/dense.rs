@@ -1,12 +1,15 @@
 //! Autoencoder of linear layers.
 //!
-//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Hinton and Salakhutdinov, "Reducing the dimensionality of data
-//! with neural networks", 2006, trained end to end; with `noise`, the denoising autoencoder of Vincent et al. 2008.
-//! Without hidden layers it is linear and its optimum is principal component analysis (Baldi and Hornik 1989).
+//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Hinton and Salakhutdinov, "Reducing the dimensionality
+//! of data with neural networks", 2006, trained end to end; with `noise`, the denoising autoencoder of
+//! Vincent et al. 2008. Without hidden layers it is linear and its optimum is principal component analysis
+//! (Baldi and Hornik 1989).
 
-use super::{Layers, OutputRange, check_hidden, check_noise, expect_input, squared_error, widths};
+use super::{Layers, OutputRange, check_noise, expect_input, squared_error, widths};
 use crate::activation::Activation;
+use crate::architecture::Architecture;
 use crate::check;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use burn::config::Config;
 use burn::module::Module;
@@ -29,7 +32,7 @@ pub struct DenseAutoencoderConfig {
     /// The non-linearity after each hidden layer.
     #[config(default = "Activation::Gelu")]
     pub activation: Activation,
-    /// Which numbers the input holds.
+    /// The range of the input's numbers.
     #[config(default = "OutputRange::Real")]
     pub output_range: OutputRange,
     /// Deviation of the normal noise that is added to the encoder's input in training, in the input's unit.
@@ -37,20 +40,28 @@ pub struct DenseAutoencoderConfig {
     pub noise: f64,
 }
 
-impl DenseAutoencoderConfig {
+impl Architecture for DenseAutoencoderConfig {
+    type Model = DenseAutoencoder;
+
+    const DATA_KEYS: &'static [&'static str] = &["inputs"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.reconstruction()?.numeric()?))
+    }
+
     /// Refuses sizes that no autoencoder can have.
     ///
     /// # Errors
     /// When a size is zero or the noise is negative or no number.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check::positive(MODEL, "inputs", self.inputs)?;
-        check::positive(MODEL, "codes", self.codes)?;
-        check_hidden(MODEL, &self.hidden)?;
+        check::size(MODEL, "codes", self.codes)?;
+        check::sizes(MODEL, "hidden", &self.hidden)?;
         check_noise(MODEL, self.noise)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> DenseAutoencoder {
+    fn init(&self, device: &Device) -> DenseAutoencoder {
         let inward = widths(self.inputs, &self.hidden, self.codes);
         let outward: Vec<usize> = inward.iter().rev().copied().collect();
         DenseAutoencoder {
@@ -82,7 +93,7 @@ impl DenseAutoencoder {
         self.encoder.forward(self.noise.forward(input))
     }
 
-    /// What the codes stand for, `[B, Z]` to `[B, D]`.
+    /// The samples that the codes stand for, `[B, Z]` to `[B, D]`.
     pub fn decode(&self, codes: Tensor<2>) -> Tensor<2> {
         self.output_range.forward(self.decoder.forward(codes))
     }

@@ -18,7 +18,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 use serde::{Deserialize, Serialize};
 
-/// Which numbers the input holds, and so the reconstruction.
+/// The range of the input's numbers, and so of the reconstruction's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputRange {
@@ -67,12 +67,6 @@ impl Layers {
 /// The widths of layers from `first` over the hidden ones to `last`.
 fn widths(first: usize, hidden: &[usize], last: usize) -> Vec<usize> {
     [&[first], hidden, &[last]].concat()
-}
-
-/// Refuses hidden widths of zero.
-fn check_hidden(model: &'static str, hidden: &[usize]) -> Result<(), ConfigError> {
-    let filled = hidden.iter().all(|width| *width > 0);
-    ConfigError::check(filled, model, "hidden", "positive widths", format!("{hidden:?}"))
 }
 
 /// Refuses a deviation that no noise can have.

@@ -1,12 +1,15 @@
 //! Variational autoencoder of linear layers.
 //!
-//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Kingma and Welling, "Auto-encoding variational Bayes", 2013: the
-//! encoder names a normal distribution of codes, the decoder a distribution of samples, and the loss is the negative
-//! evidence lower bound, in nats a sample, with a weight on the Kullback-Leibler term (Higgins et al. 2017).
+//! Axes: `B` samples, `D` numbers a sample, `Z` codes. Kingma and Welling, "Auto-encoding variational Bayes",
+//! 2013: the encoder names a normal distribution of codes, the decoder a distribution of samples, and the
+//! loss is the negative evidence lower bound, in nats a sample, with a weight on the Kullback-Leibler term
+//! (Higgins et al. 2017).
 
-use super::{Layers, check_hidden, expect_input, widths};
+use super::{Layers, expect_input, widths};
 use crate::activation::Activation;
+use crate::architecture::Architecture;
 use crate::check;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use bonfire_kernels::widened;
 use burn::config::Config;
@@ -54,15 +57,23 @@ pub struct VariationalAutoencoderConfig {
     pub beta: f64,
 }
 
-impl VariationalAutoencoderConfig {
+impl Architecture for VariationalAutoencoderConfig {
+    type Model = VariationalAutoencoder;
+
+    const DATA_KEYS: &'static [&'static str] = &["inputs"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.reconstruction()?.numeric()?))
+    }
+
     /// Refuses sizes that no such autoencoder can have.
     ///
     /// # Errors
     /// When a size is zero, the deviation is not positive, or `beta` is negative or no number.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check::positive(MODEL, "inputs", self.inputs)?;
-        check::positive(MODEL, "codes", self.codes)?;
-        check_hidden(MODEL, &self.hidden)?;
+        check::size(MODEL, "codes", self.codes)?;
+        check::sizes(MODEL, "hidden", &self.hidden)?;
         let std = self.output_std;
         let usable = std.is_finite() && std > 0.0;
         ConfigError::check(usable, MODEL, "output_std", "a positive number", std)?;
@@ -71,7 +82,7 @@ impl VariationalAutoencoderConfig {
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> VariationalAutoencoder {
+    fn init(&self, device: &Device) -> VariationalAutoencoder {
         let inward = widths(self.inputs, &self.hidden, 2 * self.codes);
         let reversed: Vec<usize> = self.hidden.iter().rev().copied().collect();
         let outward = widths(self.codes, &reversed, self.inputs);
@@ -168,9 +179,9 @@ impl Task for VariationalAutoencoder {
         Output::Reconstruction { output, input: input.numeric }
     }
 
-    /// The negative evidence lower bound with the divergence weighed by `beta`, in nats a sample: a sum over the
-    /// sample's numbers, the mean over samples. In training each sample draws one code; on a module made by `valid()`
-    /// its mean code stands in, so that the figure is the same each time.
+    /// The negative evidence lower bound with the divergence weighed by `beta`, in nats a sample: a sum over
+    /// the sample's numbers, the mean over samples. In training each sample draws one code; on a module made
+    /// by `valid()` its mean code stands in, so that the figure is the same each time.
     fn loss(&self, input: Table, target: Target) -> Tensor<1> {
         expect_input(&target);
         let (mean, log_variance) = self.encode(input.numeric.clone()); // [B, Z]

@@ -20,13 +20,15 @@ pub(super) struct Shape {
     pub ways: Ways,
 }
 
-/// Whose habits a network follows: with weights of one, the other's answers differ.
+/// The library whose paddings and epsilons a network has. Weights of one library give other answers by the
+/// other's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Ways {
     /// Padding alike on both sides, an epsilon of 1e-5.
     #[default]
     PyTorch,
-    /// Padding such that the output has `input / stride` places, rounded up, the odd one at the end; an epsilon of 1e-3.
+    /// Padding such that the output has `input / stride` places, rounded up, the odd one at the end; an
+    /// epsilon of 1e-3.
     TensorFlow,
 }
 
@@ -46,8 +48,8 @@ impl Shape {
         Shape { ways, ..self }
     }
 
-    /// Weights from He's normal distribution for ReLU by the outputs of a weight, of variance `2 / fan_out`, as in
-    /// torchvision and timm; groups count apart, as in timm.
+    /// Weights from He's normal distribution for ReLU by the outputs of a weight, of variance `2 / fan_out`,
+    /// as in torchvision and timm; groups count apart, as in timm.
     pub(super) fn init(self, device: &Device) -> ConvNorm {
         let Shape { channels, kernel, stride, groups, ways } = self;
         // Without a stride both ways are the same.
@@ -76,12 +78,13 @@ pub(super) struct ConvNorm {
     pub convolution: Conv2d,
     /// `[C_out]` each
     pub norm: BatchNorm,
-    /// Whether the padding depends on the input, and is none of the convolution's.
+    /// True where the padding depends on the input's size, and the convolution itself has none.
     pads_itself: bool,
 }
 
 impl ConvNorm {
-    /// `activation(norm(convolution(x)))`, `[B, C_in, H, W]` to `[B, C_out, H / stride, W / stride]`, rounded up.
+    /// `activation(norm(convolution(x)))`, `[B, C_in, H, W]` to `[B, C_out, H / stride, W / stride]`, rounded
+    /// up.
     pub(super) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let x = if self.pads_itself { self.padded(x) } else { x };
         batch_norm(&self.norm, conv2d(&self.convolution, x, Activation::Identity), None, activation)

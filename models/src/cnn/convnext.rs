@@ -1,14 +1,18 @@
-//! ConvNeXt: convolutions of 7x7, each channel by itself, and a perceptron at each place, in a transformer's plan.
+//! ConvNeXt: convolutions of 7x7, each channel by itself, and a perceptron at each place, in a transformer's
+//! plan.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Liu, Mao, Wu, Feichtenhofer,
-//! Darrell and Xie, "A ConvNet for the 2020s", 2022: Tiny and Small. What differs, in the order of the sums alone: the
-//! layer scale is multiplied onto the weights before it, not onto what they make.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Liu, Mao, Wu,
+//! Feichtenhofer, Darrell and Xie, "A ConvNet for the 2020s", 2022: Tiny and Small. What differs, in the
+//! order of the sums alone: the layer scale is multiplied onto the weights before it, not onto what they
+//! make.
 
 use super::check_picture;
+use crate::architecture::Architecture;
 use crate::check;
 use crate::drop_path::DropPath;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Gelu, Identity};
 use bonfire_kernels::checkpoint;
@@ -29,7 +33,7 @@ const LEAST_SIDE: usize = 32;
 /// Added to the variance by layer norms, as in the paper's code.
 const EPSILON: f64 = 1e-6;
 
-/// Of all weights. The paper's code cuts its normal distribution off at +-2, a hundred deviations away.
+/// The distribution of all weights. The paper's code cuts it off at +-2, a hundred deviations away.
 const NORMAL: Initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
 
 /// Sizes of a [`ConvNeXt`].
@@ -37,7 +41,7 @@ const NORMAL: Initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
 pub struct ConvNeXtConfig {
     /// `[channels, height, width]` of a picture, 32 pixels a side at least.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[3, 3, 9, 3]")]
@@ -45,7 +49,7 @@ pub struct ConvNeXtConfig {
     /// Channels of the first stage; each further one has twice as many.
     #[config(default = 96)]
     pub width: usize,
-    /// Where the factors on the blocks' channels start.
+    /// The initial value of the factors on the blocks' channels.
     #[config(default = 1e-6)]
     pub layer_scale: f64,
     /// The probability that the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
@@ -67,20 +71,57 @@ impl ConvNeXtConfig {
         Self::new(picture, objective).with_layers([3, 3, 27, 3]).with_drop_path(0.4)
     }
 
+    /// The names that torchvision gives to the layers.
+    pub fn torchvision_names(&self) -> LayerNames {
+        let pair = |ours: String, theirs: String| (ours, theirs);
+        let mut pairs =
+            vec![pair("stem".into(), "features.0.0".into()), pair("stem_norm".into(), "features.0.1".into())];
+        for (stage, count) in self.layers.into_iter().enumerate() {
+            let (down, blocks) = (2 * stage, 2 * stage + 1);
+            if stage > 0 {
+                let ours = format!("stages.{stage}.downsample");
+                pairs.push(pair(format!("{ours}.norm"), format!("features.{down}.0")));
+                pairs.push(pair(format!("{ours}.convolution"), format!("features.{down}.1")));
+            }
+            for block in 0..count {
+                let ours = format!("stages.{stage}.blocks.{block}");
+                let theirs = format!("features.{blocks}.{block}");
+                for (layer, place) in [("depthwise", 0), ("norm", 2), ("expand", 3), ("contract", 5)] {
+                    pairs.push(pair(format!("{ours}.{layer}"), format!("{theirs}.block.{place}")));
+                }
+                pairs.push(pair(format!("{ours}.scale"), format!("{theirs}.layer_scale")));
+            }
+        }
+        pairs.push(pair("norm".into(), "classifier.0".into()));
+        pairs.push(pair("head".into(), "classifier.2".into()));
+        pairs
+    }
+}
+
+impl Architecture for ConvNeXtConfig {
+    type Model = ConvNeXt;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
-    /// When a side is shorter than 32 pixels, a size is zero, a probability is outside `[0, 1)`, or the objective is
-    /// impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// When a side is shorter than 32 pixels, a size is zero, a probability is outside `[0, 1)`, or the
+    /// objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
         let [_, height, width] = self.picture;
         let expected = format!("height and width of at least {LEAST_SIDE}");
         let fits = height.min(width) >= LEAST_SIDE;
         ConfigError::check(fits, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        check::layers(MODEL, &self.layers)?;
-        check::positive(MODEL, "width", self.width)?;
+        check::stages(MODEL, "layers", &self.layers)?;
+        check::size(MODEL, "width", self.width)?;
         let scale = self.layer_scale;
         ConfigError::check(scale.is_finite(), MODEL, "layer_scale", "a finite number", scale)?;
         check::drop_path(MODEL, self.drop_path)?;
@@ -88,7 +129,7 @@ impl ConvNeXtConfig {
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ConvNeXt {
+    fn init(&self, device: &Device) -> ConvNeXt {
         let blocks: usize = self.layers.iter().sum();
         let mut index = 0;
         let mut stages = Vec::with_capacity(self.layers.len());
@@ -119,30 +160,8 @@ impl ConvNeXtConfig {
         }
     }
 
-    /// What torchvision calls the layers.
-    pub fn torchvision_names(&self) -> LayerNames {
-        let pair = |ours: String, theirs: String| (ours, theirs);
-        let mut pairs =
-            vec![pair("stem".into(), "features.0.0".into()), pair("stem_norm".into(), "features.0.1".into())];
-        for (stage, count) in self.layers.into_iter().enumerate() {
-            let (down, blocks) = (2 * stage, 2 * stage + 1);
-            if stage > 0 {
-                let ours = format!("stages.{stage}.downsample");
-                pairs.push(pair(format!("{ours}.norm"), format!("features.{down}.0")));
-                pairs.push(pair(format!("{ours}.convolution"), format!("features.{down}.1")));
-            }
-            for block in 0..count {
-                let ours = format!("stages.{stage}.blocks.{block}");
-                let theirs = format!("features.{blocks}.{block}");
-                for (layer, place) in [("depthwise", 0), ("norm", 2), ("expand", 3), ("contract", 5)] {
-                    pairs.push(pair(format!("{ours}.{layer}"), format!("{theirs}.block.{place}")));
-                }
-                pairs.push(pair(format!("{ours}.scale"), format!("{theirs}.layer_scale")));
-            }
-        }
-        pairs.push(pair("norm".into(), "classifier.0".into()));
-        pairs.push(pair("head".into(), "classifier.2".into()));
-        pairs
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![("torchvision", self.torchvision_names())]
     }
 }
 
@@ -176,7 +195,7 @@ fn channels_first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
 }
 
-/// What comes between two stages, and the blocks after it.
+/// A stage: the halving before its blocks, but for the first stage, and the blocks.
 #[derive(Module, Debug)]
 struct Stage {
     downsample: Option<Downsample>,

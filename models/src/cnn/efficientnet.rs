@@ -1,17 +1,19 @@
 //! EfficientNet-B0 and -Lite0: inverted residuals found by search.
 //!
-//! Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019, table 1; Lite0 of
-//! Google's "EfficientNet-Lite", 2020, has ReLU6 in place of SiLU and no squeeze and excitation. What differs:
-//! paddings are symmetric and epsilons 1e-5 unless asked otherwise, as in torchvision's B0 and timm's
-//! `efficientnet_lite0`; the drop
-//! probability is 0 for the first block and reaches its end at the last.
+//! Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019, table 1;
+//! Lite0 of Google's "EfficientNet-Lite", 2020, has ReLU6 in place of SiLU and no squeeze and excitation.
+//! What differs: paddings are symmetric and epsilons 1e-5 unless asked otherwise, as in torchvision's B0 and
+//! timm's `efficientnet_lite0`; the drop probability is 0 for the first block and reaches its end at the
+//! last.
 
 use super::check_picture;
 use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::ConfigError;
 use burn::config::Config;
 use burn::nn::{Initializer, LinearConfig};
@@ -41,19 +43,19 @@ pub type EfficientNet = InvertedNetwork;
 pub struct EfficientNetConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[1, 2, 2, 3, 3, 4, 1]")]
     pub layers: [usize; 7],
-    /// Whether blocks weigh their channels by squeeze and excitation.
+    /// True: blocks weigh their channels by squeeze and excitation.
     #[config(default = true)]
     pub squeeze: bool,
     /// The function between layers.
     #[config(default = "crate::Activation::Silu")]
     pub activation: crate::Activation,
-    /// Whether paddings and epsilons are TensorFlow's, for weights that were trained there: timm's `tf_` models, and
-    /// Google's own.
+    /// True: paddings and epsilons are TensorFlow's, for weights that were trained there (timm's `tf_` models
+    /// and Google's own).
     #[config(default = false)]
     pub tensorflow: bool,
     /// The probability that the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
@@ -75,51 +77,7 @@ impl EfficientNetConfig {
         Self::new(picture, objective).with_squeeze(false).with_activation(crate::Activation::Relu6)
     }
 
-    /// Refuses sizes that no such network can have.
-    ///
-    /// # Errors
-    /// When a size is zero, a probability is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        check_picture(MODEL, self.picture)?;
-        self.objective.check(MODEL)?;
-        check::layers(MODEL, &self.layers)?;
-        check::drop_path(MODEL, self.drop_path)?;
-        check::dropout(MODEL, self.dropout)
-    }
-
-    /// The model with weights drawn from the device's generator, the head's uniform up to `1 / sqrt(outputs)` as in
-    /// torchvision.
-    pub fn init(&self, device: &Device) -> EfficientNet {
-        let stage = |([expansion, kernel, stride, outputs], layers): ([usize; 4], usize)| Stage {
-            expansion,
-            kernel,
-            stride,
-            outputs,
-            layers,
-        };
-        let outputs = self.objective.head();
-        let most = 1.0 / (outputs as f64).sqrt();
-        let uniform = Initializer::Uniform { min: -most, max: most };
-        let config = LinearConfig::new(LAST, outputs).with_bias(false).with_initializer(uniform);
-        let mut head = config.init(device);
-        head.bias = Some(Initializer::Zeros.init([outputs], device));
-        let plan = Plan {
-            channels: self.picture[0],
-            stem: 32,
-            stages: STAGES.into_iter().zip(self.layers).map(stage).collect(),
-            last: LAST,
-            squeeze: self.squeeze,
-            ways: if self.tensorflow { Ways::TensorFlow } else { Ways::PyTorch },
-            activation: self.activation,
-            drop_path: self.drop_path,
-            dropout: self.dropout,
-            head,
-            objective: self.objective.clone(),
-        };
-        plan.init(device)
-    }
-
-    /// What torchvision calls the layers of the network with squeeze and excitation.
+    /// The names that torchvision gives to the layers of the network with squeeze and excitation.
     pub fn torchvision_names(&self) -> LayerNames {
         let mut pairs = names("stem", "features.0.0", "features.0.1").to_vec();
         for (stage, count) in self.layers.into_iter().enumerate() {
@@ -151,7 +109,8 @@ impl EfficientNetConfig {
         pairs
     }
 
-    /// What the ports of Google's own code to PyTorch call the layers (`efficientnet_pytorch` and its kin).
+    /// The names that ports of Google's own code to PyTorch give to the layers (`efficientnet_pytorch` and
+    /// its kin).
     pub fn google_names(&self) -> LayerNames {
         let mut pairs = names("stem", "_conv_stem", "_bn0").to_vec();
         let mut number = 0;
@@ -180,7 +139,7 @@ impl EfficientNetConfig {
         pairs
     }
 
-    /// What timm calls the layers.
+    /// The names that timm gives to the layers.
     pub fn timm_names(&self) -> LayerNames {
         let mut pairs = names("stem", "conv_stem", "bn1").to_vec();
         for (stage, count) in self.layers.into_iter().enumerate() {
@@ -210,6 +169,69 @@ impl EfficientNetConfig {
         pairs.extend(names("last", "conv_head", "bn2"));
         pairs.push(("head".into(), "classifier".into()));
         pairs
+    }
+}
+
+impl Architecture for EfficientNetConfig {
+    type Model = EfficientNet;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
+    /// Refuses sizes that no such network can have.
+    ///
+    /// # Errors
+    /// When a size is zero, a probability is outside `[0, 1)`, or the objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
+        check_picture(MODEL, self.picture)?;
+        self.objective.check(MODEL)?;
+        check::stages(MODEL, "layers", &self.layers)?;
+        check::drop_path(MODEL, self.drop_path)?;
+        check::dropout(MODEL, self.dropout)
+    }
+
+    /// The model with weights drawn from the device's generator, the head's uniform up to `1 / sqrt(outputs)`
+    /// as in torchvision.
+    fn init(&self, device: &Device) -> EfficientNet {
+        let stage = |([expansion, kernel, stride, outputs], layers): ([usize; 4], usize)| Stage {
+            expansion,
+            kernel,
+            stride,
+            outputs,
+            layers,
+        };
+        let outputs = self.objective.head();
+        let most = 1.0 / (outputs as f64).sqrt();
+        let uniform = Initializer::Uniform { min: -most, max: most };
+        let config = LinearConfig::new(LAST, outputs).with_bias(false).with_initializer(uniform);
+        let mut head = config.init(device);
+        head.bias = Some(Initializer::Zeros.init([outputs], device));
+        let plan = Plan {
+            channels: self.picture[0],
+            stem: 32,
+            stages: STAGES.into_iter().zip(self.layers).map(stage).collect(),
+            last: LAST,
+            squeeze: self.squeeze,
+            ways: if self.tensorflow { Ways::TensorFlow } else { Ways::PyTorch },
+            activation: self.activation,
+            drop_path: self.drop_path,
+            dropout: self.dropout,
+            head,
+            objective: self.objective.clone(),
+        };
+        plan.init(device)
+    }
+
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![
+            ("torchvision", self.torchvision_names()),
+            ("timm", self.timm_names()),
+            ("google", self.google_names()),
+        ]
     }
 }
 

@@ -1,8 +1,8 @@
 //! Networks of inverted residuals: each block widens, convolves each channel by itself and narrows again.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Sandler et al., "MobileNetV2:
-//! inverted residuals and linear bottlenecks", 2018; squeeze and excitation of Hu et al. 2017. MobileNetV2 and
-//! EfficientNet are both of this kind: their files say which stages they have.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Sandler et al.,
+//! "MobileNetV2: inverted residuals and linear bottlenecks", 2018; squeeze and excitation of Hu et al. 2017.
+//! MobileNetV2 and EfficientNet are both of this kind: their files say which stages they have.
 
 use super::conv_norm::{ConvNorm, Shape, Ways};
 use crate::drop_path::DropPath;
@@ -20,7 +20,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 /// A stage's blocks: the first has the stride, the others keep the size.
 #[derive(Clone, Copy)]
 pub(super) struct Stage {
-    /// How many times wider a block is inside.
+    /// The factor by which a block is wider inside.
     pub expansion: usize,
     pub kernel: usize,
     pub stride: usize,
@@ -35,7 +35,7 @@ pub(super) struct Plan {
     pub stages: Vec<Stage>,
     /// Channels before the head.
     pub last: usize,
-    /// Whether blocks weigh their channels.
+    /// True where blocks weigh their channels by squeeze and excitation.
     pub squeeze: bool,
     pub ways: Ways,
     pub activation: crate::Activation,
@@ -74,7 +74,8 @@ impl Plan {
     }
 }
 
-/// `channels * factor` as the nearest multiple of 8, at least 8 and never more than a tenth less: of the published code.
+/// `channels * factor` as the nearest multiple of 8, at least 8 and never more than a tenth less: of the
+/// published code.
 pub(super) fn rounded(channels: usize, factor: f64) -> usize {
     let wanted = channels as f64 * factor;
     let nearest = (((wanted + 4.0) / 8.0) as usize * 8).max(8);
@@ -255,7 +256,8 @@ mod tests {
 
     #[test]
     fn widths_are_rounded_as_published() {
-        // MobileNetV2 of width 0.35: 32 x 0.35 = 11.2 is 16 where 8 would be a tenth less, 24 x 0.35 = 8.4 is 8
+        // MobileNetV2 of width 0.35: 32 x 0.35 = 11.2 is 16 where 8 would be a tenth less, 24 x 0.35 = 8.4 is
+        // 8
         assert_eq!([(32, 0.35), (24, 0.35), (16, 1.0), (3, 1.0)].map(|(c, f)| rounded(c, f)), [16, 8, 16, 8]);
     }
 }

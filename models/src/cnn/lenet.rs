@@ -1,12 +1,14 @@
 //! LeNet-5: two 5x5 convolutions with poolings, then three linear layers.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). LeCun, Bottou, Bengio and
-//! Haffner, "Gradient-based learning applied to document recognition", 1998. What differs, as is usual today: the
-//! second convolution sees all channels of the first, poolings are plain means, the activation is tanh unscaled, and
-//! the head is linear in place of radial basis functions.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). LeCun, Bottou, Bengio
+//! and Haffner, "Gradient-based learning applied to document recognition", 1998. What differs, as is usual
+//! today: the second convolution sees all channels of the first, poolings are plain means, the activation is
+//! tanh unscaled, and the head is linear in place of radial basis functions.
 
 use super::check_picture;
+use crate::architecture::Architecture;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Tanh};
 use bonfire_kernels::modules::{avg_pool2d, conv2d, linear};
@@ -27,16 +29,24 @@ const LEAST_SIDE: usize = 12;
 pub struct LeNetConfig {
     /// `[channels, height, width]` of a picture, 12 pixels a side at least.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
 }
 
-impl LeNetConfig {
+impl Architecture for LeNetConfig {
+    type Model = LeNet;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that LeNet cannot have.
     ///
     /// # Errors
     /// When a side is shorter than 12 pixels, there is no channel, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
         let [_, height, width] = self.picture;
@@ -46,7 +56,7 @@ impl LeNetConfig {
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> LeNet {
+    fn init(&self, device: &Device) -> LeNet {
         let [channels, height, width] = self.picture;
         let side = |size: usize| (size / 2 - 4) / 2;
         let padding = PaddingConfig2d::Explicit(2, 2, 2, 2);

@@ -1,14 +1,16 @@
 //! MobileNetV2: inverted residuals with ReLU6.
 //!
-//! Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: inverted residuals and linear bottlenecks", 2018, table 2.
-//! What differs: blocks may be dropped in training (Huang et al. 2016).
+//! Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: inverted residuals and linear bottlenecks", 2018,
+//! table 2. The difference: blocks may be dropped in training (Huang et al. 2016).
 
 use super::check_picture;
 use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage, rounded};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::ConfigError;
 use burn::config::Config;
 use burn::nn::{Initializer, LinearConfig};
@@ -28,7 +30,7 @@ pub type MobileNetV2 = InvertedNetwork;
 pub struct MobileNetV2Config {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[1, 2, 3, 4, 3, 3, 1]")]
@@ -45,15 +47,51 @@ pub struct MobileNetV2Config {
 }
 
 impl MobileNetV2Config {
+    /// The names that torchvision gives to the layers.
+    pub fn torchvision_names(&self) -> LayerNames {
+        let mut pairs = names("stem", "features.0.0", "features.0.1").to_vec();
+        let mut number = 1;
+        for (stage, count) in self.layers.into_iter().enumerate() {
+            for block in 0..count {
+                let (ours, theirs) = (format!("stages.{stage}.{block}"), format!("features.{number}.conv"));
+                let pair = |layer: &str, convolution: String, norm: String| {
+                    names(&format!("{ours}.{layer}"), &convolution, &norm)
+                };
+                let wide = usize::from(STAGES[stage][0] != 1);
+                if wide == 1 {
+                    pairs.extend(pair("expand", format!("{theirs}.0.0"), format!("{theirs}.0.1")));
+                }
+                pairs.extend(pair("depthwise", format!("{theirs}.{wide}.0"), format!("{theirs}.{wide}.1")));
+                let [point, norm] = [wide + 1, wide + 2];
+                pairs.extend(pair("project", format!("{theirs}.{point}"), format!("{theirs}.{norm}")));
+                number += 1;
+            }
+        }
+        pairs.extend(names("last", &format!("features.{number}.0"), &format!("features.{number}.1")));
+        pairs.push(("head".into(), "classifier.1".into()));
+        pairs
+    }
+}
+
+impl Architecture for MobileNetV2Config {
+    type Model = MobileNetV2;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
-    /// When a size is zero, the multiplier is outside `(0, 100]`, a probability is outside `[0, 1)`, or the objective
-    /// is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// When a size is zero, the multiplier is outside `(0, 100]`, a probability is outside `[0, 1)`, or the
+    /// objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
-        check::layers(MODEL, &self.layers)?;
+        check::stages(MODEL, "layers", &self.layers)?;
         let factor = self.width_multiplier;
         let usable = factor > 0.0 && factor <= 100.0;
         ConfigError::check(usable, MODEL, "width_multiplier", "above 0 and at most 100", factor)?;
@@ -61,8 +99,9 @@ impl MobileNetV2Config {
         check::dropout(MODEL, self.dropout)
     }
 
-    /// The model with weights drawn from the device's generator, the head's of deviation 0.01 as in torchvision.
-    pub fn init(&self, device: &Device) -> MobileNetV2 {
+    /// The model with weights drawn from the device's generator, the head's of deviation 0.01 as in
+    /// torchvision.
+    fn init(&self, device: &Device) -> MobileNetV2 {
         let width = |channels: usize| rounded(channels, self.width_multiplier);
         let stage = |([expansion, stride, outputs], layers): ([usize; 3], usize)| Stage {
             expansion,
@@ -93,29 +132,8 @@ impl MobileNetV2Config {
         plan.init(device)
     }
 
-    /// What torchvision calls the layers.
-    pub fn torchvision_names(&self) -> LayerNames {
-        let mut pairs = names("stem", "features.0.0", "features.0.1").to_vec();
-        let mut number = 1;
-        for (stage, count) in self.layers.into_iter().enumerate() {
-            for block in 0..count {
-                let (ours, theirs) = (format!("stages.{stage}.{block}"), format!("features.{number}.conv"));
-                let pair = |layer: &str, convolution: String, norm: String| {
-                    names(&format!("{ours}.{layer}"), &convolution, &norm)
-                };
-                let wide = usize::from(STAGES[stage][0] != 1);
-                if wide == 1 {
-                    pairs.extend(pair("expand", format!("{theirs}.0.0"), format!("{theirs}.0.1")));
-                }
-                pairs.extend(pair("depthwise", format!("{theirs}.{wide}.0"), format!("{theirs}.{wide}.1")));
-                let [point, norm] = [wide + 1, wide + 2];
-                pairs.extend(pair("project", format!("{theirs}.{point}"), format!("{theirs}.{norm}")));
-                number += 1;
-            }
-        }
-        pairs.extend(names("last", &format!("features.{number}.0"), &format!("features.{number}.1")));
-        pairs.push(("head".into(), "classifier.1".into()));
-        pairs
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![("torchvision", self.torchvision_names())]
     }
 }
 

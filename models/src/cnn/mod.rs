@@ -1,7 +1,7 @@
 //! Convolutional models of pictures.
 //!
-//! `small_resnet` is the residual network of CIFAR's kind (depth `6 n + 2`, recipe name `resnet`), `resnet` that of
-//! ImageNet's (recipe names `resnet18` to `resnet152`).
+//! `small_resnet` is the residual network of CIFAR's kind (depth `6 n + 2`, recipe name `resnet`), `resnet`
+//! that of ImageNet's (recipe names `resnet18` to `resnet152`).
 
 mod conv_norm;
 mod convnext;
@@ -36,8 +36,8 @@ fn check_picture(model: &'static str, picture: [usize; 3]) -> Result<(), ConfigE
     ConfigError::check(filled, model, "picture", "positive [channels, height, width]", found)
 }
 
-/// A 3x3 convolution that keeps the size at stride 1, without a bias: a batch norm follows and has one. Weights are
-/// drawn from He's normal distribution for ReLU, of variance `2 / fan_in`.
+/// A 3x3 convolution that keeps the size at stride 1, without a bias: a batch norm follows and has one.
+/// Weights are drawn from He's normal distribution for ReLU, of variance `2 / fan_in`.
 fn convolution_3x3(channels: [usize; 2], stride: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new(channels, [3, 3])
         .with_stride([stride, stride])

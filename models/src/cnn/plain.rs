@@ -1,13 +1,15 @@
-//! A small convolutional network: stages of 3x3 convolutions, each with batch norm and ReLU, a max pooling after
-//! each stage, then a hidden layer with dropout. Padding, batch norm and poolings can be left out.
+//! A small convolutional network: stages of 3x3 convolutions, each with batch norm and ReLU, a max pooling
+//! after each stage, then a hidden layer with dropout. Padding, batch norm and poolings can be left out.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). LeNet's plan (LeCun et al.
-//! 1998) with what came later: 3x3 kernels and doubling widths (Simonyan and Zisserman 2014), batch norm (Ioffe and
-//! Szegedy 2015), dropout (Srivastava et al. 2014).
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). LeNet's plan (LeCun
+//! et al. 1998) with what came later: 3x3 kernels and doubling widths (Simonyan and Zisserman 2014), batch
+//! norm (Ioffe and Szegedy 2015), dropout (Srivastava et al. 2014).
 
 use super::{HE_NORMAL, check_picture};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation;
 use bonfire_kernels::modules::{batch_norm, conv2d, dropout, linear, max_pool2d};
@@ -27,7 +29,7 @@ const MODEL: &str = "cnn";
 pub struct CnnConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Channels of each stage.
     #[config(default = "vec![24, 48, 96]")]
@@ -35,14 +37,14 @@ pub struct CnnConfig {
     /// Convolutions a stage.
     #[config(default = 1)]
     pub convolutions_per_stage: usize,
-    /// Whether the convolutions are padded and keep height and width; otherwise each takes 2 pixels off both.
+    /// True: the convolutions are padded and keep height and width. False: each takes 2 pixels off both.
     #[config(default = true)]
     pub padded: bool,
-    /// Whether a batch norm follows each convolution; otherwise the convolutions have biases.
+    /// True: a batch norm follows each convolution. False: the convolutions have biases.
     #[config(default = true)]
     pub batch_norm: bool,
-    /// Stages between poolings, which halve height and width (rounding down): 1 ends each stage in one, 2 every
-    /// second stage.
+    /// Stages between poolings, which halve height and width (rounding down): 1 ends each stage in one, 2
+    /// every second stage.
     #[config(default = 1)]
     pub pool_every: usize,
     /// Width of the layer before the head; 0 leaves it out.
@@ -55,30 +57,7 @@ pub struct CnnConfig {
 }
 
 impl CnnConfig {
-    /// Refuses sizes that no such network can have.
-    ///
-    /// # Errors
-    /// When a size is zero, the picture is too small for the stages, the dropout is outside `[0, 1)`, or the
-    /// objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        check_picture(MODEL, self.picture)?;
-        self.objective.check(MODEL)?;
-        let filled = !self.widths.is_empty() && self.widths.iter().all(|width| *width > 0);
-        let found = format!("{:?}", self.widths);
-        ConfigError::check(filled, MODEL, "widths", "one positive width a stage", found)?;
-        check::positive(MODEL, "convolutions_per_stage", self.convolutions_per_stage)?;
-        check::positive(MODEL, "pool_every", self.pool_every)?;
-        let [_, height, width] = self.features();
-        let poolings = self.widths.len() / self.pool_every;
-        let expected = match self.padded {
-            true => format!("height and width that can be halved {poolings} times"),
-            false => "height and width that leave a pixel after the last stage".into(),
-        };
-        ConfigError::check(height.min(width) > 0, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        check::dropout(MODEL, self.dropout)
-    }
-
-    /// Whether a pooling ends the stage, counted from 0.
+    /// True where a pooling ends the stage; stages count from 0.
     fn pools_after(&self, stage: usize) -> bool {
         (stage + 1).is_multiple_of(self.pool_every)
     }
@@ -94,9 +73,45 @@ impl CnnConfig {
         let left = |size: usize| (0..self.widths.len()).fold(size, after);
         [self.widths.last().copied().unwrap_or(channels), left(height), left(width)]
     }
+}
+
+impl Architecture for CnnConfig {
+    type Model = Cnn;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
+    /// Refuses sizes that no such network can have.
+    ///
+    /// # Errors
+    /// When a size is zero, the picture is too small for the stages, the dropout is outside `[0, 1)`, or the
+    /// objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
+        check_picture(MODEL, self.picture)?;
+        self.objective.check(MODEL)?;
+        let filled = !self.widths.is_empty() && self.widths.iter().all(|width| *width > 0);
+        let found = format!("{:?}", self.widths);
+        ConfigError::check(filled, MODEL, "widths", "one positive width a stage", found)?;
+        check::sizes(MODEL, "widths", &self.widths)?;
+        check::layers(MODEL, "convolutions_per_stage", self.convolutions_per_stage)?;
+        check::size(MODEL, "pool_every", self.pool_every)?;
+        check::optional_size(MODEL, "hidden", self.hidden)?;
+        let [_, height, width] = self.features();
+        let poolings = self.widths.len() / self.pool_every;
+        let expected = if self.padded {
+            format!("height and width that can be halved {poolings} times")
+        } else {
+            "height and width that leave a pixel after the last stage".into()
+        };
+        ConfigError::check(height.min(width) > 0, MODEL, "picture", expected, format!("{:?}", self.picture))?;
+        check::dropout(MODEL, self.dropout)
+    }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> Cnn {
+    fn init(&self, device: &Device) -> Cnn {
         let channels = [&[self.picture[0]], self.widths.as_slice()].concat();
         let stage = |(index, pair): (usize, &[usize])| {
             Stage::new(pair[0], pair[1], self.pools_after(index), self, device)

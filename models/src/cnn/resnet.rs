@@ -1,17 +1,19 @@
 //! Residual networks for pictures of ImageNet's kind: ResNet-18, 34, 50, 101 and 152.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and Sun, "Deep
-//! residual learning for image recognition", 2015, table 1. What differs: a bottleneck's stride is in its 3x3
-//! convolution (version 1.5, as in torchvision), the last norm of a block may start at zero (Goyal et al. 2017,
-//! section 5.1), blocks may be dropped in training (Huang et al. 2016). The network for small pictures of the paper's
-//! section 4.2 is [`SmallResNet`](crate::SmallResNet).
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and
+//! Sun, "Deep residual learning for image recognition", 2015, table 1. What differs: a bottleneck's stride is
+//! in its 3x3 convolution (version 1.5, as in torchvision), the last norm of a block may start at zero (Goyal
+//! et al. 2017, section 5.1), blocks may be dropped in training (Huang et al. 2016). The network for small
+//! pictures of the paper's section 4.2 is [`SmallResNet`](crate::SmallResNet).
 
 use super::check_picture;
 use super::conv_norm::{ConvNorm, Shape, names};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::drop_path::DropPath;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
 use bonfire_kernels::modules::{dropout, linear, max_pool2d};
@@ -30,19 +32,19 @@ const MODEL: &str = "resnet";
 pub struct ResNetConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Blocks of each stage.
     #[config(default = "[2, 2, 2, 2]")]
     pub layers: [usize; 4],
-    /// Whether a block has a 3x3 convolution between two 1x1 ones, and four times the channels at its end; otherwise
-    /// it has two 3x3 convolutions.
+    /// True: a block has a 3x3 convolution between two 1x1 ones, and four times the channels at its end.
+    /// False: it has two 3x3 convolutions.
     #[config(default = false)]
     pub bottleneck: bool,
     /// Channels of the stem and of the first stage's 3x3 convolutions; each further stage has twice as many.
     #[config(default = 64)]
     pub width: usize,
-    /// Whether the last norm of a block starts at zero, so that the block starts as the identity.
+    /// True: the last norm of a block starts at zero, so that the block starts as the identity.
     #[config(default = false)]
     pub zero_init_residual: bool,
     /// The probability that the last block is left out of a sample in training, in `[0, 1)`; it rises from 0.
@@ -79,21 +81,91 @@ impl ResNetConfig {
         Self::resnet50(picture, objective).with_layers([3, 8, 36, 3])
     }
 
+    /// Channels after a block.
+    fn outputs(&self, width: usize) -> usize {
+        if self.bottleneck { 4 * width } else { width }
+    }
+
+    fn block(
+        &self,
+        inputs: usize,
+        width: usize,
+        stride: usize,
+        drop_path: DropPath,
+        device: &Device,
+    ) -> Block {
+        let outputs = self.outputs(width);
+        let shapes = if self.bottleneck {
+            vec![
+                Shape::point([inputs, width]),
+                Shape::square([width, width], stride),
+                Shape::point([width, outputs]),
+            ]
+        } else {
+            vec![Shape::square([inputs, width], stride), Shape::square([width, width], 1)]
+        };
+        let mut convolutions: Vec<_> = shapes.into_iter().map(|shape| shape.init(device)).collect();
+        if let (true, Some(last)) = (self.zero_init_residual, convolutions.last_mut()) {
+            last.norm.gamma = Initializer::Zeros.init([outputs], device);
+        }
+        let shortcut = Shape { stride, ..Shape::point([inputs, outputs]) };
+        Block {
+            convolutions,
+            shortcut: (stride != 1 || inputs != outputs).then(|| shortcut.init(device)),
+            drop_path,
+        }
+    }
+
+    /// The names that torchvision gives to the layers.
+    pub fn torchvision_names(&self) -> LayerNames {
+        let mut pairs = names("stem", "conv1", "bn1").to_vec();
+        for (stage, count) in self.layers.into_iter().enumerate() {
+            for block in 0..count {
+                let (ours, theirs) =
+                    (format!("stages.{stage}.{block}"), format!("layer{}.{block}", stage + 1));
+                for place in 0..if self.bottleneck { 3 } else { 2 } {
+                    let number = place + 1;
+                    pairs.extend(names(
+                        &format!("{ours}.convolutions.{place}"),
+                        &format!("{theirs}.conv{number}"),
+                        &format!("{theirs}.bn{number}"),
+                    ));
+                }
+                let (convolution, norm) =
+                    (format!("{theirs}.downsample.0"), format!("{theirs}.downsample.1"));
+                pairs.extend(names(&format!("{ours}.shortcut"), &convolution, &norm));
+            }
+        }
+        pairs.push(("head".into(), "fc".into()));
+        pairs
+    }
+}
+
+impl Architecture for ResNetConfig {
+    type Model = ResNet;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
     /// When a size is zero, a probability is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
-        check::layers(MODEL, &self.layers)?;
-        check::positive(MODEL, "width", self.width)?;
+        check::stages(MODEL, "layers", &self.layers)?;
+        check::size(MODEL, "width", self.width)?;
         check::drop_path(MODEL, self.drop_path)?;
         check::dropout(MODEL, self.dropout)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ResNet {
+    fn init(&self, device: &Device) -> ResNet {
         let blocks: usize = self.layers.iter().sum();
         let (mut inputs, mut index) = (self.width, 0);
         let mut stages = Vec::with_capacity(self.layers.len());
@@ -122,62 +194,8 @@ impl ResNetConfig {
         }
     }
 
-    /// Channels after a block.
-    fn outputs(&self, width: usize) -> usize {
-        if self.bottleneck { 4 * width } else { width }
-    }
-
-    fn block(
-        &self,
-        inputs: usize,
-        width: usize,
-        stride: usize,
-        drop_path: DropPath,
-        device: &Device,
-    ) -> Block {
-        let outputs = self.outputs(width);
-        let shapes = match self.bottleneck {
-            true => vec![
-                Shape::point([inputs, width]),
-                Shape::square([width, width], stride),
-                Shape::point([width, outputs]),
-            ],
-            false => vec![Shape::square([inputs, width], stride), Shape::square([width, width], 1)],
-        };
-        let mut convolutions: Vec<_> = shapes.into_iter().map(|shape| shape.init(device)).collect();
-        if let (true, Some(last)) = (self.zero_init_residual, convolutions.last_mut()) {
-            last.norm.gamma = Initializer::Zeros.init([outputs], device);
-        }
-        let shortcut = Shape { stride, ..Shape::point([inputs, outputs]) };
-        Block {
-            convolutions,
-            shortcut: (stride != 1 || inputs != outputs).then(|| shortcut.init(device)),
-            drop_path,
-        }
-    }
-
-    /// What torchvision calls the layers.
-    pub fn torchvision_names(&self) -> LayerNames {
-        let mut pairs = names("stem", "conv1", "bn1").to_vec();
-        for (stage, count) in self.layers.into_iter().enumerate() {
-            for block in 0..count {
-                let (ours, theirs) =
-                    (format!("stages.{stage}.{block}"), format!("layer{}.{block}", stage + 1));
-                for place in 0..if self.bottleneck { 3 } else { 2 } {
-                    let number = place + 1;
-                    pairs.extend(names(
-                        &format!("{ours}.convolutions.{place}"),
-                        &format!("{theirs}.conv{number}"),
-                        &format!("{theirs}.bn{number}"),
-                    ));
-                }
-                let (convolution, norm) =
-                    (format!("{theirs}.downsample.0"), format!("{theirs}.downsample.1"));
-                pairs.extend(names(&format!("{ours}.shortcut"), &convolution, &norm));
-            }
-        }
-        pairs.push(("head".into(), "fc".into()));
-        pairs
+    fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
+        vec![("torchvision", self.torchvision_names())]
     }
 }
 

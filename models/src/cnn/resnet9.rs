@@ -1,13 +1,15 @@
 //! ResNet-9: the network that trains fastest on small pictures.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Page, "How to train your
-//! ResNet", 2018, of Stanford's DAWNBench. What differs: pictures are not whitened, all norms train their scale, and
-//! the last pooling takes what is left of the picture, whatever its size.
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). Page, "How to train
+//! your ResNet", 2018, of Stanford's DAWNBench. What differs: pictures are not whitened, all norms train
+//! their scale, and the last pooling takes what is left of the picture, whatever its size.
 
 use super::check_picture;
 use super::conv_norm::{ConvNorm, Shape};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
 use bonfire_kernels::modules::linear;
@@ -27,7 +29,7 @@ const LEAST_SIDE: usize = 8;
 pub struct ResNet9Config {
     /// `[channels, height, width]` of a picture, 8 pixels a side at least.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Channels of the first convolution; the layers after it have two, four and eight times as many.
     #[config(default = 64)]
@@ -37,33 +39,43 @@ pub struct ResNet9Config {
     pub output_scale: f64,
 }
 
-impl ResNet9Config {
+impl Architecture for ResNet9Config {
+    type Model = ResNet9;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
-    /// When a side is shorter than 8 pixels, a size is zero, the factor is zero or not finite, or the objective is
-    /// impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// When a side is shorter than 8 pixels, a size is zero, the factor is zero or not finite, or the
+    /// objective is impossible.
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
         let [_, height, width] = self.picture;
         let expected = format!("height and width of at least {LEAST_SIDE}");
         let fits = height.min(width) >= LEAST_SIDE;
         ConfigError::check(fits, MODEL, "picture", expected, format!("{:?}", self.picture))?;
-        check::positive(MODEL, "width", self.width)?;
+        check::size(MODEL, "width", self.width)?;
         let scale = self.output_scale;
         let usable = scale.is_finite() && scale != 0.0;
         ConfigError::check(usable, MODEL, "output_scale", "a finite number but 0", scale)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> ResNet9 {
+    fn init(&self, device: &Device) -> ResNet9 {
         let width = self.width;
         let layer = |inputs: usize, outputs: usize, residual: bool| Layer {
             convolution: Shape::square([inputs, outputs], 1).init(device),
-            residual: match residual {
-                true => (0..2).map(|_| Shape::square([outputs, outputs], 1).init(device)).collect(),
-                false => Vec::new(),
+            residual: if residual {
+                (0..2).map(|_| Shape::square([outputs, outputs], 1).init(device)).collect()
+            } else {
+                Vec::new()
             },
         };
         ResNet9 {

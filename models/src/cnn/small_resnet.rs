@@ -1,12 +1,15 @@
 //! Residual network for small pictures, of depth `6 n + 2`.
 //!
-//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and Sun, "Deep
-//! residual learning for image recognition", 2015, section 4.2. What differs: a shortcut that changes its width is a
-//! 1x1 convolution with batch norm (the paper's option B) in place of zero padding (option A).
+//! Axes: `B` pictures, `C` channels, `H` x `W` pixels, `O` outputs (classes or values). He, Zhang, Ren and
+//! Sun, "Deep residual learning for image recognition", 2015, section 4.2. What differs: a shortcut that
+//! changes its width is a 1x1 convolution with batch norm (the paper's option B) in place of zero padding
+//! (option A).
 
 use super::{HE_NORMAL, check_picture, convolution_3x3};
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
 use bonfire_kernels::modules::{batch_norm, conv2d, linear};
@@ -24,7 +27,7 @@ const MODEL: &str = "resnet";
 pub struct SmallResNetConfig {
     /// `[channels, height, width]` of a picture.
     pub picture: [usize; 3],
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Layers with weights on the longest path: 8, 14, 20, 32, 44, 56, ...
     #[config(default = 20)]
@@ -34,21 +37,32 @@ pub struct SmallResNetConfig {
     pub width: usize,
 }
 
-impl SmallResNetConfig {
+impl Architecture for SmallResNetConfig {
+    type Model = SmallResNet;
+
+    const DATA_KEYS: &'static [&'static str] = &["picture", "objective"];
+    const ANY_PICTURE_SIZE: bool = true;
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        Ok(Self::new(spec.image()?, spec.objective()?))
+    }
+
     /// Refuses sizes that no such network can have.
     ///
     /// # Errors
     /// When the depth is not `6 n + 2` of a positive `n`, a size is zero, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_picture(MODEL, self.picture)?;
         self.objective.check(MODEL)?;
         let fits = self.depth >= 8 && self.depth % 6 == 2;
         ConfigError::check(fits, MODEL, "depth", "6 n + 2: 8, 14, 20, 32, 44, 56, ...", self.depth)?;
-        check::positive(MODEL, "width", self.width)
+        let most = 6 * check::MOST_LAYERS + 2;
+        ConfigError::check(self.depth <= most, MODEL, "depth", format!("at most {most}"), self.depth)?;
+        check::size(MODEL, "width", self.width)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> SmallResNet {
+    fn init(&self, device: &Device) -> SmallResNet {
         let blocks_per_stage = (self.depth - 2) / 6;
         let mut blocks = Vec::with_capacity(3 * blocks_per_stage);
         let mut inputs = self.width;

@@ -1,12 +1,12 @@
-//! The models of ImageNet against torchvision's and timm's own: names and sizes of all tensors, logits, gradients, and
-//! the weights after ten steps of training.
+//! The models of ImageNet against torchvision's and timm's own: names and sizes of all tensors, logits,
+//! gradients, and the weights after ten steps of training.
 //!
-//! `golden/imagenet.py` says how parameters and pictures are filled and wrote the file read here; the cases have the
-//! same names in both.
+//! `golden/imagenet.py` says how parameters and pictures are filled and wrote the file read here; the cases
+//! have the same names in both.
 
 use super::{assert_near, numbers};
 use crate::{
-    ConvNeXtConfig, EfficientNetConfig, LayerNames, MobileNetV2Config, Objective, PatchPooling,
+    Architecture, ConvNeXtConfig, EfficientNetConfig, LayerNames, MobileNetV2Config, Objective, PatchPooling,
     ResNet9Config, ResNetConfig, TensorKey, VisionTransformerConfig, tensor_keys,
 };
 use bonfire_contract::{Images, Output, Target, Task};
@@ -22,13 +22,14 @@ const CLASSES: usize = 5;
 const BATCH: usize = 4;
 const STEPS: usize = 10;
 
-/// The largest relative difference of the losses of ten steps. PyTorch's own in single and in double precision differ
-/// by up to 3e-5, where a loss ends at a thousandth of what it was, and by 1e-6 elsewhere.
+/// The largest relative difference of the losses of ten steps. PyTorch's own in single and in double
+/// precision differ by up to 3e-5, where a loss ends at a thousandth of what it was, and by 1e-6 elsewhere.
 const LOSS_TOLERANCE: f64 = 1e-4;
 
-/// The largest difference of what ten steps changed in a tensor, relative to the norm of that change, or to 1 % of the
-/// greatest norm among weights or among running statistics. PyTorch's own steps in single and in double precision
-/// differ by up to 3e-3: a weight near 1 keeps only the last digits of a change of a thousandth.
+/// The largest difference of what ten steps changed in a tensor, relative to the norm of that change, or to 1
+/// % of the greatest norm among weights or among running statistics. PyTorch's own steps in single and in
+/// double precision differ by up to 3e-3: a weight near 1 keeps only the last digits of a change of a
+/// thousandth.
 const TRAINED_TOLERANCE: f64 = 5e-3;
 
 static GOLDEN: LazyLock<Value> = LazyLock::new(|| {
@@ -47,7 +48,8 @@ fn scattered(name: &str) -> impl Fn(usize) -> f64 {
     }
 }
 
-/// A tensor's numbers in the other library's layout; calm ones are those of a norm by the batch before training.
+/// A tensor's numbers in the other library's layout; calm ones are those of a norm by the batch before
+/// training.
 fn filled(TensorKey { name, shape, .. }: &TensorKey, calm: bool) -> Vec<f32> {
     let value = scattered(name);
     let fan_in: usize = shape[1..].iter().product();
@@ -72,10 +74,7 @@ fn turned<T: Copy>(values: &[T], [rows, columns]: [usize; 2]) -> Vec<T> {
 
 /// Norm and checksum of numbers in the other library's layout.
 fn digest(key: &TensorKey, values: Vec<f64>) -> [f64; 2] {
-    let values = match key.transposed {
-        true => turned(&values, [key.shape[1], key.shape[0]]),
-        false => values,
-    };
+    let values = if key.transposed { turned(&values, [key.shape[1], key.shape[0]]) } else { values };
     let checksum = scattered("checksum");
     let norm = values.iter().map(|value| value * value).sum::<f64>().sqrt();
     [norm, values.iter().enumerate().map(|(place, value)| value * checksum(place)).sum()]
@@ -103,9 +102,10 @@ impl ModuleMapper for Filler<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let key = self.keys.next().expect("a key a tensor");
         let calm = key.name.rsplit_once('.').is_some_and(|(layer, _)| self.calm.contains(layer));
-        let values = match key.transposed {
-            true => turned(&filled(key, calm), [key.shape[0], key.shape[1]]),
-            false => filled(key, calm),
+        let values = if key.transposed {
+            turned(&filled(key, calm), [key.shape[0], key.shape[1]])
+        } else {
+            filled(key, calm)
         };
         param.map(|old| Tensor::from_data(TensorData::new(values, old.dims()), &old.device()))
     }

@@ -12,12 +12,12 @@ use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, assert_shape};
 pub(super) struct Affine {
     /// `[N, O]`; none where no column is numeric.
     pub(super) weight: Option<Param<Tensor<2>>>,
-    /// `[sum of the category sizes, O]`, the columns' categories one after the other: the weights that one-hot
-    /// columns would have, without the zeros. None where no column is categorical.
+    /// `[sum of the category sizes, O]`, the columns' categories one after the other: the weights that
+    /// one-hot columns would have, without the zeros. None where no column is categorical.
     pub(super) category_weight: Option<Param<Tensor<2>>>,
     /// `[O]`
     pub(super) bias: Param<Tensor<1>>,
-    /// Where each categorical column begins in `category_weight`.
+    /// The first row of each categorical column in `category_weight`.
     #[module(skip)]
     starts: Vec<usize>,
 }
@@ -54,10 +54,9 @@ impl Affine {
         }
         output
     }
-}
 
-impl Affine {
-    /// What the weights are multiplied by: 1, the numeric columns, and a one-hot column for each category.
+    /// The numbers that the weights are multiplied by: 1, the numeric columns, and a one-hot column for each
+    /// category.
     ///
     /// # Shapes
     /// - input: numeric `[B, N]`, categories `[B, M]`
@@ -75,7 +74,7 @@ impl Affine {
         Tensor::cat(parts, 1)
     }
 
-    /// With the weights of its regressors, `[P, O]`.
+    /// The sum with other weights of its regressors, `[P, O]`.
     pub(super) fn with_weights(self, weights: Tensor<2>) -> Self {
         let mut next = 0;
         let mut rows = |count: usize| {
@@ -94,7 +93,7 @@ impl Affine {
     }
 }
 
-/// Where each column's categories begin when all are laid one after the other.
+/// The first row of each column's categories, when all columns' are laid one after the other.
 pub(super) fn starts(category_sizes: &[usize]) -> Vec<usize> {
     let end = |next: &mut usize, size: &usize| {
         let start = *next;

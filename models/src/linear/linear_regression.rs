@@ -1,12 +1,15 @@
 //! Linear regression: a weighted sum of a table's columns.
 //!
-//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `O` values. With the squared loss its optimum is
-//! least squares (Legendre 1805); the absolute loss gives the median regression, Huber's a robust one.
+//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `O` values. With the squared loss its
+//! optimum is least squares (Legendre 1805); the absolute loss gives the median regression, Huber's a robust
+//! one.
 
 use super::affine::Affine;
 use super::check_columns;
+use crate::architecture::Architecture;
 use crate::objective::{LossKind, Objective};
-use bonfire_contract::{ConfigError, Output, Table, Target, Task};
+use crate::spec::{Misfit, Spec};
+use bonfire_contract::{ConfigError, LeastSquares, Output, Table, Target, Task};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -26,12 +29,21 @@ pub struct LinearRegressionConfig {
     pub category_sizes: Vec<usize>,
 }
 
-impl LinearRegressionConfig {
+impl Architecture for LinearRegressionConfig {
+    type Model = LinearRegression;
+
+    const DATA_KEYS: &'static [&'static str] = &["num_numeric", "category_sizes", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (num_numeric, category_sizes) = spec.table()?;
+        Ok(Self::new(num_numeric, spec.values()?).with_category_sizes(category_sizes))
+    }
+
     /// Refuses sizes that no linear regression can have.
     ///
     /// # Errors
     /// When there is no column, a categorical one is empty, or the objective is not of values.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_columns(MODEL, self.num_numeric, &self.category_sizes)?;
         self.objective.check(MODEL)?;
         let values = !self.objective.is_classification();
@@ -40,11 +52,19 @@ impl LinearRegressionConfig {
     }
 
     /// The model with all weights at zero.
-    pub fn init(&self, device: &Device) -> LinearRegression {
+    fn init(&self, device: &Device) -> LinearRegression {
         LinearRegression {
             affine: Affine::new(self.num_numeric, &self.category_sizes, self.objective.head(), device),
             objective: self.objective.clone(),
         }
+    }
+
+    /// The normal equations have the squared error's optimum, and no other error's.
+    fn least_squares(&self) -> Option<LeastSquares<LinearRegression>> {
+        (self.objective.loss == LossKind::Squared).then_some(LeastSquares {
+            regressors: LinearRegression::regressors,
+            with_weights: LinearRegression::with_weights,
+        })
     }
 }
 
@@ -66,6 +86,21 @@ impl LinearRegression {
     pub fn forward(&self, input: Table) -> Tensor<2> {
         self.affine.forward(input)
     }
+
+    /// The numbers that the values are weighted sums of: 1, the numeric columns, and a one-hot column for
+    /// each category.
+    ///
+    /// # Shapes
+    /// - input: numeric `[B, N]`, categories `[B, M]`
+    /// - output: `[B, P]`, `P = 1 + N + sum of the category sizes`
+    pub fn regressors(&self, input: Table) -> Tensor<2> {
+        self.affine.regressors(input)
+    }
+
+    /// The model with other weights of its [`regressors`](Self::regressors), `[P, O]`.
+    pub fn with_weights(self, weights: Tensor<2>) -> Self {
+        LinearRegression { affine: self.affine.with_weights(weights), ..self }
+    }
 }
 
 impl Task for LinearRegression {
@@ -78,14 +113,6 @@ impl Task for LinearRegression {
     /// The objective's error.
     fn loss(&self, input: Table, target: Target) -> Tensor<1> {
         self.objective.loss(self.forward(input), target)
-    }
-
-    fn regressors(&self, input: Table) -> Option<Tensor<2>> {
-        (self.objective.loss == LossKind::Squared).then(|| self.affine.regressors(input))
-    }
-
-    fn with_weights(self, weights: Tensor<2>) -> Self {
-        LinearRegression { affine: self.affine.with_weights(weights), ..self }
     }
 }
 
@@ -129,14 +156,15 @@ mod tests {
         let config = LinearRegressionConfig::new(2, Objective::values(1)).with_category_sizes(vec![3]);
         let (input, _) = rows(&device);
         let weights = Tensor::<2>::from_data([[1.0], [2.0], [-3.0], [0.5], [5.0], [0.25]], &device);
-        let model = config.init(&device).with_weights(weights.clone());
-        let regressors = model.regressors(input.clone()).unwrap();
+        let LeastSquares { regressors, with_weights } = config.least_squares().unwrap();
+        let model = with_weights(config.init(&device), weights.clone());
+        let regressors = regressors(&model, input.clone());
         assert_eq!(regressors.dims(), [6, 6]);
         let apart = (regressors.matmul(weights) - model.forward(input.clone())).abs().max();
         assert!(apart.into_scalar::<f32>() < 1e-6);
         let absolute = Objective::new(1, LossKind::Absolute);
         let other = LinearRegressionConfig { objective: absolute, ..config };
-        assert!(other.init(&device).regressors(input).is_none());
+        assert!(other.least_squares().is_none());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Logistic and softmax regression: a weighted sum of a table's columns for each class.
 //!
-//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `K` classes. With binary cross-entropy it is the
-//! logistic regression of one logit (Cox 1958), with cross-entropy the multinomial one of `K`.
+//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `K` classes. With binary cross-entropy it is
+//! the logistic regression of one logit (Cox 1958), with cross-entropy the multinomial one of `K`.
 
 use super::affine::Affine;
 use super::check_columns;
+use crate::architecture::Architecture;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use burn::config::Config;
 use burn::module::Module;
@@ -26,12 +28,21 @@ pub struct LogisticRegressionConfig {
     pub category_sizes: Vec<usize>,
 }
 
-impl LogisticRegressionConfig {
+impl Architecture for LogisticRegressionConfig {
+    type Model = LogisticRegression;
+
+    const DATA_KEYS: &'static [&'static str] = &["num_numeric", "category_sizes", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (num_numeric, category_sizes) = spec.table()?;
+        Ok(Self::new(num_numeric, spec.classes()?).with_category_sizes(category_sizes))
+    }
+
     /// Refuses sizes that no logistic regression can have.
     ///
     /// # Errors
     /// When there is no column, a categorical one is empty, or the objective is not of classes.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         check_columns(MODEL, self.num_numeric, &self.category_sizes)?;
         self.objective.check(MODEL)?;
         let classes = self.objective.is_classification();
@@ -40,7 +51,7 @@ impl LogisticRegressionConfig {
     }
 
     /// The model with all weights at zero: every class is equally likely.
-    pub fn init(&self, device: &Device) -> LogisticRegression {
+    fn init(&self, device: &Device) -> LogisticRegression {
         LogisticRegression {
             affine: Affine::new(self.num_numeric, &self.category_sizes, self.objective.head(), device),
             objective: self.objective.clone(),

@@ -1,13 +1,16 @@
 //! Multi-layer perceptron on table rows, with an embedding for each categorical column.
 //!
-//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `D` hidden width, `O` outputs (classes or values).
-//! Embeddings of categories follow Guo and Berkhahn, "Entity embeddings of categorical variables", 2016.
+//! Axes: `B` rows, `N` numeric columns, `M` categorical columns, `D` hidden width, `O` outputs (classes or
+//! values). Embeddings of categories follow Guo and Berkhahn, "Entity embeddings of categorical variables",
+//! 2016.
 
 use super::affine::{rows_of, starts};
 use super::check_columns;
 use crate::activation::Activation;
+use crate::architecture::Architecture;
 use crate::check;
 use crate::objective::Objective;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Output, Table, Target, Task};
 use bonfire_kernels::Activation::Identity;
 use bonfire_kernels::like;
@@ -21,12 +24,12 @@ use burn::nn::{
 use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-/// Of layer norms.
+/// The number that layer norms add to the variance.
 const EPSILON: f64 = 1e-5;
 
 const MODEL: &str = "mlp";
 
-/// What normalises a hidden layer before its activation.
+/// The norm of a hidden layer, before its activation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
@@ -46,7 +49,7 @@ pub struct MlpConfig {
     pub num_numeric: usize,
     /// The number of categories of each categorical column, the unknown one (0) included.
     pub category_sizes: Vec<usize>,
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Widths of the hidden layers, first to last; none makes the model linear.
     #[config(default = "vec![128, 128]")]
@@ -60,29 +63,39 @@ pub struct MlpConfig {
     /// The non-linearity after each hidden layer.
     #[config(default = "Activation::Relu")]
     pub activation: Activation,
-    /// What normalises each hidden layer before its activation.
+    /// The norm of each hidden layer, before its activation.
     #[config(default = "Norm::None")]
     pub norm: Norm,
 }
 
-impl MlpConfig {
+impl Architecture for MlpConfig {
+    type Model = Mlp;
+
+    const DATA_KEYS: &'static [&'static str] = &["num_numeric", "category_sizes", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (num_numeric, category_sizes) = spec.table()?;
+        Ok(Self::new(num_numeric, category_sizes, spec.objective()?))
+    }
+
     /// Refuses sizes that no perceptron can have.
     ///
     /// # Errors
-    /// When there is no column, a width is zero, the dropout is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// When there is no column, a width is zero, the dropout is outside `[0, 1)`, or the objective is
+    /// impossible.
+    fn check(&self) -> Result<(), ConfigError> {
         check_columns(MODEL, self.num_numeric, &self.category_sizes)?;
         self.objective.check(MODEL)?;
-        let filled = self.hidden.iter().all(|width| *width > 0);
-        ConfigError::check(filled, MODEL, "hidden", "positive widths", format!("{:?}", self.hidden))?;
+        check::sizes(MODEL, "hidden", &self.hidden)?;
         let usable = self.embedding > 0 || self.category_sizes.is_empty();
         ConfigError::check(usable, MODEL, "embedding", "at least 1", self.embedding)?;
+        check::optional_size(MODEL, "embedding", self.embedding)?;
         check::dropout(MODEL, self.dropout)
     }
 
-    /// The model with weights drawn from the device's generator: uniform of variance `1 / (3 fan_in)` as PyTorch's
-    /// linear layers, normal of deviation 0.1 for embeddings.
-    pub fn init(&self, device: &Device) -> Mlp {
+    /// The model with weights drawn from the device's generator: uniform of variance `1 / (3 fan_in)` as
+    /// PyTorch's linear layers, normal of deviation 0.1 for embeddings.
+    fn init(&self, device: &Device) -> Mlp {
         let categories: usize = self.category_sizes.iter().sum();
         let embedding = (categories > 0).then(|| {
             let initializer = Initializer::Normal { mean: 0.0, std: 0.1 };
@@ -150,7 +163,7 @@ pub struct Mlp {
     hidden: Vec<Hidden>,
     /// `[D, O]`, and a bias `[O]`
     head: Linear,
-    /// Where each categorical column begins in the embedding.
+    /// The first row of each categorical column in the embedding.
     #[module(skip)]
     starts: Vec<usize>,
     #[module(skip)]

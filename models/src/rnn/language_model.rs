@@ -2,18 +2,18 @@
 
 use super::recurrent::Recurrent;
 use super::stack::{Stack, StackSizes};
-use crate::language::{LanguageModel, last_tokens, next_token_loss, without_padding};
+use crate::language::{LanguageModel, at_last_token, last_tokens, next_token_loss};
 use bonfire_contract::{Output, Target, Task, Tokens};
 use bonfire_kernels::Activation::Identity;
 use bonfire_kernels::modules::linear;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 
 /// Embedding, recurrent layers that read forwards, and an output layer.
 ///
-/// Each sequence starts from a state of zeros; none is carried from batch to batch, so that any order of samples
-/// trains the same way.
+/// Each sequence starts from a state of zeros; none is carried from batch to batch, so that any order of
+/// samples trains the same way.
 #[derive(Module, Debug)]
 pub struct RecurrentLanguageModel<R: Recurrent> {
     stack: Stack<R>,
@@ -67,10 +67,10 @@ impl<R: Recurrent> LanguageModel for RecurrentLanguageModel<R> {
         self.vocabulary
     }
 
-    fn next_logits(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
-        let tokens = last_tokens(tokens, self.context);
-        let [_, length] = tokens.dims();
-        let (states, _) = self.stack.forward(without_padding(tokens)); // [B, T, D]
-        linear(&self.head, states.narrow(1, length - 1, 1).squeeze_dim::<2>(1), Identity) // [B, V]
+    fn next_logits(&self, input: Tokens) -> Tensor<2> {
+        let input = last_tokens(input, self.context);
+        let padding = input.padding.clone();
+        // The product of one row may round differently from that of many: the logits are `forward`'s, bit by bit.
+        at_last_token(self.forward(input), padding) // [B, V]
     }
 }

@@ -1,16 +1,19 @@
 //! Long short-term memory, as a classifier and as a language model.
 //!
-//! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Hochreiter and Schmidhuber, "Long short-term memory", 1997,
-//! with the forget gate of Gers et al. 2000. What differs from PyTorch's: biases start at 0, and the forget gate's at 1
-//! (Jozefowicz et al. 2015), so that a new model remembers.
+//! Axes: `B` texts, `T` tokens, `D` hidden units, `V` words. Hochreiter and Schmidhuber, "Long short-term
+//! memory", 1997, with the forget gate of Gers et al. 2000. What differs from PyTorch's: biases start at 0,
+//! and the forget gate's at 1 (Jozefowicz et al. 2015), so that a new model remembers.
 
 use super::classifier::RecurrentClassifier;
 use super::language_model::RecurrentLanguageModel;
 use super::recurrent::{self, Recurrent};
 use super::stack::StackSizes;
+use crate::architecture::Architecture;
 use crate::check;
+use crate::language::LanguageModel;
 use crate::objective::Objective;
 use crate::sequence::Pooling;
+use crate::spec::{Misfit, Spec};
 use bonfire_contract::ConfigError;
 use bonfire_kernels::modules;
 use burn::config::Config;
@@ -31,7 +34,7 @@ pub type LstmLanguageModel = RecurrentLanguageModel<Lstm>;
 pub struct LstmClassifierConfig {
     /// Tokens that are known, `V`.
     pub vocabulary: usize,
-    /// What is predicted, and the loss on it.
+    /// The classes or values that are predicted, and the loss on them.
     pub objective: Objective,
     /// Numbers that stand for a token.
     #[config(default = 64)]
@@ -42,13 +45,13 @@ pub struct LstmClassifierConfig {
     /// Layers on top of each other.
     #[config(default = 1)]
     pub layers: usize,
-    /// Whether each layer also reads the text from its end.
+    /// True: each layer also reads the text from its end.
     #[config(default = false)]
     pub bidirectional: bool,
     /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
     #[config(default = 0.0)]
     pub dropout: f64,
-    /// How the states of a text become one vector.
+    /// The pooling of a text's states into one vector.
     #[config(default = "Pooling::Mean")]
     pub pooling: Pooling,
 }
@@ -64,18 +67,29 @@ impl LstmClassifierConfig {
             dropout: self.dropout,
         }
     }
+}
+
+impl Architecture for LstmClassifierConfig {
+    type Model = LstmClassifier;
+
+    const DATA_KEYS: &'static [&'static str] = &["vocabulary", "objective"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (vocabulary, _) = spec.text()?;
+        Ok(Self::new(vocabulary, spec.objective()?))
+    }
 
     /// Refuses sizes that no such model can have.
     ///
     /// # Errors
     /// When a size is zero, the dropout is outside `[0, 1)`, or the objective is impossible.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         self.sizes().check(CLASSIFIER)?;
         self.objective.check(CLASSIFIER)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> LstmClassifier {
+    fn init(&self, device: &Device) -> LstmClassifier {
         RecurrentClassifier::new(&self.sizes(), self.pooling, &self.objective, device)
     }
 }
@@ -97,8 +111,8 @@ pub struct LstmLanguageModelConfig {
     /// The share of each layer's outputs that is dropped in training, in `[0, 1)`.
     #[config(default = 0.0)]
     pub dropout: f64,
-    /// The number of last tokens that are read again to sample the next one. Training is not bound by it: there, the
-    /// data set's sequences are read whole.
+    /// The number of last tokens that are read again to sample the next one. Training is not bound by it:
+    /// there, the data set's sequences are read whole.
     #[config(default = 256)]
     pub context: usize,
 }
@@ -114,19 +128,34 @@ impl LstmLanguageModelConfig {
             dropout: self.dropout,
         }
     }
+}
+
+impl Architecture for LstmLanguageModelConfig {
+    type Model = LstmLanguageModel;
+
+    const DATA_KEYS: &'static [&'static str] = &["vocabulary", "context"];
+
+    fn for_data(spec: &Spec) -> Result<Self, Misfit> {
+        let (vocabulary, max_tokens) = spec.language()?;
+        Ok(Self::new(vocabulary).with_context(max_tokens))
+    }
 
     /// Refuses sizes that no such model can have.
     ///
     /// # Errors
     /// When a size is zero, or the dropout is outside `[0, 1)`.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         self.sizes().check(LANGUAGE_MODEL)?;
         check::positive(LANGUAGE_MODEL, "context", self.context)
     }
 
     /// The model with weights drawn from the device's generator.
-    pub fn init(&self, device: &Device) -> LstmLanguageModel {
+    fn init(&self, device: &Device) -> LstmLanguageModel {
         RecurrentLanguageModel::new(&self.sizes(), self.context, device)
+    }
+
+    fn language_model(model: &LstmLanguageModel) -> Option<&dyn LanguageModel> {
+        Some(model)
     }
 }
 
@@ -151,9 +180,9 @@ impl Recurrent for Lstm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::LanguageModel;
-    use crate::rnn::tests::{assert_causal, assert_padding_changes_nothing};
-    use burn::tensor::{Int, Tolerance};
+    use crate::rnn::tests::{
+        assert_causal, assert_padding_changes_nothing, assert_samples_from_the_last_token,
+    };
 
     #[test]
     fn padding_never_changes_logits() {
@@ -180,13 +209,7 @@ mod tests {
         let config = LstmLanguageModelConfig::new(7).with_embedding(5).with_hidden(6).with_layers(2);
         let model = config.with_context(4).init(&device);
         assert_causal(7, |input| model.forward(input));
-        let tokens = Tensor::<2, Int>::from_data([[6, 1, 2, 3, 4], [5, 4, 3, 2, 1]], &device);
-        let short = tokens.clone().narrow(1, 1, 4);
-        let whole = model.forward(crate::language::without_padding(short)).narrow(1, 3, 1);
-        let next = model.next_logits(tokens);
-        assert_eq!(next.dims(), [2, model.vocabulary()]);
-        let expected = whole.squeeze_dim::<2>(1).into_data();
-        next.into_data().assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+        assert_samples_from_the_last_token(&model, |input| model.forward(input));
     }
 
     #[test]

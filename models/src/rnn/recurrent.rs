@@ -1,20 +1,21 @@
-//! What a recurrent layer is. `T` tokens, `B` texts.
+//! The contract of a recurrent layer. `T` tokens, `B` texts.
 
 use burn::module::{Module, ModuleDisplay, Param};
 use burn::nn::{GateController, Initializer};
 use burn::tensor::{Device, Tensor};
 
-/// A layer that reads a sequence step by step, from a state of zeros. Time is the first axis, so that a step is one
-/// piece of memory.
+/// A layer that reads a sequence step by step, from a state of zeros. Time is the first axis, so that a step
+/// is one piece of memory.
 pub trait Recurrent: Module + ModuleDisplay + 'static {
     /// A layer of `hidden` units on inputs of width `inputs`, weights drawn from the device's generator.
     fn new(inputs: usize, hidden: usize, device: &Device) -> Self;
 
     /// The hidden state after each step.
     ///
-    /// With `backwards`, the sequence is read from its end, and the output at `t` has seen `t` and what follows.
-    /// Padding (where `text` is 0) stands at the end: a forward reader meets it after all text, and a backward
-    /// reader's state is held at zero until text begins. So what padding holds never reaches a text's states.
+    /// With `backwards`, the sequence is read from its end, and the output at `t` has seen `t` and what
+    /// follows. Padding (where `text` is 0) stands at the end: a forward reader meets it after all text, and
+    /// a backward reader's state is held at zero until text begins. So what padding holds never reaches a
+    /// text's states.
     ///
     /// # Shapes
     /// - x: `[T, B, inputs]`

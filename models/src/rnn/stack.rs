@@ -23,9 +23,9 @@ pub(super) struct StackSizes {
 impl StackSizes {
     pub(super) fn check(&self, model: &'static str) -> Result<(), ConfigError> {
         check::positive(model, "vocabulary", self.vocabulary)?;
-        check::positive(model, "embedding", self.embedding)?;
-        check::positive(model, "hidden", self.hidden)?;
-        check::positive(model, "layers", self.layers)?;
+        check::size(model, "embedding", self.embedding)?;
+        check::size(model, "hidden", self.hidden)?;
+        check::layers(model, "layers", self.layers)?;
         check::dropout(model, self.dropout)
     }
 
@@ -70,8 +70,8 @@ struct Directions<R: Recurrent> {
 impl<R: Recurrent> Stack<R> {
     /// # Shapes
     /// - input: tokens and padding, `[B, T]`
-    /// - output: states `[B, T, D]`, or `[B, T, 2 D]` with the backward reader's behind the forward reader's; and
-    ///   `[B, T]`, 1 where a position carries text
+    /// - output: states `[B, T, D]`, or `[B, T, 2 D]` with the backward reader's behind the forward reader's;
+    ///   and `[B, T]`, 1 where a position carries text
     pub(super) fn forward(&self, input: Tokens) -> (Tensor<3>, Tensor<2>) {
         let [batch, tokens] = input.tokens.dims();
         assert_shape!(input.padding, [batch, tokens]);

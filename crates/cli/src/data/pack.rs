@@ -5,7 +5,6 @@ use bonfire_datasets::index::{self, Index};
 use bonfire_datasets::records::Format;
 use bonfire_datasets::{image, pack as packing, parse_size, size};
 use clap::{Args, ValueEnum};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Args, Debug)]
 pub struct PackArguments {
@@ -33,11 +32,7 @@ enum PackFormat {
 
 /// Packs, then reads the shards back for their index.
 pub fn pack(arguments: &PackArguments) -> Result<()> {
-    let finished = AtomicUsize::new(0);
-    let done = |_: usize, of: usize| {
-        let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
-        eprintln!("shard {finished} of {of}");
-    };
+    let mut done = |finished: usize, of: usize| eprintln!("shard {finished} of {of}");
     let is_records = matches!(Format::named(&arguments.source), Some(Format::Csv | Format::Jsonl));
     let (packed, what) = if is_records {
         if arguments.format == Some(PackFormat::Tar) {
@@ -48,7 +43,7 @@ pub fn pack(arguments: &PackArguments) -> Result<()> {
             folder: arguments.destination.clone(),
             shard_bytes: arguments.shard_size,
         };
-        (packing::convert(&convert, &done)?, "records")
+        (packing::convert(&convert, &mut done)?, "records")
     } else {
         let format = match arguments.format {
             Some(PackFormat::Parquet) => Format::Parquet,
@@ -62,7 +57,7 @@ pub fn pack(arguments: &PackArguments) -> Result<()> {
             shard_bytes: arguments.shard_size,
             seed: arguments.seed,
         };
-        (packing::pack(&pack, &done)?, "pictures")
+        (packing::pack(&pack, &mut done)?, "pictures")
     };
     let index = Index::open(&packed.uri, &mut index::report(&packed.uri))?;
     println!(

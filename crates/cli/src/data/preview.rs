@@ -1,12 +1,11 @@
 //! `bonfire data preview`: a page of pictures as training sees them.
 
 use crate::page::{self, escaped, picture};
-use crate::recipe::{Data, Recipe};
-use crate::recipes;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::write_atomically;
 use bonfire_datasets::Dataset;
 use bonfire_datasets::image::{self, Preview};
+use bonfire_recipe::{DataConfig, Recipe};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -34,7 +33,7 @@ pub struct PreviewArguments {
 
 /// Writes the page.
 pub fn preview(arguments: &PreviewArguments) -> Result<()> {
-    let mut document = recipes::read(&arguments.recipe)?;
+    let mut document = bonfire_recipe::read(&arguments.recipe)?;
     if let Some(uri) = &arguments.uri {
         document.set(&format!("data.train={}", serde_json::to_string(uri)?))?;
     }
@@ -42,7 +41,7 @@ pub fn preview(arguments: &PreviewArguments) -> Result<()> {
         document.set(assignment)?;
     }
     let recipe = Recipe::resolve(&document)?;
-    let Data::Image(config) = &recipe.data else {
+    let DataConfig::Image(config) = &recipe.data else {
         bail!("{}: expected a recipe for pictures, found one for {}s", arguments.recipe, recipe.data.kind());
     };
     let opened = image::open(config, recipe.seed)?;

@@ -5,10 +5,11 @@
 //!                (tag 2 i + 2)                                               (tag 2 i + 3)
 //! ```
 //!
-//! Of each bucket every rank gets one part from all others, adds it up in the sequence of the ranks, and gives the sum to
-//! them: a ring sends as much, and `MPI_Iallreduce` of Open MPI sends whole buckets there and back between few ranks.
-//! Buckets go through this each by itself, as far as they can whenever somebody asks. What is sent lies where the backward
-//! pass left it; once it is sent, its memory takes the sums of the next time.
+//! Every rank owns one part of each bucket. It receives this part from all others, adds it up in the order of
+//! the ranks, and sends the sum to them. A ring sends as many bytes; `MPI_Iallreduce` of Open MPI sends whole
+//! buckets there and back between few ranks. Each bucket advances by itself, as far as it can whenever
+//! [`Flow::go_on`] is called. Numbers are sent from the memory in which the backward pass left them; that
+//! memory takes the sums of the next exchange.
 
 use crate::{Bucket, Wire};
 use half::bf16;
@@ -22,7 +23,7 @@ use std::ops::Range;
 /// Numbers that are added up at a time: as many as registers hold.
 const AT_ONCE: usize = 32;
 
-/// What a bucket takes beside its numbers. Used again by the next sum.
+/// The memory that a bucket takes beside its numbers. The next sum uses it again.
 #[derive(Default)]
 pub(super) struct Room {
     whole: Buffers<f32>,
@@ -99,8 +100,8 @@ pub(super) trait Flow {
     /// Sends this rank's numbers.
     fn send(&mut self, numbers: Vec<f32>);
 
-    /// Does what can be done by now; whether all is done. Each rank's factor is asked for once there is something to add up,
-    /// and may not be known yet.
+    /// Goes as far as it can without waiting; true once all is done. The factors of the ranks are asked for
+    /// once there is something to add up, and may not be known yet.
     fn go_on(&mut self, factors: &dyn Fn() -> Option<Vec<f32>>) -> bool;
 }
 
@@ -111,13 +112,13 @@ struct Path<'a, 's, N> {
     tag: i32,
     peers: Peers<'s>,
     scope: &'s LocalScope<'a>,
-    /// Where what is sent will lie.
+    /// The memory that the numbers will be sent from.
     place: Option<&'a mut Vec<N>>,
     sent: &'a [N],
-    /// From each other rank, in their sequence.
+    /// The messages from the other ranks, in their order.
     arriving: Pending<'a, 's, N>,
     arrived: Vec<&'a [N]>,
-    /// Where this rank's sum will lie.
+    /// The memory of this rank's sum.
     own: Option<&'a mut [N]>,
     /// The others' sums, and what this rank sends.
     rest: Pending<'a, 's, N>,
@@ -146,7 +147,7 @@ impl<'a, 's, N: Number> Path<'a, 's, N> {
             own: None,
             rest: VecDeque::new(),
         };
-        // What finds a receiver that waits for it is copied once.
+        // A message that finds a waiting receiver is copied once.
         let (mut arrived, mut sums) = (&mut buffers.arrived[..], &mut buffers.sums[..]);
         for (rank, part) in peers.parts(length).enumerate() {
             let sum = sums.split_off_mut(..part.len()).expect("parts cover the bucket");
@@ -208,7 +209,8 @@ impl<N: Number> Flow for Path<'_, '_, N> {
     }
 }
 
-/// Takes the first request, if it is done. Those behind it wait for it, so that asking takes no time for each.
+/// Takes the first request, if it is done. Those behind it wait for it, so that asking takes no time for
+/// each.
 fn first<'a, N>(pending: &mut Pending<'a, '_, N>) -> Option<&'a [N]> {
     match pending.pop_front()?.test_with_data() {
         Ok((_, numbers)) => Some(numbers),
@@ -224,12 +226,12 @@ fn part(length: usize, rank: usize, ranks: usize) -> Range<usize> {
     length * rank / ranks..length * (rank + 1) / ranks
 }
 
-/// How a number crosses the network.
+/// A number in the form in which it crosses the network.
 trait Number: Equivalence + Copy + Default {
     fn of(number: f32) -> Self;
     fn number(self) -> f32;
 
-    /// Puts numbers where they are sent from.
+    /// Puts numbers into the memory that they are sent from.
     fn put(numbers: Vec<f32>, place: &mut Vec<Self>);
 }
 
@@ -263,7 +265,8 @@ impl Number for u16 {
     }
 }
 
-/// The sum over the ranks of each one's numbers times its factor: `own` of this rank, `others` in their sequence.
+/// The sum over the ranks of each one's numbers times its factor: `own` of this rank, `others` in their
+/// sequence.
 fn add_up<N: Number>(sums: &mut [N], own: &[N], others: &[&[N]], rank: usize, factors: &[f32]) {
     if sums.is_empty() {
         return; // and nothing came

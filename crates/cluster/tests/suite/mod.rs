@@ -1,4 +1,4 @@
-//! What every communicator promises, whatever the number of ranks.
+//! The promises of every communicator, whatever the number of ranks.
 
 use bonfire_cluster::{Bucket, Communicator, Wire};
 
@@ -31,8 +31,8 @@ fn sums(communicator: &dyn Communicator) {
     assert!(nan[0].is_nan(), "what is no number on one rank is none in the sum");
 }
 
-/// Buckets of odd lengths, an empty one too, as they are and rounded in turn, with numbers that bf16 holds exactly; each
-/// rank's count as often as its number says, and those of the third bucket twice as often.
+/// Buckets of odd lengths, an empty one too, as they are and rounded in turn, with numbers that bf16 holds
+/// exactly; each rank's count as often as its number says, and those of the third bucket twice as often.
 fn buckets(communicator: &dyn Communicator) {
     let (rank, size) = (communicator.rank(), communicator.size());
     let lengths = [5usize, 0, 1, 300_007, 17, 300_007];

@@ -1,8 +1,9 @@
-//! The backward pass: a head at a time, a block of queries at a time. With the weights `P`, made again from the scores,
-//! what is kept of them by dropout `K`, and outputs `O`:
+//! The backward pass, by heads and, within a head, by blocks of queries. `P` are the weights, made again from
+//! the scores; `K` are dropout's factors; `O` is the output:
 //!
 //! ```text
-//! dV = (P K)^T dO     dP = K (dO V^T)     dS = P (dP - rows' sums of dO O)     dQ = dS K / sqrt(d)     dK = dS^T Q / sqrt(d)
+//! dV = (P K)^T dO    dP = K (dO V^T)    dS = P (dP - rows' sums of dO O)
+//! dQ = dS K / sqrt(d)    dK = dS^T Q / sqrt(d)
 //! ```
 
 use super::forward::{Problem, Rows};
@@ -15,10 +16,10 @@ use crate::simd::{Kernel, Simd, math, run};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
-/// Queries of a block, a multiple of every tile's height.
+/// The number of queries in a block, a multiple of every tile's height.
 const QUERIES: usize = 96;
 
-/// Where a gradient goes: laid out as a [`super::tile::View`].
+/// The destination of a gradient, laid out as a [`super::tile::View`].
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub to: Shared<'a, f32>,
@@ -28,15 +29,15 @@ pub(super) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// The first row of a head.
+    /// The first row of a head: `start` numbers into batch item `item`.
     #[inline(always)]
     fn head(&self, item: usize, start: usize) -> *mut f32 {
         self.to.pointer().wrapping_add(self.start + item * self.batch + start)
     }
 }
 
-/// The gradients that are wanted, of the output and its gradient, both `[B, Tq, A * width]`. Each target is written in
-/// full.
+/// Writes the gradients for which there are `targets`: of the queries, the keys and the values. `output` and
+/// `gradient`, the output's gradient, are `[B, Tq, A * width]`. Each target is written in full.
 pub(super) fn backward(
     problem: Problem,
     rows: &Rows,
@@ -65,22 +66,22 @@ struct Backward<'a> {
 }
 
 struct Scratch {
-    /// From one row of `keys` and `values` to the next.
+    /// The distance between rows of `keys` and `values`.
     pitch: usize,
     keys: Vec<f32>,
-    /// Keys and values transposed, in panels.
+    /// Transposed keys and values, in panels.
     key_panels: Vec<f32>,
     value_panels: Vec<f32>,
-    /// A block of queries, and of the output's gradient.
+    /// A block of queries, and its block of the output's gradient.
     queries: Vec<f32>,
     slopes: Vec<f32>,
-    /// For each query of the block, the sum of its outputs times their gradients.
+    /// The sum of each query's outputs times their gradients, for the block.
     sums: Vec<f32>,
-    /// Weights, kept ones times their factor; and the gradient of scores: of at most [`HELD`] keys, in blocks of [`KEYS`]
-    /// columns.
+    /// The weights times dropout's factors, and the gradient of the scores. Both are of at most [`HELD`]
+    /// keys, in blocks of [`KEYS`] columns.
     weights: Vec<f32>,
     scores: Vec<f32>,
-    /// The factors of dropout, where there is any.
+    /// Dropout's factors, if there is dropout.
     kept: Vec<f32>,
 }
 
@@ -90,7 +91,7 @@ impl Scratch {
         let pitch = problem.width.next_multiple_of(S::LANES);
         let padded = problem.keys.next_multiple_of(VECTORS * S::LANES);
         let rows = problem.queries.min(QUERIES).next_multiple_of(S::TILE_ROWS);
-        // a tile that reads over the end of its columns reads numbers of the row
+        // a tile that reads beyond the end of its columns reads numbers of the same row
         let scores = problem.keys.min(HELD).div_ceil(KEYS) * rows * SCORES;
         Scratch {
             pitch,
@@ -137,7 +138,7 @@ impl Kernel for Backward<'_> {
 }
 
 impl Backward<'_> {
-    /// Adds a block of queries' part to the gradients of keys and values, and writes the queries' gradient.
+    /// Adds a block of queries' share to the gradients of keys and values, and writes the queries' gradient.
     #[inline(always)]
     fn block<S: Simd>(
         &self,
@@ -150,8 +151,8 @@ impl Backward<'_> {
         let problem = &self.problem;
         let Problem { heads, queries, width, .. } = *problem;
         let from = &problem.query.head(item, head * width)[block.start * problem.query.row..];
-        // scaled as in the forward pass, so that scores come out the same to the last bit: by one bit of a large score a
-        // weight would be another, or infinite
+        // Queries are scaled as in the forward pass, so that scores are the same to the last bit. One bit of
+        // a large score would make another weight, even an infinite one.
         let of_scores = problem.scale();
         copy_rows(s, (from, problem.query.row), (block.len(), width), of_scores, &mut scratch.queries, QUERY);
         let at = (item * queries + block.start) * heads * width + head * width;
@@ -170,7 +171,7 @@ impl Backward<'_> {
         }
     }
 
-    /// The part of a block of queries and some keys, whose scores are held at a time.
+    /// The share of a block of queries and of the keys `piece`, whose scores are held at a time.
     #[inline(always)]
     fn piece<S: Simd>(
         &self,
@@ -185,7 +186,7 @@ impl Backward<'_> {
         let row_of_all = (item * heads + head) * queries;
         let factor = 1.0 / (width as f32).sqrt();
         let count = visible.count(item, keys);
-        // from one block of columns to the next
+        // the distance between blocks of columns
         let next = block.len().next_multiple_of(S::TILE_ROWS) * SCORES;
         let place = |column: usize| (column - piece.start) / KEYS * next + column % KEYS;
         if let Some(dropout) = problem.dropout {
@@ -221,7 +222,8 @@ impl Backward<'_> {
                     pitch: vectors * S::LANES,
                     depth: width,
                 };
-                // SAFETY: the panels hold `width` groups of so many vectors, and the scores have room for whole panels.
+                // SAFETY: the panels hold `width` groups of so many vectors, and the scores have room for
+                // whole panels.
                 unsafe {
                     let weights = scratch.weights.as_mut_ptr().add(start);
                     let sink = Weights { rows, base: column / KEYS * KEYS, to: weights };
@@ -243,7 +245,7 @@ impl Backward<'_> {
             if most <= piece.start {
                 continue;
             }
-            // a tile of keys may reach over the last panel
+            // a tile of keys may reach beyond the last panel
             if !column.is_multiple_of(KEYS) {
                 for row in local..local + range.1 {
                     let at = place(column) + row * SCORES;
@@ -282,7 +284,8 @@ impl Backward<'_> {
             for key in piece.clone().step_by(S::TILE_ROWS) {
                 let from = visible.first_to_see(key).clamp(block.start, block.end) - block.start;
                 for first in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
-                    // SAFETY: these queries' columns were written just above; the keys' rows are this pair's own.
+                    // SAFETY: these queries' columns were written just above; the keys' rows are this pair's
+                    // own.
                     unsafe {
                         let operands = Operands {
                             a: a.as_ptr().add(place(key)).wrapping_add(from * SCORES),
@@ -301,7 +304,7 @@ impl Backward<'_> {
     }
 }
 
-/// What a tile of scores needs to know of its rows, counted from the block's first.
+/// The rows that a tile of scores belongs to, counted from the block's first query.
 #[derive(Clone, Copy)]
 struct Tile<'a> {
     first: usize,
@@ -312,7 +315,7 @@ struct Tile<'a> {
     sums: &'a [f32],
 }
 
-/// Turns scores into weights.
+/// A sink that turns scores into weights.
 #[derive(Clone, Copy)]
 struct Weights<'a> {
     rows: Tile<'a>,
@@ -347,7 +350,8 @@ impl Sink for Weights<'_> {
     }
 }
 
-/// Turns gradients of weights into gradients of scores, and weights into kept ones.
+/// A sink that turns gradients of weights into gradients of scores, and multiplies weights by dropout's
+/// factors.
 #[derive(Clone, Copy)]
 struct Slopes<'a> {
     rows: Tile<'a>,
@@ -379,7 +383,7 @@ impl Sink for Slopes<'_> {
     }
 }
 
-/// `to[row]` is the sum of the products of a row of `a`, padded with zeros, and one of `b`.
+/// `to[row]` becomes the dot product of a row of `a`, padded with zeros, with a row of `b`.
 #[inline(always)]
 fn sums_of_products<S: Simd>(s: S, a: &[f32], (b, stride): (&[f32], usize), width: usize, to: &mut [f32]) {
     for (row, to) in to.iter_mut().enumerate() {

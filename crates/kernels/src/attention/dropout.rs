@@ -1,29 +1,30 @@
-//! Which weights are dropped: numbers that depend on a seed and a weight's place alone, so that the backward pass makes
-//! them again, and so does another process that has the same row of the batch.
+//! The dropout of weights. Its random numbers depend on a seed and a weight's place alone. So the backward
+//! pass makes them again, and another process with the same row of the batch makes the same.
 
 use crate::draws::Places;
+use crate::splitmix;
 
-/// A share of weights that are dropped.
+/// Dropout of a share of the weights.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropout {
     seed: u64,
-    /// A number of 32 random bits below it drops its weight.
+    /// A weight is dropped if its 32 random bits are below it.
     threshold: u32,
-    /// What the others are multiplied with.
+    /// The factor of the other weights.
     factor: f32,
-    /// Which samples of the batch these are.
+    /// The samples' places in the batch.
     places: Places,
 }
 
 impl Dropout {
-    /// `share` is in `(0, 1)`. The samples are those that [`Draws`](crate::Draws) says.
+    /// Dropout of `share`, in `(0, 1)`, of the weights. [`Draws`](crate::Draws) give the samples' places.
     pub(super) fn new(share: f64, seed: u64) -> Self {
         let threshold = (share * 2f64.powi(32)).min(f64::from(u32::MAX)) as u32;
         Dropout { seed, threshold, factor: (1.0 / (1.0 - share)) as f32, places: Places::current() }
     }
 
-    /// The factors of a query's weights from a key on: 0, or what makes up for the dropped. The query is one of head `head` of
-    /// `heads` of the `item`-th sample.
+    /// Writes the factors of a query's weights, from key `first` on: 0 for a dropped weight,
+    /// `1 / (1 - share)` for another. The query belongs to head `head` of `heads` of sample `item`.
     #[inline(always)]
     pub(super) fn factors(
         &self,
@@ -33,10 +34,10 @@ impl Dropout {
         to: &mut [f32],
     ) {
         let of_sample = self.places.of(item).wrapping_mul(heads as u64).wrapping_add(head as u64);
-        let key = mixed(self.seed ^ mixed(of_sample << 32 ^ query as u64));
+        let key = splitmix::at(self.seed ^ splitmix::at(of_sample << 32 ^ query as u64, 0), 0);
         let (low, high) = (key as u32, (key >> 32) as u32);
         for (column, to) in to.iter_mut().enumerate() {
-            // a hash of 32 bits with good avalanche (Wellons 2018), keyed before and between
+            // a 32-bit hash with good avalanche (Wellons 2018), keyed before and between its products
             let mut bits = (first as u32 + column as u32).wrapping_mul(0x9e37_79b9) ^ low;
             bits = (bits ^ (bits >> 16)).wrapping_mul(0x7feb_352d) ^ high;
             bits = (bits ^ (bits >> 15)).wrapping_mul(0x846c_a68b);
@@ -44,14 +45,6 @@ impl Dropout {
             *to = if bits < self.threshold { 0.0 } else { self.factor };
         }
     }
-}
-
-/// SplitMix64's finaliser (Steele et al. 2014).
-fn mixed(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

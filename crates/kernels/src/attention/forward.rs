@@ -11,14 +11,14 @@ use crate::simd::{Kernel, Simd, math, run};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
-/// What attention is computed of.
+/// The inputs and the sizes of an attention.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Problem<'a> {
     pub batch: usize,
     pub heads: usize,
     pub queries: usize,
     pub keys: usize,
-    /// Numbers a head.
+    /// The width of a head.
     pub width: usize,
     pub query: View<'a>,
     pub key: View<'a>,
@@ -28,13 +28,14 @@ pub(super) struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// What the queries are multiplied with, so that weights are powers of two of scores.
+    /// The factor of the queries. It makes weights powers of two of scores.
     pub(super) fn scale(&self) -> f32 {
         std::f32::consts::LOG2_E / (self.width as f32).sqrt()
     }
 }
 
-/// Of each row of weights, what the backward pass makes them again from: `weight = 2^(score - largest) / sum`.
+/// The numbers from which the backward pass makes each row of weights again:
+/// `weight = 2^(score - largest) / sum`.
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     /// The largest score, `[B, A, Tq]`.
@@ -43,7 +44,7 @@ pub(super) struct Rows {
     pub inverse: Vec<f32>,
 }
 
-/// The outputs `[B, Tq, A * width]`, and the rows' softmaxes.
+/// The outputs, `[B, Tq, A * width]`, and the softmax of each row.
 pub(super) fn forward(problem: Problem) -> (Vec<f32>, Rows) {
     let Problem { batch, heads, queries, width, .. } = problem;
     let mut output = for_overwriting(batch * queries * heads * width);
@@ -51,7 +52,7 @@ pub(super) fn forward(problem: Problem) -> (Vec<f32>, Rows) {
     let mut rows = Rows { largest: for_overwriting(count), inverse: for_overwriting(count) };
     if !output.is_empty() {
         let pairs = batch * heads;
-        // where there are few heads, their queries are split too
+        // with few heads, their queries are split too
         let splits = (4 * threads::count()).div_ceil(pairs).min(queries.div_ceil(48));
         let splits = if threads::count() == 1 { 1 } else { splits };
         let to = Shared::new(&mut output);
@@ -127,9 +128,9 @@ struct Scratch {
     pitch: usize,
     /// A tile of queries.
     queries: Vec<f32>,
-    /// Their scores with at most [`HELD`] keys, then weights: blocks of [`KEYS`] columns.
+    /// The tile's scores with at most [`HELD`] keys, then its weights: blocks of [`KEYS`] columns.
     scores: Vec<f32>,
-    /// Factors of a row of weights.
+    /// Dropout's factors of a row of weights.
     kept: Vec<f32>,
 }
 
@@ -149,7 +150,7 @@ impl Scratch {
     }
 }
 
-/// Writes a tile's scores where they are turned into weights.
+/// A sink that stores a tile's scores, to be turned into weights in place.
 #[derive(Clone, Copy)]
 struct Scores(*mut f32);
 
@@ -166,7 +167,7 @@ impl Sink for Scores {
     }
 }
 
-/// The outputs of one tile of queries, written to `to` and the rows behind it.
+/// Writes the outputs of one tile of queries to `to` and the rows behind it.
 #[inline(always)]
 fn query_tile<S: Simd>(
     s: S,
@@ -187,7 +188,7 @@ fn query_tile<S: Simd>(
         &mut scratch.queries,
         QUERY,
     );
-    // the last row sees the most keys
+    // the tile's last row sees the most keys
     let most = problem.visible.seen(item, rows.end - 1, problem.keys);
     let mut sums = [0.0; MOST_ROWS];
     let (sums, mut shares) = (&mut sums[..rows.len()], [0.0; MOST_ROWS]);
@@ -224,7 +225,8 @@ fn query_tile<S: Simd>(
         };
         for column in (0..scratch.pitch).step_by(VECTORS * S::LANES) {
             let vectors = panel::<S>(scratch.pitch - column);
-            // SAFETY: the weights and values were written just above for these keys; the rows at `to` are this tile's.
+            // SAFETY: the weights and values were written just above for these keys; the rows at `to` are
+            // this tile's.
             unsafe {
                 let operands = Operands {
                     a: scratch.scores.as_ptr(),
@@ -239,10 +241,10 @@ fn query_tile<S: Simd>(
     }
 }
 
-/// Rows of the highest tile.
+/// The number of rows of the tallest tile.
 const MOST_ROWS: usize = 12;
 
-/// The scores of the tile's queries with some keys.
+/// Computes the scores of the tile's queries with the keys `keys`.
 #[inline(always)]
 fn scores<S: Simd>(
     s: S,
@@ -257,7 +259,8 @@ fn scores<S: Simd>(
     while column < keys.end {
         let vectors = panel::<S>(count - column);
         let block = (column - keys.start) / KEYS * S::TILE_ROWS * SCORES;
-        // SAFETY: the panels of keys hold `width` groups of so many vectors; the scores have room for whole panels.
+        // SAFETY: the panels of keys hold `width` groups of so many vectors; the scores have room for whole
+        // panels.
         unsafe {
             let sink = Scores(scratch.scores.as_mut_ptr().add(block));
             let operands = Operands {
@@ -273,9 +276,9 @@ fn scores<S: Simd>(
     }
 }
 
-/// Turns the scores with some keys into weights, brings the largest scores and the sums up to these keys, and tells what
-/// share of their value sums of earlier keys keep (Milakov and Gimelshein, "Online normalizer calculation for softmax",
-/// 2018).
+/// Turns the scores with the keys `keys` into weights and updates each row's largest score and sum. Sets
+/// `shares`, the factors that bring the sums over earlier keys to the new largest score (Milakov and
+/// Gimelshein, "Online normalizer calculation for softmax", 2018).
 #[inline(always)]
 fn weights<S: Simd>(
     s: S,
@@ -299,7 +302,7 @@ fn weights<S: Simd>(
             softmax(s, &mut scratch.scores[group * SCORES..], block, seen, keys.len(), bias, before);
         for row in 0..GROUP.min(rows.len() - group) {
             let (at, top) = (group + row, tops[row]);
-            // where no score was above negative infinity yet, there is nothing to keep
+            // if every score so far was negative infinity, there is nothing to keep
             shares[at] = if before[row] == f32::NEG_INFINITY { 0.0 } else { (before[row] - top).exp2() };
             sums[at] = sums[at] * shares[at] + added[row];
             largest[at] = top;
@@ -318,11 +321,12 @@ fn weights<S: Simd>(
     }
 }
 
-/// Rows whose softmaxes are computed side by side, since each is a chain of sums; they divide every tile's height.
+/// The number of rows whose softmaxes are computed side by side, since each is a chain of sums. It divides
+/// every tile's height.
 const GROUP: usize = 3;
 
-/// Turns rows of scores, of which the first so many are `seen` and `most` are read later, into weights that are not
-/// yet divided by their sums. Returns the largest scores, those `before` among them, and the sums.
+/// Turns rows of scores into weights that are not yet divided by their sums. A row's first `seen` keys count,
+/// and `most` keys are read later. Returns each row's largest score, `before` included, and its sum.
 #[inline(always)]
 fn softmax<S: Simd>(
     s: S,
@@ -354,7 +358,7 @@ fn softmax<S: Simd>(
         }
     }
     let tops = tops.map(|top| s.largest(top));
-    // negative infinities less their largest would be no numbers
+    // negative infinity less a largest score of negative infinity would be NaN
     let least = tops.map(|top| if top == f32::NEG_INFINITY { f32::MIN } else { top });
     let mut sums = [s.splat(0.0); GROUP];
     for first in (0..most).step_by(KEYS) {

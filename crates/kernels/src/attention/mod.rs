@@ -1,8 +1,9 @@
-//! Attention that never holds all weights: made a tile of queries at a time, and made again for the backward pass
-//! (FlashAttention, Dao et al. 2022). A tile's scores with some 1,500 keys stand in the cache at a time; where there are
-//! more, the sums before are corrected.
+//! Attention that never holds all weights. It makes them a tile of queries at a time, and again for the
+//! backward pass (FlashAttention, Dao et al. 2022). A tile's scores with some 1,500 keys are held in the
+//! cache at a time. If there are more keys, the sums over earlier keys are rescaled.
 //!
-//! Axes: `B` batch, `Tq` queries, `Tk` keys, `T` both, `A` heads, `D` width, which the heads share side by side.
+//! Axes: `B` batch, `Tq` queries, `Tk` keys, `T` both, `A` heads, `D` width. The heads divide the width, side
+//! by side.
 
 mod backward;
 mod dropout;
@@ -28,30 +29,31 @@ use forward::{Problem, Rows};
 use tile::View;
 use visible::{HIDDEN, Visible};
 
-/// What differs from plain attention.
+/// Options of attention. The defaults are plain attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AttentionOptions {
-    /// Whether a query looks at no key behind its own place. Where there are more keys than queries, the queries stand
-    /// at the end.
+    /// True if a query sees no later key. If there are more keys than queries, the queries belong to the last
+    /// keys.
     pub causal: bool,
-    /// The share of weights that are dropped, in `[0, 1)`; the others grow to make up for it. For training alone: the
-    /// caller sets it to 0 elsewhere. What is dropped follows from a seed that is drawn from the
-    /// device's generator, or that [`Draws`] give.
+    /// The share of weights that are dropped, in `[0, 1)`. The other weights grow to make up for it. It is
+    /// for training: the caller sets it to 0 otherwise. The mask follows from a seed that is drawn from the
+    /// device's generator or given by [`Draws`].
     pub dropout: f64,
 }
 
-/// `softmax(Q K^T / sqrt(D / A)) V` for each head, of projections that lie side by side.
+/// `softmax(Q K^T / sqrt(D / A)) V` for each head. Queries, keys and values lie side by side in one tensor.
 ///
-/// A batch item of which no key carries text is treated as if all did; so is a query whose causal keys are all hidden.
-/// Numbers must be finite: a key that is not spoils also the queries that are not to see it.
+/// If no key of a batch item carries text, all of them count as if they did. The same holds for a query whose
+/// causal keys are all hidden. Numbers must be finite: a key that is not also spoils queries that do not see
+/// it.
 ///
 /// # Shapes
-/// - qkv: queries, keys and values, `[B, T, 3 D]`
-/// - mask: 1 for keys that carry text and 0 for others, `[B, T]`
+/// - qkv: `[B, T, 3 D]`, queries, keys and values
+/// - mask: `[B, T]`, 1 for keys with text and 0 for others
 /// - output: `[B, T, D]`
 ///
 /// # Panics
-/// When the shapes do not fit each other, the heads do not divide the width, or the dropout is not in `[0, 1)`.
+/// When the shapes do not fit each other, `heads` does not divide `D`, or the dropout is not in `[0, 1)`.
 pub fn attention(
     qkv: Tensor<3>,
     heads: usize,
@@ -71,17 +73,17 @@ pub fn attention(
     Tensor::from_dispatch(Dispatch::packed_attention(qkv.into_dispatch(), mask, settings))
 }
 
-/// [`attention`] of projections apart: queries may come from elsewhere than keys and values.
+/// [`attention`] of separate tensors. Queries may come from elsewhere than keys and values.
 ///
 /// # Shapes
 /// - query: `[B, Tq, D]`
 /// - key, value: `[B, Tk, D]`
-/// - mask: `[B, Tk]`
+/// - mask: `[B, Tk]`, 1 for keys with text and 0 for others
 /// - output: `[B, Tq, D]`
 ///
 /// # Panics
-/// When the shapes do not fit each other, the heads do not divide the width, the dropout is not in `[0, 1)`, there is no
-/// key, or causal attention has more queries than keys.
+/// When the shapes do not fit each other, `heads` does not divide `D`, the dropout is not in `[0, 1)`, there
+/// is no key, or causal attention has more queries than keys.
 pub fn cross_attention(
     query: Tensor<3>,
     key: Tensor<3>,
@@ -124,7 +126,8 @@ fn check(
     }
 }
 
-/// The same by Burn's own ops. `kept` are the factors of dropout, `[B, A, Tq, Tk]`, where they are not to be drawn.
+/// The twin, made of Burn's own ops. `kept` are dropout's factors, `[B, A, Tq, Tk]`; without them they are
+/// drawn.
 fn plain(
     parts: [Tensor<3>; 3],
     heads: usize,
@@ -162,7 +165,7 @@ fn plain(
     like(weights, &value).matmul(value).swap_dims(1, 2).reshape([batch, queries, width])
 }
 
-/// The plain arguments of the op.
+/// The op's arguments that are not tensors.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     heads: usize,
@@ -189,14 +192,14 @@ impl Settings {
 /// The ops as extensions of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait AttentionOps: Backend {
-    /// See [`attention`]; without a mask where that is empty.
+    /// See [`attention`]; an empty mask stands for none.
     fn packed_attention(
         qkv: FloatTensor<Self>,
         mask: FloatTensor<Self>,
         settings: Settings,
     ) -> FloatTensor<Self>;
 
-    /// See [`cross_attention`]; without a mask where that is empty.
+    /// See [`cross_attention`]; an empty mask stands for none.
     fn separate_attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -248,7 +251,8 @@ impl<C: CheckpointStrategy> AttentionOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass needs. `N` is 1 where queries, keys and values are one tensor, and 3 where they are apart.
+/// The state that the backward pass needs. `N` is 1 if queries, keys and values are one tensor, and 3 if they
+/// are separate.
 #[derive(Clone, Debug)]
 struct Attention<const N: usize> {
     inputs: [FlexTensor; N],
@@ -258,7 +262,7 @@ struct Attention<const N: usize> {
     settings: Settings,
 }
 
-/// A tensor as it lies where its rows are plain, else copied.
+/// The tensor without a copy if the numbers of its rows lie side by side, else copied.
 fn readable(tensor: FlexTensor) -> FlexTensor {
     let layout = tensor.layout();
     if layout.has_positive_strides() && layout.strides()[2] == 1 { tensor } else { tensor.to_contiguous() }

@@ -11,7 +11,7 @@ fn thirds(qkv: Tensor<3>) -> [Tensor<3>; 3] {
     [0, 1, 2].map(|index| qkv.clone().narrow(2, index * third, third))
 }
 
-/// 1 and 0, in every item at least one 1 at its start.
+/// A mask of 1 and 0. Each batch item begins with a 1.
 fn mask(batch: usize, keys: usize, hidden: f32) -> Sample {
     let mut mask = random(&[batch, keys], 9).map(|x| f32::from(x > hidden)).untracked();
     mask.values.chunks_mut(keys.max(1)).for_each(|item| item[0] = 1.0);
@@ -62,7 +62,7 @@ fn agrees_with_its_twin() {
     ] {
         for options in [PLAIN, CAUSAL] {
             for hidden in [None, Some(-0.4), Some(0.6)] {
-                // a causal query whose own keys are all hidden is off by the rounding of scores near -10,000
+                // a causal query with all its keys hidden differs by the rounding of scores near -10,000
                 if !(options.causal && hidden.is_some()) {
                     both(&format!("{shape:?} {options:?} {hidden:?}"), shape, options, hidden);
                 }
@@ -95,7 +95,7 @@ fn more_keys_than_are_held_at_a_time() {
         |i| cross_attention(i.get(0), i.get(1), i.get(2), 1, PLAIN, Some(i.get(3))),
         |i| plain([i.get(0), i.get(1), i.get(2)], 1, PLAIN, Some(i.get(3)), None),
     );
-    // the largest score comes with the last keys, and with the first
+    // the largest score comes with the last keys, or with the first
     for sign in [1.0, -1.0] {
         let rising = random(&[1, keys, 4], 2);
         let values = rising.values.iter().enumerate().map(|(at, x)| x + sign * at as f32 / 400.0).collect();
@@ -160,7 +160,7 @@ fn hidden_keys_get_no_gradient_and_may_hold_anything() {
     of(0.5).assert_eq(&of(-80.0), true);
 }
 
-/// [`cross_attention`] that drops three of ten weights, those of one seed: also by the twin, which draws others.
+/// [`cross_attention`] with a dropout of 0.3. The twin drops the same weights, which by itself it would not.
 pub(crate) fn dropping(parts: [Tensor<3>; 3], heads: usize, causal: bool) -> Tensor<3> {
     let [batch, queries, _] = parts[0].dims();
     let keys = parts[1].dims()[1];

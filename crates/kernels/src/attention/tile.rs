@@ -1,39 +1,40 @@
 //! Products of small matrices in scratch memory, a tile of registers at a time.
 //!
-//! `A` is read where it lies, along its rows or down its columns, with a pitch that is known when the program is
-//! compiled; `B` is read a vector at a time, from rows that are padded to whole vectors. So nothing is packed but the
-//! keys and values whose transposes are needed.
+//! `A` is read in place, along its rows or down its columns, with a pitch known at compile time. `B` is read
+//! a vector at a time, from rows padded to whole vectors. So nothing is packed except the keys and values
+//! that must be transposed.
 
 use crate::gemm::panel_height;
 use crate::simd::Simd;
 
-/// Vectors of columns of a tile.
+/// The number of vectors in a tile's row.
 pub(super) const VECTORS: usize = 2;
-/// Keys of a block of scores: whole panels of every instruction set.
+/// The number of keys in a block of scores: whole panels for every instruction set.
 pub(super) const KEYS: usize = 192;
-/// Keys whose scores are held at a time, whole blocks, in the second cache.
+/// The number of keys whose scores are held at a time: whole blocks that fit the second cache.
 pub(super) const HELD: usize = 8 * KEYS;
-/// From one row of a block of scores to the next. An odd number of cache lines, so that rows do not share sets; and
-/// room for a tile that reaches over the end.
+/// The distance between rows of a block of scores. It is an odd number of cache lines, so that rows do not
+/// share sets, and leaves room for a tile that reaches beyond the end.
 pub(super) const SCORES: usize = KEYS + 16;
 /// The widest head.
 pub(super) const WIDEST: usize = 256;
-/// From one query in scratch memory to the next, likewise.
+/// The distance between queries in scratch memory, with the same room.
 pub(super) const QUERY: usize = WIDEST + 16;
 
-/// `A [R, depth] B [depth, V * LANES]`, `A` in blocks of [`KEYS`] columns that are `block` numbers apart: as many as they
-/// have columns, where they follow each other.
+/// The operands of `A [R, depth] B [depth, V * LANES]`. `A` lies in blocks of [`KEYS`] columns that start
+/// `block` numbers apart. Blocks that follow each other directly are as many numbers apart as they have
+/// columns.
 #[derive(Clone, Copy)]
 pub(super) struct Operands {
     pub a: *const f32,
     pub block: usize,
     pub b: *const f32,
-    /// From one row of `B` to the next.
+    /// The distance between rows of `B`.
     pub pitch: usize,
     pub depth: usize,
 }
 
-/// Where a tile goes.
+/// The destination of a tile's rows.
 pub(super) trait Sink: Copy {
     /// Takes a row of a tile. Must be `#[inline(always)]`.
     ///
@@ -42,11 +43,11 @@ pub(super) trait Sink: Copy {
     unsafe fn take<S: Simd, const V: usize>(self, s: S, row: usize, column: usize, values: [S::F32; V]);
 }
 
-/// A tile of a product, to the sink as `rows` (at most `R`) rows from `row` and `V` vectors from `column` on. Element
-/// `(r, k)` of `A` is at `r * ROW + k * STEP`.
+/// Computes a tile of a product and hands it to the sink: `rows` rows (at most `R`) from `row` on, and `V`
+/// vectors from `column` on. Element `(r, k)` of `A` is at `r * ROW + k * STEP`.
 ///
 /// # Safety
-/// The operands must be readable: `R` rows of `A` even where fewer are wanted. The sink's contract must hold.
+/// The operands must be readable: `R` rows of `A` even if fewer are wanted. The sink's contract must hold.
 #[inline(always)]
 unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize, const ROW: usize, const STEP: usize>(
     s: S,
@@ -80,7 +81,7 @@ unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize, const ROW: usiz
         start = start.wrapping_add(block);
         left -= steps;
     }
-    // written out, since a loop that the compiler leaves one would keep the sums in memory
+    // unrolled by hand: in a loop that the compiler does not unroll, the sums would be in memory
     macro_rules! take {
         ($($r:literal)*) => {
             $(if $r < R && $r < rows {
@@ -92,10 +93,10 @@ unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize, const ROW: usiz
     take!(0 1 2 3 4 5 6 7 8 9 10 11);
 }
 
-/// [`tile`] of the least height of 1/3, 2/3 and 3/3 of the full that holds the rows, `vectors` wide.
+/// A [`tile`] of `vectors` vectors and of 1/3, 2/3 or 3/3 of the full height, the least that holds the rows.
 ///
 /// # Safety
-/// As [`tile`]'s.
+/// The same as [`tile`]'s.
 #[inline(always)]
 pub(super) unsafe fn fitting<S: Simd, K: Sink, const ROW: usize, const STEP: usize>(
     s: S,
@@ -106,7 +107,7 @@ pub(super) unsafe fn fitting<S: Simd, K: Sink, const ROW: usize, const STEP: usi
     vectors: usize,
 ) {
     let thirds = panel_height::<S>(rows.1) / (S::TILE_ROWS / 3);
-    // The outer choice is made when this is compiled, so that an instruction set has its three heights alone.
+    // The outer choice is made at compile time, so an instruction set has its own three heights only.
     // SAFETY: the caller's promise.
     unsafe {
         match S::TILE_ROWS {
@@ -138,18 +139,18 @@ pub(super) unsafe fn fitting<S: Simd, K: Sink, const ROW: usize, const STEP: usi
     }
 }
 
-/// A product's rows: times a factor a row, into a matrix of which `width` columns exist.
+/// A sink that writes rows of a product, times a factor, into a matrix of `width` columns.
 #[derive(Clone, Copy)]
 pub(super) struct Output<'a> {
     pub to: *mut f32,
     pub pitch: usize,
     pub width: usize,
     pub factor: f32,
-    /// More factors, one a row.
+    /// One more factor for each row.
     pub factors: Option<&'a [f32]>,
-    /// Whether to add to what is there.
+    /// True if the product is added to the numbers in the matrix.
     pub add: bool,
-    /// Factors on what is there, one a row.
+    /// The factor of each row's numbers in the matrix, before the product is added.
     pub shares: Option<&'a [f32]>,
 }
 
@@ -181,8 +182,8 @@ impl Sink for Output<'_> {
     }
 }
 
-/// The heads of one part of the projections: row `t` of batch item `b` starts at `b * batch + t * row`, head `h` at
-/// `h * width` in it.
+/// The heads of the queries, the keys or the values. Row `t` of batch item `b` starts at
+/// `b * batch + t * row`, and head `h` starts at `h * width` in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
     pub data: &'a [f32],
@@ -191,14 +192,15 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The rows of one head: the numbers from its first on.
+    /// One head's numbers from its first on; rows are `row` apart.
     #[inline(always)]
     pub(super) fn head(&self, batch: usize, start: usize) -> &'a [f32] {
         &self.data[batch * self.batch + start..]
     }
 }
 
-/// Copies `rows` of `width` numbers, times `factor`, into rows of `pitch`, filled with zeros up to whole vectors.
+/// Copies `rows` of `width` numbers, times `factor`, into rows `pitch` apart, padded with zeros to whole
+/// vectors.
 #[inline(always)]
 pub(super) fn copy_rows<S: Simd>(
     s: S,
@@ -219,8 +221,8 @@ pub(super) fn copy_rows<S: Simd>(
     }
 }
 
-/// Transposes `rows` of `width` numbers into panels of [`VECTORS`] vectors of rows, the last one perhaps of fewer:
-/// `to[panel][k][lane]`, zeros where there is no row.
+/// Transposes `rows` of `width` numbers into panels of [`VECTORS`] vectors, of which the last may have fewer:
+/// `to[panel][k][lane]`, zero for a missing row.
 #[inline(always)]
 pub(super) fn transpose_rows<S: Simd>(
     s: S,
@@ -266,7 +268,7 @@ pub(super) fn transpose_rows<S: Simd>(
     }
 }
 
-/// Vectors of the panel of columns that starts when `left` are left.
+/// The number of vectors in the panel that starts when `left` columns are left.
 #[inline(always)]
 pub(super) fn panel<S: Simd>(left: usize) -> usize {
     left.div_ceil(S::LANES).min(VECTORS)

@@ -1,24 +1,24 @@
-//! Which keys a query looks at.
+//! The keys that a query sees.
 
 use crate::simd::Simd;
 
-/// Added to the score of a key that carries no text: far below any real score, and finite, so that a row with nothing
-/// else to look at stays a number.
+/// Added to the score of a key without text. It is far below any real score, and finite, so that a row with
+/// nothing else to see stays a number.
 pub(super) const HIDDEN: f64 = -1e4;
 
-/// The keys that count, of every batch item.
+/// The visible keys of every batch item.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Visible {
-    /// The place of the first query among the keys, where a query sees no key behind its own place.
+    /// The place of the first query among the keys, if a query sees no later key.
     pub causal: Option<usize>,
-    /// Keys up to the last that carries text, or all where none does; empty where all keys count.
+    /// The number of keys up to the last with text, or of all keys if none has text. Empty if all keys count.
     counts: Vec<usize>,
-    /// Where there are keys without text between: what is added to scores, in powers of two.
+    /// The biases of the scores, as exponents of two, if keys without text stand between others.
     biases: Vec<Option<Vec<f32>>>,
 }
 
 impl Visible {
-    /// `mask` holds 1 for keys that carry text and 0 for others, `keys` of them a batch item.
+    /// `mask` holds `keys` numbers for each batch item: 1 for keys with text and 0 for others.
     pub(super) fn new(causal: Option<usize>, mask: Option<&[f32]>, keys: usize) -> Self {
         let mut visible = Visible { causal, ..Visible::default() };
         for item in mask.into_iter().flat_map(|mask| mask.chunks_exact(keys.max(1))) {
@@ -36,20 +36,20 @@ impl Visible {
         visible
     }
 
-    /// Keys of a batch item that any query looks at, all before the first that none does.
+    /// The number of a batch item's keys that any query sees. No query sees a later key.
     #[inline(always)]
     pub(super) fn count(&self, item: usize, keys: usize) -> usize {
         self.counts.get(item).copied().unwrap_or(keys)
     }
 
-    /// Keys that one query looks at: the first so many.
+    /// The number of keys that one query sees, from the first on.
     #[inline(always)]
     pub(super) fn seen(&self, item: usize, query: usize, keys: usize) -> usize {
         let count = self.count(item, keys);
         self.causal.map_or(count, |first| count.min(first + query + 1))
     }
 
-    /// The first query of those from `query` on that sees the key.
+    /// The first query that sees the key.
     #[inline(always)]
     pub(super) fn first_to_see(&self, key: usize) -> usize {
         self.causal.map_or(0, |first| key.saturating_sub(first))
@@ -72,7 +72,8 @@ static TAIL: [f32; 2 * MOST_LANES] = {
     tail
 };
 
-/// 0 in the first `count` lanes, at most all; negative infinity in the others.
+/// A vector of 0 in the first `count` lanes, or all lanes if there are fewer, and of negative infinity in the
+/// others.
 #[inline(always)]
 pub(super) fn tail<S: Simd>(s: S, count: usize) -> S::F32 {
     s.load(&TAIL[MOST_LANES - count.min(MOST_LANES)..])

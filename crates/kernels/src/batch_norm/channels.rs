@@ -1,11 +1,11 @@
-//! Sums and maps over the numbers of a channel, which lie in one stretch an image.
+//! Sums and maps over a channel's numbers, which lie in one stretch in each image.
 
 use crate::activation::Activation;
 use crate::simd::{Kernel, Simd};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
-/// `[images, channels, size]`, row after row.
+/// The shape of a tensor in memory, `[images, channels, size]`, row after row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Planes {
     pub images: usize,
@@ -14,12 +14,12 @@ pub(crate) struct Planes {
 }
 
 impl Planes {
-    /// Numbers a channel.
+    /// The count of a channel's numbers.
     pub(crate) fn count(&self) -> usize {
         self.images * self.size
     }
 
-    /// Where the numbers of a channel lie: places `range` of its `images * size`, in stretches of one image each.
+    /// The stretches of memory, one an image, that hold the numbers `range` of a channel's `images * size`.
     #[inline(always)]
     fn stretches(self, channel: usize, range: Range<usize>) -> Stretches {
         Stretches { planes: self, channel, range }
@@ -48,16 +48,17 @@ impl Iterator for Stretches {
     }
 }
 
-/// Numbers that are worth a thread.
+/// The least count of numbers that is worth a thread.
 const LEAST: usize = 1 << 14;
 
-/// Changes what was found of all channels.
+/// A step between two passes, which changes the results of all channels.
 pub(crate) type Between<'a, T> = &'a dyn Fn(&mut [T]);
 
-/// Calls `first` with every channel, joins what it gives for ranges of one in their order, calls `second` with that,
-/// and returns it for each channel. A thread does both for a channel while that is in its cache, unless there are too
-/// few channels to share; then threads share ranges of each. `between` changes what was found of all channels, where
-/// they are to be known before any is gone over again.
+/// Calls `first` for every channel, then `second` with the channel's result, and returns the results.
+///
+/// A thread makes both calls for a channel while its numbers are in the cache. If there are too few channels
+/// for the threads, they share ranges of each channel, and `join` joins the ranges' results in order.
+/// `between` changes the results of all channels after `first` and before `second`.
 pub(crate) fn in_turn<T: Copy + Default + Send + Sync>(
     planes: Planes,
     first: impl Fn(usize, Range<usize>) -> T + Sync,
@@ -102,8 +103,8 @@ pub(crate) fn in_turn<T: Copy + Default + Send + Sync>(
     found
 }
 
-/// Numbers that are summed in `f32` at a time: few enough to keep its accuracy, and to read them twice from the
-/// nearest cache. Sums over chunks are in `f64`.
+/// The count of numbers summed in `f32` at a time: few enough to keep its accuracy, and to read them twice
+/// from the nearest cache. Sums over chunks are in `f64`.
 const CHUNK: usize = 4096;
 
 struct Chunks(Range<usize>);
@@ -120,7 +121,7 @@ impl Iterator for Chunks {
     }
 }
 
-/// How many numbers there are, their mean, and the sum of the squares of their distances from it.
+/// The count of some numbers, their mean, and the sum of their squared distances from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moments {
     pub count: f64,
@@ -129,7 +130,7 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// Of both (Chan, Golub and LeVeque 1979).
+    /// The moments of both sets of numbers (Chan, Golub and LeVeque 1979).
     #[inline(always)]
     pub(crate) fn and(self, other: Moments) -> Moments {
         if self.count == 0.0 {
@@ -150,7 +151,7 @@ impl Moments {
     }
 }
 
-/// The moments of places `range` of a channel.
+/// Computes the moments of the numbers `range` of a channel.
 pub(crate) struct Measure<'a> {
     pub x: &'a [f32],
     pub planes: Planes,
@@ -181,7 +182,7 @@ impl Kernel for Measure<'_> {
             }
             let mean = s.sum(s.add(s.add(sum[0], sum[1]), s.add(sum[2], sum[3]))) / count;
             let near = s.splat(mean);
-            // `mean` is rounded; what is left of the sum about it says by how much
+            // `mean` is rounded, and the sum of the distances from it says by how much
             let (mut left, mut squares) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
             for stretch in self.planes.stretches(self.channel, chunk.clone()) {
                 let x = &self.x[stretch];
@@ -212,14 +213,14 @@ impl Kernel for Measure<'_> {
     }
 }
 
-/// 1 in the first `count` lanes, 0 behind.
+/// 1 in the first `count` lanes, 0 in the others.
 #[inline(always)]
 fn lanes<S: Simd>(s: S, count: usize) -> S::F32 {
     const ONES: [f32; 64] = [1.0; 64];
     s.load_first(&ONES[..count])
 }
 
-/// `(x - mean) * scale + bias`, a channel's map.
+/// A channel's map, `(x - mean) * scale + bias`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Affine {
     pub mean: f32,
@@ -234,7 +235,7 @@ impl Affine {
     }
 }
 
-/// `to = activation(affine(x) + residual)` at places `range` of a channel.
+/// Computes `to = activation(affine(x) + residual)` for the numbers `range` of a channel.
 pub(crate) struct Map<'a> {
     pub x: &'a [f32],
     pub residual: Option<&'a [f32]>,
@@ -274,29 +275,29 @@ impl Kernel for Map<'_> {
     }
 }
 
-/// What tells the activation's derivative.
+/// The numbers from which the activation's derivative follows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Told<'a> {
-    /// The derivative is 1.
+    /// None: the derivative is 1.
     Nothing,
-    /// The input alone: nothing was added to its map.
+    /// The input alone, since no residual was added.
     ByInput,
-    /// What was added to the map.
+    /// The input and the residual.
     ByResidual(&'a [f32]),
     /// The output.
     ByOutput(&'a [f32]),
 }
 
-/// Where a kernel finds the gradient, or the slopes.
+/// The memory from which a kernel reads the gradient, or the slopes.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     Apart(&'a [f32]),
-    /// Where threads write, each in places of its own: a number is read before it is overwritten.
+    /// The memory that threads write, each its own numbers. A number is read before it is overwritten.
     Written(Shared<'a, f32>),
 }
 
 impl Source<'_> {
-    /// At `places`, at most a vector.
+    /// The numbers at `places`, at most a vector.
     #[inline(always)]
     fn load<S: Simd>(self, s: S, places: Range<usize>) -> S::F32 {
         match self {
@@ -307,8 +308,8 @@ impl Source<'_> {
     }
 }
 
-/// The slope is the gradient before the activation, `gradient * derivative`. Writes it to `to`, where there is that,
-/// and sums it and its products with `x - mean`, at places `range` of a channel.
+/// Computes the slopes, `gradient * derivative`: the gradient before the activation. Writes them to `to`, if
+/// there is one, and sums them and their products with `x - mean`, for the numbers `range` of a channel.
 pub(crate) struct Slopes<'a> {
     pub x: &'a [f32],
     pub gradient: Source<'a>,
@@ -335,7 +336,7 @@ impl Slopes<'_> {
         }
         let by_output = matches!(self.told, Told::ByOutput(_));
         let at = match self.activation {
-            // its derivative is told by the output
+            // tanh's derivative follows from the output
             Activation::Tanh if !by_output => self.activation.apply(s, at),
             _ => at,
         };
@@ -344,7 +345,7 @@ impl Slopes<'_> {
 }
 
 impl Kernel for Slopes<'_> {
-    /// The sums of the slopes, and of their products with `x - mean`.
+    /// The sum of the slopes, and the sum of their products with `x - mean`.
     type Output = [f64; 2];
 
     #[inline(always)]
@@ -376,7 +377,8 @@ impl Kernel for Slopes<'_> {
     }
 }
 
-/// `to = slope * scale - constant - (x - mean) * linear` at places `range` of a channel: the gradient of the input.
+/// Computes the input's gradient, `to = slope * scale - constant - (x - mean) * linear`, for the numbers
+/// `range` of a channel.
 pub(crate) struct Spread<'a> {
     pub x: &'a [f32],
     pub slope: Source<'a>,

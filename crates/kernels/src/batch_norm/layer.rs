@@ -6,8 +6,9 @@ use crate::checkpoint;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
-/// `activation(module.forward(x) + residual)`. The module stays Burn's own, so that its records do: it trains on an
-/// autodiff device unless it is frozen, and then moves its running statistics, the variance by the biased one.
+/// `activation(module.forward(x) + residual)`. The module stays Burn's own, and so do its records. It trains
+/// on an autodiff device unless it is frozen, and then updates its running statistics, the variance with the
+/// biased one.
 ///
 /// # Shapes
 /// - x, residual, output: `[B, C, ...]`

@@ -1,17 +1,17 @@
-//! Batch norm with its activation, and a residual added before that, in the same passes (Ioffe and Szegedy 2015).
+//! Batch norm (Ioffe and Szegedy 2015), with a residual and an activation in the same passes.
 //!
 //! Axes: `B` images, `C` channels, `S` places of a plane.
 //!
-//! A channel is measured and mapped at one go, while it is in the cache: memory is read once and written once. The
-//! backward pass does the same with its sums and the gradient, which it writes over the gradient that it was given
-//! where nobody else holds that.
+//! A channel is measured and mapped at one go, while it is in the cache: memory is read once and written
+//! once. The backward pass does the same with its sums and the gradient. It overwrites the incoming gradient
+//! if nobody else holds it.
 
 pub(crate) mod channels;
 mod layer;
-mod together;
+mod ranks;
 
 pub use layer::batch_norm;
-pub use together::Together;
+pub use ranks::SumOverRanks;
 
 use crate::activation::Activation;
 use crate::flex::{self, Floats, Keep, Saved};
@@ -27,9 +27,11 @@ use burn::tensor::Tensor;
 use channels::{Affine, Map, Measure, Moments, Planes, Slopes, Source, Spread, Told, in_turn};
 use std::cell::RefCell;
 
-/// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)` with the mean and the variance of each
-/// channel of this batch, and those two. The variance is the biased one, which Burn's running statistics take. The two
-/// carry no gradient; the output's takes their dependence on `x` into account.
+/// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)`, with the mean and the
+/// variance of each channel of this batch. Returns the output, the mean and the variance.
+///
+/// The variance is the biased one, which Burn's running statistics take. The returned mean and variance carry
+/// no gradient. The output's gradient takes their dependence on `x` into account.
 ///
 /// # Shapes
 /// - x, residual, output: `[B, C, ...]`
@@ -73,8 +75,8 @@ pub fn batch_norm_train<const D: usize>(
     (Tensor::from_dispatch(y), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
 }
 
-/// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)` with the given mean and variance of
-/// each channel, which carry no gradient.
+/// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)` with a given mean and
+/// variance of each channel. Neither carries a gradient.
 ///
 /// # Shapes
 /// - x, residual, output: `[B, C, ...]`
@@ -131,10 +133,11 @@ fn assert_fitting<const D: usize>(x: &Tensor<D>, of_channels: &[&Tensor<1>], res
     }
 }
 
-/// Planes below this many numbers leave most of a vector empty; whole channels are laid one behind the other first.
+/// The least size of a plane that fills most of a vector. Smaller planes of a channel are first laid one
+/// behind the other.
 const SMALL: usize = 8;
 
-/// `[1, C, B * S]` where the planes of an input are small.
+/// The shape `[1, C, B * S]` if the planes of an input are small.
 fn flat<const D: usize>(x: &Tensor<D>) -> Option<[usize; 3]> {
     let dims = x.dims();
     let size: usize = dims[2..].iter().product();
@@ -150,7 +153,7 @@ fn unflatten<const D: usize>(x: Tensor<3>, mut dims: [usize; D]) -> Tensor<D> {
     x.reshape(dims).swap_dims(0, 1)
 }
 
-/// [`batch_norm_train`] by Burn's own ops.
+/// The twin of [`batch_norm_train`], made of Burn's own ops.
 pub(crate) fn plain_train<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<1>,
@@ -167,7 +170,7 @@ pub(crate) fn plain_train<const D: usize>(
     (activation.plain(sum), normal.mean, normal.variance)
 }
 
-/// [`batch_norm_eval`] by Burn's own ops.
+/// The twin of [`batch_norm_eval`], made of Burn's own ops.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn plain_eval<const D: usize>(
     x: Tensor<D>,
@@ -187,7 +190,7 @@ pub(crate) fn plain_eval<const D: usize>(
     })
 }
 
-/// The ops as an extension of Burn's CPU backend; without a residual where that is empty.
+/// The ops as an extension of Burn's CPU backend. An empty residual stands for none.
 #[backend_extension(Autodiff, Flex)]
 pub trait BatchNormOps: Backend {
     /// See [`batch_norm_train`].
@@ -280,13 +283,13 @@ impl<C: CheckpointStrategy> BatchNormOps for Autodiff<Flex, C> {
     }
 }
 
-/// A mean and a variance a channel.
+/// The mean and the variance of each channel.
 struct Statistics {
     mean: FlexTensor,
     variance: FlexTensor,
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct BatchNorm {
     x: Floats,
@@ -295,15 +298,15 @@ struct BatchNorm {
     maps: Vec<Affine>,
     /// `1 / sqrt(variance + epsilon)` of each channel.
     inverses: Vec<f32>,
-    /// The numbers of a channel that the statistics depend on; none where they were given.
+    /// The count of a channel's numbers that the statistics depend on; `None` if the statistics were given.
     measured: Option<f64>,
-    /// The processes that measured together.
-    together: Option<Together>,
+    /// The sum over the ranks that share these statistics, if there are several.
+    over_ranks: Option<SumOverRanks>,
     told: Teller,
     activation: Activation,
 }
 
-/// [`Told`], owned.
+/// An owned [`Told`].
 #[derive(Clone, Debug)]
 enum Teller {
     Nothing,
@@ -325,8 +328,8 @@ fn forward(
     let planes = Planes { images: shape[0], channels: shape[1], size: shape[2..].iter().product() };
     let mut output = for_overwriting(x.len());
     let measured = given.is_none();
-    let together = Together::current().filter(|_| measured);
-    let add_up = together.as_ref().map(|together| |moments: &mut [Moments]| together.moments(moments));
+    let over_ranks = SumOverRanks::current().filter(|_| measured);
+    let add_up = over_ranks.as_ref().map(|over_ranks| |moments: &mut [Moments]| over_ranks.moments(moments));
     let given = given.map(|given| (Floats::new(given.mean), Floats::new(given.variance)));
     let to = Shared::new(&mut output);
     let affine = |channel: usize, moments: Moments| Affine {
@@ -371,7 +374,7 @@ fn forward(
         maps,
         inverses,
         measured: measured.then(|| moments.first().map_or(0.0, |moments| moments.count)),
-        together,
+        over_ranks,
         activation,
     });
     (output, statistics, saved)
@@ -379,7 +382,7 @@ fn forward(
 
 fn inverse(moments: Moments, epsilon: f64) -> f32 {
     if moments.count == 0.0 {
-        return 0.0; // no number has a slope
+        return 0.0; // no number, no slope
     }
     (1.0 / (moments.variance() + epsilon).sqrt()) as f32
 }
@@ -397,8 +400,8 @@ impl Saved<4> for BatchNorm {
         };
         let identity = matches!(told, Told::Nothing);
         let mut gradient = if gradient.is_contiguous() { gradient } else { gradient.to_contiguous() };
-        // The residual's gradient is the slopes, so that they stay. Else the gradient of the input is written over
-        // them, and both over the gradient that came in where nobody else holds it.
+        // The residual's gradient is the slopes, so they must stay. Otherwise the input's gradient overwrites
+        // the slopes, and both overwrite the incoming gradient if nobody else holds it.
         let in_place = of_x && !of_residual && is_own(&mut gradient);
         let held = (identity && of_residual).then(|| gradient.clone());
         let mut own = for_overwriting(if of_x && !in_place { self.x.len() } else { 0 });
@@ -416,12 +419,12 @@ impl Saved<4> for BatchNorm {
             (false, false) => to,
         };
         let (x, activation) = (&self.x, self.activation);
-        // Weight and bias take this process's own sums: their gradients are added up later, with all others.
+        // Weight and bias take this rank's own sums: their gradients are added up later, with all others.
         let own_sums = RefCell::new(None);
-        let add_up = self.together.as_ref().map(|together| {
+        let add_up = self.over_ranks.as_ref().map(|over_ranks| {
             |sums: &mut [[f64; 2]]| {
                 own_sums.replace(Some(sums.to_vec()));
-                together.slopes(sums, planes.count() as f64);
+                over_ranks.slopes(sums, planes.count() as f64);
             }
         });
         let sums = in_turn(
@@ -456,7 +459,7 @@ impl Saved<4> for BatchNorm {
     }
 }
 
-/// Whether a tensor's numbers are nobody else's, and all that its memory holds.
+/// True if nobody else holds the tensor's numbers, and its memory holds no others.
 fn is_own(tensor: &mut FlexTensor) -> bool {
     let count = tensor.layout().num_elements();
     tensor.try_storage_mut::<f32>().is_some_and(|numbers| numbers.len() == count)

@@ -84,7 +84,7 @@ fn agrees_with_its_twin() {
     both([3, 2, 3], Activation::Relu, 30);
     both([2, 1, 9, 1, 5], Activation::Silu, 40);
     both([1, 4, 8], Activation::Relu, 50);
-    // more than a chunk, and more than is worth a thread, by channels and by ranges of one
+    // more than a chunk, and more than is worth a thread: by channels, and by ranges of one channel
     both([3, 4, 90, 91], Activation::Relu, 60);
     both([3, 1, 90, 91], Activation::Relu, 70);
 }
@@ -171,7 +171,7 @@ fn numbers_that_are_none_spoil_their_channel_alone() {
     }
 }
 
-/// The formula in f64, and its derivative by differences.
+/// Compares with differences of the formula in f64.
 #[test]
 fn gradients_are_those_of_differences() {
     let (count, epsilon) = (12, 1e-3);
@@ -204,7 +204,7 @@ fn gradients_are_those_of_differences() {
     }
 }
 
-/// The layer and Burn's own, trained for two batches and evaluated on a third.
+/// Compares with Burn's own layer, trained for two batches and evaluated on a third.
 #[test]
 fn the_layer_is_burns() {
     let device = Device::flex().autodiff();
@@ -243,8 +243,8 @@ proptest! {
     }
 }
 
-/// Two threads, each with a part of a batch, find what one finds with all of it: outputs, statistics, and the gradients
-/// of the mean loss over all samples.
+/// Two threads with a part of a batch each compute the same outputs, statistics and gradients as one thread
+/// with the whole batch.
 #[test]
 fn parts_of_a_batch_are_normalised_together() {
     for (shape, first) in [([5, 3, 4, 4], 2), ([6, 16, 9, 1], 3), ([7, 4, 1, 1], 3), ([3, 33, 2, 5], 1)] {
@@ -264,7 +264,7 @@ fn parts_are_as_the_whole(shape: [usize; 4], first: usize) {
         let vector = |seed| tensor([channels], seed).require_grad();
         (Tensor::from_inner(part(1)).require_grad(), Tensor::from_inner(part(2)), vector(3), vector(4))
     };
-    // The mean over the images of a part of what each image's numbers come to.
+    // The mean over a part's images of the sum of each image's numbers, weighted.
     let run = move |range: std::ops::Range<usize>| {
         let count = range.len() as f64;
         let (x, slope, weight, bias) = tensors(range);
@@ -283,14 +283,14 @@ fn parts_are_as_the_whole(shape: [usize; 4], first: usize) {
     let part = |rank: usize, range: std::ops::Range<usize>| {
         let (barrier, shared) = (barrier.clone(), shared.clone());
         std::thread::spawn(move || {
-            let together = Together::new(move |numbers: &mut [f64]| {
+            let over_ranks = SumOverRanks::new(move |numbers: &mut [f64]| {
                 shared.lock().unwrap()[rank] = numbers.to_vec();
                 barrier.wait();
                 let all = shared.lock().unwrap().clone();
                 barrier.wait();
                 numbers.iter_mut().enumerate().for_each(|(at, number)| *number = all[0][at] + all[1][at]);
             });
-            Together::within(Some(&together), || run(range))
+            SumOverRanks::within(Some(&over_ranks), || run(range))
         })
     };
     let parts = [part(0, 0..first), part(1, first..images)].map(|thread| thread.join().unwrap());

@@ -1,26 +1,27 @@
-//! The matrix whose columns are the positions of a grid and whose rows are what the taps read there, channel after
-//! channel ("im2col", Chellapilla et al. 2006), a panel of columns at a time and never as a whole.
+//! The matrix whose columns are the positions of a grid and whose rows are the numbers that the taps read
+//! there, channel after channel ("im2col", Chellapilla et al. 2006). It is made a panel of columns at a time
+//! and never as a whole.
 //!
-//! What a panel's row takes from a plane is the same for every channel. So a panel is planned once, as a list of copies
-//! of part of a row of the plane for each tap, and the plan is carried out for each channel.
+//! A panel's row reads the same places of every channel's plane. So a panel is planned once, as a list of
+//! copies of part of a row of the plane for each tap, and the plan is carried out for each channel.
 
 use super::geometry::Grid;
 use crate::gemm::TILE_VECTORS;
 use crate::simd::{Kernel, Simd};
 use std::ops::Range;
 
-/// The tensor that a grid's taps read, `[images, channels, height, width]`, from one of its channels on.
+/// The tensor that a grid's taps read, `[images, channels, height, width]`, from one channel on.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub data: &'a [f32],
-    /// Where the first channel's plane starts in the first image.
+    /// The first channel's plane in the first image.
     pub first: usize,
-    /// From an image to the next.
+    /// The distance between images.
     pub image: usize,
     pub size: [usize; 2],
 }
 
-/// Numbers in a row of a whole panel.
+/// The count of numbers in a row of a whole panel.
 pub(super) const fn width<S: Simd>() -> usize {
     TILE_VECTORS * S::LANES
 }
@@ -36,7 +37,7 @@ impl Kernel for Width {
     }
 }
 
-/// Positions of a grid that lie side by side in one image: from `at` on in a panel.
+/// Positions of a grid that lie side by side in one image. They start at `at` in a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub at: usize,
@@ -46,7 +47,7 @@ pub(super) struct Run {
     pub column: usize,
 }
 
-/// The pieces of rows of a grid of `size` that the positions `columns`, counted over all images, consist of.
+/// Collects the runs that make up the positions `columns`, counted over all images, of a grid of `size`.
 pub(super) fn runs(size: [usize; 2], columns: Range<usize>, to: &mut Vec<Run>) {
     to.clear();
     let plane = size[0] * size[1];
@@ -60,35 +61,37 @@ pub(super) fn runs(size: [usize; 2], columns: Range<usize>, to: &mut Vec<Run>) {
     }
 }
 
-/// What a vector of a panel's row takes from one run.
+/// The copy from one run of the plane to a vector of a panel's row.
 #[derive(Clone, Copy)]
 struct Piece<S: Simd> {
-    /// From the plane's first number to that of lane 0, be it there or not.
+    /// The distance from the plane's first number to lane 0's, even if lane 0 is not read.
     from: isize,
-    /// The lanes that there are; spread over two vectors where every second number is taken.
+    /// The lanes to read. With a stride of 2 they are spread over two vectors, of which every second number
+    /// is taken.
     masks: [S::Mask; 2],
     lanes: (usize, usize),
 }
 
-/// How one panel is packed: for each tap and vector of a row, as many pieces as the vector that lies in the most runs.
-pub(super) struct Plan<S: Simd> {
+/// The plan for packing a panel. For each tap and each vector of a row it has as many pieces as the vector in
+/// the most runs needs.
+pub(super) struct PanelPacking<S: Simd> {
     pieces: Vec<Piece<S>>,
     taps: usize,
-    /// Vectors a row.
+    /// The number of vectors in a row.
     vectors: usize,
-    /// Pieces a vector.
+    /// The number of pieces of a vector.
     most: usize,
-    /// From a column to the next in the plane.
+    /// The distance in the plane between columns.
     step: usize,
     runs: Vec<Run>,
 }
 
-impl<S: Simd> Plan<S> {
+impl<S: Simd> PanelPacking<S> {
     pub(super) fn new() -> Self {
-        Plan { pieces: Vec::new(), taps: 0, vectors: 0, most: 1, step: 1, runs: Vec::new() }
+        PanelPacking { pieces: Vec::new(), taps: 0, vectors: 0, most: 1, step: 1, runs: Vec::new() }
     }
 
-    /// Plans the panel of these columns, `vectors` wide, with zeros behind the last.
+    /// Plans the panel of the positions `columns`, `width` vectors wide, with zeros beyond the last position.
     #[inline(always)]
     pub(super) fn make(
         &mut self,
@@ -99,10 +102,10 @@ impl<S: Simd> Plan<S> {
         columns: Range<usize>,
         width: usize,
     ) {
-        let Plan { pieces, taps, vectors, most, step, runs: all } = self;
+        let PanelPacking { pieces, taps, vectors, most, step, runs: all } = self;
         (*taps, *vectors, *step) = (reach.len(), width, grid.read_step[1]);
         runs(grid.size, columns, all);
-        // the runs that each vector meets
+        // the runs that overlap each vector
         let mut met = [(0, 0); TILE_VECTORS];
         for (vector, met) in met.iter_mut().enumerate() {
             let lanes = vector * S::LANES..(vector + 1) * S::LANES;
@@ -122,10 +125,10 @@ impl<S: Simd> Plan<S> {
         }
     }
 
-    /// Writes the panel's rows of some channels: `channels * taps` rows of the planned width.
+    /// Writes the panel's rows of the channels `channels`: `channels * taps` rows of the planned width.
     ///
     /// # Safety
-    /// The source must be the planned one and have those channels; `to` must have room for the rows.
+    /// The source must be the planned one and have those channels. `to` must have room for the rows.
     #[inline(always)]
     pub(super) unsafe fn pack(&self, s: S, source: &Source, channels: Range<usize>, to: *mut f32) {
         // SAFETY: the caller's promise.
@@ -143,10 +146,10 @@ impl<S: Simd> Plan<S> {
         }
     }
 
-    /// [`pack`](Plan::pack) with a step and a number of pieces that the compiler knows, or 0.
+    /// [`pack`](PanelPacking::pack) with a step and a number of pieces known at compile time, or 0.
     ///
     /// # Safety
-    /// As `pack`'s, and the constants must be 0 or the plan's.
+    /// The same as `pack`'s. The constants must be 0 or the plan's.
     #[inline(always)]
     unsafe fn pack_rows<const STEP: usize, const MOST: usize>(
         &self,
@@ -162,8 +165,8 @@ impl<S: Simd> Plan<S> {
             let data = source.data.as_ptr().wrapping_add(channel * plane);
             let mut pieces = self.pieces.as_ptr();
             for _ in 0..self.taps * self.vectors {
-                // SAFETY: there are `most` pieces for each tap and vector, and room for the vector. Lanes that were
-                // planned lie in their plane, and the others are not read.
+                // SAFETY: there are `most` pieces for each tap and vector, and room for the vector. Lanes
+                // that were planned lie in their plane, and the others are not read.
                 unsafe {
                     let (mut value, mut second) = (s.splat(0.0), s.splat(0.0));
                     for number in 0..most {
@@ -201,7 +204,7 @@ impl<S: Simd> Plan<S> {
     }
 }
 
-/// What the vector from place `at` of a panel's row on takes from a run.
+/// The copy from a run to the vector that starts at place `at` of a panel's row.
 #[inline(always)]
 fn piece<S: Simd>(
     s: S,
@@ -220,7 +223,7 @@ fn piece<S: Simd>(
     let (mut start, mut end) = (0, 0);
     if (0..height).contains(&row) {
         let most = (run.length.cast_signed() - lane).min(S::LANES.cast_signed());
-        // lanes before `start` lie left of the plane, those from `end` on right of it
+        // lanes before `start` lie left of the plane, lanes from `end` on lie right of it
         start = (-first + stride - 1).div_euclid(stride).max(-lane).max(0);
         end = (width - first + stride - 1).div_euclid(stride).min(most);
     }
@@ -229,7 +232,7 @@ fn piece<S: Simd>(
     }
     let (start, end) = (start.cast_unsigned(), end.cast_unsigned());
     let masks = if stride == 2 {
-        // the numbers 2 start, 2 start + 2, ..., 2 end - 2 of two vectors
+        // numbers 2 start, 2 start + 2, ..., 2 end - 2 of two vectors
         let (first, last) = (2 * start, 2 * end - 1);
         let second = (first.max(S::LANES) - S::LANES, last.max(S::LANES) - S::LANES);
         [s.lanes(first.min(S::LANES), last.min(S::LANES)), s.lanes(second.0, second.1)]

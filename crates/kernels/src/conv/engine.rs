@@ -1,7 +1,7 @@
-//! One convolution as a matrix product that never writes down its right-hand side: rows are output channels, columns are
-//! the positions of a grid over all images, and the depth is channels times taps.
+//! A convolution as a matrix product whose right-hand side is never written down whole. Rows are output
+//! channels, columns are the positions of a grid over all images, and the depth is channels times taps.
 
-use super::columns::{Plan, Source, Width, width};
+use super::columns::{PanelPacking, Source, Width, width};
 use super::geometry::Geometry;
 use super::point;
 use super::weights::{Packed, Weights};
@@ -12,10 +12,11 @@ use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
-/// Numbers of unfinished sums that a thread holds at a time, in its second cache.
+/// The count of unfinished sums that a thread holds at a time, in its second cache.
 const HELD: usize = 1 << 17;
-/// Panels that are packed and written together: what lies side by side in memory is used while it is there.
-const TOGETHER: usize = 8;
+/// The number of panels packed and written at a time, so that neighbours in memory are used while they are in
+/// the cache.
+const PANELS: usize = 8;
 
 /// The convolution of `x` by `weight`.
 pub(super) fn forward(geometry: Geometry, x: &[f32], weight: &[f32], finish: Finish, to: &mut [f32]) {
@@ -54,7 +55,8 @@ pub(super) fn forward(geometry: Geometry, x: &[f32], weight: &[f32], finish: Fin
     }
 }
 
-/// The gradient of the convolution's input, of its output's: the transposed convolution of `y`.
+/// The gradient of the convolution's input from `y`, its output's gradient: the transposed convolution of
+/// `y`.
 pub(super) fn backward(geometry: Geometry, y: &[f32], weight: &[f32], finish: Finish, to: &mut [f32]) {
     let geometry = geometry.simplified();
     assert_eq!(y.len(), geometry.output_length());
@@ -103,41 +105,41 @@ impl Product<'_> {
         let threads = if work < 1 << 18 { 1 } else { threads::count() };
         let width = run(Width);
         let panels = columns.div_ceil(width);
-        // few panels cannot be shared out evenly, nor can few rows
+        // few panels cannot be shared out evenly, and neither can few rows
         let down = if panels < 8 * threads && weights.rows >= 24 * threads { threads } else { 1 };
         let across = (threads / down).min(panels);
         let packed = Packed::new(weights, self.places, &grid.families, down);
         threads::parallel(across * down, |part| {
             let panels = threads::range(panels, across, part / down, 1);
             let columns = panels.start * width..(panels.end * width).min(columns);
-            run(Part { product: self, columns, packed: &packed, lot: part % down });
+            run(ProductPart { product: self, columns, packed: &packed, lot: part % down });
         });
     }
 }
 
-/// Some rows and columns of the product.
-struct Part<'a> {
+/// A thread's part of the product: some of its rows and columns.
+struct ProductPart<'a> {
     product: Product<'a>,
     columns: Range<usize>,
     packed: &'a Packed,
     lot: usize,
 }
 
-impl Kernel for Part<'_> {
+impl Kernel for ProductPart<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Part { product, columns, packed, lot } = self;
+        let ProductPart { product, columns, packed, lot } = self;
         let Product { source, grid, .. } = product;
         let width = width::<S>();
         let rows = packed.rows(lot);
         let outlets: usize = grid.families.iter().map(|family| family.outlets.len()).sum();
         let held = outlets * rows.len();
         let panels = columns.len().div_ceil(width);
-        let together = (HELD / (held * width).max(1)).clamp(4, TOGETHER).min(panels);
+        let together = (HELD / (held * width).max(1)).clamp(4, PANELS).min(panels);
         let stride = together * width;
-        let mut plans: Vec<Plan<S>> = (0..together).map(|_| Plan::new()).collect();
+        let mut plans: Vec<PanelPacking<S>> = (0..together).map(|_| PanelPacking::new()).collect();
         let size = packed.deepest() * width;
         let mut panels = for_overwriting(together * size);
         let mut sums = for_overwriting(held * stride);
@@ -176,8 +178,9 @@ impl Kernel for Part<'_> {
                         for row in (0..family_rows).step_by(S::TILE_ROWS) {
                             let tile = (row, (family_rows - row).min(S::TILE_ROWS));
                             let a = weights[row * depth..].as_ptr();
-                            // SAFETY: the weights were packed with this height and depth, and the panel just above, with
-                            // this width; the sums are this thread's, with this many rows and columns.
+                            // SAFETY: the weights were packed with this height and depth, and the panel just
+                            // above, with this width; the sums are this thread's, with this many rows and
+                            // columns.
                             unsafe {
                                 if narrow {
                                     let columns = (0, S::LANES);
@@ -212,18 +215,18 @@ impl Kernel for Part<'_> {
     }
 }
 
-/// Vectors that the next panel is wide, of the two of a whole one, where `left` columns are left.
+/// The width in vectors of the next panel, if `left` columns are left.
 #[inline(always)]
 fn vectors<S: Simd>(left: usize) -> usize {
     if left <= S::LANES { 1 } else { TILE_VECTORS }
 }
 
-/// Sums of some panels side by side.
+/// A sink for the unfinished sums of some panels side by side.
 #[derive(Clone, Copy)]
 struct Held<'a> {
     to: Shared<'a, f32>,
     stride: usize,
-    /// The panel's first.
+    /// The panel's first column.
     column: usize,
     add: bool,
 }

@@ -1,10 +1,10 @@
-//! The sizes of a convolution, and which input a tap of its kernel meets at which output.
+//! The sizes of a convolution, and the pairs of input and output that a tap of its kernel connects.
 
 use super::options::{ConvOptions, ConvTransposeOptions};
 use crate::windows::Windows;
 
-/// Everything about a convolution but its numbers. A transposed convolution is described by the convolution whose input
-/// gradient it is: its input is that one's output.
+/// The sizes and options of a convolution. A transposed convolution is described by the convolution whose
+/// input gradient it is, so that its input is this one's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
     pub images: usize,
@@ -13,7 +13,7 @@ pub(super) struct Geometry {
     pub inputs: usize,
     /// Channels of the output in a group.
     pub outputs: usize,
-    /// Height and width, as in all that follows.
+    /// Height and width, as for all pairs below.
     pub input: [usize; 2],
     pub output: [usize; 2],
     pub kernel: [usize; 2],
@@ -22,40 +22,42 @@ pub(super) struct Geometry {
     pub dilation: [usize; 2],
 }
 
-/// A product whose columns are the positions of a grid over all images: at each, some tensor is read, and the result
-/// goes to one or more positions of another.
+/// The grid of a product: its positions over all images are the product's columns. Each position reads
+/// numbers of one tensor, and its result goes to one or more positions of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
     pub size: [usize; 2],
-    /// The position `(i, j)` reads around `(i, j) * read_step`.
+    /// Position `(i, j)` reads around `(i, j) * read_step`.
     pub read_step: [usize; 2],
-    /// The position `(i, j)` is written from `(i, j) * write_step` on, before the next one's.
+    /// Position `(i, j)` writes from `(i, j) * write_step` on, before the next position's.
     pub write_step: [usize; 2],
     pub families: Vec<Family>,
 }
 
-/// What is written of the same numbers read.
+/// The outlets whose sums are made of the same numbers read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Family {
-    /// How far from a grid's position the taps of the kernel read.
+    /// The offsets from a grid's position at which the kernel's taps read.
     pub reach: Vec<[isize; 2]>,
     pub outlets: Vec<Outlet>,
 }
 
-/// One of the positions that a grid's position is written to.
+/// One of the positions that a position of the grid writes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outlet {
-    /// From the first of them, less than `write_step`.
+    /// The offset from the first of these positions, less than `write_step`.
     pub phase: [usize; 2],
-    /// The taps' places in the kernel's rows.
+    /// The taps' places in a row of the weight.
     pub places: Vec<usize>,
 }
 
 impl Geometry {
-    /// The sizes of a convolution of `[N, C_in, H, W]` by `[C_out, C_in / groups, kernel height, kernel width]`.
+    /// The geometry of a convolution of `[N, C_in, H, W]` by
+    /// `[C_out, C_in / groups, kernel height, kernel width]`.
     ///
     /// # Panics
-    /// When these do not fit each other, the kernel is larger than the padded image, or an option but the padding is 0.
+    /// When the shapes do not fit each other, the kernel is larger than the padded image, or an option other
+    /// than the padding is 0.
     pub(super) fn convolution(x: [usize; 4], weight: [usize; 4], options: ConvOptions) -> Self {
         let ConvOptions { stride, padding, dilation, groups } = options;
         let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
@@ -73,7 +75,7 @@ impl Geometry {
     /// `[C_in, C_out / groups, kernel height, kernel width]`.
     ///
     /// # Panics
-    /// When these do not fit each other, nothing is left of the output, or an option but the paddings is 0.
+    /// When the shapes do not fit each other, the output is empty, or an option other than the paddings is 0.
     pub(super) fn transposed(x: [usize; 4], weight: [usize; 4], options: ConvTransposeOptions) -> Self {
         let ConvTransposeOptions { stride, padding, padding_out, dilation, groups } = options;
         let ([images, channels, height, width], [outputs, inputs, rows, columns]) = (x, weight);
@@ -101,13 +103,13 @@ impl Geometry {
         Geometry { images, groups, inputs, outputs, input, output, kernel, stride, padding, dilation }
     }
 
-    /// Whether each position of the output is made of the input's at the same position alone.
+    /// True if each output depends on the input at the same position alone.
     pub(super) fn is_point(&self) -> bool {
         let point = self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0];
         point && self.input == self.output
     }
 
-    /// The same convolution with as few axes as it needs: planes of one row where the kernel is a point.
+    /// An equivalent convolution with the fewest axes: planes of one row if the kernel is a point.
     pub(super) fn simplified(mut self) -> Self {
         if self.is_point() {
             self.input = [1, self.input[0] * self.input[1]];
@@ -140,7 +142,7 @@ impl Geometry {
         self.groups * self.outputs * self.inputs * self.taps()
     }
 
-    /// From the input to the output.
+    /// The grid of the forward pass, from the input to the output.
     pub(super) fn forward(&self) -> Grid {
         let reach = |axis: usize, place: usize| {
             (place * self.dilation[axis]).cast_signed() - self.padding[axis].cast_signed()
@@ -156,8 +158,9 @@ impl Geometry {
         }
     }
 
-    /// From the output's gradient to the input's. Input `i` is read by output `o` through the tap `t` where
-    /// `o * stride + t * dilation - padding = i`, so that the taps depend on the remainder of `i` by the stride.
+    /// The grid of the backward pass, from the output's gradient to the input's. Output `o` reads input `i`
+    /// through tap `t` if `o * stride + t * dilation - padding = i`. So the taps depend on the remainder of
+    /// `i` by the stride.
     pub(super) fn backward(&self) -> Grid {
         let mut families: Vec<Family> = Vec::new();
         for above in 0..self.stride[0].min(self.input[0]) {
@@ -183,7 +186,7 @@ impl Geometry {
         Grid { size, read_step: [1, 1], write_step: self.stride, families }
     }
 
-    /// The places of the kernel on one axis that inputs with this remainder meet, and how far away the outputs are.
+    /// The taps on one axis that inputs with this remainder meet, and the offsets of their outputs.
     fn taps_of_phase(&self, axis: usize, phase: usize) -> impl Iterator<Item = (usize, isize)> {
         let (padding, dilation, stride) = (self.padding[axis], self.dilation[axis], self.stride[axis]);
         (0..self.kernel[axis]).filter_map(move |place| {

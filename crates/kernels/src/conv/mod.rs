@@ -1,8 +1,8 @@
 //! Convolutions of images and their transposes, with bias and activation in the same pass.
 //!
-//! Axes: `N` images, `C` channels, `H` rows and `W` columns of pixels. One engine serves both: a transposed convolution
-//! is the input gradient of a convolution, and its own input gradient is that convolution. Kernels of one point are plain
-//! products.
+//! Axes: `N` images, `C` channels, `H` rows and `W` columns of pixels. One engine serves both: a transposed
+//! convolution is the input gradient of a convolution, and its own input gradient is that convolution.
+//! Kernels of a single point are plain matrix products.
 
 mod columns;
 mod engine;
@@ -30,7 +30,7 @@ use geometry::Geometry;
 pub use options::{ConvOptions, ConvTransposeOptions};
 use writer::Finish;
 
-/// `activation(x * weight + bias)`, `*` being the cross-correlation that networks call convolution.
+/// `activation(x * weight + bias)`. `*` is the cross-correlation that networks call convolution.
 ///
 /// # Shapes
 /// - x: `[N, C_in, H, W]`
@@ -39,7 +39,8 @@ use writer::Finish;
 /// - output: `[N, C_out, H', W']` with `H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1`
 ///
 /// # Panics
-/// When the shapes do not fit each other, the kernel is larger than the padded image, or an option but the padding is 0.
+/// When the shapes do not fit each other, the kernel is larger than the padded image, or an option other than
+/// the padding is 0.
 pub fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -50,7 +51,7 @@ pub fn conv2d(
     let x = like(x, &weight);
     let geometry = Geometry::convolution(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
-    // Burn decides what a convolution of nothing is.
+    // An empty convolution is left to Burn.
     let fast = flex::runs_on(&x) && geometry.input_length() > 0 && geometry.weight_length() > 0;
     if fast && geometry.groups == x.dims()[1] && geometry.outputs == 1 && geometry.groups > 1 {
         let ConvOptions { stride, padding, dilation, .. } = options;
@@ -72,8 +73,8 @@ pub fn conv2d(
     ))
 }
 
-/// `activation(x * weight + bias)`, `*` being the transposed convolution: the input gradient of the convolution with
-/// the same weight and options.
+/// `activation(x * weight + bias)`. `*` is the transposed convolution: the input gradient of the convolution
+/// with the same weight and options.
 ///
 /// # Shapes
 /// - x: `[N, C_in, H, W]`
@@ -83,7 +84,7 @@ pub fn conv2d(
 ///   `H' = (H - 1) stride + dilation (kernel - 1) + 1 + padding_out - 2 padding`
 ///
 /// # Panics
-/// When the shapes do not fit each other, nothing is left of the output, or an option but the paddings is 0.
+/// When the shapes do not fit each other, the output is empty, or an option other than the paddings is 0.
 pub fn conv_transpose2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -94,7 +95,7 @@ pub fn conv_transpose2d(
     let x = like(x, &weight);
     let geometry = Geometry::transposed(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.inputs);
-    // each number that comes in meets each tap of each channel that goes out, as the convolution's output would
+    // each input number meets each tap of each output channel
     let Geometry { images, output: [rows, columns], inputs, .. } = geometry;
     let outputs = geometry.groups * geometry.outputs;
     count::add(&[images, outputs, rows, columns, inputs, geometry.taps()]);
@@ -111,7 +112,7 @@ pub fn conv_transpose2d(
     ))
 }
 
-/// [`conv2d`] by Burn's own ops.
+/// The twin of [`conv2d`], made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -124,7 +125,7 @@ pub(crate) fn plain(
     activation.plain(module::conv2d(x, weight, bias, options))
 }
 
-/// [`conv_transpose2d`] by Burn's own ops.
+/// The twin of [`conv_transpose2d`], made of Burn's own ops.
 pub(crate) fn plain_transposed(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -146,7 +147,7 @@ fn check_bias(bias: Option<&Tensor<1>>, channels: usize) {
 /// The ops as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait ConvOps: Backend {
-    /// See [`conv2d`]; without a bias where that is empty.
+    /// See [`conv2d`]; an empty bias stands for none.
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -155,7 +156,7 @@ pub trait ConvOps: Backend {
         activation: Activation,
     ) -> FloatTensor<Self>;
 
-    /// See [`conv_transpose2d`]; without a bias where that is empty.
+    /// See [`conv_transpose2d`]; an empty bias stands for none.
     fn convolve_transposed(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -215,7 +216,7 @@ impl<C: CheckpointStrategy> ConvOps for Autodiff<Flex, C> {
     }
 }
 
-/// What is computed, of any numbers.
+/// A convolution's sizes and options, without its numbers.
 #[derive(Clone, Copy, Debug)]
 struct Op {
     geometry: Geometry,
@@ -223,13 +224,14 @@ struct Op {
     activation: Activation,
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Convolved {
     op: Op,
     x: Floats,
     weight: Floats,
-    /// The sums before the activation; the output where that tells the derivative; nothing for the identity.
+    /// The sums before the activation, or the output if the derivative follows from it; nothing for the
+    /// identity.
     activated: Option<FlexTensor>,
 }
 
@@ -256,7 +258,7 @@ impl Op {
         Op { geometry: Geometry::transposed(four(x), four(weight), options), transposed: true, activation }
     }
 
-    /// Channels and pixels of what comes out.
+    /// The channels of the output, and its height and width.
     fn out(&self) -> (usize, [usize; 2]) {
         let Geometry { groups, inputs, outputs, input, output, .. } = self.geometry;
         if self.transposed { (groups * inputs, input) } else { (groups * outputs, output) }

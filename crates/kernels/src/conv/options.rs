@@ -1,15 +1,15 @@
-//! How kernels move.
+//! Options of convolutions.
 
-/// How a convolution's kernel moves: heights, then widths.
+/// Options of a convolution. All pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions {
-    /// Pixels from one output to the next.
+    /// The distance in pixels between the inputs of neighbouring outputs.
     pub stride: [usize; 2],
-    /// Zeros around the input, on each side.
+    /// The number of zeros around the input, on each side.
     pub padding: [usize; 2],
-    /// Pixels from one place of the kernel to the next.
+    /// The distance in pixels between neighbouring taps of the kernel.
     pub dilation: [usize; 2],
-    /// Channels are convolved in as many groups, each apart from the others.
+    /// The number of groups of channels; each is convolved apart from the others.
     pub groups: usize,
 }
 
@@ -19,18 +19,18 @@ impl Default for ConvOptions {
     }
 }
 
-/// How a transposed convolution's kernel moves: heights, then widths.
+/// Options of a transposed convolution. All pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvTransposeOptions {
-    /// Pixels of the output from one input to the next.
+    /// The distance in pixels between the outputs of neighbouring inputs.
     pub stride: [usize; 2],
-    /// Pixels cut off the output, on each side.
+    /// The number of pixels cut off the output, on each side.
     pub padding: [usize; 2],
-    /// Pixels put to the output's end.
+    /// The number of pixels added to the output's end.
     pub padding_out: [usize; 2],
-    /// Pixels from one place of the kernel to the next.
+    /// The distance in pixels between neighbouring taps of the kernel.
     pub dilation: [usize; 2],
-    /// Channels are convolved in as many groups, each apart from the others.
+    /// The number of groups of channels; each is convolved apart from the others.
     pub groups: usize,
 }
 

@@ -1,25 +1,28 @@
-//! Convolutions by a kernel of one point: a matrix product an image, whose right-hand side is the image as it lies.
+//! Convolutions by a kernel of a single point: a matrix product for each image, with the image itself as the
+//! right-hand side.
 
 use super::geometry::Geometry;
 use super::writer::Finish;
 use crate::gemm::{self, Matrix, products};
 use crate::simd::Simd;
 
-/// Positions of an image from which on it is worth a product of its own: the last tile of fewer wastes too much.
+/// The least size of an image's plane that is worth a product of its own. In a smaller one the last tile
+/// wastes too much.
 const LEAST: usize = 128;
 
-/// Whether [`convolve`] and its transpose do this best.
+/// True if [`convolve`] is the fastest way for this convolution and its transpose.
 pub(super) fn serves(geometry: Geometry) -> bool {
     geometry.is_point() && geometry.input_plane() >= LEAST
 }
 
-/// Whether rows of the input can be read as they lie for the gradient of the weight: a tile's rows, a plane apart, must
+/// True if the weight's gradient can read rows of the input in place. The rows of a tile, a plane apart, must
 /// not share their places in the first cache.
 pub(super) fn rows_lie_well(geometry: Geometry) -> bool {
     serves(geometry) && !geometry.input_plane().is_multiple_of(1024)
 }
 
-/// Each image's channels, multiplied by the weight, or by its transpose: the gradient of the input, of the output's.
+/// Multiplies each image's channels by the weight, or by its transpose, which turns the output's gradient
+/// into the input's.
 pub(super) fn convolve(
     geometry: Geometry,
     x: &[f32],
@@ -47,7 +50,7 @@ pub(super) fn convolve(
     }
 }
 
-/// [`Finish`] of the channels from `channel` on, whose sums are kept from `first` on.
+/// [`Finish`] for the channels from `channel` on, with their sums kept from `first` on.
 #[derive(Clone, Copy)]
 struct Channels<'a> {
     finish: Finish<'a>,

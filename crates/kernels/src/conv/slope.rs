@@ -1,12 +1,13 @@
-//! From the gradient of activated sums to that of the sums and of their bias, in one pass.
+//! The gradients of the sums and of the bias, from the gradient of the activated sums, in one pass.
 
 use crate::activation::Activation;
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
 
-/// The gradient before the activation, empty for the identity, and its sum for each channel where that is `wanted`.
-/// `activated` holds the sums before the activation, or after it where that tells the derivative.
+/// Returns the gradient before the activation, empty for the identity, and its sum for each channel if that
+/// is `wanted`. `activated` holds the sums before the activation, or the output if the derivative follows
+/// from it.
 pub(super) fn slope(
     activation: Activation,
     activated: &[f32],

@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{check, random};
 use proptest::prelude::*;
 
-/// `[N, C_in, H, W]`, `[C_out, kernel height, kernel width]` and the options.
+/// The shapes `[N, C_in, H, W]` and `[C_out, kernel height, kernel width]`, and the options.
 type Case = ([usize; 4], [usize; 3], ConvOptions);
 
 fn options(stride: usize, padding: usize, dilation: usize, groups: usize) -> ConvOptions {
@@ -102,7 +102,7 @@ fn strides_and_paddings_of_their_own_for_each_axis() {
 fn strided_and_broadcast_inputs() {
     let samples = [random(&[2, 6, 9, 5], 1), random(&[3, 4, 2, 5], 2)];
     let at = options(1, 1, 1, 1);
-    // channels last, and a weight the wrong way round
+    // channels last, and a transposed weight
     check(
         "transposed input and weight",
         &samples,
@@ -164,7 +164,7 @@ fn channels_that_do_not_fit_are_refused() {
     Geometry::convolution([1, 4, 3, 3], [2, 4, 1, 1], options(1, 0, 1, 2));
 }
 
-/// The formula itself, for what a twin could get wrong as well.
+/// Compares with the formula itself, in case the twin errs in the same way.
 #[test]
 fn agrees_with_the_definition() {
     let (x, weight) = (random(&[2, 2, 5, 6], 5), random(&[3, 2, 3, 2], 6));

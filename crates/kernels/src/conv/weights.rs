@@ -1,4 +1,4 @@
-//! The left-hand side of a convolution's product, packed once a call as the tile reads it.
+//! The left-hand side of a convolution's product, packed once a call in the order in which tiles read it.
 
 use super::geometry::{Family, Outlet};
 use crate::gemm::{packed_rows, panel_height};
@@ -7,10 +7,11 @@ use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
 use std::ops::Range;
 
-/// About this many rows of a panel are packed at a time: 32 KiB of AVX-512's panels, which stay in the first cache.
+/// The number of rows of a panel that are packed at a time, about: 32 KiB of AVX-512's panels, which stay in
+/// the first cache.
 const DEPTH: usize = 256;
 
-/// `data[row * row_stride + channel * channel_stride + place * place_stride]`.
+/// A weight: `data[row * row_stride + channel * channel_stride + place * place_stride]`.
 #[derive(Clone, Copy)]
 pub(super) struct Weights<'a> {
     pub data: &'a [f32],
@@ -22,7 +23,7 @@ pub(super) struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    /// The numbers so that rows lie side by side: channel after channel, place after place.
+    /// The transpose in which rows lie side by side: channel after channel, place after place.
     fn turned(&self, places: usize) -> Vec<f32> {
         let mut turned = for_overwriting(self.channels * places * self.rows);
         let to = Shared::new(&mut turned);
@@ -68,7 +69,8 @@ impl Kernel for Turn<'_> {
     }
 }
 
-/// For each lot of rows, family and block of channels, panel after panel of rows: an outlet's rows after another's.
+/// The packed weights: for each lot of rows, family and block of channels, panel after panel of rows, one
+/// outlet's rows after another's.
 pub(super) struct Packed {
     numbers: Vec<f32>,
     rows: usize,
@@ -77,13 +79,13 @@ pub(super) struct Packed {
     families: Vec<Layout>,
 }
 
-/// Where a family's weights lie.
+/// The layout of a family's packed weights.
 struct Layout {
     taps: usize,
     outlets: usize,
-    /// Channels a block.
+    /// The number of channels in a block.
     block: usize,
-    /// For each lot, its first number, and its rows with those that fill the last panel.
+    /// The first number and the padded row count of each lot.
     starts: Vec<(usize, usize)>,
 }
 
@@ -92,13 +94,13 @@ struct Panel {
     family: usize,
     lot: usize,
     channels: Range<usize>,
-    /// Of the family's in this lot.
+    /// The rows among the family's rows in this lot.
     rows: Range<usize>,
     start: usize,
 }
 
 impl Packed {
-    /// `places` is the size of the kernel.
+    /// Packs the weights for the families. `places` is the size of the kernel.
     pub(super) fn new(weights: Weights, places: usize, families: &[Family], lots: usize) -> Self {
         let Weights { rows, channels, .. } = weights;
         let whole = |family: &Family| {
@@ -174,7 +176,7 @@ impl Packed {
         panels
     }
 
-    /// The rows of a lot.
+    /// The rows in a lot.
     pub(super) fn rows(&self, lot: usize) -> Range<usize> {
         threads::range(self.rows, self.lots, lot, run(TileRows))
     }
@@ -185,7 +187,7 @@ impl Packed {
         (0..channels).step_by(block).map(move |start| start..(start + block).min(channels))
     }
 
-    /// The most rows of a panel of columns in a block.
+    /// The most rows that a panel of columns has in one block.
     pub(super) fn deepest(&self) -> usize {
         self.families.iter().map(|family| family.block * family.taps).max().unwrap_or(0)
     }
@@ -209,7 +211,7 @@ impl Kernel for TileRows {
     }
 }
 
-/// With those that fill the last panel.
+/// Rounds rows up to whole panels.
 struct PaddedRows(usize);
 
 impl Kernel for PaddedRows {
@@ -252,7 +254,7 @@ impl Kernel for Pack<'_> {
         }
         let taps = outlets[0].places.len();
         if row_stride == 1 {
-            // rows of one outlet lie side by side
+            // the rows of one outlet lie side by side
             let mut row = rows.start;
             while row < rows.end {
                 let (outlet, inside) = (row / lot.len(), row % lot.len());
@@ -270,7 +272,7 @@ impl Kernel for Pack<'_> {
             }
             return;
         }
-        // a row's numbers lie in one piece, or in one a channel
+        // a row's numbers lie in one piece, or in one piece for each channel
         let (pieces, length) =
             if channel_stride == taps { (1, channels.len() * taps) } else { (channels.len(), taps) };
         for piece in 0..pieces {

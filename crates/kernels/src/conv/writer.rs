@@ -1,5 +1,5 @@
-//! From sums to what is written: bias, activation, and the places in the target, which for the transpose of a strided
-//! convolution several outlets fill in turn.
+//! Finishes sums: adds the bias, applies the activation, and writes them to their places in the target. In
+//! the transpose of a strided convolution, several outlets fill those places in turn.
 
 use super::columns::{Run, Source, runs};
 use super::geometry::{Family, Grid};
@@ -9,21 +9,21 @@ use crate::simd::Simd;
 use crate::threads::Shared;
 use std::ops::Range;
 
-/// What is done with complete sums.
+/// The work on complete sums.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Finish<'a> {
-    /// One number a channel, of all groups.
+    /// One number for each channel of all groups.
     pub bias: Option<&'a [f32]>,
     pub activation: Activation,
-    /// Where the sums before the activation are kept.
+    /// The memory for the sums before the activation, if they are kept.
     pub sums: Option<Shared<'a, f32>>,
 }
 
-/// The product, and where its rows go: channels of `[images, channels, height, width]`.
+/// A product, and the destination of its rows: channels of `[images, channels, height, width]`.
 #[derive(Clone, Copy)]
 pub(super) struct Product<'a> {
     pub images: usize,
-    /// The kernel's.
+    /// The size of the kernel.
     pub places: usize,
     pub source: Source<'a>,
     pub grid: &'a Grid,
@@ -38,22 +38,22 @@ pub(super) struct Product<'a> {
 /// Finishes sums and writes them to their places.
 pub(super) struct Writer<'a> {
     pub product: Product<'a>,
-    /// The product's row that is the first of each outlet's sums.
+    /// The product's row that the first row of each outlet's sums belongs to.
     pub first_row: usize,
     pub rows: usize,
-    /// From a row of sums to the next.
+    /// The distance between rows of sums.
     pub stride: usize,
-    /// Room for the runs of what is written.
+    /// Memory for the runs to write.
     pub runs: Vec<Run>,
 }
 
 impl Writer<'_> {
-    /// Writes these columns, whose sums are the first.
+    /// Writes the positions `columns`, whose sums start at the first of `sums`.
     #[inline(always)]
     pub(super) fn write<S: Simd>(&mut self, s: S, sums: &[f32], columns: Range<usize>) {
         let Product { grid, size: [height, width], .. } = self.product;
         let [down, across] = grid.write_step;
-        // positions side by side in the grid are so in the target, too: rows need no runs of their own
+        // neighbours in the grid are neighbours in the target, so rows need no runs of their own
         let whole = grid.write_step == [1, 1];
         runs(if whole { [1, height * width] } else { grid.size }, columns, &mut self.runs);
         for row in 0..self.rows {
@@ -72,7 +72,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes one run of one row to neighbours in the target's plane.
+    /// Writes one run of one row to consecutive places of the target's plane.
     #[inline(always)]
     fn write_run<S: Simd>(
         &self,
@@ -121,7 +121,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The sums of a run in a phase; none where all are 0, no tap reaching there.
+    /// The sums of a run in a phase; `None` if no tap reaches the phase, so that all are 0.
     #[inline(always)]
     fn sums_of<'s>(&self, sums: &'s [f32], phase: [usize; 2], row: usize, run: Run) -> Option<&'s [f32]> {
         let mut outlets = self.product.grid.families.iter().flat_map(|family: &Family| &family.outlets);
@@ -131,7 +131,7 @@ impl Writer<'_> {
     }
 }
 
-/// The next vector of a run's sums.
+/// The vector of a run's sums from `at` on.
 #[inline(always)]
 fn load<S: Simd>(s: S, sums: Option<&[f32]>, at: usize) -> S::F32 {
     match sums {
@@ -140,7 +140,7 @@ fn load<S: Simd>(s: S, sums: Option<&[f32]>, at: usize) -> S::F32 {
     }
 }
 
-/// Stores lanes `step` apart, as many as there is room for.
+/// Stores lanes to places `step` apart, as many as fit.
 #[inline(always)]
 fn store<S: Simd>(s: S, to: &mut [f32], step: usize, value: S::F32) {
     if step == 1 {

@@ -1,8 +1,8 @@
-//! Cross-entropy of logits, and its gradient in the same pass.
+//! Cross-entropy of logits, with its gradient computed in the same pass.
 //!
-//! Axes: `N` rows, `K` classes. The gradient of a row, `softmax - target`, needs no more than what the loss needs; so
-//! where a backward pass may come it is written at once, over the logits where nobody else holds them, and the backward
-//! pass only scales it, by 1 where the loss is the root of the graph.
+//! Axes: `N` rows, `K` classes. The gradient of a row, `softmax - target`, needs the same numbers as the
+//! loss. So if a backward pass may follow, the gradient is written at once, over the logits if nobody else
+//! holds them. The backward pass only scales it, by 1 if the loss is the root of the graph.
 
 mod rows;
 
@@ -19,19 +19,19 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Int, Tensor, activation::log_softmax};
 use rows::{From, Goal, Rows};
 
-/// The mean over rows of `weight * -ln p(class)`, in nats, `[1]`; `p` is the softmax of a row's logits. The mean divides
-/// by the number of rows, whatever their weights. No gradient flows to the weights.
+/// The mean over rows of `weight * -ln p(class)`, in nats, `[1]`; `p` is the softmax of a row's logits. The
+/// mean divides by the number of rows, whatever their weights. No gradient flows to the weights.
 ///
-/// `label_smoothing` is the share of the target's probability that is spread evenly over all classes (Szegedy et al.
-/// 2016). A row of weight 0 is not looked at.
+/// `label_smoothing` is the share of the target's probability that is spread evenly over all classes (Szegedy
+/// et al. 2016). A row of weight 0 is skipped.
 ///
 /// # Shapes
 /// - logits: `[N, K]`
-/// - classes: `[N]`
-/// - weights: `[N]`; 1 each where there are none
+/// - classes: `[N]`, each below `K`
+/// - weights: `[N]`; 1 each if there are none
 ///
 /// # Panics
-/// When the shapes do not fit each other or a class is none of the `K`.
+/// When the shapes do not fit each other, or a class is negative or not below `K`.
 pub fn cross_entropy(
     logits: Tensor<2>,
     classes: Tensor<1, Int>,
@@ -57,10 +57,11 @@ pub fn cross_entropy(
     ))
 }
 
-/// The mean over rows of `-sum target * ln p`, in nats, `[1]`. No gradient flows to the targets.
+/// The mean over rows of `-sum target * ln p`, in nats, `[1]`; `p` is the softmax of a row's logits. No
+/// gradient flows to the targets.
 ///
 /// # Shapes
-/// - logits and targets: `[N, K]`
+/// - logits, targets: `[N, K]`
 ///
 /// # Panics
 /// When the shapes differ.
@@ -73,7 +74,7 @@ pub fn cross_entropy_soft(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::cross_entropy_of_targets(logits.into_dispatch(), targets.into_dispatch()))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     logits: Tensor<2>,
     classes: Tensor<1, Int>,
@@ -92,7 +93,7 @@ pub(crate) fn plain(
     loss.mean()
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain_soft(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     (log_softmax(logits, 1) * targets.detach()).sum_dim(1).mean().neg()
 }
@@ -100,7 +101,7 @@ pub(crate) fn plain_soft(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
 /// The ops as extensions of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait CrossEntropyOps: Backend {
-    /// See [`cross_entropy`]; without weights where these are empty.
+    /// See [`cross_entropy`]; empty weights stand for none.
     fn cross_entropy_of_classes(
         logits: FloatTensor<Self>,
         classes: IntTensor<Self>,
@@ -144,7 +145,7 @@ impl<C: CheckpointStrategy> CrossEntropyOps for Autodiff<Flex, C> {
     }
 }
 
-/// The gradient of a loss, of whose inputs the first alone has one.
+/// The gradient of a loss with respect to its first input, the only one with a gradient.
 #[derive(Clone, Debug)]
 pub(crate) struct Ready(pub(crate) FlexTensor);
 
@@ -154,7 +155,7 @@ impl Saved<2> for Ready {
     }
 }
 
-/// The tensor times the one number of `factor`.
+/// The tensor times the single number of `factor`.
 pub(crate) fn times(mut tensor: FlexTensor, factor: FlexTensor) -> FlexTensor {
     let factor = Floats::new(factor)[0];
     if factor != 1.0 {
@@ -185,18 +186,14 @@ fn loss(logits: FlexTensor, goal: Goal<'_>, keep: Keep) -> (FlexTensor, Option<R
     let (rows, classes) = (logits.layout().shape()[0], logits.layout().shape()[1]);
     let mut losses = crate::memory::for_overwriting(rows);
     let mut fresh = None;
-    let (from, to) = match keep {
-        Keep::Nothing => (logits.storage::<f32>().as_ptr(), None),
-        Keep::ForBackward => match logits.is_unique() {
-            true => {
-                let place = Shared::new(logits.storage_mut::<f32>());
-                (place.pointer().cast_const(), Some(place))
-            }
-            false => {
-                let place = fresh.insert(crate::memory::for_overwriting(rows * classes));
-                (logits.storage::<f32>().as_ptr(), Some(Shared::new(place)))
-            }
-        },
+    let (from, to) = if keep == Keep::Nothing {
+        (logits.storage::<f32>().as_ptr(), None)
+    } else if logits.is_unique() {
+        let place = Shared::new(logits.storage_mut::<f32>());
+        (place.pointer().cast_const(), Some(place))
+    } else {
+        let place = fresh.insert(crate::memory::for_overwriting(rows * classes));
+        (logits.storage::<f32>().as_ptr(), Some(Shared::new(place)))
     };
     let from = From(from);
     let shared = Shared::new(&mut losses);

@@ -3,14 +3,14 @@
 use crate::simd::{Kernel, Simd};
 use crate::threads::Shared;
 
-/// What the rows should say.
+/// The targets of the rows.
 #[derive(Clone, Copy)]
 pub(super) enum Goal<'a> {
     Classes { classes: &'a [usize], weights: Option<&'a [f32]>, smoothing: f32 },
     Soft(&'a [f32]),
 }
 
-/// The first logit. The gradient may be written over the logits, so that they are no slice.
+/// The first logit. The gradient may overwrite the logits, so they cannot be a slice.
 #[derive(Clone, Copy)]
 pub(super) struct From(pub(super) *const f32);
 
@@ -19,15 +19,16 @@ unsafe impl Send for From {}
 // SAFETY: as above.
 unsafe impl Sync for From {}
 
-/// The losses of some rows, and the gradient of the mean of all with respect to their logits.
+/// Computes the losses of some rows, and the gradient of the mean of all rows' losses with respect to these
+/// rows' logits.
 pub(super) struct Rows<'a> {
     pub from: From,
-    /// Where gradients are wanted; may be where the logits are.
+    /// The memory for the gradients, if they are wanted. It may be the logits' own.
     pub to: Option<Shared<'a, f32>>,
-    /// The number of the first row.
+    /// The index of the first row.
     pub first: usize,
     pub losses: &'a mut [f32],
-    /// Of the whole.
+    /// The number of all rows.
     pub rows: usize,
     pub classes: usize,
     pub goal: Goal<'a>,
@@ -70,8 +71,8 @@ impl Kernel for Rows<'_> {
                     smoothing,
                 },
             };
-            // SAFETY: `length` logits are at `from`, and room for as many at `to`, which no other thread touches; the
-            // class is below `length`.
+            // SAFETY: `length` logits are at `from`, and room for as many at `to`, which no other thread
+            // touches; the class is below `length`.
             *loss = unsafe { row.run(s, lanes) };
         }
     }
@@ -90,10 +91,10 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// `count` numbers of the row from `place` on; `outside` in the lanes behind.
+    /// `count` numbers of the row from `place` on, and `outside` in the lanes beyond them.
     ///
     /// # Safety
-    /// The numbers must be there.
+    /// The numbers must be readable.
     #[inline(always)]
     unsafe fn load<S: Simd>(
         &self,
@@ -115,7 +116,7 @@ impl Row<'_> {
     }
 
     /// # Safety
-    /// There must be room.
+    /// `to` must have room for the row.
     #[inline(always)]
     unsafe fn store<S: Simd>(&self, s: S, to: *mut f32, place: usize, value: S::F32) {
         let count = self.length - place;
@@ -129,7 +130,7 @@ impl Row<'_> {
         }
     }
 
-    /// The row's loss; writes its gradient.
+    /// The row's loss. Also writes its gradient.
     ///
     /// # Safety
     /// `length` numbers must be readable at `from` and writable at `to`, which may be the same place.
@@ -160,7 +161,7 @@ impl Row<'_> {
             let of_class = self.class.map_or(0.0, |class| self.from.add(class).read() - largest);
             let zero = s.splat(0.0);
             let (mut sum, mut distances) = (zero, zero);
-            // of the targets, and of their products with the distances
+            // the sum of the targets, and the sum of their products with the distances
             let (mut mass, mut product) = (zero, zero);
             let mut place = 0;
             while place < self.length {
@@ -218,11 +219,11 @@ impl Row<'_> {
     }
 }
 
-/// `e^x` of `x` up to 0 as [`exp`](crate::simd::math::exp) makes it, without what that does for large
-/// and infinite numbers: most of the time of a row goes here.
+/// `e^x` for `x` up to 0, as [`exp`](crate::simd::math::exp) but without its care for large and infinite
+/// numbers. Most of a row's time is spent here.
 #[inline(always)]
 fn exp_below_zero<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    // with the operands in this order, what is no number stays none
+    // this order of the operands keeps a NaN
     let low = s.splat(-87.33);
     let (p, n) = crate::simd::math::exp_parts(s, s.max(low, x));
     s.select(s.less(x, low), s.splat(0.0), s.scale(p, n))

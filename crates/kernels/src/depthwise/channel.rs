@@ -1,4 +1,4 @@
-//! Both passes over ranges of channels, a few images of a channel at a time.
+//! Both passes over ranges of channels, some images of a channel at a time.
 
 use super::convolve::{Convolve, Correlate, Emit, Gather, links, strips};
 use super::frame::{Frame, ROOM, Zeros};
@@ -8,12 +8,12 @@ use crate::threads::Shared;
 use crate::windows::Windows;
 use std::ops::Range;
 
-/// Images that are convolved together: enough strips to keep the sums of several under way at once.
-fn together(sizes: &Windows) -> usize {
+/// The number of images convolved at once: enough strips to keep several sums under way.
+fn images_at_once(sizes: &Windows) -> usize {
     4usize.div_ceil(sizes.out[1].div_ceil(ROOM)).max(1)
 }
 
-/// The output of a range of channels, and of a range of images of each.
+/// Computes the output of a range of channels and, for each, of a range of images.
 pub(super) struct Forward<'a> {
     pub sizes: Windows,
     pub x: &'a [f32],
@@ -33,7 +33,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (sizes, frame) = (self.sizes, Frame::of_input(&self.sizes));
-        let together = together(&sizes).min(self.images.len()).max(1);
+        let together = images_at_once(&sizes).min(self.images.len()).max(1);
         let mut frames = Zeros::new(frame.len() * together);
         let offsets = frame.offsets(&sizes);
         let (mut all, mut starts) = (Vec::new(), Vec::new());
@@ -63,13 +63,13 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// The gradients of a range of channels.
+/// Computes the gradients of a range of channels.
 pub(super) struct Backward<'a> {
     pub sizes: Windows,
     pub x: &'a [f32],
     pub weights: &'a [f32],
     pub gradient: &'a [f32],
-    /// What the activation's derivative is told by.
+    /// The numbers from which the activation's derivative follows.
     pub activated: Option<&'a [f32]>,
     pub activation: Activation,
     pub of_x: Option<Shared<'a, f32>>,
@@ -92,7 +92,7 @@ impl Kernel for Backward<'_> {
         let (links, left, read) = links(&sizes);
         let input = Frame::of_input(&sizes);
         let frame = if plain { Frame::of_input(&back) } else { Frame::of_gradient(&sizes, left, read) };
-        let together = if plain { together(&back).min(self.images).max(1) } else { 1 };
+        let together = if plain { images_at_once(&back).min(self.images).max(1) } else { 1 };
         let mut gradients = Zeros::new(frame.len() * together);
         let mut x = Zeros::new(if self.of_weights.is_some() { input.len() } else { 0 });
         let (offsets, back_offsets) = (input.offsets(&sizes), frame.offsets(&back));
@@ -177,7 +177,7 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// `to = gradient * derivative`
+/// Computes `to = gradient * derivative`.
 #[inline(always)]
 fn scale<S: Simd>(s: S, activation: Activation, at: &[f32], gradient: &[f32], to: &mut [f32]) {
     let mut start = 0;

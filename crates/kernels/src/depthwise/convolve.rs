@@ -1,4 +1,4 @@
-//! A kernel of one channel over its planes.
+//! Convolutions of one channel's planes with its kernel.
 
 use super::frame::{Frame, ROOM};
 use crate::activation::Activation;
@@ -6,7 +6,8 @@ use crate::simd::Simd;
 use crate::threads::Shared;
 use crate::windows::Windows;
 
-/// A vector of columns of an output plane: where it starts in the frames, where in the output, and how many it is.
+/// A vector of columns of an output plane: its start in the frames, its start in the output, and its count of
+/// columns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Strip {
     from: usize,
@@ -14,7 +15,8 @@ pub(super) struct Strip {
     count: usize,
 }
 
-/// The strips of `planes` output planes, which start at `starts`, and whose inputs lie one frame behind the other.
+/// The strips of the output planes that start at `starts`. The frames of their inputs lie one behind the
+/// other.
 #[inline(always)]
 pub(super) fn strips<S: Simd>(_: S, sizes: &Windows, frame: &Frame, starts: &[usize], to: &mut Vec<Strip>) {
     to.clear();
@@ -28,11 +30,11 @@ pub(super) fn strips<S: Simd>(_: S, sizes: &Windows, frame: &Frame, starts: &[us
     }
 }
 
-/// What becomes of the sums.
+/// The work on complete sums, and their destination.
 #[derive(Clone, Copy)]
 pub(super) struct Emit<'a> {
     pub to: Shared<'a, f32>,
-    /// Takes the sums before the activation.
+    /// The memory for the sums before the activation, if they are kept.
     pub sums: Option<Shared<'a, f32>>,
     pub bias: f32,
     pub activation: Activation,
@@ -57,7 +59,7 @@ pub(super) struct Convolve<'a> {
     pub sizes: Windows,
     pub frame: Frame,
     pub frames: &'a [f32],
-    /// The frame's, see [`Frame::offsets`].
+    /// The frame's [`Frame::offsets`].
     pub offsets: &'a [usize],
     /// The taps, row after row.
     pub weights: &'a [f32],
@@ -105,8 +107,8 @@ impl Convolve<'_> {
         rest
     }
 
-    /// For kernels of `K` rows at a stride of 1: each row of the input is read once, and goes into the sums of the `K`
-    /// rows of the output that it touches, which stay in registers.
+    /// Convolves with a kernel of `K` rows at a stride of 1. Each row of the input is read once and added to
+    /// the sums of the `K` rows of the output that it touches, which stay in registers.
     #[inline(always)]
     fn rolling<S: Simd, const K: usize, const V: usize>(&self, s: S, strips: &[Strip]) {
         let (sizes, width) = (&self.sizes, self.frame.width);
@@ -117,14 +119,14 @@ impl Convolve<'_> {
         assert!(strips.iter().all(|strip| strip.from + last <= self.frames.len()));
         assert!(self.weights.len() == K * columns && sizes.kernel[0] == K);
         let bias = s.splat(self.emit.bias);
-        // sums[k] is of the row of the output that row k of the kernel holds against this row of the input
+        // sums[k] belongs to the row of the output for which this row of the input meets row k of the kernel
         let mut sums = [[bias; V]; K];
         for padded in 0..sizes.out[0] + K - 1 {
             let row = padded.wrapping_sub(sizes.padding[0]);
             if row < sizes.size[0] {
                 for j in 0..columns {
-                    // SAFETY: the loads end at `last` from a strip's start, which is inside; there are `K` rows of
-                    // `columns` weights.
+                    // SAFETY: the loads end at `last` from a strip's start, which is inside; there are `K`
+                    // rows of `columns` weights.
                     unsafe {
                         let mut x = [bias; V];
                         for v in 0..V {
@@ -151,7 +153,7 @@ impl Convolve<'_> {
         }
     }
 
-    /// For every other kernel and stride.
+    /// Convolves with any kernel and stride.
     #[inline(always)]
     fn any<S: Simd, const V: usize>(&self, s: S, strips: &[Strip]) {
         let (sizes, frame) = (&self.sizes, &self.frame);
@@ -176,18 +178,19 @@ impl Convolve<'_> {
     }
 }
 
-/// The gradient of the input at any stride: each place gathers from the windows that hold it.
+/// The gradient of the input at any stride. Each place of the input gathers from the windows that contain it.
 pub(super) struct Gather<'a> {
     pub sizes: Windows,
     pub frame: Frame,
-    /// The gradient of the output, framed.
+    /// The output's gradient, framed.
     pub gradient: &'a [f32],
     pub weights: &'a [f32],
     pub to: Shared<'a, f32>,
     pub start: usize,
 }
 
-/// A column of the kernel, as a phase of the input's columns sees it.
+/// A tap that links a phase of the input's columns to windows. `ahead` is the distance from a column's share
+/// to its window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     phase: usize,
@@ -195,7 +198,8 @@ pub(super) struct Link {
     ahead: isize,
 }
 
-/// The links of all phases, and what the frame of the gradient needs for them: zeros before and numbers behind.
+/// The links of all phases, and the frame that the gradient needs for them: the zeros before a row, and the
+/// numbers read from its start on.
 pub(super) fn links(sizes: &Windows) -> (Vec<Link>, usize, usize) {
     let stride = sizes.stride[1];
     let mut links = Vec::new();
@@ -213,7 +217,7 @@ pub(super) fn links(sizes: &Windows) -> (Vec<Link>, usize, usize) {
 }
 
 impl Gather<'_> {
-    /// With a buffer for the rows of windows that hold a row of the input.
+    /// Computes the gradient. `holders` is memory for the rows of windows that contain a row of the input.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, s: S, links: &[Link], holders: &mut Vec<[usize; 2]>) {
         let sizes = &self.sizes;
@@ -278,11 +282,11 @@ impl Gather<'_> {
     }
 }
 
-/// Adds what a plane gives to the gradient of the weight: a vector of partial sums a tap.
+/// Adds a plane's share to the gradient of the weight: a vector of partial sums for each tap.
 pub(super) struct Correlate<'a> {
     pub sizes: Windows,
     pub frame: Frame,
-    /// The frame's, see [`Frame::offsets`].
+    /// The frame's [`Frame::offsets`].
     pub offsets: &'a [usize],
     pub x: &'a [f32],
     pub gradient_frame: Frame,
@@ -330,8 +334,9 @@ impl Correlate<'_> {
         }
     }
 
-    /// For kernels of `K` rows at a stride of 1, and `V` of its columns from `first`: each row of the input meets the
-    /// `K` rows of the gradient that it touched, which stay in registers, as do the sums.
+    /// Correlates for a kernel of `K` rows at a stride of 1, and `V` of its columns from `first` on. Each row
+    /// of the input meets the `K` rows of the gradient that it touches. They stay in registers, and so do the
+    /// sums.
     #[inline(always)]
     fn rolling<S: Simd, const K: usize, const V: usize>(&self, s: S, first: usize, to: &mut [f32]) {
         let sizes = &self.sizes;
@@ -398,7 +403,7 @@ impl Correlate<'_> {
     }
 }
 
-/// Adds to the vector of tap `tap`.
+/// Adds to the partial sums of tap `tap`.
 #[inline(always)]
 fn add<S: Simd>(s: S, to: &mut [f32], tap: usize, value: S::F32) {
     let to = &mut to[tap * ROOM..tap * ROOM + S::LANES];

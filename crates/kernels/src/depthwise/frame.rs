@@ -1,10 +1,10 @@
-//! A plane laid out so that a convolution's loads need no care: its rows in a frame of zeros, each row parted into
-//! as many phases as the stride, so that neighbouring windows have neighbouring numbers.
+//! The layout in which a convolution's loads need no bounds: a plane's rows in a frame of zeros. Each row is
+//! split into as many phases as the stride, so that neighbouring windows read neighbouring numbers.
 
 use crate::simd::Simd;
 use crate::windows::Windows;
 
-/// The widest vector: what a loop over vectors may read beyond the end of a row.
+/// The lanes of the widest vector: the most numbers that a loop over vectors reads beyond the end of a row.
 pub(super) const ROOM: usize = 16;
 
 /// Zeros that start at a cache line, so that few loads from frames cross one.
@@ -37,18 +37,19 @@ impl std::ops::DerefMut for Zeros {
 }
 
 impl Windows {
-    /// Whether the padding stays within the kernel, so that the input's gradient is a convolution that pads too.
+    /// True if the padding stays within the kernel. The input's gradient is then a convolution with padding
+    /// too.
     pub(super) fn is_usual(&self) -> bool {
         (0..2).all(|axis| self.padding[axis] <= self.dilation[axis] * (self.kernel[axis] - 1))
     }
 
-    /// With a stride of 1: the convolution that makes the gradient of the input of that of the output.
+    /// The convolution that turns the output's gradient into the input's, at a stride of 1.
     pub(super) fn back(&self) -> Windows {
         let padding = [0, 1].map(|axis| self.dilation[axis] * (self.kernel[axis] - 1) - self.padding[axis]);
         Windows { size: self.out, padding, out: self.size, ..*self }
     }
 
-    /// The row of the plane under a tap of a row of windows, where there is one.
+    /// The plane's row under a tap of a row of windows, if it exists.
     #[inline(always)]
     pub(super) fn row(&self, window: usize, tap: usize) -> Option<usize> {
         let row = (window * self.stride[0] + tap * self.dilation[0]).checked_sub(self.padding[0])?;
@@ -56,19 +57,19 @@ impl Windows {
     }
 }
 
-/// Where numbers lie in a frame: row `r` starts at `r * width`, phase `p` of it at `p * phase` from there.
+/// The layout of a frame: row `r` starts at `r * width`, and phase `p` of the row at `p * phase` from there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub width: usize,
     pub phase: usize,
     pub stride: usize,
-    /// Zeros before a row's first number, in numbers of the plane.
+    /// The number of zeros before a row's first number, counted in columns of the plane.
     pub left: usize,
     pub rows: usize,
 }
 
 impl Frame {
-    /// For the input of a convolution.
+    /// The frame of a convolution's input.
     pub(super) fn of_input(sizes: &Windows) -> Frame {
         let stride = sizes.stride[1];
         let reach = sizes.dilation[1] * (sizes.kernel[1] - 1) / stride;
@@ -78,7 +79,8 @@ impl Frame {
         Frame { width: phase * stride, phase, stride, left: sizes.padding[1], rows: sizes.size[0] }
     }
 
-    /// For the gradient of the output, with `left` zeros before it and as many numbers read behind.
+    /// The frame of the output's gradient, with `left` zeros before each row and at least `read` numbers from
+    /// there on.
     pub(super) fn of_gradient(sizes: &Windows, left: usize, read: usize) -> Frame {
         let width = left + read.max(sizes.out[1].next_multiple_of(ROOM)) + ROOM;
         let width = width.next_multiple_of(ROOM);
@@ -89,22 +91,23 @@ impl Frame {
         self.width * self.rows
     }
 
-    /// Where each column of a kernel finds its numbers for the first window of a row.
+    /// The offset in a row at which each column of a kernel reads for the row's first window.
     pub(super) fn offsets(&self, sizes: &Windows) -> Vec<usize> {
         (0..sizes.kernel[1]).map(|tap| self.offset(tap * sizes.dilation[1])).collect()
     }
 
-    /// Where the number that is `column` from the start of a padded row lies in that row.
+    /// The offset in a row of the number that is `column` from the start of the padded row.
     fn offset(&self, column: usize) -> usize {
         column % self.stride * self.phase + column / self.stride
     }
 
-    /// Writes a plane of rows of `columns` numbers into its frame.
+    /// Writes a plane with rows of `columns` numbers into its frame.
     #[inline(always)]
     pub(super) fn fill<S: Simd>(&self, s: S, plane: &[f32], columns: usize, to: &mut [f32]) {
         for (row, to) in plane.chunks_exact(columns).zip(to.chunks_exact_mut(self.width)) {
             match self.stride {
-                // zeros behind the numbers, where zeros are: a whole vector is sooner read again than a part
+                // the frame has zeros beyond the numbers: a whole vector is sooner read again than a part of
+                // one
                 1 if columns <= S::LANES => s.store(&mut to[self.left..], s.load_first(row)),
                 1 => {
                     let to = &mut to[self.left..self.left + columns];
@@ -113,7 +116,7 @@ impl Frame {
                     }
                 }
                 2 => {
-                    // the first number, and every second after it, is of the padding's phase
+                    // the first number, and every second one after it, has the padding's phase
                     let (first, second) = (self.offset(self.left), self.offset(self.left + 1));
                     let mut column = 0;
                     while column < columns {

@@ -1,10 +1,13 @@
-//! Convolution of each channel with a kernel of its own (Chollet 2017; Howard et al. 2017), with its bias and activation.
+//! Depthwise convolution: each channel has a kernel of its own (Chollet 2017; Howard et al. 2017). Bias and
+//! activation are applied in the same pass.
 //!
-//! Axes: `B` images, `C` channels, `H` by `W` places of a plane, `P` by `Q` places of an output plane, `I` by `J` taps.
+//! Axes: `B` images, `C` channels, `H` by `W` places of a plane, `P` by `Q` places of an output plane, `I` by
+//! `J` taps.
 //!
-//! A plane is laid into a frame of zeros in the cache, so that every load is whole and inside. Vectors run along the
-//! width; for kernels of 3, 5 and 7 rows at a stride of 1 the sums of as many rows of the output stay in registers
-//! while a row of the input is read once. The backward pass frames the gradient and the input once for all gradients.
+//! A plane is copied into a frame of zeros in the cache, so that every load is whole and in bounds. Vectors
+//! run along the width. For kernels of 3, 5 and 7 rows at a stride of 1, the sums of as many rows of the
+//! output stay in registers while a row of the input is read once. The backward pass frames the gradient and
+//! the input once for all gradients.
 
 mod channel;
 mod convolve;
@@ -25,7 +28,8 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use channel::{Backward, Forward};
 
-/// `activation(conv(x, weight) + bias)`, each channel with its own kernel.
+/// `activation(conv(x, weight) + bias)`, with a kernel for each channel. `stride`, `padding` and `dilation`
+/// are `[height, width]`.
 ///
 /// # Shapes
 /// - x: `[B, C, H, W]`
@@ -34,7 +38,8 @@ use channel::{Backward, Forward};
 /// - output: `[B, C, P, Q]`, where `P = (H + 2 padding - dilation (I - 1) - 1) / stride + 1`, rounded down
 ///
 /// # Panics
-/// When the shapes do not fit each other, a stride or a dilation is 0, or the kernel is larger than the padded plane.
+/// When the shapes do not fit each other, a stride or a dilation is 0, or the kernel is larger than the
+/// padded plane.
 pub fn depthwise_conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -70,7 +75,7 @@ pub fn depthwise_conv2d(
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -88,7 +93,7 @@ pub(crate) fn plain(
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait DepthwiseOps: Backend {
-    /// See [`depthwise_conv2d`]; without a bias where that is empty.
+    /// See [`depthwise_conv2d`]; an empty bias stands for none.
     fn depthwise_convolved(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -122,18 +127,19 @@ impl<C: CheckpointStrategy> DepthwiseOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Depthwise {
     x: Floats,
     weight: Floats,
     sizes: Windows,
-    /// The sums before the activation; the output where that tells the derivative; nothing for the identity.
+    /// The sums before the activation, or the output if the derivative follows from it; nothing for the
+    /// identity.
     activated: Option<Floats>,
     activation: Activation,
 }
 
-/// Products that are worth a thread.
+/// The least count of multiplications that is worth a thread.
 const LEAST: usize = 1 << 16;
 
 fn forward(
@@ -152,7 +158,7 @@ fn forward(
         let to = Shared::new(&mut output);
         let sums = sums_kept.then(|| Shared::new(&mut sums));
         let parts = threads::parts(to_products(images * all_channels, &sizes), LEAST);
-        // few channels are shared by their images too
+        // with few channels, threads also share their images
         let by_image = if all_channels < parts { images.clamp(1, parts) } else { 1 };
         let by_channel = parts.min(all_channels).max(1);
         threads::parallel(by_channel * by_image, |part| {

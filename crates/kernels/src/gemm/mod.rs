@@ -1,16 +1,17 @@
-//! Matrix products: packed panels and a tile of registers, after Goto and van de Geijn, "Anatomy of high-performance
-//! matrix multiplication", 2008, and BLIS (Van Zee and van de Geijn 2015).
+//! Matrix products: packed panels and a tile of registers, after Goto and van de Geijn, "Anatomy of
+//! high-performance matrix multiplication", 2008, and BLIS (Van Zee and van de Geijn 2015).
 //!
-//! `C [M, N] = A [M, K] B [K, N]`. Rows of `A` are packed in panels of a tile's height, columns of `B` in panels of a
-//! tile's width, so that the innermost loop reads both one after the other:
+//! `C [M, N] = A [M, K] B [K, N]`. Rows of `A` are packed in panels of a tile's height, columns of `B` in
+//! panels of a tile's width, so that the innermost loop reads both one after the other:
 //!
 //! ```text
 //! A, panel of R rows:     [a(0,k) a(1,k) ... a(R-1,k)] for k in 0..depth
 //! B, panel of W columns:  [b(k,0) b(k,1) ... b(k,W-1)] for k in 0..depth
 //! ```
 //!
-//! Few rows do not repay the packing of `B`: up to [`ROWS_IN_PLACE`] read it as it lies, and one row reads it along its
-//! rows. [`products`], whose right-hand sides are used by one product each, read them in place however many rows there are.
+//! Few rows do not repay the packing of `B`: up to [`ROWS_IN_PLACE`] rows read it in place, and a single row
+//! reads it along its rows. [`products`] uses each right-hand side in one product only, so it always reads
+//! them in place.
 
 mod pack;
 mod tile;
@@ -25,14 +26,14 @@ use pack::{pack_columns, pack_rows};
 use std::ops::Range;
 use tile::{LINE, tile};
 
-/// Depth of a block: a panel of `B` of this depth fits the first cache.
+/// The depth of a block: a panel of `B` of this depth fits the first cache.
 pub(crate) const DEPTH: usize = 256;
-/// Rows of a block of `A`, which fits the first cache beside a panel of `B`.
+/// The rows of a block of `A`, which fits the first cache beside a panel of `B`.
 const BLOCK_ROWS: usize = 48;
-/// Columns of a block of `B`, which fits the second cache.
+/// The columns of a block of `B`, which fits the second cache.
 const BLOCK_COLUMNS: usize = 1024;
 
-/// A matrix that is read: element `(i, j)` is at `i * row_stride + j * column_stride`.
+/// A matrix to read: element `(i, j)` is at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     pub data: &'a [f32],
@@ -43,7 +44,7 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Row after row.
+    /// A matrix in memory row after row.
     pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         assert!(
             data.len() >= rows * columns,
@@ -53,7 +54,7 @@ impl<'a> Matrix<'a> {
         Matrix { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    /// Rows become columns.
+    /// The transpose.
     pub(crate) fn transposed(self) -> Self {
         let Matrix { data, rows, columns, row_stride, column_stride } = self;
         Matrix { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
@@ -67,15 +68,15 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What happens to a product's numbers once their sums are complete.
+/// The work on a product's numbers once their sums are complete.
 pub(crate) trait Finish: Copy + Send + Sync {
-    /// `value` holds the numbers from `(row, column)` on, of which `columns` exist.
+    /// Finishes the numbers from `(row, column)` on, of which the first `columns` exist.
     ///
     /// Must be `#[inline(always)]`.
     fn finish<S: Simd>(self, s: S, value: S::F32, row: usize, column: usize, columns: usize) -> S::F32;
 }
 
-/// Leaves the product as it is.
+/// Leaves the product unchanged.
 #[derive(Clone, Copy)]
 pub(crate) struct AsIs;
 
@@ -86,22 +87,22 @@ impl Finish for AsIs {
     }
 }
 
-/// Rows of a matrix in memory, plain or added to what is there.
+/// A sink that writes rows of a matrix in memory, or adds to them.
 #[derive(Clone, Copy)]
 struct Rows<'a, F> {
     to: Shared<'a, f32>,
-    /// Where the first row starts.
+    /// The first row's start.
     first: usize,
     stride: usize,
-    /// Whether to add to what is there.
+    /// True if the product is added to the numbers in the matrix.
     add: bool,
-    /// Whether the sums are complete with this, so that `finish` is due.
+    /// True if the sums are complete now, so that `finish` is due.
     complete: bool,
     finish: F,
 }
 
 impl<F: Finish> Sink for Rows<'_, F> {
-    /// What is written lies far away: it is fetched while the sums are made.
+    /// The destination lies far away, so it is fetched while the sums are made.
     #[inline(always)]
     fn expect(self, row: usize, column: usize, columns: usize) {
         let start = self.to.pointer().wrapping_add(self.first + row * self.stride + column);
@@ -146,9 +147,10 @@ impl<F: Finish> Sink for Rows<'_, F> {
     }
 }
 
-/// `c = finish(a b)`, or `c = finish(c + a b)` with `add`; `c` is `[M, N]`, row after row.
+/// `c = finish(a b)`, or `c = finish(c + a b)` with `add`. `c` is `[M, N]`, row after row.
 ///
-/// Threads share out the places of `C`, and each packs what it needs: nobody waits for another.
+/// Threads share out the numbers of `C`. Each packs the rows and columns it needs, and none waits for
+/// another.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
@@ -174,13 +176,13 @@ pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool,
     });
 }
 
-/// `c[i] = finish[i](a b[i])` for `count` right-hand sides of one shape, which are read as they lie. `c` has the first
-/// product from `first` on, row after row, and the next ones `step` numbers behind each other.
+/// `c[i] = finish[i](a b[i])` for `count` right-hand sides of one shape, which are read in place. The
+/// products lie in `c` row after row, the first at `first` and each next one `step` numbers further.
 ///
-/// Threads share out the columns of all.
+/// Threads share out the columns of all products.
 ///
 /// # Panics
-/// When the shapes do not fit each other, products lie over each other, or rows of a right-hand side are not in one piece.
+/// When the shapes do not fit each other, products overlap, or a row of a right-hand side is not contiguous.
 pub(crate) fn products<'a, F: Finish>(
     count: usize,
     a: Matrix,
@@ -216,12 +218,12 @@ pub(crate) fn products<'a, F: Finish>(
     });
 }
 
-/// Multiples of every tile's height and width, at which threads share out rows and columns.
+/// The multiples at which threads share out rows and columns: every tile's height and width divides them.
 const HEIGHT: usize = 12;
 const WIDTH: usize = 32;
 
-/// Into how many parts to cut rows and columns for `parts` threads, so that the largest part is smallest, and among
-/// such, so that parts' borders are shortest: what is packed grows with them.
+/// The numbers of parts of the rows and of the columns, for `parts` threads. They make the largest part
+/// smallest and, among such, the parts' borders shortest, since packing grows with the borders.
 fn grid(rows: usize, columns: usize, parts: usize) -> (usize, usize) {
     let cut = |high: usize| {
         let rows = rows.div_ceil(HEIGHT).div_ceil(high) * HEIGHT;
@@ -233,13 +235,13 @@ fn grid(rows: usize, columns: usize, parts: usize) -> (usize, usize) {
     (high, (parts / high).max(1))
 }
 
-/// The places `rows` by `columns` of a product.
+/// The rows `rows` and columns `columns` of a product.
 struct Product<'a, F> {
     a: Matrix<'a>,
     b: Matrix<'a>,
     rows: Range<usize>,
     columns: Range<usize>,
-    /// Whether `B`, whose rows lie in one piece each, is read as it lies.
+    /// True if `B` is read in place; its rows are contiguous then.
     in_place: bool,
     to: Rows<'a, F>,
 }
@@ -265,7 +267,7 @@ impl<F: Finish> Kernel for Product<'_, F> {
         for first in columns.clone().step_by(BLOCK_COLUMNS) {
             let columns = first..(first + BLOCK_COLUMNS).min(columns.end);
             let mut start = 0;
-            // a product without depth still has its places to finish
+            // a product without depth still has numbers to finish
             while start == 0 || start < a.columns {
                 let depth = start..(start + DEPTH).min(a.columns);
                 let to = Rows { add: to.add || start > 0, complete: depth.end == a.columns, ..to };
@@ -282,8 +284,8 @@ impl<F: Finish> Kernel for Product<'_, F> {
                 for first in rows.clone().step_by(BLOCK_ROWS) {
                     let rows = first..(first + BLOCK_ROWS).min(rows.end);
                     pack_rows(s, &a, rows.clone(), depth.clone(), &mut block);
-                    // SAFETY: what is packed was so with this depth just above, rows of `B` in place are whole, and the
-                    // places are this part's own.
+                    // SAFETY: block and panels were packed with this depth just above, rows of `B` in place
+                    // are whole, and the places are this part's own.
                     unsafe { multiply(s, depth.len(), &block, rows, panels, columns.clone(), to) };
                 }
                 start += DEPTH;
@@ -292,14 +294,14 @@ impl<F: Finish> Kernel for Product<'_, F> {
     }
 }
 
-/// Vectors of columns that one row is multiplied with at a time.
+/// The number of vectors of columns that a single row is multiplied with at a time.
 const ROW_VECTORS: usize = 8;
 
-/// One row times as many columns as fill whole groups of [`ROW_VECTORS`]; gives the first column that is left. Nothing is
-/// packed: each number of `B` is used once, and is read along its rows.
+/// Multiplies one row with all whole groups of [`ROW_VECTORS`] vectors of columns. Returns the first column
+/// that is left. Nothing is packed: each number of `B` is used once, and is read along its rows.
 ///
 /// # Safety
-/// The sink's contract must hold for those places.
+/// The sink's contract must hold for the row and those columns.
 #[inline(always)]
 unsafe fn one_row<S: Simd, K: Sink>(
     s: S,
@@ -316,7 +318,8 @@ unsafe fn one_row<S: Simd, K: Sink>(
     assert!(depth <= line.len() && (depth == 0 || (depth - 1) * b.row_stride + end <= b.data.len()));
     for column in (columns.start..end).step_by(group) {
         let from = b.data.as_ptr().wrapping_add(column);
-        // SAFETY: by the assertion, the row and a group of each of `B`'s rows are there; the rest is the caller's promise.
+        // SAFETY: by the assertion, the row and a group of each of `B`'s rows are there; the rest is the
+        // caller's promise.
         unsafe {
             tile::<S, K, 1, ROW_VECTORS>(
                 s,
@@ -332,22 +335,24 @@ unsafe fn one_row<S: Simd, K: Sink>(
     end
 }
 
-/// A block of columns: packed, or, for rows that do not repay that, as `B` has it but for a last panel that is not whole.
+/// A block of columns: packed or, for rows that do not repay packing, in place in `B` except for an
+/// incomplete last panel.
 #[derive(Clone, Copy)]
 struct Panels<'a> {
     packed: &'a [f32],
-    /// `B`, and the row that the block starts at.
+    /// `B`, and the block's first row in it.
     unpacked: Option<(&'a Matrix<'a>, usize)>,
 }
 
-/// So many rows at most are multiplied with `B` as it lies.
+/// The most rows that are multiplied with `B` in place.
 const ROWS_IN_PLACE: usize = 256;
 
-/// All tiles of a packed block of rows and a block of columns.
+/// Multiplies a packed block of rows with a block of columns, tile by tile.
 ///
 /// # Safety
-/// The blocks must have been packed by [`pack_rows`] and [`pack_columns`] for these rows and columns and this depth,
-/// the rows of an unpacked `B` lie in one piece each, and the sink's contract hold for them.
+/// The blocks must have been packed by [`pack_rows`] and [`pack_columns`] for these rows and columns and this
+/// depth. The rows of an unpacked `B` must be contiguous. The sink's contract must hold for these rows and
+/// columns.
 #[inline(always)]
 unsafe fn multiply<S: Simd, K: Sink>(
     s: S,
@@ -376,8 +381,8 @@ unsafe fn multiply<S: Simd, K: Sink>(
         let mut at = 0;
         for row in rows.clone().step_by(S::TILE_ROWS) {
             let count = (rows.end - row).min(S::TILE_ROWS);
-            // SAFETY: panels lie where the two functions put them, and what is read in place was asserted to be there;
-            // the rest is the caller's promise.
+            // SAFETY: panels lie where the two functions put them, and `B`'s rows in place were asserted to
+            // be there; the rest is the caller's promise.
             unsafe {
                 fitting_tile::<S, K, TILE_VECTORS>(
                     s,
@@ -419,7 +424,7 @@ mod tests {
     #[test]
     fn every_layout_and_odd_size() {
         let sizes = [1, 2, 3, 5, 11, 12, 13, 31, 33, 47, 97, 130];
-        // as many rows as read `B` in place, on one thread and on two, and some more
+        // the most rows that read `B` in place, on one thread and on two, and one more
         let rows = sizes.into_iter().chain([ROWS_IN_PLACE, ROWS_IN_PLACE + 1, 2 * ROWS_IN_PLACE + 1]);
         for (index, rows) in rows.enumerate() {
             for (other, &columns) in sizes.iter().enumerate() {

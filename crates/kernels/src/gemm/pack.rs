@@ -1,18 +1,18 @@
-//! Panels of rows and of columns, in which a tile reads one number after the other.
+//! Packs rows and columns into panels, which a tile reads from end to end.
 
 use super::Matrix;
 use super::tile::{LINE, TILE_VECTORS, panel_height};
 use crate::simd::{Simd, prefetch};
 use std::ops::Range;
 
-/// Numbers that the panels of `rows` rows take, a unit of depth.
+/// The padded count of rows that the panels of `rows` rows hold.
 #[inline(always)]
 pub(crate) fn packed_rows<S: Simd>(rows: usize) -> usize {
     let full = rows / S::TILE_ROWS * S::TILE_ROWS;
     if rows > full { full + panel_height::<S>(rows - full) } else { full }
 }
 
-/// Packs rows `rows` and columns `depth` of `a`: panel after panel, missing rows as zeros.
+/// Packs the rows `rows` and columns `depth` of `a`, panel after panel, with zeros for missing rows.
 #[inline(always)]
 pub(super) fn pack_rows<S: Simd>(s: S, a: &Matrix, rows: Range<usize>, depth: Range<usize>, to: &mut [f32]) {
     let last = panel_height::<S>((rows.len() - 1) % S::TILE_ROWS + 1);
@@ -20,7 +20,7 @@ pub(super) fn pack_rows<S: Simd>(s: S, a: &Matrix, rows: Range<usize>, depth: Ra
     pack(s, from, (rows.len(), a.row_stride), (depth.len(), a.column_stride), (S::TILE_ROWS, last), to);
 }
 
-/// Packs columns `columns` and rows `depth` of `b`: panel after panel, missing columns as zeros.
+/// Packs the columns `columns` and rows `depth` of `b`, panel after panel, with zeros for missing columns.
 #[inline(always)]
 pub(super) fn pack_columns<S: Simd>(
     s: S,
@@ -34,8 +34,9 @@ pub(super) fn pack_columns<S: Simd>(
     pack(s, from, (columns.len(), b.column_stride), (depth.len(), b.row_stride), (width, width), to);
 }
 
-/// Cuts `count` lines into panels of `full` lines, the last one of `last`, and lays each panel out by depth: line `i` of
-/// a panel of `width` lines has its number of depth `k`, `from[i * stride + k * depth_stride]`, at `k * width + i`.
+/// Packs `count` lines into panels of `full` lines, the last one of `last`, each in the order of depth.
+/// Number `k` of line `i` of a panel of `width` lines moves from `from[i * stride + k * depth_stride]` to
+/// `k * width + i`.
 #[inline(always)]
 fn pack<S: Simd>(
     s: S,
@@ -70,8 +71,8 @@ fn pack<S: Simd>(
     }
 }
 
-/// [`pack`] of lines that lie beside each other: depth by depth over several panels, so that the source is read along
-/// its rows.
+/// [`pack`] for lines that lie side by side. It goes depth by depth over several panels, so that the source
+/// is read along its rows.
 #[inline(always)]
 fn pack_contiguous<S: Simd>(
     s: S,
@@ -89,7 +90,7 @@ fn pack_contiguous<S: Simd>(
     assert!((depth - 1) * depth_stride + count <= from.len(), "lines within the source");
     assert!(end + if rest > 0 { last * depth } else { 0 } <= to.len(), "panels within the block");
     let (vectors, lanes) = (full / S::LANES, full % S::LANES);
-    // a few panels at a time: the ends of more would share their places in the first cache
+    // only a few panels at a time: the ends of more would share their places in the first cache
     for group in (0..panels).step_by(4) {
         for k in 0..depth {
             for panel in group..(group + 4).min(panels) {
@@ -115,7 +116,7 @@ fn pack_contiguous<S: Simd>(
         for (k, group) in to[end..end + last * depth].chunks_exact_mut(last).enumerate() {
             let row = &from[k * depth_stride + count - rest..k * depth_stride + count];
             for lane in (0..last).step_by(S::LANES) {
-                // behind the last line, a vector of zeros
+                // beyond the last line, a vector of zeros
                 let numbers = &row[lane.min(rest)..(lane + S::LANES).min(rest)];
                 s.store_first(&mut group[lane..], s.load_first(numbers));
             }
@@ -123,7 +124,7 @@ fn pack_contiguous<S: Simd>(
     }
 }
 
-/// A panel of lines that each lie in one piece.
+/// Packs a panel of contiguous lines.
 #[inline(always)]
 fn pack_transposed<S: Simd>(
     s: S,

@@ -1,19 +1,19 @@
-//! A tile of registers: the sums of a few rows and a few vectors of columns over a whole depth.
+//! A tile of registers: the sums of some rows and some vectors of columns over a whole depth.
 
 use crate::simd::{Simd, prefetch, prefetch_for_later};
 
-/// Vectors of columns of a tile.
+/// The number of vectors in a tile's row.
 pub(crate) const TILE_VECTORS: usize = 2;
 
-/// Where a tile's rows go.
+/// The destination of a tile's rows.
 pub(crate) trait Sink: Copy + Send + Sync {
-    /// Hears that the first `columns` numbers of `row` from `column` on come next, while they are summed.
+    /// Called before the first `columns` numbers of `row` from `column` on are summed.
     ///
     /// Must be `#[inline(always)]`.
     #[inline(always)]
     fn expect(self, _row: usize, _column: usize, _columns: usize) {}
 
-    /// Takes the first `columns` numbers of `values`, which belong to `row` from `column` on.
+    /// Takes the first `columns` numbers of `values`, which belong in `row` from `column` on.
     ///
     /// Must be `#[inline(always)]`.
     ///
@@ -29,40 +29,42 @@ pub(crate) trait Sink: Copy + Send + Sync {
     );
 }
 
-/// The columns of `B` of a tile: a group of vectors for each unit of depth.
+/// The columns of `B` for a tile: a group of vectors for each unit of depth.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns {
     at: *const f32,
-    /// Numbers from one group to the next.
+    /// The distance in numbers between groups.
     step: usize,
     strewn: bool,
 }
 
 impl Columns {
-    /// Groups that lie one after the other, as in a panel, or that are long: processors see what comes next.
+    /// Groups that lie one after the other, as in a panel, or that are long. The processor prefetches them by
+    /// itself.
     #[inline(always)]
     pub(crate) fn flowing(at: *const f32, step: usize) -> Self {
         Columns { at, step, strewn: false }
     }
 
-    /// Groups of a line or two that lie far from each other, as rows of a matrix do, and beside which the next tile's
-    /// lie. No processor foresees them, so they are fetched some rows before they are read, and the next tile's as well.
+    /// Groups of a line or two that lie far apart, like the rows of a matrix, with the next tile's groups
+    /// beside them. No processor foresees them, so they and the next tile's groups are prefetched some rows
+    /// ahead.
     #[inline(always)]
     pub(crate) fn strewn(at: *const f32, step: usize) -> Self {
         Columns { at, step, strewn: true }
     }
 }
 
-/// Rows between the fetch of a strewn group and its use.
+/// The number of rows between a strewn group's prefetch and its use.
 const AHEAD: usize = 12;
 
-/// The product of one panel of `A` and one of `B`.
+/// Multiplies a panel of `A` by a panel of `B`.
 ///
 /// `a` points to `depth` times `R` numbers, and `b` to `depth` groups of `V` vectors.
 ///
 /// # Safety
-/// Those numbers must be readable, and the sink's contract hold for `rows` (at most `R`) rows from `row` on and
-/// `columns` columns from `column` on.
+/// Those numbers must be readable. The sink's contract must hold for `rows` (at most `R`) rows from `row` on
+/// and `columns` columns from `column` on.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
@@ -103,7 +105,7 @@ pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
             b = b.wrapping_add(step);
         }
     }
-    // Out of the registers first: what the sink does to a row is then compiled once, not for each row.
+    // The sums leave the registers first. So the sink's code is compiled once and not for each row.
     let mut out = [[[0.0f32; MOST_LANES]; V]; R];
     for (out, sums) in out.iter_mut().zip(sums) {
         for (out, sum) in out.iter_mut().zip(sums) {
@@ -120,7 +122,7 @@ pub(crate) unsafe fn tile<S: Simd, K: Sink, const R: usize, const V: usize>(
     }
 }
 
-/// Adds the products of `H` rows, read where they lie, and a panel of `V` vectors to the sums from `first` on.
+/// Adds the products of `H` rows, read in place, with a panel of `V` vectors to the sums from `first` on.
 ///
 /// # Safety
 /// Each row must have `depth` readable numbers, and the panel `depth` times `V` vectors.
@@ -152,15 +154,16 @@ pub(crate) unsafe fn accumulate<S: Simd, const H: usize, const V: usize, const N
     }
 }
 
-/// Lanes of the widest vectors.
+/// The lanes of the widest vector.
 const MOST_LANES: usize = 16;
-/// Numbers of a line of the cache.
+/// The count of numbers in a cache line.
 pub(super) const LINE: usize = 16;
 
-/// [`tile`] with the least height of 3/3, 2/3 and 1/3 of the full that holds `rows`: see [`panel_height`].
+/// A [`tile`] of the least height, of 3/3, 2/3 and 1/3 of the full one, that holds `rows`: see
+/// [`panel_height`].
 ///
 /// # Safety
-/// As [`tile`]'s, `a` being packed with that height.
+/// The same as [`tile`]'s; `a` must be packed with that height.
 #[inline(always)]
 pub(crate) unsafe fn fitting_tile<S: Simd, K: Sink, const V: usize>(
     s: S,
@@ -171,7 +174,7 @@ pub(crate) unsafe fn fitting_tile<S: Simd, K: Sink, const V: usize>(
     rows: (usize, usize),
     columns: (usize, usize),
 ) {
-    // The outer choice is made when this is compiled, so that an instruction set has three tiles, not nine.
+    // The outer choice is made at compile time, so an instruction set has three tiles, not nine.
     // SAFETY: the caller's promise.
     unsafe {
         let thirds = panel_height::<S>(rows.1) / (S::TILE_ROWS / 3);
@@ -195,7 +198,8 @@ pub(crate) unsafe fn fitting_tile<S: Simd, K: Sink, const V: usize>(
     }
 }
 
-/// The height of a panel of `A` that holds `rows` rows, at most `S::TILE_ROWS`: a last panel of few rows wastes little.
+/// The height of a panel of `A` for `rows` rows, at most `S::TILE_ROWS`. A last panel of few rows wastes
+/// little.
 #[inline(always)]
 pub(crate) fn panel_height<S: Simd>(rows: usize) -> usize {
     let third = S::TILE_ROWS / 3;

@@ -1,4 +1,5 @@
-//! Norms over the last axis: layer norm (Ba et al. 2016) and the root-mean-square norm (Zhang and Sennrich 2019).
+//! Norms over the last axis: layer norm (Ba et al. 2016) and the root-mean-square norm (Zhang and Sennrich
+//! 2019).
 //!
 //! Axes: `N` rows, `D` width.
 
@@ -13,7 +14,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use rows::{Kind, Statistics, Wanted};
 
-/// `(x - mean) / sqrt(variance + epsilon) * weight + bias`, of the mean and variance of each row.
+/// `(x - mean) / sqrt(variance + epsilon) * weight + bias`, with the mean and the biased variance of each
+/// row.
 ///
 /// # Shapes
 /// - x, output: `[..., D]`
@@ -42,7 +44,7 @@ pub fn layer_norm<const D: usize>(
     Tensor::from_dispatch(Dispatch::row_norm(x.into_dispatch(), weight.into_dispatch(), bias, true, epsilon))
 }
 
-/// `x / sqrt(mean(x^2) + epsilon) * weight`, of each row.
+/// `x / sqrt(mean(x^2) + epsilon) * weight`, for each row.
 ///
 /// # Shapes
 /// - x, output: `[..., D]`
@@ -68,7 +70,7 @@ fn check<const D: usize>(x: &Tensor<D>, width: usize) {
     assert_eq!(dims[D - 1], width, "the last axis of an input of {dims:?} and a norm of {width}");
 }
 
-/// [`rms_norm`] by Burn's own ops.
+/// The twin of [`rms_norm`], made of Burn's own ops.
 fn plain_rms<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
     let deviation = (x.clone().square().mean_dim(D - 1) + epsilon).sqrt();
     x / deviation * weight.unsqueeze()
@@ -77,7 +79,7 @@ fn plain_rms<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> T
 /// The op as an extension of Burn's CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub trait RowNormOps: Backend {
-    /// See [`layer_norm`], and [`rms_norm`] for a norm that is not `centered`; without a bias where that is empty.
+    /// [`layer_norm`] if `centered`, else [`rms_norm`]. An empty bias stands for none.
     fn row_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -114,7 +116,7 @@ impl<C: CheckpointStrategy> RowNormOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Norm {
     kind: Kind,

@@ -1,10 +1,11 @@
-//! Norms of rows, one pass over memory each way: a row stays in the first cache while it is summed and written.
+//! Norms of rows. Each direction is one pass over memory: a row stays in the first cache while it is summed
+//! and written.
 
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
 
-/// What a norm takes out of a row.
+/// The statistics that a norm takes from a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The mean, and the deviation around it (Ba et al. 2016).
@@ -13,14 +14,14 @@ pub(super) enum Kind {
     RootMeanSquare,
 }
 
-/// Each row's mean, none for a norm without, and inverse deviation.
+/// The inverse deviation of each row, and its mean if the norm has one.
 #[derive(Clone, Debug)]
 pub(super) struct Statistics {
     pub means: Vec<f32>,
     pub inverses: Vec<f32>,
 }
 
-/// A row of `width` numbers is worth a thread from this many numbers on.
+/// The least count of numbers that is worth a thread.
 const LEAST: usize = 1 << 14;
 
 /// `(x - mean) / deviation * weight + bias` for each row of `weight.len()` numbers.
@@ -93,7 +94,7 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// The sum of a row, in four chains.
+/// The sum of a row, in four chains of additions.
 #[inline(always)]
 fn sum<S: Simd>(s: S, x: &[f32]) -> f32 {
     let mut sums = [s.splat(0.0); 4];
@@ -110,7 +111,7 @@ fn sum<S: Simd>(s: S, x: &[f32]) -> f32 {
     s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
 }
 
-/// The sum of the squares of a row's distances from its mean, in four chains.
+/// The sum of the squared distances of a row's numbers from their mean, in four chains of additions.
 #[inline(always)]
 fn squares<S: Simd>(s: S, x: &[f32], mean: f32) -> f32 {
     let mut sums = [s.splat(0.0); 4];
@@ -129,14 +130,14 @@ fn squares<S: Simd>(s: S, x: &[f32], mean: f32) -> f32 {
             let x = s.sub(s.load(x), center);
             sums[0] = s.mul_add(x, x, sums[0]);
         } else {
-            // lanes behind the end would count as the mean's distance from 0
+            // lanes beyond the end would count as numbers that are 0
             tail = x.iter().fold(0.0, |sum, x| sum + (x - mean) * (x - mean));
         }
     }
     s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]))) + tail
 }
 
-/// What is wanted of a backward pass.
+/// The wanted gradients of a backward pass.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     pub x: bool,
@@ -144,8 +145,8 @@ pub(super) struct Wanted {
     pub bias: bool,
 }
 
-/// The gradients of `x`, weight and bias, each empty where it is not wanted. With `n = (x - mean) / deviation` and
-/// `g = gradient * weight`, that of `x` is `(g - mean(g) - n mean(g n)) / deviation`.
+/// The gradients of `x`, weight and bias; one that is not wanted is empty. With `n = (x - mean) / deviation`
+/// and `g = gradient * weight`, the gradient of `x` is `(g - mean(g) - n mean(g n)) / deviation`.
 pub(super) fn backward(
     kind: Kind,
     x: &[f32],

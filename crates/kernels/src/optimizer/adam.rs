@@ -1,4 +1,4 @@
-//! Adam (Kingma and Ba 2014), and with decoupled weight decay (Loshchilov and Hutter 2017).
+//! Adam (Kingma and Ba 2014), and AdamW with decoupled weight decay (Loshchilov and Hutter 2017).
 
 use super::Moments;
 use crate::elementwise::{LEAST, close, open, opens};
@@ -8,18 +8,18 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{self as burns, AdamState, AdamWState, AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::tensor::{Device, Tensor};
 
-/// [`burn::optim::Adam`] in one pass.
+/// [`burn::optim::Adam`] with the update in one pass.
 #[derive(Clone)]
 pub struct Adam {
     moments: Moments,
     decay: Option<f32>,
-    /// Does what is not on the CPU backend, and AMSGrad.
+    /// Burn's own Adam, for parameters that are not on the CPU backend and for AMSGrad.
     burns: burns::Adam,
     amsgrad: bool,
 }
 
 impl Adam {
-    /// The optimizer; `weight_decay` times the parameter is added to its gradient.
+    /// Adam that adds `weight_decay` times the parameter to its gradient.
     pub fn new(moments: Moments, weight_decay: Option<f32>, amsgrad: bool) -> Self {
         let burns = burns::AdamConfig::new()
             .with_beta_1(moments.beta_1)
@@ -64,18 +64,18 @@ impl Optimizer for Adam {
     }
 }
 
-/// [`burn::optim::AdamW`] in one pass.
+/// [`burn::optim::AdamW`] with the update in one pass.
 #[derive(Clone)]
 pub struct AdamW {
     moments: Moments,
     decay: f32,
-    /// Does what is not on the CPU backend, and AMSGrad.
+    /// Burn's own AdamW, for parameters that are not on the CPU backend and for AMSGrad.
     burns: burns::AdamW,
     amsgrad: bool,
 }
 
 impl AdamW {
-    /// The optimizer; a step shrinks the parameter by the rate times `weight_decay`.
+    /// AdamW that shrinks the parameter by the learning rate times `weight_decay` in each step.
     pub fn new(moments: Moments, weight_decay: f32, amsgrad: bool) -> Self {
         let burns = burns::AdamWConfig::new()
             .with_beta_1(moments.beta_1)
@@ -150,8 +150,8 @@ fn step<const D: usize>(
     (close(parameter), state)
 }
 
-/// `m = beta_1 m + (1 - beta_1) g`, `v = beta_2 v + (1 - beta_2) g^2` with `g = gradient + gradient_decay p`, then
-/// `p = keep p - rate m / (root sqrt(v) + epsilon)`.
+/// The factors of an update: `m = beta_1 m + (1 - beta_1) g` and `v = beta_2 v + (1 - beta_2) g^2`, with
+/// `g = gradient + gradient_decay p`, and then `p = keep p - rate m / (root sqrt(v) + epsilon)`.
 #[derive(Clone, Copy)]
 struct Scales {
     gradient_decay: f32,
@@ -175,11 +175,11 @@ fn pass(
         // SAFETY: the ranges do not overlap.
         let (parameter, first, second) =
             unsafe { (parameter.part(range.clone()), first.part(range.clone()), second.part(range.clone())) };
-        run(Part { moments, scales, parameter, gradient: &gradient[range], first, second });
+        run(Update { moments, scales, parameter, gradient: &gradient[range], first, second });
     });
 }
 
-struct Part<'a> {
+struct Update<'a> {
     moments: Moments,
     scales: Scales,
     parameter: &'a mut [f32],
@@ -188,7 +188,7 @@ struct Part<'a> {
     second: &'a mut [f32],
 }
 
-impl Kernel for Part<'_> {
+impl Kernel for Update<'_> {
     type Output = ();
 
     #[inline(always)]

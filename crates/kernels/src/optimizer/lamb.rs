@@ -1,4 +1,4 @@
-//! Adam with layer-wise trust ratios (You et al. 2019).
+//! LAMB: Adam with layer-wise trust ratios (You et al. 2019).
 
 use super::Moments;
 use crate::elementwise::{LEAST, close, open, opens};
@@ -8,18 +8,18 @@ use burn::optim::{self as burns, LambState, LearningRate, Optimizer};
 use burn::tensor::{Device, Tensor};
 use std::ops::Range;
 
-/// [`burn::optim::Lamb`] in two passes: the trust ratio needs the norm of the whole update, which the second pass
-/// computes again from the moments and does not store.
+/// [`burn::optim::Lamb`] with the update in two passes. The trust ratio needs the norm of the whole update.
+/// The first pass does not store the update; the second computes it again from the moments.
 #[derive(Clone)]
 pub struct Lamb {
     moments: Moments,
     decay: f32,
-    /// Does what is not on the CPU backend.
+    /// Burn's own LAMB, for parameters that are not on the CPU backend.
     burns: burns::Lamb,
 }
 
 impl Lamb {
-    /// The optimizer; `weight_decay` times the parameter is added to its update.
+    /// LAMB that adds `weight_decay` times the parameter to its update.
     pub fn new(moments: Moments, weight_decay: f32) -> Self {
         let burns = burns::LambConfig::new()
             .with_beta_1(moments.beta_1)
@@ -70,7 +70,7 @@ struct Pass {
     decay: f32,
 }
 
-/// Numbers whose sum is taken at single precision; their sums are added at double.
+/// The count of numbers summed in single precision. The blocks' sums are added in double precision.
 const BLOCK: usize = 1 << 12;
 
 impl Pass {
@@ -81,7 +81,7 @@ impl Pass {
         let mut squares = vec![[0.0f32; 2]; blocks];
         let sums = Shared::new(&mut squares);
         let (parameter, first, second) = (Shared::new(parameter), Shared::new(first), Shared::new(second));
-        let part = |range: Range<usize>| Part {
+        let slices = |range: Range<usize>| Slices {
             pass: self,
             // SAFETY: no two ranges that are in use at a time overlap.
             parameter: unsafe { parameter.part(range.clone()) },
@@ -95,7 +95,7 @@ impl Pass {
             let sums = unsafe { sums.part(range.clone()) };
             for (block, sums) in range.zip(sums) {
                 let here = block * BLOCK..((block + 1) * BLOCK).min(length);
-                *sums = run(Means { part: part(here.clone()), gradient: &gradient[here] });
+                *sums = run(Means { slices: slices(here.clone()), gradient: &gradient[here] });
             }
         });
         let norm =
@@ -103,10 +103,10 @@ impl Pass {
         let (of_parameter, of_update) = (norm(0), norm(1));
         let trusted = of_parameter > 0.0 && of_update > 0.0;
         let ratio = if trusted { of_parameter / of_update } else { 1.0 };
-        threads::ranges(length, LEAST, |range| run(Descend { part: part(range), rate: rate * ratio }));
+        threads::ranges(length, LEAST, |range| run(Descend { slices: slices(range), rate: rate * ratio }));
     }
 
-    /// The update before its ratio.
+    /// The update, before the trust ratio.
     #[inline(always)]
     fn update<S: Simd>(self, s: S, p: S::F32, m: S::F32, v: S::F32) -> S::F32 {
         let [first, second] = self.corrections;
@@ -116,16 +116,16 @@ impl Pass {
     }
 }
 
-struct Part<'a> {
+struct Slices<'a> {
     pass: Pass,
     parameter: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
 }
 
-/// Moves the moments; the squares of the parameter and of its update.
+/// Updates the moments. Returns the sums of the squares of the parameter and of its update.
 struct Means<'a> {
-    part: Part<'a>,
+    slices: Slices<'a>,
     gradient: &'a [f32],
 }
 
@@ -134,7 +134,7 @@ impl Kernel for Means<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> [f32; 2] {
-        let Part { pass, parameter, first, second } = self.part;
+        let Slices { pass, parameter, first, second } = self.slices;
         let Moments { beta_1, beta_2, .. } = pass.moments;
         let (share_1, share_2) = (s.splat(1.0 - beta_1), s.splat(1.0 - beta_2));
         let (beta_1, beta_2) = (s.splat(beta_1), s.splat(beta_2));
@@ -147,7 +147,7 @@ impl Kernel for Means<'_> {
             let v = s.mul_add(s.load_first(second), beta_2, s.mul(s.mul(g, g), share_2));
             s.store_first(first, m);
             s.store_first(second, v);
-            // lanes behind the end are 0 in all of them, and so is their update
+            // lanes beyond the end are 0 in every operand, and so is their update
             let update = pass.update(s, p, m, v);
             sums = [s.mul_add(p, p, sums[0]), s.mul_add(update, update, sums[1])];
         }
@@ -157,7 +157,7 @@ impl Kernel for Means<'_> {
 
 /// `p -= rate * update`
 struct Descend<'a> {
-    part: Part<'a>,
+    slices: Slices<'a>,
     rate: f32,
 }
 
@@ -166,7 +166,7 @@ impl Kernel for Descend<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Part { pass, parameter, first, second } = self.part;
+        let Slices { pass, parameter, first, second } = self.slices;
         let rate = s.splat(self.rate);
         let means = first.chunks(S::LANES).zip(second.chunks(S::LANES));
         for (parameter, (first, second)) in parameter.chunks_mut(S::LANES).zip(means) {

@@ -1,10 +1,10 @@
-//! Burn's optimizers with the update of a parameter in one pass: parameter, gradient and moments are read once and
-//! written once, in place.
+//! Burn's optimizers with a parameter's update in one pass. It reads the parameter, the gradient and the
+//! moments once and writes them once, in place.
 //!
-//! Each is an [`Optimizer`](burn::optim::Optimizer) of Burn whose state is recorded as that of Burn's own of the same
-//! name, so that each reads what the other wrote. Burn hands parameters over one by one, so that a pass is over one
-//! parameter and not over all of them. Where a parameter is not on the CPU backend in `f32`, Burn's own ops do the
-//! same.
+//! Each is an [`Optimizer`](burn::optim::Optimizer) of Burn. Its state has the same record as that of Burn's
+//! optimizer of the same name, so each reads the other's. Burn passes parameters one by one, so a pass covers
+//! one parameter and not all of them. A parameter that is not on the CPU backend in `f32` is updated by
+//! Burn's own ops.
 
 mod adam;
 mod lamb;
@@ -14,19 +14,19 @@ pub use adam::{Adam, AdamW};
 pub use lamb::Lamb;
 pub use sgd::{Sgd, SgdState};
 
-/// What Adam and its kin share.
+/// The options shared by Adam, AdamW and LAMB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
-    /// The decay of the mean of gradients.
+    /// The decay of the mean of gradients, in `[0, 1)`.
     pub beta_1: f32,
-    /// The decay of the mean of their squares.
+    /// The decay of the mean of squared gradients, in `[0, 1)`.
     pub beta_2: f32,
-    /// Added to the root of the mean of squares.
+    /// Added to the root of the mean of squared gradients.
     pub epsilon: f32,
 }
 
 impl Moments {
-    /// `1 - beta^time` of both means, what is missing in them since they began at 0.
+    /// The corrections `1 - beta^time` of both means, which began at 0.
     fn corrections(self, time: usize) -> [f32; 2] {
         [1.0 - self.beta_1.powi(time as i32), 1.0 - self.beta_2.powi(time as i32)]
     }
@@ -69,7 +69,7 @@ mod testing {
         let device = Device::flex();
         let mut gradient = GradientsParams::new();
         gradient.register(ParamId::from(1), tensor([37], 10 + step, &device));
-        // strided, as the gradient of a transposed weight is
+        // strided, like the gradient of a transposed weight
         gradient.register(ParamId::from(2), tensor([131, 150], 20 + step, &device).transpose());
         gradient
     }
@@ -81,7 +81,7 @@ mod testing {
         }
     }
 
-    /// Holds an optimizer to Burn's over some steps; each then continues from the other's record.
+    /// Compares an optimizer with Burn's over some steps. Each then continues from the other's record.
     pub(super) fn check(fast: impl Optimizer, burns: impl Optimizer) {
         let (mut fast_model, mut burns_model) = (weights(), weights());
         let kept = fast_model.clone();

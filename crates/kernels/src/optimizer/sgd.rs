@@ -1,4 +1,4 @@
-//! Gradient descent, with momentum where asked for (Sutskever et al. 2013).
+//! Gradient descent, with optional momentum (Sutskever et al. 2013).
 
 use crate::elementwise::{LEAST, close, open, opens};
 use crate::simd::{Kernel, Simd, run};
@@ -7,14 +7,14 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource, join_path};
 use burn::tensor::{Device, Tensor};
 
-/// [`burn::optim::Sgd`] in one pass.
+/// [`burn::optim::Sgd`] with the update in one pass.
 #[derive(Clone, Debug)]
 pub struct Sgd {
     momentum: Option<MomentumConfig>,
     decay: Option<f32>,
 }
 
-/// The velocity of a parameter, where there is momentum; recorded as Burn's `SgdState` is.
+/// The velocity of a parameter, if there is momentum. Its record is that of Burn's `SgdState`.
 #[derive(Clone, Debug)]
 pub struct SgdState<const D: usize> {
     velocity: Option<Tensor<D>>,
@@ -37,12 +37,12 @@ impl<const D: usize> RecordState for SgdState<D> {
 }
 
 impl Sgd {
-    /// The optimizer; `weight_decay` times the parameter is added to its gradient.
+    /// SGD that adds `weight_decay` times the parameter to its gradient.
     pub fn new(momentum: Option<MomentumConfig>, weight_decay: Option<f32>) -> Self {
         Sgd { momentum, decay: weight_decay }
     }
 
-    /// The same by Burn's own ops.
+    /// The twin, made of Burn's own ops.
     fn plain<const D: usize>(
         &self,
         rate: LearningRate,
@@ -63,9 +63,10 @@ impl Sgd {
                 .add(velocity.mul_scalar(momentum.momentum)),
             None => gradient.clone(),
         };
-        let direction = match momentum.nesterov {
-            true => velocity.clone().mul_scalar(momentum.momentum).add(gradient),
-            false => velocity.clone(),
+        let direction = if momentum.nesterov {
+            velocity.clone().mul_scalar(momentum.momentum).add(gradient)
+        } else {
+            velocity.clone()
         };
         (parameter - direction.mul_scalar(rate), Some(velocity))
     }
@@ -99,7 +100,7 @@ impl Optimizer for Sgd {
                     rate,
                     decay,
                     momentum: momentum.momentum as f32,
-                    // the first velocity is the gradient whole
+                    // the first velocity is the whole gradient
                     share: if moving { 1.0 - momentum.dampening as f32 } else { 1.0 },
                     nesterov: momentum.nesterov,
                 };
@@ -122,8 +123,8 @@ impl Optimizer for Sgd {
 
 /// `parameter -= rate * (gradient + decay * parameter)`
 fn descend(parameter: &mut [f32], gradient: &[f32], rate: f32, decay: f32) {
-    struct Part<'a>(&'a mut [f32], &'a [f32], f32, f32);
-    impl Kernel for Part<'_> {
+    struct Descend<'a>(&'a mut [f32], &'a [f32], f32, f32);
+    impl Kernel for Descend<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
@@ -140,7 +141,7 @@ fn descend(parameter: &mut [f32], gradient: &[f32], rate: f32, decay: f32) {
     let parameter = Shared::new(parameter);
     threads::ranges(length, LEAST, |range| {
         // SAFETY: the ranges do not overlap.
-        run(Part(unsafe { parameter.part(range.clone()) }, &gradient[range], rate, decay));
+        run(Descend(unsafe { parameter.part(range.clone()) }, &gradient[range], rate, decay));
     });
 }
 
@@ -150,7 +151,7 @@ struct Pass {
     rate: f32,
     decay: f32,
     momentum: f32,
-    /// Of the gradient in the velocity.
+    /// The gradient's share in the velocity.
     share: f32,
     nesterov: bool,
 }
@@ -164,19 +165,19 @@ impl Pass {
             // SAFETY: the ranges do not overlap.
             let (parameter, velocity) =
                 unsafe { (parameter.part(range.clone()), velocity.part(range.clone())) };
-            run(Part { pass: self, parameter, gradient: &gradient[range], velocity });
+            run(MomentumStep { pass: self, parameter, gradient: &gradient[range], velocity });
         });
     }
 }
 
-struct Part<'a> {
+struct MomentumStep<'a> {
     pass: Pass,
     parameter: &'a mut [f32],
     gradient: &'a [f32],
     velocity: &'a mut [f32],
 }
 
-impl Kernel for Part<'_> {
+impl Kernel for MomentumStep<'_> {
     type Output = ();
 
     #[inline(always)]

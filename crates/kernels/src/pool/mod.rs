@@ -2,8 +2,9 @@
 //!
 //! Axes: `B` images, `C` channels, `H` by `W` places of a plane, `P` by `Q` windows over it.
 //!
-//! A max keeps the tap that it came from in a byte. The backward passes gather: each place of the input is written
-//! once, with the sum over the windows that hold it, so that threads need no care and memory no zeroing.
+//! Max pooling keeps the tap of each max in a byte. The backward passes gather: each place of the input is
+//! written once, with the sum over the windows that contain it. So threads never write the same place, and
+//! memory needs no zeroing.
 
 mod windows;
 
@@ -21,12 +22,13 @@ use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use std::sync::Arc;
 use windows::{Gather, Means, NONE, Slide};
 
-/// The largest number of each window; the first of equal ones takes the gradient. What is not a number is the largest.
-/// Padding is never taken.
+/// The largest number of each window. NaN counts as the largest, and padding never does. The first of equal
+/// numbers gets the gradient. All pairs are `[height, width]`.
 ///
 /// # Shapes
 /// - x: `[B, C, H, W]`
-/// - output: `[B, C, P, Q]`, where `P = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1`, rounded down
+/// - output: `[B, C, P, Q]`, where `P = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1`, rounded
+///   down
 ///
 /// # Panics
 /// When a kernel, a stride or a dilation is 0, or the kernel is larger than the padded plane.
@@ -45,7 +47,8 @@ pub fn max_pool2d(
     Tensor::from_dispatch(Dispatch::max_pooled(x.into_dispatch(), windows))
 }
 
-/// The mean of each window. Padding counts as zeros, or not at all.
+/// The mean of each window. Padding counts as zeros if `count_include_pad`, else not at all. All pairs are
+/// `[height, width]`.
 ///
 /// # Shapes
 /// - x: `[B, C, H, W]`
@@ -81,7 +84,7 @@ pub fn global_avg_pool(x: Tensor<4>) -> Tensor<2> {
     avg_pool2d(x, [height, width], [1; 2], [0; 2], true).reshape([images, channels])
 }
 
-/// [`max_pool2d`] by Burn's own op.
+/// The twin of [`max_pool2d`], Burn's own op.
 pub(crate) fn plain_max(
     x: Tensor<4>,
     kernel: [usize; 2],
@@ -99,7 +102,7 @@ pub(crate) fn plain_max(
     burn::tensor::module::max_pool2d(x, options)
 }
 
-/// [`avg_pool2d`] by Burn's own op.
+/// The twin of [`avg_pool2d`], Burn's own op.
 pub(crate) fn plain_average(
     x: Tensor<4>,
     kernel: [usize; 2],
@@ -153,17 +156,17 @@ enum Kind {
     Average { count_include_pad: bool },
 }
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 struct Pool {
     windows: Windows,
     shape: Vec<usize>,
     kind: Kind,
-    /// The tap that each max came from; empty for means.
+    /// The tap of each max; empty for means.
     taps: Arc<Vec<u8>>,
 }
 
-/// Numbers of the input that are worth a thread.
+/// The least count of the input's numbers that is worth a thread.
 const LEAST: usize = 1 << 14;
 
 fn forward(x: FlexTensor, windows: Windows, kind: Kind, keep: Keep) -> (FlexTensor, Option<Pool>) {
@@ -230,7 +233,7 @@ mod tests {
     use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
 
-    /// Numbers with many equal ones among them.
+    /// Random numbers with many equal ones among them.
     fn ties(shape: &[usize], seed: u64) -> Sample {
         random(shape, seed).map(|value| (value * 3.0).round())
     }

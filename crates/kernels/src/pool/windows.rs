@@ -1,4 +1,4 @@
-//! Windows over a plane, and what slides over it.
+//! Windows over a plane, and the kernels that slide over it.
 
 use crate::simd::{Kernel, Simd};
 use crate::threads::Shared;
@@ -6,12 +6,12 @@ use crate::windows::Windows;
 use std::ops::Range;
 
 impl Windows {
-    /// Whether there is one window, the plane itself.
+    /// True if there is one window, the plane itself.
     pub(crate) fn is_whole_plane(&self) -> bool {
         self.kernel == self.size && self.padding == [0; 2] && self.dilation == [1; 2]
     }
 
-    /// The taps of a window that lie in the plane, along an axis.
+    /// The taps of a window that lie in the plane, along one axis.
     #[inline(always)]
     fn inside(&self, axis: usize, window: usize) -> Range<usize> {
         let (start, step) = (window * self.stride[axis], self.dilation[axis]);
@@ -20,13 +20,13 @@ impl Windows {
         first..room.div_ceil(step).clamp(first, self.kernel[axis])
     }
 
-    /// The place of a tap in the plane, along an axis; it must be inside.
+    /// The place of a tap in the plane, along one axis. The tap must lie in the plane.
     #[inline(always)]
     fn place(&self, axis: usize, window: usize, tap: usize) -> usize {
         window * self.stride[axis] + tap * self.dilation[axis] - self.padding[axis]
     }
 
-    /// The windows that have all their taps in the plane's width.
+    /// The windows with all their taps in the plane's width.
     fn whole(&self) -> Range<usize> {
         let first = self.padding[1].div_ceil(self.stride[1]).min(self.out[1]);
         let reach = self.dilation[1] * (self.kernel[1] - 1);
@@ -37,7 +37,7 @@ impl Windows {
     }
 }
 
-/// The mean of each plane.
+/// Computes the mean of each plane.
 pub(crate) struct Means<'a> {
     pub x: &'a [f32],
     pub plane: usize,
@@ -65,10 +65,10 @@ impl Kernel for Means<'_> {
     }
 }
 
-/// No tap: the window lies outside.
+/// The tap of a window that lies outside of the plane: none.
 pub(crate) const NONE: u8 = 255;
 
-/// `count` numbers from `start`, `stride` apart; what lies in the lanes behind is left open.
+/// `count` numbers from `start` on, `stride` apart. The other lanes are unspecified.
 #[inline(always)]
 fn strided<S: Simd>(s: S, from: &[f32], start: usize, count: usize, stride: usize) -> S::F32 {
     match stride {
@@ -90,13 +90,13 @@ fn strided<S: Simd>(s: S, from: &[f32], start: usize, count: usize, stride: usiz
     }
 }
 
-/// The largest number of each window and its tap, in the order of [`Windows`]: the first of equal ones, and the last
-/// that is not a number. Or, without `MAX`, the mean.
+/// Computes the largest number of each window and its tap: the first of equal numbers, or the last NaN.
+/// Without `MAX`, computes the mean. Windows are in the order of [`Windows`].
 pub(crate) struct Slide<'a, const MAX: bool> {
     pub windows: Windows,
     pub x: &'a [f32],
     pub to: Shared<'a, f32>,
-    /// Empty where nobody asks for the taps.
+    /// The taps; empty if they are not wanted.
     pub taps: Shared<'a, u8>,
     pub taps_wanted: bool,
     pub count_padding: bool,
@@ -217,8 +217,8 @@ fn store_bytes<S: Simd>(s: S, to: &mut [u8], value: S::F32) {
     }
 }
 
-/// The gradient of the input of [`Slide`]: each place gathers from the windows that hold it, so that it is written
-/// once. Planes of windows lie in a frame of zeros, which stand for the windows that there are not.
+/// Computes the input's gradient from [`Slide`]'s output's. Each place gathers from the windows that contain
+/// it, so it is written once. Planes of windows lie in a frame of zeros, which stand for missing windows.
 pub(crate) struct Gather<'a, const MAX: bool> {
     pub windows: Windows,
     pub gradient: &'a [f32],
@@ -228,7 +228,7 @@ pub(crate) struct Gather<'a, const MAX: bool> {
     pub planes: Range<usize>,
 }
 
-/// The widest vector, and the room that a loop over vectors may need behind a row.
+/// The lanes of the widest vector: the room that a loop over vectors needs behind a row.
 const ROOM: usize = 16;
 
 impl<const MAX: bool> Kernel for Gather<'_, MAX> {
@@ -241,7 +241,7 @@ impl<const MAX: bool> Kernel for Gather<'_, MAX> {
         if stride > 2 {
             return self.scatter();
         }
-        // (phase of the column, tap, windows to the right of the column's share)
+        // (phase of the column, tap, distance in windows from the column's share)
         let mut links = Vec::new();
         for phase in 0..stride {
             for tap in 0..w.kernel[1] {
@@ -323,7 +323,7 @@ impl<const MAX: bool> Kernel for Gather<'_, MAX> {
 }
 
 impl<const MAX: bool> Gather<'_, MAX> {
-    /// For strides that vectors are not made for.
+    /// Computes the gradient for strides without a vectorised path.
     fn scatter(&self) {
         let w = &self.windows;
         for plane in self.planes.clone() {

@@ -1,12 +1,13 @@
-//! `<A x, y> = <x, A^T y>`: products in single precision on both sides, their sums in double.
+//! `<A x, y> = <x, A^T y>`, with products in single precision on both sides and sums in double precision.
 
 use super::{Size, cases};
 use crate::testing::{Inputs, Layout, Sample, Setting, outcome, random, weights_of_outcome};
 use crate::{Activation, ConvOptions, ConvTransposeOptions, conv_transpose2d, conv2d};
 use burn::tensor::DType;
 
-/// The share of the root of the products' squares that rounding may be off: it has either sign, so that it grows with
-/// the root of their number, as that does. One wrong number among 10,000 is off by a hundredth of it.
+/// The allowed difference, as a share of the root of the sum of the products' squares. Rounding errors have
+/// either sign, so their sum grows like that root. One wrong number among 10,000 differs by a hundredth of
+/// it.
 const TOLERANCE: f64 = 1e-5;
 
 fn assert_equal_products(what: &str, left: [&[f64]; 2], right: [&[f64]; 2]) {
@@ -52,7 +53,7 @@ fn convolutions_and_transposed_ones_are_adjoint() {
         let (x, weight) = ([2, 6, 23, 34], [6, 6 / groups, 3, 4]);
         let out = |axis: usize| {
             let room = x[axis + 2] + 2 * padding[axis] - dilation[axis] * (weight[axis + 2] - 1) - 1;
-            (room / stride[axis] + 1, room % stride[axis]) // and rows that no window reaches
+            (room / stride[axis] + 1, room % stride[axis]) // windows, and rows that no window reaches
         };
         let samples = [random(&x, 1), random(&weight, 2), random(&[2, 6, out(0).0, out(1).0], 3)];
         let numbers = samples.each_ref().map(Sample::numbers);

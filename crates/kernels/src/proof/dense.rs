@@ -1,4 +1,4 @@
-//! Rows for what maps each number or row by itself.
+//! Rows for ops that map each number or each row by itself.
 
 use super::{Case, Draw, Size};
 use crate::{Activation, blended, dropout_with, embedding, group_norm, layer_norm, rms_norm, scaled};
@@ -74,7 +74,7 @@ fn onto(size: Size) -> Case {
         .affine_in(&[0, 1, 2, 3])
 }
 
-/// Numbers of rows, many of them more than once.
+/// Indices of a table's rows, many of them more than once.
 pub(super) fn indices<const D: usize>(shape: [usize; D], below: usize, like: &Tensor<2>) -> Tensor<D, Int> {
     let count: usize = shape.iter().product();
     let numbers: Vec<i64> = (0..count).map(|place| (place * 7 + place / 3) as i64 % below as i64).collect();

@@ -1,4 +1,4 @@
-//! Gradients of fast paths against differences of their twins in double precision.
+//! Gradients of fast paths against differences of their twins, in double precision.
 
 use super::{Case, Size, cases};
 use crate::testing::{Inputs, Layout, Sample, Setting, assert_close, outcome, random, weights_of_outcome};
@@ -6,14 +6,14 @@ use burn::tensor::DType;
 
 const TWIN: Setting = Setting { dtype: DType::F64, layout: Layout::Plain, graph: false };
 
-/// The sum whose gradients an outcome holds, by the twin.
+/// The weighted sum of an outcome's numbers, by the twin.
 fn loss(case: &Case, numbers: &[Vec<f64>]) -> f64 {
     let output = case.run(&Inputs::new(numbers, &case.inputs, TWIN));
     let output: Vec<f64> = output.into_data().try_into_vec().expect("f64");
     output.iter().zip(weights_of_outcome(output.len())).map(|(output, weight)| output * weight).sum()
 }
 
-/// How fast the loss grows where `change` moves the numbers.
+/// The slope of the loss along a `change` of the numbers, by a central difference.
 fn slope(case: &Case, numbers: &[Vec<f64>], step: f64, change: impl Fn(&mut [Vec<f64>], f64)) -> f64 {
     let at = |distance: f64| {
         let mut moved = numbers.to_vec();
@@ -44,7 +44,8 @@ fn gradients_are_slopes() {
     }
 }
 
-/// At sizes where differences by each number would take too long: `<gradient, v>` against the slope along `v`.
+/// `<gradient, v>` against the slope along `v`, at sizes where a difference by each number would take too
+/// long.
 #[test]
 fn gradients_point_uphill_at_large_sizes() {
     for case in cases(Size::Large) {
@@ -53,7 +54,7 @@ fn gradients_point_uphill_at_large_sizes() {
         let tracked = (0..numbers.len()).filter(|index| case.inputs[*index].tracked);
         for (index, gradient) in tracked.zip(found) {
             let direction = random(&[gradient.len()], 31 + index as u64).numbers();
-            // a step so short that next to no number crosses a kink
+            // the step is so short that almost no number crosses a kink
             let expected = slope(&case, &numbers, 1e-7, |moved, distance| {
                 moved[index].iter_mut().zip(&direction).for_each(|(number, to)| *number += distance * to);
             });

@@ -4,8 +4,9 @@ use super::{Case, Size, cases};
 use crate::testing::{Layout, Setting, outcome, with_twins};
 use burn::tensor::DType;
 
-/// Where a number is wrong though the twin's in single precision is right, or none though there is one and the twin's
-/// is finite. Right is what is off by no more than a share of the largest, or than `least`.
+/// The first fault among the numbers of a fast path. A number is at fault if it is wrong while the twin's
+/// number in single precision is right. NaN is at fault if the exact number is in range and the twin's is
+/// finite. A number is right if its error is at most a share of the largest number, or at most `least`.
 fn fault(found: &[f64], twin: &[f64], exact: &[f64], least: f64) -> Option<String> {
     assert_eq!((found.len(), twin.len()), (exact.len(), exact.len()));
     let in_range = |value: f64| value.abs() <= f64::from(f32::MAX);
@@ -21,7 +22,7 @@ fn fault(found: &[f64], twin: &[f64], exact: &[f64], least: f64) -> Option<Strin
     Some(format!("{:e} at {place}, the twin's {:e}, exactly {:e}", found[place], twin[place], exact[place]))
 }
 
-/// The faults of an op whose input at `index` is multiplied.
+/// The faults of an op with its input at `index` multiplied by `factor`.
 fn faults(case: &Case, index: usize, factor: f32) -> Vec<String> {
     let mut samples = case.inputs.clone();
     samples[index] = samples[index].clone().map(|value| value * factor);
@@ -31,7 +32,7 @@ fn faults(case: &Case, index: usize, factor: f32) -> Vec<String> {
     };
     let (found, exact) = (of(DType::F32), of(DType::F64));
     let twin = with_twins(|| of(DType::F32));
-    // single precision has fewer and fewer digits below its smallest normal number; and gates are shut within 1e-8
+    // single precision has fewer digits below its smallest normal number, and gates count as shut within 1e-8
     let least = if factor.abs() < 1.0 { f64::from(f32::MIN_POSITIVE) } else { 1e-8 };
     let least_slope = if case.cancels { 1e-6 * f64::from(factor).powi(2).max(1.0) } else { least };
     let of_output = fault(&found.output, &twin.output, &exact.output, least);
@@ -48,7 +49,7 @@ fn faults(case: &Case, index: usize, factor: f32) -> Vec<String> {
 fn numbers_at_the_ends_of_the_range() {
     let mut found = Vec::new();
     for case in cases(Size::Small) {
-        // what is not tracked, where others are, is a mask or a weight
+        // where others are tracked, an untracked input is a mask or a weight
         let tracked = case.inputs.iter().any(|sample| sample.tracked);
         for index in (0..case.inputs.len()).filter(|index| case.inputs[*index].tracked == tracked) {
             let factors = [1e-42, 1e-30, 1e2, 1e4, -1e15, 1e30, -1e30];

@@ -1,6 +1,6 @@
 //! Fast paths and their twins against PyTorch.
 //!
-//! `golden/make.py` says how inputs are filled and wrote the files read here; the cases have the same names in both.
+//! `golden/make.py` fills the inputs and writes the files read here. Cases have the same names in both.
 
 use super::{Size, cases};
 use crate::testing::{Layout, Setting, assert_close, outcome};

@@ -55,7 +55,7 @@ const CONVOLUTIONS: [Convolution; 5] = [
     },
 ];
 
-/// With the pixels that are put to the output's end.
+/// Transposed convolutions, with the pixels added at the output's end.
 const TRANSPOSED: [(Convolution, [usize; 2]); 4] = [
     (
         Convolution {
@@ -162,7 +162,7 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
     cases
 }
 
-/// Images that a kernel fits, and are larger than it where there is a choice.
+/// A shape of images that the kernel fits into.
 fn images(draw: &mut Draw, channels: usize, row: &Convolution) -> [usize; 4] {
     let ConvOptions { padding, dilation, .. } = row.options;
     let least = |axis: usize| (dilation[axis] * (row.kernel[axis] - 1) + 1).saturating_sub(2 * padding[axis]);
@@ -243,7 +243,7 @@ fn whole(size: Size) -> Case {
     Case::new("global_avg_pool", [draw.fill(x)], |i| global_avg_pool(i.get(0))).affine_in(&[0])
 }
 
-/// A batch norm's name, whether it adds a residual, and its activation.
+/// A batch norm's name, its residual (true if it adds one), and its activation.
 type Norm = (&'static str, bool, Activation);
 
 fn measured(size: Size, (name, onto, activation): Norm) -> Case {
@@ -276,7 +276,7 @@ fn given(size: Size, (name, onto, activation): Norm) -> Case {
     if activation == Activation::Identity { case.affine_in(&[0, 1, 2]) } else { case }
 }
 
-/// The mean and the variance that a batch norm found.
+/// The mean and the variance that a batch norm measures.
 fn moments(size: Size) -> Case {
     let mut draw = Draw::new(size);
     let [images, channels] = [draw.first(3, 5), draw.axis(2, 7)];

@@ -1,14 +1,16 @@
-//! That ops are right: each check walks one table of all ops, so that a new op costs a row.
+//! Proofs that ops are right. Each check walks one table of all ops, so a new op costs one row.
 //!
-//! | check | holds an op to |
-//! |---|---|
-//! | `twin` | its twin in double precision: outputs and all gradients, at single numbers, no numbers, odd sizes and drawn ones, however inputs lie in memory, whichever of them are tracked |
-//! | `differences` | central differences of its twin in double precision, by each number and, at sizes that reach all paths, along a direction |
-//! | `adjoint` | `<A x, y> = <x, A^T y>` where it is affine, with `A^T` its gradient |
-//! | `extremes` | its twin in single precision at numbers near either end of the range |
-//! | `golden` | PyTorch's outputs and gradients, stored in `golden/` |
+//! Each compares an op with something else:
 //!
-//! In `f64` an op's public function is its twin, so that a row's one function serves for both.
+//! - `twin`: its twin in double precision. Outputs and all gradients, for one number, no numbers, odd sizes
+//!   and random sizes, in all memory layouts, with all choices of tracked inputs.
+//! - `differences`: central differences of its twin in double precision. By each number and, at sizes that
+//!   reach all paths, along a direction.
+//! - `adjoint`: `<A x, y> = <x, A^T y>` with `A^T` its gradient, if the op is affine.
+//! - `extremes`: its twin in single precision, at numbers near either end of the range.
+//! - `golden`: PyTorch's outputs and gradients, stored in `golden/`.
+//!
+//! In `f64` an op's public function is its twin, so a row's one function serves for both.
 
 mod adjoint;
 mod dense;
@@ -28,11 +30,12 @@ use burn::tensor::Tensor;
 struct Case {
     name: &'static str,
     inputs: Vec<Sample>,
-    /// The inputs in which the op is affine, each while the others stand still.
+    /// The inputs in which the op is affine while the others are fixed.
     affine_in: &'static [usize],
-    /// The largest factor on an input at which the twin computes the same.
+    /// The largest factor on an input with which the twin still computes the same function.
     largest_factor: f32,
-    /// Whether gradients are products of inputs and of differences that cancel where a softmax has one weight.
+    /// True if gradients are products of inputs and of differences that cancel where a softmax has a single
+    /// weight.
     cancels: bool,
     op: Box<dyn Fn(&Inputs) -> Tensor<1>>,
 }
@@ -57,7 +60,7 @@ impl Case {
     }
 }
 
-/// An output's numbers, taken such that the gradient too lies in the layout.
+/// An output's numbers in one row, read so that the gradient has the layout too.
 fn in_a_row<const D: usize>(output: Tensor<D>, layout: Layout) -> Tensor<1> {
     let output = match layout {
         Layout::Permuted => output.permute(std::array::from_fn(|axis| D - 1 - axis)),
@@ -69,22 +72,22 @@ fn in_a_row<const D: usize>(output: Tensor<D>, layout: Layout) -> Tensor<1> {
     output.reshape([count])
 }
 
-/// How large cases are.
+/// The sizes of a case's axes.
 #[derive(Clone, Copy, Debug)]
 enum Size {
-    /// One number wherever the op allows it.
+    /// One number on each axis, if the op allows it.
     Single,
-    /// None on the first axis.
+    /// No number on the first axis.
     Empty,
-    /// As few as tell axes apart, filled by the formula that `golden/make.py` has as well.
+    /// The least numbers that tell axes apart, filled by the formula of `golden/make.py`.
     Small,
-    /// Odd, and beyond a tile, a panel and what one thread takes.
+    /// Odd sizes beyond a tile, a panel and one thread's share.
     Large,
-    /// Up to large, drawn from a seed.
+    /// Sizes up to `Large`'s, drawn from a seed.
     Any(u64),
 }
 
-/// Draws sizes and numbers of a case's inputs.
+/// Draws the sizes and numbers of a case's inputs.
 struct Draw {
     size: Size,
     drawn: u64,
@@ -114,7 +117,7 @@ impl Draw {
         }
     }
 
-    /// The next input.
+    /// The numbers of the next input.
     fn fill<const D: usize>(&mut self, shape: [usize; D]) -> Sample {
         let number = self.filled;
         self.filled += 1;
@@ -128,7 +131,8 @@ impl Draw {
         }
     }
 
-    /// 1 for text and 0 for padding, which stands at the end of a text: none in the first, one in the second, and so on.
+    /// A mask `[texts, tokens]`: 1 for text, 0 for padding. Padding ends a text: none in the first, one token
+    /// in the second, and so on.
     fn mask(&self, texts: usize, tokens: usize) -> Sample {
         let text = |place: usize| place % tokens + place / tokens % tokens < tokens;
         let values = (0..texts * tokens).map(|place| f32::from(text(place))).collect();
@@ -136,7 +140,7 @@ impl Draw {
     }
 }
 
-/// The table.
+/// The table: every op at sizes of this kind.
 fn cases(size: Size) -> Vec<Case> {
     let families = [dense::cases, losses::cases, images::cases, sequences::cases, optimizers::cases];
     families.into_iter().flat_map(|family| family(size)).collect()

@@ -1,4 +1,4 @@
-//! Rows for optimizers: a parameter after each of three steps. Their twins are Burn's own.
+//! Rows for optimizers: a parameter after each of three steps. Their twins are Burn's own optimizers.
 
 use super::{Case, Draw, Size};
 use crate::optimizer::{Adam, AdamW, Lamb, Moments, Sgd};

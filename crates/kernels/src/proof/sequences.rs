@@ -41,7 +41,8 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
     cases
 }
 
-/// Beyond scores of 10,000, the twin looks at keys that a mask hides: it hides them by as much.
+/// A case of attention. Beyond scores of 10,000, the twin sees keys that a mask hides, because it hides them
+/// by that much.
 fn of_softmax(case: Case, masked: bool) -> Case {
     Case { cancels: true, largest_factor: if masked { 1e2 } else { f32::MAX }, ..case }
 }
@@ -58,7 +59,7 @@ fn packed(size: Size, name: &'static str, causal: bool, masked: bool) -> Case {
     )
 }
 
-/// Queries, keys, values and a mask, and how many heads.
+/// Queries, keys, values and a mask, and the number of heads.
 fn separate(size: Size) -> ([Sample; 4], usize) {
     let mut draw = Draw::new(size);
     let [batch, queries, more] = [draw.first(2, 3), draw.axis(3, 29), draw.axis(2, 43)];
@@ -90,12 +91,12 @@ fn dropped(size: Size) -> Case {
     of_softmax(case.affine_in(&[2]), false)
 }
 
-/// Steps, rows of the batch, inputs and units.
+/// The numbers of steps, rows of the batch, inputs and units.
 fn axes(draw: &mut Draw) -> [usize; 4] {
     [draw.first(3, 7), draw.axis(2, 35), draw.axis(2, 19), draw.axis(3, 37)]
 }
 
-/// 1 where a step carries text, of texts that end one step after the other.
+/// A mask `[steps, batch]`: 1 for text, 0 for padding. Texts end one step after the other.
 fn mask(draw: &Draw, steps: usize, batch: usize) -> Sample {
     let mut mask = draw.mask(batch, steps);
     let by_text = mask.values.clone();
@@ -148,7 +149,7 @@ fn plain(size: Size, name: &'static str, squash: Squash, backwards: bool) -> Cas
     let case = Case::new(name, inputs, move |i| {
         rnn(i.get(0), cut(i.get(1)), i.get(2), squash, Some(i.get(3)), backwards)
     });
-    // States without a bound: beyond, products with weights overflow unless they are fused with their sum, as the
-    // twin's are on any instruction set.
+    // States have no bound. For larger factors, products with weights overflow unless they are fused with
+    // their sum, as the twin's are on any instruction set.
     Case { largest_factor: if squash == Squash::Relu { 1e15 } else { f32::MAX }, ..case }
 }

@@ -5,14 +5,15 @@ use crate::testing::{Layout, Sample, Setting, assert_close, assert_no_slopes, ou
 use burn::tensor::DType;
 use proptest::prelude::*;
 
-/// The share of the largest number that single precision may be off, sums of some hundred numbers and the functions of
-/// `simd::math` included.
+/// The allowed error in single precision, as a share of the largest number. It covers sums of some hundred
+/// numbers and the functions of `simd::math`.
 const TOLERANCE: f64 = 2e-5;
 
-/// Below it, numbers may be what is left of a hundred around 1 that cancel, as in the gradient of a bias.
+/// The least number that the share is taken of. Smaller numbers may be the rest of a hundred numbers around 1
+/// that cancel, as in the gradient of a bias.
 const LEAST: f64 = 0.1;
 
-/// [`LEAST`] of drawn sizes, where thousands may leave anything.
+/// [`LEAST`] for random sizes, where thousands of numbers may cancel.
 const LEAST_OF_ANY: f64 = 1.0;
 
 fn agrees(case: &Case, layout: Layout, least: f64) {
@@ -57,7 +58,7 @@ fn single_numbers() {
     cases(Size::Single).iter().for_each(|case| agrees(case, Layout::Plain, LEAST));
 }
 
-/// Without the twin: Burn's product of empty matrices in double precision reads memory that is not there.
+/// Runs without the twin: Burn's product of empty matrices in double precision reads memory out of bounds.
 #[test]
 fn no_numbers() {
     for case in cases(Size::Empty) {
@@ -90,7 +91,7 @@ proptest! {
 
     #[test]
     fn any_sizes(seed: u64, sliced: bool) {
-        // the other layouts put a mask's padding first, where a causal text sees nothing else
+        // the other layouts put a mask's padding first, so that a causal text would see nothing else
         let layout = if sliced { Layout::Sliced } else { Layout::Plain };
         cases(Size::Any(seed)).iter().for_each(|case| agrees(case, layout, LEAST_OF_ANY));
     }

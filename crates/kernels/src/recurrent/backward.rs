@@ -1,4 +1,4 @@
-//! A sequence backward through time: each thread walks through all steps with rows of the batch of its own.
+//! The backward pass through time. Each thread walks through all steps with its own rows of the batch.
 
 use super::cell::{Cell, End, KEPT};
 use super::forward::Weights;
@@ -11,24 +11,24 @@ use crate::threads::Shared;
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// What a forward pass left.
+/// The results that a forward pass keeps.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
     pub states: &'a [f32],
     pub kept: &'a [f32],
 }
 
-/// Gradients; those that were not asked for are empty.
+/// The gradients of a sequence; one that is not wanted is empty.
 pub(super) struct Gradients {
     /// `[T, B, I]`
     pub x: Vec<f32>,
-    /// Of each slot's sum, `[T, B, SLOTS, D]`.
+    /// The gradient of each slot's sum, `[T, B, SLOTS, D]`.
     pub slopes: Vec<f32>,
-    /// Of each slot's bias, `[SLOTS, D]`.
+    /// The gradient of each slot's bias, `[SLOTS, D]`.
     pub bias: Vec<f32>,
 }
 
-/// The gradients of the input and of all sums, of the gradient of the states `[T, B, D]`.
+/// The gradients of the input and of all sums, from the gradient of the states, `[T, B, D]`.
 pub(super) fn backward<C: Cell<G>, const G: usize>(
     cell: C,
     sequence: Sequence,
@@ -93,11 +93,11 @@ struct Backward<'a, C, const G: usize> {
     gradient: &'a [f32],
     slopes: Shared<'a, f32>,
     x: Shared<'a, f32>,
-    /// Sums of slopes, `[SLOTS, groups, lanes]`.
+    /// The sums of slopes, `[SLOTS, groups, lanes]`.
     bias: &'a mut [f32],
-    /// What later steps ask of the state, `[rows, D]`.
+    /// The gradient of the state from later steps, `[rows, D]`.
     of_state: &'a mut [f32],
-    /// What later steps ask of the memory, `[rows, groups, lanes]`.
+    /// The gradient of the memory from later steps, `[rows, groups, lanes]`.
     of_memory: &'a mut [f32],
     rows: Range<usize>,
 }
@@ -134,7 +134,7 @@ impl<C: Cell<G>, const G: usize> Kernel for Backward<'_, C, G> {
 }
 
 impl<C: Cell<G>, const G: usize> Backward<'_, C, G> {
-    /// The slopes of one row and step, from the gradients of what comes after.
+    /// Computes the slopes of one row and step from the gradients of later steps.
     #[inline(always)]
     fn slopes_of_row<S: Simd>(&mut self, s: S, step: usize, row: usize) {
         let Sequence { batch, units, .. } = self.sequence;
@@ -183,7 +183,7 @@ impl<C: Cell<G>, const G: usize> Backward<'_, C, G> {
     }
 }
 
-/// Rows at a distance of `stride` numbers.
+/// Rows that are `stride` numbers apart.
 #[derive(Clone, Copy)]
 struct Rows<'a> {
     data: &'a [f32],
@@ -224,10 +224,10 @@ fn multiply<S: Simd>(
     }
 }
 
-/// `H` rows from `first` on, of which as many count as exist, and one panel.
+/// Multiplies `H` rows from `first` on, of which only the existing ones count, with one panel.
 ///
 /// # Safety
-/// The rows and the panel must have `depth` numbers and groups.
+/// The existing rows must have `depth` numbers, and the panel `depth` groups.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn tile<S: Simd, const H: usize>(

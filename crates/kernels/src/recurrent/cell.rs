@@ -1,32 +1,34 @@
-//! The formulas of one step of one unit, forwards and backwards.
+//! The formulas of one step of one unit, forward and backward.
 //!
-//! A step's products are summed in *slots*, at most [`SLOTS`] a unit. The input's product fills the first slots, the
-//! state's the last; those that both fill hold the sum of both.
+//! A step's products are summed in *slots*, at most [`SLOTS`] for each unit. The input's products fill the
+//! first slots, the state's products the last. A slot that both fill holds their sum.
 
 use super::gates;
 use crate::simd::Simd;
 
-/// The most slots of a cell.
+/// The most slots that a cell has for each unit.
 pub(super) const SLOTS: usize = 4;
-/// The most numbers that a cell keeps for its backward pass.
+/// The most numbers that a cell keeps for its backward pass, for each unit.
 pub(super) const KEPT: usize = 6;
 
-/// A recurrent cell with `GATES` columns of weights a unit, for the input and for the state.
+/// A recurrent cell with `GATES` columns of weights for each unit, of the input and of the state.
 pub(super) trait Cell<const GATES: usize>: Copy + Send + Sync + std::fmt::Debug + 'static {
-    /// Slots a unit.
+    /// The number of slots for each unit.
     const SLOTS: usize;
-    /// Numbers kept a unit. The first is the memory that a cell has beside its state, where it has one.
+    /// The count of numbers kept for each unit. The first is the memory, if the cell has one beside its
+    /// state.
     const KEPT: usize;
-    /// The gate of the input's weights that fills each of the first slots. The state's fill the last in their order.
+    /// The gates of the input's weights, in the order of the first slots. The state's gates fill the last
+    /// slots in their own order.
     const INPUT_GATES: [usize; GATES];
 
-    /// The slot that the input's weights of `gate` fill.
+    /// The slot for the input's weights of `gate`.
     fn input_slot(gate: usize) -> usize {
         Self::INPUT_GATES.iter().position(|of_slot| *of_slot == gate).expect("a slot of each gate")
     }
 
-    /// The next state, and what is kept, of the sums of each slot and the state and memory before. State and memory
-    /// are multiplied by `mask`.
+    /// The next state and the numbers to keep, from the slots' sums and the state and memory before. State
+    /// and memory are multiplied by `mask`.
     fn forward<S: Simd>(
         self,
         s: S,
@@ -36,8 +38,9 @@ pub(super) trait Cell<const GATES: usize>: Copy + Send + Sync + std::fmt::Debug 
         mask: S::F32,
     ) -> (S::F32, [S::F32; KEPT]);
 
-    /// The gradients of each slot's sum, of the state before (but for what flows through the sums), and of the memory
-    /// before; of the gradients of the state and the memory after.
+    /// The gradients of the slots' sums, and of the state and the memory before the step, from the gradients
+    /// of the state and the memory after it. The gradient of the state leaves out the part that flows through
+    /// the sums.
     fn backward<S: Simd>(
         self,
         s: S,
@@ -55,7 +58,7 @@ pub(super) struct End<V> {
     pub memory: V,
 }
 
-/// Slots: input, forget and output gate, candidate.
+/// The LSTM's cell. Its slots are the input, forget and output gates and the candidate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lstm;
 
@@ -73,7 +76,7 @@ impl Cell<4> for Lstm {
         memory: S::F32,
         mask: S::F32,
     ) -> (S::F32, [S::F32; KEPT]) {
-        // the four denominators are divided by at once
+        // one division serves all four denominators
         let (input, forget, output) = (
             gates::under_sigmoid(s, input),
             gates::under_sigmoid(s, forget),
@@ -115,7 +118,8 @@ impl Cell<4> for Lstm {
     }
 }
 
-/// Slots: the candidate's sum over the input, reset and update gate, the candidate's sum over the state.
+/// The GRU's cell. Its slots are the candidate's sum over the input, the reset and update gates, and the
+/// candidate's sum over the state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gru;
 
@@ -136,7 +140,7 @@ impl Cell<3> for Gru {
         let (reset, update) = (gates::under_sigmoid(s, reset), gates::under_sigmoid(s, update));
         let both = s.div(s.splat(1.0), s.mul(reset, update));
         let (reset, update) = (s.mul(both, update), s.mul(both, reset));
-        // shut for good: what it shuts out may be large
+        // a gate this near 0 is shut: the number behind it may be large
         let reset = s.select(s.less(reset, s.splat(3e-9)), s.splat(0.0), reset);
         let (candidate, under) = gates::tanh(s, s.mul_add(reset, recalled, seen));
         let candidate = s.div(candidate, under);
@@ -168,7 +172,7 @@ impl Cell<3> for Gru {
     }
 }
 
-/// What a plain recurrent layer applies to its sums.
+/// The activation of a plain recurrent layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Squash {
     /// The hyperbolic tangent.
@@ -178,7 +182,7 @@ pub enum Squash {
     Relu,
 }
 
-/// One sum a unit, and an activation on it.
+/// The plain cell: one sum for each unit, and an activation on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plain(pub Squash);
 
@@ -226,20 +230,20 @@ impl Cell<1> for Plain {
     }
 }
 
-/// The gradient below `y = sigmoid(x)`, of the gradient above.
+/// The gradient of `x` for `y = sigmoid(x)`, from the gradient of `y`.
 #[inline(always)]
 fn below_sigmoid<S: Simd>(s: S, y: S::F32, gradient: S::F32) -> S::F32 {
     s.mul(gradient, unless_flat(s, s.neg_mul_add(y, y, y), 3e-7))
 }
 
-/// The gradient below `y = tanh(x)`, of the gradient above.
+/// The gradient of `x` for `y = tanh(x)`, from the gradient of `y`.
 #[inline(always)]
 fn below_tanh<S: Simd>(s: S, y: S::F32, gradient: S::F32) -> S::F32 {
     s.mul(gradient, unless_flat(s, s.neg_mul_add(y, y, s.splat(1.0)), 1.2e-6))
 }
 
-/// A slope, or 0 where it is what the error of `y` leaves at either end: large weights would raise that from step to
-/// step beyond all numbers.
+/// The slope, or 0 if it is no more than the error of `y` at either end. Large weights would raise such an
+/// error from step to step beyond all numbers.
 #[inline(always)]
 fn unless_flat<S: Simd>(s: S, slope: S::F32, error: f32) -> S::F32 {
     s.select(s.less(slope, s.splat(error)), s.splat(0.0), slope)

@@ -1,4 +1,4 @@
-//! A sequence forwards: each thread walks through all steps with rows of the batch of its own.
+//! The forward pass. Each thread walks through all steps with its own rows of the batch.
 
 use super::cell::{Cell, SLOTS};
 use super::panels::{lanes, pack_gates, tile_height};
@@ -18,12 +18,12 @@ pub(super) struct Weights<'a, const G: usize> {
     pub state: [&'a [f32]; G],
 }
 
-/// Rows of a batch below which a step's tiles are so low that reading the weights, not multiplying, takes the time. The
-/// input's products, which wait for no state, are then made of many steps at once.
+/// The least number of rows whose tiles spend their time multiplying rather than reading weights. For fewer
+/// rows, the input's products of many steps, which wait for no state, are computed at once.
 const FEW_ROWS: usize = 6;
 
-/// The states `[T, B, D]`, and what the cell keeps for the backward pass: `[T, B, groups of units, KEPT, lanes]`, or of
-/// the last step alone unless `keep`.
+/// Returns the states, `[T, B, D]`, and the numbers that the cell keeps,
+/// `[T, B, groups of units, KEPT, lanes]`. Without `keep`, the latter are those of the last step only.
 ///
 /// `bias` has `D` numbers for each slot.
 pub(super) fn forward<C: Cell<G>, const G: usize>(
@@ -79,7 +79,7 @@ struct Forward<'a, C, const G: usize> {
     cell: C,
     sequence: Sequence<'a>,
     input: &'a [f32],
-    /// [`sums_of_input`], where they were made before.
+    /// The [`sums_of_input`], if they were computed before.
     ahead: Option<&'a [f32]>,
     state: &'a [f32],
     /// `[groups, SLOTS, lanes]`
@@ -121,10 +121,10 @@ impl<C: Cell<G>, const G: usize> Kernel for Forward<'_, C, G> {
 }
 
 impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
-    /// One step of `H` rows from `first` on, of which `left` exist, and of a group of units.
+    /// Computes one step of `H` rows from `first` on, of which `left` exist, for one group of units.
     ///
     /// # Safety
-    /// Nobody else may use those rows of states and of what is kept meanwhile.
+    /// Nobody else may use those rows of the states and of the kept numbers meanwhile.
     #[inline(always)]
     unsafe fn tile<S: Simd, const H: usize>(
         &self,
@@ -138,7 +138,7 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
         let time = self.sequence.time(step);
         let (unit, groups) = (group * S::LANES, units.div_ceil(S::LANES));
         let count = (units - unit).min(S::LANES);
-        // rows that do not exist are read as the last that does
+        // the last existing row stands in for missing ones
         let row = |r: usize| first + r.min(left - 1);
         let bias = &self.bias[group * SLOTS * S::LANES..][..SLOTS * S::LANES];
         let mut sums = [[s.splat(0.0); SLOTS]; H];
@@ -149,8 +149,8 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
         }
         let x = self.sequence.x.as_ptr();
         let states = self.states.pointer();
-        // SAFETY: rows, steps and units are below their counts, and the buffers have the sizes that `forward` and
-        // `Sequence` made and checked.
+        // SAFETY: rows, steps and units are below their counts, and the buffers have the sizes that `forward`
+        // and `Sequence` made and checked.
         unsafe {
             if let Some(ahead) = self.ahead {
                 for (r, sums) in sums.iter_mut().enumerate() {
@@ -212,7 +212,7 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
     }
 }
 
-/// The products of all inputs and the packed weights of the input, `[T, B, groups, GATES, lanes]`.
+/// The products of all inputs with the packed weights of the input, `[T, B, groups, GATES, lanes]`.
 fn sums_of_input<const G: usize>(sequence: Sequence, packed: &[f32]) -> Vec<f32> {
     let Sequence { x, steps, batch, inputs, units, .. } = sequence;
     let row = units.div_ceil(lanes()) * G * lanes();
@@ -240,7 +240,7 @@ impl<const G: usize> Kernel for SumsOfInput<'_, G> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // of the cell with the most gates, as many sums as registers hold
+        // as many sums as registers hold, for the cell with the most gates
         match S::TILE_ROWS {
             12 => self.by::<S, 4>(s),
             _ => self.by::<S, 2>(s),
@@ -249,7 +249,7 @@ impl<const G: usize> Kernel for SumsOfInput<'_, G> {
 }
 
 impl<const G: usize> SumsOfInput<'_, G> {
-    /// `H` rows at a time.
+    /// Computes the sums, `H` rows at a time.
     #[inline(always)]
     fn by<S: Simd, const H: usize>(self, s: S) {
         let SumsOfInput { x, inputs, packed, row, to } = self;
@@ -257,10 +257,11 @@ impl<const G: usize> SumsOfInput<'_, G> {
         for group in 0..row / (G * S::LANES) {
             for first in (0..count).step_by(H) {
                 let mut sums = [[s.splat(0.0); G]; H];
-                // rows that do not exist are read as the last that does
+                // the last existing row stands in for missing ones
                 let row_at = |r: usize| x.as_ptr().wrapping_add((first + r).min(count - 1) * inputs);
                 let rows: [_; H] = std::array::from_fn(row_at);
-                // SAFETY: each row has as many numbers as there are inputs, and the group's panel as many groups of vectors.
+                // SAFETY: each row has as many numbers as there are inputs, and the group's panel as many
+                // groups of vectors.
                 unsafe {
                     let panel = packed.as_ptr().add(group * inputs * G * S::LANES);
                     accumulate::<S, H, G, G>(s, &mut sums, 0, rows, inputs, panel);

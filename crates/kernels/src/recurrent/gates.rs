@@ -1,13 +1,14 @@
-//! Gates of a step, made for throughput: sums of gates share a division, which takes as long as ten other instructions.
+//! Gates of a step, made for throughput. The sums of several gates share a division, which takes as long as
+//! ten other instructions.
 
 use crate::simd::Simd;
 
-/// `1 + e^-x`, of which a sigmoid is the reciprocal. `x` is held within 20 of 0, where the sigmoid is within 2e-9 of its
-/// end, so that a product of four such numbers is finite.
+/// `1 + e^-x`, the reciprocal of a sigmoid. `x` is clamped to within 20 of 0, where the sigmoid is within
+/// 2e-9 of its end, so that a product of four such numbers is finite.
 #[inline(always)]
 pub(super) fn under_sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let power = s.mul(x, s.splat(-std::f32::consts::LOG2_E));
-    // the constants come first, so that a number that is none stays so
+    // the constants are the first operands, so that a NaN stays
     let power = s.min(s.splat(28.8), s.max(s.splat(-28.8), power));
     let n = s.round(power);
     let f = s.sub(power, n);
@@ -21,8 +22,8 @@ pub(super) fn under_sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.add(s.scale(p, n), s.splat(1.0))
 }
 
-/// Numerator and denominator of the hyperbolic tangent, by the rational function of Eigen's `ptanh`: within 5e-7 of it,
-/// and as near 0.
+/// Numerator and denominator of the hyperbolic tangent, by the rational function of Eigen's `ptanh`. The
+/// error is below 5e-7, near 0 too.
 #[inline(always)]
 pub(super) fn tanh<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     let x = s.min(s.splat(7.998_811_7), s.max(s.splat(-7.998_811_7), x));

@@ -1,4 +1,5 @@
-//! Gated recurrent unit: Cho et al. 2014, with the reset gate after the multiplication, as PyTorch and cuDNN have it.
+//! Gated recurrent unit (Cho et al. 2014), with the reset gate after the multiplication as in PyTorch and
+//! cuDNN.
 
 use super::{Gates, RecurrentOps, check_mask, twin};
 use crate::flex;
@@ -7,24 +8,24 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
 
-/// Weights of a [`gru`], its gates in the order reset, update, candidate.
+/// The weights of a [`gru`], with its gates in the order reset, update, candidate.
 #[derive(Clone, Debug)]
 pub struct GruWeights {
-    /// What each gate makes of the input and of the state.
+    /// The weights of each gate, for the input and for the state.
     pub gates: Gates<3>,
-    /// `[3 D]`
+    /// The bias of each gate, `[3 D]`.
     pub bias: Tensor<1>,
-    /// The candidate's bias that the reset gate acts on, `[D]`.
+    /// The candidate's second bias, which the reset gate multiplies, `[D]`.
     pub candidate_bias: Tensor<1>,
 }
 
 /// The hidden state after each step, from a state of zeros.
 ///
-/// `mask` and `backwards` are [`lstm`](super::lstm())'s.
+/// `mask` and `backwards` are as for [`lstm`](super::lstm()).
 ///
 /// # Shapes
 /// - x: `[T, B, I]`, time first
-/// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
+/// - mask: `[T, B]`, 1 for text and 0 for padding
 /// - output: `[T, B, D]`
 ///
 /// # Panics
@@ -60,7 +61,7 @@ pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Option<Tensor<2>>, backwards
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
     weights: GruWeights,

@@ -1,4 +1,4 @@
-//! Long short-term memory: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+//! Long short-term memory (Hochreiter and Schmidhuber 1997), with the forget gate of Gers et al. 2000.
 
 use super::{Gates, RecurrentOps, check_mask, twin};
 use crate::flex;
@@ -9,14 +9,15 @@ use burn::tensor::activation::{sigmoid, tanh};
 
 /// The hidden state after each step, from a state and a cell of zeros.
 ///
-/// With `backwards`, the sequence is read from its end, and state and cell are multiplied by the mask after each step:
-/// padding at the end leaves them at zero until text begins. Forwards, the mask is not used. No gradient reaches it.
+/// With `backwards`, the sequence is read from its end, and state and cell are multiplied by the mask after
+/// each step. So padding at the end leaves them at zero until text begins. Forward, the mask is ignored. It
+/// gets no gradient.
 ///
 /// # Shapes
 /// - x: `[T, B, I]`, time first
-/// - weights: `[I, D]` and `[D, D]` each; gates stand in the order input, forget, output, candidate
+/// - weights: `[I, D]` and `[D, D]` for each gate, in the order input, forget, output, candidate
 /// - bias: `[4 D]`
-/// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
+/// - mask: `[T, B]`, 1 for text and 0 for padding
 /// - output: `[T, B, D]`
 ///
 /// # Panics
@@ -56,7 +57,7 @@ pub fn lstm(
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
     weights: Gates<4>,
@@ -154,7 +155,8 @@ mod tests {
         let shaped = |i: &Inputs| {
             (i.get::<3>(0).swap_dims(0, 1), i.get::<2>(1).transpose(), i.get::<1>(2).expand([20]))
         };
-        // [3, 4, 5], [11, 20]: 5 inputs would want 10 rows of weights, so a last input is added
+        // [3, 4, 5], [11, 20]: 5 units and 11 rows of weights want 6 inputs, so the last of 5 inputs is
+        // repeated
         let wider = |x: Tensor<3>| Tensor::cat(vec![x.clone(), x.narrow(2, 0, 1)], 2);
         check(
             "strided",
@@ -177,8 +179,9 @@ mod tests {
             let [x, weight, bias, mask] = &samples[..] else { unreachable!() };
             let samples =
                 [x.clone().map(|v| v * scale).untracked(), weight.clone(), bias.clone(), mask.clone()];
-            // Gates are right within 4e-7, and so are the slopes of shut ones, which are 0 by Burn's ops; a gradient of
-            // weights has them times the input. So beyond some tens outputs alone can be compared.
+            // Gates are right within 4e-7, and so are the slopes of shut gates, which are exactly 0 by Burn's
+            // ops. The gradient of a weight multiplies them by the input, so beyond some tens only outputs
+            // can be compared.
             let samples = samples.map(|sample| if scale > 100.0 { sample.untracked() } else { sample });
             check(
                 &format!("scaled by {scale}"),

@@ -1,10 +1,12 @@
 //! Recurrent layers: one op for a whole sequence, with its own backward pass through time.
 //!
-//! Axes: `T` steps, `B` rows of the batch, `I` inputs, `D` units. Rows of a batch do not meet, so each thread walks
-//! through all steps with rows of its own and waits for nobody; only the gradients of the weights join what the threads
-//! left. A step multiplies its rows of input and state with weights that were packed once for the whole sequence, and
-//! turns the sums into gates and states while they are in registers. For few rows, the input's products of all steps are
-//! made before the first.
+//! Axes: `T` steps, `B` rows of the batch, `I` inputs, `D` units.
+//!
+//! Rows of a batch are independent, so each thread walks through all steps with its own rows and waits for no
+//! other. Only the gradients of the weights combine the threads' results. A step multiplies its rows of input
+//! and state with weights that were packed once for the whole sequence, and turns the sums into gates and
+//! states while they are in registers. For few rows, the input's products of all steps are computed before
+//! the first step.
 
 mod backward;
 mod cell;
@@ -38,14 +40,14 @@ fn check_mask(x: &Tensor<3>, mask: &Option<Tensor<2>>) {
 /// The weights of a layer of `G` gates.
 #[derive(Clone, Debug)]
 pub struct Gates<const G: usize> {
-    /// What each gate makes of the input, `[I, D]`.
+    /// The input's weights for each gate, `[I, D]`.
     pub input: [Tensor<2>; G],
-    /// What each gate makes of the state before, `[D, D]`.
+    /// The state's weights for each gate, `[D, D]`.
     pub hidden: [Tensor<2>; G],
 }
 
 impl<const G: usize> Gates<G> {
-    /// Units of the layer.
+    /// The number of units.
     ///
     /// # Panics
     /// When a weight does not fit the input or the others.
@@ -62,13 +64,13 @@ impl<const G: usize> Gates<G> {
         units
     }
 
-    /// Tells whoever counts multiply-adds of the sequence's.
+    /// Adds the sequence's multiply-adds to the count, if there is one.
     fn count(&self, x: &Tensor<3>) {
         let ([steps, batch, inputs], [units, _]) = (x.dims(), self.hidden[0].dims());
         count::add(&[steps, batch, inputs + units, G, units]);
     }
 
-    /// All gates beside each other, `[I, G D]` and `[D, G D]`.
+    /// The weights of all gates side by side, `[I, G D]` and `[D, G D]`.
     fn joined(self) -> [Tensor<2>; 2] {
         [self.input, self.hidden].map(|gates| Tensor::cat(gates.to_vec(), 1))
     }
@@ -80,7 +82,7 @@ pub(crate) mod tests {
     use crate::testing::{Sample, random};
     use burn::tensor::Tensor;
 
-    /// The gates of a weight `[I + D, G D]`, the rows of the input and then those of the state.
+    /// The gates of a weight `[I + D, G D]`, with the rows of the input before those of the state.
     pub(crate) fn cut<const G: usize>(weight: Tensor<2>) -> Gates<G> {
         let [rows, columns] = weight.dims();
         let units = columns / G;
@@ -93,7 +95,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A sequence, a weight to [`cut`], a bias and a mask without a gradient, for a layer of `gates` gates.
+    /// A sequence, a weight for [`cut`], a bias, and a mask without a gradient, for a layer of `gates` gates.
     pub(super) fn samples(
         steps: usize,
         batch: usize,

@@ -12,8 +12,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use std::sync::Arc;
 
-/// The ops as an extension of Burn's CPU backend. Weights of the input come gate by gate, and then those of the state
-/// before (an extension's macro knows tensors, and no arrays of them). A mask is left out by an empty one.
+/// The ops as an extension of Burn's CPU backend. The input's weights come gate by gate and then the state's,
+/// because Burn's extension macro knows tensors but no arrays of them. An empty mask stands for none.
 #[allow(clippy::too_many_arguments)]
 #[backend_extension(Autodiff, Flex)]
 pub trait RecurrentOps: Backend {
@@ -213,14 +213,14 @@ impl<C: CheckpointStrategy> RecurrentOps for Autodiff<Flex, C> {
     }
 }
 
-/// What the backward pass of a layer needs.
+/// The state that the backward pass of a layer needs.
 #[derive(Clone, Debug)]
 struct Walked<C, const G: usize> {
     cell: C,
     x: Floats,
-    /// `[I, D]` each.
+    /// The input's weights of each gate, `[I, D]`.
     input: [Floats; G],
-    /// `[D, D]` each.
+    /// The state's weights of each gate, `[D, D]`.
     hidden: [Floats; G],
     mask: Option<Floats>,
     backwards: bool,
@@ -228,12 +228,12 @@ struct Walked<C, const G: usize> {
     kept: Arc<Vec<f32>>,
 }
 
-/// Gradients of a layer's inputs, where they are wanted.
-struct Found<const G: usize> {
+/// The gradients of a layer's inputs; `None` if not wanted.
+struct LayerGradients<const G: usize> {
     x: Option<FlexTensor>,
     input: [Option<FlexTensor>; G],
     hidden: [Option<FlexTensor>; G],
-    /// Of each slot's bias, `[SLOTS, D]`.
+    /// The gradient of each slot's bias, `[SLOTS, D]`.
     bias: Vec<f32>,
 }
 
@@ -272,7 +272,7 @@ impl<C: Cell<G>, const G: usize> Walked<C, G> {
         }
     }
 
-    /// Walks forwards, and keeps what a backward pass needs.
+    /// Runs the forward pass, and keeps the numbers for a backward pass if one may follow.
     fn forward(mut self, bias: [&[f32]; SLOTS], keep: Keep) -> (FlexTensor, Option<Self>) {
         let keep = keep == Keep::ForBackward;
         let sequence = self.sequence();
@@ -284,9 +284,15 @@ impl<C: Cell<G>, const G: usize> Walked<C, G> {
         (states, keep.then_some(self))
     }
 
-    /// The gradients, of the gradient of the states. Those of weights are made of all gates at once, and so are wanted
-    /// together.
-    fn gradients(&self, gradient: FlexTensor, of_x: bool, of_input: bool, of_hidden: bool) -> Found<G> {
+    /// The gradients of the layer's inputs, from the gradient of the states. The gradients of all gates'
+    /// weights are computed together, so they are wanted together.
+    fn gradients(
+        &self,
+        gradient: FlexTensor,
+        of_x: bool,
+        of_input: bool,
+        of_hidden: bool,
+    ) -> LayerGradients<G> {
         let sequence = self.sequence();
         let Sequence { inputs, units, .. } = sequence;
         let states = self.states.as_deref().expect("states of a forward pass");
@@ -296,7 +302,7 @@ impl<C: Cell<G>, const G: usize> Walked<C, G> {
         let tensors = |gates: [Vec<f32>; G], rows| gates.map(|gate| Some(flex::tensor(gate, &[rows, units])));
         let none = || std::array::from_fn(|_| None);
         let slopes = &found.slopes;
-        Found {
+        LayerGradients {
             input: if of_input {
                 tensors(weights::of_input::<C, G>(sequence, slopes), inputs)
             } else {
@@ -313,13 +319,13 @@ impl<C: Cell<G>, const G: usize> Walked<C, G> {
     }
 }
 
-/// Numbers as a tensor of one axis.
+/// The numbers as a tensor of one axis.
 fn in_a_row(numbers: Vec<f32>) -> FlexTensor {
     let length = numbers.len();
     flex::tensor(numbers, &[length])
 }
 
-/// Each `D` of some numbers in its slot; the last slots may have none.
+/// The numbers cut into slots of `units`. The last slots may be empty.
 fn in_slots(numbers: &[f32], units: usize) -> [&[f32]; SLOTS] {
     std::array::from_fn(|slot| numbers.get(slot * units..(slot + 1) * units).unwrap_or_default())
 }
@@ -340,7 +346,7 @@ impl Saved<11> for Walked<cell::Lstm, 4> {
     fn backward(self, gradient: FlexTensor, wanted: [bool; 11]) -> [Option<FlexTensor>; 11] {
         let [x, input @ .., _, _] = wanted;
         let (input, hidden) = input.split_at(4);
-        let Found { x, input: [i, f, o, c], hidden: [of_i, of_f, of_o, of_c], bias } =
+        let LayerGradients { x, input: [i, f, o, c], hidden: [of_i, of_f, of_o, of_c], bias } =
             self.gradients(gradient, x, input.contains(&true), hidden.contains(&true));
         [x, i, f, o, c, of_i, of_f, of_o, of_c, Some(in_a_row(bias)), None]
     }
@@ -359,7 +365,8 @@ fn rnn(
 
 impl Saved<5> for Walked<cell::Plain, 1> {
     fn backward(self, gradient: FlexTensor, [x, input, hidden, _, _]: [bool; 5]) -> [Option<FlexTensor>; 5] {
-        let Found { x, input: [input], hidden: [hidden], bias } = self.gradients(gradient, x, input, hidden);
+        let LayerGradients { x, input: [input], hidden: [hidden], bias } =
+            self.gradients(gradient, x, input, hidden);
         [x, input, hidden, Some(in_a_row(bias)), None]
     }
 }
@@ -378,7 +385,7 @@ impl Saved<10> for Walked<cell::Gru, 3> {
         let [x, input @ .., _, _, _] = wanted;
         let (input, hidden) = input.split_at(3);
         let units = self.sequence().units;
-        let Found { x, input: [r, u, c], hidden: [of_r, of_u, of_c], bias } =
+        let LayerGradients { x, input: [r, u, c], hidden: [of_r, of_u, of_c], bias } =
             self.gradients(gradient, x, input.contains(&true), hidden.contains(&true));
         let slots = in_slots(&bias, units);
         let of_gate = |gate| slots[cell::Gru::input_slot(gate)];

@@ -1,13 +1,13 @@
 //! Weights packed once for a whole sequence, for [`accumulate`](crate::gemm::accumulate).
 //!
-//! A panel holds some vectors of columns for each unit of depth, so that the innermost loop reads it from end to end.
+//! A panel holds some vectors of columns for each unit of depth. The innermost loop reads it from end to end.
 
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
 
-/// The height of the tile for `rows` rows where a row has `vectors` sums: a full tile's sums fill the registers, and a
-/// last tile of few rows wastes little.
+/// The height of the tile for `rows` rows, if a row has `vectors` sums. A full tile's sums fill the
+/// registers, and a last tile of few rows wastes little.
 #[inline(always)]
 pub(super) fn tile_height<S: Simd>(vectors: usize, rows: usize) -> usize {
     let full = if vectors == 1 { S::TILE_ROWS } else { S::TILE_ROWS / 2 };
@@ -15,7 +15,7 @@ pub(super) fn tile_height<S: Simd>(vectors: usize, rows: usize) -> usize {
     rows.div_ceil(third).clamp(1, 3) * third
 }
 
-/// Numbers a vector.
+/// The number of lanes of a vector.
 pub(super) fn lanes() -> usize {
     struct Lanes;
     impl Kernel for Lanes {
@@ -28,7 +28,7 @@ pub(super) fn lanes() -> usize {
     run(Lanes)
 }
 
-/// Weights `[depth, units]` of some gates as panels of one vector of units and these gates in turn.
+/// Packs weights `[depth, units]` of several gates. A panel holds one vector of units of each gate in turn.
 ///
 /// ```text
 /// panel of units u..u + L:  [w0(k, u..) w1(k, u..) ...] for k in 0..depth
@@ -57,18 +57,18 @@ pub(super) fn pack_gates(gates: &[&[f32]], units: usize) -> Vec<f32> {
     packed
 }
 
-/// Vectors of columns of a panel of [`pack_transposed`].
+/// The number of vectors in a row of a panel of [`pack_transposed`].
 pub(super) const COLUMNS: usize = 4;
 
-/// The transposes of weights `[columns, units]` as panels of [`COLUMNS`] vectors of columns, their depth the units of
-/// each gate in turn.
+/// Packs the transposes of weights `[columns, units]` into panels of [`COLUMNS`] vectors of columns. A
+/// panel's depth is the units of each gate in turn.
 pub(super) fn pack_transposed(gates: &[&[f32]], units: usize) -> Vec<f32> {
     let width = COLUMNS * lanes();
     let columns = gates[0].len() / units;
     let size = gates.len() * units * width;
     let mut packed = for_overwriting(columns.div_ceil(width) * size);
     let shared = Shared::new(&mut packed);
-    // in pieces of a panel, so that there is work for all threads
+    // the pieces are smaller than panels, so that there is work for all threads
     let pieces = gates.len() * columns.div_ceil(width);
     threads::ranges(pieces, (1 << 14) / (units * width) + 1, |range| {
         for piece in range {
@@ -80,7 +80,7 @@ pub(super) fn pack_transposed(gates: &[&[f32]], units: usize) -> Vec<f32> {
             if count < width {
                 to.fill(0.0);
             }
-            // 16 units at a time: a line of the cache from each row
+            // 16 units at a time: one cache line of each row
             for unit in (0..units).step_by(16) {
                 let length = (units - unit).min(16);
                 for column in 0..count {

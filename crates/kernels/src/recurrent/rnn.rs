@@ -1,4 +1,4 @@
-//! The plain recurrent layer of Elman 1990: one sum a unit, and an activation on it.
+//! The plain recurrent layer (Elman 1990): one sum for each unit, and an activation on it.
 
 use super::{Gates, RecurrentOps, Squash, check_mask, twin};
 use crate::flex;
@@ -9,13 +9,13 @@ use burn::tensor::activation::{relu, tanh};
 
 /// The hidden state after each step, from a state of zeros: `squash(x_t W + h U + b)`.
 ///
-/// `mask` and `backwards` are [`lstm`](super::lstm())'s.
+/// `mask` and `backwards` are as for [`lstm`](super::lstm()).
 ///
 /// # Shapes
 /// - x: `[T, B, I]`, time first
 /// - weights: `[I, D]` and `[D, D]`
 /// - bias: `[D]`
-/// - mask: `[T, B]`, 1 where a position carries text and 0 where it is padding
+/// - mask: `[T, B]`, 1 for text and 0 for padding
 /// - output: `[T, B, D]`
 ///
 /// # Panics
@@ -49,7 +49,7 @@ pub fn rnn(
     ))
 }
 
-/// The same by Burn's own ops.
+/// The twin, made of Burn's own ops.
 pub(crate) fn plain(
     x: Tensor<3>,
     weights: Gates<1>,

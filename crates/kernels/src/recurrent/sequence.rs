@@ -1,9 +1,9 @@
-//! What a layer reads, and how threads share it.
+//! The input of a layer, and its division among threads.
 
 use crate::threads;
 use std::ops::Range;
 
-/// Sequences of a batch, and how they are read.
+/// The sequences of a batch, and the direction in which they are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sequence<'a> {
     /// `[T, B, I]`
@@ -12,19 +12,19 @@ pub(super) struct Sequence<'a> {
     pub batch: usize,
     pub inputs: usize,
     pub units: usize,
-    /// `[T, B]`; state and memory are multiplied by it after each step.
+    /// The mask, `[T, B]`. State and memory are multiplied by it after each step.
     pub mask: Option<&'a [f32]>,
     pub backwards: bool,
 }
 
 impl Sequence<'_> {
-    /// Where in time a step is.
+    /// The position in time of a step.
     #[inline(always)]
     pub(super) fn time(&self, step: usize) -> usize {
         if self.backwards { self.steps - 1 - step } else { step }
     }
 
-    /// Calls `work` with ranges of rows of the batch, on all threads.
+    /// Calls `work` on all threads, each with a range of rows of the batch.
     pub(super) fn in_parts(&self, work: impl Fn(Range<usize>) + Sync) {
         threads::ranges(self.batch, 4, work);
     }

@@ -1,12 +1,13 @@
-//! A sequence step by step, by Burn's own ops.
+//! The twin of a recurrent layer: a sequence step by step, by Burn's own ops.
 
 use crate::precision::like;
 use burn::tensor::Tensor;
 
-/// Applies `step` to each input in turn and returns the first part of each state, in time's order, `[T, B, D]`.
+/// Applies `step` to each input in turn. Returns the first tensor of each state in the order of time,
+/// `[T, B, D]`.
 ///
-/// `step` makes the next state of an input and the state before it; `N` is the number of parts of a state, which start
-/// as zeros. Read backwards, they are multiplied by the mask after each step.
+/// `step` maps an input and the state before it to the next state. A state has `N` tensors, which start as
+/// zeros. If the sequence is read backwards, they are multiplied by the mask after each step.
 pub(super) fn walk<const N: usize>(
     x: Tensor<3>,
     units: usize,
@@ -40,11 +41,11 @@ pub(super) fn walk<const N: usize>(
     Tensor::stack(states, 0) // [T, B, D]
 }
 
-/// The slices of the first axis, `[T, B, D]` to `T` of `[B, D]`.
+/// The slices along the first axis, `[T, B, D]` to `T` of `[B, D]`.
 ///
-/// Halves are cut again and again: the gradient of a slice is as large as what it was cut from, so that cutting `T`
-/// slices from the whole would move `T` times its memory in the backward pass, and this moves it about `2 log2(T)`
-/// times.
+/// Halves are cut again and again. The gradient of a slice is as large as the tensor it was cut from. So
+/// cutting `T` slices from the whole would move `T` times its memory in the backward pass; this moves it
+/// about `2 log2(T)` times.
 fn unbind(sequence: Tensor<3>) -> Vec<Tensor<2>> {
     let [steps, _, _] = sequence.dims();
     if steps == 1 {

@@ -1,4 +1,5 @@
-//! The gradients of the weights: what went into each sum, times the gradient of that sum, over all steps and rows.
+//! The gradients of the weights: the inputs of each sum times the gradient of the sum, over all steps and
+//! rows.
 
 use super::cell::Cell;
 use super::sequence::Sequence;
@@ -6,8 +7,8 @@ use crate::gemm::{AsIs, Matrix, product};
 use crate::memory::for_overwriting;
 use crate::threads::{self, Shared};
 
-/// The gradients of each gate's weights of the input `[I, D]`, of the slopes `[T, B, SLOTS, D]` that a backward pass
-/// left.
+/// The gradients of the input's weights of each gate, `[I, D]`, from the slopes `[T, B, SLOTS, D]` of a
+/// backward pass.
 pub(super) fn of_input<C: Cell<G>, const G: usize>(sequence: Sequence, slopes: &[f32]) -> [Vec<f32>; G] {
     let Sequence { x, steps, batch, inputs, units, .. } = sequence;
     let rows = steps * batch;
@@ -17,8 +18,8 @@ pub(super) fn of_input<C: Cell<G>, const G: usize>(sequence: Sequence, slopes: &
     apart(&slots, inputs, units, C::input_slot)
 }
 
-/// The gradients of each gate's weights of the state `[D, D]`, of the states `[T, B, D]` that a forward pass left and
-/// the slopes that a backward pass left.
+/// The gradients of the state's weights of each gate, `[D, D]`, from the states `[T, B, D]` of a forward pass
+/// and the slopes of a backward pass.
 pub(super) fn of_state<C: Cell<G>, const G: usize>(
     sequence: Sequence,
     states: &[f32],
@@ -29,9 +30,10 @@ pub(super) fn of_state<C: Cell<G>, const G: usize>(
     assert_eq!((states.len(), slopes.len()), (rows * units, rows * row));
     // the first step has no state before it
     let later = rows.saturating_sub(batch);
-    let (slopes, before) = match backwards {
-        true => (slopes, &states[states.len() - later * units..]),
-        false => (&slopes[slopes.len() - later * row..], states),
+    let (slopes, before) = if backwards {
+        (slopes, &states[states.len() - later * units..])
+    } else {
+        (&slopes[slopes.len() - later * row..], states)
     };
     let slopes = slopes.get((C::SLOTS - G) * units..).unwrap_or_default();
     let slopes = beside::<C, G>(slopes, later, units);
@@ -40,12 +42,12 @@ pub(super) fn of_state<C: Cell<G>, const G: usize>(
     apart(&gates, units, units, |gate| gate)
 }
 
-/// The slopes of `G` slots, of `rows` rows that have all.
+/// The slopes of the first `G` slots of `rows` rows, as a matrix.
 fn beside<C: Cell<G>, const G: usize>(slopes: &[f32], rows: usize, units: usize) -> Matrix<'_> {
     Matrix { data: slopes, rows, columns: G * units, row_stride: C::SLOTS * units, column_stride: 1 }
 }
 
-/// Each gate's block `[rows, units]` of those that lie beside each other in rows.
+/// The blocks `[rows, units]` of the gates, from a matrix with the blocks side by side.
 fn apart<const G: usize>(
     beside: &[f32],
     rows: usize,

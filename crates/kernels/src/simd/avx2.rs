@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 pub(crate) struct Avx2(());
 
 impl Avx2 {
-    /// None where the processor lacks them.
+    /// The proof; `None` if the processor lacks them.
     pub(crate) fn new() -> Option<Self> {
         (Isa::detected() >= Isa::Avx2).then_some(Avx2(()))
     }
@@ -22,18 +22,18 @@ pub(super) unsafe fn with_features<K: Kernel>(simd: Avx2, kernel: K) -> K::Outpu
     kernel.run(simd)
 }
 
-/// All bits set in the first `count` lanes: a window on ones followed by zeros.
+/// All bits set in the first `count` lanes, read from a table of ones followed by zeros.
 #[inline(always)]
 fn first(count: usize) -> __m256i {
     static WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
     debug_assert!(count <= 8);
-    // SAFETY: `count` is at most 8, so that the 8 numbers from `8 - count` on lie in the table; AVX is there wherever
-    // a value of `Avx2` exists, and only its methods call this.
+    // SAFETY: `count` is at most 8, so that the 8 numbers from `8 - count` on lie in the table; AVX is there
+    // wherever a value of `Avx2` exists, and only its methods call this.
     unsafe { _mm256_loadu_si256(WINDOW.as_ptr().add(8 - count).cast()) }
 }
 
-// SAFETY of every block below: a value of `Avx2` exists only where the processor has the instructions; loads and
-// stores pass on the contract of the trait's method.
+// SAFETY of every block below: a value of `Avx2` exists only where the processor has the instructions; loads
+// and stores pass on the contract of the trait's method.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx2 {
     const LANES: usize = 8;
@@ -130,7 +130,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn evens(self, a: __m256, b: __m256) -> __m256 {
         unsafe {
-            // a0 a2 b0 b2 | a4 a6 b4 b6, and then its pairs in order
+            // a0 a2 b0 b2 | a4 a6 b4 b6, then its pairs in order
             let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
             _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(pairs))
         }

@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 pub(crate) struct Avx512(());
 
 impl Avx512 {
-    /// None where the processor lacks it.
+    /// The proof; `None` if the processor lacks it.
     pub(crate) fn new() -> Option<Self> {
         (Isa::detected() >= Isa::Avx512).then_some(Avx512(()))
     }
@@ -27,8 +27,8 @@ fn first(count: usize) -> __mmask16 {
     ((1u32 << count) - 1) as __mmask16
 }
 
-// SAFETY of every block below: a value of `Avx512` exists only where the processor has the instructions; loads and
-// stores pass on the contract of the trait's method.
+// SAFETY of every block below: a value of `Avx512` exists only where the processor has the instructions;
+// loads and stores pass on the contract of the trait's method.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx512 {
     const LANES: usize = 16;

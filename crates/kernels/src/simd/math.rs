@@ -1,11 +1,11 @@
 //! Elementary functions on vectors.
 //!
-//! Each is a polynomial after a reduction of its range, as in Cephes (Moshier 1989) and its vector descendants; the
-//! tests hold each to a bound on its error over the whole range.
+//! Each is a polynomial after a reduction of its range, as in Cephes (Moshier 1989) and its vectorised
+//! descendants. The tests bound each one's error over the whole range.
 
 use super::Simd;
 
-/// `e^x`: 0 below -87.3, infinite from 88.72 on; within 2 units in the last place between.
+/// `e^x`: 0 below -87.3, infinite from 88.72 on, and within 2 units in the last place between.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let (low, high) = (s.splat(-87.33), s.splat(88.72));
@@ -15,12 +15,12 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let half = s.round(s.mul(n, s.splat(0.5)));
     let scaled = s.scale(s.scale(p, half), s.sub(n, half));
     let flushed = s.select(s.less(x, low), s.splat(0.0), scaled);
-    // `min` and `max` drop a not-a-number; it comes back here
+    // `min` and `max` drop a NaN, and the product brings it back
     s.select(s.less(x, high), flushed, s.mul(x, s.splat(f32::INFINITY)))
 }
 
-/// `2^x` for the weights of a softmax, whose largest `x` is 0: 0 below -100, so that no product with a weight leaves the
-/// normal numbers; within 3 units in the last place up to 126.
+/// `2^x` for the weights of a softmax, whose largest `x` is 0. The result is 0 below -100, so that no product
+/// with a weight leaves the normal numbers, and within 3 units in the last place up to 126.
 #[inline(always)]
 pub(crate) fn exp2<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let low = s.splat(-100.0);
@@ -61,7 +61,7 @@ pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.div(one, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
 }
 
-/// The hyperbolic tangent: a polynomial near 0, where `1 - 2 / (e^2x + 1)` would cancel.
+/// The hyperbolic tangent. Near 0 it is a polynomial, because `1 - 2 / (e^2x + 1)` would cancel.
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let magnitude = s.abs(x);
@@ -78,14 +78,14 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.select(s.less(magnitude, s.splat(0.625)), near, s.copy_sign(far, x))
 }
 
-/// The error function, by Abramowitz and Stegun's 7.1.26 sharpened to single precision away from 0, and by its series
-/// near 0.
+/// The error function. Away from 0 it is Abramowitz and Stegun's 7.1.26 sharpened to single precision, near 0
+/// its series.
 #[inline(always)]
 pub(crate) fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
     erf_and_exp(s, x).0
 }
 
-/// The error function and `e^(-x^2)`, which it needs and its derivative too.
+/// The error function and `e^(-x^2)`, which it needs and its derivative needs too.
 #[inline(always)]
 pub(crate) fn erf_and_exp<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     let magnitude = s.abs(x);
@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(of(Function::Exp, 88.73), f32::INFINITY);
             assert_eq!(of(Function::Exp, 1e30), f32::INFINITY);
             assert_eq!(of(Function::Exp, 0.0), 1.0);
-            // exactly: what it is multiplied with may be as large
+            // exactly: the number it multiplies may be as large
             assert_eq!(of(Function::Sigmoid, -1e30), 0.0);
             assert_eq!(of(Function::Sigmoid, 1e30), 1.0);
             for function in [Function::Tanh, Function::Erf] {

@@ -1,10 +1,12 @@
 //! Vectors of `f32`, written once and compiled for each instruction set.
 //!
-//! A kernel is a struct with its operands and one generic method, [`Kernel::run`]. [`run`] compiles that method three
-//! times, inside functions that enable AVX-512, AVX2 with FMA, or nothing, and calls the one that this machine has.
+//! A kernel is a struct with its operands and one generic method, [`Kernel::run`]. [`run`] compiles that
+//! method three times, inside functions that enable AVX-512, AVX2 with FMA, or nothing, and calls the one for
+//! this machine.
+//!
 //! For the vectors to stay in registers, everything between [`Kernel::run`] and the intrinsics must be
-//! `#[inline(always)]`: the compiler inlines an intrinsic only into a function that enables its instructions, and
-//! closures take no such attribute from the function they stand in.
+//! `#[inline(always)]`. The compiler inlines an intrinsic only into a function that enables its instructions,
+//! and closures take no such attribute from the function they stand in.
 
 mod avx2;
 mod avx512;
@@ -22,7 +24,7 @@ use std::sync::OnceLock;
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
-    /// What every processor of the target has; vectorised by the compiler.
+    /// The target's baseline, present in every processor: 8 lanes, vectorised by the compiler.
     Portable,
     /// x86-64 with AVX2 and FMA: 8 lanes.
     Avx2,
@@ -31,7 +33,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest that this machine has.
+    /// The widest instruction set of this machine.
     pub fn detected() -> Isa {
         #[cfg(target_arch = "x86_64")]
         {
@@ -50,17 +52,17 @@ impl Isa {
         Isa::Portable
     }
 
-    /// The one that runs: the widest, or a narrower one that the environment variable `BONFIRE_CPU` names. Read once.
+    /// The instruction set that kernels run with: [`Isa::from_environment`], read once.
     ///
     /// # Panics
-    /// Where [`Isa::from_environment`] has an error: a program checks that first.
+    /// When [`Isa::from_environment`] has an error. A program checks that first.
     pub fn chosen() -> Isa {
         static CHOSEN: OnceLock<Isa> = OnceLock::new();
         *CHOSEN.get_or_init(|| Isa::from_environment().unwrap_or_else(|error| panic!("{error}")))
     }
 
-    /// The widest that this machine has, or a narrower one that the environment variable `BONFIRE_CPU` names:
-    /// `portable`, `avx2` or `avx512`.
+    /// The widest instruction set of this machine, or the narrower one that the environment variable
+    /// `BONFIRE_CPU` names: `portable`, `avx2` or `avx512`.
     ///
     /// # Errors
     /// When the variable names none of these, or one that the machine lacks.
@@ -71,7 +73,7 @@ impl Isa {
         named.ok_or_else(|| UnknownIsa { name: name.to_string_lossy().into_owned(), detected })
     }
 
-    /// The instruction set of this name in `BONFIRE_CPU`.
+    /// The instruction set that `BONFIRE_CPU` calls `name`.
     pub fn named(name: &str) -> Option<Isa> {
         match name {
             "portable" => Some(Isa::Portable),
@@ -82,7 +84,7 @@ impl Isa {
     }
 }
 
-/// `BONFIRE_CPU` names what the machine does not have.
+/// The error when `BONFIRE_CPU` names an instruction set that is unknown or that the machine lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownIsa {
     name: String,
@@ -102,15 +104,15 @@ impl std::fmt::Display for UnknownIsa {
 
 impl std::error::Error for UnknownIsa {}
 
-/// Operands of a computation, and the computation for any instruction set.
+/// A computation for any instruction set, with its operands.
 pub(crate) trait Kernel {
     type Output;
 
-    /// Must be `#[inline(always)]`, as must all that it calls with vectors.
+    /// Runs the computation. Must be `#[inline(always)]`, as must all functions it calls with vectors.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Runs a kernel with the instruction set that was chosen at the start.
+/// Runs a kernel with the [chosen](Isa::chosen) instruction set.
 pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
     run_with(Isa::chosen(), kernel)
 }
@@ -118,7 +120,7 @@ pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
 /// Runs a kernel with a given instruction set.
 ///
 /// # Panics
-/// When the machine lacks it.
+/// When the machine lacks the instruction set.
 pub(crate) fn run_with<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         Isa::Portable => kernel.run(Portable),
@@ -139,8 +141,8 @@ pub(crate) fn run_with<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-/// Brings the line that holds `at` into the first cache, to be read or written soon. Nothing is read now: any address
-/// will do.
+/// Brings the cache line of `at` into the first cache, to be read or written soon. Any address is allowed,
+/// since nothing is read now.
 #[inline(always)]
 pub(crate) fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
@@ -153,7 +155,7 @@ pub(crate) fn prefetch(at: *const f32) {
     let _ = at;
 }
 
-/// [`prefetch`] into the second cache, for what is read later.
+/// [`prefetch`] into the second cache, for numbers that are read later.
 #[inline(always)]
 pub(crate) fn prefetch_for_later(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
@@ -166,30 +168,32 @@ pub(crate) fn prefetch_for_later(at: *const f32) {
     let _ = at;
 }
 
-/// The instruction sets to test: every one that the machine has.
+/// All instruction sets of the machine, for tests.
 #[cfg(test)]
 pub(crate) fn available() -> Vec<Isa> {
     [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| *isa <= Isa::detected()).collect()
 }
 
-/// Vectors of [`Simd::LANES`] numbers. A value of the type is the proof that the processor has the instructions.
+/// Operations on vectors of [`Simd::LANES`] numbers. A value of the type proves that the processor has the
+/// instructions.
 ///
-/// Arithmetic is IEEE's, but for `mul_add`, which the portable path rounds twice.
+/// Arithmetic is IEEE's, except for `mul_add`, which the portable path rounds twice.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    /// Numbers a vector.
+    /// The number of lanes.
     const LANES: usize;
-    /// Rows of the register tile of matrix products, a multiple of 3; with two vectors of columns it fills the registers.
+    /// The height of the register tile of matrix products, a multiple of 3. With two vectors of columns it
+    /// fills the registers.
     const TILE_ROWS: usize;
-    /// `LANES` numbers.
+    /// A vector of `LANES` numbers.
     type F32: Copy;
-    /// One truth value a lane.
+    /// A truth value for each lane.
     type Mask: Copy;
 
     fn splat(self, value: f32) -> Self::F32;
     /// # Safety
     /// `LANES` numbers must be readable from `from`.
     unsafe fn load_from(self, from: *const f32) -> Self::F32;
-    /// The first `count < LANES` numbers; 0 in the other lanes.
+    /// The first `count < LANES` numbers, and 0 in the other lanes.
     ///
     /// # Safety
     /// `count` numbers must be readable from `from`.
@@ -197,7 +201,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `LANES` numbers must be writable at `to`.
     unsafe fn store_to(self, to: *mut f32, value: Self::F32);
-    /// The first `count < LANES` lanes.
+    /// Stores the first `count < LANES` lanes.
     ///
     /// # Safety
     /// `count` numbers must be writable at `to`.
@@ -211,9 +215,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     /// `c - a * b`
     fn neg_mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
-    /// The larger; `b` where `a` is not a number, as `a > b ? a : b` has it.
+    /// The larger number, as `a > b ? a : b`, so `b` if `a` is NaN.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// The smaller; `b` where `a` is not a number, as `a < b ? a : b` has it.
+    /// The smaller number, as `a < b ? a : b`, so `b` if `a` is NaN.
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn abs(self, a: Self::F32) -> Self::F32;
     fn sqrt(self, a: Self::F32) -> Self::F32;
@@ -223,17 +227,17 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn scale(self, a: Self::F32, n: Self::F32) -> Self::F32;
     /// The sign of `sign` on the magnitude of `a`.
     fn copy_sign(self, a: Self::F32, sign: Self::F32) -> Self::F32;
-    /// Where `a < b`; nowhere that either is not a number.
+    /// True in lanes with `a < b`; false if either is NaN.
     fn less(self, a: Self::F32, b: Self::F32) -> Self::Mask;
-    /// Where `a < b`, or `b` is not a number.
+    /// True in lanes with `a < b` or with NaN for `b`.
     fn less_or_nan(self, a: Self::F32, b: Self::F32) -> Self::Mask;
-    /// `yes` where the mask holds, `no` elsewhere.
+    /// `yes` in the lanes where the mask holds, `no` in the others.
     fn select(self, mask: Self::Mask, yes: Self::F32, no: Self::F32) -> Self::F32;
-    /// The lanes 0, 2, 4 and so on of `a` and then of `b`.
+    /// The lanes 0, 2, 4 and so on of `a`, then those of `b`.
     fn evens(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// The lanes 1, 3, 5 and so on of `a` and then of `b`.
+    /// The lanes 1, 3, 5 and so on of `a`, then those of `b`.
     fn odds(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// The vectors whose [`Simd::evens`] are `a`, and whose [`Simd::odds`] are `b`.
+    /// The two vectors whose [`Simd::evens`] are `a` and whose [`Simd::odds`] are `b`.
     fn interleave(self, a: Self::F32, b: Self::F32) -> (Self::F32, Self::F32);
     /// The sum of all lanes, in a fixed order.
     fn sum(self, a: Self::F32) -> f32;
@@ -242,17 +246,17 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// True in the lanes from `start` to `end`.
     fn lanes(self, start: usize, end: usize) -> Self::Mask;
-    /// The numbers of the lanes in which the mask holds; those of `other` in the others.
+    /// The numbers at `from` in the lanes where the mask holds, and those of `other` in the other lanes.
     ///
     /// # Safety
-    /// Those numbers must be readable from `from`, which is where lane 0 would be, there or not.
+    /// The numbers of those lanes must be readable. `from` is the place of lane 0, which need not exist.
     unsafe fn load_where(self, mask: Self::Mask, from: *const f32, other: Self::F32) -> Self::F32;
-    /// Transposes a block: `to[c * to_stride + r] = from[r * stride + c]` for `r` below `rows` and `c` below `columns`,
-    /// the two of `size`, both at most `LANES`.
+    /// Transposes a block: `to[c * to_stride + r] = from[r * stride + c]` for `r` below `rows` and `c` below
+    /// `columns`. `size` is `(rows, columns)`, both at most `LANES`.
     ///
     /// # Safety
-    /// The numbers of the block must be readable, and the places that are written be writable; the two must not
-    /// overlap.
+    /// The numbers of the block must be readable, and the places that are written be writable; the two must
+    /// not overlap.
     unsafe fn transpose(
         self,
         from: *const f32,
@@ -262,10 +266,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         to_stride: usize,
     );
 
-    /// The first `LANES` of `from`.
+    /// The first `LANES` numbers of `from`.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// When `from` is shorter.
     #[inline(always)]
     fn load(self, from: &[f32]) -> Self::F32 {
         assert!(from.len() >= Self::LANES);
@@ -273,7 +277,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         unsafe { self.load_from(from.as_ptr()) }
     }
 
-    /// The first of `from`, at most `LANES`; 0 in the lanes behind.
+    /// The first numbers of `from`, at most `LANES`, and 0 in the other lanes.
     #[inline(always)]
     fn load_first(self, from: &[f32]) -> Self::F32 {
         if from.len() >= Self::LANES {
@@ -283,10 +287,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         unsafe { self.load_first_from(from.as_ptr(), from.len()) }
     }
 
-    /// Into the first `LANES` of `to`.
+    /// Stores all lanes to the first `LANES` numbers of `to`.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// When `to` is shorter.
     #[inline(always)]
     fn store(self, to: &mut [f32], value: Self::F32) {
         assert!(to.len() >= Self::LANES);
@@ -294,7 +298,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         unsafe { self.store_to(to.as_mut_ptr(), value) }
     }
 
-    /// As many lanes as `to` has room for, at most `LANES`.
+    /// Stores as many lanes as `to` has room for, at most `LANES`.
     #[inline(always)]
     fn store_first(self, to: &mut [f32], value: Self::F32) {
         if to.len() >= Self::LANES {
@@ -309,7 +313,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 mod tests {
     use super::*;
 
-    /// Every operation on the same numbers, one row of results each.
+    /// Runs every operation on the same numbers; each gives a row of results.
     struct All<'a> {
         a: &'a [f32],
         b: &'a [f32],
@@ -476,8 +480,8 @@ mod tests {
 
     #[test]
     fn lanes_are_parted_and_joined() {
-        struct Part<'a>(&'a [f32]);
-        impl Kernel for Part<'_> {
+        struct Split<'a>(&'a [f32]);
+        impl Kernel for Split<'_> {
             type Output = Vec<f32>;
             #[inline(always)]
             fn run<S: Simd>(self, s: S) -> Vec<f32> {
@@ -493,7 +497,7 @@ mod tests {
         }
         let numbers: Vec<f32> = (0..32).map(|i| i as f32).collect();
         for isa in available() {
-            let found = run_with(isa, Part(&numbers));
+            let found = run_with(isa, Split(&numbers));
             let lanes = found.len() / 4;
             let expected = (0..lanes).map(|i| 2 * i).chain((0..lanes).map(|i| 2 * i + 1)).chain(0..2 * lanes);
             assert_eq!(found, expected.map(|i| i as f32).collect::<Vec<_>>(), "{isa:?}");

@@ -1,8 +1,8 @@
-//! 8 lanes as an array, which the compiler vectorises for whatever the target has.
+//! 8 lanes as an array, which the compiler vectorises with the target's instructions.
 
 use super::Simd;
 
-/// Any processor.
+/// Any processor is enough.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -80,7 +80,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn mul_add(self, a: [f32; LANES], b: [f32; LANES], c: [f32; LANES]) -> [f32; LANES] {
-        // Without the instruction, a fused product is a call of the C library: two roundings are the fast way.
+        // Without the instruction, a fused product is a call of the C library: two roundings are the fast
+        // way.
         self.add(self.mul(a, b), c)
     }
     #[inline(always)]

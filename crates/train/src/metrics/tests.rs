@@ -93,12 +93,34 @@ fn values_are_in_their_own_unit_over_any_batches() {
             meter.add(Output::Values(tensor(&found)), Target::Values(tensor(&expected))).unwrap();
         }
         let evaluation = meter.finish();
-        assert!((metric(&evaluation, "mse") - 3.5 / 4.0).abs() < 1e-12);
+        assert!((metric(&evaluation, "mse") - 100.0 * 3.5 / 4.0).abs() < 1e-9);
         assert!((metric(&evaluation, "mae") - 7.5).abs() < 1e-9);
         assert!((metric(&evaluation, "rmse") - 10.0 * (3.5f64 / 4.0).sqrt()).abs() < 1e-9);
         // Mean 0.625, squared deviations 5.6875.
         assert!((metric(&evaluation, "r2") - (1.0 - 3.5 / 5.6875)).abs() < 1e-12);
     }
+}
+
+/// Squared, absolute and root mean squared errors of prices, from the prices themselves: 212 for 200, 90 for
+/// 100, 330 for 300.
+#[test]
+fn errors_of_standardised_values_are_those_of_the_values() {
+    let device = Device::flex();
+    let scale = ValueScale { mean: 200.0, std: 80.0 };
+    let config = MetricConfig { values: vec![scale], ..MetricConfig::default() };
+    let standardised = |prices: [f64; 3]| {
+        let values = prices.map(|price| [((price - scale.mean) / scale.std) as f32]);
+        Tensor::<2>::from_data(values, &device)
+    };
+    let mut meter = Meter::new(&config);
+    let target = Target::Values(standardised([200.0, 100.0, 300.0]));
+    meter.add(Output::Values(standardised([212.0, 90.0, 330.0])), target).unwrap();
+    let evaluation = meter.finish();
+    let mse = (12.0 * 12.0 + 10.0 * 10.0 + 30.0 * 30.0) / 3.0;
+    assert!((metric(&evaluation, "mse") - mse).abs() < 1e-3);
+    assert!((metric(&evaluation, "mae") - 52.0 / 3.0).abs() < 1e-4);
+    assert!((metric(&evaluation, "rmse") - f64::sqrt(mse)).abs() < 1e-4);
+    assert!((metric(&evaluation, "r2") - (1.0 - 1144.0 / 20_000.0)).abs() < 1e-6);
 }
 
 #[test]
@@ -143,7 +165,7 @@ fn targets_that_do_not_fit_are_errors() {
     assert!(meter.add(Output::TokenLogits(Tensor::zeros([1, 1, 5], &device)), next).is_err());
 }
 
-/// What three ranks found in their shares is what one finds in all, also after a way over the network.
+/// The figures of three ranks' shares, sent over the network and merged, are the figures of all samples.
 #[test]
 fn meters_merge_to_the_meter_of_all() {
     let device = Device::flex();

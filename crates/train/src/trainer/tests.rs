@@ -4,11 +4,11 @@
 mod ranks;
 
 use super::*;
-use crate::pieces::mix;
-use crate::tensors::{AVERAGE, OPTIMIZER, WEIGHTS};
+use crate::keep::{AVERAGE, OPTIMIZER, WEIGHTS};
+use crate::step::mix;
 use crate::{
-    BatchSize, CheckpointConfig, OptimizerConfig, ScheduleConfig, Select, TrainConfig, ValueScale, evaluate,
-    optimizers, schedules,
+    BatchSize, CheckpointConfig, Event, OptimizerConfig, ScheduleConfig, Select, Stopped, TrainConfig,
+    ValueScale, evaluate, optimizers, schedules,
 };
 use bonfire_checkpoint::{Existing, Weights};
 use bonfire_contract::{Batch, Output, Portion, Portions, Position, Share, Table, Target};

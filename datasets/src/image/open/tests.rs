@@ -1,7 +1,8 @@
 use super::*;
+use crate::image::Resize;
 use crate::image::decode::tests::file;
 use crate::image::open_prediction;
-use crate::{Dataset, Names, ShardOrder};
+use crate::{Dataset, Draw, Names, OnCorrupt, ShardOrder};
 use bonfire_contract::{Batch, Images, Loader, Portion, Position, Share, Target};
 use burn::tensor::Device;
 use image::ImageFormat;
@@ -445,7 +446,7 @@ fn prediction_names_every_picture_and_needs_no_labels() {
     assert_eq!(names.of(4), format!("{FASHION_TEST}:0"));
     let batch = &batches(&pipeline, 505)[0];
     assert_eq!(batch.input.pixels.dims(), [505, 3, 8, 6]);
-    assert!(matches!(batch.target, Target::Input));
+    assert!(matches!(batch.target, Target::Absent));
 
     // The fourth picture is the first again.
     let pixels = batch.input.pixels.to_data().try_to_vec::<f32>().unwrap();
@@ -500,7 +501,7 @@ fn packed(source: &str, folder: &Path, shard_bytes: u64) -> String {
         shard_bytes,
         seed: 1,
     };
-    crate::pack::pack(&pack, &|_, _| {}).unwrap().uri
+    crate::pack::pack(&pack, &mut |_, _| {}).unwrap().uri
 }
 
 /// Many pictures that differ, in class folders.
@@ -651,9 +652,9 @@ fn shards_that_cannot_be_trained_on_are_refused() {
     fs::write(&path, bytes).unwrap();
     assert_eq!((epoch(&opened.train).1.len(), opened.train.skipped().count()), (1, 2));
     let strict = Pipeline::new(
-        set(
-            &opened.schema,
+        ImageSet::new(
             Pictures::Streamed(Streamed::open(&two.train, None, ShardOrder::Full).unwrap()),
+            &opened.schema,
             Augment::default(),
         ),
         in_order(&two, 1),
@@ -764,8 +765,54 @@ fn a_parquet_file_of_pictures_that_changed_is_named() {
     let path = folder.path().join("1.parquet");
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let error = opened.train.dataset().sample(29, 0).unwrap_err().to_string();
+    let error = opened.train.dataset().sample(29, Draw::default()).unwrap_err().to_string();
     assert!(error.contains("1.parquet"), "{error}");
     let error = open(&config, 5).err().unwrap().to_string();
     assert!(error.contains("1.parquet, footer: expected a whole Parquet file"), "{error}");
+}
+
+/// A run goes on with the classes that it began with, or says which ones are new or gone.
+#[test]
+fn a_run_that_goes_on_keeps_its_classes() {
+    let folder = class_folders();
+    let config = ImageConfig { valid_fraction: 0.34, ..folder_config(&folder) };
+    let opened = open(&config, 1).unwrap();
+    let again = || reopen(&config, 1, opened.schema.clone());
+    let same = again().unwrap();
+    assert_eq!(same.schema, opened.schema);
+    assert_eq!(epoch(&same.train), epoch(&opened.train));
+    assert_eq!(epoch(&same.valid.unwrap()), epoch(&opened.valid.unwrap()));
+
+    let message = |result: Result<Opened<ImageSet, ImageSchema>, DataError>| match result {
+        Ok(_) => panic!("expected an error"),
+        Err(error) => error.to_string(),
+    };
+    let root = &config.train;
+    write(folder.path(), "ant/1.png", &file(ImageFormat::Png, 8, 6));
+    let began = format!("{root}: expected the classes that the run began with, `cat`, `dog`");
+    assert_eq!(message(again()), format!("{began}, found `ant` new"));
+    fs::remove_dir_all(folder.path().join("dog")).unwrap();
+    assert_eq!(message(again()), format!("{began}, found `ant` new, `dog` missing"));
+    // A first picture of another size does not change the size of a run's pictures.
+    fs::rename(folder.path().join("ant"), folder.path().join("dog")).unwrap();
+    write(folder.path(), "cat/0.png", &file(ImageFormat::Png, 9, 9));
+    let larger = again().unwrap();
+    assert_eq!((larger.schema.height, larger.schema.width), (8, 6));
+    let first = larger.train.batches(Position::default(), 9, &Device::flex()).next().unwrap();
+    assert!(first.unwrap_err().to_string().contains("cat/0.png, size: expected "));
+}
+
+#[test]
+fn a_run_of_shards_that_goes_on_keeps_its_classes() {
+    let (folder, shards) = (many(30), tempfile::tempdir().unwrap());
+    let config = ImageConfig { resize: Some(Resize::Exact([8, 6])), ..folder_config(&folder) };
+    let config = ImageConfig { train: packed(&config.train, shards.path(), 8_000), ..config };
+    let opened = open(&config, 1).unwrap();
+    assert_eq!(reopen(&config, 1, opened.schema.clone()).unwrap().schema, opened.schema);
+    let fewer = ImageSchema { labels: vec!["cat".into(), "owl".into()], ..opened.schema };
+    let error = reopen(&config, 1, fewer).err().unwrap().to_string();
+    assert!(
+        error.ends_with("expected the classes that the run began with, `cat`, `owl`, found `dog` new"),
+        "{error}"
+    );
 }

@@ -1,13 +1,13 @@
 //! Brightness, contrast, saturation and hue changed at random, in a random sequence.
 //!
-//! Howard, "Some improvements on deep convolutional neural network based image classification", 2013; as torchvision's
-//! `ColorJitter`.
+//! Howard, "Some improvements on deep convolutional neural network based image classification", 2013; as
+//! torchvision's `ColorJitter`.
 
 use super::operations::Operation;
-use crate::Draws;
+use bonfire_contract::SplitMix64;
 use serde::{Deserialize, Serialize};
 
-/// How far each may go.
+/// The greatest change of each property.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColorJitter {
@@ -35,8 +35,8 @@ impl ColorJitter {
         .map(|(key, value, _)| (key, value))
     }
 
-    /// What is done to one picture, in its sequence.
-    pub(super) fn operations(&self, draws: &mut Draws) -> Vec<Operation> {
+    /// The operations on one picture, in their sequence.
+    pub(super) fn operations(&self, draws: &mut SplitMix64) -> Vec<Operation> {
         let mut factor = |reach: f64| {
             let least = (1.0 - reach).max(0.0);
             least + (1.0 + reach - least) * draws.unit()
@@ -71,7 +71,7 @@ mod tests {
         let jitter = ColorJitter { brightness: 0.4, hue: 0.1, ..ColorJitter::default() };
         let mut first = [0, 0];
         for draw in 0..500 {
-            let operations = jitter.operations(&mut Draws::new(crate::mix(1, draw)));
+            let operations = jitter.operations(&mut SplitMix64::new(bonfire_contract::mix(1, draw)));
             assert_eq!(operations.len(), 2);
             for operation in &operations {
                 match operation {

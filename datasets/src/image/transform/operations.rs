@@ -1,7 +1,8 @@
-//! What RandAugment and TrivialAugment do to a picture, and colour jitter too: on pixels of 8 bits, as Pillow does it.
+//! The operations of RandAugment, TrivialAugment and colour jitter, on pixels of 8 bits, as Pillow does them.
 //!
-//! Cubuk et al., "AutoAugment", 2018, table 6, for the list; Pillow's `ImageEnhance` and `ImageOps` and torchvision's
-//! affine maps for what each means: values are cut off, not rounded, and what comes from outside the picture is black.
+//! Cubuk et al., "AutoAugment", 2018, table 6, for the list; Pillow's `ImageEnhance` and `ImageOps` and
+//! torchvision's affine maps for what each means: values are cut off, not rounded, and what comes from
+//! outside the picture is black.
 
 use super::super::picture::Picture;
 use std::borrow::Cow;
@@ -116,7 +117,8 @@ fn pixels<'a>(mut picture: Picture<'a>, change: impl Fn([u8; 3]) -> [u8; 3]) -> 
     picture
 }
 
-/// A pixel whose hue goes on by `turns` of the circle; through the hexcone of HSV, in 8 bits each, as Pillow's.
+/// A pixel whose hue goes on by `turns` of the circle; through the hexcone of HSV, in 8 bits each, as
+/// Pillow's.
 fn turned([r, g, b]: [u8; 3], turns: f64) -> [u8; 3] {
     let (most, least) = (r.max(g).max(b), r.min(g).min(b));
     if most == least {
@@ -216,8 +218,8 @@ fn rotate<'a>(picture: Picture<'a>, degrees: f64) -> Picture<'a> {
     affine(picture, rows)
 }
 
-/// The pixel at `(x, y)` comes from `rows * (x, y, 1)`, both counted from the picture's corner to the pixel's middle;
-/// the nearest one is taken.
+/// The pixel at `(x, y)` comes from `rows * (x, y, 1)`, both counted from the picture's corner to the pixel's
+/// middle; the nearest one is taken.
 fn affine<'a>(picture: Picture<'a>, [[a, b, c], [d, e, f]]: [[f64; 3]; 2]) -> Picture<'a> {
     let (height, width, channels) = (picture.height, picture.width, picture.channels);
     let mut to = vec![0; picture.pixels.len()];

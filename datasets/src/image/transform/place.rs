@@ -1,4 +1,4 @@
-//! Which pixels of a picture stay, and where: a crop of whole pixels with black around, and mirrors.
+//! Pixels moved and left as they are: a crop of whole pixels with black around, and mirrors.
 
 use super::super::picture::Picture;
 use std::borrow::Cow;

@@ -1,16 +1,16 @@
 //! Some operations of one common strength.
 //!
-//! Cubuk, Zoph, Shlens and Le, "RandAugment: Practical automated data augmentation with a reduced search space", 2019,
-//! with torchvision's list, strengths and signs.
+//! Cubuk, Zoph, Shlens and Le, "RandAugment: Practical automated data augmentation with a reduced search
+//! space", 2019, with torchvision's list, strengths and signs.
 
 use super::operations::Operation;
-use crate::Draws;
+use bonfire_contract::SplitMix64;
 use serde::{Deserialize, Serialize};
 
 /// Strengths are numbered from 0 to 30.
 pub(super) const STRENGTHS: u64 = 31;
 
-/// How many, and how strong.
+/// The number of operations, and their strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandAugment {
@@ -27,8 +27,8 @@ impl Default for RandAugment {
 }
 
 impl RandAugment {
-    /// What is done to one picture of `[height, width]`.
-    pub(super) fn operations(&self, size: [usize; 2], draws: &mut Draws) -> Vec<Operation> {
+    /// The operations on one picture of `[height, width]`.
+    pub(super) fn operations(&self, size: [usize; 2], draws: &mut SplitMix64) -> Vec<Operation> {
         // A fraction of the sides of the pictures of 331 pixels that the strengths were found on.
         let [down, across] = size.map(|side| 150.0 / 331.0 * side as f64);
         let reach = Reach { shear: 0.3, translate: [down, across], rotate: 30.0, factor: 0.9, bits: 4.0 };
@@ -36,7 +36,7 @@ impl RandAugment {
     }
 }
 
-/// What the strongest of each operation is.
+/// The greatest strength of each operation.
 pub(super) struct Reach {
     pub shear: f64,
     /// Pixels down, and across.
@@ -45,13 +45,13 @@ pub(super) struct Reach {
     pub rotate: f64,
     /// Beside 1.
     pub factor: f64,
-    /// That are taken away.
+    /// Bits that are taken away.
     pub bits: f64,
 }
 
 impl Reach {
     /// One of the fourteen operations, in a strength of 0 to 30; what has a direction goes either way.
-    pub(super) fn draw(&self, strength: u64, draws: &mut Draws) -> Operation {
+    pub(super) fn draw(&self, strength: u64, draws: &mut SplitMix64) -> Operation {
         let share = strength as f64 / (STRENGTHS - 1) as f64;
         let operation = draws.below(14);
         let sign = if draws.coin() { 1.0 } else { -1.0 };
@@ -85,7 +85,7 @@ mod tests {
         let mut seen = std::collections::BTreeMap::new();
         for draw in 0..4_000 {
             let operations = RandAugment { operations: 2, magnitude: 30 }
-                .operations([331, 331], &mut Draws::new(crate::mix(5, draw)));
+                .operations([331, 331], &mut SplitMix64::new(bonfire_contract::mix(5, draw)));
             assert_eq!(operations.len(), 2);
             for operation in operations {
                 let known = match operation {

@@ -1,16 +1,21 @@
 //! A rectangle of a picture blotted out.
 //!
-//! Zhong, Zheng, Kang, Li and Yang, "Random erasing data augmentation", 2017 (2 to 33 % of the area, shapes of 3:10 to
-//! 10:3), as torchvision's `RandomErasing`: after the normalisation, so that 0 is the mean colour.
+//! Zhong, Zheng, Kang, Li and Yang, "Random erasing data augmentation", 2017 (2 to 33 % of the area, shapes
+//! of 3:10 to 10:3), as torchvision's `RandomErasing`: after the normalisation, so that 0 is the mean colour.
 
-use crate::Draws;
+use bonfire_contract::SplitMix64;
 
 const AREA: [f64; 2] = [0.02, 0.33];
 const RATIO: f64 = 3.3;
 const ATTEMPTS: usize = 10;
 
 /// Blots out a rectangle of `[channels, height, width]` values with the given probability.
-pub(super) fn erase(values: &mut [f32], [height, width]: [usize; 2], probability: f64, draws: &mut Draws) {
+pub(super) fn erase(
+    values: &mut [f32],
+    [height, width]: [usize; 2],
+    probability: f64,
+    draws: &mut SplitMix64,
+) {
     if draws.unit() >= probability {
         return;
     }
@@ -40,7 +45,7 @@ mod tests {
         let (mut erased, mut areas) = (0, 0.0);
         for draw in 0..2_000 {
             let mut values = vec![1.0; 3 * 40 * 50];
-            erase(&mut values, [40, 50], 0.25, &mut Draws::new(crate::mix(8, draw)));
+            erase(&mut values, [40, 50], 0.25, &mut SplitMix64::new(bonfire_contract::mix(8, draw)));
             let holes: Vec<usize> = (0..2_000).filter(|at| values[*at] == 0.0).collect();
             assert_eq!(values.iter().filter(|value| **value == 0.0).count(), 3 * holes.len());
             let Some((first, last)) = holes.first().zip(holes.last()) else { continue };

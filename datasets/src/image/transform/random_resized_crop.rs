@@ -1,10 +1,10 @@
 //! A random part of the picture, of a random size and shape.
 //!
-//! Szegedy et al., "Going deeper with convolutions", 2014, section 6 (8 to 100 % of the area, shapes of 3:4 to
-//! 4:3), as torchvision's `RandomResizedCrop` draws it: ten attempts, and the middle where none fits.
+//! Szegedy et al., "Going deeper with convolutions", 2014, section 6 (8 to 100 % of the area, shapes of 3:4
+//! to 4:3), as torchvision's `RandomResizedCrop` draws it: ten attempts, and the middle where none fits.
 
 use super::resize::Part;
-use crate::Draws;
+use bonfire_contract::SplitMix64;
 
 /// Width divided by height, at the least; the inverse at the most.
 const NARROWEST: f64 = 3.0 / 4.0;
@@ -12,7 +12,7 @@ const NARROWEST: f64 = 3.0 / 4.0;
 const ATTEMPTS: usize = 10;
 
 /// A part of a picture of `[height, width]`, of at least the share `least` of its area.
-pub(super) fn part([height, width]: [usize; 2], least: f64, draws: &mut Draws) -> Part {
+pub(super) fn part([height, width]: [usize; 2], least: f64, draws: &mut SplitMix64) -> Part {
     let (full_height, full_width) = (height as f64, width as f64);
     for _ in 0..ATTEMPTS {
         let area = full_height * full_width * (least + (1.0 - least) * draws.unit());
@@ -46,7 +46,7 @@ mod tests {
         fn a_part_lies_in_its_picture(
             draw: u64, height in 1usize..5000, width in 1usize..5000, least in 0.01f64..=1.0,
         ) {
-            let part = part([height, width], least, &mut Draws::new(draw));
+            let part = part([height, width], least, &mut SplitMix64::new(draw));
             prop_assert!(part.top >= 0.0 && part.left >= 0.0 && part.height >= 1.0 && part.width >= 1.0);
             prop_assert!(part.top + part.height <= height as f64 && part.left + part.width <= width as f64);
         }
@@ -54,8 +54,9 @@ mod tests {
 
     #[test]
     fn areas_and_shapes_are_spread_as_published() {
-        let parts: Vec<Part> =
-            (0..4_000).map(|n| part([600, 600], 0.08, &mut Draws::new(crate::mix(3, n)))).collect();
+        let parts: Vec<Part> = (0..4_000)
+            .map(|n| part([600, 600], 0.08, &mut SplitMix64::new(bonfire_contract::mix(3, n))))
+            .collect();
         let areas: Vec<f64> = parts.iter().map(|part| part.height * part.width / 360_000.0).collect();
         let shapes: Vec<f64> = parts.iter().map(|part| (part.width / part.height).ln()).collect();
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_no_shape_fits_gives_its_middle() {
-        let found = part([10, 1000], 1.0, &mut Draws::new(1));
+        let found = part([10, 1000], 1.0, &mut SplitMix64::new(1));
         assert_eq!(found, Part { top: 0.0, left: 493.0, height: 10.0, width: 13.0 });
     }
 }

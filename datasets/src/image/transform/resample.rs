@@ -1,11 +1,12 @@
-//! A whole picture at another size, in the very numbers of Pillow: what a model says of a picture then does not depend on
-//! the program that made it small.
+//! A whole picture at another size, in the very numbers of Pillow: what a model says of a picture then does
+//! not depend on the program that made it small.
 //!
 //! ```text
 //! across, then down; each value: (2^21 + sum of pixel x factor) / 2^22, cut off at 0 and 255; factors are whole numbers
 //! ```
 //!
-//! As Pillow's `resize` of 8-bit pictures, antialiased: the filter is as wide as the pictures' sizes are apart.
+//! As Pillow's `resize` of 8-bit pictures, antialiased: the filter is as wide as the pictures' sizes are
+//! apart.
 
 use super::super::picture::Picture;
 use super::resize::Interpolation;
@@ -19,7 +20,7 @@ const BITS: u32 = 22;
 const HALF: i32 = 1 << (BITS - 1);
 
 impl Interpolation {
-    /// How far the filter reaches, in pixels.
+    /// The reach of the filter, in pixels.
     fn reach(self) -> f64 {
         match self {
             Interpolation::Bilinear => 1.0,
@@ -40,7 +41,7 @@ impl Interpolation {
     }
 }
 
-/// What a value of the new side is made of: the first old one, and the factors of it and its successors.
+/// The old values that a new one is made of: the first of them, and the factors of it and its successors.
 struct Taps {
     first: usize,
     factors: Vec<i32>,

@@ -1,13 +1,14 @@
-//! A part of a picture at another size, antialiased as Pillow does it, and fast: within one grey level of Pillow's pixels,
-//! which `resample` meets.
+//! A part of a picture at another size, antialiased as Pillow does it, and fast: within one grey level of
+//! Pillow's pixels, which `resample` meets.
 //!
-//! The filter widens when the picture shrinks, so that every pixel counts: Pillow's `resize`, and so torchvision's
-//! `Resize` on Pillow's pictures and with `antialias=True`.
+//! The filter widens when the picture shrinks, so that every pixel counts: Pillow's `resize`, and so
+//! torchvision's `Resize` on Pillow's pictures and with `antialias=True`.
 
 use super::super::picture::Picture;
 use crate::buffers;
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -16,8 +17,8 @@ use std::cell::RefCell;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Resize {
-    /// The shorter side, in pixels; the longer one keeps the picture's proportions, rounded down (torchvision's
-    /// `Resize(256)`).
+    /// The shorter side, in pixels; the longer one keeps the picture's proportions, rounded down
+    /// (torchvision's `Resize(256)`).
     Short(usize),
     /// `[height, width]`, whatever the proportions were.
     Exact([usize; 2]),
@@ -42,7 +43,7 @@ impl Resize {
     }
 }
 
-/// How the values between pixels are found.
+/// The filter that finds the values between pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
@@ -85,7 +86,6 @@ pub(super) fn resize<'a>(
     if [picture.height, picture.width] == [height, width] && part == Part::whole([height, width]) {
         return picture;
     }
-    let kind = if picture.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let filter = match interpolation {
         Interpolation::Bilinear => FilterType::Bilinear,
         Interpolation::Bicubic => FilterType::CatmullRom,
@@ -100,32 +100,38 @@ pub(super) fn resize<'a>(
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(x, y, width, height)
     };
     // Across first and then down, as Pillow: a cubic is cut off at black and white after each.
-    let room = |height: usize| {
-        let pixels = buffers::take(height * width * picture.channels);
-        Image::from_vec_u8(width as u32, height as u32, pixels, kind)
-            .expect("as many pixels as the size says")
-    };
+    let room = |height: usize| buffers::take(height * width * picture.channels);
     let (mut across, mut scaled) = (room(rows as usize), room(height));
-    let resized = ImageRef::new(picture.width as u32, picture.height as u32, &picture.pixels, kind)
-        .map_err(|error| error.to_string())
-        .and_then(|picture| {
-            let part_of = CroppedImage::new(&picture, left as u32, top as u32, columns as u32, rows as u32)
-                .map_err(|error| error.to_string())?;
-            // its tables and buffers serve all pictures of a thread
-            RESIZER.with_borrow_mut(|resizer| {
-                let columns = options(x, 0.0, part.width.min(columns - x), rows);
-                resizer.resize(&part_of, &mut across, &columns).map_err(|error| error.to_string())?;
-                let rows = options(0.0, y, width as f64, part.height.min(rows - y));
-                resizer.resize(&across, &mut scaled, &rows).map_err(|error| error.to_string())
-            })
-        });
-    resized
-        .expect("two pictures of one kind, with as many pixels as their sizes say, and a part of the first");
-    buffers::give_back(across.into_vec());
+    // The kinds of pixels are named: `Resizer::resize` would compile thirteen of them, 4 MB of the program.
+    let pass = if picture.channels == 1 { pass::<U8> } else { pass::<U8x3> };
+    let source = (&picture.pixels[..], [picture.height, picture.width]);
+    let within = [top, left, rows, columns].map(|side| side as usize);
+    let columns = options(x, 0.0, part.width.min(columns - x), rows);
+    pass(source, within, &columns, (&mut across, [within[2], width]));
+    let source = (&across[..], [within[2], width]);
+    let rows = options(0.0, y, width as f64, part.height.min(rows - y));
+    pass(source, [0, 0, within[2], width], &rows, (&mut scaled, [height, width]));
+    buffers::give_back(across);
     if let Cow::Owned(used) = picture.pixels {
         buffers::give_back(used);
     }
-    Picture { height, width, pixels: Cow::Owned(scaled.into_vec()), ..picture }
+    Picture { height, width, pixels: Cow::Owned(scaled), ..picture }
+}
+
+/// Scales the part `[top, left, height, width]` of some pixels into other ones, each with their `[height, width]`.
+fn pass<P: PixelTrait>(
+    (pixels, [height, width]): (&[u8], [usize; 2]),
+    part: [usize; 4],
+    options: &ResizeOptions,
+    (scaled, size): (&mut [u8], [usize; 2]),
+) {
+    const FITS: &str = "as many pixels as the sizes say, and a part of the first ones";
+    let [top, left, rows, columns] = part.map(|side| side as u32);
+    let source = TypedImageRef::<P>::from_buffer(width as u32, height as u32, pixels).expect(FITS);
+    let part = TypedCroppedImage::from_ref(&source, left, top, columns, rows).expect(FITS);
+    let mut scaled = TypedImage::<P>::from_buffer(size[1] as u32, size[0] as u32, scaled).expect(FITS);
+    // its tables and buffers serve all pictures of a thread
+    RESIZER.with_borrow_mut(|resizer| resizer.resize_typed(&part, &mut scaled, options)).expect(FITS);
 }
 
 thread_local! {

@@ -1,7 +1,7 @@
 //! Pictures of other sizes in training than in evaluation, and larger ones as epochs pass.
 //!
-//! Touvron, Vedaldi, Douze and Jégou, "Fixing the train-test resolution discrepancy", 2019; Leclerc et al., "FFCV", 2022,
-//! for growth in proportion to the epoch, in steps of 32 pixels.
+//! Touvron, Vedaldi, Douze and Jégou, "Fixing the train-test resolution discrepancy", 2019; Leclerc et al.,
+//! "FFCV", 2022, for growth in proportion to the epoch, in steps of 32 pixels.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,14 +1,14 @@
 //! Several crops of a picture, for a model to be asked about each.
 //!
-//! Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 4.1, and
-//! torchvision's `FiveCrop` and `TenCrop`, which give the centre last.
+//! Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 4.1,
+//! and torchvision's `FiveCrop` and `TenCrop`, which give the centre last.
 
 use super::super::picture::Picture;
 use super::{Transform, WrongSize, place};
 
 impl Transform {
-    /// `[views, channels, height, width]` values: the centre crop; of five views the crops at the four corners behind
-    /// it; of ten then these five of the mirrored picture. Not augmented.
+    /// `[views, channels, height, width]` values: the centre crop; of five views the crops at the four
+    /// corners behind it; of ten then these five of the mirrored picture. Not augmented.
     pub(in crate::image) fn views(&self, picture: Picture, views: usize) -> Result<Vec<f32>, WrongSize> {
         const CROPS: usize = 5;
         let (mut picture, centre) = self.scaled(picture)?;

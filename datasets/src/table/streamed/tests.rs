@@ -1,7 +1,7 @@
 use crate::source::Object;
 use crate::table::TableSchema;
 use crate::table::{TableConfig, TableSet, open, open_evaluation, reopen};
-use crate::{DataError, Dataset, OnCorrupt, Pipeline, ShardOrder};
+use crate::{DataError, Dataset, Draw, OnCorrupt, Pipeline, ShardOrder};
 use bonfire_contract::{Loader, Position, Target};
 use burn::tensor::Device;
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ fn a_streamed_table_has_the_columns_and_rows_of_the_held_one() {
         assert_eq!(TableSchema { streamed: None, ..streamed.schema.clone() }, held.schema, "{ending}");
         assert_eq!(streamed.train.len(), 120);
         let rows = |set: &TableSet| -> Vec<f32> {
-            let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+            let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
             set.collate(samples, &Device::flex()).0.numeric.into_data().try_to_vec().unwrap()
         };
         assert_eq!(rows(streamed.train.dataset()), rows(held.train.dataset()), "{ending}");
@@ -153,10 +153,10 @@ fn a_changed_or_cut_file_is_named_with_its_place() {
     fs::write(&path, text.replace("89,green", "88,green")).unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
     let fresh = reopen(&config(&uri), 1, opened.schema.clone()).unwrap();
-    let error = message(fresh.train.dataset().sample(last, 0));
+    let error = message(fresh.train.dataset().sample(last, Draw::default()));
     assert!(error.contains("x.csv, block at line ") && error.contains("the checksum"), "{error}");
     fs::write(&path, &text[..text.len() / 2]).unwrap();
-    let error = message(fresh.train.dataset().sample(last, 0));
+    let error = message(fresh.train.dataset().sample(last, Draw::default()));
     assert!(error.contains("x.csv") && !error.contains('\n'), "{error}");
     // Opened anew, it is indexed anew.
     fs::write(&path, csv(0, 45)).unwrap();
@@ -188,7 +188,7 @@ fn corrupt_rows_stop_or_are_skipped_with_their_lines() {
     let expected: Vec<u64> = (0..60).filter(|row| ![30, 42].contains(row)).collect();
     assert_eq!((found, opened.train.skipped().count()), (expected, 2));
     let line = 1 + text[..text.find("\nforty").unwrap() + 1].matches('\n').count();
-    let error = message(opened.train.dataset().sample(42, 0));
+    let error = message(opened.train.dataset().sample(42, Draw::default()));
     assert!(error.contains(&format!("line {line}, column `id`")) && error.contains("forty-two"), "{error}");
 }
 

@@ -7,31 +7,45 @@ use crate::text::infer::{check_labels, mean_characters, new_schema};
 use crate::text::read::{self, Texts};
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
-use crate::text::vocabulary::Counter;
+use crate::text::tokenizer::Counts;
 use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split, bounds};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// Opens texts with labels for training.
-pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
+/// Opens texts with labels for training; `known` is the schema of a run that goes on.
+///
+/// # Errors
+/// When a text cannot be read or has no label, or they are not the texts that `known` was learned from.
+pub(super) fn open(
+    config: &TextConfig,
+    seed: u64,
+    known: Option<TextSchema>,
+) -> Result<Opened<TextSet, TextSchema>, DataError> {
     let whole_files = read::has_whole_files(&config.train, config)?;
     let texts = read::read(&config.train, config, whole_files, true)?;
     let split = split_texts(&texts, config, seed)?;
-    let mut counter = Counter::new(config.vocabulary);
+    let (survey, mut counts) = (config.vocabulary.survey(), Counts::default());
     let (mut characters, mut tokens) = (0, 0);
     for &index in &split.train {
         let text = &texts.texts[index as usize].text;
         let text: Cow<'_, str> = if config.lowercase { text.to_lowercase().into() } else { text.into() };
-        counter.add(&text, usize::MAX);
+        survey.count(&text, usize::MAX, &mut counts);
         characters += text.chars().count();
-        tokens += config.vocabulary.num_tokens(&text);
+        tokens += survey.num_tokens(&text);
     }
-    let symbols = counter.frequent(config.min_count, config.max_vocabulary);
-    let schema = TextSchema {
+    let symbols = counts.frequent(config.min_count, config.max_vocabulary);
+    let learned = TextSchema {
         labels: labels(&texts, config)?,
         whole_files,
         characters_per_token: mean_characters(characters, tokens),
         ..new_schema(config, symbols)?
+    };
+    let schema = match known {
+        Some(known) => {
+            known.check(&config.train, &learned)?;
+            known
+        }
+        None => learned,
     };
     let train = labelled(&texts.texts, &split.train, config, &schema, texts.skipped)?;
     let part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TextSet>>, DataError> {

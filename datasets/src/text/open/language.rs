@@ -1,5 +1,6 @@
 //! Long texts to learn the language of: one stream of tokens, its tail cut off, and windows on it.
 
+mod count;
 mod cut;
 mod held;
 mod streamed;
@@ -13,33 +14,19 @@ use crate::text::set::TextSet;
 use crate::{DataError, Opened, Pipeline};
 use cut::{Cut, in_order};
 
-/// Opens a long text for training.
+/// Opens a long text for training; `known` is the schema of a run that goes on. A file of its own to evaluate
+/// on takes the place of the part that was cut off.
 ///
 /// # Errors
-/// When it cannot be read, or is too short for a window.
-pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    let cut = match is_streamed(&config.train, config) {
-        true => streamed::open(config, seed, None),
-        false => held::open(config, seed),
-    };
-    opened(cut?, config, seed)
-}
-
-/// Opens a streamed text with the vocabulary `known` of a run that goes on.
-///
-/// # Errors
-/// As [`open`], and when it is not the text that the run began with.
-pub(super) fn reopen(
+/// When it cannot be read, is too short for a window, or is not the text that the run began with.
+pub(super) fn open(
     config: &TextConfig,
     seed: u64,
-    known: TextSchema,
+    known: Option<TextSchema>,
+    streamed: bool,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    opened(streamed::open(config, seed, Some(known))?, config, seed)
-}
-
-/// A file of its own to evaluate on takes the place of what was cut off.
-fn opened(cut: Cut, config: &TextConfig, seed: u64) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    let Cut { train, valid, test, schema } = cut;
+    let open = if streamed { streamed::open } else { held::open };
+    let Cut { train, valid, test, schema } = open(config, seed, known)?;
     let part = |given: &Option<String>, cut: Option<TextSet>| -> Result<_, DataError> {
         let set = match given {
             Some(uri) => Some(file(uri, config, &schema)?),
@@ -56,9 +43,10 @@ fn opened(cut: Cut, config: &TextConfig, seed: u64) -> Result<Opened<TextSet, Te
 /// # Errors
 /// When it cannot be read, or has less than two tokens.
 pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    match is_streamed(uri, config) {
-        true => streamed::file(uri, config, schema),
-        false => held::file(uri, config, schema),
+    if is_streamed(uri, config) {
+        streamed::file(uri, config, schema)
+    } else {
+        held::file(uri, config, schema)
     }
 }
 
@@ -67,8 +55,9 @@ pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Resul
 /// # Errors
 /// When it cannot be read, or is not the text that was trained on.
 pub(super) fn held_out(config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
-    match schema.streamed.is_some() {
-        true => streamed::held_out(config, schema),
-        false => held::held_out(config, schema),
+    if schema.streamed.is_some() {
+        streamed::held_out(config, schema)
+    } else {
+        held::held_out(config, schema)
     }
 }

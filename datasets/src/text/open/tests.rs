@@ -1,6 +1,6 @@
 use super::*;
 use crate::text::{VocabularyKind, open_prediction};
-use crate::{Dataset, OnCorrupt};
+use crate::{Dataset, Draw, OnCorrupt};
 use bonfire_contract::{Loader, Target};
 use burn::tensor::Device;
 
@@ -24,7 +24,7 @@ impl Files {
 
 /// The whole set as one batch: token rows and targets.
 fn rows(set: &TextSet) -> (Vec<Vec<i64>>, Vec<i64>) {
-    let samples = (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect();
+    let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
     let (input, target) = set.collate(samples, &Device::flex());
     let [_, length] = input.tokens.dims();
     let tokens: Vec<i64> = input.tokens.into_data().iter().collect();
@@ -68,8 +68,8 @@ fn shakespeare_is_cut_at_its_tail() {
     assert_eq!(valid.len(), (113_188u64 - 1).div_ceil(64));
     let text = "O Romeo, Romeo!\nwherefore";
     assert_eq!(opened.schema.decode(&opened.schema.encode(text).unwrap()), text);
-    let first = opened.train.dataset().sample(0, 0).unwrap();
-    let second = opened.train.dataset().sample(1, 0).unwrap();
+    let first = opened.train.dataset().sample(0, Draw::default()).unwrap();
+    let second = opened.train.dataset().sample(1, Draw::default()).unwrap();
     assert_ne!(first, second);
     let batch = opened.train.batches(Default::default(), 12, &Device::flex()).next().unwrap().unwrap();
     assert_eq!(batch.input.tokens.dims(), [12, 64]);
@@ -79,7 +79,10 @@ fn shakespeare_is_cut_at_its_tail() {
     assert_eq!(schema, opened.schema);
     let again = open_evaluation(&config, &schema, None, 1).unwrap();
     let last = valid.len() - 1;
-    assert_eq!(again.dataset().sample(last, 0).unwrap(), valid.dataset().sample(last, 0).unwrap());
+    assert_eq!(
+        again.dataset().sample(last, Draw::default()).unwrap(),
+        valid.dataset().sample(last, Draw::default()).unwrap()
+    );
     let inputs = ["x".to_string()];
     assert!(message(predicted(&config, &schema, &inputs)).contains("continues a prompt"));
 }
@@ -250,7 +253,7 @@ fn language_models_read_words_and_bytes() {
     };
     let words = open(&TextConfig { valid_fraction: 0.2, ..model(VocabularyKind::Word) }, 0).unwrap();
     // Of eleven tokens the last two validate, so that `dog` is unknown.
-    assert_eq!(words.schema.vocabulary.symbols(), [".", "cat", "the", "a", "ran", "sat"]);
+    assert_eq!(words.schema.tokenizer.symbols(), [".", "cat", "the", "a", "ran", "sat"]);
     assert_eq!(words.schema.len(), 7);
     let bytes = open(&model(VocabularyKind::Byte), 0).unwrap();
     assert_eq!(bytes.schema.len(), 256);
@@ -317,4 +320,57 @@ fn sizes_are_checked_whatever_the_set_is_opened_for() {
     assert_eq!(message(open(&config, 0)), expected);
     assert_eq!(message(open_evaluation(&config, &schema, Some(&files.uri("t.csv")), 0)), expected);
     assert_eq!(message(predicted(&config, &schema, &["a".into()])), expected);
+}
+
+/// A run goes on with the labels and the vocabulary that it began with, or says how the texts differ.
+#[test]
+fn a_run_that_goes_on_keeps_its_labels_and_its_vocabulary() {
+    let files = Files::new(&[("t.csv", LABELLED), ("t.txt", "one line\nand another line\n")]);
+    let config = classify(&files);
+    let opened = open(&config, 0).unwrap();
+    let again = |text: &str| {
+        std::fs::write(files.uri("t.csv"), text).unwrap();
+        reopen(&config, 0, opened.schema.clone())
+    };
+    let same = again(LABELLED).unwrap();
+    assert_eq!(same.schema, opened.schema);
+    assert_eq!(rows(same.train.dataset()), rows(opened.train.dataset()));
+    let uri = files.uri("t.csv");
+    for (added, difference) in [
+        ("eggs,a b\n", "classes that the run began with, `ham`, `spam`, found `eggs` new"),
+        ("ham,toast\n", "tokens that the run began with, `b`, `a`, `c`, `d`, found `toast` new"),
+        (
+            "ham,a a a\n",
+            "tokens that the run began with, `b`, `a`, `c`, `d`, found them in another order, `a` in place 1",
+        ),
+        (
+            "ham,b d\n",
+            "tokens that the run began with, `b`, `a`, `c`, `d`, found them in another order, `d` in place 2",
+        ),
+    ] {
+        let error = message(again(&format!("{LABELLED}{added}")));
+        assert_eq!(error, format!("{uri}: expected the {difference}"));
+    }
+    let error = message(again(&LABELLED.replace("a b", "a  b")));
+    assert!(
+        error.contains("expected the texts that the run began with, 1.66666666667 characters"),
+        "{error}"
+    );
+
+    for vocabulary in [VocabularyKind::Character, VocabularyKind::Byte, VocabularyKind::Word] {
+        let text = "one line\nand another line\n";
+        std::fs::write(files.uri("t.txt"), text).unwrap();
+        let model = TextConfig { train: files.uri("t.txt"), max_tokens: 2, vocabulary, ..shakespeare() };
+        let model = TextConfig { valid_fraction: 0.0, ..model };
+        let opened = open(&model, 0).unwrap();
+        let again = |text: &str| {
+            std::fs::write(files.uri("t.txt"), text).unwrap();
+            reopen(&model, 0, opened.schema.clone())
+        };
+        let same = again(text).unwrap();
+        assert_eq!(same.schema, opened.schema);
+        assert_eq!(rows(same.train.dataset()), rows(opened.train.dataset()));
+        let error = message(again(&format!("éé {text}")));
+        assert!(error.contains("that the run began with"), "{error}");
+    }
 }

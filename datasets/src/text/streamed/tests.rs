@@ -1,5 +1,5 @@
 use crate::text::{TextConfig, TextSample, TextSchema, TextSet, open, open_evaluation, reopen};
-use crate::{DataError, Dataset, OnCorrupt, Pipeline};
+use crate::{DataError, Dataset, Draw, OnCorrupt, Pipeline};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bonfire_contract::{Loader, Position};
 use burn::tensor::Device;
@@ -51,7 +51,7 @@ fn config(uri: &str) -> TextConfig {
 }
 
 fn samples(set: &TextSet) -> Vec<TextSample> {
-    (0..set.len()).map(|index| set.sample(index, 0).unwrap()).collect()
+    (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect()
 }
 
 fn batches(pipeline: &Pipeline<TextSet>, start: u64, batch_size: usize) -> Vec<Vec<i64>> {

@@ -1,14 +1,15 @@
-//! The gradient of a convolution's weight: a matrix product whose depth is the positions of the output over all images.
+//! The gradient of a convolution's weight: a matrix product whose depth is the positions of the output over
+//! all images.
 //!
-//! The panels of positions are the engine's, [`columns`](super::columns). Their rows, a channel and a tap each, are the
-//! product's rows here: a tile reads one number of each of its rows at a time, a panel's width apart, so that nothing of
-//! the larger operand is transposed. The gradient of the output is: its channels are the lanes of a tile's vectors.
-//! Where the kernel is a point, rows are the input's as they lie.
+//! The panels of positions are the engine's, [`columns`](super::columns). Their rows, one for each channel
+//! and tap, are the rows of this product. A tile reads one number of each of its rows at a time, a panel's
+//! width apart, so the larger operand needs no transposing. The output's gradient is transposed: its channels
+//! are the lanes of a tile's vectors. If the kernel is a point, rows are read from the input in place.
 
 mod tile;
 mod turn;
 
-use super::columns::{Plan, Source, Width, width};
+use super::columns::{PanelPacking, Source, Width, width};
 use super::geometry::Geometry;
 use super::point;
 use crate::gemm::TILE_VECTORS;
@@ -18,10 +19,11 @@ use crate::threads::{self, Shared};
 use std::ops::Range;
 use turn::{Collect, PANELS, turn};
 
-/// About this many rows of panels are packed at a time, to stay in the second cache.
+/// The number of rows of panels that are packed at a time, about, to stay in the second cache.
 const ROWS: usize = 252;
 
-/// The gradient of the weight, `[groups * outputs, inputs, kernel]`, of the input and the output's gradient.
+/// The gradient of the weight, `[groups * outputs, inputs, kernel]`, from the input and the output's
+/// gradient.
 pub(super) fn weight_gradient(geometry: Geometry, x: &[f32], gradient: &[f32]) -> Vec<f32> {
     let geometry = geometry.simplified();
     assert_eq!(x.len(), geometry.input_length());
@@ -43,13 +45,13 @@ fn of_group(geometry: Geometry, x: &[f32], gradient: &[f32], group: usize, to: &
     let sums = geometry.outputs.div_ceil(run(Width)) * run(Width) * rows;
     let work = panels * run(Width) * sums;
     let threads = if work < 1 << 18 { 1 } else { threads::count() };
-    // Positions are shared out where a second set of sums costs little, and channels of the input elsewhere.
+    // Threads share positions where a second set of sums costs little, and otherwise channels of the input.
     let by_positions = panels * run(Width) > 2 * rows || geometry.inputs < 8 * threads;
     let (across, down) = if by_positions { (threads.min(panels.div_ceil(PANELS)), 1) } else { (1, threads) };
     let mut partial = for_overwriting(across * sums);
     let shared = Shared::new(&mut partial);
     threads::parallel(across * down, |part| {
-        run(Part {
+        run(GradientPart {
             geometry,
             x,
             gradient,
@@ -74,20 +76,20 @@ fn of_group(geometry: Geometry, x: &[f32], gradient: &[f32], group: usize, to: &
     });
 }
 
-/// Sums for some channels of the input, over some panels of positions.
-struct Part<'a> {
+/// A thread's part of the product: sums for some channels of the input, over some panels of positions.
+struct GradientPart<'a> {
     geometry: Geometry,
     x: &'a [f32],
     gradient: &'a [f32],
     group: usize,
     channels: Range<usize>,
     panels: Range<usize>,
-    /// For each panel of the output's channels, row after row of its width.
+    /// The sums: for each panel of the output's channels, row after row of the panel's width.
     to: Shared<'a, f32>,
     first: usize,
 }
 
-impl Kernel for Part<'_> {
+impl Kernel for GradientPart<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -100,8 +102,8 @@ impl Kernel for Part<'_> {
     }
 }
 
-impl Part<'_> {
-    /// Positions of some panels at a time.
+impl GradientPart<'_> {
+    /// The positions of the panels, some panels at a time.
     #[inline(always)]
     fn steps<S: Simd>(&self) -> impl Iterator<Item = Range<usize>> + use<S> {
         let width = width::<S>();
@@ -122,7 +124,7 @@ impl Part<'_> {
         }
     }
 
-    /// Room for the turned gradient of some panels; nothing but zeros where there is no channel.
+    /// Memory for the transposed gradient of some panels, zero for missing channels.
     #[inline(always)]
     fn room<S: Simd>(&self) -> Vec<f32> {
         let mut turned =
@@ -131,10 +133,10 @@ impl Part<'_> {
         turned
     }
 
-    /// Of rows as they lie: the kernel is a point.
+    /// Computes the sums with rows read from the input in place: the kernel is a point.
     #[inline(always)]
     fn in_place<S: Simd>(&self, s: S) {
-        let Part { geometry, x, gradient, group, ref channels, ref panels, to, first } = *self;
+        let GradientPart { geometry, x, gradient, group, ref channels, ref panels, to, first } = *self;
         let (width, plane, source) = (width::<S>(), geometry.input_plane(), self.source());
         let (mut turned, mut pieces) = (self.room::<S>(), Vec::new());
         for some in self.steps::<S>() {
@@ -148,8 +150,9 @@ impl Part<'_> {
                         let from = source.first + piece.image * source.image + row * plane + piece.column;
                         let from = &x[from..from + (rows - 1) * plane + piece.length];
                         let place = first + (lane * geometry.inputs + row) * width;
-                        // SAFETY: each thread has its own rows or its own set of sums; the gradient was turned just
-                        // above for this many positions, and `from` has so many numbers of each row.
+                        // SAFETY: each thread has its own rows or its own set of sums; the gradient was
+                        // turned just above for this many positions, and `from` has so many numbers of each
+                        // row.
                         unsafe {
                             let to = to.part(place..place + rows * width).as_mut_ptr();
                             let add = begun || piece.at > 0;
@@ -161,17 +164,17 @@ impl Part<'_> {
         }
     }
 
-    /// Of rows in panels, a channel and a tap each.
+    /// Computes the sums with rows packed in panels, one for each channel and tap.
     #[inline(always)]
     fn packed<S: Simd>(&self, s: S) {
-        let Part { geometry, gradient, group, ref channels, ref panels, to, first, .. } = *self;
+        let GradientPart { geometry, gradient, group, ref channels, ref panels, to, first, .. } = *self;
         let (width, taps, source) = (width::<S>(), geometry.taps(), self.source());
         let all_rows = geometry.inputs * taps;
         let grid = geometry.forward();
         let block = (ROWS / taps).max(1);
         let size = block.min(channels.len()) * taps * width;
-        let mut plans: Vec<Plan<S>> = (0..PANELS).map(|_| Plan::new()).collect();
-        // a last tile reads rows behind those there are, and drops what it makes of them
+        let mut plans: Vec<PanelPacking<S>> = (0..PANELS).map(|_| PanelPacking::new()).collect();
+        // the last tile reads rows beyond the existing ones and drops their sums
         let mut packed = vec![0.0; PANELS * size + S::TILE_ROWS * width];
         let (mut turned, mut pieces) = (self.room::<S>(), Vec::new());
         for some in self.steps::<S>() {
@@ -188,7 +191,8 @@ impl Part<'_> {
                 for channel in channels.clone() {
                     let at = (channel - channels.start) * taps * width;
                     for (panel, plan) in plans[..filled].iter().enumerate() {
-                        // SAFETY: the plan is of this source, and each panel has room for its rows and a vector.
+                        // SAFETY: the plan is of this source, and each panel has room for its rows and a
+                        // vector.
                         unsafe {
                             let to = packed.as_mut_ptr().add(panel * size + at);
                             plan.pack(s, &source, channel..channel + 1, to);
@@ -200,8 +204,8 @@ impl Part<'_> {
                     for row in (0..count).step_by(S::TILE_ROWS) {
                         let rows = (count - row).min(S::TILE_ROWS);
                         let place = first + (lane * all_rows + channels.start * taps + row) * width;
-                        // SAFETY: each thread has its own rows or its own set of sums; panels and channels were packed
-                        // just above for this many positions.
+                        // SAFETY: each thread has its own rows or its own set of sums; panels and channels
+                        // were packed just above for this many positions.
                         unsafe {
                             let to = to.part(place..place + rows * width).as_mut_ptr();
                             let a = packed.as_ptr().add(row * width);

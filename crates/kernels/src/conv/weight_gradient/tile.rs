@@ -1,13 +1,13 @@
-//! Products of rows of the input, in panels or as they lie, with the gradient that was turned.
+//! Products of rows of the input, in panels or in place, with the transposed gradient.
 
 use super::super::columns::width;
 use crate::gemm::{TILE_VECTORS, accumulate, panel_height};
 use crate::simd::Simd;
 
-/// A tile of the least height that holds `rows`.
+/// A [`tile`] of the least height that holds `rows`.
 ///
 /// # Safety
-/// As [`tile`]'s, with room for `rows` rows.
+/// The same as [`tile`]'s, with room for `rows` rows.
 #[inline(always)]
 pub(super) unsafe fn panels<S: Simd>(
     s: S,
@@ -18,7 +18,7 @@ pub(super) unsafe fn panels<S: Simd>(
     add: bool,
 ) {
     let thirds = panel_height::<S>(rows) / (S::TILE_ROWS / 3);
-    // The outer choice is made when this is compiled.
+    // The outer choice is made at compile time.
     // SAFETY: the caller's promise.
     unsafe {
         match S::TILE_ROWS {
@@ -42,11 +42,12 @@ pub(super) unsafe fn panels<S: Simd>(
     }
 }
 
-/// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`, a tile of the least height that holds `rows`, with rows of `a` a
-/// `plane` apart.
+/// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`, by a tile of the least height that holds `rows`. Rows of
+/// `a` are `plane` apart.
 ///
 /// # Safety
-/// `a` must have `rows` rows of `depth` readable numbers, `b` `depth` groups of vectors, `to` room for `rows` groups.
+/// `a` must have `rows` rows of `depth` readable numbers, `b` `depth` groups of vectors, `to` room for `rows`
+/// groups.
 #[inline(always)]
 pub(super) unsafe fn rows_in_place<S: Simd>(
     s: S,
@@ -66,7 +67,7 @@ pub(super) unsafe fn rows_in_place<S: Simd>(
         add: bool,
     ) {
         let mut sums = [[s.splat(0.0); TILE_VECTORS]; R];
-        // rows that do not exist are read as the last that does
+        // the last existing row stands in for missing ones
         let from: [_; R] = std::array::from_fn(|r| a.wrapping_add(r.min(rows - 1) * plane));
         // SAFETY: the caller's promise.
         unsafe {
@@ -75,7 +76,7 @@ pub(super) unsafe fn rows_in_place<S: Simd>(
         }
     }
     let thirds = panel_height::<S>(rows) / (S::TILE_ROWS / 3);
-    // The outer choice is made when this is compiled.
+    // The outer choice is made at compile time.
     // SAFETY: the caller's promise.
     unsafe {
         match S::TILE_ROWS {
@@ -98,7 +99,7 @@ pub(super) unsafe fn rows_in_place<S: Simd>(
     }
 }
 
-/// Writes or adds the first `rows` rows of sums.
+/// Writes the first `rows` rows of sums, or adds them.
 ///
 /// # Safety
 /// `to` must have room for them.
@@ -122,7 +123,7 @@ unsafe fn store_rows<S: Simd, const R: usize, const V: usize>(
     }
 }
 
-/// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`, where `a` comes in panels: number `p` of row `r` is at
+/// `to[r, :] (+)= sum over p of a[r, p] b[p, :]`. `a` lies in panels: number `p` of row `r` is at
 /// `p / width * size + r * width + p % width`.
 ///
 /// # Safety

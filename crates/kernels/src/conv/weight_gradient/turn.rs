@@ -1,4 +1,4 @@
-//! The gradient of the output turned to `[positions, channels]`, and sums turned back to a weight.
+//! Transposes the output's gradient to `[positions, channels]`, and sums back to a weight.
 
 use super::super::columns::{Run, runs, width};
 use super::super::geometry::Geometry;
@@ -6,10 +6,10 @@ use crate::simd::{Kernel, Simd};
 use crate::threads::Shared;
 use std::ops::Range;
 
-/// Positions that are summed in registers at a time, in panels.
+/// The number of panels of positions that are summed in registers at a time.
 pub(super) const PANELS: usize = 8;
 
-/// The gradient at some positions, `[positions, channels]` for each panel of channels.
+/// Writes the gradient at some positions as `[positions, channels]`, for each panel of channels.
 #[inline(always)]
 pub(super) fn turn<S: Simd>(
     s: S,
@@ -42,7 +42,7 @@ pub(super) fn turn<S: Simd>(
     }
 }
 
-/// Adds the parts in their order, and turns rows to columns.
+/// Adds the parts' sums in order and transposes them.
 pub(super) struct Collect<'a> {
     pub sums: Shared<'a, f32>,
     pub parts: usize,
@@ -65,7 +65,8 @@ impl Kernel for Collect<'_> {
             let lanes = (outputs - output).min(S::LANES);
             for row in range.clone().step_by(S::LANES) {
                 let count = (range.end - row).min(S::LANES);
-                // SAFETY: each thread has rows of its own, inside the sums and the weight; parts are complete.
+                // SAFETY: each thread has rows of its own, inside the sums and the weight; parts are
+                // complete.
                 unsafe {
                     let start = sums.pointer().add(panel + row * width);
                     for part in 1..parts {

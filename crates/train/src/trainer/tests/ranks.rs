@@ -5,7 +5,7 @@ use crate::Precision;
 use bonfire_cluster::Threads;
 use bonfire_contract::LoadError;
 
-/// What a job did.
+/// The outcome of a job.
 struct Outcome {
     /// Rank 0's, which all ranks share.
     fitted: Result<Fitted<Net>, TrainError>,
@@ -13,7 +13,7 @@ struct Outcome {
     read: Vec<Vec<u64>>,
 }
 
-/// What a job is given.
+/// The settings of a job.
 #[derive(Clone)]
 struct Plot {
     config: FitConfig,
@@ -26,7 +26,7 @@ struct Plot {
     unreadable: Option<u64>,
     /// Positions of each epoch whose samples are passed over.
     skipped: Option<std::ops::Range<u64>>,
-    /// Whether the run folder takes no checkpoint any more once training has begun.
+    /// True where the run folder takes no checkpoint any more once training has begun.
     full: bool,
     valid: bool,
 }
@@ -164,8 +164,8 @@ fn smooth() -> FitConfig {
     FitConfig { optimizer: OptimizerConfig::Sgd(sgd), ..config() }
 }
 
-/// As [`smooth`], with batch norm over all ranks. The last 3 rows are left out: they are fewer than 4 ranks, which could
-/// not measure them together.
+/// As [`smooth`], with batch norm over all ranks. The last 3 rows are left out: they are fewer than 4 ranks,
+/// which could not measure them together.
 fn synchronised() -> FitConfig {
     let train = TrainConfig { sync_batch_norm: true, piece_size: 8, drop_last: true, ..smooth().train };
     FitConfig { train, ..smooth() }
@@ -215,7 +215,8 @@ fn batch_norm_by_rank_ends_with_one_model() {
     assert!(mean.iter().any(|(path, _)| path.ends_with("running_mean")));
 }
 
-/// A signal to one rank stops all at the same piece; another number of ranks goes on, and no sample is lost or read twice.
+/// A signal to one rank stops all at the same piece; another number of ranks goes on, and no sample is lost
+/// or read twice.
 #[test]
 fn a_job_goes_on_in_another_number_of_ranks() {
     let _alone = alone();
@@ -255,7 +256,8 @@ fn a_step_that_nobody_can_read_changes_nothing() {
     assert!(variance.iter::<f32>().all(|variance| variance > 0.02), "{variance:?}");
 }
 
-/// A sample that one rank cannot read ends all ranks with that rank's error, and with a checkpoint of the last step.
+/// A sample that one rank cannot read ends all ranks with that rank's error, and with a checkpoint of the
+/// last step.
 #[test]
 fn an_error_of_one_rank_is_known_to_all_and_loses_no_step() {
     let _alone = alone();

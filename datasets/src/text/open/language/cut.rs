@@ -1,14 +1,14 @@
-//! What texts that are held and those that are streamed have in common.
+//! The cut that long texts share, whether they are held or streamed: a tail to evaluate on.
 
 use crate::records::split;
 use crate::text::config::TextConfig;
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
-use crate::text::vocabulary::Counter;
+use crate::text::tokenizer::Counts;
 use crate::{DataError, OnCorrupt, Pipeline, PipelineConfig};
 use std::ops::Range;
 
-/// A long text for training, and what is cut off it to evaluate on.
+/// A long text for training, and the parts that are cut off it to evaluate on.
 pub(super) struct Cut {
     pub train: Pipeline<TextSet>,
     pub valid: Option<TextSet>,
@@ -27,11 +27,11 @@ pub(super) fn cut(len: usize, config: &TextConfig) -> Result<[Range<usize>; 3], 
 /// # Errors
 /// When the recipe wants fewer.
 pub(super) fn symbols_of_all(
-    counter: Counter,
+    counts: Counts,
     uri: &str,
     config: &TextConfig,
 ) -> Result<Vec<String>, DataError> {
-    let symbols = counter.sorted();
+    let symbols = counts.sorted();
     match config.max_vocabulary.filter(|&most| most < symbols.len()) {
         Some(most) => {
             let expected = format!("none, or at least the {} characters of {uri}", symbols.len());

@@ -8,50 +8,58 @@ use crate::text::read;
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
 use crate::text::stream::Stream;
-use crate::text::vocabulary::{Counter, VocabularyKind};
+use crate::text::tokenizer::{Counts, Coverage};
 use crate::text::windows::Windows;
 use crate::{DataError, Pipeline, PipelineConfig, Shuffle};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Opens a long text for training.
+/// Opens a long text for training; `known` is the schema of a run that goes on.
 ///
 /// # Errors
-/// When it cannot be read, or is too short for a window.
-pub(super) fn open(config: &TextConfig, seed: u64) -> Result<Cut, DataError> {
+/// When it cannot be read, is too short for a window, or is not the text that `known` was learned from.
+pub(super) fn open(config: &TextConfig, seed: u64, known: Option<TextSchema>) -> Result<Cut, DataError> {
     let uri = &config.train;
     let mut corpus = read::read_corpus(uri, config)?;
     if config.lowercase {
         corpus = corpus.to_lowercase();
     }
-    let mut counter = Counter::new(config.vocabulary);
-    let symbols = match config.vocabulary {
-        VocabularyKind::Byte => Vec::new(),
-        // The symbols of the whole file, as nanoGPT takes them: a character that only the tail has
-        // could not be spelled otherwise.
-        VocabularyKind::Character => {
-            counter.add(&corpus, usize::MAX);
-            symbols_of_all(counter, uri, config)?
+    let (survey, mut counts) = (config.vocabulary.survey(), Counts::default());
+    let symbols = match survey.coverage() {
+        Coverage::Given => Vec::new(),
+        Coverage::Every => {
+            survey.count(&corpus, usize::MAX, &mut counts);
+            symbols_of_all(counts, uri, config)?
         }
-        VocabularyKind::Word => {
-            let [train, ..] = cut(config.vocabulary.num_tokens(&corpus), config)?;
-            counter.add(&corpus, train.len());
-            counter.frequent(config.min_count, config.max_vocabulary)
+        Coverage::Frequent => {
+            let [train, ..] = cut(survey.num_tokens(&corpus), config)?;
+            survey.count(&corpus, train.len(), &mut counts);
+            counts.frequent(config.min_count, config.max_vocabulary)
         }
     };
-    let mut schema = new_schema(config, symbols)?;
-    let stream = encode_corpus(uri, &corpus, &schema)?;
+    let mut learned = new_schema(config, symbols)?;
+    let stream = encode_corpus(uri, &corpus, &learned)?;
     let [train, valid, test] = cut(stream.len(), config)?;
     let tokens = train.len();
-    schema.characters_per_token = mean_characters(config.vocabulary.num_characters(&corpus, tokens), tokens);
+    learned.characters_per_token = mean_characters(survey.num_characters(&corpus, tokens), tokens);
     drop(corpus);
+    let schema = match known {
+        Some(known) => {
+            known.check(uri, &learned)?;
+            known
+        }
+        None => learned,
+    };
     let stride = config.stride.unwrap_or(1);
     let windows = Windows::training(train, schema.max_tokens, stride);
     let windows = windows.ok_or_else(|| too_short(uri, &schema, tokens))?;
     let train = TextSet::windows(windows, Corpus::Held(Arc::clone(&stream)));
-    let part = |range: Range<usize>| match range.is_empty() {
-        true => Ok(None),
-        false => evaluation_windows(uri, Arc::clone(&stream), range, &schema).map(Some),
+    let part = |range: Range<usize>| {
+        if range.is_empty() {
+            Ok(None)
+        } else {
+            evaluation_windows(uri, Arc::clone(&stream), range, &schema).map(Some)
+        }
     };
     let (valid, test) = (part(valid)?, part(test)?);
     let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
@@ -69,7 +77,7 @@ pub(super) fn file(uri: &str, config: &TextConfig, schema: &TextSchema) -> Resul
     evaluation_windows(uri, stream, range, schema)
 }
 
-/// What [`open`] held out of the training text: the test part or, without one, the validation part.
+/// The held-out tail of the training text: the test part or, without one, the validation part.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -81,12 +89,18 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema) -> Result<TextS
     evaluation_windows(&config.train, stream, range, schema)
 }
 
+/// The ids of a long text: line by line where no token spans lines, so that the wide ids of the whole text
+/// never exist at once.
 fn encode_corpus(uri: &str, corpus: &str, schema: &TextSchema) -> Result<Arc<Stream>, DataError> {
     let mut stream = Stream::new(schema.len());
-    // Line by line, so that the wide ids of the whole text never exist at once. No token of any
-    // kind spans a line break.
-    for (line, text) in (1..).zip(corpus.split_inclusive('\n')) {
+    let mut encode = |line, text| -> Result<(), DataError> {
         stream.extend(&schema.encode_first(text, usize::MAX, uri, line)?);
+        Ok(())
+    };
+    if schema.tokenizer.spans_lines() {
+        encode(1, corpus)?;
+    } else {
+        (1..).zip(corpus.split_inclusive('\n')).try_for_each(|(line, text)| encode(line, text))?;
     }
     Ok(Arc::new(stream))
 }

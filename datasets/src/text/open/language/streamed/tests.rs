@@ -1,8 +1,7 @@
 use super::*;
-use crate::Dataset;
-use crate::OnCorrupt;
 use crate::records::Format;
 use crate::text::{TextTask, open, open_evaluation, reopen};
+use crate::{Dataset, Draw, OnCorrupt};
 use bonfire_contract::{Loader, Position, Target};
 use burn::tensor::Device;
 use std::fs;
@@ -50,7 +49,11 @@ fn rows(pipeline: &Pipeline<TextSet>, samples: u64, batch_size: usize, most: usi
 fn same(streamed: &TextSet, held: &TextSet, step: usize) {
     assert_eq!(streamed.len(), held.len());
     for index in (0..held.len()).step_by(step).chain(held.len().checked_sub(1)) {
-        assert_eq!(streamed.sample(index, 0).unwrap(), held.sample(index, 0).unwrap(), "sample {index}");
+        assert_eq!(
+            streamed.sample(index, Draw::default()).unwrap(),
+            held.sample(index, Draw::default()).unwrap(),
+            "sample {index}"
+        );
     }
 }
 
@@ -190,7 +193,7 @@ fn only_a_window_of_blocks_is_held() {
     let starts =
         known_starts(&source("builtin:shakespeare.txt.gz", &config).unwrap(), &opened.schema).unwrap();
     assert!(starts.len() > 3000, "{}", starts.len());
-    let window = open_together(
+    let window = blocks_at_once(
         &source("builtin:shakespeare.txt.gz", &config).unwrap(),
         &starts,
         &config,
@@ -222,8 +225,8 @@ fn a_changed_or_cut_text_is_an_error_that_names_the_place() {
     // As long as it was and as old: the checksum tells, and names the block.
     corrupt_as_old(&path, &whole.replace("Line 199", "Line 198"));
     let fresh = reopen(&config, 5, opened.schema.clone()).unwrap();
-    assert!(fresh.train.dataset().sample(0, 0).is_ok());
-    let error = message(fresh.train.dataset().sample(last, 0));
+    assert!(fresh.train.dataset().sample(0, Draw::default()).is_ok());
+    let error = message(fresh.train.dataset().sample(last, Draw::default()));
     assert!(error.contains("x.txt, block at line ") && error.contains("expected the checksum"), "{error}");
     // Such a text stops, whatever the recipe says of corrupt samples.
     let skip = TextConfig { on_corrupt: OnCorrupt::Skip, ..config.clone() };

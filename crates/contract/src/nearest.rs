@@ -1,0 +1,45 @@
+//! The known names that are most like a mistyped one, for messages.
+
+/// The likeness that a known name needs to be taken for the one that was meant.
+const MEANT: f64 = 0.8;
+
+/// The known name that was meant by a typed one, if any is near enough.
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let meant = scored(typed, known).filter(|(likeness, _)| *likeness > MEANT);
+    meant.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// The known names most like a typed one, at most `most` of them, the most alike first.
+pub fn most_alike<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+    let mut scored: Vec<(f64, &str)> = scored(typed, known).collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(most).map(|(_, name)| name).collect()
+}
+
+/// Each known name with its likeness, from 0 to 1 (Jaro and Winkler), whatever is written in capitals.
+fn scored<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = (f64, &'a str)> {
+    let typed = typed.to_lowercase();
+    known.into_iter().map(move |name| (strsim::jaro_winkler(&typed, &name.to_lowercase()), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_name_and_another_word_none() {
+        let known = ["learning_rate", "epochs", "batch_size"];
+        assert_eq!(nearest("learnig_rate", known), Some("learning_rate"));
+        assert_eq!(nearest("Epoch", known), Some("epochs"));
+        assert_eq!(nearest("zzz", known), None);
+        assert_eq!(nearest("epochs", []), None);
+    }
+
+    #[test]
+    fn the_most_alike_come_first() {
+        let known = ["mlp_b128", "cnn28_b64", "lstm_b64", "gru_b64"];
+        assert_eq!(most_alike("cnn", known, 1), ["cnn28_b64"]);
+        assert_eq!(most_alike("LSTM_B64", known, 2)[0], "lstm_b64");
+        assert_eq!(most_alike("x", known, 9).len(), 4);
+    }
+}

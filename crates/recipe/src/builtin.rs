@@ -1,0 +1,68 @@
+//! The built-in recipes, and recipes read from files.
+
+use crate::{Document, RecipeError};
+use bonfire_contract::nearest;
+use std::path::Path;
+
+macro_rules! builtin {
+    ($($name:literal)*) => {
+        /// Name and text of every built-in recipe, sorted from simple to hard.
+        pub const BUILTIN: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../../examples/recipes/", $name, ".toml")))),*];
+    };
+}
+
+builtin!(
+    "diamonds" "adult" "fashion" "fashion-autoencoder" "sms" "shakespeare-lstm" "shakespeare" "fashion-resnet" "finetune"
+    "cifar10-resnet9" "imagenet-resnet18-16ep" "imagenet-resnet50" "imagenet-resnet50-a3" "imagenet-convnext-tiny"
+    "imagenet-vit-s16"
+);
+
+/// The text of a built-in recipe.
+///
+/// # Errors
+/// When no built-in recipe has that name; the message names the nearest.
+pub fn builtin(name: &str) -> Result<&'static str, RecipeError> {
+    if let Some((_, text)) = BUILTIN.iter().find(|(known, _)| *known == name) {
+        return Ok(text);
+    }
+    let names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
+    let suggestion = nearest(name, names.iter().copied()).map(|name| format!("; did you mean '{name}'?"));
+    Err(RecipeError::UnknownRecipe {
+        name: name.to_string(),
+        known: names.join(", "),
+        suggestion: suggestion.unwrap_or_default(),
+    })
+}
+
+/// Reads a recipe by path or by built-in name. A name with an extension or a separator is a path.
+///
+/// # Errors
+/// When no such recipe is there, or it is not TOML.
+pub fn read(recipe: &str) -> Result<Document, RecipeError> {
+    let path = Path::new(recipe);
+    if path.is_file() || path.extension().is_some() || path.components().count() > 1 {
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| RecipeError::Unreadable { path: recipe.to_string(), cause })?;
+        return Document::parse(recipe, &text);
+    }
+    Document::parse(recipe, builtin(recipe)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Recipe;
+
+    #[test]
+    fn every_recipe_resolves_under_its_name_and_again_from_what_it_resolved_to() {
+        for (name, text) in BUILTIN {
+            let recipe = Recipe::resolve(&Document::parse(name, text).unwrap());
+            let recipe = recipe.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(recipe.name, *name);
+            recipe.fit().check().unwrap();
+            let again = Recipe::resolve(&Document::parse(name, &recipe.to_toml()).unwrap()).unwrap();
+            assert_eq!(again, recipe, "{name}");
+        }
+    }
+}

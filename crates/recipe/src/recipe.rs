@@ -1,0 +1,300 @@
+//! A recipe: one TOML file that says what to train, on what, and how. It states only what differs
+//! from the defaults; resolved, it states everything and is kept in the run folder.
+//!
+//! ```toml
+//! name = "fashion"                 # the run folder's name
+//! seed = 1
+//! device = "cpu"
+//! [data]      kind = "image" | "text" | "table", train = "URI", …
+//! [model]     name = "cnn", …      # `bonfire models cnn` lists its keys
+//! [loss]      label_smoothing = 0.1
+//! [train]     epochs = 15, batch_size = 64
+//! [optimizer] name = "adamw", learning_rate = 0.001
+//! [schedule]  name = "one_cycle"
+//! [checkpoint] every_minutes = 10
+//! [finetune]  pretrained = "URI", freeze = ["stem*"]
+//! ```
+
+use crate::section::{overlay, overlay_without, unknown_key};
+use crate::{DataConfig, Document, FinetuneConfig, RecipeError, model_options};
+use bonfire_contract::nearest;
+use bonfire_datasets::image::ImageConfig;
+use bonfire_models::registry;
+use bonfire_models::spec::LossConfig;
+use bonfire_train::{CheckpointConfig, FitConfig, OptimizerConfig, ScheduleConfig, TrainConfig};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::{Component, Path};
+
+/// What to train, on what, and how; every key has its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Names the run folder.
+    pub name: String,
+    /// A line for `bonfire recipes`.
+    pub description: String,
+    /// Seeds initial weights, the order of samples, augmentation and dropout.
+    pub seed: u64,
+    /// What `--device` takes.
+    pub device: String,
+    /// Where samples come from.
+    pub data: DataConfig,
+    /// The architecture's registered name.
+    pub model: String,
+    /// The architecture's keys, but for those that the data decide.
+    pub model_options: Map<String, Value>,
+    /// What the model is trained to lower.
+    pub loss: LossConfig,
+    /// The training loop.
+    pub train: TrainConfig,
+    /// How gradients become steps.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over the steps.
+    pub schedule: ScheduleConfig,
+    /// When to write checkpoints.
+    pub checkpoint: CheckpointConfig,
+    /// What training begins with, and which layers it changes how much.
+    pub finetune: FinetuneConfig,
+}
+
+/// The top-level keys that are not sections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Head {
+    name: String,
+    description: String,
+    seed: u64,
+    device: String,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Head { name: "run".to_string(), description: String::new(), seed: 1, device: "cpu".to_string() }
+    }
+}
+
+const SECTIONS: [&str; 8] =
+    ["data", "model", "loss", "train", "optimizer", "schedule", "checkpoint", "finetune"];
+const HEAD: [&str; 4] = ["name", "description", "seed", "device"];
+
+impl Recipe {
+    /// Resolves a document: every key known, every type right.
+    ///
+    /// # Errors
+    /// On an unknown key or name, with the nearest known one and the line; on a value of the wrong type; on a missing
+    /// `[data]` or `[model]`.
+    pub fn resolve(document: &Document) -> Result<Self, RecipeError> {
+        let head = head(document)?;
+        let (data, mut options) = (required(document, "data")?, required(document, "model")?);
+        let model = name_of(document, "model", &mut options, &registry::names())?
+            .ok_or_else(|| document.wrong("model.name", "a model's name", "none"))?;
+        let model_options = model_options::resolve(document, &model, &options)?;
+        let data = DataConfig::resolve(document, &data)?;
+        check_train_size(document, &data, &model)?;
+        Ok(Recipe {
+            name: head.name,
+            description: head.description,
+            seed: head.seed,
+            device: head.device,
+            data,
+            model,
+            model_options,
+            loss: plain(document, "loss")?,
+            train: train(document)?,
+            optimizer: named(
+                document,
+                "optimizer",
+                "adamw",
+                &OptimizerConfig::NAMES,
+                OptimizerConfig::named,
+            )?,
+            schedule: named(document, "schedule", "constant", &ScheduleConfig::NAMES, ScheduleConfig::named)?,
+            checkpoint: plain(document, "checkpoint")?,
+            finetune: plain(document, "finetune")?,
+        })
+    }
+
+    /// Everything the training loop needs.
+    pub fn fit(&self) -> FitConfig {
+        FitConfig {
+            train: self.train.clone(),
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule.clone(),
+            checkpoint: self.checkpoint.clone(),
+            layers: self.finetune.rates(),
+            seed: self.seed,
+        }
+    }
+
+    /// The top-level keys and sections with all their values, in the order in which a reader thinks.
+    pub(crate) fn sections(&self) -> [(&'static str, Value); 12] {
+        let mut model = self.model_options.clone();
+        model.insert("name".to_string(), Value::from(self.model.clone()));
+        [
+            ("name", Value::from(self.name.clone())),
+            ("description", Value::from(self.description.clone())),
+            ("seed", Value::from(self.seed)),
+            ("device", Value::from(self.device.clone())),
+            ("data", self.data.to_value()),
+            ("model", Value::Object(model)),
+            ("loss", to_value(&self.loss)),
+            ("train", to_value(&self.train)),
+            ("optimizer", to_value(&self.optimizer)),
+            ("schedule", to_value(&self.schedule)),
+            ("checkpoint", to_value(&self.checkpoint)),
+            ("finetune", to_value(&self.finetune)),
+        ]
+    }
+
+    /// The resolved recipe as TOML. Reading it again gives an equal recipe.
+    pub fn to_toml(&self) -> String {
+        let (sections, head): (Vec<_>, Vec<_>) =
+            self.sections().into_iter().partition(|(_, value)| value.is_object());
+        let head: Map<String, Value> =
+            head.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+        let mut text = to_toml(&Value::Object(head));
+        for (name, value) in sections {
+            // One section at a time keeps their order.
+            let body = to_toml(&Value::Object(Map::from_iter([(name.to_string(), value)])));
+            text.push('\n');
+            text.push_str(&body);
+        }
+        text
+    }
+}
+
+/// The top-level keys that are not sections, of a document that has no unknown section.
+fn head(document: &Document) -> Result<Head, RecipeError> {
+    let known: Vec<&str> = HEAD.into_iter().chain(SECTIONS).collect();
+    let mut given = Map::new();
+    for (key, value) in &document.root {
+        if !known.contains(&key.as_str()) {
+            return Err(unknown_key(document, "", key, &known));
+        }
+        if !SECTIONS.contains(&key.as_str()) {
+            given.insert(key.clone(), value.clone());
+        } else if !value.is_object() {
+            return Err(document.wrong(key, "a table", value));
+        }
+    }
+    let head: Head = overlay(document, "", &given, &Head::default())?;
+    let mut components = Path::new(&head.name).components();
+    let is_one = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
+    if !is_one || head.name.ends_with(['/', '\\']) {
+        let found = format!("'{}'", head.name);
+        return Err(document.wrong("name", "a folder's name, without separators", found));
+    }
+    Ok(head)
+}
+
+/// Refuses pictures of another size in each epoch for a model whose pictures are all of one size.
+fn check_train_size(document: &Document, data: &DataConfig, model: &str) -> Result<(), RecipeError> {
+    match data {
+        DataConfig::Image(ImageConfig { train_size: Some(side), .. }) if !takes_any_size(model) => {
+            let expected = format!("none with {model}, whose pictures are all of one size");
+            Err(document.wrong("data.train_size", expected, side))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether pictures may have another size in each batch.
+fn takes_any_size(model: &str) -> bool {
+    registry::find(model).is_ok_and(|entry| entry.any_picture_size)
+}
+
+/// The `[train]` section. `--set train.steps=9` replaces a length in epochs, and `--set train.epochs=9` one in steps.
+fn train(document: &Document) -> Result<TrainConfig, RecipeError> {
+    let mut given = section(document, "train");
+    for (typed, other) in [("steps", "epochs"), ("epochs", "steps")] {
+        let is_argument = |key| document.is_argument(&format!("train.{key}"));
+        if given.contains_key(typed) && is_argument(typed) && !is_argument(other) {
+            given.remove(other);
+        }
+    }
+    let mut train: TrainConfig = overlay(document, "train", &given, &TrainConfig::default())?;
+    if train.epochs.is_none() && train.steps.is_none() {
+        train.epochs = Some(train.default_epochs());
+    }
+    Ok(train)
+}
+
+/// A section over its config's defaults.
+fn plain<T: Serialize + DeserializeOwned + Default>(
+    document: &Document,
+    name: &str,
+) -> Result<T, RecipeError> {
+    overlay(document, name, &section(document, name), &T::default())
+}
+
+/// A section whose `name`, by default `usual`, decides its other keys.
+fn named<T: Serialize + DeserializeOwned>(
+    document: &Document,
+    path: &str,
+    usual: &str,
+    known: &[&str],
+    defaults: fn(&str) -> Option<T>,
+) -> Result<T, RecipeError> {
+    let mut given = section(document, path);
+    let name = name_of(document, path, &mut given, known)?.unwrap_or_else(|| usual.to_string());
+    let defaults = defaults(&name).expect("defaults for each known name");
+    overlay_without(document, path, &given, &defaults, &["name"])
+}
+
+fn section(document: &Document, name: &str) -> Map<String, Value> {
+    document.root.get(name).and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+fn required(document: &Document, name: &str) -> Result<Map<String, Value>, RecipeError> {
+    if document.root.contains_key(name) {
+        Ok(section(document, name))
+    } else {
+        Err(document.wrong(name, format!("a section [{name}]"), "none"))
+    }
+}
+
+/// Takes `name` out of a section whose other keys depend on it.
+fn name_of(
+    document: &Document,
+    path: &str,
+    given: &mut Map<String, Value>,
+    known: &[&str],
+) -> Result<Option<String>, RecipeError> {
+    let key = format!("{path}.name");
+    match given.remove("name") {
+        None => Ok(None),
+        Some(Value::String(name)) if known.contains(&name.as_str()) => Ok(Some(name)),
+        Some(Value::String(name)) => {
+            let suggestion = nearest(&name, known.iter().copied())
+                .map(|nearest| format!("; did you mean '{nearest}'?"))
+                .unwrap_or_default();
+            Err(document.wrong(&key, format!("one of {}", known.join(", ")), format!("'{name}'{suggestion}")))
+        }
+        Some(other) => Err(document.wrong(&key, "a string", other)),
+    }
+}
+
+fn to_value(config: &impl Serialize) -> Value {
+    serde_json::to_value(config).expect("a config serialises")
+}
+
+/// TOML has no null: a key without a value is left out, and reads as its default again.
+fn to_toml(value: &Value) -> String {
+    fn without_null(value: &Value) -> Option<toml::Value> {
+        Some(match value {
+            Value::Null => return None,
+            Value::Bool(boolean) => toml::Value::Boolean(*boolean),
+            Value::Number(number) => match number.as_i64() {
+                Some(integer) => toml::Value::Integer(integer),
+                None => toml::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Value::String(string) => toml::Value::String(string.clone()),
+            Value::Array(array) => toml::Value::Array(array.iter().filter_map(without_null).collect()),
+            Value::Object(object) => toml::Value::Table(
+                object.iter().filter_map(|(key, value)| Some((key.clone(), without_null(value)?))).collect(),
+            ),
+        })
+    }
+    without_null(value).and_then(|value| toml::to_string(&value).ok()).unwrap_or_default()
+}

@@ -1,0 +1,121 @@
+//! The keys that a run may change when it goes on.
+
+use crate::Recipe;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The keys that no step depends on. A section or table stands for all keys below it.
+pub const MAY_CHANGE: [&str; 8] = [
+    "description",
+    "device",
+    "data.crops",
+    "train.evaluate_every",
+    "train.early_stopping",
+    "train.report_every",
+    "train.gradient_checkpointing",
+    "checkpoint",
+];
+
+/// The length of training, which no step depends on where the schedule does not.
+pub const LENGTH: [&str; 2] = ["train.epochs", "train.steps"];
+
+impl Recipe {
+    /// The first key in which two recipes differ and that a run may not change when it goes on, with both its values;
+    /// none where the second recipe describes the same run.
+    pub fn difference(&self, other: &Recipe) -> Option<String> {
+        let free = |key: &str| {
+            MAY_CHANGE.iter().any(|free| is_at_or_below(key, free))
+                || LENGTH.contains(&key)
+                    && ![self, other].iter().any(|recipe| recipe.schedule.depends_on_length())
+        };
+        let (ours, theirs) = (self.keys(), other.keys());
+        let mut keys: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
+        keys.sort();
+        let differing = keys.into_iter().find(|key| ours.get(*key) != theirs.get(*key) && !free(key))?;
+        let stated = |keys: &BTreeMap<String, Value>| match keys.get(differing) {
+            Some(value) => format!("'{differing} = {value}'"),
+            None => format!("no '{differing}'"),
+        };
+        Some(format!("{} against {}", stated(&ours), stated(&theirs)))
+    }
+
+    /// Every key that has a value, dotted.
+    fn keys(&self) -> BTreeMap<String, Value> {
+        let mut keys = BTreeMap::new();
+        self.sections().into_iter().for_each(|(name, value)| flatten(name, value, &mut keys));
+        keys
+    }
+}
+
+/// Whether `key` is `section`, or one of the keys below it.
+fn is_at_or_below(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Puts a value under its dotted key; of a table, each of its values.
+fn flatten(path: &str, value: Value, keys: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Null => {}
+        Value::Object(table) => {
+            table.into_iter().for_each(|(key, value)| flatten(&format!("{path}.{key}"), value, keys));
+        }
+        value => _ = keys.insert(path.to_string(), value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BUILTIN, Document};
+
+    fn recipe(sets: &[&str]) -> Recipe {
+        let (name, text) = BUILTIN.iter().find(|(name, _)| *name == "fashion").unwrap();
+        let mut document = Document::parse(name, text).unwrap();
+        sets.iter().for_each(|set| document.set(set).unwrap());
+        Recipe::resolve(&document).unwrap()
+    }
+
+    #[test]
+    fn keys_that_no_step_depends_on_may_change() {
+        let sets = [
+            "description=x",
+            "device=ndarray",
+            "data.crops=5",
+            "train.evaluate_every=7",
+            "train.report_every=3",
+            "checkpoint.every_steps=9",
+        ];
+        assert_eq!(recipe(&[]).difference(&recipe(&sets)), None);
+    }
+
+    #[test]
+    fn a_key_that_steps_depend_on_is_named_with_both_values() {
+        let difference = |set: &str| recipe(&[]).difference(&recipe(&[set]));
+        let rate = difference("optimizer.learning_rate=0.5").unwrap();
+        assert!(rate.contains("optimizer.learning_rate = ") && rate.ends_with("= 0.5'"), "{rate}");
+        assert!(difference("data.valid_fraction=0.25").is_some());
+        assert_eq!(
+            difference("train.accumulate=3").unwrap(),
+            "'train.accumulate = 1' against 'train.accumulate = 3'"
+        );
+    }
+
+    #[test]
+    fn the_length_may_change_under_a_schedule_that_does_not_depend_on_it() {
+        let of = |schedule: &str, epochs: u64| {
+            recipe(&[&format!("schedule.name={schedule}"), &format!("train.epochs={epochs}")])
+        };
+        assert_eq!(of("constant", 2).difference(&of("constant", 3)), None);
+        let difference = of("one_cycle", 2).difference(&of("one_cycle", 3)).unwrap();
+        assert_eq!(difference, "'train.epochs = 2' against 'train.epochs = 3'");
+    }
+
+    #[test]
+    fn the_keys_that_may_change_are_keys_of_recipes() {
+        let keys = recipe(&["train.evaluate_every=7", "train.early_stopping=3", "train.steps=9"]).keys();
+        for free in MAY_CHANGE.iter().chain(&LENGTH) {
+            let known = keys.keys().any(|key| is_at_or_below(key, free));
+            assert!(known || *free == "train.epochs", "{free}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A run that answers: asked with files or with records from memory.
+//!
+//! ```text
+//! URIs    -> parts, some at a time ─┐
+//! records -> samples in memory     ─┴─> batches -> model -> Answer, one a sample
+//! ```
+
+use crate::answer::{Answer, answers};
+use crate::feed::Unwrapped;
+use crate::generate::{Generation, Writer};
+use crate::model::VisitModel;
+use crate::schema::Schema;
+use crate::sets::{self, InputPart, OpenedRecords, Pictures, SampleSet};
+use crate::{Run, RunError};
+use bonfire_contract::{Loader, Position, Task};
+use bonfire_datasets::table::Row;
+use bonfire_datasets::text::TextTask;
+use bonfire_datasets::{DataError, Names};
+use bonfire_kernels::threads;
+use bonfire_models::Architecture;
+use bonfire_recipe::DataConfig;
+use bonfire_train::{ValueScale, average_views};
+use burn::tensor::Device;
+use std::fmt;
+use std::ops::{ControlFlow, Range};
+
+/// A record from memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A PNG or JPEG file.
+    Picture(Vec<u8>),
+    /// A row of a table.
+    Row(Row),
+    /// A text to classify, or a prompt to continue.
+    Text(String),
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Record::Picture(_) => "a picture",
+            Record::Row(_) => "a row of a table",
+            Record::Text(_) => "a text",
+        })
+    }
+}
+
+/// An input with its answer.
+pub struct Answered<'a> {
+    /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a text.
+    pub input: String,
+    /// The answer, or why the input could not be read: pictures alone, where the recipe leaves corrupt ones out.
+    pub answer: Result<Answer, DataError>,
+    /// The set that the input is a picture of, and its number there.
+    pub(crate) picture: Option<(&'a Pictures, u64)>,
+}
+
+impl Answered<'_> {
+    /// The input as a PNG file of the pixels that the model saw, read again; none where it is no picture.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn picture(&self) -> Option<Result<Vec<u8>, DataError>> {
+        self.picture.map(|(pictures, number)| Ok(pictures.show(number)?.picture))
+    }
+}
+
+/// The caller's part in [`Predictor::predict`]: takes the answers of a batch, and says whether to go on.
+pub type Each<'a> = &'a mut dyn FnMut(Vec<Answered<'_>>) -> ControlFlow<()>;
+
+/// An owned model that answers about files and records of the kind that its run was trained on.
+///
+/// An answer has the same bits whichever other records are asked with it, and at whichever place among them.
+pub trait Predictor: Send {
+    /// The names of the classes; empty where answers are no classes.
+    fn labels(&self) -> &[String];
+
+    /// Answers about records from memory, in their sequence. A record that cannot be read is refused alone.
+    ///
+    /// # Errors
+    /// When the model or its device fails, which is no record's fault.
+    fn answer(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError>;
+
+    /// Answers about files, folders, globs or texts, as `bonfire predict` takes them. `each` has the answers of a batch
+    /// before the next one is read. Hands back how many inputs could not be read and were left out.
+    ///
+    /// # Errors
+    /// On an input that is not there, or not as the run's schema says.
+    fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError>;
+}
+
+impl Run {
+    /// The run's model on `device`, to be asked; a language model writes by [`Generation`]'s defaults.
+    ///
+    /// # Errors
+    /// When the run is not finished, or its weights are damaged.
+    pub fn predictor(&self, device: Device) -> Result<Box<dyn Predictor + Send>, RunError> {
+        self.predictor_with(device, None, Generation::default())
+    }
+
+    /// As [`predictor`](Self::predictor), with so many crops of each picture in place of the recipe's, and the options of
+    /// a language model.
+    ///
+    /// # Errors
+    /// As [`predictor`](Self::predictor); when `crops` are asked for and the data are no pictures; when an option is out
+    /// of its bounds.
+    pub fn predictor_with(
+        &self,
+        device: Device,
+        crops: Option<usize>,
+        generation: Generation,
+    ) -> Result<Box<dyn Predictor + Send>, RunError> {
+        generation.check()?;
+        let data = self.data(crops)?;
+        let visitor = Own { run: self, data, device: device.clone(), generation };
+        self.visit(&device, visitor)
+    }
+
+    /// Whether the run's model continues texts.
+    pub fn is_language_model(&self) -> bool {
+        matches!(&self.schema, Schema::Text(schema) if schema.task == TextTask::LanguageModel)
+    }
+}
+
+struct Own<'a> {
+    run: &'a Run,
+    data: DataConfig,
+    device: Device,
+    generation: Generation,
+}
+
+impl VisitModel for Own<'_> {
+    type Output = Box<dyn Predictor + Send>;
+
+    fn visit<A: Architecture>(self, model: A::Model, _config: A) -> Self::Output {
+        let Own { run, data, device, generation } = self;
+        match &run.schema {
+            Schema::Text(schema) if run.is_language_model() => {
+                Box::new(Writer::new(model, A::language_model, schema.clone(), device, generation))
+            }
+            schema => Box::new(Model {
+                scale: schema.value_scale(),
+                schema: schema.clone(),
+                batch_size: run.recipe.train.evaluate_batch_size,
+                model,
+                data,
+                device,
+            }),
+        }
+    }
+}
+
+/// A model with everything that turns files and records into its input.
+struct Model<M> {
+    model: M,
+    data: DataConfig,
+    schema: Schema,
+    /// The unit of a target of values.
+    scale: Option<ValueScale>,
+    /// Samples of a batch.
+    batch_size: usize,
+    device: Device,
+}
+
+impl<M: Task> Predictor for Model<M> {
+    fn labels(&self) -> &[String] {
+        self.schema.labels()
+    }
+
+    fn answer(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError> {
+        // A batch is computed on a thread of the pool, which takes part in the work that it hands out.
+        threads::inside(|| self.answer_records(records))
+    }
+
+    fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError> {
+        let mut skipped = 0;
+        for part in sets::open_prediction(&self.data, &self.schema, inputs)? {
+            let InputPart { set, names } = part?;
+            let flow = self.answer_part(&set, &names, each)?;
+            skipped += set.loader.skipped().count();
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(skipped)
+    }
+}
+
+/// Answers about samples by their numbers.
+type Numbered = Vec<(u64, Result<Answer, DataError>)>;
+
+impl<M: Task> Model<M> {
+    fn answer_records(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError> {
+        let mut answers: Vec<Option<Result<Answer, DataError>>> = records.iter().map(|_| None).collect();
+        let OpenedRecords { set, numbers, refused } = sets::open_records(&self.data, &self.schema, records)?;
+        for (number, error) in refused {
+            answers[number] = Some(Err(error));
+        }
+        let _all = self.answer_set(&set, &mut |batch| {
+            for (sample, answer) in batch {
+                answers[numbers[sample as usize]] = Some(answer);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(answers.into_iter().map(|answer| answer.expect("an answer for each record")).collect())
+    }
+
+    fn answer_part(
+        &self,
+        set: &SampleSet,
+        names: &Names,
+        each: Each<'_>,
+    ) -> Result<ControlFlow<()>, RunError> {
+        let named = |(sample, answer): (u64, Result<Answer, DataError>)| Answered {
+            input: names.of(sample),
+            answer,
+            picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
+        };
+        self.answer_set(set, &mut |batch| each(batch.into_iter().map(named).collect()))
+    }
+
+    /// Answers about the samples of a set, and hands the answers of each batch on before the next one is read. Pictures
+    /// that are left out have their error in their place.
+    fn answer_set(
+        &self,
+        set: &SampleSet,
+        each: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, RunError> {
+        let batch_size = (self.batch_size / set.views).max(1);
+        let loader = Unwrapped(set.loader.as_ref());
+        let skipping = set.pictures.as_ref().filter(|pictures| pictures.skips());
+        let left_out = |numbers: Range<u64>| -> Numbered {
+            let pictures = skipping.into_iter();
+            pictures
+                .flat_map(|pictures| {
+                    numbers.clone().map(move |number| (number, Err(refusal(pictures, number))))
+                })
+                .collect()
+        };
+        let mut next = 0;
+        for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &self.device) {
+            let batch = match batch {
+                // None of the set could be read.
+                Err(_) if skipping.is_some() && next == 0 => break,
+                batch => batch?,
+            };
+            let answers = self.answer_batch(batch.input, set.views)?;
+            let (found, expected) = (answers.len(), batch.samples.len());
+            assert_eq!(found, expected, "the model gave {found} answers for {expected} inputs");
+            let mut numbered = Numbered::new();
+            for (answer, sample) in answers.into_iter().zip(batch.samples) {
+                numbered.extend(left_out(next..sample));
+                numbered.push((sample, Ok(answer)));
+                next = sample + 1;
+            }
+            if each(numbered).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let rest = left_out(next..Loader::<M::Input>::len(&loader));
+        Ok(if rest.is_empty() { ControlFlow::Continue(()) } else { each(rest) })
+    }
+
+    /// One answer a sample, of so many views of each.
+    fn answer_batch(&self, input: M::Input, views: usize) -> Result<Vec<Answer>, RunError> {
+        answers(average_views(self.model.predict(input), views)?, self.scale.as_ref())
+    }
+}
+
+/// Why a picture was left out: it is read again for it.
+fn refusal(pictures: &Pictures, number: u64) -> DataError {
+    let place = pictures.place(number);
+    match pictures.show(number) {
+        Err(error) => error,
+        Ok(_) => {
+            DataError::source(place, "the same picture twice", "one that could be read the second time only")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

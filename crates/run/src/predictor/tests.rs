@@ -1,0 +1,234 @@
+//! A predictor gives an answer the same bits alone and among others, from memory and from files, and on any thread.
+
+use super::*;
+use crate::{Answer, Beginning, Training};
+use bonfire_cluster::{Alone, Communicator};
+use bonfire_datasets::table::Cell;
+use bonfire_train::{Event, Listener};
+use image::{ImageFormat, RgbImage};
+use std::io::Cursor;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// Hears of the progress and tells nobody.
+struct Silent;
+
+impl Listener for Silent {
+    fn on(&mut self, _event: &Event<'_>) {}
+}
+
+/// A run of a few steps in `folder`, by a recipe.
+fn trained(folder: &Path, recipe: &str) -> Run {
+    let path = folder.join("recipe.toml");
+    std::fs::write(&path, recipe).unwrap();
+    let run = folder.join("run");
+    let beginning = Beginning {
+        recipe: Some(path.display().to_string()),
+        run: Some(run.clone()),
+        ..Beginning::default()
+    };
+    let alone: Arc<dyn Communicator> = Arc::new(Alone);
+    let training = Training::begin(&beginning, &alone, Rc::new(|_| {})).unwrap();
+    training.fit(Instant::now(), Box::new(Silent)).unwrap();
+    Run::open(run).unwrap()
+}
+
+/// A picture file of stripes that depend on `number`.
+fn png(number: u32) -> Vec<u8> {
+    let shade =
+        |x: u32, y: u32| ((x * (number % 7 + 1) * 9 + y * (number / 7 + 2) * 13 + number * 31) % 256) as u8;
+    let picture =
+        RgbImage::from_fn(32, 32, |x, y| image::Rgb([shade(x, y), shade(y, x), shade(x + y, number)]));
+    let mut file = Cursor::new(Vec::new());
+    picture.write_to(&mut file, ImageFormat::Png).unwrap();
+    file.into_inner()
+}
+
+/// Pictures of two classes, and a recipe for a model of them.
+fn pictures(folder: &Path, data: &str, model: &str) -> (Run, Vec<Record>) {
+    for number in 0..32 {
+        let class = folder.join("pictures").join(["even", "odd"][number as usize % 2]);
+        std::fs::create_dir_all(&class).unwrap();
+        std::fs::write(class.join(format!("{number}.png")), png(number)).unwrap();
+    }
+    let train = folder.join("pictures");
+    let recipe = format!(
+        "[data]\nkind = 'image'\ntrain = '{}'\n{data}\n[model]\n{model}\n[train]\nsteps = 2\nbatch_size = 16\n",
+        train.display()
+    );
+    (trained(folder, &recipe), (0..32).map(|number| Record::Picture(png(number))).collect())
+}
+
+/// Rows of numbers and categories, and a recipe for a model of them.
+fn rows(folder: &Path, target: &str, model: &str) -> (Run, Vec<Record>) {
+    let colour = |row: usize| ["red", "green", "blue"][row * 7 % 3];
+    let number = |row: usize, column: usize| ((row * 37 + column * 101) % 97) as f64 / 7.0;
+    let mut csv = "colour,".to_string()
+        + &(0..6).map(|column| format!("n{column},")).collect::<String>()
+        + "kind,price\n";
+    for row in 0..60 {
+        csv += colour(row);
+        (0..6).for_each(|column| csv += &format!(",{}", number(row, column)));
+        csv += &format!(",{},{}\n", ["a", "b", "c"][row % 3], number(row, 1) * 3.0 - number(row, 2));
+    }
+    let train = folder.join("rows.csv");
+    std::fs::write(&train, csv).unwrap();
+    let ignored = if target == "price" { "kind" } else { "price" };
+    let recipe = format!(
+        "[data]\nkind = 'table'\ntrain = '{}'\ntarget = '{target}'\nignore = ['{ignored}']\none_hot = false\n\
+         [model]\n{model}\n[train]\nsteps = 3\nbatch_size = 16\n",
+        train.display()
+    );
+    let record = |row: usize| {
+        let mut cells = vec![("colour".to_string(), Cell::from(colour(row)))];
+        cells.extend((0..6).map(|column| (format!("n{column}"), Cell::from(number(row, column)))));
+        Record::Row(cells)
+    };
+    (trained(folder, &recipe), (0..32).map(record).collect())
+}
+
+/// Texts of 1 to 40 words, and a recipe for a model of them.
+fn texts(folder: &Path, model: &str) -> (Run, Vec<Record>) {
+    let words = ["sea", "sun", "win", "prize", "call", "now", "moon", "tide", "free", "claim"];
+    let text = |number: usize| {
+        let length = number * 11 % 40 + 1;
+        (0..length).map(|word| words[(number * 3 + word * word) % 10]).collect::<Vec<_>>().join(" ")
+    };
+    let csv: String = (0..60).map(|row| format!("{},{}\n", text(row), ["ham", "spam"][row % 2])).collect();
+    let train = folder.join("texts.csv");
+    std::fs::write(&train, "text,label\n".to_string() + &csv).unwrap();
+    let recipe = format!(
+        "[data]\nkind = 'text'\ntask = 'classify'\ntext_column = 'text'\nlabel_column = 'label'\nvocabulary = 'word'\n\
+         max_tokens = 48\ntrain = '{}'\n[model]\n{model}\n[train]\nsteps = 2\nbatch_size = 16\n",
+        train.display()
+    );
+    (trained(folder, &recipe), (0..32).map(|number| Record::Text(text(number))).collect())
+}
+
+fn answers(predictor: &mut dyn Predictor, records: &[Record]) -> Vec<Answer> {
+    predictor.answer(records.to_vec()).unwrap().into_iter().map(Result::unwrap).collect()
+}
+
+/// The answers of 32 records alone, and how many of the answers in batches of 2 to 32, each record at every place, have
+/// other bits.
+fn differing(run: &Run, records: &[Record]) -> Vec<(usize, usize)> {
+    let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
+    // Numbers in an answer's text are distinct where their bits are.
+    let bits = |answer: &Answer| format!("{answer:?}");
+    let alone: Vec<String> = records
+        .iter()
+        .map(|record| bits(&answers(&mut *predictor, std::slice::from_ref(record))[0]))
+        .collect();
+    assert!(alone.iter().any(|answer| answer != &alone[0]), "all answers are alike: {}", alone[0]);
+    [2, 3, 7, 16, 32]
+        .into_iter()
+        .map(|size| {
+            let places = (0..records.len()).map(|start| {
+                let chosen: Vec<usize> = (start..start + size).map(|place| place % records.len()).collect();
+                let batch: Vec<Record> = chosen.iter().map(|&record| records[record].clone()).collect();
+                let found = answers(&mut *predictor, &batch);
+                chosen.iter().zip(found).filter(|(record, found)| bits(found) != alone[**record]).count()
+            });
+            (size, places.sum())
+        })
+        .collect()
+}
+
+#[test]
+fn an_answer_has_the_same_bits_alone_and_in_any_batch_at_any_place() {
+    type Make<'a> = &'a dyn Fn(&Path) -> (Run, Vec<Record>);
+    let makes: [(&str, Make<'_>); 9] = [
+        ("cnn", &|folder| pictures(folder, "", "name = 'cnn'")),
+        ("resnet9", &|folder| pictures(folder, "", "name = 'resnet9'")),
+        ("vit_ti16", &|folder| pictures(folder, "", "name = 'vit_ti16'\nlayers = 2")),
+        ("autoencoder", &|folder| pictures(folder, "target = 'input'", "name = 'autoencoder'")),
+        ("mlp of classes", &|folder| rows(folder, "kind", "name = 'mlp'\nhidden = [600, 300]")),
+        ("mlp of a value", &|folder| rows(folder, "price", "name = 'mlp'\nhidden = [600, 300]")),
+        ("transformer", &|folder| texts(folder, "name = 'transformer'")),
+        ("lstm", &|folder| texts(folder, "name = 'lstm'")),
+        ("gru", &|folder| texts(folder, "name = 'gru'")),
+    ];
+    let mut wrong = Vec::new();
+    for (name, make) in makes {
+        let folder = TempDir::new().unwrap();
+        let (run, records) = make(folder.path());
+        let found = differing(&run, &records);
+        let of = |(size, count): &(usize, usize)| {
+            format!("{count} of {} in batches of {size}", size * records.len())
+        };
+        println!("{name:<16} {}", found.iter().map(of).collect::<Vec<_>>().join(", "));
+        if found.iter().any(|(_, count)| *count > 0) {
+            wrong.push(name);
+        }
+    }
+    assert!(wrong.is_empty(), "answers with other bits than alone: {}", wrong.join(", "));
+}
+
+#[test]
+fn records_are_answered_as_files_are_and_each_is_refused_alone() {
+    let folder = TempDir::new().unwrap();
+    let (run, records) = pictures(folder.path(), "", "name = 'cnn'");
+    let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
+    let mut from_files = Vec::new();
+    let inputs = [folder.path().join("pictures/even").display().to_string()];
+    let skipped = predictor.predict(&inputs, &mut |batch| {
+        from_files.extend(batch.into_iter().map(|answered| (answered.input, answered.answer.unwrap())));
+        ControlFlow::Continue(())
+    });
+    assert_eq!((skipped.unwrap(), from_files.len()), (0, 16));
+    for (name, answer) in from_files {
+        let number: usize = name.rsplit('/').next().unwrap().trim_end_matches(".png").parse().unwrap();
+        assert_eq!(answers(&mut *predictor, &records[number..=number]), [answer]);
+    }
+    let Record::Picture(whole) = &records[0] else { panic!("a picture") };
+    let cut = Record::Picture(whole[..60].to_vec());
+    let batch = vec![records[1].clone(), cut, Record::Text("no picture".into()), records[2].clone()];
+    let found = predictor.answer(batch).unwrap();
+    assert_eq!(found[0].as_ref().unwrap(), &answers(&mut *predictor, &records[1..2])[0]);
+    assert_eq!(found[3].as_ref().unwrap(), &answers(&mut *predictor, &records[2..3])[0]);
+    let refused = |at: usize| found[at].as_ref().unwrap_err().to_string();
+    assert!(
+        refused(1).starts_with("request, record 1, picture: expected a complete PNG or JPEG"),
+        "{}",
+        refused(1)
+    );
+    assert_eq!(refused(2), "request, record 2: expected a picture, found a text");
+    assert!(predictor.answer(Vec::new()).unwrap().is_empty());
+    let all_refused = predictor.answer(vec![Record::Picture(Vec::new())]).unwrap();
+    assert!(all_refused[0].is_err());
+}
+
+#[test]
+fn a_predictor_is_asked_from_another_thread_and_outlives_its_run() {
+    let folder = TempDir::new().unwrap();
+    let (run, records) = rows(folder.path(), "price", "name = 'linear'");
+    let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
+    let here = answers(&mut *predictor, &records);
+    drop((run, folder));
+    let there = std::thread::spawn(move || answers(&mut *predictor, &records)).join().unwrap();
+    assert_eq!(here, there);
+    assert!(matches!(&here[0], Answer::Values(values) if values.len() == 1));
+}
+
+#[test]
+fn a_language_model_continues_a_prompt_alike_at_any_place() {
+    let folder = TempDir::new().unwrap();
+    let train = folder.path().join("lines.txt");
+    std::fs::write(&train, "to be or not to be\nthat is the question\n".repeat(40)).unwrap();
+    let recipe = format!(
+        "[data]\nkind = 'text'\ntask = 'language_model'\nmax_tokens = 16\ntrain = '{}'\n\
+         [model]\nname = 'gpt'\n[train]\nsteps = 2\nbatch_size = 8\n",
+        train.display()
+    );
+    let run = trained(folder.path(), &recipe);
+    let generation = Generation { tokens: 12, ..Generation::default() };
+    let mut predictor = run.predictor_with(run.device(None).unwrap(), None, generation).unwrap();
+    let prompts: Vec<Record> = ["to be", "that", "to be"].map(|text| Record::Text(text.into())).to_vec();
+    let found = answers(&mut *predictor, &prompts);
+    assert!(found[0] == found[2] && found[0] == answers(&mut *predictor, &prompts[..1])[0], "{found:?}");
+    let refused = predictor.answer(vec![Record::Text(String::new()), prompts[1].clone()]).unwrap();
+    assert!(refused[0].is_err() && refused[1].as_ref().unwrap() == &found[1]);
+}

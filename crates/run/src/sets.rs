@@ -1,0 +1,283 @@
+//! Opening the data of a recipe, whatever their kind: to train, to evaluate, to predict.
+
+use crate::RunError;
+use crate::feed::{AnyLoader, Wrapped};
+use crate::predictor::Record;
+use crate::schema::Schema;
+use bonfire_contract::AnyInput;
+use bonfire_datasets::image::{self, ImageConfig, ImageSchema, ImageSet, Shown};
+use bonfire_datasets::{
+    DataError, Dataset, Names, OnCorrupt, Opened, Part, Parts, Pipeline, Requested, table, text,
+};
+use bonfire_recipe::DataConfig;
+use std::sync::Arc;
+
+/// The data of a recipe, to train on.
+pub struct Sets {
+    /// Shuffled anew each epoch.
+    pub train: AnyLoader,
+    /// Held out from training, for decisions during it.
+    pub valid: Option<AnyLoader>,
+    /// Held out from every decision.
+    pub test: Option<SampleSet>,
+    /// The schema that the samples are encoded by.
+    pub schema: Schema,
+}
+
+/// Samples to evaluate or to predict.
+pub struct SampleSet {
+    /// In its own order.
+    pub loader: AnyLoader,
+    /// Views of each sample, one after the other.
+    pub views: usize,
+    /// The same samples one by one, where they are pictures.
+    pub pictures: Option<Pictures>,
+}
+
+/// Some inputs to predict, and the name of each.
+pub struct InputPart {
+    /// Their samples, without targets.
+    pub set: SampleSet,
+    /// By the numbers of the samples.
+    pub names: Names,
+}
+
+/// Inputs to predict, in their sequence.
+pub type InputParts = Box<dyn Iterator<Item = Result<InputPart, DataError>>>;
+
+/// Pictures, to be looked at one by one.
+pub struct Pictures {
+    set: Arc<Pipeline<ImageSet>>,
+    schema: ImageSchema,
+}
+
+impl Pictures {
+    /// Picture number `sample` of its set, read again.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn show(&self, sample: u64) -> Result<Shown, DataError> {
+        image::show(self.set.dataset(), &self.schema, sample)
+    }
+
+    /// Whether a picture that cannot be read is left out.
+    pub fn skips(&self) -> bool {
+        self.set.skips()
+    }
+
+    /// Where picture number `sample` lies.
+    pub fn place(&self, sample: u64) -> String {
+        self.set.dataset().place(sample)
+    }
+}
+
+impl SampleSet {
+    pub(crate) fn of_pictures(pipeline: Pipeline<ImageSet>, schema: &ImageSchema, views: usize) -> Self {
+        let set = Arc::new(pipeline);
+        let loader = Wrapped::boxed(set.clone(), AnyInput::Images);
+        SampleSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }) }
+    }
+
+    pub(crate) fn of<D: Dataset>(pipeline: Pipeline<D>, wrap: fn(D::Input) -> AnyInput) -> Self {
+        SampleSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None }
+    }
+}
+
+/// Opens the recipe's training, validation and test sets. With the schema of a run that goes on, `kept`, nothing is
+/// learned of the data.
+///
+/// # Errors
+/// When anything about the data is not as the recipe says, or the data are not those that the run began with.
+pub fn open(data: &DataConfig, seed: u64, kept: Option<Schema>) -> Result<Sets, RunError> {
+    let opened = match (data, kept.clone()) {
+        (DataConfig::Image(config), _) => {
+            let mut opened = image::open(config, seed)?;
+            let test = opened.test.take();
+            let test = test.map(|test| SampleSet::of_pictures(test, &opened.schema, 1));
+            Sets { test, ..sets(opened, AnyInput::Images, Schema::Image) }
+        }
+        (DataConfig::Text(config), Some(Schema::Text(kept))) => {
+            sets(text::reopen(config, seed, kept)?, AnyInput::Tokens, Schema::Text)
+        }
+        (DataConfig::Text(config), _) => sets(text::open(config, seed)?, AnyInput::Tokens, Schema::Text),
+        (DataConfig::Table(config), Some(Schema::Table(kept))) => {
+            sets(table::reopen(config, seed, kept)?, AnyInput::Table, Schema::Table)
+        }
+        (DataConfig::Table(config), _) => sets(table::open(config, seed)?, AnyInput::Table, Schema::Table),
+    };
+    match kept {
+        Some(kept) => {
+            opened.schema.check_same(&kept, train_uri(data))?;
+            Ok(Sets { schema: kept, ..opened })
+        }
+        None => Ok(opened),
+    }
+}
+
+fn train_uri(data: &DataConfig) -> &str {
+    match data {
+        DataConfig::Image(config) => &config.train,
+        DataConfig::Text(config) => &config.train,
+        DataConfig::Table(config) => &config.train,
+    }
+}
+
+/// Opens data to evaluate a trained model on: `uri`, or the recipe's test set, or else its validation set.
+///
+/// # Errors
+/// When there is none, or it is not as the schema says.
+pub fn open_evaluation(
+    data: &DataConfig,
+    schema: &Schema,
+    uri: Option<&str>,
+    seed: u64,
+) -> Result<SampleSet, DataError> {
+    Ok(match (data, schema) {
+        (DataConfig::Image(config), Schema::Image(schema)) => {
+            let pipeline = image::open_evaluation(config, schema, uri, seed)?;
+            SampleSet::of_pictures(pipeline, schema, config.crops)
+        }
+        (DataConfig::Text(config), Schema::Text(schema)) => {
+            SampleSet::of(text::open_evaluation(config, schema, uri, seed)?, AnyInput::Tokens)
+        }
+        (DataConfig::Table(config), Schema::Table(schema)) => {
+            SampleSet::of(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
+        }
+        _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
+    })
+}
+
+/// Opens inputs without targets, some at a time.
+///
+/// # Errors
+/// When there is none. An input that is not there, or not as the schema says, is an error among the parts.
+pub fn open_prediction(
+    data: &DataConfig,
+    schema: &Schema,
+    inputs: &[String],
+) -> Result<InputParts, DataError> {
+    fn boxed<D: Dataset>(parts: Parts<D>, wrap: fn(D::Input) -> AnyInput) -> InputParts {
+        Box::new(parts.map(move |part| {
+            part.map(|Part { samples, names }| InputPart { set: SampleSet::of(samples, wrap), names })
+        }))
+    }
+    Ok(match (data, schema) {
+        (DataConfig::Image(config), Schema::Image(schema)) => {
+            let (views, schema) = (config.crops, schema.clone());
+            let parts = image::open_prediction(config, &schema, inputs)?;
+            Box::new(parts.map(move |part| {
+                part.map(|Part { samples, names }| InputPart {
+                    set: SampleSet::of_pictures(samples, &schema, views),
+                    names,
+                })
+            }))
+        }
+        (DataConfig::Text(config), Schema::Text(schema)) => {
+            boxed(text::open_prediction(config, schema, inputs)?, AnyInput::Tokens)
+        }
+        (DataConfig::Table(config), Schema::Table(schema)) => {
+            boxed(table::open_prediction(config, schema, inputs)?, AnyInput::Table)
+        }
+        _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
+    })
+}
+
+/// Records from memory, as far as they can be read.
+pub(crate) struct OpenedRecords {
+    /// The samples.
+    pub set: SampleSet,
+    /// The number of the record of each sample.
+    pub numbers: Vec<usize>,
+    /// The numbers of records without a sample, and the error of each.
+    pub refused: Vec<(usize, DataError)>,
+}
+
+/// Opens records from memory. A record of another kind than the data is refused alone. A picture that cannot be decoded
+/// is left out of the batches.
+///
+/// # Errors
+/// When a key of the recipe is out of its bounds.
+pub(crate) fn open_records(
+    data: &DataConfig,
+    schema: &Schema,
+    records: Vec<Record>,
+) -> Result<OpenedRecords, DataError> {
+    match (data, schema) {
+        (DataConfig::Image(config), Schema::Image(schema)) => {
+            let config = ImageConfig { on_corrupt: OnCorrupt::Skip, ..config.clone() };
+            let kept = keep(records, "a picture", |record| match record {
+                Record::Picture(file) => Ok(file.into()),
+                other => Err(other),
+            });
+            let opened = image::records(&config, schema, kept.values)?;
+            let set = SampleSet::of_pictures(opened.samples, schema, config.crops);
+            Ok(OpenedRecords { set, numbers: kept.numbers, refused: kept.refused })
+        }
+        (DataConfig::Text(config), Schema::Text(schema)) => {
+            let kept = keep(records, "a text", |record| match record {
+                Record::Text(text) => Ok(text),
+                other => Err(other),
+            });
+            let opened = text::records(config, schema, &kept.values)?;
+            Ok(placed(opened, kept.numbers, kept.refused, AnyInput::Tokens))
+        }
+        (DataConfig::Table(config), Schema::Table(schema)) => {
+            let kept = keep(records, "a row of a table", |record| match record {
+                Record::Row(row) => Ok(row),
+                other => Err(other),
+            });
+            let opened = table::records(config, schema, &kept.values)?;
+            Ok(placed(opened, kept.numbers, kept.refused, AnyInput::Table))
+        }
+        _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
+    }
+}
+
+/// The records of one kind, with their numbers, and the others.
+struct Kept<T> {
+    values: Vec<T>,
+    numbers: Vec<usize>,
+    refused: Vec<(usize, DataError)>,
+}
+
+fn keep<T>(records: Vec<Record>, expected: &str, take: fn(Record) -> Result<T, Record>) -> Kept<T> {
+    let mut kept = Kept { values: Vec::new(), numbers: Vec::new(), refused: Vec::new() };
+    for (number, record) in records.into_iter().enumerate() {
+        match take(record) {
+            Ok(value) => {
+                kept.values.push(value);
+                kept.numbers.push(number);
+            }
+            Err(other) => {
+                let error = DataError::source(format!("request, record {number}"), expected, other);
+                kept.refused.push((number, error));
+            }
+        }
+    }
+    kept
+}
+
+/// Records of one kind, whose `numbers` are their places among all records.
+fn placed<D: Dataset>(
+    requested: Requested<D>,
+    numbers: Vec<usize>,
+    mut refused: Vec<(usize, DataError)>,
+    wrap: fn(D::Input) -> AnyInput,
+) -> OpenedRecords {
+    refused.extend(requested.refused.into_iter().map(|(record, error)| (numbers[record], error)));
+    let numbers = requested.records.into_iter().map(|record| numbers[record]).collect();
+    OpenedRecords { set: SampleSet::of(requested.samples, wrap), numbers, refused }
+}
+
+fn sets<D: Dataset, S>(
+    opened: Opened<D, S>,
+    wrap: fn(D::Input) -> AnyInput,
+    schema: fn(S) -> Schema,
+) -> Sets {
+    Sets {
+        train: Wrapped::boxed(opened.train, wrap),
+        valid: opened.valid.map(|pipeline| Wrapped::boxed(pipeline, wrap)),
+        test: opened.test.map(|pipeline| SampleSet::of(pipeline, wrap)),
+        schema: schema(opened.schema),
+    }
+}

@@ -1,0 +1,350 @@
+//! Figures from outputs and targets, exact over any number of batches, on the host in f64.
+//!
+//! | output | figures |
+//! |---|---|
+//! | logits | loss (nats), accuracy, top-k accuracy, AUROC, F1, ECE (calibration); confusion matrix |
+//! | values | MSE, MAE, RMSE (in the target's own unit, MSE in its square), R2 |
+//! | token logits | loss (nats a token), perplexity, bits per character |
+//! | reconstruction | mean squared error over all elements |
+//!
+//! `loss` is the plain cross-entropy, without weights or smoothing. No figure of values and reconstructions
+//! has that name, as the trained loss may be another.
+
+mod calibration;
+mod classes;
+mod ranking;
+mod values;
+mod views;
+mod worst;
+
+pub use calibration::{Bin, Calibration};
+pub use classes::ClassFigures;
+pub use values::ValueScale;
+pub use views::average_views;
+pub use worst::Worst;
+
+use crate::TrainError;
+use bonfire_contract::{Metric, Output, Target};
+use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
+use classes::Classes;
+use serde::{Deserialize, Serialize};
+use values::Column;
+use worst::WorstSamples;
+
+/// The facts of the task that the figures need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricConfig {
+    /// The `k` of top-k accuracy, reported when there are more classes than that.
+    pub top_k: usize,
+    /// The standardisation of each predicted value; mean 0 and deviation 1 where it is missing.
+    pub values: Vec<ValueScale>,
+    /// The characters that a token stands for on average: 1 for characters and bytes. Bits per character are
+    /// reported when it is known.
+    pub characters_per_token: Option<f64>,
+    /// The number of samples of the highest loss that are kept, where there are classes.
+    pub worst: usize,
+}
+
+impl Default for MetricConfig {
+    fn default() -> Self {
+        MetricConfig { top_k: 5, values: Vec::new(), characters_per_token: Some(1.0), worst: 0 }
+    }
+}
+
+/// The figures of one pass over a set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The figures. The first is the loss, or the squared error where the trained loss may be another.
+    pub metrics: Vec<Metric>,
+    /// Confusion matrix of classes: row the true class, column the predicted one.
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Calibration of classes: how often the model is right, by how sure it is.
+    pub calibration: Option<Calibration>,
+    /// The samples of the highest loss among classes, the highest first.
+    pub worst: Vec<Worst>,
+    /// Samples evaluated.
+    pub samples: u64,
+}
+
+impl Evaluation {
+    /// The figures of each class; none where the target is not a class.
+    pub fn per_class(&self) -> Vec<ClassFigures> {
+        self.confusion.as_deref().map(ClassFigures::of).unwrap_or_default()
+    }
+}
+
+/// Collects figures batch by batch.
+pub struct Meter {
+    config: MetricConfig,
+    sums: Sums,
+}
+
+/// The sums of a meter, which the ranks of a job send each other.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Sums {
+    samples: u64,
+    kind: Kind,
+    worst: WorstSamples,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Kind {
+    Nothing,
+    Classes(Classes),
+    Values(Vec<Column>),
+    Tokens { nats: f64, tokens: u64 },
+    Reconstruction { squares: f64, elements: u64 },
+}
+
+impl Meter {
+    /// A meter that has seen nothing.
+    pub fn new(config: &MetricConfig) -> Self {
+        let worst = WorstSamples::new(config.worst);
+        Meter { config: config.clone(), sums: Sums { samples: 0, kind: Kind::Nothing, worst } }
+    }
+
+    /// Takes in a batch, whose samples follow those before.
+    ///
+    /// # Errors
+    /// As [`add_samples`](Self::add_samples).
+    pub fn add(&mut self, output: Output, target: Target) -> Result<(), TrainError> {
+        self.add_samples(&[], output, target)
+    }
+
+    /// Takes in a batch. `samples` are the numbers of its samples in their set; where it is empty, they
+    /// follow the samples before.
+    ///
+    /// # Errors
+    /// When the target is not of the output's kind or size, or a class is outside the logits.
+    pub fn add_samples(&mut self, samples: &[u64], output: Output, target: Target) -> Result<(), TrainError> {
+        match (output, target) {
+            (Output::Logits(logits), Target::Classes(classes)) => self.add_classes(samples, logits, classes),
+            (Output::Values(found), Target::Values(expected)) => self.add_values(found, expected),
+            (Output::TokenLogits(logits), Target::NextTokens(next)) => self.add_tokens(logits, next),
+            (Output::Reconstruction { output, input }, Target::Input) => {
+                self.add_reconstruction(output, input)
+            }
+            (output, target) => Err(TrainError::mismatch(
+                match output {
+                    Output::Logits(_) => "classes",
+                    Output::Values(_) => "values",
+                    Output::TokenLogits(_) => "next tokens",
+                    Output::Reconstruction { .. } => "the input",
+                },
+                match target {
+                    Target::Classes(_) => "classes",
+                    Target::Probabilities(_) => "probabilities of classes",
+                    Target::Values(_) => "values",
+                    Target::NextTokens(_) => "next tokens",
+                    Target::Input => "the input",
+                    Target::Absent => "none",
+                },
+            )),
+        }
+    }
+
+    fn add_classes(
+        &mut self,
+        samples: &[u64],
+        logits: Tensor<2>,
+        classes: Tensor<1, Int>,
+    ) -> Result<(), TrainError> {
+        let [batch, width] = logits.dims();
+        let labels = int_values(classes);
+        if labels.len() != batch {
+            return Err(TrainError::mismatch(format!("{batch} classes"), labels.len()));
+        }
+        let logits = float_values(logits);
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Classes(Classes::new(width));
+        }
+        let Kind::Classes(sums) = &mut self.sums.kind else {
+            return Err(TrainError::mismatch("outputs of one kind", "logits after another kind"));
+        };
+        for (at, (row, &label)) in logits.chunks_exact(width.max(1)).zip(&labels).enumerate() {
+            let class = usize::try_from(label).ok().filter(|&class| class < width).ok_or_else(|| {
+                TrainError::mismatch(format!("a class below {width}"), format!("class {label}"))
+            })?;
+            let answer = sums.add(row, class, self.config.top_k);
+            let sample = samples.get(at).copied().unwrap_or(self.sums.samples + at as u64);
+            self.sums.worst.add(sample, class, answer);
+        }
+        self.sums.samples += batch as u64;
+        Ok(())
+    }
+
+    fn add_values(&mut self, found: Tensor<2>, expected: Tensor<2>) -> Result<(), TrainError> {
+        let ([batch, width], shape) = (found.dims(), expected.dims());
+        if shape != [batch, width] {
+            return Err(TrainError::mismatch(format!("values [{batch}, {width}]"), format!("{shape:?}")));
+        }
+        let (found, expected) = (float_values(found), float_values(expected));
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Values(vec![Column::default(); width]);
+        }
+        match &mut self.sums.kind {
+            Kind::Values(columns) if columns.len() == width => {
+                for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    columns[i % width].add(*found, *expected);
+                }
+            }
+            _ => {
+                return Err(TrainError::mismatch("outputs of one kind and width", format!("{width} values")));
+            }
+        }
+        self.sums.samples += batch as u64;
+        Ok(())
+    }
+
+    /// The logits of a large vocabulary stay on the device; one number a token comes to the host. A
+    /// negative target stands for no token.
+    fn add_tokens(&mut self, logits: Tensor<3>, next: Tensor<2, Int>) -> Result<(), TrainError> {
+        let ([batch, length, vocabulary], shape) = (logits.dims(), next.dims());
+        if shape != [batch, length] {
+            return Err(TrainError::mismatch(
+                format!("next tokens [{batch}, {length}]"),
+                format!("{shape:?}"),
+            ));
+        }
+        let targets = int_values(next.clone());
+        if let Some(token) = targets.iter().find(|&&token| token >= vocabulary as i64) {
+            return Err(TrainError::mismatch(
+                format!("a token below {vocabulary}"),
+                format!("token {token}"),
+            ));
+        }
+        let indices = next.clamp_min(0).unsqueeze_dim::<3>(2); // [B, T, 1]
+        let chosen = float_values(log_softmax(logits, 2).gather(2, indices)); // [B, T, 1]
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Tokens { nats: 0.0, tokens: 0 };
+        }
+        let Kind::Tokens { nats, tokens } = &mut self.sums.kind else {
+            return Err(TrainError::mismatch("outputs of one kind", "token logits after another kind"));
+        };
+        for (chosen, _) in chosen.iter().zip(&targets).filter(|(_, target)| **target >= 0) {
+            *nats -= chosen;
+            *tokens += 1;
+        }
+        self.sums.samples += batch as u64;
+        Ok(())
+    }
+
+    fn add_reconstruction(&mut self, output: Tensor<2>, input: Tensor<2>) -> Result<(), TrainError> {
+        let ([batch, width], shape) = (output.dims(), input.dims());
+        if shape != [batch, width] {
+            return Err(TrainError::mismatch(format!("an input [{batch}, {width}]"), format!("{shape:?}")));
+        }
+        let difference = output - input;
+        let rows = float_values((difference.clone() * difference).sum_dim(1)); // [B, 1]
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Reconstruction { squares: 0.0, elements: 0 };
+        }
+        let Kind::Reconstruction { squares, elements } = &mut self.sums.kind else {
+            return Err(TrainError::mismatch("outputs of one kind", "a reconstruction after another kind"));
+        };
+        *squares += rows.iter().sum::<f64>();
+        *elements += (batch * width) as u64;
+        self.sums.samples += batch as u64;
+        Ok(())
+    }
+
+    /// The sums so far, of one of several meters that have taken in `all` samples together.
+    pub(crate) fn sums(&mut self, all: u64) -> &Sums {
+        if let Kind::Classes(sums) = &mut self.sums.kind {
+            sums.forget_scores_of_too_many(all);
+        }
+        &self.sums
+    }
+
+    /// Samples taken in so far.
+    pub(crate) fn samples(&self) -> u64 {
+        self.sums.samples
+    }
+
+    /// Adds the sums of another meter, whose samples follow this one's.
+    pub(crate) fn merge(&mut self, other: Sums) -> Result<(), TrainError> {
+        self.sums.samples += other.samples;
+        self.sums.worst.merge(other.worst);
+        match (&mut self.sums.kind, other.kind) {
+            (_, Kind::Nothing) => {}
+            (kind @ Kind::Nothing, other) => *kind = other,
+            (Kind::Classes(sums), Kind::Classes(other)) if sums.classes == other.classes => sums.merge(other),
+            (Kind::Values(columns), Kind::Values(others)) if columns.len() == others.len() => {
+                columns.iter_mut().zip(others).for_each(|(column, other)| column.merge(other));
+            }
+            (Kind::Tokens { nats, tokens }, Kind::Tokens { nats: more_nats, tokens: more }) => {
+                *nats += more_nats;
+                *tokens += more;
+            }
+            (
+                Kind::Reconstruction { squares, elements },
+                Kind::Reconstruction { squares: more_squares, elements: more },
+            ) => {
+                *squares += more_squares;
+                *elements += more;
+            }
+            _ => return Err(TrainError::mismatch("outputs of one kind and width", "others on another rank")),
+        }
+        Ok(())
+    }
+
+    /// Refuses a monitored figure that [`Meter::finish`] can never give after the samples so far. The AUROC
+    /// is granted: a set without one of two classes has none, which only its end shows.
+    pub(crate) fn check_monitor(&self, monitor: &str) -> Result<(), TrainError> {
+        let mut names: Vec<String> = self.figures().into_iter().map(|metric| metric.name).collect();
+        let scored = matches!(&self.sums.kind, Kind::Classes(sums) if sums.classes > 1);
+        if scored && !names.iter().any(|name| name == "auroc") {
+            names.push("auroc".into());
+        }
+        if names.is_empty() || names.iter().any(|name| name == monitor) {
+            return Ok(());
+        }
+        Err(TrainError::config("train.monitor", format!("one of {}", names.join(", ")), monitor))
+    }
+
+    /// The figures of everything taken in.
+    pub fn finish(self) -> Evaluation {
+        let (confusion, calibration) = match &self.sums.kind {
+            Kind::Classes(sums) => (Some(sums.confusion()), Some(sums.calibration.clone())),
+            _ => (None, None),
+        };
+        let metrics = self.figures();
+        Evaluation {
+            metrics,
+            confusion,
+            calibration,
+            worst: self.sums.worst.sorted(),
+            samples: self.sums.samples,
+        }
+    }
+
+    fn figures(&self) -> Vec<Metric> {
+        match &self.sums.kind {
+            Kind::Nothing => Vec::new(),
+            Kind::Classes(sums) => sums.figures(self.config.top_k),
+            Kind::Values(columns) => values::figures(columns, &self.config.values),
+            Kind::Tokens { nats, tokens } => {
+                let nats = nats / *tokens as f64;
+                let mut metrics = vec![Metric::lower("loss", nats), Metric::lower("perplexity", nats.exp())];
+                metrics.extend(self.config.characters_per_token.map(|characters| {
+                    Metric::lower("bits_per_character", nats / std::f64::consts::LN_2 / characters)
+                }));
+                metrics
+            }
+            Kind::Reconstruction { squares, elements } => {
+                vec![Metric::lower("reconstruction_error", squares / *elements as f64)]
+            }
+        }
+    }
+}
+
+fn float_values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data_dtype(DType::F64).as_slice::<f64>().expect("the type asked for").to_vec()
+}
+
+fn int_values<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i64> {
+    tensor.into_data_dtype(DType::I64).as_slice::<i64>().expect("the type asked for").to_vec()
+}
+
+#[cfg(test)]
+mod tests;

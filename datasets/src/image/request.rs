@@ -1,0 +1,66 @@
+//! Pictures from memory, to predict.
+
+use super::gather::{Item, Place};
+use super::set::Pictures;
+use super::{ImageConfig, ImageSchema, ImageSet, open};
+use crate::DataError;
+use crate::request::Requested;
+use bytes::Bytes;
+
+/// The pictures of PNG or JPEG files in memory, each as `data.crops` views. A picture is decoded when its sample is
+/// read, and one that cannot be is an error there.
+///
+/// # Errors
+/// When a key is out of its bounds.
+pub fn records(
+    config: &ImageConfig,
+    schema: &ImageSchema,
+    files: Vec<Bytes>,
+) -> Result<Requested<ImageSet>, DataError> {
+    config.check()?;
+    let records = (0..files.len()).collect();
+    let items = files.into_iter().enumerate();
+    let items =
+        items.map(|(number, file)| Item { place: Place::Memory(number, file), class: None }).collect();
+    let samples = open::pipeline(config, schema, Pictures::Held(items), config.crops, 0);
+    Ok(Requested { samples, records, refused: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::tests::file;
+    use super::super::{ImageTarget, open_prediction};
+    use super::*;
+    use crate::{Dataset, Draw};
+    use ::image::ImageFormat;
+
+    #[test]
+    fn a_picture_in_memory_is_the_picture_of_its_file_and_a_damaged_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let png = file(ImageFormat::Png, 9, 7);
+        let path = folder.path().join("a.png");
+        std::fs::write(&path, &png).unwrap();
+        let config = ImageConfig { workers: 0, ..ImageConfig::default() };
+        let schema = ImageSchema {
+            target: ImageTarget::Class,
+            labels: vec!["a".into(), "b".into()],
+            channels: 3,
+            height: 9,
+            width: 7,
+            resize: None,
+            interpolation: Default::default(),
+            center_crop: None,
+            mean: vec![0.5; 3],
+            std: vec![0.25; 3],
+        };
+        let requested =
+            records(&config, &schema, vec![png.clone().into(), png[..40].to_vec().into()]).unwrap();
+        assert_eq!(requested.records, [0, 1]);
+        let uris = [path.to_str().unwrap().to_string()];
+        let part = open_prediction(&config, &schema, &uris).unwrap().next().unwrap().unwrap();
+        let sample = requested.samples.dataset().sample(0, Draw::default()).unwrap();
+        assert_eq!(sample, part.samples.dataset().sample(0, Draw::default()).unwrap());
+        let error = requested.samples.dataset().sample(1, Draw::default()).unwrap_err().to_string();
+        assert!(error.starts_with("request, record 1, picture: expected a complete PNG or JPEG"), "{error}");
+    }
+}

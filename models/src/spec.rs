@@ -1,0 +1,253 @@
+//! The sizes of the data and the question asked of a model: everything that a config takes from the data.
+
+use crate::objective::{LossKind, Objective};
+use bonfire_contract::{AnyInput, Images, Table, Tokens};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// The sizes of the data and the question asked of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The shape of a sample.
+    pub sample: Sample,
+    /// The question asked about it.
+    pub question: Question,
+    /// The recipe's `[loss]` section.
+    pub loss: LossConfig,
+}
+
+/// The shape of a sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sample {
+    /// `[channels, height, width]`
+    Image([usize; 3]),
+    /// Token sequences.
+    Text {
+        /// Words in the vocabulary.
+        vocabulary: usize,
+        /// The longest sequence, in tokens.
+        max_tokens: usize,
+    },
+    /// Table rows.
+    Table {
+        /// Numeric columns.
+        num_numeric: usize,
+        /// Categories of each categorical column, the unknown one included.
+        category_sizes: Vec<usize>,
+    },
+}
+
+/// The question asked about a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// One of so many classes.
+    Class(usize),
+    /// So many values.
+    Value(usize),
+    /// The token after each token.
+    NextToken,
+    /// The sample itself.
+    Reconstruction,
+}
+
+/// The `[loss]` section of a recipe: the loss of a model with a target of classes or values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// The loss; by default cross-entropy for classes and squared error for values.
+    pub name: Option<LossKind>,
+    /// Share of probability spread over all classes, in `[0, 1)`.
+    pub label_smoothing: f64,
+    /// A factor for each class, in the order of the labels.
+    pub class_weights: Option<Vec<f64>>,
+    /// The error at which the Huber loss turns from squared to absolute, in standard deviations of the
+    /// target.
+    pub huber_delta: f64,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig { name: None, label_smoothing: 0.0, class_weights: None, huber_delta: 1.0 }
+    }
+}
+
+/// A model that cannot be built for the data, by the key of the recipe that would have to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: expected {expected}, found {found}")]
+pub struct Misfit {
+    /// The key below the recipe's root.
+    pub key: &'static str,
+    /// A value that would fit.
+    pub expected: String,
+    /// The recipe's value, and the data's size.
+    pub found: String,
+}
+
+impl Misfit {
+    fn new(key: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Misfit { key, expected: expected.into(), found: found.into() }
+    }
+}
+
+type Fit<T> = Result<T, Misfit>;
+
+impl Sample {
+    /// `table`, `image` or `text`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Sample::Table { .. } => "table",
+            Sample::Image(_) => "image",
+            Sample::Text { .. } => "text",
+        }
+    }
+
+    /// A batch of one sample, all its numbers zero.
+    pub fn zeros(&self, device: &Device) -> AnyInput {
+        match self {
+            Sample::Image([channels, height, width]) => {
+                AnyInput::Images(Images { pixels: Tensor::zeros([1, *channels, *height, *width], device) })
+            }
+            Sample::Table { num_numeric, category_sizes } => AnyInput::Table(Table {
+                numeric: Tensor::zeros([1, *num_numeric], device),
+                categories: Tensor::zeros([1, category_sizes.len()], device),
+            }),
+            Sample::Text { max_tokens, .. } => AnyInput::Tokens(Tokens {
+                tokens: Tensor::zeros([1, *max_tokens], device),
+                padding: Tensor::full([1, *max_tokens], false, device),
+            }),
+        }
+    }
+}
+
+impl Spec {
+    /// `[channels, height, width]` for models that eat pictures.
+    pub fn image(&self) -> Fit<[usize; 3]> {
+        match self.sample {
+            Sample::Image(shape) => Ok(shape),
+            _ => self.wrong_sample("one that eats pictures"),
+        }
+    }
+
+    /// The vocabulary's size and the longest sequence, for models that eat text.
+    pub fn text(&self) -> Fit<(usize, usize)> {
+        match self.sample {
+            Sample::Text { vocabulary, max_tokens } => Ok((vocabulary, max_tokens)),
+            _ => self.wrong_sample("one that eats text"),
+        }
+    }
+
+    /// Numeric columns and category sizes, for models that eat tables; pictures are flattened.
+    pub fn table(&self) -> Fit<(usize, Vec<usize>)> {
+        match &self.sample {
+            Sample::Table { num_numeric, category_sizes } => Ok((*num_numeric, category_sizes.clone())),
+            Sample::Image(shape) => Ok((shape.iter().product(), Vec::new())),
+            Sample::Text { .. } => self.wrong_sample("one that eats table rows"),
+        }
+    }
+
+    /// Numeric columns, for models without embeddings.
+    pub fn numeric(&self) -> Fit<usize> {
+        let (num_numeric, category_sizes) = self.table()?;
+        if category_sizes.is_empty() && num_numeric > 0 {
+            return Ok(num_numeric);
+        }
+        let expected = "true: this model reads numeric columns only";
+        let found = format!("{} columns of category indices", category_sizes.len());
+        Err(Misfit::new("data.one_hot", expected, found))
+    }
+
+    /// Head and loss, for models that answer with a class or a value.
+    pub fn objective(&self) -> Fit<Objective> {
+        let loss = &self.loss;
+        let (outputs, kind) = self.outputs_and_loss()?;
+        if let Some(weights) = &loss.class_weights
+            && weights.len() != outputs
+        {
+            let expected = format!("{outputs} weights, one a class");
+            return Err(Misfit::new("loss.class_weights", expected, format!("{} weights", weights.len())));
+        }
+        Ok(Objective::new(outputs, kind)
+            .with_label_smoothing(loss.label_smoothing)
+            .with_class_weights(loss.class_weights.clone())
+            .with_huber_delta(loss.huber_delta))
+    }
+
+    /// The classes or values that are predicted, and the loss that the recipe or the question names.
+    fn outputs_and_loss(&self) -> Fit<(usize, LossKind)> {
+        use LossKind::*;
+        let wrong = |expected: &str, found: &str| Err(Misfit::new("loss.name", expected, found));
+        match (self.question, self.loss.name) {
+            (Question::Class(classes), None | Some(CrossEntropy)) => Ok((classes, CrossEntropy)),
+            (Question::Class(classes), Some(SigmoidCrossEntropy)) => Ok((classes, SigmoidCrossEntropy)),
+            (Question::Class(2), Some(BinaryCrossEntropy)) => Ok((2, BinaryCrossEntropy)),
+            (Question::Class(classes), Some(BinaryCrossEntropy)) => wrong(
+                "cross_entropy or sigmoid_cross_entropy, as binary_cross_entropy is for 2 classes",
+                &format!("binary_cross_entropy with {classes} classes"),
+            ),
+            (Question::Class(_), Some(_)) => wrong(
+                "cross_entropy, sigmoid_cross_entropy or binary_cross_entropy for a target of classes",
+                "a loss for values",
+            ),
+            (Question::Value(values), None) => Ok((values, Squared)),
+            (Question::Value(values), Some(kind @ (Squared | Absolute | Huber))) => Ok((values, kind)),
+            (Question::Value(_), Some(_)) => {
+                wrong("squared, absolute or huber for a target of values", "a loss for classes")
+            }
+            (Question::NextToken | Question::Reconstruction, _) => {
+                self.wrong_question("a classifier or regression model")
+            }
+        }
+    }
+
+    /// [`objective`](Self::objective), for models that answer with a class only.
+    pub fn classes(&self) -> Fit<Objective> {
+        match self.question {
+            Question::Class(_) => self.objective(),
+            _ => self.wrong_question("a classifier"),
+        }
+    }
+
+    /// [`objective`](Self::objective), for models that answer with values only.
+    pub fn values(&self) -> Fit<Objective> {
+        match self.question {
+            Question::Value(_) => self.objective(),
+            _ => self.wrong_question("a regression model"),
+        }
+    }
+
+    /// The vocabulary's size and the context, for models asked for the token after each token.
+    pub fn language(&self) -> Fit<(usize, usize)> {
+        match self.question {
+            Question::NextToken => self.text(),
+            _ => self.wrong_question("a language model"),
+        }
+    }
+
+    /// The same spec, when the model is asked for its input.
+    pub fn reconstruction(&self) -> Fit<&Self> {
+        match self.question {
+            Question::Reconstruction => Ok(self),
+            _ => self.wrong_question("an autoencoder"),
+        }
+    }
+
+    fn wrong_sample<T>(&self, found: &str) -> Fit<T> {
+        let kind = match self.sample {
+            Sample::Image(_) => "pictures",
+            Sample::Text { .. } => "text",
+            Sample::Table { .. } => "table rows",
+        };
+        let expected = format!("a model that eats {kind}, as the data are");
+        Err(Misfit::new("model.name", expected, found))
+    }
+
+    fn wrong_question<T>(&self, found: &str) -> Fit<T> {
+        let expected = match self.question {
+            Question::Class(classes) => format!("a classifier, as the target has {classes} classes"),
+            Question::Value(_) => "a regression model, as the target is a value".to_string(),
+            Question::NextToken => "a language model, as the target is the next token".to_string(),
+            Question::Reconstruction => "an autoencoder, as the target is the input".to_string(),
+        };
+        Err(Misfit::new("model.name", expected, found))
+    }
+}
