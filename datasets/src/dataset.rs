@@ -1,8 +1,17 @@
 //! The contract of a data set inside this room.
 
-use crate::{DataError, Pipeline};
+use crate::DataError;
 use bonfire_contract::{Input, Target};
 use burn::tensor::Device;
+
+/// A batch on the host, which only waits for its device.
+pub type Gathered<I> = Box<dyn FnOnce(&Device) -> (I, Target) + Send>;
+
+/// Samples that lie in memory as batches want them: reading one cannot fail, and nothing about it is random.
+pub trait Held<I>: Send + Sync {
+    /// Gathers the samples of one batch, by their numbers.
+    fn gather(&self, indices: &[u64]) -> Gathered<I>;
+}
 
 /// Samples that can be read by index, from several threads at once.
 pub trait Dataset: Send + Sync + 'static {
@@ -29,6 +38,11 @@ pub trait Dataset: Send + Sync + 'static {
     /// # Errors
     /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
     fn sample(&self, index: u64, draw: Draw) -> Result<Self::Sample, DataError>;
+
+    /// The samples where all lie in memory: batches are gathered whole then, without an object for each sample.
+    fn held(&self) -> Option<&dyn Held<Self::Input>> {
+        None
+    }
 
     /// Samples of a lane that are worth fetching ahead of the one in use; 0 where fetching does not take
     /// long.
@@ -70,16 +84,4 @@ pub struct Draw {
     /// Seeds everything that is random: a pure function of the run's seed, the epoch and the sample, so never
     /// of threads or restarts.
     pub seed: u64,
-}
-
-/// A data set opened for training.
-pub struct Opened<D: Dataset, S> {
-    /// Shuffled anew each epoch, augmented.
-    pub train: Pipeline<D>,
-    /// Held out from training, in its own order, not augmented; absent where none was asked for.
-    pub valid: Option<Pipeline<D>>,
-    /// Never looked at for a decision.
-    pub test: Option<Pipeline<D>>,
-    /// Everything that evaluation and prediction need to read data in the same way; saved in the run folder.
-    pub schema: S,
 }

@@ -2,8 +2,8 @@
 //! that replays its corpus. Each must answer for any bytes, with what they hold or an error, and never panic.
 
 use crate::index::Sidecar;
-use crate::shard::{reader, scan};
-use crate::source::Object;
+use crate::records::tar::scan;
+use crate::source::{Object, packing};
 use crate::{DataError, image};
 use std::io::Cursor;
 
@@ -12,7 +12,7 @@ use std::io::Cursor;
 /// # Errors
 /// When it is no whole tar.
 pub fn tar(bytes: &[u8]) -> Result<usize, DataError> {
-    let (_, unpacked) = reader(Cursor::new(bytes.to_vec()))
+    let (_, unpacked) = packing::reader(Cursor::new(bytes.to_vec()))
         .map_err(|error| DataError::source("x.tar", "a readable file", error))?;
     let mut entries = 0;
     scan("x.tar", unpacked, |_| {

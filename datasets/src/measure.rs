@@ -1,8 +1,8 @@
 //! The speed of reading records, and of making training batches of them.
 
-use crate::blocks::{Decode, Source};
 use crate::index::{Block, Index};
-use crate::shard::{Format, PictureDecoder};
+use crate::records::{Format, Layout};
+use crate::store::{Decode, PictureDecoder, Source};
 use crate::{DataError, Dataset, Pipeline, pool, table, text};
 use bonfire_contract::{Loader, Position};
 use burn::tensor::Device;
@@ -46,8 +46,10 @@ pub struct Rate {
 pub fn holds_records(uri: &str) -> Result<bool, DataError> {
     match Format::of(uri) {
         Format::Tar => Ok(false),
-        Format::Parquet => Ok(!PictureDecoder::fits(&Source::open(uri, &Format::Parquet)?, 0)?),
-        Format::Csv { .. } | Format::Jsonl | Format::Text => Ok(true),
+        Format::Parquet => {
+            Ok(!PictureDecoder::fits(&Source::open(uri, &Layout::plain(Format::Parquet))?, 0)?)
+        }
+        Format::Csv | Format::Jsonl | Format::Text => Ok(true),
     }
 }
 

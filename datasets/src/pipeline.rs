@@ -1,6 +1,7 @@
 //! Order, worker threads and batches: a loader out of any data set.
 
 mod epoch_order;
+mod gather;
 mod pairs;
 mod prefetch;
 mod readahead;
@@ -10,6 +11,7 @@ use crate::{DataError, Dataset, Shuffle};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
 use epoch_order::EpochOrder;
+use gather::Batches;
 use pairs::pairs;
 use prefetch::{Ahead, Samples};
 use readahead::ReadAhead;
@@ -108,6 +110,10 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let order = EpochOrder { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
+        if self.dataset.held().is_some() {
+            let (workers, bytes) = (self.config.workers, self.config.prefetch_bytes);
+            return Box::new(Batches::new(&self.dataset, &order, &windows, (workers, bytes), device).map(Ok));
+        }
         let ahead = Ahead::new(&self.config, self.dataset.sample_bytes(), windows.most());
         Box::new(Epoch {
             samples: Samples::new(self.dataset.clone(), order.clone(), &windows, self.config.workers, ahead),

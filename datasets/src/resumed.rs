@@ -1,7 +1,7 @@
 //! The names that a run learned from its data, held against the names that the data have when it goes on.
 
 use crate::DataError;
-use crate::table::encode::{quoted, shortened};
+use crate::records::{quoted, shortened};
 use std::collections::HashSet;
 
 /// Refuses names that are not those that a run began with; `kind` says what they name, as "classes".

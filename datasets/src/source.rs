@@ -16,11 +16,13 @@
 
 mod body;
 mod builtin;
+pub(crate) mod cache;
 mod failure;
 mod kept;
 mod local;
 mod location;
 mod object;
+pub(crate) mod packing;
 mod pattern;
 #[cfg(feature = "s3")]
 mod profile;
@@ -34,18 +36,10 @@ pub use writer::Writer;
 
 use crate::DataError;
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
 use location::{BUILTIN, Location, Remote};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore};
-use std::io::Read;
-
-/// The first bytes of a gzip member (RFC 1952, section 2.3.1).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// The first bytes of a zstd frame (RFC 8878, section 3.1.1).
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Reads a whole object. Blocks until it is there.
 ///
@@ -61,36 +55,7 @@ pub fn read(uri: &str) -> Result<Bytes, DataError> {
 /// # Errors
 /// When nothing readable is there, or the packed stream is damaged or cut short.
 pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
-    unpack(uri, read(uri)?)
-}
-
-/// Unpacks `packed` when its first bytes are gzip's or zstd's; `uri` names it in errors.
-fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
-    let kind = match &packed[..] {
-        bytes if bytes.starts_with(&GZIP_MAGIC) => "gzip",
-        bytes if bytes.starts_with(&ZSTD_MAGIC) => "zstd",
-        _ => return Ok(packed),
-    };
-    // The size in a gzip trailer is a claim: the buffer grows with what is really unpacked.
-    let mut unpacked = Vec::new();
-    let result = match kind {
-        "gzip" => MultiGzDecoder::new(&packed[..]).read_to_end(&mut unpacked),
-        _ => zstd::Decoder::with_buffer(&packed[..]).and_then(|mut zstd| zstd.read_to_end(&mut unpacked)),
-    };
-    match result {
-        Ok(_) => Ok(unpacked.into()),
-        Err(error) => {
-            let place = format!("{kind} stream after {} unpacked bytes", unpacked.len());
-            let found = match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => {
-                    format!("the end of the file at byte {}", packed.len())
-                }
-                _ => one_line(error),
-            };
-            let expected = format!("a complete and undamaged {kind} stream");
-            Err(DataError::malformed(uri, place, expected, found))
-        }
-    }
+    packing::unpack(uri, read(uri)?)
 }
 
 /// Whether reading the URI crosses a network.
@@ -218,16 +183,7 @@ pub(crate) fn one_line(error: impl ToString) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use std::fs;
-    use std::io::Write;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
 
     fn message<T: std::fmt::Debug>(result: Result<T, DataError>) -> String {
         let message = result.unwrap_err().to_string();
@@ -260,11 +216,13 @@ mod tests {
             [
                 "./src/source/body.rs",
                 "./src/source/builtin.rs",
+                "./src/source/cache.rs",
                 "./src/source/failure.rs",
                 "./src/source/kept.rs",
                 "./src/source/local.rs",
                 "./src/source/location.rs",
                 "./src/source/object.rs",
+                "./src/source/packing.rs",
                 "./src/source/pattern.rs",
                 "./src/source/profile.rs",
                 "./src/source/remote.rs",
@@ -345,34 +303,6 @@ mod tests {
         let error = message(read("builtin:iris"));
         assert!(error.contains("adult.data.gz, adult.test.gz, diamonds.csv.gz"), "{error}");
         assert!(message(list("builtin:iris")).contains("sms-spam.csv.gz"));
-    }
-
-    #[test]
-    fn gzip_is_known_by_its_bytes() {
-        let unpacked = |bytes: Vec<u8>| unpack("x", bytes.into());
-        assert_eq!(unpacked(b"plain".to_vec()).unwrap(), "plain");
-        assert_eq!(unpacked(gzip(b"packed")).unwrap(), "packed");
-        assert_eq!(unpacked([gzip(b"one, "), gzip(b"two")].concat()).unwrap(), "one, two");
-    }
-
-    #[test]
-    fn damaged_gzip_is_refused_with_its_place() {
-        let text: Vec<u8> =
-            (0..50_000u32).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
-        let packed = gzip(&text);
-        let cut = message(unpack("x.gz", packed[..packed.len() / 2].to_vec().into()));
-        assert!(cut.starts_with("x.gz, gzip stream after "), "{cut}");
-        assert!(cut.ends_with(&format!("found the end of the file at byte {}", packed.len() / 2)), "{cut}");
-        assert!(message(unpack("x.gz", GZIP_MAGIC.to_vec().into())).contains("after 0 unpacked bytes"));
-        // A wrong checksum, and a member followed by bytes that are none.
-        let mut wrong = packed.clone();
-        let checksum = wrong.len() - 8;
-        wrong[checksum] ^= 1;
-        assert!(message(unpack("x.gz", wrong.into())).contains("undamaged"));
-        assert!(unpack("x.gz", [gzip(b"one"), b"garbage".to_vec()].concat().into()).is_err());
-        let mut flipped = packed;
-        flipped[2_000] ^= 0xff;
-        assert!(unpack("x.gz", flipped.into()).is_err());
     }
 
     #[test]

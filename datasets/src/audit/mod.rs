@@ -2,12 +2,12 @@
 
 mod pictures;
 
-use crate::blocks::Source;
 use crate::index::{Block, Index};
-use crate::shard::{Format, PictureDecoder, ShardSet};
-use crate::table::csv::{Csv, Dialect, for_each_row};
-use crate::table::jsonl::for_each_object;
-use crate::{DataError, image, pool, text};
+use crate::records::csv::{Csv, Given, for_each_row};
+use crate::records::jsonl::for_each_object;
+use crate::records::{Format, utf8};
+use crate::store::{PictureDecoder, ShardSet, Source};
+use crate::{DataError, image, pool};
 use pictures::{verify_row_groups, verify_tar};
 use std::ops::ControlFlow;
 
@@ -30,7 +30,7 @@ pub struct Verified {
 /// When a shard cannot be read at all.
 pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Verified, DataError> {
     let shards = index.shards().len();
-    match index.format().clone() {
+    match index.format() {
         Format::Tar => {
             let set = ShardSet::new(index, image::PICTURES, None);
             each(shards, |shard, verified| verify_tar(&set, shard, verified, report))
@@ -47,11 +47,11 @@ pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Veri
                 }),
             })
         }
-        format => {
+        Format::Csv | Format::Jsonl | Format::Text => {
             let source = Source::of(index)?;
             each(shards, |shard, verified| {
                 verify_blocks(&source, shard, verified, report, |block, corrupt| {
-                    check_text(&source, &format, shard, block, corrupt)
+                    check_text(&source, shard, block, corrupt)
                 })
             })
         }
@@ -108,7 +108,6 @@ fn verify_blocks(
 /// Checks the bytes of a block, and that each record is a row of the header's width, an object, or text.
 fn check_text(
     source: &Source,
-    format: &Format,
     shard: usize,
     block: &Block,
     corrupt: &mut dyn FnMut(DataError),
@@ -119,14 +118,14 @@ fn check_text(
         corrupt(error);
         ControlFlow::Continue(())
     };
-    match *format {
-        Format::Csv { separator, comment, header } => {
-            let dialect = Dialect { separator, comment, has_header: header, names: None, optional: None };
-            let names = source.names(shard, |head| Ok(Csv::open(uri, head, &dialect)?.names().to_vec()))?;
-            let mut csv = Csv::block(uri, &bytes, &dialect, names.to_vec(), block.line);
+    let layout = source.index().layout();
+    match layout.format() {
+        Format::Csv => {
+            let names = source.names(shard, layout.dialect(), Given::default())?;
+            let mut csv = Csv::block(uri, &bytes, layout.dialect(), names.to_vec(), block.line);
             for_each_row(&mut csv, corrupt, |_, _| Ok(()))
         }
-        Format::Text => text::utf8(uri, &bytes, block.line).map(drop),
+        Format::Text => utf8(uri, &bytes, block.line).map(drop),
         _ => for_each_object(uri, &bytes, block.line, corrupt, |_, _| Ok(())),
     }
 }

@@ -2,9 +2,8 @@
 
 use super::Verified;
 use crate::DataError;
-use crate::blocks::{Decode, Source};
 use crate::image::{PICTURES, check_picture};
-use crate::shard::{PictureDecoder, ShardSet};
+use crate::store::{Decode, PictureDecoder, ShardSet, Source};
 
 /// Samples of a shard whose parts are read in one request.
 const AT_ONCE: u64 = 64;

@@ -6,6 +6,7 @@
 //! root/dog/1.jpeg        class "dog"
 //! ```
 
+use crate::records::sort_labels;
 use crate::{DataError, source};
 
 /// Endings of picture files, in any case; what the content is decides how it is decoded.
@@ -71,7 +72,7 @@ pub(super) fn classed(root: &str) -> Result<Classed, DataError> {
     Ok(Classed { pictures: uris.into_iter().zip(classes).collect(), names })
 }
 
-/// The pictures below a folder with the names of their classes, for [`pack`](crate::shard::pack): class
+/// The pictures below a folder with the names of their classes, for [`pack`](crate::pack::pack): class
 /// folders, or pictures without classes.
 ///
 /// # Errors
@@ -86,14 +87,6 @@ pub fn pictures_of(folder: &str) -> Result<Vec<(String, Option<String>)>, DataEr
             .collect());
     }
     Ok(pictures(folder)?.into_iter().map(|uri| (uri, None)).collect())
-}
-
-/// Sorts labels by their value when all are whole numbers, otherwise as text.
-pub(super) fn sort_labels(labels: &mut [String]) {
-    match labels.iter().map(|label| label.parse::<i64>().ok()).collect::<Option<Vec<_>>>() {
-        Some(_) => labels.sort_by_key(|label| label.parse::<i64>().ok()),
-        None => labels.sort_unstable(),
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use super::idx::{self, IdxPictures};
 use super::picture::{Need, Picture};
 use super::streamed::{self, PictureSet, Streamed};
 use super::{ImageTarget, decode, folder};
+use crate::records::holds_pictures;
 use crate::request::REQUEST;
-use crate::{DataError, ShardOrder, shard, source};
+use crate::{DataError, ShardOrder, source};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
@@ -108,7 +109,7 @@ pub(super) fn gather(uri: &str, labels: Option<&str>, target: ImageTarget) -> Re
 
 /// The pictures of a folder, a glob, a picture file, an IDX file or shards, without classes.
 pub(super) fn places(uri: &str) -> Result<Vec<Place>, DataError> {
-    if shard::holds_pictures(uri) {
+    if holds_pictures(uri) {
         let set = Streamed::open(uri, None, ShardOrder::Window)?.into_set();
         return Ok((0..set.len()).map(|number| Place::Shard(set.clone(), number)).collect());
     }

@@ -8,7 +8,8 @@ use super::set::Pictures;
 use super::streamed::Streamed;
 use super::transform::{Augment, Sizes};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
-use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split, shard};
+use crate::records::holds_pictures;
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Opens the training pictures, and the ones that are held out of them or given beside them. The seed decides
 /// the order of each epoch, the augmentation, and which ones are held out.
@@ -41,7 +42,7 @@ fn begin(
     known: Option<ImageSchema>,
 ) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
-    if shard::holds_pictures(&config.train) {
+    if holds_pictures(&config.train) {
         return begin_shards(config, seed, known);
     }
     let train = gather(&config.train, config.labels.as_deref(), config.target)?;
@@ -177,7 +178,7 @@ pub fn open_evaluation(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    if shard::holds_pictures(uri) {
+    if holds_pictures(uri) {
         Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?))
     } else {
         Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?))

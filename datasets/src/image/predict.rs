@@ -5,7 +5,8 @@ use super::set::Pictures;
 use super::streamed::Streamed;
 use super::{ImageConfig, ImageSchema, ImageSet, folder, gather, open};
 use crate::parts::Put;
-use crate::{DataError, Names, Part, Parts, shard, source};
+use crate::records::holds_pictures;
+use crate::{DataError, Names, Part, Parts, source};
 
 /// Pictures of a part.
 const PART: usize = 4096;
@@ -47,7 +48,7 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     fn read(&mut self, uri: &str) -> Result<(), DataError> {
-        if shard::holds_pictures(uri) {
+        if holds_pictures(uri) {
             self.put()?;
             let streamed = Pictures::Streamed(Streamed::in_order(self.config, uri)?);
             return self.part(streamed, Names::Numbered(uri.to_string()));

@@ -1,11 +1,11 @@
 //! Pictures in shards, read where they lie: in tar a sample at a time, in Parquet a row group.
 
 use super::picture::{Need, Picture};
-use super::{ImageConfig, ImageTarget, decode, folder};
-use crate::blocks::{BlockSet, Source};
+use super::{ImageConfig, ImageTarget, decode};
 use crate::index::{self, Index};
-use crate::shard::{Format, Found, PictureDecoder, ShardSet};
-use crate::{DataError, ShardOrder, Shuffle, Window, shard, source};
+use crate::records::{Format, sort_labels};
+use crate::store::{BlockSet, Encoded, PictureDecoder, ShardSet, Source};
+use crate::{DataError, ShardOrder, Shuffle, Window, source};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl PictureSet {
     /// The pictures of an index, for an order with a `window` where one is given. Row groups take the
     /// place of its shards, and are read whole.
     pub(super) fn of(index: Index, window: Option<Window>, order: ShardOrder) -> Result<Self, DataError> {
-        if *index.format() != Format::Parquet {
+        if index.format() != Format::Parquet {
             let window = window.filter(|_| order == ShardOrder::Window);
             return Ok(PictureSet::Tar(Box::new(ShardSet::new(index, PICTURES, window))));
         }
@@ -52,7 +52,7 @@ impl PictureSet {
     ///
     /// # Errors
     /// When its shard cannot be read, has changed since it was indexed, or has no picture there.
-    pub(super) fn read(&self, index: u64) -> Result<Found, DataError> {
+    pub(super) fn read(&self, index: u64) -> Result<Encoded, DataError> {
         let set = match self {
             PictureSet::Tar(set) => return set.read(index),
             PictureSet::Parquet(set) => set,
@@ -60,7 +60,7 @@ impl PictureSet {
         let (shard, number) = self.index().shards().find(index);
         let (pictures, within) = set.read(index)?;
         match pictures.get(within).cloned().flatten() {
-            Some(bytes) => Ok(Found { bytes, class: self.index().lookup(shard)?.class(number) }),
+            Some(bytes) => Ok(Encoded { bytes, class: self.index().lookup(shard)?.class(number) }),
             None => {
                 let uri = self.index().object(shard).uri();
                 Err(DataError::malformed(uri, format!("row {}", number + 1), "a picture", "null"))
@@ -115,7 +115,7 @@ impl Streamed {
     pub(super) fn train(config: &ImageConfig, seed: u64) -> Result<(Self, Shuffle), DataError> {
         let window = Window { shards: config.window_shards, block: config.window_block };
         // A sample of a local tar is read alone as fast as with others.
-        let alone = !source::is_remote(&config.train) && shard::is_shards(&config.train);
+        let alone = !source::is_remote(&config.train) && Format::named(&config.train) == Some(Format::Tar);
         let order = config.order.unwrap_or(if alone { ShardOrder::Full } else { ShardOrder::Window });
         let streamed = Streamed::open(&config.train, Some(window), order)?;
         let shuffle = match (&*streamed.set, order) {
@@ -173,7 +173,7 @@ impl Streamed {
         match names.as_slice() {
             [only] => Err(DataError::source(self.uri(), "at least two classes", format!("only {only:?}"))),
             _ => {
-                folder::sort_labels(&mut names);
+                sort_labels(&mut names);
                 Ok(names)
             }
         }

@@ -3,9 +3,7 @@
 use super::rows::Rows;
 use super::sidecar::{Sidecar, SidecarWriter};
 use super::{Indexed, Places};
-use crate::shard::{
-    BLOCK, Compression, Entry, Format, parquet_entries, reader, scan, scan_csv, scan_jsonl, scan_text,
-};
+use crate::records::Layout;
 use crate::source::{self, Object, Stat, Writer, one_line};
 use crate::{DataError, pool};
 
@@ -24,7 +22,7 @@ pub struct Progress {
 
 pub(super) struct Build<'a> {
     pub(super) uri: &'a str,
-    pub(super) format: &'a Format,
+    pub(super) layout: &'a Layout,
     pub(super) objects: &'a [Object],
     pub(super) stats: &'a [Stat],
     /// An index of some of these shards as they were.
@@ -44,8 +42,7 @@ impl Build<'_> {
             Err(_) => Object::create(&places.beside)?,
         };
         let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
-        let mut sidecar =
-            SidecarWriter::new(Writer::new(object.clone()), self.format.clone()).map_err(refused)?;
+        let mut sidecar = SidecarWriter::new(Writer::new(object.clone()), *self.layout).map_err(refused)?;
         let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
         let mut done = Progress { shards: 0, of: self.objects.len(), bytes: 0, of_bytes };
         progress(done);
@@ -82,10 +79,8 @@ impl Build<'_> {
         {
             return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
         }
-        let (compression, entries) = match self.format {
-            Format::Parquet => (Compression::None, parquet_entries(object, stat)?),
-            format => scanned(object, format)?,
-        };
+        let records = self.layout.format().records();
+        let (compression, entries) = records.entries(object, stat, self.layout.dialect())?;
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));
@@ -93,26 +88,6 @@ impl Build<'_> {
         let rows = Rows::of(&entries);
         Ok((Indexed { name: name.to_string(), stat: stat.clone(), compression, samples }, rows))
     }
-}
-
-/// Reads a shard for its entries.
-fn scanned(object: &Object, format: &Format) -> Result<(Compression, Vec<Entry>), DataError> {
-    let (compression, unpacked) = reader(object.stream()?)
-        .map_err(|error| DataError::source(object.uri(), "a readable file", one_line(error)))?;
-    let mut entries = Vec::new();
-    let take = |entry| {
-        entries.push(entry);
-        Ok(())
-    };
-    match *format {
-        Format::Csv { separator, comment, header } => {
-            scan_csv(object.uri(), unpacked, (separator, comment, header), BLOCK, take)?;
-        }
-        Format::Jsonl => scan_jsonl(object.uri(), unpacked, BLOCK, take)?,
-        Format::Text => scan_text(object.uri(), unpacked, BLOCK, take)?,
-        Format::Tar | Format::Parquet => scan(object.uri(), unpacked, take)?,
-    }
-    Ok((compression, entries))
 }
 
 /// Copies a finished index beside its shards.

@@ -142,13 +142,13 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::{Entry, Part};
+    use crate::records::{Entry, Member};
     use proptest::prelude::*;
 
     fn entries() -> impl Strategy<Value = Vec<Entry>> {
         let part =
             (prop::sample::select(vec!["jpg", "cls", "json"]), 0u64..1 << 40, 0u64..1 << 20, any::<u32>())
-                .prop_map(|(extension, offset, length, crc32)| Part {
+                .prop_map(|(extension, offset, length, crc32)| Member {
                     extension: extension.to_string(),
                     offset,
                     length,
@@ -190,7 +190,7 @@ mod tests {
             records: 1,
             line: 0,
             class: Some(format!("class {}", at % 2)),
-            parts: vec![Part {
+            parts: vec![Member {
                 extension: "jpg".to_string(),
                 offset: at * 110_000,
                 length: 100_000 + at,

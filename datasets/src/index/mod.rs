@@ -25,9 +25,10 @@ pub use progress::report;
 pub(crate) use rows::{Block, Rows};
 
 use crate::recent::Recent;
-use crate::shard::{Compression, Entry, Format};
-use crate::source::{self, Object, Stat};
-use crate::{DataError, Shards, cache, shard};
+use crate::records::{Entry, Format, Layout, SIDECAR_ENDING, files, without_tar};
+use crate::source::packing::Compression;
+use crate::source::{self, Object, Stat, cache};
+use crate::{DataError, Shards};
 use serde::{Deserialize, Serialize};
 pub(crate) use sidecar::Sidecar;
 use std::collections::BTreeMap;
@@ -72,19 +73,19 @@ impl Index {
     /// # Errors
     /// When a shard is missing, damaged or cut short.
     pub fn open(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_as(uri, &Format::of(uri), progress)
+        Index::open_as(uri, &Layout::of(uri), progress)
     }
 
-    /// As [`Index::open`], of shards of a format.
+    /// As [`Index::open`], of shards of a layout.
     ///
     /// # Errors
     /// As [`Index::open`].
     pub fn open_as(
         uri: &str,
-        format: &Format,
+        layout: &Layout,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, DataError> {
-        Index::open_or_build(uri, format, false, progress)
+        Index::open_or_build(uri, layout, false, progress)
     }
 
     /// Builds the index of `uri` from the shards, whatever is there.
@@ -92,16 +93,16 @@ impl Index {
     /// # Errors
     /// As [`Index::open`].
     pub fn build(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_or_build(uri, &Format::of(uri), true, progress)
+        Index::open_or_build(uri, &Layout::of(uri), true, progress)
     }
 
     fn open_or_build(
         uri: &str,
-        format: &Format,
+        layout: &Layout,
         anew: bool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, DataError> {
-        let objects = shards(uri)?.iter().map(|uri| Object::open(uri)).collect::<Result<Vec<_>, _>>()?;
+        let objects = files(uri)?.iter().map(|uri| Object::open(uri)).collect::<Result<Vec<_>, _>>()?;
         if objects.is_empty() {
             return Err(DataError::source(uri, "shards", "none"));
         }
@@ -111,12 +112,12 @@ impl Index {
         for place in [&places.beside, &places.cached].into_iter().filter(|_| !anew) {
             // One that cannot be read is built again, whatever is wrong with it.
             let Ok(sidecar) = Object::open(place).and_then(Sidecar::open) else { continue };
-            if sidecar.fits(format, &objects, &stats) {
+            if sidecar.fits(layout, &objects, &stats) {
                 return Ok(Index::new(uri, objects, sidecar));
             }
-            stale = stale.or(Some(sidecar).filter(|stale| stale.format() == format));
+            stale = stale.or(Some(sidecar).filter(|stale| stale.layout() == layout));
         }
-        let build = build::Build { uri, format, objects: &objects, stats: &stats, stale: stale.as_ref() };
+        let build = build::Build { uri, layout, objects: &objects, stats: &stats, stale: stale.as_ref() };
         let sidecar = build.run(&places, progress)?;
         Ok(Index::new(uri, objects, sidecar))
     }
@@ -143,9 +144,14 @@ impl Index {
         self.sidecar.uri()
     }
 
+    /// How its shards are cut into samples or blocks.
+    pub fn layout(&self) -> &Layout {
+        self.sidecar.layout()
+    }
+
     /// How its samples are written down.
-    pub fn format(&self) -> &Format {
-        self.sidecar.format()
+    pub fn format(&self) -> Format {
+        self.sidecar.layout().format()
     }
 
     /// How many samples each shard has.
@@ -233,23 +239,6 @@ fn kept<T>(
     Ok(value)
 }
 
-/// How the name of every sidecar ends.
-const ENDING: &str = ".index.parquet";
-
-/// The shards that a URI names: not the index beside them, and of a folder not what Spark and others
-/// leave beside their parts (`_SUCCESS`, `.part-0.crc`).
-///
-/// # Errors
-/// When nothing of that name is there.
-pub(crate) fn shards(uri: &str) -> Result<Vec<String>, DataError> {
-    let mut shards = source::list(uri)?;
-    shards.retain(|shard| !shard.ends_with(ENDING));
-    if source::is_folder(uri) {
-        shards.retain(|shard| !source::name(shard).starts_with(['.', '_']));
-    }
-    Ok(shards)
-}
-
 /// Where a set's sidecar may lie.
 struct Places {
     beside: String,
@@ -262,7 +251,7 @@ impl Places {
         let varies = uri.find(['*', '?', '[', '{']).unwrap_or(uri.len());
         let cut = uri[..varies].rfind('/').map_or(0, |slash| slash + 1);
         let (folder, pattern) = uri.split_at(cut);
-        let name: String = shard::without_ending(pattern)
+        let name: String = without_tar(pattern)
             .chars()
             .filter_map(|letter| match letter {
                 '*' => Some("all".to_string()),
@@ -271,7 +260,7 @@ impl Places {
                 letter => Some(letter.to_string()),
             })
             .collect();
-        let name = format!("{name}{ENDING}");
+        let name = format!("{name}{SIDECAR_ENDING}");
         let cached = cache::path("index", uri, &name).display().to_string();
         Places { beside: format!("{folder}{name}"), cached }
     }

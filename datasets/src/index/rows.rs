@@ -1,7 +1,7 @@
 //! The rows of one shard, a row a part, as Arrow columns.
 
 use crate::DataError;
-use crate::shard::{Entry, Part};
+use crate::records::{Entry, Member};
 use arrow_array::builder::{StringBuilder, UInt32Builder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
@@ -206,7 +206,7 @@ impl Rows {
 
     /// A sample with all its parts.
     pub(crate) fn entry(&self, number: u64) -> Entry {
-        let part = |row: usize| Part {
+        let part = |row: usize| Member {
             extension: self.extension.value(row).to_string(),
             offset: self.offset.value(row),
             length: self.length.value(row),

@@ -2,9 +2,9 @@
 
 use super::rows::{Rows, SCHEMA};
 use super::{Classes, Indexed};
-use crate::shard::Format;
+use crate::records::{Layout, parquet as columnar};
 use crate::source::{self, Object, Stat, one_line};
-use crate::{DataError, bounds, columnar};
+use crate::{DataError, bounds};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
@@ -29,7 +29,7 @@ const VERSION: u64 = 2;
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     version: u64,
-    format: Format,
+    format: Layout,
     shards: Vec<Indexed>,
     /// Names and counts; absent when there were too many to be classes.
     classes: Option<Vec<(Option<String>, u64)>>,
@@ -44,7 +44,7 @@ pub(crate) struct Sidecar {
     /// The rows of each row group, and its columns, one group after the other.
     rows: Vec<i64>,
     chunks: Vec<Chunk>,
-    format: Format,
+    layout: Layout,
     shards: Vec<Indexed>,
     classes: Option<Classes>,
     /// Each class's number among those of `classes`.
@@ -122,8 +122,8 @@ impl Sidecar {
         let classes: Option<Classes> = head.classes.map(|classes| classes.into_iter().collect());
         let named = classes.iter().flat_map(|classes| classes.keys().flatten());
         let class_numbers = named.enumerate().map(|(number, class)| (class.clone(), number)).collect();
-        let (format, shards) = (head.format, head.shards);
-        Ok(Sidecar { object, file, schema, rows, chunks, format, shards, classes, class_numbers, groups })
+        let (layout, shards) = (head.format, head.shards);
+        Ok(Sidecar { object, file, schema, rows, chunks, layout, shards, classes, class_numbers, groups })
     }
 
     pub(super) fn uri(&self) -> &str {
@@ -143,13 +143,13 @@ impl Sidecar {
         self.class_numbers.get(class).copied()
     }
 
-    pub(super) fn format(&self) -> &Format {
-        &self.format
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Whether it is the index of these shards as they are now.
-    pub(super) fn fits(&self, format: &Format, objects: &[Object], stats: &[Stat]) -> bool {
-        self.format == *format
+    pub(super) fn fits(&self, layout: &Layout, objects: &[Object], stats: &[Stat]) -> bool {
+        self.layout == *layout
             && self.shards.len() == objects.len()
             && self.shards.iter().zip(objects).zip(stats).all(|((shard, object), stat)| {
                 shard.name == source::name(object.uri()) && shard.stat.allows(stat)
@@ -197,13 +197,13 @@ impl Sidecar {
 /// A sidecar under way; shards come in their order.
 pub(super) struct SidecarWriter<W: Write + Send> {
     writer: ArrowWriter<W>,
-    format: Format,
+    layout: Layout,
     shards: Vec<Indexed>,
     classes: Option<Classes>,
 }
 
 impl<W: Write + Send> SidecarWriter<W> {
-    pub(super) fn new(writer: W, format: Format) -> Result<Self, ParquetError> {
+    pub(super) fn new(writer: W, layout: Layout) -> Result<Self, ParquetError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             // Rows are only ever looked up by their number: what Parquet would skip by is not needed.
@@ -212,7 +212,7 @@ impl<W: Write + Send> SidecarWriter<W> {
             .set_max_row_group_row_count(None)
             .build();
         let writer = ArrowWriter::try_new(writer, SCHEMA.clone(), Some(properties))?;
-        Ok(SidecarWriter { writer, format, shards: Vec::new(), classes: Some(Classes::new()) })
+        Ok(SidecarWriter { writer, layout, shards: Vec::new(), classes: Some(Classes::new()) })
     }
 
     pub(super) fn append(&mut self, shard: Indexed, rows: &Rows) -> Result<(), ParquetError> {
@@ -233,7 +233,7 @@ impl<W: Write + Send> SidecarWriter<W> {
 
     pub(super) fn finish(mut self) -> Result<W, ParquetError> {
         let classes = self.classes.map(|classes| classes.into_iter().collect());
-        let head = Head { version: VERSION, format: self.format, shards: self.shards, classes };
+        let head = Head { version: VERSION, format: self.layout, shards: self.shards, classes };
         let head = serde_json::to_string(&head).expect("names and numbers");
         self.writer.append_key_value_metadata(KeyValue::new(KEY.to_string(), head));
         self.writer.into_inner()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::shard::tests::tar;
+use crate::records::tests::tar;
 use std::fs;
 use std::path::Path;
 

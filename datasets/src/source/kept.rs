@@ -15,7 +15,8 @@
 //! whoever has opened it. An entry that is not what its checksum says counts as none. Where the disk is full, or
 //! the folder cannot be written to, that is said once, and reading goes on without keeping.
 
-use crate::{DataError, cache, parse_size};
+use super::cache;
+use crate::{DataError, parse_size};
 use bonfire_contract::files::Replacement;
 use bonfire_contract::mix;
 use bytes::Bytes;

@@ -1,18 +1,18 @@
 //! Blocks of a table: found in its files, read, and encoded by a schema.
 
-use super::config::{TableConfig, TableFormat};
+use super::config::TableConfig;
 use super::corrupt::Corrupt;
-use super::csv::Csv;
 use super::encode::{encode, parse_numbers, readable};
 use super::frame::Frame;
-use super::read::{dialect, read_csv};
+use super::read::read_csv;
 use super::rows::Rows;
 use super::schema::TableSchema;
 use super::{jsonl, parquet};
 use crate::DataError;
-use crate::blocks::{Decode, Source};
-use crate::index::{self, Block};
-use crate::shard::Format;
+use crate::index::Block;
+use crate::records::csv::Csv;
+use crate::records::{Format, Layout, files};
+use crate::store::{Decode, Source};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,17 +23,13 @@ use std::sync::Arc;
 /// When they cannot be read.
 pub(super) fn source(uri: &str, config: &TableConfig) -> Result<Source, DataError> {
     // The files of a set are of one kind, that of the first.
-    let shards = index::shards(uri)?;
+    let shards = files(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
-    let format = match config.format.unwrap_or_else(|| TableFormat::of(first)) {
-        TableFormat::Parquet => Format::Parquet,
-        TableFormat::Jsonl => Format::Jsonl,
-        TableFormat::Csv => {
-            let dialect = dialect(first, config)?;
-            Format::Csv { separator: dialect.separator, comment: dialect.comment, header: dialect.has_header }
-        }
+    let layout = match config.format(first) {
+        Format::Csv => Layout::csv(config.dialect(first)?),
+        format => Layout::plain(format),
     };
-    Source::open(uri, &format)
+    Source::open(uri, &layout)
 }
 
 /// The rows of a block, only the columns that are wanted where the format allows it.
@@ -52,11 +48,11 @@ pub(super) fn read(
     match source.index().format() {
         Format::Parquet => parquet::read_group(source, shard, block, config, wanted),
         Format::Jsonl => jsonl::read(uri, &source.fetch(shard, block)?, block.line, config, corrupt),
-        Format::Csv { .. } | Format::Tar | Format::Text => {
-            let dialect = dialect(uri, config)?;
-            let names = source.names(shard, |head| Ok(Csv::open(uri, head, &dialect)?.names().to_vec()))?;
+        Format::Csv | Format::Tar | Format::Text => {
+            let dialect = config.dialect(uri)?;
+            let names = source.names(shard, dialect, config.given(None))?;
             let bytes = source.fetch(shard, block)?;
-            let mut csv = Csv::block(uri, &bytes, &dialect, names.to_vec(), block.line);
+            let mut csv = Csv::block(uri, &bytes, dialect, names.to_vec(), block.line);
             read_csv(&mut csv, uri, config, corrupt)
         }
     }
@@ -116,7 +112,7 @@ impl Decode for RowDecoder {
             let found = frame.len() + errors.len();
             return Err(DataError::malformed(&frame.uri, place, format!("{records} records"), found));
         }
-        if *source.index().format() == Format::Jsonl {
+        if source.index().format() == Format::Jsonl {
             let columns = schema.columns.iter().map(|column| column.name.as_str());
             frame.complete(columns.chain([schema.target.name()]));
         }

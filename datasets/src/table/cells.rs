@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The cells of one column. Parquet knows its numbers; CSV and JSONL hold text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Cells {
     /// Not-a-number where there is no value.
     Numbers(Vec<f64>),
@@ -12,7 +12,7 @@ pub(super) enum Cells {
 }
 
 /// Strings in one allocation, each with a mark for "no value".
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TextCells {
     text: String,
     /// Where each cell's text ends in `text`, and whether the cell has a value.
@@ -60,10 +60,15 @@ impl Cells {
         }
     }
 
-    /// The whole column as numbers, where every cell with a value is one.
-    pub(super) fn parsed(&self) -> Option<Vec<f64>> {
-        let number = |row| self.number(row).unwrap_or(Ok(f64::NAN)).ok();
-        (0..self.len()).map(number).collect()
+    /// Turns a column of text into one of numbers, where every cell with a value is a number.
+    pub(super) fn parse(&mut self) {
+        if let Cells::Text(text) = self {
+            let number = |row| text.get(row).map_or(Ok(f64::NAN), str::parse).ok();
+            let numbers: Option<Vec<f64>> = (0..text.ends.len()).map(number).collect();
+            if let Some(numbers) = numbers {
+                *self = Cells::Numbers(numbers);
+            }
+        }
     }
 
     /// Adds the rows of `other`; false when one holds numbers and the other text.

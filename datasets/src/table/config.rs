@@ -1,37 +1,16 @@
 //! What a recipe may say about a table.
 
-use super::split;
-use crate::blocks::WINDOW_BYTES;
-use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds, source};
-use serde::{Deserialize, Serialize};
+use crate::records::csv::Given;
+use crate::records::{Dialect, Format, one_of, split};
+use crate::store::WINDOW_BYTES;
+use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
+use serde::{Deserialize, Deserializer, Serialize};
 
-/// How the cells of a file are written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TableFormat {
-    /// Lines of separated cells.
-    Csv,
-    /// A JSON object a line, its keys the column names.
-    Jsonl,
-    /// Apache Parquet, flat columns.
-    Parquet,
-}
+/// The formats of tables; the first is the one of files that end otherwise.
+pub(super) const FORMATS: [Format; 3] = [Format::Csv, Format::Jsonl, Format::Parquet];
 
-impl TableFormat {
-    /// By the extension, that of a packing aside: `.parquet`, `.jsonl` or `.ndjson`, anything else is CSV.
-    pub(crate) fn of(uri: &str) -> Self {
-        match extension(uri).as_str() {
-            "parquet" | "pq" => TableFormat::Parquet,
-            "jsonl" | "ndjson" => TableFormat::Jsonl,
-            _ => TableFormat::Csv,
-        }
-    }
-}
-
-/// The lower-case extension of the file, that of a packing aside; empty where there is none.
-pub(crate) fn extension(uri: &str) -> String {
-    let name = source::unpacked_name(uri);
-    name.rsplit_once('.').map(|(_, extension)| extension.to_string()).unwrap_or_default()
+fn table_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
+    one_of(deserializer, &["csv", "jsonl", "parquet"])
 }
 
 /// What the target column holds.
@@ -78,7 +57,8 @@ pub struct TableConfig {
     /// or of a divisor of it, read each shard once together; the order is the same whatever their number.
     pub canonical_ranks: u64,
     /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
-    pub format: Option<TableFormat>,
+    #[serde(deserialize_with = "table_format")]
+    pub format: Option<Format>,
     /// Whether a CSV's first row names the columns; when not given, it does unless `column_names`
     /// are.
     pub has_header: Option<bool>,
@@ -185,6 +165,25 @@ impl TableConfig {
         bounds::workers(self.workers)
     }
 
+    /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
+    pub(super) fn format(&self, uri: &str) -> Format {
+        self.format.unwrap_or_else(|| Format::among(uri, &FORMATS))
+    }
+
+    /// How the lines of a CSV are cut.
+    ///
+    /// # Errors
+    /// When the separator or the comment mark is not one ASCII character.
+    pub(super) fn dialect(&self, uri: &str) -> Result<Dialect, DataError> {
+        let header = self.has_header.unwrap_or(self.column_names.is_none());
+        Dialect::new(uri, self.separator.as_deref(), self.comment, header)
+    }
+
+    /// The names that the recipe gives to the columns of a CSV, of which files without a header may lack `optional`.
+    pub(super) fn given<'a>(&'a self, optional: Option<&'a str>) -> Given<'a> {
+        Given { names: self.column_names.as_deref(), optional }
+    }
+
     /// Whether a cell's text means "no value".
     pub(super) fn is_missing(&self, cell: &str) -> bool {
         cell.eq_ignore_ascii_case("nan") || self.missing.iter().any(|mark| mark == cell)
@@ -216,11 +215,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_follow_the_extension() {
-        assert_eq!(TableFormat::of("a/b.parquet"), TableFormat::Parquet);
-        assert_eq!(TableFormat::of("a.b/rows.JSONL.gz"), TableFormat::Jsonl);
-        assert_eq!(TableFormat::of("builtin:adult.test.gz"), TableFormat::Csv);
-        assert_eq!(extension("dir.csv/rows"), "");
+    fn a_recipe_names_the_formats_of_tables_alone() {
+        let format = |name: &str| {
+            serde_json::from_value::<TableConfig>(serde_json::json!({ "format": name }))
+                .map(|config| config.format)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(format("jsonl"), Ok(Some(Format::Jsonl)));
+        assert_eq!(
+            format("txt").unwrap_err(),
+            "unknown variant `txt`, expected one of `csv`, `jsonl`, `parquet`"
+        );
+        let tar = TableConfig::default().format("x.tar");
+        assert_eq!((tar, FORMATS.map(Format::name)), (Format::Csv, ["csv", "jsonl", "parquet"]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::config::TableConfig;
 use super::frame::Frame;
 use super::rows::{RowTargets, Rows};
 use super::schema::{TableSchema, column_index};
+use crate::records::{quoted, shortened};
 use crate::{DataError, OnCorrupt};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -16,10 +17,8 @@ pub(super) fn parse_numbers(schema: &TableSchema, frame: &mut Frame) {
     let numeric = schema.columns.iter().filter(|column| matches!(column.encoding, Encoding::Numeric { .. }));
     let target = matches!(schema.target, TableTarget::Value { .. }).then_some(schema.target.name());
     for name in numeric.map(|column| column.name.as_str()).chain(target) {
-        if let Some(index) = frame.position(name)
-            && let Some(numbers) = frame.columns[index].parsed()
-        {
-            frame.columns[index] = Cells::Numbers(numbers);
+        if let Some(index) = frame.position(name) {
+            frame.columns[index].parse();
         }
     }
 }
@@ -154,21 +153,6 @@ pub(super) fn label<'a>(cells: &'a Cells, row: usize, config: &TableConfig) -> O
     })
 }
 
-/// Labels in an error: all of a few, the first of many.
-pub(crate) fn quoted(labels: &[String]) -> String {
-    const MOST: usize = 12;
-    let names: Vec<String> = labels.iter().take(MOST).map(|label| format!("`{label}`")).collect();
-    let more = if labels.len() > MOST { format!(" … ({} in all)", labels.len()) } else { String::new() };
-    names.join(", ") + &more
-}
-
-/// A cell in an error: its first 40 characters, on one line.
-pub(crate) fn shortened(text: &str) -> String {
-    const MOST: usize = 40;
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST).collect();
-    if text.chars().nth(MOST).is_some() { line + "…" } else { line }
-}
-
 /// Encodes `rows`, which [`keep_readable`] let through.
 ///
 /// # Errors
@@ -183,7 +167,7 @@ pub(super) fn encode(
     let num_numeric = schema.num_numeric();
     let num_categories = schema.category_sizes().len();
     let mut numeric = vec![0f32; rows.len() * num_numeric];
-    let mut categories = vec![0u32; rows.len() * num_categories];
+    let mut categories = vec![0i32; rows.len() * num_categories];
     let (mut at, mut category_at) = (0, 0);
     for column in &schema.columns {
         let cells = &frame.columns[column_index(frame, &column.name)?];
@@ -206,7 +190,7 @@ pub(super) fn encode(
                     match index {
                         Some(index) if schema.one_hot => numeric[position * num_numeric + at + index] = 1.0,
                         Some(index) => {
-                            categories[position * num_categories + category_at] = index as u32 + 1;
+                            categories[position * num_categories + category_at] = index as i32 + 1;
                         }
                         None => {}
                     }
@@ -233,7 +217,7 @@ fn encode_target(
             RowTargets::Values(values.map(|value| ((value - mean) / std) as f32).collect())
         }
         TableTarget::Classes { labels, .. } => {
-            let classes: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
+            let classes: HashMap<&str, i32> = labels.iter().map(String::as_str).zip(0..).collect();
             let class = |&row: &usize| {
                 label(cells, row, config).and_then(|label| classes.get(label.as_ref()).copied())
             };

@@ -7,7 +7,7 @@ use super::read::read;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use crate::DataError;
-use crate::blocks::{BlockSet, Source, is_streamed};
+use crate::store::{BlockSet, Source, is_streamed};
 use std::sync::Arc;
 
 /// The rows of a URI.
@@ -20,7 +20,7 @@ pub(super) fn open(uri: &str, config: &TableConfig, schema: &TableSchema) -> Res
         let all = (0..source.len()).collect();
         return Ok(in_sequence(source, all, config, schema));
     }
-    let mut frame = read(uri, config, None)?;
+    let mut frame = read(uri, config)?;
     encode::parse_numbers(schema, &mut frame);
     let mut rows = (0..frame.len()).collect();
     let skipped = encode::keep_readable(schema, &frame, &mut rows, config, true)?;

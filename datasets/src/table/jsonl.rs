@@ -1,59 +1,13 @@
-//! JSON lines: one object a line, its keys the columns.
+//! The cells of JSON lines.
 
 use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
 use super::corrupt::{Corrupt, Counted};
 use super::frame::Frame;
 use crate::DataError;
-use serde_json::{Map, Value};
-use std::borrow::Cow;
+use crate::records::jsonl::{cell, for_each_object};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-
-/// Calls `row` with the line number, the first being `first_line`, and the object of every line that is
-/// not blank. Lines that are no object go to `corrupt`, which says whether to stop with their error.
-///
-/// # Errors
-/// `row`'s own, or the first that `corrupt` hands back.
-pub(crate) fn for_each_object(
-    uri: &str,
-    bytes: &[u8],
-    first_line: u64,
-    mut corrupt: impl FnMut(DataError) -> ControlFlow<DataError>,
-    mut row: impl FnMut(u64, Map<String, Value>) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    for (line, text) in (first_line..).zip(bytes.split(|&byte| byte == b'\n')) {
-        if text.trim_ascii().is_empty() {
-            continue;
-        }
-        match serde_json::from_slice(text) {
-            Ok(object) => row(line, object)?,
-            Err(error) => {
-                let error = DataError::malformed(uri, format!("line {line}"), "a JSON object", error);
-                if let ControlFlow::Break(error) = corrupt(error) {
-                    return Err(error);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A value as a cell's text; `None` for null.
-///
-/// # Errors
-/// For lists and objects, with the word for what it is.
-pub(crate) fn cell(value: &Value) -> Result<Option<Cow<'_, str>>, &'static str> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Bool(value) => Ok(Some(value.to_string().into())),
-        Value::Number(value) => Ok(Some(value.to_string().into())),
-        Value::String(text) => Ok(Some(text.into())),
-        Value::Array(_) => Err("a list"),
-        Value::Object(_) => Err("an object"),
-    }
-}
 
 /// Reads a table, or the lines of one from `first_line` on. A key that an object lacks has no value there;
 /// the columns stand in alphabetical order, so that they do not depend on the order of rows. Objects that

@@ -15,29 +15,29 @@
 
 mod blocks;
 mod cells;
-pub(crate) mod columns;
-pub(crate) mod config;
+mod columns;
+mod config;
 mod corrupt;
-pub(crate) mod csv;
-pub(crate) mod encode;
+mod encode;
 mod file;
 mod frame;
-mod infer;
-pub(crate) mod jsonl;
+mod jsonl;
+mod moments;
 mod open;
 mod parquet;
 mod predict;
 mod read;
 mod request;
+mod resumed;
 mod rows;
-pub(crate) mod schema;
+mod schema;
 mod set;
-pub(crate) mod split;
 mod streamed;
 mod survey;
+mod tally;
 
 pub use columns::{Column, Encoding, TableTarget};
-pub use config::{TableConfig, TableFormat, TargetKind};
+pub use config::{TableConfig, TargetKind};
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
 pub use request::{Cell, Row, records};

@@ -2,15 +2,17 @@
 
 use super::config::TableConfig;
 use super::frame::Frame;
-use super::infer::infer;
 use super::read::read;
+use super::resumed::check_same;
 use super::schema::TableSchema;
 use super::set::TableSet;
-use super::{encode, file, split, streamed};
-use crate::blocks::{Known, is_streamed};
+use super::survey::infer;
+use super::{encode, file, streamed};
+use crate::records::split;
+use crate::store::{Known, is_streamed};
 use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
-/// Reads the training table, infers its columns, and splits off what the recipe asks for.
+/// Reads the training table, infers its columns, and splits off the parts that the recipe asks for.
 ///
 /// Fractions are cut at random with `seed`; the rows of each part keep the file's order.
 ///
@@ -19,36 +21,17 @@ use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split
 /// [`DataError`].
 pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSchema>, DataError> {
     config.check()?;
-    if is_streamed(&config.train, config.stream) {
-        return streamed::open(config, seed, None);
+    match is_streamed(&config.train, config.stream) {
+        true => streamed::open(config, seed, None),
+        false => held(config, seed, None),
     }
-    let mut frame = read(&config.train, config, None)?;
-    let split = split_rows(&frame, config, seed)?;
-    let mut rows = split::indices(&split.train);
-    let mut schema = infer(&mut frame, &mut rows, config)?;
-    schema.skipped += frame.skipped;
-    let train = encode::encode(&schema, &frame, &rows, config, true)?;
-    let train = TableSet::held(train, schema.skipped);
-    let mut part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TableSet>>, DataError> {
-        let set = match uri {
-            Some(uri) => Some(file::open(uri, config, &schema)?),
-            None if rows.is_empty() => None,
-            None => Some(encode_rows(&frame, split::indices(rows), config, &schema)?),
-        };
-        schema.skipped += set.as_ref().map_or(0, Dataset::skipped);
-        Ok(set.map(|set| Pipeline::new(set, config.in_order(seed))))
-    };
-    let valid = part(&config.valid, &split.valid)?;
-    let test = part(&config.test, &split.test)?;
-    let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
-    Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
-/// As [`open`], for a run that goes on: the columns of a streamed table are those that the run began with,
-/// and its rows are not read for them again.
+/// As [`open`], for a run that goes on: the columns are those of `schema`, which the run began with, whatever the data
+/// are by now.
 ///
 /// # Errors
-/// As [`open`], and when a streamed table is not the one that the run began with.
+/// As [`open`], and when the table is not the one that the run began with: the difference is named.
 pub fn reopen(
     config: &TableConfig,
     seed: u64,
@@ -58,8 +41,43 @@ pub fn reopen(
     match schema.streamed.is_some() {
         true => streamed::open(config, seed, Some(schema)),
         false if is_streamed(&config.train, config.stream) => Err(Known::none(&config.train)),
-        false => open(config, seed),
+        false => held(config, seed, Some(schema)),
     }
+}
+
+/// Opens a table in memory; `known` are the columns of a run that goes on.
+fn held(
+    config: &TableConfig,
+    seed: u64,
+    known: Option<TableSchema>,
+) -> Result<Opened<TableSet, TableSchema>, DataError> {
+    let mut frame = read(&config.train, config)?;
+    let split = split_rows(&frame, config, seed)?;
+    let mut rows = split::indices(&split.train);
+    let found = infer(&mut frame, &mut rows, config)?;
+    let mut skipped = found.skipped + frame.skipped;
+    let schema = match &known {
+        Some(known) => {
+            check_same(&config.train, known, &found)?;
+            known
+        }
+        None => &found,
+    };
+    let train = TableSet::held(encode::encode(schema, &frame, &rows, config, true)?, skipped);
+    let mut part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TableSet>>, DataError> {
+        let set = match uri {
+            Some(uri) => Some(file::open(uri, config, schema)?),
+            None if rows.is_empty() => None,
+            None => Some(encode_rows(&frame, split::indices(rows), config, schema)?),
+        };
+        skipped += set.as_ref().map_or(0, Dataset::skipped);
+        Ok(set.map(|set| Pipeline::new(set, config.in_order(seed))))
+    };
+    let valid = part(&config.valid, &split.valid)?;
+    let test = part(&config.test, &split.test)?;
+    let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
+    let schema = known.unwrap_or(TableSchema { skipped, ..found });
+    Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
 }
 
 /// Reads a table to evaluate on: `uri`, or the recipe's test set, or else its validation set, split
@@ -91,7 +109,7 @@ pub fn open_evaluation(
                 let set = streamed::held_out(config, schema, seed)?;
                 return Ok(Pipeline::new(set, config.in_order(seed)));
             }
-            let mut frame = read(&config.train, config, None)?;
+            let mut frame = read(&config.train, config)?;
             let split = split_rows(&frame, config, seed)?;
             encode::parse_numbers(schema, &mut frame);
             let rows = if split.test.is_empty() { split.valid } else { split.test };
@@ -119,7 +137,8 @@ fn encode_rows(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Encoding, TableFormat, TableTarget};
+    use crate::records::Format;
+    use crate::table::{Encoding, TableTarget};
     use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
@@ -265,6 +284,45 @@ mod tests {
         assert_eq!(opened.schema.num_numeric(), 6 + 5 + 7 + 8);
         let (_, _, values) = rows(opened.train.dataset());
         assert!((f64::from(values[0]) * std + mean - 326.0).abs() < 1e-2);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_keeps_its_columns_or_is_told_how_the_table_has_changed() {
+        let text = |rows: std::ops::Range<usize>, labels: usize| -> String {
+            rows.map(|row| format!("{row},{},l{}\n", ["a", "b"][row % 2], row % labels)).collect()
+        };
+        let files = Files::new(&[("t.csv", &format!("n,c,y\n{}", text(0..40, 2)))]);
+        let config = TableConfig { valid_fraction: 0.25, ..files.config("t.csv") };
+        let began = open(&config, 1).unwrap();
+        let again = reopen(&config, 1, began.schema.clone()).unwrap();
+        assert_eq!(again.schema, began.schema);
+        assert_eq!(again.train.dataset().rows().numeric, began.train.dataset().rows().numeric);
+        let reopened = |content: String| {
+            std::fs::write(files.uri("t.csv"), content).unwrap();
+            message(reopen(&config, 1, began.schema.clone())).split_once(": ").unwrap().1.to_string()
+        };
+        assert_eq!(
+            reopened(format!("n,c,y\n{}", text(0..44, 2))),
+            "expected the 30 training rows that the run began with, found 33"
+        );
+        assert_eq!(
+            reopened(format!("n,c,y\n{}", text(0..40, 3))),
+            "expected the classes that the run began with, `l0`, `l1`, found `l2` new"
+        );
+        let renamed = reopened(format!("n,d,y\n{}", text(0..40, 2)));
+        assert!(renamed.ends_with("found `d` new, `c` missing"), "{renamed}");
+        let values = (0..40).map(|row| format!("{row},a,{row}.5\n")).collect::<String>();
+        assert!(
+            reopened(format!("n,c,y\n{values}")).ends_with("classes that the run began with, found values")
+        );
+        let other: String =
+            (100..140).map(|row| format!("{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect();
+        let changed = reopened(format!("n,c,y\n{other}"));
+        assert!(changed.contains("expected the numbers that the run began with (mean 1"), "{changed}");
+        let typed =
+            (0..40).map(|row| format!("x{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect::<String>();
+        let typed = reopened(format!("n,c,y\n{typed}"));
+        assert!(typed.ends_with("expected numbers, which the run began with, found categories"), "{typed}");
     }
 
     const SMALL: &str = "n,c,y\n1,red,a\n,blue,b\n3,?,a\n2,red,b\n";
@@ -427,7 +485,7 @@ mod tests {
             (numeric, classes)
         };
         assert_eq!(sorted("t.csv", None), sorted("t.jsonl", None));
-        assert_eq!(sorted("t.csv", None), sorted("t.txt", Some(TableFormat::Jsonl)));
+        assert_eq!(sorted("t.csv", None), sorted("t.txt", Some(Format::Jsonl)));
     }
 
     #[test]

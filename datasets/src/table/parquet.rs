@@ -8,12 +8,11 @@ use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
 use super::frame::Frame;
 use crate::DataError;
-use crate::blocks::Source;
-use crate::columnar::{self, guarded};
 use crate::index::Block;
-use crate::source::{Object, one_line};
-use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use crate::records::parquet::{
+    TakeRows, Wanted, damaged, read_bytes, read_group as read_rows, read_object as read_file,
+};
+use crate::store::Source;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Date64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
@@ -22,8 +21,9 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
-use arrow_schema::{ArrowError, DataType, Fields, TimeUnit};
+use arrow_schema::{DataType, Fields, TimeUnit};
 use bytes::Bytes;
+use std::cell::RefCell;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 8192;
@@ -33,15 +33,8 @@ const BATCH_ROWS: usize = 8192;
 /// # Errors
 /// When the bytes are no Parquet file, are damaged or cut short, or a column is nested or binary.
 pub(super) fn read(uri: &str, bytes: Bytes, config: &TableConfig) -> Result<Frame, DataError> {
-    guarded(uri, || {
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| damaged(uri, &error))?;
-        let columns =
-            Columns::of(uri, builder.schema().fields(), |name| !config.ignore.iter().any(|n| n == name))?;
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.kept.iter().copied());
-        let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
-        columns.read(uri, reader.map_err(|error| damaged(uri, &error))?, 1, config)
-    })
+    let wanted = |name: &str| !config.ignore.iter().any(|ignored| ignored == name);
+    collect(uri, 1, config, &wanted, |choose, take| read_bytes(uri, bytes, choose, take))
 }
 
 /// Reads one row group; only the columns that `wanted` says of are fetched.
@@ -53,20 +46,17 @@ pub(super) fn read_group(
     shard: usize,
     block: &Block,
     config: &TableConfig,
-    wanted: impl Fn(&str) -> bool,
+    wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Frame, DataError> {
     let uri = source.shard_uri(shard);
-    guarded(uri, || {
-        let (object, metadata, group) = source.row_group(shard, block)?;
-        let columns = Columns::of(uri, metadata.schema().fields(), wanted)?;
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.kept.iter().copied());
-        let reader = columnar::group_reader(object, &metadata, group, mask, BATCH_ROWS)?;
-        let frame = columns.read(uri, reader, block.line, config)?;
-        match frame.len() as u64 == block.records {
-            true => Ok(frame),
-            false => Err(damaged(uri, &format!("{} rows in row group {group}", frame.len()))),
-        }
-    })
+    let (object, metadata, group) = source.row_group(shard, block)?;
+    let frame = collect(uri, block.line, config, wanted, |choose, take| {
+        read_rows(object, &metadata, (group, block.line), choose, take)
+    })?;
+    match frame.len() as u64 == block.records {
+        true => Ok(frame),
+        false => Err(damaged(uri, &format!("{} rows in row group {group}", frame.len()))),
+    }
 }
 
 /// Reads a file where it lies, a row group at a time, and hands some thousand rows at a time to `take`; only the columns
@@ -80,46 +70,59 @@ pub(super) fn read_object(
     wanted: &dyn Fn(&str) -> bool,
     take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    guarded(uri, || {
-        let object = Object::open(uri)?;
-        let metadata = columnar::arrow(&object, columnar::footer(&object, object.stat()?.size)?.0)?;
-        let mut row = 1;
-        for group in 0..metadata.metadata().num_row_groups() {
-            let columns = || Columns::of(uri, metadata.schema().fields(), wanted);
-            let mask = ProjectionMask::roots(metadata.parquet_schema(), columns()?.kept.iter().copied());
-            for batch in columnar::group_reader(&object, &metadata, group, mask, BATCH_ROWS)? {
-                let frame = columns()?.read(uri, std::iter::once(batch), row, config)?;
-                row += frame.len() as u64;
-                take(frame)?;
-            }
-        }
-        Ok(())
+    let columns = RefCell::new(Columns::default());
+    read_file(uri, &mut |fields| Columns::choose(&columns, uri, fields, wanted), &mut |first_row, batch| {
+        let mut some = columns.borrow().clone();
+        some.append(&batch, config);
+        take(some.frame(uri, first_row))
     })
 }
 
-/// Every damage that the crate reports is the file's, wherever it is noticed.
-fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
-    DataError::source(uri, "a whole Parquet file", one_line(error))
+/// What picks the columns of a file, and what takes its rows.
+type Choose<'a> = &'a mut dyn FnMut(&Fields) -> Result<Wanted, DataError>;
+
+/// The rows that `read` hands out, in one frame; the first is row `first_row` of the file.
+fn collect(
+    uri: &str,
+    first_row: u64,
+    config: &TableConfig,
+    wanted: &dyn Fn(&str) -> bool,
+    read: impl FnOnce(Choose<'_>, TakeRows<'_>) -> Result<(), DataError>,
+) -> Result<Frame, DataError> {
+    let columns = RefCell::new(Columns::default());
+    read(&mut |fields| Columns::choose(&columns, uri, fields, wanted), &mut |_, batch| {
+        columns.borrow_mut().append(&batch, config);
+        Ok(())
+    })?;
+    Ok(columns.into_inner().frame(uri, first_row))
 }
 
 /// The columns to decode.
+#[derive(Clone, Debug, Default)]
 struct Columns {
-    /// Their numbers in the file.
-    kept: Vec<usize>,
     names: Vec<String>,
-    /// An empty column each.
+    /// The cells so far, a column each.
     cells: Vec<Cells>,
     /// The names of the others.
     ignored: Vec<String>,
+    rows: u64,
 }
 
 impl Columns {
-    fn of(uri: &str, fields: &Fields, wanted: impl Fn(&str) -> bool) -> Result<Self, DataError> {
-        let mut columns =
-            Columns { kept: Vec::new(), names: Vec::new(), cells: Vec::new(), ignored: Vec::new() };
+    /// Finds the wanted columns of a file, puts them into `columns`, and says where they are.
+    ///
+    /// # Errors
+    /// When one of them is of a type that is no cell of a table.
+    fn choose(
+        columns: &RefCell<Columns>,
+        uri: &str,
+        fields: &Fields,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Wanted, DataError> {
+        let (mut kept, mut found) = (Vec::new(), Columns::default());
         for (index, field) in fields.iter().enumerate() {
             if !wanted(field.name()) {
-                columns.ignored.push(field.name().clone());
+                found.ignored.push(field.name().clone());
                 continue;
             }
             let Some(cells) = empty(field.data_type()) else {
@@ -127,34 +130,28 @@ impl Columns {
                 let expected = "numbers, truth values or text (or its name in data.ignore)";
                 return Err(DataError::malformed(uri, place, expected, field.data_type()));
             };
-            columns.kept.push(index);
-            columns.names.push(field.name().clone());
-            columns.cells.push(cells);
+            kept.push(index);
+            found.names.push(field.name().clone());
+            found.cells.push(cells);
         }
-        Ok(columns)
+        *columns.borrow_mut() = found;
+        Ok(Wanted { columns: kept, batch_rows: BATCH_ROWS })
     }
 
-    /// The rows of `reader`, the first being `first_row`.
-    fn read(
-        mut self,
-        uri: &str,
-        reader: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
-        first_row: u64,
-        config: &TableConfig,
-    ) -> Result<Frame, DataError> {
-        let mut rows = 0;
-        for batch in reader {
-            let batch = batch.map_err(|error| damaged(uri, &error))?;
-            rows += batch.num_rows() as u64;
-            for (cells, array) in self.cells.iter_mut().zip(batch.columns()) {
-                match cells {
-                    Cells::Numbers(numbers) => append_numbers(numbers, array),
-                    Cells::Text(text) => append_text(text, array, config),
-                }
+    fn append(&mut self, batch: &RecordBatch, config: &TableConfig) {
+        self.rows += batch.num_rows() as u64;
+        for (cells, array) in self.cells.iter_mut().zip(batch.columns()) {
+            match cells {
+                Cells::Numbers(numbers) => append_numbers(numbers, array),
+                Cells::Text(text) => append_text(text, array, config),
             }
         }
-        let lines = (first_row..first_row + rows).collect();
-        Ok(Frame { ignored: self.ignored, ..Frame::new(uri, self.names, self.cells, lines, "row") })
+    }
+
+    /// The rows so far, of which the first is row `first_row` of the file.
+    fn frame(self, uri: &str, first_row: u64) -> Frame {
+        let lines = (first_row..first_row + self.rows).collect();
+        Frame { ignored: self.ignored, ..Frame::new(uri, self.names, self.cells, lines, "row") }
     }
 }
 

@@ -1,17 +1,15 @@
 //! Rows to predict: read once, some at a time.
 
-use super::config::{TableConfig, TableFormat, extension};
-use super::csv::Csv;
+use super::config::{FORMATS, TableConfig};
 use super::encode::{encode, parse_numbers, readable};
 use super::frame::Frame;
-use super::read::{dialect, read_csv};
+use super::read::read_csv;
 use super::schema::{TableSchema, column_index};
 use super::set::TableSet;
 use super::{jsonl, parquet};
 use crate::parts::Put;
-use crate::pieces::pieces;
-use crate::shard::Format;
-use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, index};
+use crate::records::{Format, csv_pieces, files, line_pieces};
+use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline};
 use std::ops::ControlFlow;
 
 /// Reads rows to predict from files of any of the formats, with or without the target column: about 1 MiB of them at a
@@ -43,7 +41,7 @@ pub fn open_prediction(
 
 /// Whether the extension alone says what a file holds.
 fn tells_format(uri: &str) -> bool {
-    matches!(extension(uri).as_str(), "csv" | "tsv" | "jsonl" | "ndjson" | "parquet" | "pq")
+    Format::named(uri).is_some_and(|format| FORMATS.contains(&format))
 }
 
 /// The rows of one input, on their way into parts.
@@ -57,11 +55,11 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn read(mut self, uri: &str) -> Result<(), DataError> {
-        for file in index::shards(uri)? {
-            match self.config.format.unwrap_or_else(|| TableFormat::of(&file)) {
-                TableFormat::Csv => self.csv(&file)?,
-                TableFormat::Jsonl => self.jsonl(&file)?,
-                TableFormat::Parquet => {
+        for file in files(uri)? {
+            match self.config.format(&file) {
+                Format::Csv | Format::Tar | Format::Text => self.csv(&file)?,
+                Format::Jsonl => self.jsonl(&file)?,
+                Format::Parquet => {
                     let config = self.config;
                     let columns = self.schema.columns.iter().map(|column| column.name.clone());
                     let wanted: Vec<String> = columns.collect();
@@ -77,32 +75,22 @@ impl Rows<'_> {
     }
 
     fn csv(&mut self, uri: &str) -> Result<(), DataError> {
-        let mut dialect = dialect(uri, self.config)?;
-        dialect.optional = Some(self.schema.target.name().to_string());
-        let (separator, comment, header) = (dialect.separator, dialect.comment, dialect.has_header);
-        let mut names: Option<Vec<String>> = None;
-        pieces(uri, &Format::Csv { separator, comment, header }, &mut |piece| {
-            let names = match &names {
-                Some(names) => names.clone(),
-                None => {
-                    let first = if header { piece.head } else { piece.bytes };
-                    names.insert(Csv::open(uri, first, &dialect)?.names().to_vec()).clone()
-                }
-            };
-            let mut csv = Csv::block(uri, piece.bytes, &dialect, names, piece.line);
+        let (dialect, given) =
+            (self.config.dialect(uri)?, self.config.given(Some(self.schema.target.name())));
+        csv_pieces(uri, dialect, given, &mut |csv| {
             let mut skipped = 0;
             let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
-            let frame = read_csv(&mut csv, uri, self.config, &mut corrupt)?;
+            let frame = read_csv(csv, uri, self.config, &mut corrupt)?;
             self.part(frame, skipped)
         })
     }
 
     fn jsonl(&mut self, uri: &str) -> Result<(), DataError> {
         let mut first = true;
-        pieces(uri, &Format::Jsonl, &mut |piece| {
+        line_pieces(uri, &mut |bytes, line| {
             let mut skipped = 0;
             let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
-            let mut frame = jsonl::read(uri, piece.bytes, piece.line, self.config, &mut corrupt)?;
+            let mut frame = jsonl::read(uri, bytes, line, self.config, &mut corrupt)?;
             let columns = || self.schema.columns.iter().map(|column| column.name.as_str());
             if std::mem::take(&mut first) && frame.len() > 0 {
                 // A key that none of so many objects has is misspelt rather than missing.

@@ -1,29 +1,29 @@
 //! Files into a table: what is at a URI, each file read by its format.
 
 use super::cells::{Cells, TextCells};
-use super::config::{TableConfig, TableFormat, extension};
+use super::config::TableConfig;
 use super::corrupt::{Corrupt, Counted};
-use super::csv::{Csv, Dialect, for_each_row};
 use super::frame::Frame;
 use super::{jsonl, parquet};
-use crate::{DataError, OnCorrupt, index, source};
+use crate::records::csv::{Csv, for_each_row};
+use crate::records::{Format, files};
+use crate::{DataError, OnCorrupt, source};
 use std::ops::ControlFlow;
 
-/// Reads a file, or every file of a folder or glob. `optional` is a column that files without a
-/// header may lack.
+/// Reads a file, or every file of a folder or glob.
 ///
 /// # Errors
 /// When something cannot be read (and is not to be skipped), there is no row, or the files
 /// disagree about the columns.
-pub(super) fn read(uri: &str, config: &TableConfig, optional: Option<&str>) -> Result<Frame, DataError> {
-    let mut files = index::shards(uri)?.into_iter();
+pub(super) fn read(uri: &str, config: &TableConfig) -> Result<Frame, DataError> {
+    let mut files = files(uri)?.into_iter();
     let Some(first) = files.next() else {
         return Err(DataError::source(uri, "at least one file", "an empty folder"));
     };
-    let mut frame = read_file(&first, config, optional)?;
+    let mut frame = read_file(&first, config)?;
     frame.uri = uri.to_string();
     for file in files {
-        let more = read_file(&file, config, optional)?;
+        let more = read_file(&file, config)?;
         frame.append(more)?;
     }
     match frame.len() {
@@ -32,7 +32,7 @@ pub(super) fn read(uri: &str, config: &TableConfig, optional: Option<&str>) -> R
     }
 }
 
-fn read_file(uri: &str, config: &TableConfig, optional: Option<&str>) -> Result<Frame, DataError> {
+fn read_file(uri: &str, config: &TableConfig) -> Result<Frame, DataError> {
     let bytes = source::read_unpacked(uri)?;
     let mut skipped = 0;
     let mut corrupt = |_: u32, error| match config.on_corrupt {
@@ -42,27 +42,15 @@ fn read_file(uri: &str, config: &TableConfig, optional: Option<&str>) -> Result<
             ControlFlow::Continue(())
         }
     };
-    let frame = match config.format.unwrap_or_else(|| TableFormat::of(uri)) {
-        TableFormat::Csv => {
-            let mut dialect = dialect(uri, config)?;
-            dialect.optional = optional.map(String::from);
-            read_csv(&mut Csv::open(uri, &bytes, &dialect)?, uri, config, &mut corrupt)?
+    let frame = match config.format(uri) {
+        Format::Jsonl => jsonl::read(uri, &bytes, 1, config, &mut corrupt)?,
+        Format::Parquet => parquet::read(uri, bytes, config)?,
+        Format::Csv | Format::Tar | Format::Text => {
+            let mut csv = Csv::open(uri, &bytes, config.dialect(uri)?, config.given(None))?;
+            read_csv(&mut csv, uri, config, &mut corrupt)?
         }
-        TableFormat::Jsonl => jsonl::read(uri, &bytes, 1, config, &mut corrupt)?,
-        TableFormat::Parquet => parquet::read(uri, bytes, config)?,
     };
     Ok(Frame { skipped, ..frame })
-}
-
-/// How the lines of a CSV are cut, by the recipe.
-pub(super) fn dialect(uri: &str, config: &TableConfig) -> Result<Dialect, DataError> {
-    Dialect::new(
-        &extension(uri),
-        config.separator.as_deref(),
-        config.comment,
-        config.has_header,
-        config.column_names.as_deref(),
-    )
 }
 
 /// Reads the rows of a CSV; those that cannot be go to `corrupt`.
@@ -110,7 +98,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(&folder, "part-0.csv", "a,b\n1,x\n2,?\n");
         let second = write(&folder, "part-1.csv", "b,a\ny,3\n");
-        let frame = read(folder.path().to_str().unwrap(), &TableConfig::default(), None).unwrap();
+        let frame = read(folder.path().to_str().unwrap(), &TableConfig::default()).unwrap();
         assert_eq!(frame.len(), 3);
         assert_eq!(frame.columns[0].number(2), Some(Ok(3.0)));
         assert_eq!(frame.columns[1].text(1), None);
@@ -125,7 +113,7 @@ mod tests {
         write(&folder, "1.csv", "a,b\n1,x\n");
         write(&folder, "2.csv", "a,c\n1,x\n");
         let uri = folder.path().to_str().unwrap();
-        let error = read(uri, &TableConfig::default(), None).unwrap_err().to_string();
+        let error = read(uri, &TableConfig::default()).unwrap_err().to_string();
         assert!(error.contains("`b`"), "{error}");
     }
 
@@ -133,7 +121,7 @@ mod tests {
     fn a_header_alone_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let uri = write(&folder, "h.csv", "a,b\n");
-        let error = read(&uri, &TableConfig::default(), None).unwrap_err().to_string();
+        let error = read(&uri, &TableConfig::default()).unwrap_err().to_string();
         assert!(error.contains("expected at least one row, found none"), "{error}");
     }
 
@@ -141,9 +129,9 @@ mod tests {
     fn corrupt_rows_stop_or_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let uri = write(&folder, "h.csv", "a,b\n1,2\n3\n4,5\n");
-        assert!(read(&uri, &TableConfig::default(), None).is_err());
+        assert!(read(&uri, &TableConfig::default()).is_err());
         let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
-        let frame = read(&uri, &skip, None).unwrap();
+        let frame = read(&uri, &skip).unwrap();
         assert_eq!((frame.len(), frame.skipped), (2, 1));
     }
 }

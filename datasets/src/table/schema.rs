@@ -1,17 +1,18 @@
 //! The columns of a table as training saw them, saved as `columns.json`.
 
 use super::columns::{Column, Encoding, TableTarget};
+use super::config::TableConfig;
 use super::frame::Frame;
-use crate::blocks::Known;
+use crate::records::nearest;
+use crate::store::Known;
 use crate::{DataError, saved};
-use bonfire_contract::most_alike;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
 const FILE: &str = "columns.json";
-pub(super) const FORMAT: &str = "bonfire.columns";
-pub(super) const VERSION: u64 = 1;
+const FORMAT: &str = "bonfire.columns";
+const VERSION: u64 = 1;
 
 /// What encodes the rows of a table: everything that evaluation and prediction need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,21 @@ pub struct TableSchema {
 }
 
 impl TableSchema {
+    /// The schema of a table in memory of so many training rows.
+    pub(super) fn new(rows: u64, columns: Vec<Column>, target: TableTarget, config: &TableConfig) -> Self {
+        TableSchema {
+            format: FORMAT.to_string(),
+            version: VERSION,
+            rows,
+            skipped: 0,
+            one_hot: config.one_hot,
+            standardise: config.standardise,
+            columns,
+            target,
+            streamed: None,
+        }
+    }
+
     /// Writes `columns.json`, behind `streamed.json` where the table is streamed.
     ///
     /// # Errors
@@ -117,6 +133,33 @@ impl TableSchema {
     }
 }
 
+/// Checks every column that the recipe names; gives back the target's index.
+///
+/// # Errors
+/// Names the recipe's key, and the nearest columns, for a name that is none.
+pub(super) fn check_names(
+    uri: &str,
+    columns: &[String],
+    ignored: &[String],
+    config: &TableConfig,
+) -> Result<usize, DataError> {
+    let no_such_column = |key: &str, name: &String| {
+        let expected = format!("a column of {uri} ({})", nearest(columns, name));
+        DataError::config(key, expected, format!("`{name}`"))
+    };
+    for (key, names) in
+        [("numeric", &config.numeric), ("categorical", &config.categorical), ("ignore", &config.ignore)]
+    {
+        for name in names {
+            if !columns.contains(name) && !ignored.contains(name) {
+                return Err(no_such_column(key, name));
+            }
+        }
+    }
+    let target = columns.iter().position(|column| *column == config.target);
+    target.ok_or_else(|| no_such_column("target", &config.target))
+}
+
 /// The index of a column that the schema asks for.
 ///
 /// # Errors
@@ -124,13 +167,6 @@ impl TableSchema {
 pub(super) fn column_index(frame: &Frame, name: &str) -> Result<usize, DataError> {
     let missing = || DataError::source(&frame.uri, format!("a column `{name}`"), nearest(&frame.names, name));
     frame.position(name).ok_or_else(missing)
-}
-
-/// The columns most like `name`: "the nearest are `age`, `sex`".
-pub(crate) fn nearest(columns: &[String], name: &str) -> String {
-    let nearest = most_alike(name, columns.iter().map(String::as_str), 3);
-    let nearest: Vec<String> = nearest.into_iter().map(|name| format!("`{name}`")).collect();
-    format!("the nearest are {}", nearest.join(", "))
 }
 
 /// The table in a few lines: rows, columns, and what was missing, rare or left out.

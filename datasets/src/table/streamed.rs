@@ -7,9 +7,10 @@ use super::file::in_sequence;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::Survey;
-use crate::blocks::{BlockSet, Decode, Known, Parts, Source};
+use super::tally::Extent;
 use crate::index::Block;
-use crate::shard::Format;
+use crate::records::Format;
+use crate::store::{BlockSet, Decode, Divided, Known, Source};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(super) fn open(
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
     let source = Arc::new(source(&config.train, config)?);
-    let Parts { train, valid, test } = source.divide(config.fractions(), seed)?;
+    let Divided { train, valid, test } = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
             Known::kept(&schema.streamed, &source)?;
@@ -144,11 +145,13 @@ fn survey(
         };
         let wanted = |name: &str| !config.ignore.iter().any(|ignored| ignored == name);
         let frame = read(source, shard, block, config, &wanted, &mut corrupt)?;
-        Ok((frame.uri.clone(), Survey::of(&frame, config, training[number]), frame.names))
+        let rows: Vec<usize> = if training[number] { (0..frame.len()).collect() } else { Vec::new() };
+        let survey = Survey::of(&frame, &rows, config, Extent::Block);
+        Ok((frame.uri.clone(), survey, frame.names))
     };
     let mut all = Survey::default();
     let mut first: Option<(String, Vec<String>)> = None;
-    let same_everywhere = *source.index().format() != Format::Jsonl;
+    let same_everywhere = source.index().format() != Format::Jsonl;
     source.survey("columns", most, work, |(file, survey, mut names)| {
         names.sort_unstable();
         let (first_file, expected) = first.get_or_insert_with(|| (file.clone(), names.clone()));

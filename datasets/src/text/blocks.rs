@@ -1,15 +1,15 @@
 //! Blocks of texts: found in their files, read, and those with labels encoded by a schema.
 
-use super::config::{TextConfig, TextFormat, TextTask};
+use super::config::{TextConfig, TextTask};
 use super::encode::{class, encode};
-use super::reader::{Reader, Take, utf8, without_mark};
+use super::reader::{Reader, Take};
 use super::schema::TextSchema;
 use super::stream::Stream;
 use super::{parquet, read as held};
-use crate::blocks::{Decode, Source};
-use crate::index::{self, Block};
-use crate::shard::Format;
-use crate::table::csv::Csv;
+use crate::index::Block;
+use crate::records::csv::{Csv, Given};
+use crate::records::{Format, Layout, files, utf8, without_mark};
+use crate::store::{Decode, Source};
 use crate::{DataError, OnCorrupt};
 use std::collections::HashMap;
 
@@ -19,32 +19,27 @@ use std::collections::HashMap;
 /// When they cannot be read, or are lines of which each would want a label.
 pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError> {
     // The files of a set are of one kind, that of the first.
-    let shards = index::shards(uri)?;
+    let shards = files(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
     if config.task == TextTask::LanguageModel {
         check_kinds(uri, &shards, config)?;
     }
-    let format = match config.format.unwrap_or_else(|| TextFormat::of(first)) {
-        TextFormat::Parquet => Format::Parquet,
-        TextFormat::Jsonl => Format::Jsonl,
-        TextFormat::Csv => {
-            let dialect = config.dialect(first)?;
-            Format::Csv { separator: dialect.separator, comment: dialect.comment, header: dialect.has_header }
-        }
-        TextFormat::Txt if config.task == TextTask::LanguageModel => Format::Text,
-        TextFormat::Txt => {
+    let layout = match config.format(first) {
+        Format::Csv => Layout::csv(config.dialect(first)?),
+        Format::Text if config.task != TextTask::LanguageModel => {
             let expected = "false, or texts in CSV, JSONL or Parquet, which can be streamed";
             return Err(DataError::config("stream", expected, format!("true for {first}")));
         }
+        format => Layout::plain(format),
     };
-    Source::open(uri, &format)
+    Source::open(uri, &layout)
 }
 
 /// Refuses files that a text in memory is not made of, and files of several kinds: they would be read by the
 /// wrong format.
 fn check_kinds(uri: &str, shards: &[String], config: &TextConfig) -> Result<(), DataError> {
     let texts = held::files(uri, config)?;
-    let kind = |file: &String| config.format.unwrap_or_else(|| TextFormat::of(file));
+    let kind = |file: &String| config.format(file);
     let strange =
         shards.iter().find(|&shard| !texts.contains(shard) || shards.first().map(kind) != Some(kind(shard)));
     match strange {
@@ -68,7 +63,7 @@ pub(super) fn long_texts(
     config: &TextConfig,
     take: &mut dyn FnMut(&str, u64) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    if *source.index().format() == Format::Text {
+    if source.index().format() == Format::Text {
         let bytes = source.fetch(shard, block)?;
         let bytes = if block.bytes.start == 0 { without_mark(&bytes) } else { &bytes };
         return take(utf8(source.shard_uri(shard), bytes, block.line)?, block.line);
@@ -98,12 +93,11 @@ pub(super) fn read(
     match source.index().format() {
         Format::Parquet => parquet::read_group(source, shard, block, &reader, take),
         Format::Jsonl => reader.jsonl(&source.fetch(shard, block)?, block.line, take),
-        Format::Csv { .. } | Format::Tar | Format::Text => {
+        Format::Csv | Format::Tar | Format::Text => {
             let dialect = config.dialect(reader.uri)?;
-            let names =
-                source.names(shard, |head| Ok(Csv::open(reader.uri, head, &dialect)?.names().to_vec()))?;
+            let names = source.names(shard, dialect, Given::default())?;
             let bytes = source.fetch(shard, block)?;
-            let mut csv = Csv::block(reader.uri, &bytes, &dialect, names.to_vec(), block.line);
+            let mut csv = Csv::block(reader.uri, &bytes, dialect, names.to_vec(), block.line);
             reader.csv(&mut csv, take)
         }
     }

@@ -1,12 +1,10 @@
 //! The keys of `[data]` for text.
 
 use super::tokenizer::{Coverage, VocabularyKind};
-use crate::blocks::WINDOW_BYTES;
-use crate::table::config::extension;
-use crate::table::csv::Dialect;
-use crate::table::split;
+use crate::records::{Dialect, Format, one_of, split};
+use crate::store::WINDOW_BYTES;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The question that a model answers about a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,30 +16,12 @@ pub enum TextTask {
     LanguageModel,
 }
 
-/// The way that texts lie in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TextFormat {
-    /// A text a line; the whole file for language models.
-    Txt,
-    /// A column of a CSV.
-    Csv,
-    /// A key of JSON objects, one a line.
-    Jsonl,
-    /// A column of Apache Parquet.
-    Parquet,
-}
+/// The formats of texts; the first is the one of files that end otherwise. Plain text is a text a line, or one whole
+/// file for language models.
+const FORMATS: [Format; 4] = [Format::Text, Format::Csv, Format::Jsonl, Format::Parquet];
 
-impl TextFormat {
-    /// By the extension, that of a packing aside; lines for what is none of the others.
-    pub(super) fn of(uri: &str) -> Self {
-        match extension(uri).as_str() {
-            "csv" | "tsv" => TextFormat::Csv,
-            "jsonl" | "ndjson" => TextFormat::Jsonl,
-            "parquet" | "pq" => TextFormat::Parquet,
-            _ => TextFormat::Txt,
-        }
-    }
+fn text_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
+    one_of(deserializer, &["txt", "csv", "jsonl", "parquet"])
 }
 
 /// Texts, their labels, tokens and splits.
@@ -87,7 +67,8 @@ pub struct TextConfig {
     pub canonical_ranks: u64,
     /// `txt`, `csv`, `jsonl` or `parquet`; by the file's extension (that of a packing aside) when not
     /// given.
-    pub format: Option<TextFormat>,
+    #[serde(deserialize_with = "text_format")]
+    pub format: Option<Format>,
     /// The column or key of the text; the index of the column in a CSV without a header.
     pub text_column: String,
     /// The column or key of the label; the index of the column in a CSV without a header.
@@ -166,12 +147,18 @@ impl TextConfig {
         split::check(self.valid_fraction, self.test_fraction)
     }
 
+    /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of the
+    /// others.
+    pub(super) fn format(&self, uri: &str) -> Format {
+        self.format.unwrap_or_else(|| Format::among(uri, &FORMATS))
+    }
+
     /// The way that the lines of a CSV are cut.
     ///
     /// # Errors
     /// When the separator is not one ASCII character.
     pub(super) fn dialect(&self, uri: &str) -> Result<Dialect, DataError> {
-        Dialect::new(&extension(uri), self.separator.as_deref(), None, Some(self.has_header), None)
+        Dialect::new(uri, self.separator.as_deref(), None, self.has_header)
     }
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.

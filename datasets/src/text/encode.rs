@@ -3,7 +3,7 @@
 use super::reader::Text;
 use super::schema::TextSchema;
 use crate::DataError;
-use crate::table::encode::{quoted, shortened};
+use crate::records::{quoted, shortened};
 
 /// The ids of a text, as many as the schema keeps.
 pub(super) fn encode(text: &Text, schema: &TextSchema) -> Result<Vec<u32>, DataError> {

@@ -1,14 +1,15 @@
 //! Labelled texts in their own order, in memory or by blocks.
 
 use super::blocks::{TextDecoder, source};
-use super::config::{TextConfig, TextFormat, TextTask};
+use super::config::{TextConfig, TextTask};
 use super::encode::{class, encode};
 use super::read;
 use super::reader::Text;
 use super::schema::TextSchema;
 use super::set::TextSet;
-use crate::blocks::{self, BlockSet, Source};
-use crate::{DataError, OnCorrupt, index};
+use crate::records::{Format, files};
+use crate::store::{self, BlockSet, Source};
+use crate::{DataError, OnCorrupt};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,14 +17,14 @@ use std::sync::Arc;
 /// has blocks, which lines with labels do not.
 pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
     let format = || {
-        let first = index::shards(uri).ok().and_then(|shards| shards.into_iter().next());
-        config.format.or_else(|| first.map(|first| TextFormat::of(&first)))
+        let first = files(uri).ok().and_then(|files| files.into_iter().next());
+        config.format.or_else(|| first.map(|first| config.format(&first)))
     };
     match config.stream {
         Some(wish) => wish,
         None => {
-            blocks::is_streamed(uri, None)
-                && (config.task == TextTask::LanguageModel || format() != Some(TextFormat::Txt))
+            store::is_streamed(uri, None)
+                && (config.task == TextTask::LanguageModel || format() != Some(Format::Text))
         }
     }
 }

@@ -4,7 +4,7 @@ use super::config::TextConfig;
 use super::schema::{TextSchema, specials};
 use super::tokenizer::Coverage;
 use crate::DataError;
-use crate::table::columns::round;
+use crate::records::round;
 
 /// Refuses labels from which nothing can be learned.
 pub(super) fn check_labels(uri: &str, labels: &[String]) -> Result<(), DataError> {

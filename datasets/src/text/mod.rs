@@ -28,11 +28,10 @@ mod streamed;
 mod tokenizer;
 mod windows;
 
-pub use config::{TextConfig, TextFormat, TextTask};
+pub use config::{TextConfig, TextTask};
 pub(crate) use open::first_blocks;
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
-pub(crate) use reader::utf8;
 pub use request::records;
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};

@@ -8,8 +8,8 @@ use super::file::is_streamed;
 use super::schema::TextSchema;
 use super::set::TextSet;
 use super::{file, streamed};
-use crate::blocks::Known;
-use crate::table::split;
+use crate::records::split;
+use crate::store::Known;
 use crate::{DataError, Opened, Pipeline};
 
 /// Reads the training texts, learns the vocabulary, and splits off the parts that the recipe asks for: at

@@ -1,6 +1,6 @@
 //! Texts to classify: read once, some at a time.
 
-use super::config::{TextConfig, TextFormat, TextTask};
+use super::config::{TextConfig, TextTask};
 use super::encode::encode;
 use super::open::as_trained;
 use super::parquet;
@@ -9,10 +9,8 @@ use super::reader::{Reader, Text};
 use super::schema::TextSchema;
 use super::set::TextSet;
 use crate::parts::Put;
-use crate::pieces::pieces;
-use crate::shard::Format;
-use crate::table::csv::Csv;
-use crate::table::encode::shortened;
+use crate::records::csv::Given;
+use crate::records::{Format, csv_pieces, line_pieces, shortened};
 use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, source};
 
 /// Texts of a part.
@@ -95,36 +93,19 @@ impl Collector<'_> {
                     Ok(())
                 }
             };
-            match config.format.unwrap_or_else(|| TextFormat::of(&file)) {
-                TextFormat::Txt if folder || schema.whole_files => reader.whole(None, &mut take)?,
-                TextFormat::Txt => {
-                    pieces(&file, &Format::Text, &mut |piece| {
-                        reader.lines(piece.bytes, piece.line, &mut take)
-                    })?;
+            match config.format(&file) {
+                Format::Text if folder || schema.whole_files => reader.whole(None, &mut take)?,
+                Format::Text | Format::Tar => {
+                    line_pieces(&file, &mut |bytes, line| reader.lines(bytes, line, &mut take))?;
                 }
-                TextFormat::Jsonl => {
-                    pieces(&file, &Format::Jsonl, &mut |piece| {
-                        reader.jsonl(piece.bytes, piece.line, &mut take)
-                    })?;
+                Format::Jsonl => {
+                    line_pieces(&file, &mut |bytes, line| reader.jsonl(bytes, line, &mut take))?;
                 }
-                TextFormat::Csv => {
+                Format::Csv => {
                     let dialect = config.dialect(&file)?;
-                    let (separator, comment, header) =
-                        (dialect.separator, dialect.comment, dialect.has_header);
-                    let mut names: Option<Vec<String>> = None;
-                    pieces(&file, &Format::Csv { separator, comment, header }, &mut |piece| {
-                        let names = match &names {
-                            Some(names) => names.clone(),
-                            None => {
-                                let first = if header { piece.head } else { piece.bytes };
-                                names.insert(Csv::open(&file, first, &dialect)?.names().to_vec()).clone()
-                            }
-                        };
-                        let mut csv = Csv::block(&file, piece.bytes, &dialect, names, piece.line);
-                        reader.csv(&mut csv, &mut take)
-                    })?;
+                    csv_pieces(&file, dialect, Given::default(), &mut |csv| reader.csv(csv, &mut take))?;
                 }
-                TextFormat::Parquet => parquet::read_object(&reader, &mut take)?,
+                Format::Parquet => parquet::read_object(&reader, &mut take)?,
             }
         }
         if any { Ok(()) } else { Err(DataError::source(input, "at least one text", "none")) }

@@ -1,11 +1,11 @@
 //! Files into texts: the files at a URI, class folders among them, each read by its format.
 
-use super::config::{TextConfig, TextFormat};
+use super::config::TextConfig;
 use super::parquet;
-use super::reader::{Reader, Take, Text, utf8, without_mark};
-use crate::table::config::extension;
-use crate::table::csv::Csv;
-use crate::{DataError, OnCorrupt, index, source};
+use super::reader::{Reader, Take, Text};
+use crate::records::csv::{Csv, Given};
+use crate::records::{Format, utf8, without_mark};
+use crate::{DataError, OnCorrupt, records, source};
 
 /// The texts of some files.
 #[derive(Debug, Default)]
@@ -17,17 +17,16 @@ pub(super) struct Texts {
 
 /// True for a name that ends like a file of texts.
 pub(super) fn is_text_file(uri: &str) -> bool {
-    matches!(extension(uri).as_str(), "txt" | "csv" | "tsv" | "jsonl" | "ndjson")
+    matches!(Format::named(uri), Some(Format::Text | Format::Csv | Format::Jsonl))
 }
 
 /// The files below a URI that hold texts: those of a folder by their extension, a file always. Parquet
 /// files of a folder count where the recipe says so or there are no others: they may be something else.
 pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
-    let mut files = index::shards(uri)?;
+    let mut files = records::files(uri)?;
     if source::is_folder(uri) {
-        let parquet = |file: &String| TextFormat::of(file) == TextFormat::Parquet;
-        let wanted =
-            config.format == Some(TextFormat::Parquet) || !files.iter().any(|file| is_text_file(file));
+        let parquet = |file: &String| Format::named(file) == Some(Format::Parquet);
+        let wanted = config.format == Some(Format::Parquet) || !files.iter().any(|file| is_text_file(file));
         files.retain(|file| is_text_file(file) || wanted && parquet(file));
     }
     if files.is_empty() {
@@ -63,14 +62,14 @@ pub(super) fn read(
         }
     };
     for file in files(uri, config)? {
-        let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
+        let format = config.format(&file);
         let reader = Reader { uri: &file, config, labelled };
         match format {
-            TextFormat::Txt if folder || whole_files => {
+            Format::Text if folder || whole_files => {
                 let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
                 reader.whole(label, &mut take)?;
             }
-            TextFormat::Txt if labelled => {
+            Format::Text if labelled => {
                 let expected =
                     "labelled texts: a CSV, JSONL, Parquet, or a folder of .txt files for each label";
                 return Err(DataError::source(uri, expected, "lines without labels"));
@@ -83,7 +82,7 @@ pub(super) fn read(
 
 /// True when samples of this URI are whole `.txt` files.
 pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
-    let txt = |file: &String| config.format.unwrap_or_else(|| TextFormat::of(file)) == TextFormat::Txt;
+    let txt = |file: &String| config.format(file) == Format::Text;
     Ok(source::is_folder(uri) && files(uri, config)?.iter().any(txt))
 }
 
@@ -95,8 +94,8 @@ pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, Da
 pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, DataError> {
     let mut corpus = String::new();
     for file in files(uri, config)? {
-        let format = config.format.unwrap_or_else(|| TextFormat::of(&file));
-        if format == TextFormat::Txt {
+        let format = config.format(&file);
+        if format == Format::Text {
             corpus += utf8(&file, without_mark(&source::read_unpacked(&file)?), 1)?;
             continue;
         }
@@ -128,16 +127,16 @@ fn class_folder(root: &str, file: &str) -> Result<String, DataError> {
 }
 
 /// Hands every text of the file to `take`, or why it cannot be read.
-fn read_file(reader: &Reader<'_>, format: TextFormat, take: Take<'_>) -> Result<(), DataError> {
+fn read_file(reader: &Reader<'_>, format: Format, take: Take<'_>) -> Result<(), DataError> {
     let bytes = source::read_unpacked(reader.uri)?;
     match format {
-        TextFormat::Txt => reader.lines(&bytes, 1, take),
-        TextFormat::Csv => {
+        Format::Text | Format::Tar => reader.lines(&bytes, 1, take),
+        Format::Csv => {
             let dialect = reader.config.dialect(reader.uri)?;
-            reader.csv(&mut Csv::open(reader.uri, &bytes, &dialect)?, take)
+            reader.csv(&mut Csv::open(reader.uri, &bytes, dialect, Given::default())?, take)
         }
-        TextFormat::Jsonl => reader.jsonl(&bytes, 1, take),
-        TextFormat::Parquet => parquet::read(bytes, reader, take),
+        Format::Jsonl => reader.jsonl(&bytes, 1, take),
+        Format::Parquet => parquet::read(bytes, reader, take),
     }
 }
 

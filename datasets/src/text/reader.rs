@@ -1,10 +1,8 @@
 //! Texts out of one file: lines, columns of CSV, keys of JSON lines, or the whole of it.
 
 use super::config::TextConfig;
-use crate::table::csv::{Csv, for_each_row};
-use crate::table::encode::shortened;
-use crate::table::jsonl;
-use crate::table::schema::nearest;
+use crate::records::csv::{Csv, for_each_row};
+use crate::records::{jsonl, nearest, not_utf8, shortened, utf8, without_mark};
 use crate::{DataError, source};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -30,27 +28,6 @@ impl Text {
             None => self.uri.clone(),
         }
     }
-}
-
-/// The bytes of a file without the byte order mark that some begin with.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
-}
-
-/// Bytes that begin on line `first_line`, as text.
-///
-/// # Errors
-/// Names the line of the first byte that is none.
-pub(crate) fn utf8<'a>(uri: &str, bytes: &'a [u8], first_line: u64) -> Result<&'a str, DataError> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let line =
-            first_line + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() as u64;
-        not_utf8(uri, line, bytes[error.valid_up_to()])
-    })
-}
-
-fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
-    DataError::malformed(uri, format!("line {line}"), "UTF-8 text", format!("the byte 0x{byte:02x}"))
 }
 
 /// The value in the place of a text, as an error names it.

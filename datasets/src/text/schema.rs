@@ -2,8 +2,8 @@
 
 use super::config::{MOST_TOKENS, TextTask};
 use super::tokenizer::{Coverage, Specials, Tokenizer, UnknownSymbol, VocabularyKind};
-use crate::blocks::Known;
 use crate::resumed::check_names;
+use crate::store::Known;
 use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

@@ -5,7 +5,7 @@ use super::corpus::Corpus;
 use super::stream::Stream;
 use super::tokenizer::PADDING;
 use super::windows::Windows;
-use crate::blocks::BlockSet;
+use crate::store::BlockSet;
 use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Target, Tokens};
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -8,9 +8,9 @@ use super::reader::Text;
 use super::schema::TextSchema;
 use super::set::TextSet;
 use super::tokenizer::Counts;
-use crate::blocks::{BlockSet, Known, Parts, Source};
 use crate::index::Block;
-use crate::table::columns::sort_labels;
+use crate::records::sort_labels;
+use crate::store::{BlockSet, Divided, Known, Source};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, bounds};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ pub(super) fn open(
     known: Option<TextSchema>,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
     let source = Arc::new(source(&config.train, config)?);
-    let Parts { train, valid, test } = source.divide(config.fractions(), seed)?;
+    let Divided { train, valid, test } = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
             Known::kept(&schema.streamed, &source)?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
-use bonfire_datasets::shard::Format;
+use bonfire_datasets::records::Format;
 use bonfire_datasets::size;
 use clap::Args;
 use std::io::{Write, stdout};
@@ -39,7 +39,7 @@ pub fn inspect(arguments: &InspectArguments) -> Result<()> {
             }
         }
     }
-    let tar = *index.format() == Format::Tar;
+    let tar = index.format() == Format::Tar;
     writeln!(out, "{}", if tar { "first samples:" } else { "first blocks:" })?;
     let mut number = 0;
     for _ in 0..SHOWN {

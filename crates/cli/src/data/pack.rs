@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use bonfire_datasets::index::{self, Index};
-use bonfire_datasets::shard::Format;
-use bonfire_datasets::{image, parse_size, shard, size};
+use bonfire_datasets::records::Format;
+use bonfire_datasets::{image, pack as packing, parse_size, size};
 use clap::{Args, ValueEnum};
 
 #[derive(Args, Debug)]
@@ -33,24 +33,23 @@ enum PackFormat {
 /// Packs, then reads the shards back for their index.
 pub fn pack(arguments: &PackArguments) -> Result<()> {
     let mut done = |finished: usize, of: usize| eprintln!("shard {finished} of {of}");
-    let records = [".csv", ".tsv", ".jsonl", ".ndjson"];
-    let name = arguments.source.trim_end_matches(".gz").trim_end_matches(".zst").to_lowercase();
-    let (packed, what) = if records.iter().any(|ending| name.ends_with(ending)) {
+    let is_records = matches!(Format::named(&arguments.source), Some(Format::Csv | Format::Jsonl));
+    let (packed, what) = if is_records {
         if arguments.format == Some(PackFormat::Tar) {
             bail!("--format: expected parquet, as tar holds no rows, found tar");
         }
-        let convert = shard::Convert {
+        let convert = packing::Convert {
             source: arguments.source.clone(),
             folder: arguments.destination.clone(),
             shard_bytes: arguments.shard_size,
         };
-        (shard::convert(&convert, &mut done)?, "records")
+        (packing::convert(&convert, &mut done)?, "records")
     } else {
         let format = match arguments.format {
             Some(PackFormat::Parquet) => Format::Parquet,
             Some(PackFormat::Tar) | None => Format::Tar,
         };
-        let pack = shard::Pack {
+        let pack = packing::Pack {
             pictures: image::pictures_of(&arguments.source)?,
             source: arguments.source.clone(),
             folder: arguments.destination.clone(),
@@ -58,7 +57,7 @@ pub fn pack(arguments: &PackArguments) -> Result<()> {
             shard_bytes: arguments.shard_size,
             seed: arguments.seed,
         };
-        (shard::pack(&pack, &mut done)?, "pictures")
+        (packing::pack(&pack, &mut done)?, "pictures")
     };
     let index = Index::open(&packed.uri, &mut index::report(&packed.uri))?;
     println!(

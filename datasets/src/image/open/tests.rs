@@ -493,15 +493,15 @@ fn packed(source: &str, folder: &Path, shard_bytes: u64) -> String {
     let pictures = crate::image::folder::classed(source).unwrap();
     let names = &pictures.names;
     let pictures = pictures.pictures.iter().map(|(uri, class)| (uri.clone(), Some(names[*class].clone())));
-    let pack = crate::shard::Pack {
-        format: crate::shard::Format::Tar,
+    let pack = crate::pack::Pack {
+        format: crate::records::Format::Tar,
         pictures: pictures.collect(),
         source: source.to_string(),
         folder: folder.display().to_string(),
         shard_bytes,
         seed: 1,
     };
-    crate::shard::pack(&pack, &mut |_, _| {}).unwrap().uri
+    crate::pack::pack(&pack, &mut |_, _| {}).unwrap().uri
 }
 
 /// Many pictures that differ, in class folders.
@@ -598,7 +598,7 @@ fn the_sequence_is_the_same_for_any_number_of_ranks() {
 
 #[test]
 fn shards_that_cannot_be_trained_on_are_refused() {
-    use crate::shard::tests::tar;
+    use crate::records::tests::tar;
     let folder = tempfile::tempdir().unwrap();
     let png = file(ImageFormat::Png, 8, 6);
     let shard = |name: &str, members: &[(&str, &[u8])]| {

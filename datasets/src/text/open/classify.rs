@@ -1,7 +1,6 @@
 //! Texts to classify: labels, a random split, and a vocabulary of the training texts.
 
-use crate::table::columns::sort_labels;
-use crate::table::split;
+use crate::records::{sort_labels, split};
 use crate::text::config::TextConfig;
 use crate::text::file::{held, labelled};
 use crate::text::infer::{check_labels, mean_characters, new_schema};

@@ -1,8 +1,8 @@
 //! The tokens of long texts counted, block by block, and the vocabulary learned of them.
 
 use super::cut::{cut, symbols_of_all};
-use crate::blocks::{Known, Source};
 use crate::index::Block;
+use crate::store::{Known, Source};
 use crate::text::blocks::long_texts;
 use crate::text::config::TextConfig;
 use crate::text::infer::{mean_characters, new_schema};

@@ -1,6 +1,6 @@
 //! The cut that long texts share, whether they are held or streamed: a tail to evaluate on.
 
-use crate::table::split;
+use crate::records::split;
 use crate::text::config::TextConfig;
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;

@@ -14,7 +14,7 @@
 
 use super::count::{count, starts, survey};
 use super::cut::{Cut, cut, in_order, too_short};
-use crate::blocks::{Known, Source};
+use crate::store::{Known, Source};
 use crate::text::blocks::source;
 use crate::text::config::{TextConfig, TextTask};
 use crate::text::corpus::{Corpus, TokenBlocks};

@@ -1,5 +1,6 @@
 use super::*;
-use crate::text::{TextFormat, TextTask, open, open_evaluation, reopen};
+use crate::records::Format;
+use crate::text::{TextTask, open, open_evaluation, reopen};
 use crate::{Dataset, Draw, OnCorrupt};
 use bonfire_contract::{Loader, Position, Target};
 use burn::tensor::Device;
@@ -276,6 +277,6 @@ fn what_is_no_text_of_one_kind_is_refused() {
     assert!(message(open(&few, 1)).starts_with("data.max_vocabulary"));
     let long = TextConfig { max_tokens: 9000, ..pattern.clone() };
     assert!(message(open(&long, 1)).contains("more than 9000 training tokens"));
-    let named = TextConfig { format: Some(TextFormat::Txt), train: config.train.clone(), ..config };
+    let named = TextConfig { format: Some(Format::Text), train: config.train.clone(), ..config };
     assert!(message(open(&named, 1)).contains("README.md among them"));
 }

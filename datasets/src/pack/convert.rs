@@ -3,15 +3,15 @@
 //! Two passes in bounded memory: the first learns what each column holds, the second writes. Records keep
 //! their order, so that a file sorted by its label makes row groups of one label each.
 
-use super::pack::{Packed, shard_uri, sizes, written};
 use super::parquet::{GROUP_BYTES, is_planned, planned};
-use super::{BLOCK, Format};
-use crate::blocks::Source;
+use super::shards::{Packed, shard_uri, sizes, written};
 use crate::index::Block;
+use crate::records::csv::{Csv, Given, for_each_row};
+use crate::records::jsonl::{self, for_each_object};
+use crate::records::{BLOCK, Format, Layout};
 use crate::source::{self, Object, Writer, one_line};
+use crate::store::Source;
 use crate::table::TableConfig;
-use crate::table::csv::{Csv, Dialect, for_each_row};
-use crate::table::jsonl::{self, for_each_object};
 use crate::{DataError, pool};
 use arrow_array::builder::{Float64Builder, Int64Builder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
@@ -77,7 +77,7 @@ type Columns = Vec<(String, Kind)>;
 /// # Errors
 /// When a record cannot be read or a shard not be written. Shards written before stay.
 pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
-    let source = Source::open(&convert.source, &Format::of(&convert.source))?;
+    let source = Source::open(&convert.source, &Layout::of(&convert.source))?;
     let missing = TableConfig::default().missing;
     let mut columns = Columns::new();
     pool::in_order(
@@ -158,11 +158,11 @@ type Take<'a> = &'a mut dyn FnMut(&[String], &[Cell<'_>]) -> Result<(), DataErro
 fn records(source: &Source, shard: usize, block: &Block, take: Take<'_>) -> Result<(), DataError> {
     let uri = source.shard_uri(shard);
     let bytes = source.fetch(shard, block)?;
-    match *source.index().format() {
-        Format::Csv { separator, comment, header } => {
-            let dialect = Dialect { separator, comment, has_header: header, names: None, optional: None };
-            let names = source.names(shard, |head| Ok(Csv::open(uri, head, &dialect)?.names().to_vec()))?;
-            let mut csv = Csv::block(uri, &bytes, &dialect, names.to_vec(), block.line);
+    let layout = source.index().layout();
+    match layout.format() {
+        Format::Csv => {
+            let names = source.names(shard, layout.dialect(), Given::default())?;
+            let mut csv = Csv::block(uri, &bytes, layout.dialect(), names.to_vec(), block.line);
             for_each_row(&mut csv, ControlFlow::Break, |_, csv| {
                 let cells: Vec<Cell<'_>> = csv.cells().map(|cell| Some((cell.into(), false))).collect();
                 take(&names, &cells)
@@ -181,7 +181,7 @@ fn records(source: &Source, shard: usize, block: &Block, take: Take<'_>) -> Resu
             take(&names, &cells)
         }),
         Format::Tar | Format::Parquet | Format::Text => {
-            Err(DataError::source(uri, "CSV or JSONL to convert", source.index().format().name()))
+            Err(DataError::source(uri, "CSV or JSONL to convert", layout.format().name()))
         }
     }
 }

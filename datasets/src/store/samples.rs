@@ -1,4 +1,4 @@
-//! Samples of a set of shards by their number: a part read at its place, and checked.
+//! Samples of a set of tars by their number: a part read at its place, and checked.
 //!
 //! ```text
 //! number -> (shard, number in it) -> place in the shard -> bytes -> checksum
@@ -8,13 +8,14 @@
 //! Of a local shard, samples are always read alone, and the system is told which block will be
 //! needed where a read had to wait for a disk.
 
+use super::lock::locked;
 use super::unpacked::Unpacked;
 use crate::index::{Index, Lookup};
 use crate::recent::Recent;
 use crate::source::Object;
 use crate::{DataError, Window};
 use bytes::Bytes;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A set of shards, read by the number of a sample.
@@ -45,11 +46,11 @@ struct Blocks {
 /// The wanted parts of a block; its lock is held while they are fetched, so that they are once.
 type Block = Mutex<Option<Vec<Option<Bytes>>>>;
 
-/// A sample's wanted part.
+/// The wanted part of a sample, as it is stored.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Encoded {
     pub bytes: Bytes,
-    /// The number of what it shows among the index's classes.
+    /// The number of its class among the index's.
     pub class: Option<usize>,
 }
 
@@ -88,7 +89,7 @@ impl ShardSet {
     /// # Errors
     /// When its shard cannot be read, has changed since it was indexed, or the sample has no such
     /// part.
-    pub(crate) fn read(&self, index: u64) -> Result<Found, DataError> {
+    pub(crate) fn read(&self, index: u64) -> Result<Encoded, DataError> {
         let (shard, number) = self.index.shards().find(index);
         let lookup = self.index.lookup(shard)?;
         let Some(place) = lookup.part(number, self.extensions) else {
@@ -119,7 +120,7 @@ impl ShardSet {
         };
         let crc32 = crc32fast::hash(&bytes);
         match crc32 == place.crc32 {
-            true => Ok(Found { bytes, class: lookup.class(number) }),
+            true => Ok(Encoded { bytes, class: lookup.class(number) }),
             false => {
                 let expected = format!(
                     "the checksum {:08x} of the index (`bonfire data index` reads a changed shard anew)",
@@ -237,9 +238,4 @@ impl ShardSet {
 fn from_memory(bytes: usize) -> Duration {
     const CALL: Duration = Duration::from_micros(100);
     CALL + Duration::from_nanos(bytes as u64)
-}
-
-/// What a thread that panicked left is whole: every change under these locks is one assignment.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,28 +1,22 @@
-//! A folder of pictures becomes shards: tar, or Parquet.
+//! A folder of pictures becomes shards, tar or Parquet; CSV and JSONL become Parquet.
 //!
-//! The [`plan`] is the same whenever the folder is: so a pack that was interrupted finds which shards are
-//! done.
+//! The plan is the same whenever the folder is: so a pack that was interrupted finds which shards are done.
 
-use super::plan::{Pack, Planned, plan, tar_bytes};
-use super::{Format, parquet};
-use crate::source::{self, Object, Writer, one_line};
-use crate::{DataError, pool};
-use std::io::{self, Write};
+mod convert;
+mod parquet;
+mod plan;
+mod shards;
+mod tar;
 
-/// Shards that were written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
-    /// The shards, by one URI with braces.
-    pub uri: String,
-    /// Shards.
-    pub shards: usize,
-    /// Shards among them that were there already.
-    pub found: usize,
-    /// Pictures.
-    pub samples: u64,
-    /// Bytes of all shards.
-    pub bytes: u64,
-}
+pub use convert::{Convert, convert};
+pub use plan::Pack;
+pub use shards::Packed;
+
+use crate::DataError;
+use crate::records::Format;
+use crate::source;
+use plan::plan;
+use shards::{shard_uri, sizes, written};
 
 /// Writes the shards, several at once; those that are there with the planned size are left as they
 /// are. `done` is told how many shards are finished, and how many there are.
@@ -36,7 +30,7 @@ pub fn pack(pack: &Pack, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, D
     let uri = |shard: usize| shard_uri(&base, plan.len(), shard, pack.format.name());
     let found = written(plan.len(), done, |shard| match pack.format {
         Format::Parquet => parquet::write(&uri(shard), &plan[shard]),
-        _ => write(&uri(shard), &plan[shard]),
+        _ => tar::write(&uri(shard), &plan[shard]),
     })?;
     Ok(Packed {
         uri: shard_uri(&base, plan.len(), usize::MAX, pack.format.name()),
@@ -45,74 +39,6 @@ pub fn pack(pack: &Pack, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, D
         samples: plan.iter().map(|shard| shard.len() as u64).sum(),
         bytes: sizes((0..plan.len()).map(uri))?,
     })
-}
-
-/// The URI of a shard among `shards`; of all of them, with braces, for a number beyond.
-pub(super) fn shard_uri(base: &str, shards: usize, shard: usize, extension: &str) -> String {
-    let last = shards.saturating_sub(1);
-    let width = 5.max(last.to_string().len());
-    match shard < shards {
-        true => format!("{base}-{shard:0width$}.{extension}"),
-        false => format!("{base}-{{{:0width$}..{last:0width$}}}.{extension}", 0),
-    }
-}
-
-/// Does `write` for each shard, several at once; the number of shards that were there already, for which it
-/// says false. `done` is told how many are finished.
-///
-/// # Errors
-/// The first of `write`, in the order of the shards; no further shard is begun then.
-pub(super) fn written(
-    shards: usize,
-    done: &mut dyn FnMut(usize, usize),
-    write: impl Fn(usize) -> Result<bool, DataError> + Sync,
-) -> Result<usize, DataError> {
-    let (mut finished, mut found) = (0, 0);
-    pool::in_order(pool::processors(), 0..shards, write, |written| {
-        finished += 1;
-        found += usize::from(!written);
-        done(finished, shards);
-        Ok(())
-    })?;
-    Ok(found)
-}
-
-/// The bytes of shards that are there.
-///
-/// # Errors
-/// When one is not.
-pub(super) fn sizes(uris: impl Iterator<Item = String>) -> Result<u64, DataError> {
-    let objects = uris.map(|uri| Object::open(&uri)).collect::<Result<Vec<_>, _>>()?;
-    Ok(source::stats(&objects)?.iter().map(|stat| stat.size).sum())
-}
-
-/// Writes a shard; false when it was there.
-fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
-    let object = Object::create(uri)?;
-    let bytes = tar_bytes(samples);
-    if object.stat().is_ok_and(|stat| stat.size == bytes) {
-        return Ok(false);
-    }
-    object.remove_unfinished()?;
-    let refused = |error: io::Error| DataError::source(uri, "a place to write to", one_line(error));
-    let mut builder = tar::Builder::new(Writer::new(object.clone()));
-    for sample in samples {
-        let picture = sample.read()?;
-        append(&mut builder, &format!("{}.{}", sample.key, sample.extension), &picture).map_err(refused)?;
-        if let Some(class) = &sample.class {
-            append(&mut builder, &format!("{}.cls", sample.key), class.as_bytes()).map_err(refused)?;
-        }
-    }
-    builder.into_inner().map_err(refused)?.finish()?;
-    Ok(true)
-}
-
-/// Appends a member without time and owner: the same pictures make the same shards.
-fn append<W: Write>(builder: &mut tar::Builder<W>, name: &str, content: &[u8]) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(content.len() as u64);
-    header.set_mode(0o644);
-    builder.append_data(&mut header, name, content)
 }
 
 #[cfg(test)]
@@ -156,7 +82,7 @@ mod tests {
             // At least one picture is in each, however large.
             assert!(bytes.len() <= 7_000);
             written += bytes.len() as u64;
-            super::super::scan(&uri, &bytes[..], |entry| {
+            crate::records::tar::scan(&uri, &bytes[..], |entry| {
                 assert_eq!(entry.parts.len(), 2);
                 found.push((entry.key, entry.class, entry.parts[0].length));
                 Ok(())

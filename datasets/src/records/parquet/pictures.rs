@@ -7,18 +7,19 @@
 //!
 //! The index keeps the class of each row, so that training reads the column of the bytes alone.
 
+use super::footer::{arrow, footer};
+use super::group::{group_range, group_reader};
+use super::guard::guarded;
+use super::strings::strings;
 use crate::DataError;
-use crate::blocks::{Decode, Source};
-use crate::columnar::{arrow, footer, group_range, group_reader, guarded, strings};
-use crate::index::Block;
-use crate::shard::{Entry, Format, Part};
+use crate::records::entry::{Entry, Member};
 use crate::source::{Object, Stat, one_line};
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Schema};
 use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 /// Names of columns that hold the label; the first that is there does.
 const LABELS: [&str; 6] = ["label", "labels", "class", "cls", "fine_label", "target"];
@@ -26,13 +27,12 @@ const LABELS: [&str; 6] = ["label", "labels", "class", "cls", "fine_label", "tar
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
 
-/// Where the pictures are.
+/// The columns of a file that hold pictures and their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Columns {
-    /// The column of the pictures among the file's.
-    picture: usize,
-    /// The same and its bytes, as Parquet names the leaf.
+pub(crate) struct PictureColumns {
+    /// The path of the leaf that holds the encoded pictures: a column, or the field `bytes` of one.
     leaf: Vec<String>,
+    /// The number of the label's column in the file.
     label: Option<usize>,
 }
 
@@ -40,32 +40,32 @@ fn is_binary(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
-impl Columns {
+impl PictureColumns {
     /// The first column that can hold pictures, and the label beside it; `None` where there is none.
-    fn of(schema: &Schema) -> Option<Self> {
-        let (picture, leaf) = schema.fields().iter().enumerate().find_map(|(index, field)| {
+    pub(crate) fn of(schema: &Schema) -> Option<Self> {
+        let leaf = schema.fields().iter().find_map(|field| {
             let name = field.name().clone();
             match field.data_type() {
                 DataType::Struct(children) => {
                     let bytes = children.iter().find(|child| child.name() == "bytes")?;
-                    is_binary(bytes.data_type()).then(|| (index, vec![name, "bytes".to_string()]))
+                    is_binary(bytes.data_type()).then(|| vec![name, "bytes".to_string()])
                 }
-                data_type => is_binary(data_type).then(|| (index, vec![name])),
+                data_type => is_binary(data_type).then(|| vec![name]),
             }
         })?;
         let label = LABELS.iter().find_map(|name| schema.index_of(name).ok());
-        Some(Columns { picture, leaf, label })
+        Some(PictureColumns { leaf, label })
     }
 }
 
-/// What the index keeps of a Parquet file: a row a picture, or else a row a row group.
+/// The entries of a Parquet file: one a picture, or else one a row group.
 ///
 /// # Errors
 /// When it is no whole Parquet file.
-pub(crate) fn entries(object: &Object, stat: &Stat) -> Result<Vec<Entry>, DataError> {
+pub(super) fn entries(object: &Object, stat: &Stat) -> Result<Vec<Entry>, DataError> {
     let (metadata, crc32) = footer(object, stat.size)?;
     let metadata = arrow(object, metadata)?;
-    let columns = Columns::of(metadata.schema());
+    let columns = PictureColumns::of(metadata.schema());
     let (mut entries, mut line) = (Vec::new(), 1);
     for (group, rows) in metadata.metadata().row_groups().iter().map(|group| group.num_rows()).enumerate() {
         let Ok(records) = u32::try_from(rows) else {
@@ -76,8 +76,8 @@ pub(crate) fn entries(object: &Object, stat: &Stat) -> Result<Vec<Entry>, DataEr
             continue;
         }
         let bytes = group_range(&metadata, group);
-        let extension = Format::Parquet.name().to_string();
-        let part = Part { extension, offset: bytes.start, length: bytes.end - bytes.start, crc32 };
+        let extension = "parquet".to_string();
+        let part = Member { extension, offset: bytes.start, length: bytes.end - bytes.start, crc32 };
         let entry = |records, line, class| Entry {
             key: String::new(),
             records,
@@ -101,7 +101,7 @@ pub(crate) fn entries(object: &Object, stat: &Stat) -> Result<Vec<Entry>, DataEr
 fn classes(
     object: &Object,
     metadata: &ArrowReaderMetadata,
-    columns: &Columns,
+    columns: &PictureColumns,
     group: usize,
     rows: usize,
 ) -> Result<Vec<Option<String>>, DataError> {
@@ -161,48 +161,34 @@ fn check_rows<T>(object: &Object, group: usize, expected: usize, found: Vec<T>) 
     }
 }
 
-/// Takes the encoded pictures out of a row group.
-#[derive(Debug)]
-pub(crate) struct PictureDecoder;
-
-impl PictureDecoder {
-    /// Whether a shard that has rows has a column of pictures.
-    ///
-    /// # Errors
-    /// When its footer cannot be read.
-    pub(crate) fn fits(source: &Source, shard: usize) -> Result<bool, DataError> {
-        let blocks = source.index().rows(shard)?.blocks();
-        let Some(block) = blocks.first() else { return Ok(false) };
-        let (_, metadata, _) = source.row_group(shard, block)?;
-        Ok(Columns::of(metadata.schema()).is_some())
-    }
-}
-
-impl Decode for PictureDecoder {
-    /// `None` where a row has no picture.
-    type Records = Vec<Option<Bytes>>;
-
-    fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<Self::Records, DataError> {
-        let uri = source.shard_uri(shard);
-        guarded(uri, || {
-            let (object, metadata, group) = source.row_group(shard, block)?;
-            let Some(columns) = Columns::of(metadata.schema()) else {
-                let expected = "a column of pictures: a struct with `bytes`, or binary";
-                let names: Vec<&str> =
-                    metadata.schema().fields().iter().map(|field| field.name().as_str()).collect();
-                return Err(DataError::source(uri, expected, format!("the columns {}", names.join(", "))));
-            };
-            let leaves = metadata.parquet_schema().columns().iter().enumerate();
-            let leaf = leaves.filter(|(_, leaf)| leaf.path().parts() == columns.leaf).map(|(leaf, _)| leaf);
-            let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaf);
-            let mut pictures = Vec::with_capacity(block.records as usize);
-            for array in columns_of(object, &metadata, group, mask)? {
-                let within = array.as_struct_opt().map(|fields| fields.column(0));
-                append(&mut pictures, within.unwrap_or(&array));
-            }
-            check_rows(object, group, block.records as usize, pictures)
-        })
-    }
+/// The encoded pictures of a row group of so many `rows`; `None` where a row has no picture.
+///
+/// # Errors
+/// When the file has no column of pictures, or the row group cannot be read.
+pub(crate) fn pictures(
+    object: &Object,
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    rows: usize,
+) -> Result<Vec<Option<Bytes>>, DataError> {
+    guarded(object.uri(), || {
+        let Some(columns) = PictureColumns::of(metadata.schema()) else {
+            let expected = "a column of pictures: a struct with `bytes`, or binary";
+            let names: Vec<&str> =
+                metadata.schema().fields().iter().map(|field| field.name().as_str()).collect();
+            let found = format!("the columns {}", names.join(", "));
+            return Err(DataError::source(object.uri(), expected, found));
+        };
+        let leaves = metadata.parquet_schema().columns().iter().enumerate();
+        let leaf = leaves.filter(|(_, leaf)| leaf.path().parts() == columns.leaf).map(|(leaf, _)| leaf);
+        let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaf);
+        let mut pictures = Vec::with_capacity(rows);
+        for array in columns_of(object, metadata, group, mask)? {
+            let within = array.as_struct_opt().map(|fields| fields.column(0));
+            append(&mut pictures, within.unwrap_or(&array));
+        }
+        check_rows(object, group, rows, pictures)
+    })
 }
 
 /// Appends the values of a binary array.

@@ -4,63 +4,39 @@
 //! lines of blanks, the true line of a row behind comments, quotes that never close, and row widths
 //! with both numbers in the error.
 
+mod scan;
+
+pub(super) use scan::scan_csv;
+
+use super::cut::BLOCK;
+use super::dialect::Dialect;
+use super::entry::{Entry, Records, scanned};
 use crate::DataError;
+use crate::source::packing::Compression;
+use crate::source::{Object, Stat};
 use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
 use std::ops::ControlFlow;
 
-/// How the lines of a file are cut into cells.
-#[derive(Clone, Debug)]
-pub(crate) struct Dialect {
-    /// Between the cells.
-    pub separator: u8,
-    /// Begins a line that is no row.
-    pub comment: Option<u8>,
-    /// Whether the first row names the columns.
-    pub has_header: bool,
+/// What is known of the names of a CSV's columns before it is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Given<'a> {
     /// The columns' names; they replace the header's. Without both, columns are `0`, `1`, `2` …
-    pub names: Option<Vec<String>>,
+    pub names: Option<&'a [String]>,
     /// One of `names` that a file without a header may lack (the target, in prediction).
-    pub optional: Option<String>,
+    pub optional: Option<&'a str>,
 }
 
-impl Dialect {
-    /// From a recipe's keys. `extension` is the file's own.
-    ///
-    /// # Errors
-    /// When a separator or comment mark is not one ASCII character.
-    pub(crate) fn new(
-        extension: &str,
-        separator: Option<&str>,
-        comment: Option<char>,
-        has_header: Option<bool>,
-        names: Option<&[String]>,
-    ) -> Result<Self, DataError> {
-        let separator = match separator {
-            None if extension == "tsv" => b'\t',
-            None => b',',
-            Some(text) => separator_byte(text)?,
-        };
-        let comment = comment.map(|mark| match u8::try_from(mark) {
-            Ok(byte) if byte.is_ascii() && byte != separator && byte != b'"' => Ok(byte),
-            _ => Err(DataError::config("comment", "an ASCII character", format!("`{mark}`"))),
-        });
-        Ok(Dialect {
-            separator,
-            comment: comment.transpose()?,
-            has_header: has_header.unwrap_or(names.is_none()),
-            names: names.map(<[String]>::to_vec),
-            optional: None,
-        })
-    }
-}
+/// The format.
+pub(super) struct CsvRecords;
 
-/// The one character of a separator that may be written with spaces around it.
-fn separator_byte(text: &str) -> Result<u8, DataError> {
-    let spaceless = text.trim_matches(' ');
-    let mark = if spaceless.is_empty() { text } else { spaceless };
-    match mark.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
-        _ => Err(DataError::config("separator", "one ASCII character, such as `,`", format!("`{text}`"))),
+impl Records for CsvRecords {
+    fn entries(
+        &self,
+        object: &Object,
+        _: &Stat,
+        dialect: Dialect,
+    ) -> Result<(Compression, Vec<Entry>), DataError> {
+        scanned(object, |unpacked, take| scan_csv(object.uri(), unpacked, dialect, BLOCK, take))
     }
 }
 
@@ -68,7 +44,7 @@ fn separator_byte(text: &str) -> Result<u8, DataError> {
 pub(crate) struct Csv<'a> {
     uri: &'a str,
     bytes: &'a [u8],
-    dialect: &'a Dialect,
+    dialect: Dialect,
     reader: Reader<&'a [u8]>,
     names: Vec<String>,
     record: StringRecord,
@@ -83,15 +59,20 @@ impl<'a> Csv<'a> {
     ///
     /// # Errors
     /// When there is no row at all, or two columns have one name.
-    pub(crate) fn open(uri: &'a str, bytes: &'a [u8], dialect: &'a Dialect) -> Result<Self, DataError> {
+    pub(crate) fn open(
+        uri: &'a str,
+        bytes: &'a [u8],
+        dialect: Dialect,
+        given: Given<'_>,
+    ) -> Result<Self, DataError> {
         let mut csv = Csv::block(uri, bytes, dialect, Vec::new(), 1);
-        let expected = if dialect.has_header { "a header and rows" } else { "rows" };
+        let expected = if dialect.header { "a header and rows" } else { "rows" };
         let line = match csv.advance() {
             None => return Err(DataError::source(uri, expected, "an empty file")),
             Some(first) => first?,
         };
-        csv.names = csv.columns(line)?;
-        if !dialect.has_header {
+        csv.names = csv.columns(line, given)?;
+        if !dialect.header {
             csv.waiting = Some(line);
         }
         Ok(csv)
@@ -101,7 +82,7 @@ impl<'a> Csv<'a> {
     pub(crate) fn block(
         uri: &'a str,
         bytes: &'a [u8],
-        dialect: &'a Dialect,
+        dialect: Dialect,
         names: Vec<String>,
         first_line: u64,
     ) -> Self {
@@ -115,20 +96,20 @@ impl<'a> Csv<'a> {
     }
 
     /// The names of the columns, given the file's first row in `record`.
-    fn columns(&self, line: u64) -> Result<Vec<String>, DataError> {
+    fn columns(&self, line: u64, given: Given<'_>) -> Result<Vec<String>, DataError> {
         let width = self.record.len();
-        let names: Vec<String> = match &self.dialect.names {
+        let names: Vec<String> = match given.names {
             Some(names) => {
-                let mut names = names.clone();
-                if names.len() == width + 1 && !self.dialect.has_header {
-                    names.retain(|name| Some(name) != self.dialect.optional.as_ref());
+                let mut names = names.to_vec();
+                if names.len() == width + 1 && !self.dialect.header {
+                    names.retain(|name| Some(name.as_str()) != given.optional);
                 }
                 if names.len() != width {
                     return Err(self.wrong_width(line, names.len(), width));
                 }
                 names
             }
-            None if self.dialect.has_header => {
+            None if self.dialect.header => {
                 let name = |(index, cell): (usize, &str)| match cell.trim() {
                     "" => format!("column {index}"),
                     name => name.to_string(),
@@ -293,14 +274,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn dialect() -> Dialect {
-        Dialect::new("csv", None, None, None, None).unwrap()
-    }
+    const COMMA: Dialect = Dialect { separator: b',', comment: None, header: true };
 
     type Rows = Vec<(u64, Vec<String>)>;
 
-    fn read(text: impl AsRef<[u8]>, dialect: &Dialect) -> Result<(Vec<String>, Rows), DataError> {
-        let mut csv = Csv::open("t.csv", text.as_ref(), dialect)?;
+    fn read(
+        text: impl AsRef<[u8]>,
+        dialect: Dialect,
+        given: Given<'_>,
+    ) -> Result<(Vec<String>, Rows), DataError> {
+        let mut csv = Csv::open("t.csv", text.as_ref(), dialect, given)?;
         let mut rows = Rows::new();
         for_each_row(&mut csv, ControlFlow::Break, |line, csv| {
             rows.push((line, csv.cells().map(String::from).collect()));
@@ -311,9 +294,9 @@ mod tests {
 
     #[test]
     fn rows_keep_their_lines_behind_comments_blanks_and_quoted_breaks() {
-        let commented = Dialect { comment: Some(b'|'), ..dialect() };
+        let commented = Dialect { comment: Some(b'|'), ..COMMA };
         let text = "|note\r\na,b\r\n\r\n1,\"x\ny\"\r\n   \r\n|note, too\r\n2,z\r\n";
-        let (names, rows) = read(text, &commented).unwrap();
+        let (names, rows) = read(text, commented, Given::default()).unwrap();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(rows[0], (4, vec!["1".to_string(), "x\ny".to_string()]));
         assert_eq!(rows[1].0, 8);
@@ -322,23 +305,22 @@ mod tests {
     #[test]
     fn a_file_without_a_header_may_lack_the_optional_column() {
         let names = ["a", "b", "y"].map(String::from);
-        let mut dialect = Dialect::new("csv", Some(", "), None, None, Some(&names)).unwrap();
-        assert!(
-            read("1, 2\n", &dialect).unwrap_err().to_string().contains("expected 3 cells, found 2 cells")
-        );
-        dialect.optional = Some("y".to_string());
-        assert_eq!(read("1, 2\n", &dialect).unwrap().0, ["a", "b"]);
-        assert_eq!(read("1, 2, 3\n", &dialect).unwrap().0, names);
-        let bare = Dialect::new("csv", None, None, Some(false), None).unwrap();
+        let bare = Dialect { header: false, ..COMMA };
+        let given = Given { names: Some(&names), optional: None };
+        let error = read("1, 2\n", bare, given).unwrap_err().to_string();
+        assert!(error.contains("expected 3 cells, found 2 cells"), "{error}");
+        let given = Given { optional: Some("y"), ..given };
+        assert_eq!(read("1, 2\n", bare, given).unwrap().0, ["a", "b"]);
+        assert_eq!(read("1, 2, 3\n", bare, given).unwrap().0, names);
         assert_eq!(
-            read("7,8\n", &bare).unwrap(),
+            read("7,8\n", bare, Given::default()).unwrap(),
             (vec!["0".into(), "1".into()], vec![(1, vec!["7".into(), "8".into()])])
         );
     }
 
     #[test]
     fn hostile_files_are_errors_with_their_line() {
-        let message = |text: &[u8]| read(text, &dialect()).unwrap_err().to_string();
+        let message = |text: &[u8]| read(text, COMMA, Given::default()).unwrap_err().to_string();
         assert_eq!(message(b"a,b\n1,2\n3\n"), "t.csv, line 3: expected 2 cells, found 1 cell");
         assert_eq!(
             message(b"a,b\n1,\"2\n3,4\n"),
@@ -350,13 +332,13 @@ mod tests {
         );
         assert!(message(b"").contains("empty"));
         assert!(message(b"a,b,a\n").contains("`a` twice"));
-        assert_eq!(read("a,b\n1,it's 5\" long\n", &dialect()).unwrap().1.len(), 1);
+        let inside = read("a,b\n1,it's 5\" long\n", COMMA, Given::default()).unwrap();
+        assert_eq!(inside.1.len(), 1);
     }
 
     #[test]
     fn a_bad_row_does_not_hide_the_next() {
-        let dialect = dialect();
-        let mut csv = Csv::open("t.csv", b"a,b\n1\n2,\xff\n3,4\n", &dialect).unwrap();
+        let mut csv = Csv::open("t.csv", b"a,b\n1\n2,\xff\n3,4\n", COMMA, Given::default()).unwrap();
         let (mut bad, mut good) = (0, Vec::new());
         let count = |_| {
             bad += 1;
@@ -370,14 +352,6 @@ mod tests {
         assert_eq!((bad, good), (2, vec![4]));
     }
 
-    #[test]
-    fn separators_are_one_character() {
-        assert_eq!(separator_byte("; ").unwrap(), b';');
-        assert_eq!(separator_byte(" ").unwrap(), b' ');
-        assert_eq!(separator_byte("\t").unwrap(), b'\t');
-        assert!(separator_byte("::").is_err() && separator_byte("").is_err() && separator_byte("é").is_err());
-    }
-
     proptest! {
         #[test]
         fn whatever_is_quoted_reads_back(
@@ -388,7 +362,7 @@ mod tests {
             for row in &rows {
                 text += &(row.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n");
             }
-            let (_, read) = read(text, &dialect()).unwrap();
+            let (_, read) = read(text, COMMA, Given::default()).unwrap();
             prop_assert_eq!(read.into_iter().map(|(_, cells)| cells).collect::<Vec<_>>(), rows);
         }
     }

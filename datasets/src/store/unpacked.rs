@@ -1,9 +1,9 @@
 //! Local copies of the shards that had to be unpacked.
 
-use super::{Compression, reader};
+use crate::DataError;
 use crate::index::Index;
-use crate::source::{Object, Writer, one_line};
-use crate::{DataError, cache};
+use crate::source::packing::{self, Compression};
+use crate::source::{Object, Writer, cache, one_line};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +56,7 @@ fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
             one_line(error),
         )
     };
-    let (_, mut unpacked) = reader(object.stream()?).map_err(malformed)?;
+    let (_, mut unpacked) = packing::reader(object.stream()?).map_err(malformed)?;
     io::copy(&mut unpacked, &mut writer).map_err(malformed)?;
     writer.finish()?;
     Ok(copy)

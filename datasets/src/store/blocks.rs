@@ -1,50 +1,21 @@
-//! Blocks of consecutive records: found by the index, fetched and decoded whole, and kept while their
-//! records are wanted. CSV, JSONL and Parquet are read by them.
-//!
-//! ```text
-//! number of a record -> block -> bytes of it, or the wanted columns of a row group -> checksum -> decoded
-//! ```
-//!
-//! Blocks take the place of shards in the [`order`](crate::Order)s, so that one large file is shuffled
-//! like many small ones.
+//! The blocks of a set of shards: CSV, JSONL, plain text and Parquet are read by them.
 
-mod known;
-mod set;
-
-pub(crate) use known::Known;
-pub(crate) use set::{BlockSet, Blocks, Decode};
-
-use crate::columnar::{arrow, footer, group_reader, guarded};
+use super::lock::locked;
+use super::unpacked::Unpacked;
 use crate::index::{self, Block, Index};
-use crate::shard::{Format, Unpacked};
-use crate::source::{self, Object, one_line};
-use crate::table::split;
+use crate::records::csv::{Csv, Given};
+use crate::records::parquet::{arrow, footer, group_reader, guarded};
+use crate::records::{Dialect, Format, Layout, split};
+use crate::source::{Object, one_line};
 use crate::{DataError, Shards, Split, pool};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Bytes of data, as they are stored, that are held in memory where the recipe does not say.
-const MOST_HELD: u64 = 256 << 20;
+use std::sync::{Arc, Mutex};
 
 /// Bytes of the largest block: a row group that is larger would not fit beside others.
 const LARGEST_BLOCK: u64 = 512 << 20;
-
-/// The usual bytes of the blocks that are shuffled together.
-pub(crate) const WINDOW_BYTES: u64 = 32 << 20;
-
-/// Whether the data of a URI are to be streamed: as `wish` says, or else where they are too large to be
-/// held.
-pub(crate) fn is_streamed(uri: &str, wish: Option<bool>) -> bool {
-    wish.unwrap_or_else(|| {
-        // What cannot be listed is reported by the reader of it.
-        let objects = index::shards(uri).and_then(|uris| uris.iter().map(|uri| Object::open(uri)).collect());
-        let stats = objects.and_then(|objects: Vec<Object>| source::stats(&objects));
-        stats.is_ok_and(|stats| stats.iter().map(|stat| stat.size).sum::<u64>() > MOST_HELD)
-    })
-}
 
 /// The blocks of a set of shards.
 #[derive(Debug)]
@@ -63,14 +34,14 @@ pub(crate) struct Source {
     opened: Mutex<HashMap<usize, Opened>>,
 }
 
-/// The numbers of blocks, divided.
-pub(crate) struct Parts {
+/// The numbers of blocks for training, validation and tests.
+pub(crate) struct Divided {
     pub train: Vec<usize>,
     pub valid: Vec<usize>,
     pub test: Vec<usize>,
 }
 
-impl Parts {
+impl Divided {
     /// The test part or, without one, the validation part.
     pub(crate) fn held_out(self) -> Vec<usize> {
         if self.test.is_empty() { self.valid } else { self.test }
@@ -91,8 +62,8 @@ impl Source {
     ///
     /// # Errors
     /// As [`Index::open`], and when there is no record or a block is too large.
-    pub(crate) fn open(uri: &str, format: &Format) -> Result<Self, DataError> {
-        Source::of(Index::open_as(uri, format, &mut index::report(uri))?)
+    pub(crate) fn open(uri: &str, layout: &Layout) -> Result<Self, DataError> {
+        Source::of(Index::open_as(uri, layout, &mut index::report(uri))?)
     }
 
     /// The blocks of an index.
@@ -146,6 +117,21 @@ impl Source {
     /// The number of blocks.
     pub(crate) fn len(&self) -> usize {
         self.sizes.len()
+    }
+
+    /// The number of shards.
+    pub(super) fn num_shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The number of blocks of a shard.
+    pub(super) fn blocks_of(&self, shard: usize) -> u64 {
+        self.shards.size(shard)
+    }
+
+    /// A checksum of the checksums of a shard's blocks.
+    pub(super) fn checksum_of(&self, shard: usize) -> u32 {
+        self.checksums[shard]
     }
 
     /// The records of block `number`.
@@ -202,15 +188,16 @@ impl Source {
         Err(DataError::malformed(self.shard_uri(shard), place, expected, format!("{crc32:08x}")))
     }
 
-    /// The names of a CSV shard's columns, which `read` makes out of the bytes before its first block or,
-    /// where a shard has no header, of that block.
+    /// The names of a CSV shard's columns, out of the bytes before its first block or, where a shard has no header, of
+    /// that block.
     ///
     /// # Errors
-    /// `read`'s own, and when the bytes cannot be read.
+    /// When the bytes cannot be read, or are no header.
     pub(crate) fn names(
         &self,
         shard: usize,
-        read: impl FnOnce(&[u8]) -> Result<Vec<String>, DataError>,
+        dialect: Dialect,
+        given: Given<'_>,
     ) -> Result<Arc<[String]>, DataError> {
         if let Some(Opened::Names(names)) = locked(&self.opened).get(&shard) {
             return Ok(names.clone());
@@ -218,7 +205,8 @@ impl Source {
         let first = self.index.rows(shard)?.blocks().into_iter().next();
         let bytes = first.map_or(0..0, |block| block.bytes);
         let head = 0..if bytes.start > 0 { bytes.start } else { bytes.end };
-        let names: Arc<[String]> = read(&self.unpacked.object(&self.index, shard)?.range(head)?)?.into();
+        let head = self.unpacked.object(&self.index, shard)?.range(head)?;
+        let names: Arc<[String]> = Csv::open(self.shard_uri(shard), &head, dialect, given)?.names().into();
         locked(&self.opened).insert(shard, Opened::Names(names.clone()));
         Ok(names)
     }
@@ -279,10 +267,10 @@ impl Source {
     ///
     /// # Errors
     /// When a part that is asked for, or the training part, holds no block.
-    pub(crate) fn divide(&self, (valid, test): (f64, f64), seed: u64) -> Result<Parts, DataError> {
+    pub(crate) fn divide(&self, (valid, test): (f64, f64), seed: u64) -> Result<Divided, DataError> {
         let Split { train, valid, test } = split::blocks(self.len(), self.uri(), valid, test, seed)?;
         let [train, valid, test] = [train, valid, test].map(|part| split::indices(&part));
-        Ok(Parts { train, valid, test })
+        Ok(Divided { train, valid, test })
     }
 
     /// Reads the first `most` blocks once, several at a time: `work` gets the number of a block, its shard
@@ -319,9 +307,4 @@ impl Source {
         let largest = self.largest.max(decoded).max(1);
         usize::try_from(window_bytes / largest).unwrap_or(usize::MAX).clamp(1, self.len())
     }
-}
-
-/// What a thread that panicked left is whole: every change under these locks is one assignment.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 //! A plan is made out of names and sizes alone, and is the same whenever the folder is. Pictures are put in
 //! random order, as orders that read shards from their beginning to their end need it.
 
-use super::Format;
+use crate::records::Format;
 use crate::source::{self, Object};
 use crate::{DataError, Order};
 use bytes::Bytes;

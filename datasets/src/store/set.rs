@@ -1,6 +1,7 @@
 //! Blocks that are fetched and decoded when they are wanted, and kept while they are.
 
-use super::{Source, locked};
+use super::blocks::Source;
+use super::lock::locked;
 use crate::index::Block;
 use crate::recent::Recent;
 use crate::{DataError, ShardOrder, Shards, Shuffle, Window};
@@ -179,7 +180,7 @@ impl<D: Decode> BlockSet<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::Format;
+    use crate::records::{Format, Layout};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A decoded block that is counted while it lives.
@@ -211,7 +212,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.txt");
         std::fs::write(&path, "a line of text\n".repeat(600)).unwrap();
-        let source = Arc::new(Source::open(path.to_str().unwrap(), &Format::Text).unwrap());
+        let source = Arc::new(Source::open(path.to_str().unwrap(), &Layout::plain(Format::Text)).unwrap());
         let (live, decoded) = (Arc::default(), Arc::default());
         let blocks = Blocks::new(source.clone(), Counting(Arc::clone(&live), Arc::clone(&decoded)), 5);
         for number in 0..source.len() {

@@ -1,14 +1,25 @@
-//! The members of a tar, gathered into samples.
+//! Tar shards in WebDataset's layout: many samples in one file, so that a bucket is asked for few large objects
+//! instead of millions of small ones.
 //!
 //! ```text
+//! train-00000.tar
+//!   cat/0001.jpg  cat/0001.cls     one sample, `cat/0001`: consecutive members of one name up to the
+//!   dog/0007.jpg  dog/0007.json    first dot of the file's name; the rest of the name is the member's
+//!
 //! [header: 512 bytes] [content, padded to 512] ...  [1024 zero bytes or more]
 //! ```
 //!
-//! POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU's long names, by the `tar` crate.
+//! Plain tar is read by byte ranges through the [`index`](crate::index). Inside gzip or zstd there are no ranges: such
+//! a shard is unpacked once, into the local cache, when it is first needed.
+//!
+//! POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU's long names, by the `tar` crate. Aizman, Maltby and Breuel, "High
+//! performance I/O for large scale deep learning", 2019 (WebDataset).
 
-use super::{Entry, Part};
+use super::dialect::Dialect;
+use super::entry::{Entry, Member, Records, scanned};
 use crate::DataError;
-use crate::source::one_line;
+use crate::source::packing::Compression;
+use crate::source::{Object, Stat, one_line};
 use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -18,6 +29,15 @@ const LONGEST_LABEL: u64 = 1 << 20;
 
 /// Tar's unit.
 const BLOCK: u64 = 512;
+
+/// The format.
+pub(super) struct TarRecords;
+
+impl Records for TarRecords {
+    fn entries(&self, object: &Object, _: &Stat, _: Dialect) -> Result<(Compression, Vec<Entry>), DataError> {
+        scanned(object, |unpacked, take| scan(object.uri(), unpacked, take))
+    }
+}
 
 /// Reads a shard from its beginning to its end, and hands out each sample with a checksum of every
 /// part. `uri` names it in errors.
@@ -78,7 +98,7 @@ pub(crate) fn scan(
         if let Some(class) = content.kept.as_deref().and_then(|bytes| class(&extension, bytes)) {
             sample.class = Some(class);
         }
-        sample.parts.push(Part { extension, offset, length, crc32 });
+        sample.parts.push(Member { extension, offset, length, crc32 });
     }
     sample.take().map_or(Ok(()), &mut take)?;
     // One that was cut between two members would otherwise pass for a shorter one.
@@ -115,19 +135,6 @@ fn class(extension: &str, content: &[u8]) -> Option<String> {
         serde_json::Value::Number(number) => Some(number.to_string()),
         _ => None,
     })
-}
-
-/// The class of a sample without a label: the folder that its key lies in.
-pub(super) fn folder(key: &str) -> Option<&str> {
-    let (folders, _) = key.rsplit_once('/')?;
-    Some(folders.rsplit('/').next().unwrap_or(folders))
-}
-
-impl Entry {
-    /// What the sample shows: by its label, or else by its folder.
-    pub(crate) fn class(&self) -> Option<&str> {
-        self.class.as_deref().or_else(|| folder(&self.key))
-    }
 }
 
 /// Counts what was read.

@@ -1,6 +1,6 @@
 //! What a run keeps of the data that it streams, so that one that goes on reads the same or says what changed.
 
-use super::Source;
+use super::blocks::Source;
 use crate::{DataError, saved, source};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -34,7 +34,7 @@ struct KnownShard {
 impl Known {
     /// The shards of a source, and the tokens of its blocks.
     pub(crate) fn of(source: &Source, tokens: Vec<u32>) -> Self {
-        let shards = (0..source.shards.len()).map(|shard| KnownShard::of(source, shard)).collect();
+        let shards = (0..source.num_shards()).map(|shard| KnownShard::of(source, shard)).collect();
         Known { format: FORMAT.to_string(), version: VERSION, shards, tokens }
     }
 
@@ -51,7 +51,7 @@ impl Known {
     /// Names the first shard that differs, and what it was.
     fn check(&self, source: &Source) -> Result<(), DataError> {
         let began = "that the run began with";
-        for (shard, known) in self.shards.iter().enumerate().take(source.shards.len()) {
+        for (shard, known) in self.shards.iter().enumerate().take(source.num_shards()) {
             let uri = source.shard_uri(shard);
             let found = KnownShard::of(source, shard);
             if found.name != known.name {
@@ -66,7 +66,7 @@ impl Known {
                 return Err(DataError::source(uri, expected, format!("others ({:08x})", found.crc32)));
             }
         }
-        match (self.shards.len(), source.shards.len()) {
+        match (self.shards.len(), source.num_shards()) {
             (known, found) if known != found => {
                 Err(DataError::source(source.uri(), format!("the {known} files {began}"), found))
             }
@@ -103,9 +103,9 @@ impl KnownShard {
     fn of(source: &Source, shard: usize) -> Self {
         KnownShard {
             name: source::name(source.shard_uri(shard)).to_string(),
-            blocks: source.shards.size(shard),
-            records: source.index.shards().size(shard),
-            crc32: source.checksums[shard],
+            blocks: source.blocks_of(shard),
+            records: source.index().shards().size(shard),
+            crc32: source.checksum_of(shard),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::plan::Planned;
 use crate::DataError;
-use crate::columnar::footer;
+use crate::records::parquet::footer;
 use crate::source::{self, Object, Writer, one_line};
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema};

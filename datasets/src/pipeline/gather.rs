@@ -1,0 +1,117 @@
+//! Batches of a set that lies in memory, each gathered whole: no object for a sample, and no queue between samples.
+//!
+//! ```text
+//! windows --batch by batch--> workers of the pool: numbers of the samples, then their rows --> batches, in order
+//! ```
+
+use super::{EpochOrder, Windows};
+use crate::pool::{self, Jobs};
+use crate::{Dataset, Gathered};
+use bonfire_contract::{Batch, Portion};
+use burn::tensor::Device;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Batches under way beside one a worker.
+const AHEAD: usize = 3;
+
+/// A window of positions, and the positions of it that are the rank's.
+type Job = (Range<u64>, Vec<u64>);
+
+/// The batches of an epoch, in order.
+pub(super) struct Batches<D: Dataset> {
+    dataset: Arc<D>,
+    order: EpochOrder,
+    /// The batches that are not yet given out.
+    windows: Windows,
+    workers: Option<Workers<D>>,
+    device: Device,
+}
+
+impl<D: Dataset> Batches<D> {
+    /// Gathers the rank's part of each window with that many threads, or on the caller's own with none; no more batches
+    /// are under way than fit into `prefetch_bytes`, but for one.
+    pub(super) fn new(
+        dataset: &Arc<D>,
+        order: &EpochOrder,
+        windows: &Windows,
+        (workers, prefetch_bytes): (usize, u64),
+        device: &Device,
+    ) -> Self {
+        let batch_bytes = dataset.sample_bytes().saturating_mul(windows.most() as u64).max(1);
+        let fit = usize::try_from(prefetch_bytes / batch_bytes).unwrap_or(usize::MAX).max(1);
+        let threads = workers.min(fit);
+        let workers =
+            (threads > 0).then(|| Workers::start(dataset, order, threads, fit.min(threads + AHEAD)));
+        let (dataset, order, windows) = (dataset.clone(), order.clone(), windows.clone());
+        Batches { dataset, order, windows, workers, device: device.clone() }
+    }
+}
+
+impl<D: Dataset> Iterator for Batches<D> {
+    type Item = Portion<D::Input>;
+
+    fn next(&mut self) -> Option<Portion<D::Input>> {
+        let mut jobs = self.windows.by_ref().map(|(window, part)| (window, part.collect::<Vec<u64>>()));
+        let ready = match &mut self.workers {
+            None => ready(&*self.dataset, &self.order, jobs.next()?),
+            Some(workers) => {
+                workers.jobs.give(&mut jobs);
+                workers.jobs.next()?
+            }
+        };
+        let consumed = ready.consumed;
+        let Some(batch) = ready.batch else { return Some(Portion::Nothing { consumed }) };
+        let (input, target) = batch(&self.device);
+        Some(Portion::Samples(Batch { input, target, samples: ready.samples, consumed }))
+    }
+}
+
+/// A rank's part of one batch, on the host.
+struct Ready<I> {
+    /// The positions of the batch, those of other ranks too.
+    consumed: u64,
+    /// The number of each sample in its set.
+    samples: Vec<u64>,
+    /// The samples; absent where the rank has none.
+    batch: Option<Gathered<I>>,
+}
+
+/// Gathers the samples of a rank's positions.
+fn ready<D: Dataset>(dataset: &D, order: &EpochOrder, (window, positions): Job) -> Ready<D::Input> {
+    let samples: Vec<u64> = positions.into_iter().map(|position| order.index(position)).collect();
+    let held = dataset.held().filter(|_| !samples.is_empty());
+    Ready { consumed: window.end - window.start, batch: held.map(|held| held.gather(&samples)), samples }
+}
+
+/// The threads that gather, as long as the iterator of an epoch lives.
+struct Workers<D: Dataset> {
+    // Dropped before the threads are waited for: they end after the batch that each is gathering.
+    jobs: Jobs<Job, Ready<D::Input>>,
+    _threads: Threads,
+}
+
+impl<D: Dataset> Workers<D> {
+    fn start(dataset: &Arc<D>, order: &EpochOrder, threads: usize, most: usize) -> Self {
+        let (jobs, worker) = pool::jobs(most);
+        let work = || {
+            let (dataset, order, worker) = (dataset.clone(), order.clone(), worker.clone());
+            move || worker.run(|_, job| ready(&*dataset, &order, job))
+        };
+        let threads = Threads((0..threads).map(|_| std::thread::spawn(work())).collect());
+        Workers { jobs, _threads: threads }
+    }
+}
+
+/// Threads that are waited for when they are dropped.
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // Panics were caught and handed over as results.
+            let _ = thread.join();
+        }
+    }
+}

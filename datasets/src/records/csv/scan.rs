@@ -1,0 +1,160 @@
+//! CSV cut into blocks of whole rows.
+
+use crate::DataError;
+use crate::records::cut::{Cutter, LONGEST_RECORD};
+use crate::records::dialect::Dialect;
+use crate::records::entry::Entry;
+use crate::source::one_line;
+use ::csv::{ByteRecord, Error, ReaderBuilder};
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+/// Reads a CSV from its beginning to its end, and hands out its blocks of about `block` bytes with their
+/// checksums. `uri` names it in errors. Rows of a wrong width are records, too: reading them will say so.
+///
+/// # Errors
+/// When it cannot be read, a record is too long, and when `take` fails.
+pub(in crate::records) fn scan_csv(
+    uri: &str,
+    reader: impl Read,
+    dialect: Dialect,
+    block: u64,
+    take: impl FnMut(Entry) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let kept = Rc::new(RefCell::new(Vec::new()));
+    let most = (block + LONGEST_RECORD) as usize;
+    let mut csv = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(dialect.separator)
+        .comment(dialect.comment)
+        .buffer_capacity(1 << 18)
+        .from_reader(Kept { reader, kept: kept.clone(), most });
+    let mut cutter = Cutter::new("csv", take);
+    let (mut record, mut width) = (ByteRecord::new(), 0);
+    let malformed = |byte: u64, error: Error| {
+        DataError::malformed(uri, format!("byte {byte}"), "readable rows of a CSV", one_line(error))
+    };
+    loop {
+        let read =
+            csv.read_byte_record(&mut record).map_err(|error| malformed(csv.position().byte(), error))?;
+        if !read {
+            break;
+        }
+        // Blanks alone are no row, as for the reader of blocks.
+        if width != 1 && record.len() == 1 && is_blank(&record[0]) {
+            continue;
+        }
+        let (end, line) = (csv.position().byte(), csv.position().line());
+        if width == 0 {
+            width = record.len();
+            if dialect.header {
+                kept.borrow_mut().drain(..end as usize);
+                (cutter.begin, cutter.line) = (end, line);
+                continue;
+            }
+        }
+        cutter.records += 1;
+        if end - cutter.begin >= block || cutter.records == u32::MAX {
+            let length = (end - cutter.begin) as usize;
+            cutter.cut(&kept.borrow()[..length], line)?;
+            kept.borrow_mut().drain(..length);
+        }
+    }
+    if cutter.records > 0 {
+        let kept = kept.borrow();
+        cutter.cut(&kept, csv.position().line())?;
+    }
+    Ok(())
+}
+
+fn is_blank(cell: &[u8]) -> bool {
+    std::str::from_utf8(cell).is_ok_and(|cell| cell.trim().is_empty())
+}
+
+/// Keeps what was read until it is known where the block that it is part of ends.
+struct Kept<R> {
+    reader: R,
+    kept: Rc<RefCell<Vec<u8>>>,
+    most: usize,
+}
+
+impl<R: Read> Read for Kept<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() > self.most {
+            let message = format!("a row longer than {} MiB: is a quote not closed?", LONGEST_RECORD >> 20);
+            return Err(io::Error::other(message));
+        }
+        let read = self.reader.read(buffer)?;
+        kept.extend_from_slice(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crc32fast::hash;
+    use proptest::prelude::*;
+
+    fn blocks(text: &str, block: u64) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        scan_csv("x.csv", text.as_bytes(), Dialect::default(), block, |entry| {
+            entries.push(entry);
+            Ok(())
+        })
+        .unwrap();
+        entries
+    }
+
+    #[test]
+    fn a_quoted_line_break_ends_no_block() {
+        let text = "a,b\n1,\"x\n\ny\"\n2,\"z \"\"q\"\"\n\"\r\n\r\n3,w\n\n";
+        let entries = blocks(text, 1);
+        let found: Vec<(&str, u32, u64)> = entries
+            .iter()
+            .map(|entry| {
+                let part = &entry.parts[0];
+                let bytes = &text[part.offset as usize..(part.offset + part.length) as usize];
+                assert_eq!(part.crc32, hash(bytes.as_bytes()));
+                (bytes.trim(), entry.records, entry.line)
+            })
+            .collect();
+        assert_eq!(found[0], ("1,\"x\n\ny\"", 1, 2));
+        assert_eq!((found[1].0, found[1].1, found[1].2), ("2,\"z \"\"q\"\"\n\"", 1, 5));
+        assert_eq!((found[2].0, found[2].1), ("3,w", 1));
+        assert_eq!(found.len(), 3);
+        assert_eq!(blocks("a,b\n", 1), []);
+        assert_eq!(blocks("", 1), []);
+    }
+
+    proptest! {
+        /// What the rows of all blocks together are, the file's are.
+        #[test]
+        fn blocks_are_the_file_cut_at_records(
+            text in "a,b\n([0-9]{0,3}|\"(x|\n|\r\n|,|\"\"){0,6}\"|,|\n|\r\n| ){0,60}", block in 1u64..40,
+        ) {
+            let rows = |bytes: &[u8]| -> Vec<ByteRecord> {
+                let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+                reader.byte_records().map(Result::unwrap).filter(|row| row.len() != 1 || !is_blank(&row[0])).collect()
+            };
+            let entries = blocks(&text, block);
+            let whole = rows(text.as_bytes());
+            let mut cut = Vec::new();
+            let mut line = 0;
+            for entry in &entries {
+                let part = &entry.parts[0];
+                let bytes = &text.as_bytes()[part.offset as usize..(part.offset + part.length) as usize];
+                let found = rows(bytes);
+                prop_assert_eq!(found.len(), entry.records as usize);
+                // Of a row that ends by \r\n, the \n may stand at the beginning of the next block.
+                prop_assert!(entry.line >= line);
+                line = entry.line;
+                cut.extend(found);
+            }
+            prop_assert_eq!(&whole[1.min(whole.len())..], &cut[..]);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The entries of a file, which the index keeps: where its samples lie, or its blocks of consecutive ones.
+
+use super::dialect::Dialect;
+use crate::DataError;
+use crate::source::packing::{self, Compression};
+use crate::source::{Object, Stat, one_line};
+use std::io::Read;
+
+/// One sample of a shard, or a block of consecutive ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The members' common name, folders included; empty for a block.
+    pub key: String,
+    /// Samples: 1, or the records of a block.
+    pub records: u32,
+    /// The line (in Parquet: the row) that a block begins on, counted from 1; 0 for a sample of a tar.
+    pub line: u64,
+    /// The class that its `cls` or `json` member names, or else its folder.
+    pub class: Option<String>,
+    /// Its members, in the shard's order; one for a block.
+    pub parts: Vec<Member>,
+}
+
+/// One member of a sample, or the bytes of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The letters behind the first dot of its name, in lower case; the format of a block.
+    pub extension: String,
+    /// The byte of the (unpacked) shard where its content begins.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// CRC-32 (IEEE) of its content; of a Parquet block, of the shard's footer.
+    pub crc32: u32,
+}
+
+impl Entry {
+    /// The class of the sample: by its label, or else by its folder.
+    pub(crate) fn class(&self) -> Option<&str> {
+        self.class.as_deref().or_else(|| folder(&self.key))
+    }
+}
+
+/// The class of a sample without a label: the folder that its key lies in.
+fn folder(key: &str) -> Option<&str> {
+    let (folders, _) = key.rsplit_once('/')?;
+    Some(folders.rsplit('/').next().unwrap_or(folders))
+}
+
+/// A format of files.
+pub(crate) trait Records: Sync {
+    /// The samples of a file or its blocks, and how it is packed. `dialect` is of meaning for CSV alone.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not of the format.
+    fn entries(
+        &self,
+        object: &Object,
+        stat: &Stat,
+        dialect: Dialect,
+    ) -> Result<(Compression, Vec<Entry>), DataError>;
+}
+
+/// What takes each entry of a file.
+pub(super) type TakeEntry<'a> = &'a mut dyn FnMut(Entry) -> Result<(), DataError>;
+
+/// The entries that `scan` finds in the unpacked bytes of a file.
+///
+/// # Errors
+/// `scan`'s own, and when the file cannot be read.
+pub(super) fn scanned(
+    object: &Object,
+    scan: impl FnOnce(Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
+) -> Result<(Compression, Vec<Entry>), DataError> {
+    let (compression, unpacked) = packing::reader(object.stream()?)
+        .map_err(|error| DataError::source(object.uri(), "a readable file", one_line(error)))?;
+    let mut entries = Vec::new();
+    scan(unpacked, &mut |entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok((compression, entries))
+}

@@ -1,0 +1,77 @@
+//! The table of a run that goes on, held against the columns that the run began with.
+
+use super::columns::{Encoding, TableTarget};
+use super::schema::TableSchema;
+use crate::DataError;
+use crate::resumed::check_names;
+
+/// Refuses a table whose training rows are not those that a run `began` with; `found` are the columns as they are
+/// learned from the rows of today.
+///
+/// # Errors
+/// Names the first difference: columns, classes, the number of training rows, or the numbers or categories of a column.
+pub(super) fn check_same(uri: &str, began: &TableSchema, found: &TableSchema) -> Result<(), DataError> {
+    let names = |schema: &TableSchema| -> Vec<String> {
+        schema.columns.iter().map(|column| column.name.clone()).collect()
+    };
+    check_names(uri, "input columns", &names(began), &names(found))?;
+    check_target(uri, &began.target, &found.target)?;
+    if began.rows != found.rows {
+        let expected = format!("the {} training rows that the run began with", began.rows);
+        return Err(DataError::source(uri, expected, found.rows));
+    }
+    for (began, found) in began.columns.iter().zip(&found.columns) {
+        check_encoding(uri, &began.name, &began.encoding, &found.encoding)?;
+    }
+    Ok(())
+}
+
+fn check_target(uri: &str, began: &TableTarget, found: &TableTarget) -> Result<(), DataError> {
+    if began.name() != found.name() {
+        let expected = format!("the target `{}` that the run began with", began.name());
+        return Err(DataError::source(uri, expected, format!("`{}`", found.name())));
+    }
+    match (began, found) {
+        (TableTarget::Classes { labels, .. }, TableTarget::Classes { labels: now, .. }) => {
+            check_names(uri, "classes", labels, now)
+        }
+        (TableTarget::Value { name, mean, std }, TableTarget::Value { mean: now, std: spread, .. }) => {
+            check_numbers(uri, name, (*mean, *std), (*now, *spread))
+        }
+        (TableTarget::Classes { .. }, TableTarget::Value { .. }) => {
+            Err(DataError::source(uri, "a target of classes that the run began with", "values"))
+        }
+        (TableTarget::Value { .. }, TableTarget::Classes { .. }) => {
+            Err(DataError::source(uri, "a target of values that the run began with", "classes"))
+        }
+    }
+}
+
+fn check_encoding(uri: &str, name: &str, began: &Encoding, found: &Encoding) -> Result<(), DataError> {
+    let place = || format!("column `{name}`");
+    match (began, found) {
+        (Encoding::Numeric { mean, std, .. }, Encoding::Numeric { mean: now, std: spread, .. }) => {
+            check_numbers(uri, name, (*mean, *std), (*now, *spread))
+        }
+        (Encoding::Categorical { categories, .. }, Encoding::Categorical { categories: now, .. }) => {
+            check_names(uri, &format!("categories of `{name}`"), categories, now)
+        }
+        (Encoding::Numeric { .. }, Encoding::Categorical { .. }) => {
+            Err(DataError::malformed(uri, place(), "numbers, which the run began with", "categories"))
+        }
+        (Encoding::Categorical { .. }, Encoding::Numeric { .. }) => {
+            Err(DataError::malformed(uri, place(), "categories, which the run began with", "numbers"))
+        }
+    }
+}
+
+/// Refuses numbers of another mean or deviation, but for their last digits.
+fn check_numbers(uri: &str, name: &str, began: (f64, f64), found: (f64, f64)) -> Result<(), DataError> {
+    let most = 1e-9 * (began.0.abs() + began.1);
+    if (began.0 - found.0).abs() <= most && (began.1 - found.1).abs() <= most {
+        return Ok(());
+    }
+    let words = |(mean, std): (f64, f64)| format!("mean {mean}, standard deviation {std}");
+    let expected = format!("the numbers that the run began with ({})", words(began));
+    Err(DataError::malformed(uri, format!("column `{name}`"), expected, format!("others ({})", words(found))))
+}
