@@ -35,7 +35,7 @@ pub fn records(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Dataset;
+    use crate::{Dataset, Draw};
     use crate::text::{TextConfig, open, open_prediction};
 
     #[test]
@@ -58,8 +58,8 @@ mod tests {
         std::fs::write(&asked, "text\nsun sea never-seen\n").unwrap();
         let uris = [asked.to_str().unwrap().to_string()];
         let part = open_prediction(&config, &schema, &uris).unwrap().next().unwrap().unwrap();
-        let sample = |index| requested.samples.dataset().sample(index, 0).unwrap();
-        assert_eq!(sample(0), part.samples.dataset().sample(0, 0).unwrap());
+        let sample = |index| requested.samples.dataset().sample(index, Draw::default()).unwrap();
+        assert_eq!(sample(0), part.samples.dataset().sample(0, Draw::default()).unwrap());
         assert_ne!(sample(0), sample(1));
     }
 }
