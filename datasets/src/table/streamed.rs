@@ -79,6 +79,15 @@ impl Surveyed {
         RowDecoder::new(&self.config, &self.schema)
     }
 
+    /// Shuffled batches of the rows, all held in memory.
+    ///
+    /// # Errors
+    /// As those of a table in memory.
+    pub(crate) fn held(&self) -> Result<Pipeline<TableSet>, DataError> {
+        let config = TableConfig { stream: Some(false), ..self.config.clone() };
+        Ok(super::open(&config, 1)?.train)
+    }
+
     /// Shuffled batches of the rows.
     pub(crate) fn training(&self) -> Pipeline<TableSet> {
         let all = (0..self.source.len()).collect();
