@@ -220,7 +220,7 @@ fn a_table_with_more_rows_is_refused() {
         workshop.write(
             "recipe.toml",
             format!(
-                "[data]\nkind = 'table'\ntrain = 'rows.csv'\ntarget = 'price'\n{stream}\n\
+                "[data]\nkind = 'table'\ntrain = 'rows.csv'\ntarget = 'price'\ntarget_kind = 'value'\n{stream}\n\
                  [model]\nname = 'linear'\n[train]\nepochs = 2\nbatch_size = 32\n"
             ),
         );

@@ -1,4 +1,4 @@
-//! What was typed.
+//! The arguments, as they are typed.
 
 use crate::data::DataCommand;
 use clap::{Args, Parser, Subcommand};
@@ -53,11 +53,12 @@ pub struct TrainArguments {
     /// Change one key of the recipe; the value is TOML. Repeatable.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub sets: Vec<String>,
-    /// cpu, ndarray, wgpu[:n], vulkan[:n], metal[:n], cuda[:n], rocm[:n] or tch[:n]; `rank` for n is the number of the
-    /// process among those of an MPI job on its machine.
+    /// cpu, ndarray, wgpu[:n], vulkan[:n], metal[:n], cuda[:n], rocm[:n] or tch[:n]; `rank` for n is the
+    /// number of the process among those of an MPI job on its machine.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
-    /// The run folder, which may lie in a bucket (s3://…); by default runs/ and the recipe's name, numbered when taken.
+    /// The run folder, which may lie in a bucket (s3://…); by default runs/ and the recipe's name, numbered
+    /// when taken.
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
     /// Go on from the last checkpoint of the run folder.
@@ -78,11 +79,12 @@ pub struct EvaluateArguments {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Crops of each picture, whose probabilities are averaged: 1 (the centre), 5 (and the corners) or 10 (and the
-    /// mirrors of these); by default the recipe's `data.crops`.
+    /// Crops of each picture, whose probabilities are averaged: 1 (the centre), 5 (and the corners) or 10
+    /// (and the mirrors of these); by default the recipe's `data.crops`.
     #[arg(long, value_name = "N")]
     pub crops: Option<usize>,
-    /// The page to write, with the pictures of the highest loss; by default report.html of the run folder; none with --data.
+    /// The page to write, with the pictures of the highest loss; by default report.html of the run folder;
+    /// none with --data.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// The device; by default the one the run was trained on.
@@ -125,11 +127,12 @@ pub struct PredictArguments {
     /// Write the JSON lines to a file.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Write a page with each picture, its likeliest classes and their probabilities; of the first 500 pictures.
+    /// Write a page with each picture, its likeliest classes and their probabilities; of the first 500
+    /// pictures.
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
-    /// Crops of each picture, whose probabilities are averaged: 1 (the centre), 5 (and the corners) or 10 (and the
-    /// mirrors of these); by default the recipe's `data.crops`.
+    /// Crops of each picture, whose probabilities are averaged: 1 (the centre), 5 (and the corners) or 10
+    /// (and the mirrors of these); by default the recipe's `data.crops`.
     #[arg(long, value_name = "N")]
     pub crops: Option<usize>,
     /// The device; by default the one the run was trained on.

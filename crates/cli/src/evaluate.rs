@@ -41,7 +41,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
                 .with_context(|| format!("{}: expected a place to write to", path.display()))?;
             eprintln!("report: {}", path.display());
         }
-        // What was asked for has been printed: a run that is only to be read is no failure.
+        // The metrics have been printed: a run folder that is only to be read is no failure.
         None => match run.write_report(&page) {
             Ok(place) => eprintln!("report: {place}"),
             Err(error) => {
@@ -102,8 +102,8 @@ impl Figures<'_> {
         object
     }
 
-    /// The metrics; for not too many classes the figures of each; and for few the confusion matrix with a row a
-    /// true class.
+    /// The metrics; for not too many classes the figures of each; and for few the confusion matrix with a row
+    /// a true class.
     fn to_text(&self) -> String {
         let Figures { evaluation, labels, skipped } = self;
         let mut text = format!("{:<22} {}\n", "samples", evaluation.samples);

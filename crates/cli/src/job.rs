@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Joins the job that this process is a rank of, or is alone; the threads that compute are its share of the machine's,
-/// unless their number is given.
+/// Joins the job that this process is a rank of, or is alone; the threads that compute are its share of the
+/// machine's, unless their number is given.
 pub fn join(patience: Duration, given: Option<u16>) -> Result<Job> {
     let job = Job::join(patience)?;
     let communicator = job.communicator();
@@ -21,8 +21,8 @@ pub fn join(patience: Duration, given: Option<u16>) -> Result<Job> {
     Ok(job)
 }
 
-/// Threads of this rank: those of its cores, divided among the ranks of its machine that may run on the same. A launcher
-/// that binds each rank to cores of its own has divided the machine already.
+/// Threads of this rank: those of its cores, divided among the ranks of its machine that may run on the same.
+/// A launcher that binds each rank to cores of its own has divided the machine already.
 fn share(communicator: &dyn Communicator) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let cores = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap_or_default();
@@ -34,8 +34,8 @@ fn share(communicator: &dyn Communicator) -> usize {
     (mine / sharing.max(1)).max(1)
 }
 
-/// Runs a rank's work to its end. What goes wrong on one rank alone is told by that rank, by its name, and ends the job at
-/// once, as the others would wait for it; an error that all know is told by rank 0.
+/// Runs a rank's work to its end. What goes wrong on one rank alone is told by that rank, by its name, and
+/// ends the job at once, as the others would wait for it; an error that all know is told by rank 0.
 pub fn run(job: Job, work: impl FnOnce(&Arc<dyn Communicator>) -> Result<ExitCode>) -> Result<ExitCode> {
     let communicator = job.communicator();
     if communicator.size() == 1 {

@@ -1,4 +1,4 @@
-//! What the HTML pages share: one file each, without scripts and with its pictures inside.
+//! Parts of every HTML page: one file, without scripts and with its pictures inside.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

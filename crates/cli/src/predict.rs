@@ -105,7 +105,8 @@ impl Written<'_> {
     }
 }
 
-/// An answer as JSON: label and probabilities, a value in the target's unit, the reconstruction error, or a text.
+/// An answer as JSON: label and probabilities, a value in the target's unit, the reconstruction error, or a
+/// text.
 fn object(answer: &Answer, labels: &[String]) -> Map<String, Value> {
     let label = |class: usize| labels.get(class).cloned().unwrap_or_else(|| class.to_string());
     let object = match answer {

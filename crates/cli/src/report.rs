@@ -1,4 +1,5 @@
-//! `report.html` of a run folder: the metrics of a model on its test set, and the pictures of the highest loss.
+//! `report.html` of a run folder: the metrics of a model on its test set, and the pictures of the highest
+//! loss.
 
 use crate::page::{self, escaped, figure};
 use bonfire_datasets::image::Shown;
@@ -93,7 +94,7 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-/// How often the model is right, by how sure it is, with a bar for each of the two.
+/// Accuracy by confidence, a row a bin, with a bar for the accuracy.
 fn reliability(page: &mut String, calibration: &Calibration) {
     let _ = writeln!(
         page,

@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Runs the subcommand. The exit code is 0 for a finished run and 128 + signal for one that a signal stopped, which
-/// `--resume` goes on with.
+/// Runs the subcommand. The exit code is 0 for a finished run and 128 + signal for one that a signal stopped,
+/// which `--resume` goes on with.
 pub fn train(
     arguments: &TrainArguments,
     started: Instant,

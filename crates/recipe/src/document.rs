@@ -114,7 +114,7 @@ impl Document {
         Ok(())
     }
 
-    /// Where a key stands: `recipe.toml:12`, or `--set train.epochs=2`.
+    /// The place of a key: `recipe.toml:12`, or `--set train.epochs=2`.
     pub fn place(&self, path: &str) -> String {
         let mut path = path;
         loop {
@@ -128,7 +128,7 @@ impl Document {
         }
     }
 
-    /// Whether `--set` gave the key itself.
+    /// True where `--set` gave the key itself.
     pub fn is_argument(&self, path: &str) -> bool {
         self.places.get(path).is_some_and(|place| place.starts_with("--set "))
     }

@@ -1,4 +1,4 @@
-//! What can be wrong with a recipe: always with the key and, where there is one, the line.
+//! Errors of recipes: always with the key and, where there is one, the line.
 
 /// An error of reading or resolving a recipe. Its message is one line.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +48,8 @@ pub enum RecipeError {
     Unreadable {
         /// The file.
         path: String,
-        /// The system's refusal. A part of the message, so no `source()`, which a chain of errors would print a
-        /// second time.
+        /// The system's refusal. A part of the message, so no `source()`, which a chain of errors would print
+        /// a second time.
         cause: std::io::Error,
     },
 }

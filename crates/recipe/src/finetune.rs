@@ -1,20 +1,21 @@
-//! The `[finetune]` section: the weights that training begins with, and the share of the learning rate of each layer.
+//! The `[finetune]` section: the weights that training begins with, and the share of the learning rate of
+//! each layer.
 
 use bonfire_train::LayerRates;
 use serde::{Deserialize, Serialize};
 
-/// The `[finetune]` section. Patterns name tensors by their paths, `*` standing for anything; `bonfire models NAME`
-/// lists the paths.
+/// The `[finetune]` section. Patterns name tensors by their paths, `*` standing for anything; `bonfire models
+/// NAME` lists the paths.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// URI of the weights to begin with: PyTorch's (`.pth`, `.pt`) or safetensors, of torchvision, timm or a run's
-    /// `model.safetensors`. A head of another size is drawn anew.
+    /// URI of the weights to begin with: PyTorch's (`.pth`, `.pt`) or safetensors, of torchvision, timm or a
+    /// run's `model.safetensors`. A head of another size is drawn anew.
     pub pretrained: Option<String>,
     /// Patterns of the tensors that are not trained.
     pub freeze: Vec<String>,
-    /// Pairs of a pattern and the factor on the learning rate of the tensors that it names; the first that names a
-    /// tensor counts: `[["head*", 10.0]]`.
+    /// Pairs of a pattern and the factor on the learning rate of the tensors that it names; the first that
+    /// names a tensor counts: `[["head*", 10.0]]`.
     pub layer_rates: Vec<(String, f64)>,
     /// The factor on the learning rate from one block to the one before it, down from the head, which has 1.
     pub layer_decay: f64,

@@ -4,9 +4,9 @@
 //! TOML file or built-in name, --set -> Document (values with their places) -> Recipe (every key known, every type right)
 //! ```
 //!
-//! A [`Document`] keeps the line of every key, so that each [`RecipeError`] says where the key stands. [`Recipe::resolve`]
-//! lays the keys over the defaults of each section. [`Recipe::difference`] tells whether a run that goes on is still the
-//! run that began.
+//! A [`Document`] keeps the line of every key, so that each [`RecipeError`] says where the key stands.
+//! [`Recipe::resolve`] lays the keys over the defaults of each section. [`Recipe::difference`] tells whether
+//! a run that goes on is still the run that began.
 
 mod builtin;
 mod data;

@@ -1,4 +1,5 @@
-//! The keys below a recipe's `[model]`: the fields of the architecture's config, but for those that the data decide.
+//! The keys below a recipe's `[model]`: the fields of the architecture's config, but for those that the data
+//! decide.
 
 use crate::section::overlay_without;
 use crate::{Document, RecipeError};
@@ -42,8 +43,8 @@ pub fn options<A: Architecture>(config: &A) -> Map<String, Value> {
     options
 }
 
-/// All keys that a recipe may give for an architecture: the `given` ones over their defaults, which are the same for all
-/// data.
+/// All keys that a recipe may give for an architecture: the `given` ones over their defaults, which are the
+/// same for all data.
 ///
 /// # Errors
 /// On an unknown architecture, an unknown key or a value of the wrong type, with its place.

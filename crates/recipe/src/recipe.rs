@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Component, Path};
 
-/// What to train, on what, and how; every key has its value.
+/// A model to train, its data, and the way of training; every key has its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// Names the run folder.
@@ -36,25 +36,25 @@ pub struct Recipe {
     pub description: String,
     /// Seeds initial weights, the order of samples, augmentation and dropout.
     pub seed: u64,
-    /// What `--device` takes.
+    /// The device's name, as `--device` takes it.
     pub device: String,
-    /// Where samples come from.
+    /// The source of samples.
     pub data: DataConfig,
     /// The architecture's registered name.
     pub model: String,
     /// The architecture's keys, but for those that the data decide.
     pub model_options: Map<String, Value>,
-    /// What the model is trained to lower.
+    /// The loss that training lowers.
     pub loss: LossConfig,
     /// The training loop.
     pub train: TrainConfig,
-    /// How gradients become steps.
+    /// The rule that turns gradients into steps.
     pub optimizer: OptimizerConfig,
     /// The learning rate over the steps.
     pub schedule: ScheduleConfig,
     /// When to write checkpoints.
     pub checkpoint: CheckpointConfig,
-    /// What training begins with, and which layers it changes how much.
+    /// The weights that training begins with, and the share of the learning rate of each layer.
     pub finetune: FinetuneConfig,
 }
 
@@ -82,8 +82,8 @@ impl Recipe {
     /// Resolves a document: every key known, every type right.
     ///
     /// # Errors
-    /// On an unknown key or name, with the nearest known one and the line; on a value of the wrong type; on a missing
-    /// `[data]` or `[model]`.
+    /// On an unknown key or name, with the nearest known one and the line; on a value of the wrong type; on a
+    /// missing `[data]` or `[model]`.
     pub fn resolve(document: &Document) -> Result<Self, RecipeError> {
         let head = head(document)?;
         let (data, mut options) = (required(document, "data")?, required(document, "model")?);
@@ -204,7 +204,8 @@ fn takes_any_size(model: &str) -> bool {
     registry::find(model).is_ok_and(|entry| entry.any_picture_size)
 }
 
-/// The `[train]` section. `--set train.steps=9` replaces a length in epochs, and `--set train.epochs=9` one in steps.
+/// The `[train]` section. `--set train.steps=9` replaces a length in epochs, and `--set train.epochs=9` one
+/// in steps.
 fn train(document: &Document) -> Result<TrainConfig, RecipeError> {
     let mut given = section(document, "train");
     for (typed, other) in [("steps", "epochs"), ("epochs", "steps")] {

@@ -20,8 +20,8 @@ pub const MAY_CHANGE: [&str; 8] = [
 pub const LENGTH: [&str; 2] = ["train.epochs", "train.steps"];
 
 impl Recipe {
-    /// The first key in which two recipes differ and that a run may not change when it goes on, with both its values;
-    /// none where the second recipe describes the same run.
+    /// The first key in which two recipes differ and that a run may not change when it goes on, with both its
+    /// values; none where the second recipe describes the same run.
     pub fn difference(&self, other: &Recipe) -> Option<String> {
         let free = |key: &str| {
             MAY_CHANGE.iter().any(|free| is_at_or_below(key, free))

@@ -1,15 +1,16 @@
-//! A run folder in a bucket: a copy on this machine that the run works in, and that is put into the bucket at each
-//! checkpoint and at the end.
+//! A run folder in a bucket: a copy on this machine that the run works in, and that is put into the bucket at
+//! each checkpoint and at the end.
 //!
 //! ```text
 //! s3://bucket/runs/x  ◀── files that changed ──  $BONFIRE_CACHE/runs/HASH-x-PID/run
 //!                     ── resume, predict ─────▶
 //! ```
 //!
-//! A bucket cannot rename objects, but shows each object whole. A checkpoint without its manifest counts as none: its
-//! other files are put before the manifest, and a checkpoint that is removed loses the manifest first. So whenever this
-//! process is killed, the bucket holds a run that can be resumed from its newest whole checkpoint. Buckets have no
-//! locks: nothing keeps two processes from training one run in a bucket, and the user must not start them.
+//! A bucket cannot rename objects, but shows each object whole. A checkpoint without its manifest counts as
+//! none: its other files are put before the manifest, and a checkpoint that is removed loses the manifest
+//! first. So whenever this process is killed, the bucket holds a run that can be resumed from its newest
+//! whole checkpoint. Buckets have no locks: nothing keeps two processes from training one run in a bucket,
+//! and the user must not start them.
 
 use crate::{Notices, RunError};
 use bonfire_datasets::cache_path;
@@ -83,7 +84,8 @@ impl BucketRun {
             }
             let folder = uri.rsplit_once('/').map_or("", |(folder, _)| folder);
             if name.starts_with("checkpoints/") && !uris.contains(&format!("{folder}{MANIFEST}")) {
-                // Left by a process that was killed while it put or removed a checkpoint: the next put removes it.
+                // Left by a process that was killed while it put or removed a checkpoint: the next put
+                // removes it.
                 self.there.insert(name, (0, SystemTime::UNIX_EPOCH));
                 continue;
             }
@@ -143,7 +145,8 @@ impl Listener for Publisher {
         if let Event::Saved { .. } = event
             && let Err(error) = self.bucket.borrow_mut().put()
         {
-            // Training goes on: the next checkpoint puts the files that are lacking, and at the end an error counts.
+            // Training goes on: the next checkpoint puts the files that are lacking, and at the end an error
+            // counts.
             (self.notices)(&format!("warning: {}", error.line()));
         }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a run: where, what was expected, what was found.
+//! Errors of runs: the place, the expected and the found.
 
 use bonfire_checkpoint::CheckpointError;
 use bonfire_contract::LoadError;
@@ -35,9 +35,9 @@ pub enum RunError {
     Unexpected {
         /// The run folder, option or file.
         place: String,
-        /// What should have been there.
+        /// The thing that should have been there.
         expected: String,
-        /// What was there.
+        /// The thing that was there.
         found: String,
     },
     /// The file system refused.
@@ -45,8 +45,8 @@ pub enum RunError {
     Io {
         /// The file or folder.
         path: String,
-        /// The system's refusal. A part of the message, so no `source()`, which a chain of errors would print a
-        /// second time.
+        /// The system's refusal. A part of the message, so no `source()`, which a chain of errors would print
+        /// a second time.
         cause: std::io::Error,
     },
     /// An error that every rank of a job ends with, for rank 0 to tell.

@@ -9,11 +9,12 @@ use bonfire_train::{Evaluation, evaluate_views};
 use burn::tensor::Device;
 
 impl Run {
-    /// Opens data to evaluate on: `uri`, or the recipe's test set, or else its validation set; with so many crops of
-    /// each picture where `crops` says it.
+    /// Opens data to evaluate on: `uri`, or the recipe's test set, or else its validation set; with so many
+    /// crops of each picture where `crops` says it.
     ///
     /// # Errors
-    /// When there are none, they are not as the schema says, or crops are asked for of something else than pictures.
+    /// When there are none, they are not as the schema says, or crops are asked for of something else than
+    /// pictures.
     pub fn evaluation_set(&self, uri: Option<&str>, crops: Option<usize>) -> Result<SampleSet, RunError> {
         let data = self.data(crops)?;
         Ok(sets::open_evaluation(&data, &self.schema, uri, self.recipe.seed)?)

@@ -129,8 +129,8 @@ impl<M: Task> Predictor for Writer<M> {
         threads::inside(|| self.answer_records(records))
     }
 
-    /// Each input is a prompt, or a file of one. Prompts of one call have choices of their own, even where they are
-    /// alike.
+    /// Each input is a prompt, or a file of one. Prompts of one call have choices of their own, even where
+    /// they are alike.
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError> {
         let mut prompts = Vec::with_capacity(inputs.len());
         for input in inputs {

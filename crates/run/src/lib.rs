@@ -27,6 +27,7 @@ mod bucket;
 mod error;
 mod evaluate;
 mod feed;
+mod fit;
 mod generate;
 mod model;
 mod predictor;

@@ -1,5 +1,5 @@
-//! A recipe's model: the architecture's default for the data, the recipe's keys laid over it, checked, and its weights
-//! drawn.
+//! A recipe's model: the architecture's default for the data, the recipe's keys laid over it, checked, and
+//! its weights drawn.
 
 use crate::RunError;
 use bonfire_models::Architecture;
@@ -64,8 +64,8 @@ impl<V: VisitModel> registry::Visit for Configured<'_, V> {
     }
 }
 
-/// Burn draws a parameter when it is first read. All are read here, so that the weights depend on the seed alone and
-/// not on the order in which a forward pass meets them.
+/// Burn draws a parameter when it is first read. All are read here, so that the weights depend on the seed
+/// alone and not on the order in which a forward pass meets them.
 ///
 /// # Errors
 /// When there are more parameters than any machine's memory holds.

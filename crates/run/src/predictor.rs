@@ -47,9 +47,11 @@ impl fmt::Display for Record {
 
 /// An input with its answer.
 pub struct Answered<'a> {
-    /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a text.
+    /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a
+    /// text.
     pub input: String,
-    /// The answer, or why the input could not be read: pictures alone, where the recipe leaves corrupt ones out.
+    /// The answer, or why the input could not be read: pictures alone, where the recipe leaves corrupt ones
+    /// out.
     pub answer: Result<Answer, DataError>,
     /// The set that the input is a picture of, and its number there.
     pub(crate) picture: Option<(&'a Pictures, u64)>,
@@ -69,20 +71,25 @@ impl Answered<'_> {
 pub type Each<'a> = &'a mut dyn FnMut(Vec<Answered<'_>>) -> ControlFlow<()>;
 
 /// An owned model that answers about files and records of the kind that its run was trained on.
-///
-/// An answer has the same bits whichever other records are asked with it, and at whichever place among them.
 pub trait Predictor: Send {
     /// The names of the classes; empty where answers are no classes.
     fn labels(&self) -> &[String];
 
     /// Answers about records from memory, in their sequence. A record that cannot be read is refused alone.
     ///
+    /// An answer has the same bits whichever other records are asked with it, and at whichever place among
+    /// them: the model sees each record by itself, texts without padding. In a batch the bits could differ,
+    /// as a matrix product adds up in another sequence where a thread has one row of it than where it has
+    /// several. The price is the time that a batch saves by reading the weights once for all its samples.
+    ///
     /// # Errors
     /// When the model or its device fails, which is no record's fault.
     fn answer(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError>;
 
-    /// Answers about files, folders, globs or texts, as `bonfire predict` takes them. `each` has the answers of a batch
-    /// before the next one is read. Hands back how many inputs could not be read and were left out.
+    /// Answers about files, folders, globs or texts, as `bonfire predict` takes them, in batches of
+    /// `train.evaluate_batch_size`: faster than [`answer`](Self::answer), but the last bits of an answer may
+    /// depend on the other inputs of its batch. `each` has the answers of a batch before the next one is
+    /// read. Hands back how many inputs could not be read and were left out.
     ///
     /// # Errors
     /// On an input that is not there, or not as the run's schema says.
@@ -98,12 +105,12 @@ impl Run {
         self.predictor_with(device, None, Generation::default())
     }
 
-    /// As [`predictor`](Self::predictor), with so many crops of each picture in place of the recipe's, and the options of
-    /// a language model.
+    /// As [`predictor`](Self::predictor), with so many crops of each picture in place of the recipe's, and
+    /// the options of a language model.
     ///
     /// # Errors
-    /// As [`predictor`](Self::predictor); when `crops` are asked for and the data are no pictures; when an option is out
-    /// of its bounds.
+    /// As [`predictor`](Self::predictor); when `crops` are asked for and the data are no pictures; when an
+    /// option is out of its bounds.
     pub fn predictor_with(
         &self,
         device: Device,
@@ -157,7 +164,7 @@ struct Model<M> {
     schema: Schema,
     /// The unit of a target of values.
     scale: Option<ValueScale>,
-    /// Samples of a batch.
+    /// Samples of a batch of files.
     batch_size: usize,
     device: Device,
 }
@@ -196,7 +203,7 @@ impl<M: Task> Model<M> {
         for (number, error) in refused {
             answers[number] = Some(Err(error));
         }
-        let _all = self.answer_set(&set, &mut |batch| {
+        let _all = self.answer_set(&set, 1, &mut |batch| {
             for (sample, answer) in batch {
                 answers[numbers[sample as usize]] = Some(answer);
             }
@@ -216,17 +223,18 @@ impl<M: Task> Model<M> {
             answer,
             picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
         };
-        self.answer_set(set, &mut |batch| each(batch.into_iter().map(named).collect()))
+        let batch_size = (self.batch_size / set.views).max(1);
+        self.answer_set(set, batch_size, &mut |batch| each(batch.into_iter().map(named).collect()))
     }
 
-    /// Answers about the samples of a set, and hands the answers of each batch on before the next one is read. Pictures
-    /// that are left out have their error in their place.
+    /// Answers about the samples of a set, so many at a time, and hands the answers of each batch on before
+    /// the next one is read. Pictures that are left out have their error in their place.
     fn answer_set(
         &self,
         set: &SampleSet,
+        batch_size: usize,
         each: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, RunError> {
-        let batch_size = (self.batch_size / set.views).max(1);
         let loader = Unwrapped(set.loader.as_ref());
         let skipping = set.pictures.as_ref().filter(|pictures| pictures.skips());
         let left_out = |numbers: Range<u64>| -> Numbered {

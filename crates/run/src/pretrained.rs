@@ -11,9 +11,9 @@ use std::path::Path;
 /// The path of the layer that answers, in every model.
 const HEAD: &str = "head";
 
-/// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own. A head of
-/// another size keeps the model's weights. Tensors that the architecture can fit to other data, such as positions of
-/// patches, are fitted. Both are told to `notices`.
+/// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own. A
+/// head of another size keeps the model's weights. Tensors that the architecture can fit to other data, such
+/// as positions of patches, are fitted. Both are told to `notices`.
 ///
 /// # Errors
 /// When nothing readable is there, or a tensor is missing, is one too many or has another shape.
@@ -64,7 +64,8 @@ fn fit<A: Architecture>(config: &A, weights: &mut Weights, keys: &[Key], notices
     }
 }
 
-/// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors, and hands back their number.
+/// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors, and hands
+/// back their number.
 ///
 /// # Errors
 /// When that library has no such model, or the file cannot be written.

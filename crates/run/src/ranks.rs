@@ -41,7 +41,8 @@ fn of_rank(rank: usize, host: String, message: String) -> RunError {
     RunError::OfAll(Box::new(TrainError::Rank { rank, host, message }.into()))
 }
 
-/// The recipe's data. Rank 0 learns their schema, unless the run has `kept` one, and the other ranks take it over.
+/// The recipe's data. Rank 0 learns their schema, unless the run has `kept` one, and the other ranks take it
+/// over.
 ///
 /// # Errors
 /// On all ranks, when any of them cannot open the data.
@@ -100,8 +101,8 @@ fn scratch() -> Result<tempfile::TempDir, RunError> {
     tempfile::tempdir().map_err(RunError::io(&std::env::temp_dir()))
 }
 
-/// Refuses ranks that would not train the same model on the same data: another build, other instructions, another
-/// recipe, other data.
+/// Refuses ranks that would not train the same model on the same data: another build, other instructions,
+/// another recipe, other data.
 ///
 /// # Errors
 /// Names the first rank that differs from rank 0, and in what; on all ranks.
@@ -199,7 +200,7 @@ fn hash(parts: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
-/// How the job is laid out, in a line; none for one rank.
+/// The job's ranks, machines and batches in a line; none for one rank.
 pub(crate) fn layout(
     communicator: &dyn Communicator,
     recipe: &Recipe,

@@ -89,8 +89,8 @@ impl Run {
         Ok(data)
     }
 
-    /// Writes the run's report into the run folder as it was named, which may lie in a bucket. Hands back the place of
-    /// the report.
+    /// Writes the run's report into the run folder as it was named, which may lie in a bucket. Hands back the
+    /// place of the report.
     ///
     /// # Errors
     /// When that place cannot be written to.
@@ -106,8 +106,8 @@ impl Run {
         Ok(uri)
     }
 
-    /// Writes the weights under the names that a library (`torchvision`, `timm`) gives them, as safetensors. Hands back
-    /// the number of tensors.
+    /// Writes the weights under the names that a library (`torchvision`, `timm`) gives them, as safetensors.
+    /// Hands back the number of tensors.
     ///
     /// # Errors
     /// When that library has no such model, the run is not finished, or the file cannot be written.

@@ -1,4 +1,5 @@
-//! The schema of a run: everything that was learned of its data when it began, and that is never learned again.
+//! The schema of a run: everything that was learned of its data when it began, and that is never learned
+//! again.
 
 use crate::RunError;
 use bonfire_datasets::DataError;
@@ -39,7 +40,8 @@ impl Schema {
         })
     }
 
-    /// As [`load`](Self::load); none where the folder keeps no schema, as of a run that was stopped before its first step.
+    /// As [`load`](Self::load); none where the folder keeps no schema, as of a run that was stopped before
+    /// its first step.
     ///
     /// # Errors
     /// When it is damaged.
@@ -124,12 +126,16 @@ impl Schema {
         MetricConfig { top_k, values: self.value_scale().into_iter().collect(), characters_per_token, worst }
     }
 
-    /// Refuses data that taught `self` where a run's schema is `kept`.
+    /// Refuses data of which `self` was learned, where the run has `kept` another schema.
     ///
     /// # Errors
     /// Names the first entry in which the two differ.
     pub(crate) fn check_same(&self, kept: &Schema, train: &str) -> Result<(), RunError> {
-        match difference("", &kept.to_value(), &self.to_value()) {
+        // Read back as the kept schema was, since a number of many digits need not come back as it went into
+        // JSON.
+        let text = self.to_value().to_string();
+        let learned: Value = serde_json::from_str(&text).expect("JSON that was written as such");
+        match difference("", &kept.to_value(), &learned) {
             None => Ok(()),
             Some([expected, found]) => {
                 let expected = format!("the data that the run began with, {expected}");

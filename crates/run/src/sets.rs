@@ -60,12 +60,12 @@ impl Pictures {
         image::show(self.set.dataset(), &self.schema, sample)
     }
 
-    /// Whether a picture that cannot be read is left out.
+    /// True where a picture that cannot be read is left out.
     pub fn skips(&self) -> bool {
         self.set.skips()
     }
 
-    /// Where picture number `sample` lies.
+    /// The place of picture number `sample`.
     pub fn place(&self, sample: u64) -> String {
         self.set.dataset().place(sample)
     }
@@ -83,15 +83,18 @@ impl SampleSet {
     }
 }
 
-/// Opens the recipe's training, validation and test sets. With the schema of a run that goes on, `kept`, nothing is
-/// learned of the data.
+/// Opens the recipe's training, validation and test sets. With the schema of a run that goes on, `kept`,
+/// nothing is learned of the data.
 ///
 /// # Errors
 /// When anything about the data is not as the recipe says, or the data are not those that the run began with.
 pub fn open(data: &DataConfig, seed: u64, kept: Option<Schema>) -> Result<Sets, RunError> {
     let opened = match (data, kept.clone()) {
-        (DataConfig::Image(config), _) => {
-            let mut opened = image::open(config, seed)?;
+        (DataConfig::Image(config), kept) => {
+            let mut opened = match kept {
+                Some(Schema::Image(kept)) => image::reopen(config, seed, kept)?,
+                _ => image::open(config, seed)?,
+            };
             let test = opened.test.take();
             let test = test.map(|test| SampleSet::of_pictures(test, &opened.schema, 1));
             Sets { test, ..sets(opened, AnyInput::Images, Schema::Image) }
@@ -192,8 +195,8 @@ pub(crate) struct OpenedRecords {
     pub refused: Vec<(usize, DataError)>,
 }
 
-/// Opens records from memory. A record of another kind than the data is refused alone. A picture that cannot be decoded
-/// is left out of the batches.
+/// Opens records from memory. A record of another kind than the data is refused alone. A picture that cannot
+/// be decoded is left out of the batches.
 ///
 /// # Errors
 /// When a key of the recipe is out of its bounds.

@@ -4,24 +4,22 @@
 //! Beginning -> recipe -> place of the run -> data by the run's schema -> model, weights to begin with -> Trainer
 //! ```
 //!
-//! All ranks of a job take the same way. Rank 0 alone keeps the run, and an error of any rank before the first step is an
-//! error of all.
+//! All ranks of a job take the same way. Rank 0 alone keeps the run, and an error of any rank before the
+//! first step is an error of all.
 
-use crate::bucket::{BucketRun, Publisher};
-use crate::feed::Unwrapped;
-use crate::model::{Build, VisitModel};
+use crate::bucket::BucketRun;
+use crate::fit::Fit;
+use crate::model::Build;
 use crate::ranks::{self, agreed};
 use crate::run::{read_recipe, recipe_text};
 use crate::schema::Schema;
 use crate::sets::Sets;
-use crate::{Notices, RunError, pretrained};
-use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
+use crate::{Notices, RunError};
+use bonfire_checkpoint::RunFolder;
 use bonfire_cluster::Communicator;
-use bonfire_contract::{Loader, Task};
 use bonfire_device::DeviceName;
-use bonfire_models::Architecture;
 use bonfire_recipe::{Document, Recipe};
-use bonfire_train::{Evaluation, Fitted, Listener, Precision, Stopped, TrainError, Trainer};
+use bonfire_train::{Evaluation, Listener, Precision, Stopped, TrainError};
 use burn::tensor::Device;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -52,15 +50,15 @@ pub struct Training {
     pub sets: Sets,
     /// The run folder as it was named.
     pub name: PathBuf,
-    document: Document,
-    device: Device,
+    pub(crate) document: Document,
+    pub(crate) device: Device,
     /// The folder that the run is worked in.
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The run in a bucket whose copy `path` is.
-    bucket: Option<Rc<RefCell<BucketRun>>>,
-    resume: bool,
-    communicator: Arc<dyn Communicator>,
-    notices: Notices,
+    pub(crate) bucket: Option<Rc<RefCell<BucketRun>>>,
+    pub(crate) resume: bool,
+    pub(crate) communicator: Arc<dyn Communicator>,
+    pub(crate) notices: Notices,
 }
 
 /// The outcome of training.
@@ -79,8 +77,9 @@ impl Training {
     /// Reads the recipe, finds the place of the run, and opens the data.
     ///
     /// # Errors
-    /// When the recipe, the device or the data are not as they should be, the place holds another run, or a run that
-    /// goes on would not be the run that began: by another recipe, or on data that its schema does not fit.
+    /// When the recipe, the device or the data are not as they should be, the place holds another run, or a
+    /// run that goes on would not be the run that began: by another recipe, or on data that its schema does
+    /// not fit.
     pub fn begin(
         beginning: &Beginning,
         communicator: &Arc<dyn Communicator>,
@@ -110,8 +109,8 @@ impl Training {
         ranks::layout(&*self.communicator, &self.recipe, &*self.sets.train)
     }
 
-    /// Trains the model, and measures it on the test set. `started` is when the program began, for the time to the
-    /// first step; `listener` hears of the progress where this rank keeps the run.
+    /// Trains the model, and measures it on the test set. `started` is when the program began, for the time
+    /// to the first step; `listener` hears of the progress where this rank keeps the run.
     ///
     /// # Errors
     /// When the model does not fit the data, the run folder cannot be written to, or training fails.
@@ -150,8 +149,8 @@ fn begun(beginning: &Beginning, place: Option<&Path>) -> Result<String, RunError
     }
 }
 
-/// The recipe that was asked for, a name or file or the text `begun` of the run to resume, with its changes; and its
-/// device.
+/// The recipe that was asked for, a name or file or the text `begun` of the run to resume, with its changes;
+/// and its device.
 fn plan(
     beginning: &Beginning,
     place: Option<&Path>,
@@ -182,8 +181,8 @@ fn plan(
     Ok((document, recipe, device))
 }
 
-/// The schema of the run that goes on; none of a run that was stopped before it kept one. A run goes on by its own recipe
-/// alone: by another one it would be a run that no recipe describes.
+/// The schema of the run that goes on; none of a run that was stopped before it kept one. A run goes on by
+/// its own recipe alone: by another one it would be a run that no recipe describes.
 fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError> {
     if path.join("recipe.toml").exists() {
         let (_, begun) = read_recipe(&RunFolder::open(path)?)?;
@@ -228,133 +227,9 @@ fn default_path(resume: bool, recipe: &Recipe) -> PathBuf {
 }
 
 /// An error of training; of a recipe's key, with the place that the key came from.
-fn of_key(document: &Document, error: TrainError) -> RunError {
+pub(crate) fn of_key(document: &Document, error: TrainError) -> RunError {
     match error {
         TrainError::Config { key, expected, found } => document.wrong(&key, expected, found).into(),
         other => other.into(),
-    }
-}
-
-/// As [`of_key`], of training itself, which says whether all ranks of a job have the error.
-fn ended(document: &Document, error: TrainError) -> RunError {
-    let known_to_all = error.is_known_to_all();
-    let error = of_key(document, error);
-    if known_to_all { RunError::OfAll(Box::new(error)) } else { error }
-}
-
-struct Fit<'a> {
-    training: &'a Training,
-    started: Instant,
-    listener: Box<dyn Listener>,
-}
-
-/// The kind of input that an architecture's model takes.
-type InputOf<A> = <<A as Architecture>::Model as Task>::Input;
-
-/// A run as its training begins.
-struct Begun<M> {
-    model: M,
-    /// The folder, where this rank keeps the run.
-    folder: Option<RunFolder>,
-    /// The recipe that the folder had before.
-    recipe: Option<Vec<u8>>,
-}
-
-impl Training {
-    /// Creates or opens the run folder, and takes over the weights that the run begins with.
-    fn begin_folder<A: Architecture>(
-        &self,
-        model: A::Model,
-        config: &A,
-    ) -> Result<Begun<A::Model>, RunError> {
-        let first = self.communicator.rank() == 0;
-        let tuning = &self.recipe.finetune;
-        // A run that was stopped before its first checkpoint starts again, from the same weights.
-        let starts = match RunFolder::open(&self.path) {
-            Ok(folder) if self.resume => folder.checkpoint_store().names()?.is_empty(),
-            _ => true,
-        };
-        let model = match &tuning.pretrained {
-            // The other ranks take over the weights of the first.
-            Some(uri) if starts && first => pretrained::load(config, model, uri, &self.notices)?,
-            _ => model,
-        };
-        let model =
-            bonfire_train::freeze(model, &tuning.freeze).map_err(|error| of_key(&self.document, error))?;
-        let existing = if self.resume { Existing::Resume } else { Existing::Refuse };
-        let folder = first.then(|| RunFolder::create(&self.path, existing)).transpose()?;
-        let recipe = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
-        if let Some(folder) = &folder {
-            write_atomically(&folder.recipe(), self.recipe.to_toml().as_bytes())?;
-            // The schema is the run's: it is written once.
-            if Schema::load_if_kept(&self.recipe.data, folder.path())?.is_none() {
-                self.sets.schema.save(folder.path())?;
-            }
-        }
-        // A bucket that refuses is to be known before an epoch is spent.
-        self.publish()?;
-        Ok(Begun { model, folder, recipe })
-    }
-
-    /// The trainer of this run.
-    fn trainer(&self, fit: Fit<'_>, folder: Option<&RunFolder>) -> Result<Trainer, RunError> {
-        let train = &self.recipe.train;
-        let is_cpu = DeviceName::parse(&self.recipe.device)?.is_cpu();
-        let mut trainer = Trainer::new(self.recipe.fit(), self.device.clone())
-            .communicator(self.communicator.clone())
-            .resume(self.resume)
-            .metrics(self.sets.schema.metrics(train.top_k))
-            .read_loss_every(if is_cpu { 1 } else { train.report_every })
-            .started(fit.started);
-        if let Some(folder) = folder {
-            trainer = trainer.run(folder.clone()).listener(fit.listener);
-        }
-        if let Some(bucket) = &self.bucket {
-            let (bucket, notices) = (bucket.clone(), self.notices.clone());
-            trainer = trainer.listener(Box::new(Publisher { bucket, notices }));
-        }
-        Ok(trainer)
-    }
-
-    /// Runs the trainer over the sets, as the kind of input that the model takes.
-    fn train<A: Architecture>(
-        &self,
-        mut trainer: Trainer,
-        model: A::Model,
-        config: &A,
-    ) -> Result<Fitted<A::Model>, TrainError> {
-        let Sets { train, valid, test, .. } = &self.sets;
-        let train = Unwrapped(train.as_ref());
-        let valid = valid.as_ref().map(|loader| Unwrapped(loader.as_ref()));
-        let test = test.as_ref().map(|test| Unwrapped(test.loader.as_ref()));
-        let valid = valid.as_ref().map(|loader| loader as &dyn Loader<InputOf<A>>);
-        let test = test.as_ref().map(|loader| loader as &dyn Loader<InputOf<A>>);
-        trainer.fit_or_solve(model, config.least_squares(), &train, valid, test)
-    }
-}
-
-impl VisitModel for Fit<'_> {
-    type Output = Result<Trained, RunError>;
-
-    fn visit<A: Architecture>(self, model: A::Model, config: A) -> Self::Output {
-        let training = self.training;
-        let begun = training.begin_folder(model, &config);
-        let Begun { model, folder, recipe } = agreed(&*training.communicator, begun)?;
-        let trainer = training.trainer(self, folder.as_ref())?;
-        match training.train(trainer, model, &config) {
-            Ok(fitted) => Ok(Trained {
-                stopped: fitted.summary.stopped,
-                tested: fitted.tested,
-                skipped_in_test: fitted.skipped_in_test,
-                folder,
-            }),
-            Err(error) => {
-                // Refused before a step: the run's recipe stays the one that it was trained by.
-                if let (TrainError::Config { .. }, Some(folder), Some(recipe)) = (&error, &folder, recipe) {
-                    write_atomically(&folder.recipe(), &recipe)?;
-                }
-                Err(ended(&training.document, error))
-            }
-        }
     }
 }

@@ -7,8 +7,8 @@ use crate::DataError;
 use crate::request::Requested;
 use bytes::Bytes;
 
-/// The pictures of PNG or JPEG files in memory, each as `data.crops` views. A picture is decoded when its sample is
-/// read, and one that cannot be is an error there.
+/// The pictures of PNG or JPEG files in memory, each as `data.crops` views. A picture is decoded when its
+/// sample is read, and one that cannot be is an error there.
 ///
 /// # Errors
 /// When a key is out of its bounds.
@@ -40,7 +40,7 @@ mod tests {
         let png = file(ImageFormat::Png, 9, 7);
         let path = folder.path().join("a.png");
         std::fs::write(&path, &png).unwrap();
-        let config = ImageConfig { workers: 0, ..ImageConfig::default() };
+        let config = ImageConfig { train: "pictures".into(), workers: 0, ..ImageConfig::default() };
         let schema = ImageSchema {
             target: ImageTarget::Class,
             labels: vec!["a".into(), "b".into()],

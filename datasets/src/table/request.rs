@@ -22,8 +22,8 @@ pub enum Cell {
     Text(String),
 }
 
-/// A row in memory: the names of its columns, in any order, and a cell of each. Every input column of the run has to
-/// be there; the target and other columns are left aside.
+/// A row in memory: the names of its columns, in any order, and a cell of each. Every input column of the run
+/// has to be there; the target and other columns are left aside.
 pub type Row = Vec<(String, Cell)>;
 
 impl From<f64> for Cell {

@@ -31,3 +31,35 @@ pub fn records(
     let set = TextSet::texts(schema.len(), &tokens, None, 0);
     Ok(Requested { samples: Pipeline::new(set, config.in_order(0)), records, refused })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dataset, Draw};
+    use crate::text::{TextConfig, open, open_prediction};
+
+    #[test]
+    fn texts_in_memory_have_the_tokens_of_texts_in_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let train = folder.path().join("t.csv");
+        std::fs::write(&train, "text,label\nsea sun,a\nwin call,b\nsea win,a\n").unwrap();
+        let config = TextConfig {
+            train: train.to_str().unwrap().to_string(),
+            text_column: "text".into(),
+            label_column: "label".into(),
+            workers: 0,
+            ..TextConfig::default()
+        };
+        let schema = open(&config, 0).unwrap().schema;
+        let texts = ["sun sea never-seen".to_string(), String::new()];
+        let requested = records(&config, &schema, &texts).unwrap();
+        assert_eq!((requested.records, requested.refused.len()), (vec![0, 1], 0));
+        let asked = folder.path().join("asked.csv");
+        std::fs::write(&asked, "text\nsun sea never-seen\n").unwrap();
+        let uris = [asked.to_str().unwrap().to_string()];
+        let part = open_prediction(&config, &schema, &uris).unwrap().next().unwrap().unwrap();
+        let sample = |index| requested.samples.dataset().sample(index, Draw::default()).unwrap();
+        assert_eq!(sample(0), part.samples.dataset().sample(0, Draw::default()).unwrap());
+        assert_ne!(sample(0), sample(1));
+    }
+}

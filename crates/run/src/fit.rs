@@ -1,0 +1,144 @@
+//! The part of training that knows the model: the run folder begins with its weights, and the trainer runs.
+
+use crate::bucket::Publisher;
+use crate::feed::Unwrapped;
+use crate::model::VisitModel;
+use crate::ranks::agreed;
+use crate::schema::Schema;
+use crate::sets::Sets;
+use crate::training::{Trained, Training, of_key};
+use crate::{RunError, pretrained};
+use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
+use bonfire_contract::{Loader, Task};
+use bonfire_device::DeviceName;
+use bonfire_models::Architecture;
+use bonfire_recipe::Document;
+use bonfire_train::{Fitted, Listener, TrainError, Trainer};
+use std::time::Instant;
+
+/// The training of a run's model, whichever its architecture.
+pub(crate) struct Fit<'a> {
+    pub training: &'a Training,
+    /// When the program began.
+    pub started: Instant,
+    /// Hears of the progress, where this rank keeps the run.
+    pub listener: Box<dyn Listener>,
+}
+
+/// The kind of input that an architecture's model takes.
+type InputOf<A> = <<A as Architecture>::Model as Task>::Input;
+
+/// A run as its training begins.
+struct Begun<M> {
+    model: M,
+    /// The folder, where this rank keeps the run.
+    folder: Option<RunFolder>,
+    /// The recipe that the folder had before.
+    recipe: Option<Vec<u8>>,
+}
+
+impl Training {
+    /// Creates or opens the run folder, and takes over the weights that the run begins with.
+    fn begin_folder<A: Architecture>(
+        &self,
+        model: A::Model,
+        config: &A,
+    ) -> Result<Begun<A::Model>, RunError> {
+        let first = self.communicator.rank() == 0;
+        let tuning = &self.recipe.finetune;
+        // A run that was stopped before its first checkpoint starts again, from the same weights.
+        let starts = match RunFolder::open(&self.path) {
+            Ok(folder) if self.resume => folder.checkpoint_store().names()?.is_empty(),
+            _ => true,
+        };
+        let model = match &tuning.pretrained {
+            // The other ranks take over the weights of the first.
+            Some(uri) if starts && first => pretrained::load(config, model, uri, &self.notices)?,
+            _ => model,
+        };
+        let model =
+            bonfire_train::freeze(model, &tuning.freeze).map_err(|error| of_key(&self.document, error))?;
+        let existing = if self.resume { Existing::Resume } else { Existing::Refuse };
+        let folder = first.then(|| RunFolder::create(&self.path, existing)).transpose()?;
+        let recipe = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
+        if let Some(folder) = &folder {
+            write_atomically(&folder.recipe(), self.recipe.to_toml().as_bytes())?;
+            // The schema is the run's: it is written once.
+            if Schema::load_if_kept(&self.recipe.data, folder.path())?.is_none() {
+                self.sets.schema.save(folder.path())?;
+            }
+        }
+        // A bucket that refuses is to be known before an epoch is spent.
+        self.publish()?;
+        Ok(Begun { model, folder, recipe })
+    }
+
+    /// The trainer of this run.
+    fn trainer(&self, fit: Fit<'_>, folder: Option<&RunFolder>) -> Result<Trainer, RunError> {
+        let train = &self.recipe.train;
+        let is_cpu = DeviceName::parse(&self.recipe.device)?.is_cpu();
+        let mut trainer = Trainer::new(self.recipe.fit(), self.device.clone())
+            .communicator(self.communicator.clone())
+            .resume(self.resume)
+            .metrics(self.sets.schema.metrics(train.top_k))
+            .read_loss_every(if is_cpu { 1 } else { train.report_every })
+            .started(fit.started);
+        if let Some(folder) = folder {
+            trainer = trainer.run(folder.clone()).listener(fit.listener);
+        }
+        if let Some(bucket) = &self.bucket {
+            let (bucket, notices) = (bucket.clone(), self.notices.clone());
+            trainer = trainer.listener(Box::new(Publisher { bucket, notices }));
+        }
+        Ok(trainer)
+    }
+
+    /// Runs the trainer over the sets, as the kind of input that the model takes.
+    fn train<A: Architecture>(
+        &self,
+        mut trainer: Trainer,
+        model: A::Model,
+        config: &A,
+    ) -> Result<Fitted<A::Model>, TrainError> {
+        let Sets { train, valid, test, .. } = &self.sets;
+        let train = Unwrapped(train.as_ref());
+        let valid = valid.as_ref().map(|loader| Unwrapped(loader.as_ref()));
+        let test = test.as_ref().map(|test| Unwrapped(test.loader.as_ref()));
+        let valid = valid.as_ref().map(|loader| loader as &dyn Loader<InputOf<A>>);
+        let test = test.as_ref().map(|loader| loader as &dyn Loader<InputOf<A>>);
+        trainer.fit_or_solve(model, config.least_squares(), &train, valid, test)
+    }
+}
+
+impl VisitModel for Fit<'_> {
+    type Output = Result<Trained, RunError>;
+
+    fn visit<A: Architecture>(self, model: A::Model, config: A) -> Self::Output {
+        let training = self.training;
+        let begun = training.begin_folder(model, &config);
+        let Begun { model, folder, recipe } = agreed(&*training.communicator, begun)?;
+        let trainer = training.trainer(self, folder.as_ref())?;
+        match training.train(trainer, model, &config) {
+            Ok(fitted) => Ok(Trained {
+                stopped: fitted.summary.stopped,
+                tested: fitted.tested,
+                skipped_in_test: fitted.skipped_in_test,
+                folder,
+            }),
+            Err(error) => {
+                // Refused before a step: the run's recipe stays the one that it was trained by.
+                if let (TrainError::Config { .. }, Some(folder), Some(recipe)) = (&error, &folder, recipe) {
+                    write_atomically(&folder.recipe(), &recipe)?;
+                }
+                Err(ended(&training.document, error))
+            }
+        }
+    }
+}
+
+/// An error of training itself, which says whether all ranks of a job have it.
+fn ended(document: &Document, error: TrainError) -> RunError {
+    let known_to_all = error.is_known_to_all();
+    let error = of_key(document, error);
+    if known_to_all { RunError::OfAll(Box::new(error)) } else { error }
+}
