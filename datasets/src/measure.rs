@@ -103,8 +103,9 @@ fn by_blocks(
     Ok(Rate { elapsed: begun.elapsed(), ..rate })
 }
 
-/// Reads records into training batches for `time`, over and over: held rows in the order `full`, all others in the order
-/// `window`. Columns and vocabulary come from the first blocks; a record that does not fit them counts as the others do.
+/// Reads records into training batches for `time`, over and over: held rows in the order `full`, all others
+/// in the order `window`. Columns and vocabulary come from the first blocks; a record that does not fit them
+/// counts as the others do.
 ///
 /// # Errors
 /// When a block cannot be read, or the records make no table or text.

@@ -169,8 +169,8 @@ impl<J, R> Clone for Worker<J, R> {
     }
 }
 
-/// Jobs for threads whose owner takes the results when it pleases. Dropped, it waits for each thread to end the job
-/// that it is doing.
+/// Jobs for threads whose owner takes the results when it pleases. Dropped, it waits for each thread to end
+/// the job that it is doing.
 pub(crate) struct Background<J, R> {
     // Dropped before the threads are waited for.
     pub(crate) jobs: Jobs<J, R>,

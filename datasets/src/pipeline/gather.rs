@@ -1,4 +1,5 @@
-//! Batches of a set that lies in memory, each gathered whole: no object for a sample, and no queue between samples.
+//! Batches of a set that lies in memory, each gathered whole: no object for a sample, and no queue between
+//! samples.
 //!
 //! ```text
 //! windows --batch by batch--> workers of the pool: numbers of the samples, then their rows --> batches, in order
@@ -30,8 +31,8 @@ pub(super) struct Batches<D: Dataset> {
 }
 
 impl<D: Dataset> Batches<D> {
-    /// Gathers the rank's part of each window with that many threads, or on the caller's own with none; no more batches
-    /// are under way than fit into `prefetch_bytes`, but for one.
+    /// Gathers the rank's part of each window with that many threads, or on the caller's own with none; no
+    /// more batches are under way than fit into `prefetch_bytes`, but for one.
     pub(super) fn new(
         dataset: &Arc<D>,
         order: &EpochOrder,
