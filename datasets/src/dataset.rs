@@ -39,7 +39,8 @@ pub trait Dataset: Send + Sync + 'static {
     /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
     fn sample(&self, index: u64, draw: Draw) -> Result<Self::Sample, DataError>;
 
-    /// The samples where all lie in memory: batches are gathered whole then, without an object for each sample.
+    /// The samples where all lie in memory: batches are gathered whole then, without an object for each
+    /// sample.
     fn held(&self) -> Option<&dyn Held<Self::Input>> {
         None
     }

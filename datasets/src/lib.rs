@@ -5,10 +5,10 @@
 //!                   └─ index: where in which shard each sample lies
 //! ```
 //!
-//! [`source`] lists, reads and writes what a URI names. [`records`] knows the formats of files, and [`index`] finds one
-//! sample or block in them. [`Order`] says in which sequence samples come, and [`Pipeline`] turns any [`Dataset`] into
-//! the [`Loader`](bonfire_contract::Loader) that trains. [`image`], [`text`] and [`table`] hold the data sets; [`pack`]
-//! writes shards.
+//! [`source`] lists, reads and writes what a URI names. [`records`] knows the formats of files, and [`index`]
+//! finds one sample or block in them. [`Order`] says in which sequence samples come, and [`Pipeline`] turns
+//! any [`Dataset`] into the [`Loader`](bonfire_contract::Loader) that trains. [`image`], [`text`] and
+//! [`table`] hold the data sets; [`pack`] writes shards.
 
 mod audit;
 mod bounds;

@@ -18,6 +18,8 @@ pub enum Records {
     Rows {
         /// The column to predict.
         target: Option<String>,
+        /// Whether all rows are held in memory, as training does with `data.stream = false`.
+        held: bool,
     },
     /// Windows of `context` characters on the texts of a column, or on plain text.
     Characters {
@@ -101,8 +103,9 @@ fn by_blocks(
     Ok(Rate { elapsed: begun.elapsed(), ..rate })
 }
 
-/// Reads records into training batches, in the order `window`, for `time`, over and over. Columns and
-/// vocabulary come from the first blocks; a record that does not fit them counts as the others do.
+/// Reads records into training batches for `time`, over and over: held rows in the order `full`, all others
+/// in the order `window`. Columns and vocabulary come from the first blocks; a record that does not fit them
+/// counts as the others do.
 ///
 /// # Errors
 /// When a block cannot be read, or the records make no table or text.
@@ -115,9 +118,10 @@ pub fn batches(
     device: &Device,
 ) -> Result<Rate, DataError> {
     match records {
-        Records::Rows { target } => {
+        Records::Rows { target, held } => {
             let table = table::first_blocks(uri, target.as_deref(), workers, SURVEYED)?;
-            timed(&table.training(), table.source().index().bytes(), batch_size, time, device)
+            let training = if *held { table.held()? } else { table.training() };
+            timed(&training, table.source().index().bytes(), batch_size, time, device)
         }
         Records::Characters { column, context } => {
             let (set, bytes) = text::first_blocks(uri, column, *context, workers, SURVEYED)?;

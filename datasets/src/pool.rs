@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`in_order`] is the whole of it for work that a caller waits for: indexing, surveying, checking, packing,
-//! measuring. The two ends of it, [`Jobs`] and [`Worker`], serve those whose threads outlive a call.
+//! measuring. [`Background`] serves those whose threads outlive a call.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::any::Any;
@@ -14,6 +14,7 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 /// The processors of this machine, for work that computes.
 pub(crate) fn processors() -> usize {
@@ -94,7 +95,7 @@ pub(crate) struct Worker<J, R> {
 }
 
 /// Both ends, for at most so many jobs under way or waiting to be taken.
-pub(crate) fn jobs<J, R>(most: usize) -> (Jobs<J, R>, Worker<J, R>) {
+fn jobs<J, R>(most: usize) -> (Jobs<J, R>, Worker<J, R>) {
     // Neither queue can grow past `most`: no more jobs than that are ever given out.
     let (queue, given) = unbounded();
     let (done, results) = unbounded();
@@ -165,6 +166,44 @@ impl<J, R> Worker<J, R> {
 impl<J, R> Clone for Worker<J, R> {
     fn clone(&self) -> Self {
         Worker { queue: self.queue.clone(), results: self.results.clone(), stop: self.stop.clone() }
+    }
+}
+
+/// Jobs for threads whose owner takes the results when it pleases. Dropped, it waits for each thread to end
+/// the job that it is doing.
+pub(crate) struct Background<J, R> {
+    // Dropped before the threads are waited for.
+    pub(crate) jobs: Jobs<J, R>,
+    _threads: Threads,
+}
+
+impl<J: Send + 'static, R: Send + 'static> Background<J, R> {
+    /// Starts so many threads, for at most so many jobs under way or waiting to be taken.
+    pub(crate) fn start(
+        threads: usize,
+        most: usize,
+        work: impl Fn(J, &Worker<J, R>) -> R + Send + Sync + 'static,
+    ) -> Self {
+        let (jobs, worker) = jobs(most);
+        let work = Arc::new(work);
+        let run = || {
+            let (worker, work) = (worker.clone(), work.clone());
+            move || worker.run(|_, job| work(job, &worker))
+        };
+        let threads = Threads((0..threads).map(|_| std::thread::spawn(run())).collect());
+        Background { jobs, _threads: threads }
+    }
+}
+
+/// Threads that are waited for when they are dropped.
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // Panics were caught and handed over as results.
+            let _ = thread.join();
+        }
     }
 }
 

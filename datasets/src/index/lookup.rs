@@ -1,12 +1,12 @@
-//! What reading samples needs of a shard's rows, in few bytes: twelve a picture where the columns take seventy.
+//! The places of a shard's samples in few bytes: twelve a picture where the columns take seventy.
 //!
 //! ```text
 //! row -> [offset] [length] [checksum] [class] [extension], each as wide as the shard's largest: a shard below 4 GB has
 //!        offsets of 4 bytes, one of a single extension numbers of none
 //! ```
 //!
-//! An order that reads from anywhere has those of every shard in memory. The names of samples, which errors alone say,
-//! stay in the sidecar.
+//! An order that reads from anywhere has those of every shard in memory. The names of samples, which errors
+//! alone say, stay in the sidecar.
 
 use super::rows::Rows;
 use std::ops::Range;
@@ -36,7 +36,7 @@ pub(crate) struct Place {
 }
 
 impl Lookup {
-    /// What is to be looked up of `rows`; `number` numbers the classes.
+    /// The places of `rows`; `number` numbers the classes.
     pub(super) fn of(rows: &Rows, number: impl Fn(&str) -> Option<usize>) -> Self {
         let parts = 0..rows.parts();
         let mut extensions: Vec<Box<str>> = Vec::new();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is looked up is what the columns say, of samples of one part and of several, and of blocks.
+        /// A look-up says the same as the columns, of samples of one part and of several, and of blocks.
         #[test]
         fn the_columns_say_the_same(entries in entries()) {
             let rows = Rows::of(&entries);

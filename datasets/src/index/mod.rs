@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes of rows that are kept in memory, and as many of what is looked up in them.
 const KEPT: u64 = 64 << 20;
 
-/// What the footer says of a shard.
+/// A shard in the footer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Indexed {
     /// The last part of its URI.
@@ -128,8 +128,8 @@ impl Index {
         Index { uri: uri.to_string(), objects, shards, sidecar, rows, lookups, share: AtomicU64::new(0) }
     }
 
-    /// Keeps the rows of at most so many shards in memory: an order that opens few at a time needs no more, and what it
-    /// takes does not grow with the set.
+    /// Keeps the rows of at most so many shards in memory: an order that opens few at a time needs no more,
+    /// and what it takes does not grow with the set.
     pub(crate) fn keep_rows_of(&self, shards: u64) {
         self.share.store(KEPT / shards.max(1), Ordering::Relaxed);
     }
@@ -174,7 +174,7 @@ impl Index {
         &self.objects[shard]
     }
 
-    /// What is known of it without its rows.
+    /// The shard in the footer, without its rows.
     pub(crate) fn indexed(&self, shard: usize) -> &Indexed {
         &self.sidecar.shards()[shard]
     }
@@ -191,7 +191,7 @@ impl Index {
         })
     }
 
-    /// What reading the samples of a shard needs of its rows, which are not kept for it.
+    /// The places of a shard's samples; its rows are not kept for it.
     ///
     /// # Errors
     /// When the sidecar cannot be read any more.
@@ -203,13 +203,14 @@ impl Index {
         })
     }
 
-    /// The name of a shard's sample for messages, read from the sidecar; its number where that cannot be read any more.
+    /// The name of a shard's sample for messages, read from the sidecar; its number where that cannot be read
+    /// any more.
     pub(crate) fn key(&self, shard: usize, number: u64) -> String {
         let rows = self.sidecar.rows(shard).ok().filter(|rows| number < rows.len());
         rows.map_or_else(|| number.to_string(), |rows| rows.key(number).to_string())
     }
 
-    /// What the index says of sample `index`, and the URI of its shard.
+    /// The entry of sample `index`, and the URI of its shard.
     ///
     /// # Errors
     /// When the sidecar cannot be read any more.
@@ -222,8 +223,8 @@ impl Index {
     }
 }
 
-/// What is kept of a shard, or read now with its bytes of memory. Two threads may read the same: the lock is not held over
-/// a request.
+/// The kept value of a shard, or the one that `read` makes, with its bytes of memory. Two threads may read
+/// the same: the lock is not held over a request.
 fn kept<T>(
     recent: &Mutex<Recent<usize, Arc<T>>>,
     shard: usize,

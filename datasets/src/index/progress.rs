@@ -1,4 +1,4 @@
-//! What a user sees while an index is built.
+//! The progress of an index that is built, on standard error.
 
 use super::Progress;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -152,7 +152,7 @@ impl Rows {
         self.extension.value(row)
     }
 
-    /// What the sample of a row shows.
+    /// The class of the sample of a row.
     pub(super) fn row_class(&self, row: usize) -> Option<&str> {
         (!self.class.is_null(row)).then(|| self.class.value(row))
     }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 const KEY: &str = "bonfire.index";
 const VERSION: u64 = 2;
 
-/// What the footer holds beside Parquet's own.
+/// The content of the footer beside Parquet's own.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     version: u64,
@@ -53,7 +53,8 @@ pub(crate) struct Sidecar {
     groups: Vec<Option<usize>>,
 }
 
-/// What reading a column of a row group takes of the footer, whose own form is several times as large.
+/// The part of the footer that reading a column of a row group takes; the footer's own form is several times
+/// as large.
 #[derive(Debug)]
 struct Chunk {
     values: i64,

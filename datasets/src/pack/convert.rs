@@ -26,7 +26,7 @@ use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-/// What to convert, and where to.
+/// Records to convert, and the place of their shards.
 #[derive(Clone, Debug)]
 pub struct Convert {
     /// CSV or JSONL: a file, a glob, braces or a folder.
@@ -37,7 +37,7 @@ pub struct Convert {
     pub shard_bytes: u64,
 }
 
-/// What the cells of a column are, the narrower first.
+/// The type of a column's cells, the narrower first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Empty,
@@ -151,7 +151,7 @@ fn kinds(source: &Source, shard: usize, block: &Block, missing: &[String]) -> Re
 /// A cell and whether it is text whatever it looks like, as strings of JSON are; `None` for no value.
 type Cell<'a> = Option<(Cow<'a, str>, bool)>;
 
-/// What becomes of the names and cells of each record.
+/// The taker of the names and cells of each record.
 type Take<'a> = &'a mut dyn FnMut(&[String], &[Cell<'_>]) -> Result<(), DataError>;
 
 /// Hands the names and cells of each record of a block to `take`.

@@ -24,7 +24,7 @@ pub(super) const GROUP_BYTES: u64 = 8 << 20;
 /// The key of the footer that says by which plan a shard was written.
 const KEY: &str = "bonfire.plan";
 
-/// What a shard written by `plan` says of it.
+/// The mark in the footer of a shard that was written by `plan`.
 pub(super) fn planned(plan: u64) -> KeyValue {
     KeyValue::new(KEY.to_string(), format!("{plan:016x}"))
 }

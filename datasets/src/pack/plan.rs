@@ -9,7 +9,7 @@ use crate::{DataError, Order};
 use bytes::Bytes;
 use std::collections::HashMap;
 
-/// What to pack, and how.
+/// Pictures to pack, and the form of their shards.
 #[derive(Clone, Debug)]
 pub struct Pack {
     /// Pictures and their classes, by URI; no class where there are none.

@@ -1,17 +1,18 @@
-//! Batches of a set that lies in memory, each gathered whole: no object for a sample, and no queue between samples.
+//! Batches of a set that lies in memory, each gathered whole: no object for a sample, and no queue between
+//! samples.
 //!
 //! ```text
 //! windows --batch by batch--> workers of the pool: numbers of the samples, then their rows --> batches, in order
 //! ```
 
-use super::{EpochOrder, Windows};
-use crate::pool::{self, Jobs};
+use super::epoch_order::EpochOrder;
+use super::windows::Windows;
+use crate::pool::Background;
 use crate::{Dataset, Gathered};
 use bonfire_contract::{Batch, Portion};
 use burn::tensor::Device;
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// Batches under way beside one a worker.
 const AHEAD: usize = 3;
@@ -25,13 +26,13 @@ pub(super) struct Batches<D: Dataset> {
     order: EpochOrder,
     /// The batches that are not yet given out.
     windows: Windows,
-    workers: Option<Workers<D>>,
+    workers: Option<Background<Job, Ready<D::Input>>>,
     device: Device,
 }
 
 impl<D: Dataset> Batches<D> {
-    /// Gathers the rank's part of each window with that many threads, or on the caller's own with none; no more batches
-    /// are under way than fit into `prefetch_bytes`, but for one.
+    /// Gathers the rank's part of each window with that many threads, or on the caller's own with none; no
+    /// more batches are under way than fit into `prefetch_bytes`, but for one.
     pub(super) fn new(
         dataset: &Arc<D>,
         order: &EpochOrder,
@@ -42,8 +43,10 @@ impl<D: Dataset> Batches<D> {
         let batch_bytes = dataset.sample_bytes().saturating_mul(windows.most() as u64).max(1);
         let fit = usize::try_from(prefetch_bytes / batch_bytes).unwrap_or(usize::MAX).max(1);
         let threads = workers.min(fit);
-        let workers =
-            (threads > 0).then(|| Workers::start(dataset, order, threads, fit.min(threads + AHEAD)));
+        let workers = (threads > 0).then(|| {
+            let (dataset, order) = (dataset.clone(), order.clone());
+            Background::start(threads, fit.min(threads + AHEAD), move |job, _| ready(&*dataset, &order, job))
+        });
         let (dataset, order, windows) = (dataset.clone(), order.clone(), windows.clone());
         Batches { dataset, order, windows, workers, device: device.clone() }
     }
@@ -83,35 +86,4 @@ fn ready<D: Dataset>(dataset: &D, order: &EpochOrder, (window, positions): Job) 
     let samples: Vec<u64> = positions.into_iter().map(|position| order.index(position)).collect();
     let held = dataset.held().filter(|_| !samples.is_empty());
     Ready { consumed: window.end - window.start, batch: held.map(|held| held.gather(&samples)), samples }
-}
-
-/// The threads that gather, as long as the iterator of an epoch lives.
-struct Workers<D: Dataset> {
-    // Dropped before the threads are waited for: they end after the batch that each is gathering.
-    jobs: Jobs<Job, Ready<D::Input>>,
-    _threads: Threads,
-}
-
-impl<D: Dataset> Workers<D> {
-    fn start(dataset: &Arc<D>, order: &EpochOrder, threads: usize, most: usize) -> Self {
-        let (jobs, worker) = pool::jobs(most);
-        let work = || {
-            let (dataset, order, worker) = (dataset.clone(), order.clone(), worker.clone());
-            move || worker.run(|_, job| ready(&*dataset, &order, job))
-        };
-        let threads = Threads((0..threads).map(|_| std::thread::spawn(work())).collect());
-        Workers { jobs, _threads: threads }
-    }
-}
-
-/// Threads that are waited for when they are dropped.
-struct Threads(Vec<JoinHandle<()>>);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        for thread in self.0.drain(..) {
-            // Panics were caught and handed over as results.
-            let _ = thread.join();
-        }
-    }
 }

@@ -7,13 +7,12 @@
 use super::PipelineConfig;
 use super::epoch_order::EpochOrder;
 use super::windows::Windows;
-use crate::pool::{self, Jobs};
+use crate::pool::Background;
 use crate::{DataError, Dataset};
 use std::collections::VecDeque;
 use std::iter::StepBy;
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// Samples that one job reads at most: enough to make the queues' cost small beside reading a row
 /// of a table, few enough that a batch of pictures is shared among the workers.
@@ -55,7 +54,9 @@ pub(super) struct Samples<D: Dataset> {
     positions: Positions,
     /// Decoded samples whose turn it is.
     ready: VecDeque<Sample<D>>,
-    workers: Option<Workers<D>>,
+    /// Samples of one job.
+    chunk: usize,
+    workers: Option<Background<Vec<u64>, Vec<Sample<D>>>>,
 }
 
 impl<D: Dataset> Samples<D> {
@@ -70,8 +71,14 @@ impl<D: Dataset> Samples<D> {
         let positions = windows.of_share();
         let left = positions.size_hint().0.div_ceil(ahead.chunk);
         let threads = workers.min(left);
-        let workers = (threads > 0).then(|| Workers::start(&dataset, &order, threads, ahead));
-        Samples { dataset, order, positions, ready: VecDeque::new(), workers }
+        let workers = (threads > 0).then(|| {
+            let (dataset, order) = (dataset.clone(), order.clone());
+            Background::start(threads, ahead.jobs, move |positions: Vec<u64>, worker| {
+                let wanted = positions.into_iter().take_while(|_| !worker.stopped());
+                wanted.map(|position| order.read(&*dataset, position)).collect()
+            })
+        });
+        Samples { dataset, order, positions, ready: VecDeque::new(), chunk: ahead.chunk, workers }
     }
 }
 
@@ -83,7 +90,7 @@ impl<D: Dataset> Iterator for Samples<D> {
             return self.positions.next().map(|position| self.order.read(&*self.dataset, position));
         };
         if self.ready.is_empty() {
-            let (positions, chunk) = (&mut self.positions, workers.chunk);
+            let (positions, chunk) = (&mut self.positions, self.chunk);
             let mut chunks = std::iter::from_fn(|| {
                 Some(positions.take(chunk).collect()).filter(|chunk: &Vec<u64>| !chunk.is_empty())
             });
@@ -91,44 +98,5 @@ impl<D: Dataset> Iterator for Samples<D> {
             self.ready.extend(workers.jobs.next()?);
         }
         self.ready.pop_front()
-    }
-}
-
-/// The threads that decode. They outlive a call, as the owner of an epoch's iterator asks for samples when it
-/// pleases: so they use the two ends of the [`pool`], and not [`pool::in_order`].
-struct Workers<D: Dataset> {
-    // Dropped before the threads are waited for: they end after the sample that each is reading.
-    jobs: Jobs<Vec<u64>, Vec<Sample<D>>>,
-    _threads: Threads,
-    /// Samples of one job.
-    chunk: usize,
-}
-
-impl<D: Dataset> Workers<D> {
-    fn start(dataset: &Arc<D>, order: &EpochOrder, threads: usize, ahead: Ahead) -> Self {
-        let (jobs, worker) = pool::jobs(ahead.jobs);
-        let work = || {
-            let (dataset, order, worker) = (dataset.clone(), order.clone(), worker.clone());
-            move || {
-                worker.run(|_, positions: Vec<u64>| {
-                    let wanted = positions.into_iter().take_while(|_| !worker.stopped());
-                    wanted.map(|position| order.read(&*dataset, position)).collect()
-                });
-            }
-        };
-        let threads = Threads((0..threads).map(|_| std::thread::spawn(work())).collect());
-        Workers { jobs, _threads: threads, chunk: ahead.chunk }
-    }
-}
-
-/// Threads that are waited for when they are dropped.
-struct Threads(Vec<JoinHandle<()>>);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        for thread in self.0.drain(..) {
-            // Panics were caught and handed over as results.
-            let _ = thread.join();
-        }
     }
 }

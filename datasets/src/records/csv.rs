@@ -17,7 +17,7 @@ use crate::source::{Object, Stat};
 use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
 use std::ops::ControlFlow;
 
-/// What is known of the names of a CSV's columns before it is read.
+/// The names of a CSV's columns as far as they are known before it is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Given<'a> {
     /// The columns' names; they replace the header's. Without both, columns are `0`, `1`, `2` …

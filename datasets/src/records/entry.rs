@@ -61,7 +61,7 @@ pub(crate) trait Records: Sync {
     ) -> Result<(Compression, Vec<Entry>), DataError>;
 }
 
-/// What takes each entry of a file.
+/// The taker of each entry of a file.
 pub(super) type TakeEntry<'a> = &'a mut dyn FnMut(Entry) -> Result<(), DataError>;
 
 /// The entries that `scan` finds in the unpacked bytes of a file.

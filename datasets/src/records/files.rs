@@ -5,8 +5,8 @@ use crate::{DataError, source};
 /// How the name of every sidecar index ends.
 pub(crate) const SIDECAR_ENDING: &str = ".index.parquet";
 
-/// The files that a URI names: not the index beside them, and of a folder not what Spark and others leave beside their
-/// parts (`_SUCCESS`, `.part-0.crc`).
+/// The files that a URI names: not the index beside them, and of a folder not what Spark and others leave
+/// beside their parts (`_SUCCESS`, `.part-0.crc`).
 ///
 /// # Errors
 /// When nothing of that name is there.
@@ -19,7 +19,8 @@ pub(crate) fn files(uri: &str) -> Result<Vec<String>, DataError> {
     Ok(files)
 }
 
-/// The lower-case letters behind the last dot of a name, the ending of a packing aside; empty where there is none.
+/// The lower-case letters behind the last dot of a name, the ending of a packing aside; empty where there is
+/// none.
 pub(super) fn ending(uri: &str) -> String {
     let name = source::unpacked_name(uri);
     name.rsplit_once('.').map(|(_, ending)| ending.to_string()).unwrap_or_default()

@@ -118,8 +118,8 @@ pub(crate) fn one_of<'de, D: Deserializer<'de>>(
     known.map(|known| Some(known.format)).ok_or_else(|| D::Error::unknown_variant(&name, formats))
 }
 
-/// How the files of a set are cut into samples or blocks. An index depends on it, and states it: as the format's name
-/// or, for CSV, as `{"csv": dialect}`.
+/// How the files of a set are cut into samples or blocks. An index depends on it, and states it: as the
+/// format's name or, for CSV, as `{"csv": dialect}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     format: Format,
@@ -128,8 +128,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// By the ending of a URI or, where that has none, of the first file that it names; CSV with a header for all that
-    /// end otherwise.
+    /// By the ending of a URI or, where that has none, of the first file that it names; CSV with a header for
+    /// all that end otherwise.
     pub fn of(uri: &str) -> Self {
         let first = || files(uri).ok()?.into_iter().next().filter(|file| Format::named(file).is_some());
         let file = if Format::named(uri).is_some() { None } else { first() };

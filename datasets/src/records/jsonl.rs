@@ -21,8 +21,9 @@ impl Records for JsonlRecords {
     }
 }
 
-/// Reads JSON lines from their beginning to their end, and hands out their blocks of about `block` bytes with their
-/// checksums. `uri` names the file in errors. Blank lines are no records; lines that are no objects are.
+/// Reads JSON lines from their beginning to their end, and hands out their blocks of about `block` bytes with
+/// their checksums. `uri` names the file in errors. Blank lines are no records; lines that are no objects
+/// are.
 ///
 /// # Errors
 /// When it cannot be read, a line is too long, and when `take` fails.

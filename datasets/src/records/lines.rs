@@ -39,9 +39,9 @@ pub(crate) fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
     DataError::malformed(uri, format!("line {line}"), "UTF-8 text", format!("the byte 0x{byte:02x}"))
 }
 
-/// Reads lines of text from their beginning to their end, and hands out their blocks of about `block` bytes with their
-/// checksums. `uri` names the file in errors. A line that is longer than two blocks is cut behind a blank or, where
-/// a word is longer than a block, between two characters; each piece is a record.
+/// Reads lines of text from their beginning to their end, and hands out their blocks of about `block` bytes
+/// with their checksums. `uri` names the file in errors. A line that is longer than two blocks is cut behind
+/// a blank or, where a word is longer than a block, between two characters; each piece is a record.
 ///
 /// # Errors
 /// When it cannot be read, and when `take` fails.

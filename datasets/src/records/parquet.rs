@@ -1,7 +1,7 @@
 //! Parquet, read where it lies: the footer first, then the wanted columns of one row group after the other.
 //!
-//! Three ways lead to the rows, and to nothing but [`RecordBatch`]es: all of a file in memory, one row group of a file
-//! that is indexed, and all row groups of a file one after the other.
+//! Three ways lead to the rows, and to nothing but [`RecordBatch`]es: all of a file in memory, one row group
+//! of a file that is indexed, and all row groups of a file one after the other.
 
 mod footer;
 mod group;
@@ -40,7 +40,7 @@ impl Records for ParquetRecords {
     }
 }
 
-/// What takes some rows, with the number of the first among those of the file, counted from 1.
+/// The taker of some rows, and of the number of the first of them in the file, counted from 1.
 pub(crate) type TakeRows<'a> = &'a mut dyn FnMut(u64, RecordBatch) -> Result<(), DataError>;
 
 /// The columns of a file to decode, by their numbers in it, and how many rows at a time.
@@ -83,7 +83,8 @@ pub(crate) fn read_bytes(
     })
 }
 
-/// As [`read_bytes`], of one row group, of which only the wanted columns are fetched. Its first row is `first_row`.
+/// As [`read_bytes`], of one row group, of which only the wanted columns are fetched. Its first row is
+/// `first_row`.
 ///
 /// # Errors
 /// As [`read_bytes`].

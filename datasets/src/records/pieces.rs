@@ -1,5 +1,5 @@
-//! A file of records read once, from its beginning to its end, some whole records at a time. Nothing is kept of it: for
-//! what is read a second time there are blocks.
+//! A file of records read once, from its beginning to its end, some whole records at a time. Nothing is kept
+//! of it: for what is read a second time there are blocks.
 //!
 //! ```text
 //! file -> unpacked as it arrives -> header | about 1 MiB of whole records | about 1 MiB | …
@@ -40,7 +40,8 @@ pub(crate) fn csv_pieces(
     })
 }
 
-/// Hands whole rows to `take`, with the bytes of the file before the first of them, and the line they begin on.
+/// Hands whole rows to `take`, with the bytes of the file before the first of them, and the line they begin
+/// on.
 fn rows(
     uri: &str,
     dialect: Dialect,

@@ -1,5 +1,5 @@
-//! Tar shards in WebDataset's layout: many samples in one file, so that a bucket is asked for few large objects
-//! instead of millions of small ones.
+//! Tar shards in WebDataset's layout: many samples in one file, so that a bucket is asked for few large
+//! objects instead of millions of small ones.
 //!
 //! ```text
 //! train-00000.tar
@@ -9,11 +9,11 @@
 //! [header: 512 bytes] [content, padded to 512] ...  [1024 zero bytes or more]
 //! ```
 //!
-//! Plain tar is read by byte ranges through the [`index`](crate::index). Inside gzip or zstd there are no ranges: such
-//! a shard is unpacked once, into the local cache, when it is first needed.
+//! Plain tar is read by byte ranges through the [`index`](crate::index). Inside gzip or zstd there are no
+//! ranges: such a shard is unpacked once, into the local cache, when it is first needed.
 //!
-//! POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU's long names, by the `tar` crate. Aizman, Maltby and Breuel, "High
-//! performance I/O for large scale deep learning", 2019 (WebDataset).
+//! POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU's long names, by the `tar` crate. Aizman, Maltby and
+//! Breuel, "High performance I/O for large scale deep learning", 2019 (WebDataset).
 
 use super::dialect::Dialect;
 use super::entry::{Entry, Member, Records, scanned};

@@ -20,7 +20,7 @@ pub(super) struct Body {
     store: Arc<dyn ObjectStore>,
     path: ObjectPath,
     version: ObjectMeta,
-    /// What is still to come.
+    /// The bytes that are still to come.
     rest: Range<u64>,
     stream: BoxStream<'static, Result<Bytes>>,
     resumes: u32,

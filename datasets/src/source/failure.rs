@@ -1,4 +1,4 @@
-//! What a store says went wrong, in one line and without what must stay secret.
+//! The errors of a store, each in one line and without secrets.
 //!
 //! The body of a refusal may repeat what was sent: S3's `ExpiredToken` has the session's token in it, and
 //! `SignatureDoesNotMatch` the text that was signed. So nothing of a body is shown but its code and message.
@@ -31,7 +31,7 @@ pub(super) fn expected<'a>(error: &Error, otherwise: &'a str) -> &'a str {
     if is_of_credentials(error) { "credentials that may read it" } else { otherwise }
 }
 
-/// What was there instead.
+/// The words for the thing that was there instead.
 pub(super) fn found(error: &Error) -> String {
     if matches!(error, Error::NotFound { .. }) {
         return "nothing of that name".to_string();

@@ -9,11 +9,12 @@
 //!   3f/.writing-…               an entry under way, renamed when it is whole
 //! ```
 //!
-//! A key names the object, its version and the range, so nothing in here is ever out of date. An entry's time of
-//! change is when it was last used; the ones that were not for longest make room. Any number of processes may share
-//! the folder: room is made under the lock, entries appear by a rename, and one that is removed stays readable for
-//! whoever has opened it. An entry that is not what its checksum says counts as none. Where the disk is full, or
-//! the folder cannot be written to, that is said once, and reading goes on without keeping.
+//! A key names the object, its version and the range, so nothing in here is ever out of date. An entry's time
+//! of change is when it was last used; the ones that were not for longest make room. Any number of processes
+//! may share the folder: room is made under the lock, entries appear by a rename, and one that is removed
+//! stays readable for whoever has opened it. An entry that is not what its checksum says counts as none.
+//! Where the disk is full, or the folder cannot be written to, that is said once, and reading goes on without
+//! keeping.
 
 use super::cache;
 use crate::{DataError, parse_size};
@@ -33,7 +34,7 @@ const LIMIT: &str = "BONFIRE_CACHE_LIMIT";
 /// Bytes of an entry before its key.
 const HEAD: usize = 4 + 8 + 4;
 
-/// What an entry under way is called.
+/// The name of an entry under way.
 const WRITING: &str = ".writing-";
 
 /// An entry that has been under way for longer was left by a process that died.
@@ -78,7 +79,7 @@ impl Kept {
         Kept { folder, limit, closed: AtomicBool::new(false), next: AtomicU64::new(0) }
     }
 
-    /// What was put under `key`, whole and undamaged.
+    /// The bytes that were put under `key`, whole and undamaged.
     pub(super) fn get(&self, key: &str) -> Option<Bytes> {
         let path = self.path(key);
         let entry = Bytes::from(fs::read(&path).ok()?);
@@ -121,8 +122,8 @@ impl Kept {
         entry.finish_unflushed()
     }
 
-    /// Counts an entry of `size` bytes in, after what was used longest ago has made room for it, and makes its file
-    /// that long, so that others who make room count it whole.
+    /// Counts an entry of `size` bytes in, after what was used longest ago has made room for it, and makes
+    /// its file that long, so that others who make room count it whole.
     fn begin(&self, path: &Path, size: u64) -> io::Result<Replacement> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let _lock = self.reserve(size)?;
@@ -146,8 +147,8 @@ impl Kept {
         Ok(lock)
     }
 
-    /// Removes entries until `size` more bytes leave a tenth of the limit free, so that this is done rarely; the
-    /// bytes that are left.
+    /// Removes entries until `size` more bytes leave a tenth of the limit free, so that this is done rarely;
+    /// the bytes that are left.
     fn make_room(&self, size: u64) -> io::Result<u64> {
         let mut entries = Vec::new();
         for folder in fs::read_dir(&self.folder)? {

@@ -24,7 +24,7 @@ const REMOTE: [(&str, &str); 12] = [
     ("viewfs", "hdfs"),
 ];
 
-/// What a URI names.
+/// The thing that a URI names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Location {
     /// A name below `builtin:`.
@@ -44,7 +44,7 @@ pub(super) struct Remote {
     pub feature: &'static str,
     /// Bucket, container or server.
     pub authority: String,
-    /// What follows the authority, without a slash at either end.
+    /// The path behind the authority, without a slash at either end.
     pub path: String,
 }
 

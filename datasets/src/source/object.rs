@@ -50,7 +50,7 @@ enum Medium {
     Remote,
 }
 
-/// What tells one version of an object from another.
+/// The version of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Bytes.
@@ -137,8 +137,8 @@ impl Object {
         }
     }
 
-    /// The object, whose ranges are kept on this machine from now on where `$BONFIRE_CACHE_LIMIT` says so and it
-    /// is across a network. It must be of the version `stat`.
+    /// The object, whose ranges are kept on this machine from now on where `$BONFIRE_CACHE_LIMIT` says so and
+    /// it is across a network. It must be of the version `stat`.
     ///
     /// # Errors
     /// When the variable is no size.
@@ -253,8 +253,8 @@ impl Object {
         }
     }
 
-    /// The object, whose local file is kept open: its ranges are of the file that is there now, whatever takes its
-    /// place.
+    /// The object, whose local file is kept open: its ranges are of the file that is there now, whatever
+    /// takes its place.
     ///
     /// # Errors
     /// When the file cannot be opened.

@@ -38,8 +38,8 @@ impl Compression {
     }
 }
 
-/// Unpacks `packed` when its first bytes are gzip's or zstd's; `uri` names it in errors. Several gzip members or zstd
-/// frames, one after the other, are unpacked as one.
+/// Unpacks `packed` when its first bytes are gzip's or zstd's; `uri` names it in errors. Several gzip members
+/// or zstd frames, one after the other, are unpacked as one.
 ///
 /// # Errors
 /// When the packed stream is damaged or cut short.

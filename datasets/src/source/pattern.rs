@@ -32,7 +32,7 @@ pub(super) fn folder_above(path: &str) -> &str {
     path[..first].rfind('/').map_or("", |slash| &path[..slash])
 }
 
-/// What a URI with braces stands for, in its own order; a URI without any stands for itself.
+/// The URIs that a URI with braces stands for, in its own order; a URI without any stands for itself.
 ///
 /// # Errors
 /// When a range runs backwards, a brace is not closed, or more than [`MOST_NAMES`] are meant.

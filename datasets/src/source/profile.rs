@@ -5,9 +5,9 @@
 //! ~/.aws/config           [profile name]   region = …, endpoint_url = …, and what the other file lacks
 //! ```
 //!
-//! The AWS SDKs and Tools Reference Guide, "Shared config and credentials files". `AWS_PROFILE` names the profile,
-//! `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE` other places. Profiles that name a login (SSO), a role or a
-//! program are refused with what to do: this reads keys alone.
+//! The AWS SDKs and Tools Reference Guide, "Shared config and credentials files". `AWS_PROFILE` names the
+//! profile, `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE` other places. Profiles that name a login
+//! (SSO), a role or a program are refused with what to do: this reads keys alone.
 
 use object_store::aws::AwsCredential;
 use object_store::{CredentialProvider, Error, Result};
@@ -19,7 +19,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The files are read again after this long: whoever renews a session's token writes it there, and a long run goes on.
+/// The files are read again after this long: whoever renews a session's token writes it there, and a long run
+/// goes on.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// Keys by which a profile gets credentials from elsewhere.
@@ -33,8 +34,8 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// The profile that `AWS_PROFILE` names, or the one named `default`; `None` where there is no such one and none was
-    /// named.
+    /// The profile that `AWS_PROFILE` names, or the one named `default`; `None` where there is no such one
+    /// and none was named.
     ///
     /// # Errors
     /// When a profile was named that is in neither file.

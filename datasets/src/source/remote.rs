@@ -200,8 +200,8 @@ pub(super) fn wait<T>(remote: bool, future: impl Future<Output = T>) -> T {
 /// How often what may be done twice is done again.
 const MOST_REPEATS: u32 = 3;
 
-/// Does what may be done twice, again where it breaks on its way: `object_store` repeats requests, but gives up when
-/// the body of an answer is cut.
+/// Does what may be done twice, again where it breaks on its way: `object_store` repeats requests, but gives
+/// up when the body of an answer is cut.
 pub(super) async fn again<T, F: Future<Output = object_store::Result<T>>>(
     remote: bool,
     ask: impl Fn() -> F,

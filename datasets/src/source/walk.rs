@@ -1,5 +1,5 @@
-//! Files below a folder, one after the other: of a local folder the names of one folder at a time are held, of a bucket
-//! one page of its listing.
+//! Files below a folder, one after the other: of a local folder the names of one folder at a time are held,
+//! of a bucket one page of its listing.
 
 use super::location::Location;
 use super::{failure, list, one_line, pattern, remote};
@@ -9,7 +9,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Hands what [`list`] lists to `take`, and in its order. Files that match a glob and those of braces are listed whole.
+/// Hands what [`list`] lists to `take`, and in its order. Files that match a glob and those of braces are
+/// listed whole.
 ///
 /// # Errors
 /// `take`'s own, and as [`list`].

@@ -9,7 +9,8 @@ use std::io::{self, Write};
 /// Bytes that one request carries; S3 asks for at least 5 MiB in all but the last.
 const PART: usize = 8 << 20;
 
-/// Writes an object in parts, for what is too large to be held; as whole as [`Object::write`]. Dropped before [`Writer::finish`], it leaves nothing.
+/// Writes an object in parts, for what is too large to be held; as whole as [`Object::write`]. Dropped before
+/// [`Writer::finish`], it leaves nothing.
 pub struct Writer {
     object: Object,
     upload: Option<Box<dyn MultipartUpload>>,

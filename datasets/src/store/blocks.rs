@@ -30,7 +30,7 @@ pub(crate) struct Source {
     /// Bytes of the largest block.
     largest: u64,
     unpacked: Unpacked,
-    /// What is known of a shard once it was opened.
+    /// The part of a shard that each of its blocks needs, once the shard was opened.
     opened: Mutex<HashMap<usize, Opened>>,
 }
 
@@ -48,7 +48,7 @@ impl Divided {
     }
 }
 
-/// What every block of a shard needs.
+/// The part of a shard that each of its blocks needs.
 #[derive(Clone, Debug)]
 enum Opened {
     /// The names of a CSV's columns.
@@ -188,8 +188,8 @@ impl Source {
         Err(DataError::malformed(self.shard_uri(shard), place, expected, format!("{crc32:08x}")))
     }
 
-    /// The names of a CSV shard's columns, out of the bytes before its first block or, where a shard has no header, of
-    /// that block.
+    /// The names of a CSV shard's columns, out of the bytes before its first block or, where a shard has no
+    /// header, of that block.
     ///
     /// # Errors
     /// When the bytes cannot be read, or are no header.

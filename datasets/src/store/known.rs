@@ -1,4 +1,5 @@
-//! What a run keeps of the data that it streams, so that one that goes on reads the same or says what changed.
+//! The identity of streamed data, kept by a run: a run that goes on reads the same data, or names the
+//! difference.
 
 use super::blocks::Source;
 use crate::{DataError, saved, source};
@@ -38,7 +39,7 @@ impl Known {
         Known { format: FORMAT.to_string(), version: VERSION, shards, tokens }
     }
 
-    /// What a run kept, for it to go on with a source.
+    /// The identity that a run kept, for it to go on with a source.
     ///
     /// # Errors
     /// When it kept nothing, or the source is not the one that it began with.

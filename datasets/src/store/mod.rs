@@ -1,13 +1,13 @@
-//! Data that are read again and again: samples of tars, each found alone, and records in blocks, found, fetched and
-//! decoded whole and kept while their records are wanted.
+//! Data that are read again and again: samples of tars, each found alone, and records in blocks, found,
+//! fetched and decoded whole and kept while their records are wanted.
 //!
 //! ```text
 //! number of a sample -> (shard, number in it) -> place -> bytes -> checksum
 //! number of a record -> block -> bytes of it, or the wanted columns of a row group -> checksum -> decoded
 //! ```
 //!
-//! Blocks take the place of shards in the [`order`](crate::Order)s, so that one large file is shuffled like many small
-//! ones.
+//! Blocks take the place of shards in the [`order`](crate::Order)s, so that one large file is shuffled like
+//! many small ones.
 
 mod blocks;
 mod held;

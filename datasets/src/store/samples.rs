@@ -147,8 +147,8 @@ impl ShardSet {
         }
     }
 
-    /// Tells the system of a local block, once, where a sample of it had to be waited for: its cache of files holds the
-    /// others until their turn.
+    /// Tells the system of a local block, once, where a sample of it had to be waited for: its cache of files
+    /// holds the others until their turn.
     fn announce(&self, blocks: &Blocks, object: &Object, shard: usize, number: u64, lookup: &Lookup) {
         let key = (shard, number / blocks.size);
         {
@@ -228,13 +228,14 @@ impl ShardSet {
         Ok(object)
     }
 
-    /// What the places of a shard's index are places of: the shard, or its unpacked copy.
+    /// The file that a shard's index has places in: the shard, or its unpacked copy.
     pub(crate) fn object(&self, shard: usize) -> Result<Object, DataError> {
         self.unpacked.object(&self.index, shard)
     }
 }
 
-/// How long reading takes at most where the system has the bytes in memory; what takes longer came from a disk.
+/// How long reading takes at most where the system has the bytes in memory; what takes longer came from a
+/// disk.
 fn from_memory(bytes: usize) -> Duration {
     const CALL: Duration = Duration::from_micros(100);
     CALL + Duration::from_nanos(bytes as u64)

@@ -7,7 +7,7 @@ use crate::recent::Recent;
 use crate::{DataError, ShardOrder, Shards, Shuffle, Window};
 use std::sync::{Arc, Mutex};
 
-/// What makes records out of a block.
+/// A maker of records out of blocks.
 pub(crate) trait Decode: Send + Sync + 'static {
     /// The records of a block; those that cannot be read among them.
     type Records: Send + Sync + 'static;

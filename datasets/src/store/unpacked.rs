@@ -16,7 +16,7 @@ pub(crate) struct Unpacked {
 }
 
 impl Unpacked {
-    /// What the places of a shard's index are places of: the shard, or its unpacked copy.
+    /// The file that a shard's index has places in: the shard, or its unpacked copy.
     ///
     /// # Errors
     /// When the shard cannot be unpacked, or the local cache not be written to.

@@ -1,4 +1,4 @@
-//! What a recipe may say about a table.
+//! The keys of `[data]` for tables.
 
 use crate::records::csv::Given;
 use crate::records::{Dialect, Format, one_of, split};
@@ -13,7 +13,7 @@ fn table_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<For
     one_of(deserializer, &["csv", "jsonl", "parquet"])
 }
 
-/// What the target column holds.
+/// The content of the target column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetKind {
@@ -37,9 +37,9 @@ pub struct TableConfig {
     pub valid_fraction: f64,
     /// Share of the training file's rows, drawn at random with the seed, that test; 0 = none.
     pub test_fraction: f64,
-    /// What to do with a row that cannot be read: wrong number of cells, a cell that is no number
-    /// in a numeric column, a label outside the set. Skipped rows are left out when the file is
-    /// opened, and counted; streamed ones when they are met.
+    /// The fate of a row that cannot be read: a wrong number of cells, a cell that is no number in a numeric
+    /// column, a label outside the set. Skipped rows are left out when the file is opened, and counted;
+    /// streamed ones when they are met.
     pub on_corrupt: OnCorrupt,
     /// Threads that gather rows; 0 gathers on the trainer's own. The rows lie encoded in memory, so
     /// that more than one seldom helps.
@@ -53,8 +53,9 @@ pub struct TableConfig {
     /// With the order `window`: bytes of the blocks whose rows are shuffled together. About twice as much
     /// is held.
     pub window_bytes: u64,
-    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks of this number,
-    /// or of a divisor of it, read each shard once together; the order is the same whatever their number.
+    /// With the order `window`: ranks that read shards of their own, and a window each; 1 by default. Ranks
+    /// of this number, or of a divisor of it, read each shard once together; the order is the same whatever
+    /// their number.
     pub canonical_ranks: u64,
     /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
     #[serde(deserialize_with = "table_format")]
@@ -179,7 +180,8 @@ impl TableConfig {
         Dialect::new(uri, self.separator.as_deref(), self.comment, header)
     }
 
-    /// The names that the recipe gives to the columns of a CSV, of which files without a header may lack `optional`.
+    /// The names that the recipe gives to the columns of a CSV, of which files without a header may lack
+    /// `optional`.
     pub(super) fn given<'a>(&'a self, optional: Option<&'a str>) -> Given<'a> {
         Given { names: self.column_names.as_deref(), optional }
     }

@@ -4,7 +4,7 @@ use crate::DataError;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-/// What becomes of a record that cannot be read, by its number among all: an error to stop with, or not.
+/// The fate of a record that cannot be read, by its number among all: an error to stop with, or none.
 pub(super) type Corrupt<'a> = &'a mut dyn FnMut(u32, DataError) -> ControlFlow<DataError>;
 
 /// Numbers records, the readable and the others alike.

@@ -20,7 +20,7 @@ pub(super) struct Frame {
     pub ignored: Vec<String>,
     /// Rows that could not be read and were left out.
     pub skipped: u64,
-    /// What `lines` counts: "line" or "row".
+    /// The unit of `lines`: "line" or "row".
     pub unit: &'static str,
 }
 

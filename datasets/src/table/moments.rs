@@ -19,8 +19,8 @@ impl Moments {
         Moments { count, mean, squares }
     }
 
-    /// Adds one number, as Welford does ("Note on a method for calculating corrected sums of squares and products",
-    /// 1962).
+    /// Adds one number, as Welford does ("Note on a method for calculating corrected sums of squares and
+    /// products", 1962).
     pub(super) fn add(&mut self, number: f64) {
         self.count += 1.0;
         let difference = number - self.mean;
@@ -28,8 +28,8 @@ impl Moments {
         self.squares += difference * (number - self.mean);
     }
 
-    /// Adds the numbers of other rows, as Chan, Golub and LeVeque do ("Algorithms for computing the sample variance",
-    /// 1983).
+    /// Adds the numbers of other rows, as Chan, Golub and LeVeque do ("Algorithms for computing the sample
+    /// variance", 1983).
     pub(super) fn merge(&mut self, other: Moments) {
         let count = self.count + other.count;
         if count > 0.0 {
@@ -40,8 +40,8 @@ impl Moments {
         }
     }
 
-    /// Mean and standard deviation (divided by the count) as a schema keeps them: rounded, and 1 for the deviation of a
-    /// constant.
+    /// Mean and standard deviation (divided by the count) as a schema keeps them: rounded, and 1 for the
+    /// deviation of a constant.
     pub(super) fn mean_and_std(&self) -> (f64, f64) {
         let std = (self.squares / self.count.max(1.0)).sqrt();
         // Rounding in the mean leaves a constant with a deviation of about its own last digit.

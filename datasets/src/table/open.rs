@@ -27,8 +27,8 @@ pub fn open(config: &TableConfig, seed: u64) -> Result<Opened<TableSet, TableSch
     }
 }
 
-/// As [`open`], for a run that goes on: the columns are those of `schema`, which the run began with, whatever the data
-/// are by now.
+/// As [`open`], for a run that goes on: the columns are those of `schema`, which the run began with, whatever
+/// the data are by now.
 ///
 /// # Errors
 /// As [`open`], and when the table is not the one that the run began with: the difference is named.

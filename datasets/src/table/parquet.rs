@@ -59,8 +59,8 @@ pub(super) fn read_group(
     }
 }
 
-/// Reads a file where it lies, a row group at a time, and hands some thousand rows at a time to `take`; only the columns
-/// that `wanted` says of are fetched.
+/// Reads a file where it lies, a row group at a time, and hands some thousand rows at a time to `take`; only
+/// the columns that `wanted` says of are fetched.
 ///
 /// # Errors
 /// `take`'s own, and as [`read`].
@@ -78,7 +78,7 @@ pub(super) fn read_object(
     })
 }
 
-/// What picks the columns of a file, and what takes its rows.
+/// The picker of the columns of a file.
 type Choose<'a> = &'a mut dyn FnMut(&Fields) -> Result<Wanted, DataError>;
 
 /// The rows that `read` hands out, in one frame; the first is row `first_row` of the file.

@@ -12,13 +12,15 @@ use crate::records::{Format, csv_pieces, files, line_pieces};
 use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline};
 use std::ops::ControlFlow;
 
-/// Reads rows to predict from files of any of the formats, with or without the target column: about 1 MiB of them at a
-/// time, or 8,192 rows of Parquet, of which a row group's columns are held. Categories that training never saw go to the
-/// unknown slot. Each row is named `rows.csv:3`, by its line (or its row, in Parquet files).
+/// Reads rows to predict from files of any of the formats, with or without the target column: about 1 MiB of
+/// them at a time, or 8,192 rows of Parquet, of which a row group's columns are held. Categories that
+/// training never saw go to the unknown slot. Each row is named `rows.csv:3`, by its line (or its row, in
+/// Parquet files).
 ///
 /// # Errors
-/// When there is no input, or a key is out of its bounds. A file that cannot be read, or lacks an input column, is an
-/// error in the place of its parts. An object of JSON may lack keys, but none that no object of the first ones has.
+/// When there is no input, or a key is out of its bounds. A file that cannot be read, or lacks an input
+/// column, is an error in the place of its parts. An object of JSON may lack keys, but none that no object of
+/// the first ones has.
 pub fn open_prediction(
     config: &TableConfig,
     schema: &TableSchema,
@@ -119,7 +121,7 @@ impl Rows<'_> {
 }
 
 impl TableConfig {
-    /// What becomes of a row that cannot be read.
+    /// The fate of a row that cannot be read.
     fn refuse(&self, error: DataError, skipped: &mut u64) -> ControlFlow<DataError> {
         match self.on_corrupt {
             OnCorrupt::Stop => ControlFlow::Break(error),
@@ -149,7 +151,7 @@ mod tests {
         schema: TableSchema,
     }
 
-    /// What the parts hold together.
+    /// The contents of all parts.
     #[derive(Debug, Default)]
     struct All {
         numeric: Vec<f32>,

@@ -5,11 +5,12 @@ use super::schema::TableSchema;
 use crate::DataError;
 use crate::resumed::check_names;
 
-/// Refuses a table whose training rows are not those that a run `began` with; `found` are the columns as they are
-/// learned from the rows of today.
+/// Refuses a table whose training rows are not those that a run `began` with; `found` are the columns as they
+/// are learned from the rows of today.
 ///
 /// # Errors
-/// Names the first difference: columns, classes, the number of training rows, or the numbers or categories of a column.
+/// Names the first difference: columns, classes, the number of training rows, or the numbers or categories of
+/// a column.
 pub(super) fn check_same(uri: &str, began: &TableSchema, found: &TableSchema) -> Result<(), DataError> {
     let names = |schema: &TableSchema| -> Vec<String> {
         schema.columns.iter().map(|column| column.name.clone()).collect()

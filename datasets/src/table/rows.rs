@@ -34,7 +34,8 @@ impl Rows {
         4 * (self.num_numeric + self.num_categories + 1) as u64
     }
 
-    /// A batch of some rows, each the number `row` of the `rows` that it lies among; all are of one table, as `like` is.
+    /// A batch of some rows, each the number `row` of the `rows` that it lies among; all are of one table, as
+    /// `like` is.
     pub(super) fn gather<'a>(like: &Rows, picked: impl Iterator<Item = (&'a Rows, usize)> + Clone) -> Rows {
         let targets = match &like.targets {
             RowTargets::Classes(_) => RowTargets::Classes(gather(1, picked.clone(), Rows::classes)),
@@ -66,8 +67,8 @@ impl Rows {
         }
     }
 
-    /// The rows on a device: `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to predict
-    /// have no target: theirs is [`Target::Absent`].
+    /// The rows on a device: `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to
+    /// predict have no target: theirs is [`Target::Absent`].
     pub(super) fn into_batch(self, device: &Device) -> (Table, Target) {
         let (batch, n, m) = (self.rows, self.num_numeric, self.num_categories);
         let numeric = match n {

@@ -14,7 +14,7 @@ const FILE: &str = "columns.json";
 const FORMAT: &str = "bonfire.columns";
 const VERSION: u64 = 1;
 
-/// What encodes the rows of a table: everything that evaluation and prediction need.
+/// The columns that encode the rows of a table: everything that evaluation and prediction need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableSchema {
     pub(super) format: String,

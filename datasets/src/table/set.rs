@@ -121,3 +121,65 @@ impl Dataset for TableSet {
         Rows::gather(like, picked).into_batch(device)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::RowTargets;
+    use super::*;
+    use crate::{OnCorrupt, Order, Pipeline, PipelineConfig, Shuffle};
+    use bonfire_contract::{Loader, Portion, Position, Share};
+
+    fn held(rows: usize) -> TableSet {
+        let numeric = (0..rows * 2).map(|cell| cell as f32).collect();
+        let categories = (0..rows as i32).map(|row| row % 3).collect();
+        let targets = RowTargets::Classes((0..rows as i32).map(|row| row % 2).collect());
+        TableSet::held(Rows { rows, numeric, num_numeric: 2, categories, num_categories: 1, targets }, 0)
+    }
+
+    #[test]
+    fn batches_that_are_gathered_whole_are_made_of_the_rows_of_the_order() {
+        let device = Device::flex();
+        let order = Order::shuffled(7, 3, 50);
+        for (workers, ranks, repeats) in [(0, 1, 1), (1, 1, 1), (3, 2, 1), (2, 3, 2)] {
+            let (shuffle, on_corrupt) = (Shuffle::Full(7), OnCorrupt::Stop);
+            let config = PipelineConfig {
+                shuffle,
+                seed: 7,
+                on_corrupt,
+                repeats,
+                lanes: 1,
+                workers,
+                prefetch_bytes: 256,
+            };
+            let pipeline = Pipeline::new(held(50), config);
+            for rank in 0..ranks {
+                let share = Share { rank, ranks };
+                let mut consumed = 8;
+                for portion in pipeline.portions(Position { epoch: 3, samples: consumed }, 8, share, &device)
+                {
+                    let batch = match portion.unwrap() {
+                        Portion::Samples(batch) => batch,
+                        Portion::Nothing { consumed: more } => {
+                            consumed += more;
+                            continue;
+                        }
+                    };
+                    let positions = share.of(consumed..consumed + batch.consumed);
+                    let numbers: Vec<u64> = positions.map(|position| order.at(position / repeats)).collect();
+                    let set = pipeline.dataset();
+                    let row = |&number: &u64| set.sample(number, Draw::default()).unwrap();
+                    let (input, target) = set.collate(numbers.iter().map(row).collect(), &device);
+                    assert_eq!(batch.samples, numbers);
+                    assert_eq!(batch.input.numeric.into_data(), input.numeric.into_data());
+                    assert_eq!(batch.input.categories.into_data(), input.categories.into_data());
+                    let (Target::Classes(found), Target::Classes(expected)) = (batch.target, target) else {
+                        panic!("expected classes")
+                    };
+                    assert_eq!(found.into_data(), expected.into_data());
+                    consumed += batch.consumed;
+                }
+                assert_eq!(consumed, 50 * repeats);
+            }
+        }
+    }
+}

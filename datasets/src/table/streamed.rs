@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// Opens the training table by its blocks; `known` are the columns of a run that goes on.
 ///
-/// What is held out of it are whole blocks, drawn at random with `seed`.
+/// Whole blocks are held out of it, drawn at random with `seed`.
 ///
 /// # Errors
 /// As those of a table in memory, and when it is not the table that `known` says.
@@ -47,7 +47,8 @@ pub(super) fn open(
     Ok(Opened { train: training(source, train, &schema, config, seed), valid, test, schema })
 }
 
-/// What [`open`] held out of the training table: the test part or, without one, the validation part.
+/// The part of the training table that [`open`] holds out: the test part or, without one, the validation
+/// part.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -74,9 +75,18 @@ impl Surveyed {
         &self.source
     }
 
-    /// What encodes a block.
+    /// The encoder of blocks.
     pub(crate) fn decoder(&self) -> impl Decode {
         RowDecoder::new(&self.config, &self.schema)
+    }
+
+    /// Shuffled batches of the rows, all held in memory.
+    ///
+    /// # Errors
+    /// As those of a table in memory.
+    pub(crate) fn held(&self) -> Result<Pipeline<TableSet>, DataError> {
+        let config = TableConfig { stream: Some(false), ..self.config.clone() };
+        Ok(super::open(&config, 1)?.train)
     }
 
     /// Shuffled batches of the rows.

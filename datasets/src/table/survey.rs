@@ -1,8 +1,8 @@
 //! The schema of a table, out of its training rows: which columns are numbers, and the statistics of each.
 //!
-//! A table in memory is surveyed as a whole. One that is too large is surveyed block by block, in memory that does not
-//! grow with it; categories are counted exactly, up to 65,536 different ones a column, and a column of text with more
-//! is an error, as it is no category.
+//! A table in memory is surveyed as a whole. One that is too large is surveyed block by block, in memory that
+//! does not grow with it; categories are counted exactly, up to 65,536 different ones a column, and a column
+//! of text with more is an error, as it is no category.
 
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::{TableConfig, TargetKind};
@@ -25,12 +25,12 @@ pub(super) struct Survey {
     labels: Option<BTreeSet<String>>,
 }
 
-/// Types and statistics of a table in memory from its training rows, and the labels from all of its rows. Training rows
-/// that cannot be read leave `rows`, and columns of numbers are parsed in place.
+/// Types and statistics of a table in memory from its training rows, and the labels from all of its rows.
+/// Training rows that cannot be read leave `rows`, and columns of numbers are parsed in place.
 ///
 /// # Errors
-/// When a column that the recipe names is not there, a cell is not of its column's type, a column has no value or the
-/// target only one class.
+/// When a column that the recipe names is not there, a cell is not of its column's type, a column has no
+/// value or the target only one class.
 pub(super) fn infer(
     frame: &mut Frame,
     rows: &mut Vec<usize>,
@@ -134,8 +134,8 @@ impl Survey {
     /// Types and statistics, and the labels of the target.
     ///
     /// # Errors
-    /// When a column that the recipe names is not there, a cell is not of its column's type, a column has no value, or
-    /// the target only one class.
+    /// When a column that the recipe names is not there, a cell is not of its column's type, a column has no
+    /// value, or the target only one class.
     pub(super) fn schema(mut self, uri: &str, config: &TableConfig) -> Result<TableSchema, DataError> {
         let at = check_names(uri, &self.names, &self.ignored, config)?;
         let (name, tally) = (self.names.remove(at), self.tallies.remove(at));

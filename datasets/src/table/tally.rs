@@ -147,8 +147,8 @@ impl Tally {
         };
     }
 
-    /// Whether the column reads as numbers: at least three in four of its values are. One stray cell is then an error
-    /// with its line, where it would otherwise turn the column into categories.
+    /// Whether the column reads as numbers: at least three in four of its values are. One stray cell is then
+    /// an error with its line, where it would otherwise turn the column into categories.
     fn reads_as_numbers(&self) -> bool {
         self.numbers > 0 && 4 * self.numbers >= 3 * self.values
     }
@@ -209,8 +209,8 @@ impl Tally {
         }
     }
 
-    /// The column to predict: a value where its numbers are not whole or more than 20 differ, unless the recipe says
-    /// which. `labels` are the different ones, `None` when they are too many.
+    /// The column to predict: a value where its numbers are not whole or more than 20 differ, unless the
+    /// recipe says which. `labels` are the different ones, `None` when they are too many.
     pub(super) fn target(
         self,
         uri: &str,

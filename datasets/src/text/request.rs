@@ -35,8 +35,8 @@ pub fn records(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dataset, Draw};
     use crate::text::{TextConfig, open, open_prediction};
+    use crate::{Dataset, Draw};
 
     #[test]
     fn texts_in_memory_have_the_tokens_of_texts_in_files() {

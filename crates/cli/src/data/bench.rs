@@ -31,10 +31,13 @@ pub struct BenchArguments {
     window_block: u64,
     /// Of a table: the column to predict; the last one when absent.
     #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
+    pub(super) target: Option<String>,
+    /// Of a table: hold all rows in memory, as training does with `data.stream = false`.
+    #[arg(long, conflicts_with = "text_column")]
+    pub(super) held: bool,
     /// Measure the texts of this column instead of a table.
     #[arg(long, value_name = "COLUMN", conflicts_with = "target")]
-    text_column: Option<String>,
+    pub(super) text_column: Option<String>,
 }
 
 /// Reads alone first, then reads and decodes, then makes training tensors too.
@@ -43,8 +46,7 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
     let workers = arguments.workers.map_or(processors, usize::from);
     let time = Duration::try_from_secs_f64(arguments.seconds)?;
     if measure::holds_records(&arguments.uri)? {
-        let (text_column, target) = (arguments.text_column.as_deref(), arguments.target.as_deref());
-        return records::bench(&arguments.uri, text_column, target, workers, time);
+        return records::bench(arguments, workers, time);
     }
     let window = Window { shards: arguments.window_shards, block: arguments.window_block };
     println!("{workers} workers, {} shards open, blocks of {} samples", window.shards, window.block);

@@ -1,5 +1,6 @@
 //! `bonfire data bench` of tables and texts: how fast blocks are read, parsed, and made batches.
 
+use super::bench::BenchArguments;
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
 use bonfire_datasets::measure::{self, Rate, Records};
@@ -13,22 +14,16 @@ const BATCH: usize = 256;
 /// Characters of a window on a text.
 const CONTEXT: usize = 256;
 
-/// Reads alone first, then parses rows, then makes batches: of the text in `text_column`, or of rows with
-/// that `target`.
-pub fn bench(
-    uri: &str,
-    text_column: Option<&str>,
-    target: Option<&str>,
-    workers: usize,
-    time: Duration,
-) -> Result<()> {
+/// Reads alone first, then parses rows, then makes batches: of texts, or of the rows of a table.
+pub fn bench(arguments: &BenchArguments, workers: usize, time: Duration) -> Result<()> {
+    let BenchArguments { uri, target, text_column, held, .. } = arguments;
     let is_text = text_column.is_some() || Format::of(uri) == Format::Text;
     let records = match is_text {
         true => {
-            let column = text_column.unwrap_or_default().to_string();
+            let column = text_column.clone().unwrap_or_default();
             Records::Characters { column, context: CONTEXT }
         }
-        false => Records::Rows { target: target.map(str::to_string) },
+        false => Records::Rows { target: target.clone(), held: *held },
     };
     println!("{workers} workers, batches of {BATCH}");
     let index = Index::open(uri, &mut report(uri))?;
@@ -36,7 +31,7 @@ pub fn bench(
     let unit = if index.format() == Format::Text { "lines" } else { "rows" };
     let rate = measure::read(index, workers, time)?;
     println!("{:<16} {}", "read", line(&rate, unit));
-    if let Records::Rows { target } = &records {
+    if let Records::Rows { target, .. } = &records {
         let rate = measure::parse(uri, target.as_deref(), workers, time)?;
         println!("{:<16} {}", "read and parse", line(&rate, unit));
     }

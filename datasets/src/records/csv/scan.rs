@@ -131,7 +131,7 @@ mod tests {
     }
 
     proptest! {
-        /// What the rows of all blocks together are, the file's are.
+        /// The rows of all blocks together are the rows of the file.
         #[test]
         fn blocks_are_the_file_cut_at_records(
             text in "a,b\n([0-9]{0,3}|\"(x|\n|\r\n|,|\"\"){0,6}\"|,|\n|\r\n| ){0,60}", block in 1u64..40,

@@ -9,8 +9,8 @@ pub(crate) fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
     DataError::source(uri, "a whole Parquet file", one_line(error))
 }
 
-/// Runs `decode`, which decodes pages. The crate panics on some damage within them (of 60.1.0: "Decoder for dict
-/// should have been set"); nothing outlives the decoding but its result, so unwinding leaves nothing
+/// Runs `decode`, which decodes pages. The crate panics on some damage within them (of 60.1.0: "Decoder for
+/// dict should have been set"); nothing outlives the decoding but its result, so unwinding leaves nothing
 /// half done.
 ///
 /// # Errors
