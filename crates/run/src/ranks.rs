@@ -54,10 +54,10 @@ pub(crate) fn open(
 ) -> Result<Sets, RunError> {
     let open = |kept: Option<Schema>| {
         sets::open(&recipe.data, recipe.seed, kept).map_err(|error| match error {
-            RunError::Data(DataError::Config { key, expected, found }) => {
+            DataError::Config { key, expected, found } => {
                 document.wrong(&format!("data.{key}"), expected, found).into()
             }
-            other => other,
+            other => RunError::from(other),
         })
     };
     if communicator.size() == 1 {

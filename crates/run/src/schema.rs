@@ -1,7 +1,6 @@
 //! The schema of a run: everything that was learned of its data when it began, and that is never learned
 //! again.
 
-use crate::RunError;
 use bonfire_datasets::DataError;
 use bonfire_datasets::image::{ImageSchema, ImageTarget};
 use bonfire_datasets::table::{TableSchema, TableTarget};
@@ -9,7 +8,6 @@ use bonfire_datasets::text::{TextSchema, TextTask};
 use bonfire_models::spec::{LossConfig, Question, Sample, Spec};
 use bonfire_recipe::DataConfig;
 use bonfire_train::{MetricConfig, ValueScale};
-use serde_json::Value;
 use std::path::Path;
 
 /// Pictures of the highest loss that evaluation keeps for a report.
@@ -124,93 +122,5 @@ impl Schema {
         };
         let worst = if matches!(self, Schema::Image(_)) { WORST } else { 0 };
         MetricConfig { top_k, values: self.value_scale().into_iter().collect(), characters_per_token, worst }
-    }
-
-    /// Refuses data of which `self` was learned, where the run has `kept` another schema.
-    ///
-    /// # Errors
-    /// Names the first entry in which the two differ.
-    pub(crate) fn check_same(&self, kept: &Schema, train: &str) -> Result<(), RunError> {
-        // Read back as the kept schema was, since a number of many digits need not come back as it went into
-        // JSON.
-        let text = self.to_value().to_string();
-        let learned: Value = serde_json::from_str(&text).expect("JSON that was written as such");
-        match difference("", &kept.to_value(), &learned) {
-            None => Ok(()),
-            Some([expected, found]) => {
-                let expected = format!("the data that the run began with, {expected}");
-                Err(RunError::unexpected(train, expected, found))
-            }
-        }
-    }
-
-    fn to_value(&self) -> Value {
-        let value = match self {
-            Schema::Image(schema) => serde_json::to_value(schema),
-            Schema::Text(schema) => serde_json::to_value(schema),
-            Schema::Table(schema) => serde_json::to_value(schema),
-        };
-        value.expect("a schema serialises")
-    }
-}
-
-/// The first entry in which two values differ, as the one and the other have it.
-fn difference(path: &str, one: &Value, other: &Value) -> Option<[String; 2]> {
-    let below = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
-    match (one, other) {
-        (one, other) if one == other => None,
-        (Value::Object(one), Value::Object(other)) => {
-            let mut keys: Vec<&String> = one.keys().chain(other.keys()).collect();
-            keys.sort();
-            let of = |object: &serde_json::Map<String, Value>, key: &str| {
-                object.get(key).cloned().unwrap_or_default()
-            };
-            keys.into_iter().find_map(|key| difference(&below(key), &of(one, key), &of(other, key)))
-        }
-        (Value::Array(ours), Value::Array(theirs)) => {
-            let at = ours.iter().zip(theirs).take_while(|(one, other)| one == other).count();
-            match (ours.get(at), theirs.get(at)) {
-                (Some(one @ Value::Object(_)), Some(other @ Value::Object(_))) => {
-                    difference(&below(&at.to_string()), one, other)
-                }
-                _ => Some([ours, theirs].map(|list| format!("{path} = {}", shown(list, at)))),
-            }
-        }
-        _ => Some([one, other].map(|value| format!("{path} = {value}"))),
-    }
-}
-
-/// A list as far as its first elements, or from `at` on where that is behind them.
-fn shown(list: &[Value], at: usize) -> String {
-    const MOST: usize = 8;
-    let start = if at < MOST { 0 } else { at };
-    let shown: Vec<String> = list.iter().skip(start).take(MOST).map(Value::to_string).collect();
-    let (before, after) =
-        (if start > 0 { "… " } else { "" }, if list.len() > start + MOST { ", …" } else { "" });
-    format!("[{before}{}{after}] of {}", shown.join(", "), list.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_first_difference_is_named_by_its_path() {
-        let found = |one: Value, other: Value| {
-            difference("", &one, &other).map(|[one, other]| format!("{one} | {other}"))
-        };
-        assert_eq!(found(json!({ "a": 1 }), json!({ "a": 1 })), None);
-        let (one, other) = (json!({ "a": 1, "rows": 4 }), json!({ "a": 1, "rows": 6 }));
-        assert_eq!(found(one, other).unwrap(), "rows = 4 | rows = 6");
-        let (one, other) = (json!({ "labels": ["cat", "dog"] }), json!({ "labels": ["ant", "cat", "dog"] }));
-        assert_eq!(
-            found(one, other).unwrap(),
-            "labels = [\"cat\", \"dog\"] of 2 | labels = [\"ant\", \"cat\", \"dog\"] of 3"
-        );
-        let (one, other) = (json!([{ "name": "x", "mean": 1.0 }]), json!([{ "name": "x", "mean": 2.0 }]));
-        assert_eq!(found(one, other).unwrap(), "0.mean = 1.0 | 0.mean = 2.0");
-        let long = |last: u32| (0..20).chain([last]).collect::<Vec<_>>();
-        assert_eq!(found(json!(long(1)), json!(long(2))).unwrap(), " = [… 1] of 21 |  = [… 2] of 21");
     }
 }

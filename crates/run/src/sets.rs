@@ -1,6 +1,5 @@
 //! Opening the data of a recipe, whatever their kind: to train, to evaluate, to predict.
 
-use crate::RunError;
 use crate::feed::{AnyLoader, Wrapped};
 use crate::predictor::Record;
 use crate::schema::Schema;
@@ -83,13 +82,12 @@ impl SampleSet {
     }
 }
 
-/// Opens the recipe's training, validation and test sets. With the schema of a run that goes on, `kept`,
-/// nothing is learned of the data.
+/// Opens the recipe's training, validation and test sets. A run that goes on keeps its schema, `kept`.
 ///
 /// # Errors
 /// When anything about the data is not as the recipe says, or the data are not those that the run began with.
-pub fn open(data: &DataConfig, seed: u64, kept: Option<Schema>) -> Result<Sets, RunError> {
-    let opened = match (data, kept.clone()) {
+pub fn open(data: &DataConfig, seed: u64, kept: Option<Schema>) -> Result<Sets, DataError> {
+    Ok(match (data, kept) {
         (DataConfig::Image(config), kept) => {
             let mut opened = match kept {
                 Some(Schema::Image(kept)) => image::reopen(config, seed, kept)?,
@@ -107,22 +105,7 @@ pub fn open(data: &DataConfig, seed: u64, kept: Option<Schema>) -> Result<Sets, 
             sets(table::reopen(config, seed, kept)?, AnyInput::Table, Schema::Table)
         }
         (DataConfig::Table(config), _) => sets(table::open(config, seed)?, AnyInput::Table, Schema::Table),
-    };
-    match kept {
-        Some(kept) => {
-            opened.schema.check_same(&kept, train_uri(data))?;
-            Ok(Sets { schema: kept, ..opened })
-        }
-        None => Ok(opened),
-    }
-}
-
-fn train_uri(data: &DataConfig) -> &str {
-    match data {
-        DataConfig::Image(config) => &config.train,
-        DataConfig::Text(config) => &config.train,
-        DataConfig::Table(config) => &config.train,
-    }
+    })
 }
 
 /// Opens data to evaluate a trained model on: `uri`, or the recipe's test set, or else its validation set.
