@@ -120,7 +120,7 @@ pub fn batches(
     match records {
         Records::Rows { target, held } => {
             let table = table::first_blocks(uri, target.as_deref(), workers, SURVEYED)?;
-            let training = if *held { table.held()? } else { table.training() };
+            let training = if *held { table::open(&table.held_config(), 1)?.train } else { table.training() };
             timed(&training, table.source().index().bytes(), batch_size, time, device)
         }
         Records::Characters { column, context } => {

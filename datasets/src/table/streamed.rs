@@ -80,13 +80,9 @@ impl Surveyed {
         RowDecoder::new(&self.config, &self.schema)
     }
 
-    /// Shuffled batches of the rows, all held in memory.
-    ///
-    /// # Errors
-    /// As those of a table in memory.
-    pub(crate) fn held(&self) -> Result<Pipeline<TableSet>, DataError> {
-        let config = TableConfig { stream: Some(false), ..self.config.clone() };
-        Ok(super::open(&config, 1)?.train)
+    /// The keys of the table, for opening all of it in memory.
+    pub(crate) fn held_config(&self) -> TableConfig {
+        TableConfig { stream: Some(false), ..self.config.clone() }
     }
 
     /// Shuffled batches of the rows.

@@ -5,7 +5,9 @@ use super::records;
 use anyhow::Result;
 use bonfire_datasets::image::{self, Measured, Work};
 use bonfire_datasets::index::{Index, report};
-use bonfire_datasets::{Window, measure, size};
+use bonfire_datasets::measure::{self, Records};
+use bonfire_datasets::records::Format;
+use bonfire_datasets::{Window, size};
 use clap::Args;
 use std::num::NonZero;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 pub struct BenchArguments {
     /// Shards of pictures (tar or Parquet), a table, or texts; a file, a glob, or braces.
-    pub(super) uri: String,
+    uri: String,
     /// Threads that read and decode; as many as there are processors when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
@@ -31,13 +33,24 @@ pub struct BenchArguments {
     window_block: u64,
     /// Of a table: the column to predict; the last one when absent.
     #[arg(long, value_name = "COLUMN")]
-    pub(super) target: Option<String>,
+    target: Option<String>,
     /// Of a table: hold all rows in memory, as training does with `data.stream = false`.
     #[arg(long, conflicts_with = "text_column")]
-    pub(super) held: bool,
+    held: bool,
     /// Measure the texts of this column instead of a table.
     #[arg(long, value_name = "COLUMN", conflicts_with = "target")]
-    pub(super) text_column: Option<String>,
+    text_column: Option<String>,
+}
+
+impl BenchArguments {
+    /// The samples to make of a file that holds records.
+    fn records(&self) -> Records {
+        if self.text_column.is_none() && Format::of(&self.uri) != Format::Text {
+            return Records::Rows { target: self.target.clone(), held: self.held };
+        }
+        let column = self.text_column.clone().unwrap_or_default();
+        Records::Characters { column, context: records::CONTEXT }
+    }
 }
 
 /// Reads alone first, then reads and decodes, then makes training tensors too.
@@ -46,7 +59,7 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
     let workers = arguments.workers.map_or(processors, usize::from);
     let time = Duration::try_from_secs_f64(arguments.seconds)?;
     if measure::holds_records(&arguments.uri)? {
-        return records::bench(arguments, workers, time);
+        return records::bench(&arguments.uri, &arguments.records(), workers, time);
     }
     let window = Window { shards: arguments.window_shards, block: arguments.window_block };
     println!("{workers} workers, {} shards open, blocks of {} samples", window.shards, window.block);
