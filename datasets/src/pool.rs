@@ -219,7 +219,7 @@ mod tests {
         let work = |item: usize| {
             begun.fetch_add(1, Ordering::SeqCst);
             // The first of every three is the slowest.
-            std::thread::sleep(Duration::from_micros(300 * u64::from(item % 3 == 0)));
+            std::thread::sleep(Duration::from_micros(300 * u64::from(item.is_multiple_of(3))));
             Ok::<_, ()>(item * item)
         };
         in_order(3, 0..200, work, |result| {

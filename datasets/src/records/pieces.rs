@@ -28,7 +28,7 @@ pub(crate) fn csv_pieces(
     take: &mut dyn FnMut(&mut Csv<'_>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let mut names: Option<Vec<String>> = None;
-    rows(uri, dialect, &mut |head, bytes, line| {
+    rows(uri, dialect, |head, bytes, line| {
         let names = match &names {
             Some(names) => names.clone(),
             None => {
@@ -45,7 +45,7 @@ pub(crate) fn csv_pieces(
 fn rows(
     uri: &str,
     dialect: Dialect,
-    take: &mut dyn FnMut(&[u8], &[u8], u64) -> Result<(), DataError>,
+    mut take: impl FnMut(&[u8], &[u8], u64) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let read = Rc::new(RefCell::new(Vec::new()));
     let copied = Copied { reader: unpacked(uri)?, read: read.clone() };
@@ -89,7 +89,7 @@ impl<R: Read> Read for Copied<R> {
 /// `take`'s own, when the file cannot be read, and when a line is longer than 64 MiB.
 pub(crate) fn line_pieces(
     uri: &str,
-    take: &mut dyn FnMut(&[u8], u64) -> Result<(), DataError>,
+    mut take: impl FnMut(&[u8], u64) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let mut reader = BufReader::with_capacity(1 << 18, unpacked(uri)?);
     let (mut bytes, mut first, mut line) = (Vec::new(), 1, 1);
@@ -131,7 +131,7 @@ mod tests {
     fn all_rows(text: &[u8]) -> Vec<(String, String, u64)> {
         let (_folder, uri) = file(text);
         let mut found = Vec::new();
-        rows(&uri, Dialect::default(), &mut |head, bytes, line| {
+        rows(&uri, Dialect::default(), |head, bytes, line| {
             let [head, bytes] = [head, bytes].map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
             found.push((head, bytes, line));
             Ok(())
@@ -143,7 +143,7 @@ mod tests {
     fn all_lines(text: &[u8]) -> Vec<(String, u64)> {
         let (_folder, uri) = file(text);
         let mut found = Vec::new();
-        line_pieces(&uri, &mut |bytes, line| {
+        line_pieces(&uri, |bytes, line| {
             found.push((String::from_utf8(bytes.to_vec()).unwrap(), line));
             Ok(())
         })

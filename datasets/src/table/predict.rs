@@ -89,7 +89,7 @@ impl Rows<'_> {
 
     fn jsonl(&mut self, uri: &str) -> Result<(), DataError> {
         let mut first = true;
-        line_pieces(uri, &mut |bytes, line| {
+        line_pieces(uri, |bytes, line| {
             let mut skipped = 0;
             let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
             let mut frame = jsonl::read(uri, bytes, line, self.config, &mut corrupt)?;

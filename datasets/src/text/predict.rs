@@ -96,10 +96,10 @@ impl Collector<'_> {
             match config.format(&file) {
                 Format::Text if folder || schema.whole_files => reader.whole(None, &mut take)?,
                 Format::Text | Format::Tar => {
-                    line_pieces(&file, &mut |bytes, line| reader.lines(bytes, line, &mut take))?;
+                    line_pieces(&file, |bytes, line| reader.lines(bytes, line, &mut take))?;
                 }
                 Format::Jsonl => {
-                    line_pieces(&file, &mut |bytes, line| reader.jsonl(bytes, line, &mut take))?;
+                    line_pieces(&file, |bytes, line| reader.jsonl(bytes, line, &mut take))?;
                 }
                 Format::Csv => {
                     let dialect = config.dialect(&file)?;
