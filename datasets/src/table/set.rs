@@ -111,7 +111,7 @@ impl Dataset for TableSet {
         }
     }
 
-    /// See [`Rows::into_batch`].
+    /// See `Rows::into_batch`.
     fn collate(&self, samples: Vec<TableSample>, device: &Device) -> (Table, Target) {
         let Some(TableSample { rows: like, .. }) = samples.first() else {
             let (numeric, categories) = (Tensor::zeros([0, 0], device), Tensor::zeros([0, 0], device));
