@@ -292,7 +292,8 @@ mod tests {
         assert_eq!(field(config().with_convolutions_per_stage(0)), "convolutions_per_stage");
         assert_eq!(field(config().with_pool_every(0)), "pool_every");
         assert_eq!(field(config().with_padded(false)), "picture");
-        assert_eq!(field(config().with_padded(false).with_convolutions_per_stage(usize::MAX)), "picture");
+        assert_eq!(field(config().with_padded(false).with_convolutions_per_stage(1000)), "picture");
+        assert_eq!(field(config().with_convolutions_per_stage(usize::MAX)), "convolutions_per_stage");
         assert_eq!(field(config().with_dropout(-0.1)), "dropout");
         CnnConfig::new([1, 8, 8], Objective::values(1)).check().unwrap();
     }
