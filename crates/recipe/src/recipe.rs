@@ -199,7 +199,7 @@ fn check_train_size(document: &Document, data: &DataConfig, model: &str) -> Resu
     }
 }
 
-/// Whether pictures may have another size in each batch.
+/// True where pictures may have another size in each batch.
 fn takes_any_size(model: &str) -> bool {
     registry::find(model).is_ok_and(|entry| entry.any_picture_size)
 }

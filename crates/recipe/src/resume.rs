@@ -47,7 +47,7 @@ impl Recipe {
     }
 }
 
-/// Whether `key` is `section`, or one of the keys below it.
+/// True where `key` is `section`, or one of the keys below it.
 fn is_at_or_below(key: &str, section: &str) -> bool {
     key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

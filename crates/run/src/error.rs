@@ -70,7 +70,7 @@ impl RunError {
         move |cause| RunError::Io { path: path.clone(), cause }
     }
 
-    /// Whether every rank of the job ends with this error.
+    /// True where every rank of the job ends with this error.
     pub fn is_known_to_all(&self) -> bool {
         matches!(self, RunError::OfAll(_))
     }

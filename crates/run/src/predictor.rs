@@ -123,7 +123,7 @@ impl Run {
         self.visit(&device, visitor)
     }
 
-    /// Whether the run's model continues texts.
+    /// True where the run's model continues texts.
     pub fn is_language_model(&self) -> bool {
         matches!(&self.schema, Schema::Text(schema) if schema.task == TextTask::LanguageModel)
     }

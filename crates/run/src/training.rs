@@ -38,7 +38,7 @@ pub struct Beginning {
     pub device: Option<String>,
     /// The run folder, which may lie in a bucket; none for `runs/` and the recipe's name.
     pub run: Option<PathBuf>,
-    /// Whether to go on from the run's last checkpoint.
+    /// True to go on from the run's last checkpoint.
     pub resume: bool,
 }
 

@@ -14,7 +14,7 @@ const EXPECTED: &str = "a complete PNG or JPEG picture";
 
 /// Decodes a picture file into `channels` channels, 1 or 3. Transparency is dropped, 16 bits are
 /// rounded to 8, and a photo that a camera stored on its side (its EXIF orientation) is set upright.
-/// Of a JPEG, the part that is not in `need` is left out.
+/// The part of a JPEG that is not in `need` is left out.
 ///
 /// # Errors
 /// When the content is of another format, damaged, cut short, or claims a size beyond

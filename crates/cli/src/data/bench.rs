@@ -34,7 +34,7 @@ pub struct BenchArguments {
     /// Of a table: the column to predict; the last one when absent.
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// Of a table: hold all rows in memory, as training does with `data.stream = false`.
+    /// Hold all rows of a table in memory, as training does with `data.stream = false`.
     #[arg(long, conflicts_with = "text_column")]
     held: bool,
     /// Measure the texts of this column instead of a table.

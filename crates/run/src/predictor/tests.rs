@@ -112,7 +112,7 @@ fn answers(predictor: &mut dyn Predictor, records: &[Record]) -> Vec<Answer> {
     predictor.answer(records.to_vec()).unwrap().into_iter().map(Result::unwrap).collect()
 }
 
-/// Whether two answers are the same class, with the same probabilities but for their last digits.
+/// True where two answers are the same class, with the same probabilities but for their last digits.
 fn are_close(one: &Answer, other: &Answer) -> bool {
     let (Answer::Class { class: a, probabilities: one }, Answer::Class { class: b, probabilities: other }) =
         (one, other)
