@@ -414,28 +414,42 @@ fn ranks_that_differ_are_named_before_they_train() {
     assert!(ended.stderr.contains("'steps = 5', found 'steps = 6'"), "{}", ended.stderr);
     assert!(!workshop.path("run").exists(), "nothing was begun");
 
+    // Rank 0 learns the columns, and the others hold their table against them; rows in another order show only in the
+    // first samples.
     let rows: String = (0..50).map(|row| format!("{row},{}\n", row % 3)).collect();
-    let text = |file: &str| {
-        format!(
-            "[data]\nkind = \"table\"\ntrain = \"{file}\"\ntarget = \"y\"\n[model]\nname = \"linear\"\n[train]\nsteps = 5\n"
-        )
-    };
-    workshop.write("one/recipe.toml", text("rows.csv"));
-    workshop.write("two/recipe.toml", text("rows.csv"));
-    workshop.write("one/rows.csv", format!("x,y\n{rows}"));
-    workshop.write("two/rows.csv", format!("x,y\n{}", rows.replace("7,1", "8,1")));
-    let program = env!("CARGO_BIN_EXE_bonfire");
-    let mut command = Command::new("mpirun");
-    command.args(["--allow-run-as-root", "--oversubscribe"]);
-    for (number, folder) in ["one", "two"].iter().enumerate() {
-        if number > 0 {
-            command.arg(":");
-        }
-        let folder = workshop.path(folder);
-        command.args(["-n", "1", "--wdir", folder.to_str().unwrap(), program, "train", "recipe.toml"]);
+    let recipe = "[data]\nkind = \"table\"\ntrain = \"rows.csv\"\ntarget = \"y\"\n[model]\nname = \"linear\"\n[train]\nsteps = 5\n";
+    let cases = [
+        ("one", rows.clone(), None),
+        (
+            "two",
+            rows.replace("\n7,1\n", "\n9,1\n"),
+            Some("rows.csv, column `x`: expected the numbers that the run began with (mean 24.5, "),
+        ),
+        (
+            "swapped",
+            rows.replace("7,1\n8,2\n", "8,2\n7,1\n"),
+            Some("the first samples' hash: expected what rank 0 on "),
+        ),
+    ];
+    for (folder, rows, _) in &cases {
+        workshop.write(&format!("{folder}/recipe.toml"), recipe);
+        workshop.write(&format!("{folder}/rows.csv"), format!("x,y\n{rows}"));
     }
-    let ended: Ended = command.output().unwrap().into();
-    assert!(ended.stderr.contains("the first samples' hash: expected what rank 0 on "), "{}", ended.stderr);
+    for (folder, expected) in cases.iter().filter_map(|(folder, _, expected)| Some((folder, (*expected)?))) {
+        let mut command = Command::new("mpirun");
+        command.args(["--allow-run-as-root", "--oversubscribe"]);
+        for (number, folder) in ["one", folder].iter().enumerate() {
+            if number > 0 {
+                command.arg(":");
+            }
+            let folder = workshop.path(folder);
+            let program = env!("CARGO_BIN_EXE_bonfire");
+            command.args(["-n", "1", "--wdir", folder.to_str().unwrap(), program, "train", "recipe.toml"]);
+        }
+        let ended: Ended = command.output().unwrap().into();
+        assert_ne!(ended.code, Some(0));
+        assert!(ended.stderr.contains(expected), "{folder}: {}", ended.stderr);
+    }
 }
 
 /// A byte beyond a program's end changes only its checksum.
