@@ -1,8 +1,10 @@
 //! From a source to batches, for images, text and tables.
 //!
 //! ```text
-//! source (URI) -> shard -> sample -> order -> worker threads -> batch on a device
-//!                   └─ index: where in which shard each sample lies
+//! source -> records -> index -> store -> image | text | table -> pipeline -> batch on a device
+//! a URI's   a format's where    held or  a sample: decoded,      workers,
+//! bytes     records    each is  windowed encoded, gathered       read-ahead
+//!                                  └─ order: which sample is next, by seed and epoch
 //! ```
 //!
 //! [`source`] lists, reads and writes what a URI names. [`records`] knows the formats of files, and [`index`]

@@ -6,6 +6,10 @@
 //!   recipe.toml           the recipe, resolved: every setting of the run
 //!   metrics.jsonl         one record a line
 //!   model.safetensors     the weights that training chose
+//!   labels.json           the schema of the data, by their kind: vocabulary.json, columns.json
+//!   streamed.json         the shards of streamed data
+//!   report.html           figures and pictures, written by an evaluation
+//!   .lock                 held while a process trains into the folder
 //!   checkpoints/
 //!     step-000001200/     everything that resuming needs, with a checksum of every file
 //! ```

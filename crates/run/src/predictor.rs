@@ -203,7 +203,7 @@ impl<M: Task> Model<M> {
         for (number, error) in refused {
             answers[number] = Some(Err(error));
         }
-        let _all = self.answer_set(&set, 1, &mut |batch| {
+        let _all = self.answer_set(&set, self.batch_size(&set), &mut |batch| {
             for (sample, answer) in batch {
                 answers[numbers[sample as usize]] = Some(answer);
             }
@@ -223,8 +223,12 @@ impl<M: Task> Model<M> {
             answer,
             picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
         };
-        let batch_size = (self.batch_size / set.views).max(1);
-        self.answer_set(set, batch_size, &mut |batch| each(batch.into_iter().map(named).collect()))
+        self.answer_set(set, self.batch_size(set), &mut |batch| each(batch.into_iter().map(named).collect()))
+    }
+
+    /// The samples of a batch, of which each is seen in so many views.
+    fn batch_size(&self, set: &SampleSet) -> usize {
+        (self.batch_size / set.views).max(1)
     }
 
     /// Answers about the samples of a set, so many at a time, and hands the answers of each batch on before

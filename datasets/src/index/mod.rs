@@ -66,7 +66,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the shards that `uri` names: a tar, a glob or braces. Builds the index when there is
+    /// Opens the shards that `uri` names: a file of any format with many records, a glob or braces. Builds the index when there is
     /// none or a shard has changed, and keeps it beside the shards or, where that place cannot be
     /// written to, in the local cache. `progress` is told of every shard that is read for it.
     ///

@@ -300,16 +300,19 @@ const ROW_VECTORS: usize = 8;
 /// Multiplies one row with all whole groups of [`ROW_VECTORS`] vectors of columns. Returns the first column
 /// that is left. Nothing is packed: each number of `B` is used once, and is read along its rows.
 ///
+/// Sums are made in blocks of [`DEPTH`], as those of several rows are: a row has the same bits alone and among
+/// others.
+///
 /// # Safety
 /// The sink's contract must hold for the row and those columns.
 #[inline(always)]
-unsafe fn one_row<S: Simd, K: Sink>(
+unsafe fn one_row<S: Simd, F: Finish>(
     s: S,
     a: Matrix,
     b: Matrix,
     row: usize,
     columns: Range<usize>,
-    to: K,
+    to: Rows<'_, F>,
 ) -> usize {
     let group = ROW_VECTORS * S::LANES;
     let end = columns.start + columns.len() / group * group;
@@ -317,19 +320,26 @@ unsafe fn one_row<S: Simd, K: Sink>(
     let line = &a.data[row * a.row_stride..];
     assert!(depth <= line.len() && (depth == 0 || (depth - 1) * b.row_stride + end <= b.data.len()));
     for column in (columns.start..end).step_by(group) {
-        let from = b.data.as_ptr().wrapping_add(column);
-        // SAFETY: by the assertion, the row and a group of each of `B`'s rows are there; the rest is the
-        // caller's promise.
-        unsafe {
-            tile::<S, K, 1, ROW_VECTORS>(
-                s,
-                depth,
-                line.as_ptr(),
-                Columns::flowing(from, b.row_stride),
-                to,
-                (row, 1),
-                (column, group),
-            );
+        let mut start = 0;
+        // a product without depth still has numbers to finish
+        while start == 0 || start < depth {
+            let count = (depth - start).min(DEPTH);
+            let to = Rows { add: to.add || start > 0, complete: start + count == depth, ..to };
+            let from = b.data.as_ptr().wrapping_add(start * b.row_stride + column);
+            // SAFETY: by the assertion, the row and a group of each of `B`'s rows are there; the rest is the
+            // caller's promise.
+            unsafe {
+                tile::<S, _, 1, ROW_VECTORS>(
+                    s,
+                    count,
+                    line.as_ptr().wrapping_add(start),
+                    Columns::flowing(from, b.row_stride),
+                    to,
+                    (row, 1),
+                    (column, group),
+                );
+            }
+            start += DEPTH;
         }
     }
     end
@@ -447,6 +457,28 @@ mod tests {
                         assert!((added - expected - 1.0).abs() < 1e-3);
                     }
                 }
+            }
+        }
+    }
+
+    /// What a row gives does not depend on the others: answers are the same in a batch and alone.
+    #[test]
+    fn a_row_has_the_same_bits_alone_and_among_others() {
+        for (depth, columns) in [(1, 1), (255, 130), (257, 33), (600, 1000), (1024, 300)] {
+            let most = 2 * ROWS_IN_PLACE + 1;
+            let (left, right) = (numbers(most * depth, 5), numbers(depth * columns, 6));
+            let b = Matrix::new(&right, depth, columns);
+            let of = |rows: Range<usize>| {
+                let a = &left[rows.start * depth..rows.end * depth];
+                let mut c = vec![0.0; rows.len() * columns];
+                product(Matrix::new(a, rows.len(), depth), b, &mut c, false, AsIs);
+                c
+            };
+            let all = of(0..most);
+            for rows in [0..1, 1..3, 7..20, 20..33, 100..101, 3..ROWS_IN_PLACE + 3, most - 1..most] {
+                let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+                let among = &all[rows.start * columns..rows.end * columns];
+                assert_eq!(bits(&of(rows.clone())), bits(among), "{rows:?} x {depth} x {columns}");
             }
         }
     }

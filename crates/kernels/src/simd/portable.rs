@@ -26,6 +26,30 @@ fn pairs(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32;
     out
 }
 
+/// Rows end in such a vector once: a branch for each lane, at each of those places, was half of the kernels' code.
+///
+/// # Safety
+/// As [`Simd::load_first_from`].
+#[inline(never)]
+unsafe fn load_some(from: *const f32, count: usize) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    for (place, lane) in out.iter_mut().enumerate().take(count) {
+        // SAFETY: the caller's contract.
+        *lane = unsafe { from.add(place).read() };
+    }
+    out
+}
+
+/// # Safety
+/// As [`Simd::store_first_to`].
+#[inline(never)]
+unsafe fn store_some(to: *mut f32, value: &[f32; LANES], count: usize) {
+    for (place, lane) in value.iter().enumerate().take(count) {
+        // SAFETY: the caller's contract.
+        unsafe { to.add(place).write(*lane) }
+    }
+}
+
 impl Simd for Portable {
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 3;
@@ -43,12 +67,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load_first_from(self, from: *const f32, count: usize) -> [f32; LANES] {
-        let mut out = [0.0; LANES];
-        for (place, lane) in out.iter_mut().enumerate().take(count) {
-            // SAFETY: the caller's contract.
-            *lane = unsafe { from.add(place).read() };
-        }
-        out
+        // SAFETY: the caller's contract.
+        unsafe { if count == LANES { self.load_from(from) } else { load_some(from, count) } }
     }
     #[inline(always)]
     unsafe fn store_to(self, to: *mut f32, value: [f32; LANES]) {
@@ -57,10 +77,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn store_first_to(self, to: *mut f32, value: [f32; LANES], count: usize) {
-        for (place, lane) in value.into_iter().enumerate().take(count) {
-            // SAFETY: the caller's contract.
-            unsafe { to.add(place).write(lane) }
-        }
+        // SAFETY: the caller's contract.
+        unsafe { if count == LANES { self.store_to(to, value) } else { store_some(to, &value, count) } }
     }
     #[inline(always)]
     fn add(self, a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
