@@ -22,9 +22,10 @@ mod sidecar;
 pub use build::Progress;
 pub(crate) use lookup::Lookup;
 pub use progress::report;
-pub(crate) use rows::{Block, Rows};
+pub(crate) use rows::Rows;
 
 use crate::recent::Recent;
+pub(crate) use crate::records::Block;
 use crate::records::{Entry, Format, Layout, SIDECAR_ENDING, files, without_tar};
 use crate::source::packing::Compression;
 use crate::source::{self, Object, Stat, cache};

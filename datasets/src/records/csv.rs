@@ -8,14 +8,20 @@ mod scan;
 
 pub(super) use scan::scan_csv;
 
+use super::cells::{Cells, TextCells};
 use super::cut::BLOCK;
 use super::dialect::Dialect;
 use super::entry::{Entry, Records, scanned};
+use super::frame::Frame;
+use super::pieces::csv_pieces;
+use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
+use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
 use crate::source::{Object, Stat};
 use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
-use std::ops::ControlFlow;
+use bytes::Bytes;
+use std::sync::Arc;
 
 /// The names of a CSV's columns as far as they are known before it is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,8 +46,51 @@ impl Records for CsvRecords {
     }
 }
 
+impl ReadRecords for CsvRecords {
+    fn read(
+        &self,
+        uri: &str,
+        bytes: Bytes,
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        frames(&mut Csv::open(uri, &bytes, options.dialect, options.given)?, options, take)
+    }
+
+    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        csv_pieces(uri, options.dialect, options.given, &mut |csv| frames(csv, options, take))
+    }
+
+    fn open(&self, shard: Shard, options: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        let (dialect, head) = (options.dialect, shard.head()?);
+        let names = Csv::open(shard.uri(), &head, dialect, options.given)?.names;
+        Ok(Arc::new(CsvBlocks { shard, dialect, names }))
+    }
+}
+
+/// The blocks of an indexed CSV.
+#[derive(Debug)]
+struct CsvBlocks {
+    shard: Shard,
+    dialect: Dialect,
+    /// The columns' names.
+    names: Vec<String>,
+}
+
+impl ReadBlocks for CsvBlocks {
+    fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        let bytes = self.shard.fetch(block)?;
+        let names = self.names.clone();
+        frames(&mut Csv::block(self.shard.uri(), &bytes, self.dialect, names, block.line), options, take)
+    }
+}
+
 /// The rows of a CSV in memory.
-pub(crate) struct Csv<'a> {
+pub(super) struct Csv<'a> {
     uri: &'a str,
     bytes: &'a [u8],
     dialect: Dialect,
@@ -59,7 +108,7 @@ impl<'a> Csv<'a> {
     ///
     /// # Errors
     /// When there is no row at all, or two columns have one name.
-    pub(crate) fn open(
+    pub(super) fn open(
         uri: &'a str,
         bytes: &'a [u8],
         dialect: Dialect,
@@ -79,7 +128,7 @@ impl<'a> Csv<'a> {
     }
 
     /// Reads rows out of the middle of a file: `bytes` begin on line `first_line` of it.
-    pub(crate) fn block(
+    pub(super) fn block(
         uri: &'a str,
         bytes: &'a [u8],
         dialect: Dialect,
@@ -135,26 +184,13 @@ impl<'a> Csv<'a> {
     }
 
     /// The columns' names.
-    pub(crate) fn names(&self) -> &[String] {
+    pub(super) fn names(&self) -> &[String] {
         &self.names
-    }
-
-    /// The cells of the row that [`next_row`](Csv::next_row) went to, as they stand in the file.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = &str> {
-        self.record.iter()
-    }
-
-    /// One cell of that row.
-    ///
-    /// # Panics
-    /// When `column` is not one of the names' indices.
-    pub(crate) fn cell(&self, column: usize) -> &str {
-        &self.record[column]
     }
 
     /// Goes to the next row and says on which line it begins, counted from 1; `None` at the end.
     /// After an error the next call goes on behind the bad row.
-    pub(crate) fn next_row(&mut self) -> Option<Result<u64, DataError>> {
+    fn next_row(&mut self) -> Option<Result<u64, DataError>> {
         if let Some(line) = self.waiting.take() {
             return Some(Ok(line));
         }
@@ -246,32 +282,55 @@ fn unclosed_quote(row: &[u8], separator: u8) -> Option<usize> {
     opened
 }
 
-/// Reads every row of a CSV: `row` gets the line and the cells' owner. Rows that cannot be read go
-/// to `corrupt`, which says whether to stop with their error.
+/// Reads the rows of a CSV into frames.
 ///
 /// # Errors
-/// The header's, `row`'s own, or the first that `corrupt` hands back.
-pub(crate) fn for_each_row(
-    csv: &mut Csv<'_>,
-    mut corrupt: impl FnMut(DataError) -> ControlFlow<DataError>,
-    mut row: impl FnMut(u64, &Csv<'_>) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    while let Some(line) = csv.next_row() {
-        match line {
-            Ok(line) => row(line, csv)?,
-            Err(error) => {
-                if let ControlFlow::Break(error) = corrupt(error) {
-                    return Err(error);
-                }
-            }
+/// `take`'s own.
+fn frames(csv: &mut Csv<'_>, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+    let (mut names, mut ignored, mut at) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, name) in csv.names.iter().enumerate() {
+        if (options.column)(name).is_wanted() {
+            names.push(name.clone());
+            at.push(index);
+        } else {
+            ignored.push(name.clone());
         }
     }
-    Ok(())
+    let uri = csv.uri;
+    let frame = |columns: Vec<TextCells>, lines| {
+        let columns = columns.into_iter().map(Cells::Text).collect();
+        Frame { ignored: ignored.clone(), ..Frame::new(uri, names.clone(), columns, lines, "line") }
+    };
+    let empty = vec![TextCells::default(); at.len()];
+    let (mut columns, mut lines, mut number, mut stopped) = (empty.clone(), Vec::new(), 0, Ok(()));
+    while let Some(line) = csv.next_row() {
+        match line {
+            Ok(line) => {
+                lines.push(line);
+                for (&index, cells) in at.iter().zip(&mut columns) {
+                    cells.push(options.value(&csv.record[index]));
+                }
+            }
+            Err(error) => stopped = take(Found::Unreadable(number, error)),
+        }
+        number += 1;
+        if stopped.is_err() {
+            break;
+        }
+        if number == options.at_once {
+            let columns = std::mem::replace(&mut columns, empty.clone());
+            take(Found::Frame(frame(columns, std::mem::take(&mut lines))))?;
+            number = 0;
+        }
+    }
+    take(Found::Frame(frame(columns, lines)))?;
+    stopped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::read::Use;
     use proptest::prelude::*;
 
     const COMMA: Dialect = Dialect { separator: b',', comment: None, header: true };
@@ -285,11 +344,10 @@ mod tests {
     ) -> Result<(Vec<String>, Rows), DataError> {
         let mut csv = Csv::open("t.csv", text.as_ref(), dialect, given)?;
         let mut rows = Rows::new();
-        for_each_row(&mut csv, ControlFlow::Break, |line, csv| {
-            rows.push((line, csv.cells().map(String::from).collect()));
-            Ok(())
-        })?;
-        Ok((csv.names().to_vec(), rows))
+        while let Some(line) = csv.next_row() {
+            rows.push((line?, csv.record.iter().map(String::from).collect()));
+        }
+        Ok((csv.names, rows))
     }
 
     #[test]
@@ -338,18 +396,34 @@ mod tests {
 
     #[test]
     fn a_bad_row_does_not_hide_the_next() {
-        let mut csv = Csv::open("t.csv", b"a,b\n1\n2,\xff\n3,4\n", COMMA, Given::default()).unwrap();
-        let (mut bad, mut good) = (0, Vec::new());
-        let count = |_| {
-            bad += 1;
-            ControlFlow::Continue(())
-        };
-        for_each_row(&mut csv, count, |line, _| {
-            good.push(line);
+        let text = Bytes::from_static(b"a,b\n1\n2,\xff\n3,4\n");
+        let (mut bad, mut good) = (Vec::new(), Vec::new());
+        let options = ReadOptions::plain(&|_| Use::Cell);
+        let read = CsvRecords.read("t.csv", text, &options, &mut |found| {
+            match found {
+                Found::Unreadable(number, _) => bad.push(number),
+                Found::Frame(frame) => good.extend(frame.lines),
+            }
             Ok(())
-        })
-        .unwrap();
-        assert_eq!((bad, good), (2, vec![4]));
+        });
+        assert_eq!((read.is_ok(), bad, good), (true, vec![0, 1], vec![4]));
+    }
+
+    #[test]
+    fn the_rows_before_one_that_stops_come_first() {
+        let text = Bytes::from_static(b"a,b\n1,2\n3\n5,6\n");
+        let mut lines = Vec::new();
+        let options = ReadOptions::plain(&|name| if name == "b" { Use::Cell } else { Use::Nothing });
+        let read = CsvRecords.read("t.csv", text, &options, &mut |found| match found {
+            Found::Unreadable(_, error) => Err(error),
+            Found::Frame(frame) => {
+                assert_eq!((frame.names, frame.ignored), (vec!["b".to_string()], vec!["a".to_string()]));
+                lines.extend(frame.lines);
+                Ok(())
+            }
+        });
+        assert!(read.unwrap_err().to_string().contains("line 3"));
+        assert_eq!(lines, [2]);
     }
 
     proptest! {

@@ -1,16 +1,24 @@
 //! JSON lines: an object a line, its keys the columns.
 
+use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter, LONGEST_RECORD};
 use super::dialect::Dialect;
 use super::entry::{Entry, Records, scanned};
+use super::frame::Frame;
 use super::lines::without_mark;
+use super::pieces::line_pieces;
+use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound, Use};
+use super::shard::{Block, Shard};
+use super::wording::shortened;
 use crate::DataError;
 use crate::source::packing::Compression;
 use crate::source::{Object, Stat, one_line};
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The format.
 pub(super) struct JsonlRecords;
@@ -18,6 +26,40 @@ pub(super) struct JsonlRecords;
 impl Records for JsonlRecords {
     fn entries(&self, object: &Object, _: &Stat, _: Dialect) -> Result<(Compression, Vec<Entry>), DataError> {
         scanned(object, |unpacked, take| scan_jsonl(object.uri(), unpacked, BLOCK, take))
+    }
+}
+
+impl ReadRecords for JsonlRecords {
+    fn read(
+        &self,
+        uri: &str,
+        bytes: Bytes,
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        frames(uri, &bytes, 1, options, take)
+    }
+
+    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        line_pieces(uri, |bytes, line| frames(uri, bytes, line, options, take))
+    }
+
+    fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        Ok(Arc::new(JsonlBlocks(shard)))
+    }
+}
+
+/// The blocks of indexed JSON lines.
+#[derive(Debug)]
+struct JsonlBlocks(Shard);
+
+impl ReadBlocks for JsonlBlocks {
+    fn shard(&self) -> &Shard {
+        &self.0
+    }
+
+    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        frames(self.0.uri(), &self.0.fetch(block)?, block.line, options, take)
     }
 }
 
@@ -62,48 +104,135 @@ fn scan_jsonl(
     Ok(())
 }
 
-/// Calls `row` with the line number, the first being `first_line`, and the object of every line that is
-/// not blank. Lines that are no object go to `corrupt`, which says whether to stop with their error.
+/// Reads the lines from `first_line` on into frames, but for blank ones. A key that an object lacks has no
+/// value there; the columns stand in alphabetical order, so that they do not depend on the order of records.
 ///
 /// # Errors
-/// `row`'s own, or the first that `corrupt` hands back.
-pub(crate) fn for_each_object(
+/// `take`'s own.
+fn frames(
     uri: &str,
     bytes: &[u8],
     first_line: u64,
-    mut corrupt: impl FnMut(DataError) -> ControlFlow<DataError>,
-    mut row: impl FnMut(u64, Map<String, Value>) -> Result<(), DataError>,
+    options: &ReadOptions<'_>,
+    take: TakeFound<'_>,
 ) -> Result<(), DataError> {
-    let bytes = without_mark(bytes);
-    for (line, text) in (first_line..).zip(bytes.split(|&byte| byte == b'\n')) {
+    let (mut objects, mut number, mut stopped) = (Objects::default(), 0, Ok(()));
+    for (line, text) in (first_line..).zip(without_mark(bytes).split(|&byte| byte == b'\n')) {
         if text.trim_ascii().is_empty() {
             continue;
         }
-        match serde_json::from_slice(text) {
-            Ok(object) => row(line, object)?,
-            Err(error) => {
-                let error = DataError::malformed(uri, format!("line {line}"), "a JSON object", error);
-                if let ControlFlow::Break(error) = corrupt(error) {
-                    return Err(error);
+        let object = serde_json::from_slice(text)
+            .map_err(|error| DataError::malformed(uri, format!("line {line}"), "a JSON object", error));
+        if let Err(error) = object.and_then(|object| objects.push(uri, line, &object, options)) {
+            stopped = take(Found::Unreadable(number, error));
+        }
+        number += 1;
+        if stopped.is_err() {
+            break;
+        }
+        if number == options.at_once {
+            take(Found::Frame(std::mem::take(&mut objects).frame(uri)))?;
+            number = 0;
+        }
+    }
+    take(Found::Frame(objects.frame(uri)))?;
+    stopped
+}
+
+/// Objects on their way into a frame.
+#[derive(Default)]
+struct Objects {
+    columns: BTreeMap<String, (Use, TextCells)>,
+    lines: Vec<u64>,
+}
+
+impl Objects {
+    /// Appends an object.
+    ///
+    /// # Errors
+    /// When a value is none that its column may have.
+    fn push(
+        &mut self,
+        uri: &str,
+        line: u64,
+        object: &Map<String, Value>,
+        options: &ReadOptions<'_>,
+    ) -> Result<(), DataError> {
+        for (name, value) in object {
+            let column = match self.columns.get(name) {
+                Some(&(column, _)) => column,
+                None => {
+                    let column = (options.column)(name);
+                    self.columns.insert(name.clone(), (column, TextCells::default()));
+                    column
+                }
+            };
+            check(uri, line, name, value, column)?;
+        }
+        for (name, value) in object {
+            let Some((column, cells)) = self.columns.get_mut(name) else { continue };
+            if column.is_wanted() {
+                cells.fill(self.lines.len());
+                let text = cell(value);
+                let text = text.as_deref().and_then(|text| options.value(text));
+                match value {
+                    Value::String(_) | Value::Bool(_) => cells.push_text(text),
+                    _ => cells.push(text),
                 }
             }
         }
+        self.lines.push(line);
+        Ok(())
     }
-    Ok(())
+
+    fn frame(self, uri: &str) -> Frame {
+        let (mut names, mut ignored, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, (column, mut cells)) in self.columns {
+            if !column.is_wanted() {
+                ignored.push(name);
+            } else if cells.len() > 0 {
+                cells.fill(self.lines.len());
+                names.push(name);
+                columns.push(Cells::Text(cells));
+            }
+        }
+        Frame { ignored, varies: true, ..Frame::new(uri, names, columns, self.lines, "line") }
+    }
 }
 
-/// A value as a cell's text; `None` for null.
-///
-/// # Errors
-/// For lists and objects, with the word for what it is.
-pub(crate) fn cell(value: &Value) -> Result<Option<Cow<'_, str>>, &'static str> {
+/// Refuses a value that its column cannot have.
+fn check(uri: &str, line: u64, name: &str, value: &Value, column: Use) -> Result<(), DataError> {
+    let nested = value.is_array() || value.is_object();
+    let (place, expected) = match column {
+        Use::Text if !value.is_string() => (format!("line {line}"), format!("a text under `{name}`")),
+        Use::Label if nested => (format!("line {line}"), format!("a label under `{name}`")),
+        Use::Cell | Use::Check if nested => {
+            (format!("line {line}, column `{name}`"), "text, a number, true, false or null".to_string())
+        }
+        _ => return Ok(()),
+    };
+    Err(DataError::malformed(uri, place, expected, kind(value)))
+}
+
+/// A value as a cell's text; `None` for null, and for what is no cell.
+fn cell(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::Null => Ok(None),
-        Value::Bool(value) => Ok(Some(value.to_string().into())),
-        Value::Number(value) => Ok(Some(value.to_string().into())),
-        Value::String(text) => Ok(Some(text.into())),
-        Value::Array(_) => Err("a list"),
-        Value::Object(_) => Err("an object"),
+        Value::Bool(value) => Some(if *value { "true" } else { "false" }.into()),
+        Value::Number(value) => Some(value.to_string().into()),
+        Value::String(text) => Some(text.into()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A value in the words of an error.
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => format!("the number {}", shortened(&number.to_string())),
+        Value::String(_) => "a text".to_string(),
+        Value::Array(_) => "a list".to_string(),
+        Value::Object(_) => "an object".to_string(),
     }
 }
 
@@ -120,5 +249,57 @@ mod tests {
         })
         .unwrap();
         assert_eq!(entries, [(1, 1, 0, 4), (1, 3, 4, 12), (1, 5, 16, 8)]);
+    }
+
+    const CELLS: &dyn Fn(&str) -> Use = &|_| Use::Cell;
+
+    /// The records as cells of a table, and the numbers of those that cannot be read, which stop where `skip`
+    /// is false.
+    fn read(text: &[u8], skip: bool, column: &dyn Fn(&str) -> Use) -> Result<(Frame, Vec<usize>), DataError> {
+        let missing = ["".to_string()];
+        let options = ReadOptions { missing: Some(&missing), ..ReadOptions::plain(column) };
+        let (mut all, mut numbers) = (None, Vec::new());
+        JsonlRecords.read("t.jsonl", Bytes::copy_from_slice(text), &options, &mut |found| {
+            match found {
+                Found::Frame(frame) => all = Some(frame),
+                Found::Unreadable(number, _) if skip => numbers.push(number),
+                Found::Unreadable(_, error) => return Err(error),
+            }
+            Ok(())
+        })?;
+        Ok((all.unwrap(), numbers))
+    }
+
+    #[test]
+    fn objects_become_columns_and_absent_keys_have_no_value() {
+        let text = b"{\"b\": \" x \", \"a\": 1.5}\n\n{\"a\": null, \"c\": true}\n";
+        let (frame, _) = read(text, false, CELLS).unwrap();
+        assert_eq!(frame.names, ["a", "b", "c"]);
+        assert_eq!(frame.lines, [1, 3]);
+        assert_eq!(frame.columns[0].number(0), Some(Ok(1.5)));
+        assert_eq!(frame.columns[0].number(1), None);
+        assert_eq!(frame.columns[1].text(0).unwrap(), "x");
+        assert_eq!(frame.columns[1].text(1), None);
+        assert_eq!(frame.columns[2].text(0), None);
+        assert_eq!(frame.columns[2].text(1).unwrap(), "true");
+    }
+
+    #[test]
+    fn what_is_no_row_is_an_error_or_counted() {
+        let text = b"{\"a\": 1}\n{\"a\": [1]}\nnot json\n[1]\n{\"a\": 2}\n";
+        let error = read(text, false, CELLS).unwrap_err().to_string();
+        assert!(error.contains("line 2, column `a`") && error.contains("a list"), "{error}");
+        let (frame, unreadable) = read(text, true, CELLS).unwrap();
+        assert_eq!((frame.len(), unreadable), (2, vec![1, 2, 3]));
+        let error = read(text, false, &|_| Use::Nothing).unwrap_err().to_string();
+        assert!(error.contains("line 3"), "{error}");
+        assert!(read(text, false, &|_| Use::Check).unwrap_err().to_string().contains("line 2, column `a`"));
+        assert!(read(b"{\"a\": \"\xff\"}", false, CELLS).is_err());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_leaves_no_column() {
+        let (frame, unreadable) = read(b"{\"a\": 1}\n{\"b\": 2, \"c\": [1]}\n", true, CELLS).unwrap();
+        assert_eq!((frame.names, unreadable), (vec!["a".to_string()], vec![1]));
     }
 }

@@ -1,12 +1,19 @@
 //! Lines of plain text.
 
+use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter};
 use super::dialect::Dialect;
 use super::entry::{Entry, Records, scanned};
+use super::frame::Frame;
+use super::pieces::line_pieces;
+use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
+use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
 use crate::source::{Object, Stat, one_line};
+use bytes::Bytes;
 use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
 
 /// The format.
 pub(super) struct TextRecords;
@@ -15,6 +22,88 @@ impl Records for TextRecords {
     fn entries(&self, object: &Object, _: &Stat, _: Dialect) -> Result<(Compression, Vec<Entry>), DataError> {
         scanned(object, |unpacked, take| scan_text(object.uri(), unpacked, BLOCK, take))
     }
+}
+
+impl ReadRecords for TextRecords {
+    fn read(
+        &self,
+        uri: &str,
+        bytes: Bytes,
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        frames(uri, &bytes, 1, options, take)
+    }
+
+    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        line_pieces(uri, |bytes, line| frames(uri, bytes, line, options, take))
+    }
+
+    fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        Ok(Arc::new(TextBlocks(shard)))
+    }
+
+    fn is_plain(&self) -> bool {
+        true
+    }
+}
+
+/// The blocks of indexed lines.
+#[derive(Debug)]
+struct TextBlocks(Shard);
+
+impl ReadBlocks for TextBlocks {
+    fn shard(&self) -> &Shard {
+        &self.0
+    }
+
+    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        frames(self.0.uri(), &self.0.fetch(block)?, block.line, options, take)
+    }
+
+    fn verify(&self, block: &Block, _: &mut dyn FnMut(DataError)) -> Result<(), DataError> {
+        utf8(self.0.uri(), &self.0.fetch(block)?, block.line).map(drop)
+    }
+}
+
+/// Reads the lines from `first_line` on into frames of a column without a name; blank lines are no records.
+///
+/// # Errors
+/// `take`'s own.
+fn frames(
+    uri: &str,
+    bytes: &[u8],
+    first_line: u64,
+    options: &ReadOptions<'_>,
+    take: TakeFound<'_>,
+) -> Result<(), DataError> {
+    let frame = |cells, lines| {
+        Found::Frame(Frame::new(uri, vec![String::new()], vec![Cells::Text(cells)], lines, "line"))
+    };
+    let (mut cells, mut lines, mut number, mut stopped) = (TextCells::default(), Vec::new(), 0, Ok(()));
+    for (line, text) in (first_line..).zip(without_mark(bytes).split(|&byte| byte == b'\n')) {
+        match std::str::from_utf8(text) {
+            Ok(text) if text.trim().is_empty() => continue,
+            Ok(text) => {
+                cells.push_text(Some(text.trim_end_matches('\r')));
+                lines.push(line);
+            }
+            Err(error) => {
+                let error = not_utf8(uri, line, text[error.valid_up_to()]);
+                stopped = take(Found::Unreadable(number, error));
+            }
+        }
+        number += 1;
+        if stopped.is_err() {
+            break;
+        }
+        if number == options.at_once {
+            take(frame(std::mem::take(&mut cells), std::mem::take(&mut lines)))?;
+            number = 0;
+        }
+    }
+    take(frame(cells, lines))?;
+    stopped
 }
 
 /// The bytes of a file without the byte order mark that some begin with.
@@ -35,7 +124,7 @@ pub(crate) fn utf8<'a>(uri: &str, bytes: &'a [u8], first_line: u64) -> Result<&'
 }
 
 /// The error of a byte that is no text.
-pub(crate) fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
+fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
     DataError::malformed(uri, format!("line {line}"), "UTF-8 text", format!("the byte 0x{byte:02x}"))
 }
 

@@ -1,11 +1,11 @@
 //! Cells into numbers, by a schema.
 
-use super::cells::Cells;
 use super::columns::{Encoding, TableTarget};
 use super::config::TableConfig;
-use super::frame::Frame;
 use super::rows::{RowTargets, Rows};
 use super::schema::{TableSchema, column_index};
+use crate::records::Cells;
+use crate::records::Frame;
 use crate::records::{quoted, shortened};
 use crate::{DataError, OnCorrupt};
 use std::borrow::Cow;

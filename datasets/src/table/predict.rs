@@ -1,15 +1,13 @@
 //! Rows to predict: read once, some at a time.
 
-use super::config::{FORMATS, TableConfig};
+use super::config::TableConfig;
 use super::encode::{encode, parse_numbers, readable};
-use super::frame::Frame;
-use super::read::read_csv;
 use super::schema::{TableSchema, column_index};
 use super::set::TableSet;
-use super::{jsonl, parquet};
 use crate::parts::Put;
-use crate::records::{Format, csv_pieces, files, line_pieces};
-use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline};
+use crate::records::{Format, Found, Frame, files};
+use crate::{DataError, Names, Part, Parts, Pipeline};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Reads rows to predict from files of any of the formats, with or without the target column: about 1 MiB of
@@ -36,20 +34,23 @@ pub fn open_prediction(
             // The recipe's format is the training file's; rows to predict may come in another.
             let format = if tells_format(uri) { None } else { config.format };
             let config = TableConfig { format, ..config.clone() };
-            Rows { config: &config, schema: &schema, put: &mut *put, any: false }.read(uri)
+            let names = schema.columns.iter().map(|column| column.name.clone()).collect();
+            Rows { config: &config, schema: &schema, names, put: &mut *put, any: false }.read(uri)
         })
     }))
 }
 
 /// Whether the extension alone says what a file holds.
 fn tells_format(uri: &str) -> bool {
-    Format::named(uri).is_some_and(|format| FORMATS.contains(&format))
+    Format::named(uri).is_some_and(Format::has_columns)
 }
 
 /// The rows of one input, on their way into parts.
 struct Rows<'a> {
     config: &'a TableConfig,
     schema: &'a TableSchema,
+    /// The names of the input columns.
+    names: HashSet<String>,
     put: Put<'a, TableSet>,
     /// Whether there was a row that can be read.
     any: bool,
@@ -58,17 +59,7 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn read(mut self, uri: &str) -> Result<(), DataError> {
         for file in files(uri)? {
-            match self.config.format(&file) {
-                Format::Csv | Format::Tar | Format::Text => self.csv(&file)?,
-                Format::Jsonl => self.jsonl(&file)?,
-                Format::Parquet => {
-                    let config = self.config;
-                    let columns = self.schema.columns.iter().map(|column| column.name.clone());
-                    let wanted: Vec<String> = columns.collect();
-                    let wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
-                    parquet::read_object(&file, config, &wanted, &mut |frame| self.part(frame, 0))?;
-                }
-            }
+            self.file(&file)?;
         }
         match self.any {
             true => Ok(()),
@@ -76,30 +67,20 @@ impl Rows<'_> {
         }
     }
 
-    fn csv(&mut self, uri: &str) -> Result<(), DataError> {
-        let (dialect, given) =
-            (self.config.dialect(uri)?, self.config.given(Some(self.schema.target.name())));
-        csv_pieces(uri, dialect, given, &mut |csv| {
-            let mut skipped = 0;
-            let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
-            let frame = read_csv(csv, uri, self.config, &mut corrupt)?;
-            self.part(frame, skipped)
-        })
-    }
-
-    fn jsonl(&mut self, uri: &str) -> Result<(), DataError> {
-        let mut first = true;
-        line_pieces(uri, |bytes, line| {
-            let mut skipped = 0;
-            let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
-            let mut frame = jsonl::read(uri, bytes, line, self.config, &mut corrupt)?;
-            let columns = || self.schema.columns.iter().map(|column| column.name.as_str());
-            if std::mem::take(&mut first) && frame.len() > 0 {
-                // A key that none of so many objects has is misspelt rather than missing.
-                columns().try_for_each(|name| column_index(&frame, name).map(|_| ()))?;
+    fn file(&mut self, uri: &str) -> Result<(), DataError> {
+        let Rows { config, schema, .. } = *self;
+        let (format, names) = (config.format(uri), self.names.clone());
+        let column = |name: &str| config.column_of(&names, name);
+        let options = config.options(uri, format, &column, Some(schema.target.name()))?;
+        let (mut first, mut skipped) = (true, 0);
+        format.reader(uri)?.pieces(uri, &options, &mut |found| match found {
+            Found::Unreadable(_, error) => config.refuse(error, &mut skipped),
+            Found::Frame(mut frame) => {
+                if frame.varies {
+                    complete(&mut frame, schema, std::mem::take(&mut first))?;
+                }
+                self.part(frame, std::mem::take(&mut skipped))
             }
-            frame.complete(columns());
-            self.part(frame, skipped)
         })
     }
 
@@ -108,8 +89,12 @@ impl Rows<'_> {
         let Rows { config, schema, .. } = *self;
         parse_numbers(schema, &mut frame);
         let all: Vec<usize> = (0..frame.len()).collect();
-        let rows =
-            readable(schema, &frame, &all, config, false, |_, error| config.refuse(error, &mut skipped))?;
+        let rows = readable(schema, &frame, &all, config, false, |_, error| {
+            match config.refuse(error, &mut skipped) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
+        })?;
         if rows.is_empty() && skipped == 0 {
             return Ok(());
         }
@@ -120,24 +105,24 @@ impl Rows<'_> {
     }
 }
 
-impl TableConfig {
-    /// The fate of a row that cannot be read.
-    fn refuse(&self, error: DataError, skipped: &mut u64) -> ControlFlow<DataError> {
-        match self.on_corrupt {
-            OnCorrupt::Stop => ControlFlow::Break(error),
-            OnCorrupt::Skip => {
-                *skipped += 1;
-                ControlFlow::Continue(())
-            }
-        }
+/// Adds the input columns that none of the records names; those of a file's `first` records name each.
+///
+/// # Errors
+/// When one of these is missing: a key that none of so many objects has is misspelt rather than missing.
+fn complete(frame: &mut Frame, schema: &TableSchema, first: bool) -> Result<(), DataError> {
+    let columns = || schema.columns.iter().map(|column| column.name.as_str());
+    if first && frame.len() > 0 {
+        columns().try_for_each(|name| column_index(frame, name).map(|_| ()))?;
     }
+    frame.complete(columns());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::table::open;
-    use crate::{Dataset, Draw};
+    use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
     use std::fs;

@@ -2,7 +2,7 @@
 
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::TableConfig;
-use super::frame::Frame;
+use crate::records::Frame;
 use crate::records::nearest;
 use crate::store::Known;
 use crate::{DataError, saved};
@@ -165,7 +165,8 @@ pub(super) fn check_names(
 /// # Errors
 /// Names the nearest columns when there is no such one.
 pub(super) fn column_index(frame: &Frame, name: &str) -> Result<usize, DataError> {
-    let missing = || DataError::source(&frame.uri, format!("a column `{name}`"), nearest(&frame.names, name));
+    let nearest = || nearest(&frame.all_names(), name);
+    let missing = || DataError::source(&frame.uri, format!("a column `{name}`"), nearest());
     frame.position(name).ok_or_else(missing)
 }
 

@@ -1,10 +1,10 @@
 //! The cells of one column over the training rows, counted.
 
-use super::cells::Cells;
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::{TableConfig, TargetKind};
-use super::frame::Frame;
 use super::moments::Moments;
+use crate::records::Cells;
+use crate::records::Frame;
 use crate::records::{shortened, sort_labels};
 use crate::{DataError, OnCorrupt, bounds};
 use std::collections::{BTreeSet, HashMap};
@@ -274,7 +274,7 @@ fn no_value(uri: &str, name: &str) -> DataError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::cells::TextCells;
+    use crate::records::TextCells;
 
     /// The tally of a column of these cells, as an input or as the target.
     fn tally(cells: &[&str], is_target: bool) -> Tally {

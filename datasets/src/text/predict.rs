@@ -3,14 +3,12 @@
 use super::config::{TextConfig, TextTask};
 use super::encode::encode;
 use super::open::as_trained;
-use super::parquet;
 use super::read::{files, is_text_file};
 use super::reader::{Reader, Text};
 use super::schema::TextSchema;
 use super::set::TextSet;
 use crate::parts::Put;
-use crate::records::csv::Given;
-use crate::records::{Format, csv_pieces, line_pieces, shortened};
+use crate::records::shortened;
 use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, source};
 
 /// Texts of a part.
@@ -81,7 +79,8 @@ impl Collector<'_> {
         let folder = source::is_folder(input);
         let mut any = false;
         for file in files(input, &config)? {
-            let reader = Reader { uri: &file, config: &config, labelled: false };
+            let format = config.format(&file);
+            let reader = Reader { uri: &file, config: &config, format, labelled: false };
             let mut take = |text: Result<Text, DataError>| match text {
                 Ok(text) => {
                     any = true;
@@ -93,19 +92,10 @@ impl Collector<'_> {
                     Ok(())
                 }
             };
-            match config.format(&file) {
-                Format::Text if folder || schema.whole_files => reader.whole(None, &mut take)?,
-                Format::Text | Format::Tar => {
-                    line_pieces(&file, |bytes, line| reader.lines(bytes, line, &mut take))?;
-                }
-                Format::Jsonl => {
-                    line_pieces(&file, |bytes, line| reader.jsonl(bytes, line, &mut take))?;
-                }
-                Format::Csv => {
-                    let dialect = config.dialect(&file)?;
-                    csv_pieces(&file, dialect, Given::default(), &mut |csv| reader.csv(csv, &mut take))?;
-                }
-                Format::Parquet => parquet::read_object(&reader, &mut take)?,
+            if format.is_plain() && (folder || schema.whole_files) {
+                reader.whole(None, &mut take)?;
+            } else {
+                reader.pieces(&mut take)?;
             }
         }
         if any { Ok(()) } else { Err(DataError::source(input, "at least one text", "none")) }

@@ -26,7 +26,7 @@ fn column_ranges(
 }
 
 /// Where a row group lies; empty where it has no column.
-pub(crate) fn group_range(metadata: &ArrowReaderMetadata, group: usize) -> Range<u64> {
+pub(super) fn group_range(metadata: &ArrowReaderMetadata, group: usize) -> Range<u64> {
     let ranges = column_ranges(metadata, group, |_| true);
     let begin = ranges.iter().map(|range| range.start).min().unwrap_or(0);
     begin..ranges.iter().map(|range| range.end).max().unwrap_or(begin)
