@@ -15,7 +15,7 @@ pub(crate) enum Cells {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TextCells {
     text: String,
-    /// Where each cell's text ends in `text`, and what it is.
+    /// The end of each cell's text in `text`, and what it is.
     ends: Vec<(usize, Mark)>,
 }
 
@@ -58,7 +58,7 @@ impl TextCells {
         (mark != Mark::None).then(|| &self.text[start..end])
     }
 
-    /// Whether the format says that the cell is text.
+    /// True where the format says that the cell is text.
     pub(crate) fn is_text(&self, row: usize) -> bool {
         self.ends[row].1 == Mark::Text
     }

@@ -14,13 +14,14 @@ use super::dialect::Dialect;
 use super::entry::{Entry, Records, scanned};
 use super::frame::Frame;
 use super::pieces::csv_pieces;
-use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
+use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
 use crate::source::{Object, Stat};
 use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
 use bytes::Bytes;
+use std::mem;
 use std::sync::Arc;
 
 /// The names of a CSV's columns as far as they are known before it is read.
@@ -54,11 +55,14 @@ impl ReadRecords for CsvRecords {
         options: &ReadOptions<'_>,
         take: TakeFound<'_>,
     ) -> Result<(), DataError> {
-        frames(&mut Csv::open(uri, &bytes, options.dialect, options.given)?, options, take)
+        let mut csv = Csv::open(uri, &bytes, options.dialect, options.given)?;
+        frames(Rows::of(&mut csv, options), options.at_once, take)
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        csv_pieces(uri, options.dialect, options.given, &mut |csv| frames(csv, options, take))
+        csv_pieces(uri, options.dialect, options.given, &mut |csv| {
+            frames(Rows::of(csv, options), options.at_once, take)
+        })
     }
 
     fn open(&self, shard: Shard, options: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
@@ -85,7 +89,8 @@ impl ReadBlocks for CsvBlocks {
     fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
         let bytes = self.shard.fetch(block)?;
         let names = self.names.clone();
-        frames(&mut Csv::block(self.shard.uri(), &bytes, self.dialect, names, block.line), options, take)
+        let mut csv = Csv::block(self.shard.uri(), &bytes, self.dialect, names, block.line);
+        frames(Rows::of(&mut csv, options), options.at_once, take)
     }
 }
 
@@ -231,8 +236,8 @@ impl<'a> Csv<'a> {
         }
     }
 
-    /// Where a row really begins: `csv` says where it began to look, which is before blank lines,
-    /// comments, and the second byte of a `\r\n`.
+    /// The byte and line that a row really begins on: `csv` says where it began to look, which is before
+    /// blank lines, comments, and the second byte of a `\r\n`.
     fn row_start(&self, position: Option<&Position>) -> (usize, u64) {
         let (mut byte, mut line) =
             position.map_or((0, 1), |position| (position.byte() as usize, position.line()));
@@ -264,7 +269,7 @@ impl<'a> Csv<'a> {
     }
 }
 
-/// Where the quote opens that is still open at the end of `row`, by the rules of `csv`: a quote
+/// The place of the quote that is still open at the end of `row`, by the rules of `csv`: a quote
 /// opens a cell at its first byte only, and a doubled quote inside stands for one.
 fn unclosed_quote(row: &[u8], separator: u8) -> Option<usize> {
     let mut opened = None;
@@ -282,55 +287,56 @@ fn unclosed_quote(row: &[u8], separator: u8) -> Option<usize> {
     opened
 }
 
-/// Reads the rows of a CSV into frames.
-///
-/// # Errors
-/// `take`'s own.
-fn frames(csv: &mut Csv<'_>, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-    let (mut names, mut ignored, mut at) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, name) in csv.names.iter().enumerate() {
-        if (options.column)(name).is_wanted() {
-            names.push(name.clone());
-            at.push(index);
-        } else {
-            ignored.push(name.clone());
-        }
-    }
-    let uri = csv.uri;
-    let frame = |columns: Vec<TextCells>, lines| {
-        let columns = columns.into_iter().map(Cells::Text).collect();
-        Frame { ignored: ignored.clone(), ..Frame::new(uri, names.clone(), columns, lines, "line") }
-    };
-    let empty = vec![TextCells::default(); at.len()];
-    let (mut columns, mut lines, mut number, mut stopped) = (empty.clone(), Vec::new(), 0, Ok(()));
-    while let Some(line) = csv.next_row() {
-        match line {
-            Ok(line) => {
-                lines.push(line);
-                for (&index, cells) in at.iter().zip(&mut columns) {
-                    cells.push(options.value(&csv.record[index]));
-                }
+/// The wanted cells of a CSV's rows.
+struct Rows<'a, 'b> {
+    csv: &'a mut Csv<'b>,
+    options: &'a ReadOptions<'a>,
+    /// The columns that are wanted, by their places in a row and by name.
+    at: Vec<usize>,
+    names: Vec<String>,
+    /// The names of the others.
+    ignored: Vec<String>,
+    columns: Vec<TextCells>,
+    lines: Vec<u64>,
+}
+
+impl<'a, 'b> Rows<'a, 'b> {
+    fn of(csv: &'a mut Csv<'b>, options: &'a ReadOptions<'a>) -> Self {
+        let (mut at, mut names, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, name) in csv.names.iter().enumerate() {
+            if (options.column)(name).is_wanted() {
+                names.push(name.clone());
+                at.push(place);
+            } else {
+                ignored.push(name.clone());
             }
-            Err(error) => stopped = take(Found::Unreadable(number, error)),
         }
-        number += 1;
-        if stopped.is_err() {
-            break;
-        }
-        if number == options.at_once {
-            let columns = std::mem::replace(&mut columns, empty.clone());
-            take(Found::Frame(frame(columns, std::mem::take(&mut lines))))?;
-            number = 0;
-        }
+        let columns = vec![TextCells::default(); at.len()];
+        Rows { csv, options, at, names, ignored, columns, lines: Vec::new() }
     }
-    take(Found::Frame(frame(columns, lines)))?;
-    stopped
+}
+
+impl Fill for Rows<'_, '_> {
+    fn next(&mut self) -> Option<Result<(), DataError>> {
+        Some(self.csv.next_row()?.map(|line| {
+            self.lines.push(line);
+            for (&at, cells) in self.at.iter().zip(&mut self.columns) {
+                cells.push(self.options.value(&self.csv.record[at]));
+            }
+        }))
+    }
+
+    fn frame(&mut self) -> Frame {
+        let columns = self.columns.iter_mut().map(|cells| Cells::Text(mem::take(cells))).collect();
+        let (names, lines) = (self.names.clone(), mem::take(&mut self.lines));
+        Frame { ignored: self.ignored.clone(), ..Frame::new(self.csv.uri, names, columns, lines, "line") }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::read::Use;
+    use crate::records::read::{Found, Use};
     use proptest::prelude::*;
 
     const COMMA: Dialect = Dialect { separator: b',', comment: None, header: true };

@@ -39,7 +39,7 @@ struct Known {
     in_sidecar: &'static str,
     /// The endings of names behind their last dot, the ending of a packing aside.
     endings: &'static [&'static str],
-    /// Whether files of many pictures may be of the format.
+    /// True where files of many pictures may be of the format.
     pictures: bool,
     records: &'static dyn Records,
     /// The reader of records that are rows or lines; none where samples are found alone.
@@ -78,6 +78,11 @@ impl Format {
         Format::named(uri).filter(|&format| fits(format)).unwrap_or(otherwise)
     }
 
+    /// The names of the formats that fit.
+    pub(crate) fn names(fits: fn(Format) -> bool) -> impl Iterator<Item = &'static str> {
+        FORMATS.iter().filter(move |known| fits(known.format)).map(|known| known.name)
+    }
+
     /// The format in a recipe, which is the extension of its blocks, too.
     pub(crate) fn name(self) -> &'static str {
         self.known().name
@@ -96,38 +101,38 @@ impl Format {
         self.known().reader.ok_or_else(|| DataError::source(uri, "rows or lines of text", self.name()))
     }
 
-    /// Whether records are read in blocks; samples are found alone otherwise.
+    /// True where records are read in blocks; samples are found alone otherwise.
     pub fn has_blocks(self) -> bool {
         self.known().reader.is_some()
     }
 
-    /// Whether a file is text as it is, and a record a line of it.
+    /// True where a file is text as it is, and a record a line of it.
     pub fn is_plain(self) -> bool {
         self.known().reader.is_some_and(|reader| reader.is_plain())
     }
 
-    /// Whether records have columns: those of a table.
+    /// True where records have columns: those of a table.
     pub(crate) fn has_columns(self) -> bool {
         self.has_blocks() && !self.is_plain()
     }
 
-    /// Whether there is something to learn of the columns' cells: they are text that may be numbers.
+    /// True where there is something to learn of the columns' cells: they are text that may be numbers.
     pub fn is_untyped(self) -> bool {
         self.has_columns() && !self.known().reader.is_some_and(|reader| reader.is_typed())
     }
 
-    /// Whether files of many pictures may be of the format.
+    /// True where files of many pictures may be of the format.
     pub(crate) fn may_hold_pictures(self) -> bool {
         self.known().pictures
     }
 
-    /// Whether a recipe says how lines are cut.
+    /// True where a recipe says how lines are cut.
     pub(crate) fn has_dialect(self) -> bool {
         self == Format::Csv
     }
 }
 
-/// Whether a URI's name ends as a file of many pictures does: tar, or Parquet.
+/// True for a URI whose name ends as a file of many pictures does: tar, or Parquet.
 pub(crate) fn holds_pictures(uri: &str) -> bool {
     Format::named(uri).is_some_and(Format::may_hold_pictures)
 }
@@ -158,12 +163,11 @@ pub(crate) fn one_of<'de, D: Deserializer<'de>>(
     fits: fn(Format) -> bool,
 ) -> Result<Option<Format>, D::Error> {
     let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let mut fitting = FORMATS.iter().filter(|known| fits(known.format));
-    match fitting.clone().find(|known| known.name == name) {
+    let found = FORMATS.iter().find(|known| known.name == name && fits(known.format));
+    match found {
         Some(known) => Ok(Some(known.format)),
         None => {
-            let names: Vec<String> = fitting.by_ref().map(|known| format!("`{}`", known.name)).collect();
-            let expected = names.join(", ");
+            let expected = Format::names(fits).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             Err(D::Error::custom(format!("unknown variant `{name}`, expected one of {expected}")))
         }
     }
@@ -174,7 +178,7 @@ pub(crate) fn one_of<'de, D: Deserializer<'de>>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     format: Format,
-    /// Of CSV alone.
+    /// The cut of lines, where a recipe says it.
     dialect: Option<Dialect>,
 }
 

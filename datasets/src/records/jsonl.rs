@@ -5,9 +5,9 @@ use super::cut::{BLOCK, Cutter, LONGEST_RECORD};
 use super::dialect::Dialect;
 use super::entry::{Entry, Records, scanned};
 use super::frame::Frame;
-use super::lines::without_mark;
+use super::lines::lines_of;
 use super::pieces::line_pieces;
-use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound, Use};
+use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, Use, frames};
 use super::shard::{Block, Shard};
 use super::wording::shortened;
 use crate::DataError;
@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::mem;
+use std::slice::Split;
 use std::sync::Arc;
 
 /// The format.
@@ -37,11 +39,11 @@ impl ReadRecords for JsonlRecords {
         options: &ReadOptions<'_>,
         take: TakeFound<'_>,
     ) -> Result<(), DataError> {
-        frames(uri, &bytes, 1, options, take)
+        frames(Objects::of(uri, &bytes, 1, options), options.at_once, take)
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        line_pieces(uri, |bytes, line| frames(uri, bytes, line, options, take))
+        line_pieces(uri, |bytes, line| frames(Objects::of(uri, bytes, line, options), options.at_once, take))
     }
 
     fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
@@ -59,7 +61,8 @@ impl ReadBlocks for JsonlBlocks {
     }
 
     fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        frames(self.0.uri(), &self.0.fetch(block)?, block.line, options, take)
+        let bytes = self.0.fetch(block)?;
+        frames(Objects::of(self.0.uri(), &bytes, block.line, options), options.at_once, take)
     }
 }
 
@@ -104,77 +107,50 @@ fn scan_jsonl(
     Ok(())
 }
 
-/// Reads the lines from `first_line` on into frames, but for blank ones. A key that an object lacks has no
-/// value there; the columns stand in alphabetical order, so that they do not depend on the order of records.
-///
-/// # Errors
-/// `take`'s own.
-fn frames(
-    uri: &str,
-    bytes: &[u8],
-    first_line: u64,
-    options: &ReadOptions<'_>,
-    take: TakeFound<'_>,
-) -> Result<(), DataError> {
-    let (mut objects, mut number, mut stopped) = (Objects::default(), 0, Ok(()));
-    for (line, text) in (first_line..).zip(without_mark(bytes).split(|&byte| byte == b'\n')) {
-        if text.trim_ascii().is_empty() {
-            continue;
-        }
-        let object = serde_json::from_slice(text)
-            .map_err(|error| DataError::malformed(uri, format!("line {line}"), "a JSON object", error));
-        if let Err(error) = object.and_then(|object| objects.push(uri, line, &object, options)) {
-            stopped = take(Found::Unreadable(number, error));
-        }
-        number += 1;
-        if stopped.is_err() {
-            break;
-        }
-        if number == options.at_once {
-            take(Found::Frame(std::mem::take(&mut objects).frame(uri)))?;
-            number = 0;
-        }
-    }
-    take(Found::Frame(objects.frame(uri)))?;
-    stopped
-}
-
-/// Objects on their way into a frame.
-#[derive(Default)]
-struct Objects {
+/// Objects, of which a key that one lacks has no value there. The columns stand in alphabetical order, so that
+/// they do not depend on the order of records.
+struct Objects<'a> {
+    uri: &'a str,
+    options: &'a ReadOptions<'a>,
+    /// The lines that are left, of which the first is line `line`.
+    left: Split<'a, u8, fn(&u8) -> bool>,
+    line: u64,
     columns: BTreeMap<String, (Use, TextCells)>,
     lines: Vec<u64>,
 }
 
-impl Objects {
-    /// Appends an object.
+impl<'a> Objects<'a> {
+    /// Reads the lines of `bytes`, the first of which is line `line` of the file.
+    fn of(uri: &'a str, bytes: &'a [u8], line: u64, options: &'a ReadOptions<'a>) -> Self {
+        let (left, columns) = (lines_of(bytes), BTreeMap::new());
+        Objects { uri, options, left, line, columns, lines: Vec::new() }
+    }
+
+    /// Appends the object of a line.
     ///
     /// # Errors
-    /// When a value is none that its column may have.
-    fn push(
-        &mut self,
-        uri: &str,
-        line: u64,
-        object: &Map<String, Value>,
-        options: &ReadOptions<'_>,
-    ) -> Result<(), DataError> {
-        for (name, value) in object {
+    /// When it is none, or a value is none that its column may have.
+    fn append(&mut self, line: u64, text: &[u8]) -> Result<(), DataError> {
+        let object: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
+            DataError::malformed(self.uri, format!("line {line}"), "a JSON object", error)
+        })?;
+        for (name, value) in &object {
             let column = match self.columns.get(name) {
                 Some(&(column, _)) => column,
                 None => {
-                    let column = (options.column)(name);
+                    let column = (self.options.column)(name);
                     self.columns.insert(name.clone(), (column, TextCells::default()));
                     column
                 }
             };
-            check(uri, line, name, value, column)?;
+            check(self.uri, line, name, value, column)?;
         }
-        for (name, value) in object {
+        for (name, value) in &object {
             let Some((column, cells)) = self.columns.get_mut(name) else { continue };
             if column.is_wanted() {
                 cells.fill(self.lines.len());
                 let text = cell(value);
-                let text = text.as_deref().and_then(|text| options.value(text));
+                let text = text.as_deref().and_then(|text| self.options.value(text));
                 match value {
                     Value::String(_) | Value::Bool(_) => cells.push_text(text),
                     _ => cells.push(text),
@@ -184,10 +160,22 @@ impl Objects {
         self.lines.push(line);
         Ok(())
     }
+}
 
-    fn frame(self, uri: &str) -> Frame {
+impl Fill for Objects<'_> {
+    fn next(&mut self) -> Option<Result<(), DataError>> {
+        loop {
+            let (text, line) = (self.left.next()?, self.line);
+            self.line += 1;
+            if !text.trim_ascii().is_empty() {
+                return Some(self.append(line, text));
+            }
+        }
+    }
+
+    fn frame(&mut self) -> Frame {
         let (mut names, mut ignored, mut columns) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, (column, mut cells)) in self.columns {
+        for (name, (column, mut cells)) in mem::take(&mut self.columns) {
             if !column.is_wanted() {
                 ignored.push(name);
             } else if cells.len() > 0 {
@@ -196,7 +184,8 @@ impl Objects {
                 columns.push(Cells::Text(cells));
             }
         }
-        Frame { ignored, varies: true, ..Frame::new(uri, names, columns, self.lines, "line") }
+        let lines = mem::take(&mut self.lines);
+        Frame { ignored, varies: true, ..Frame::new(self.uri, names, columns, lines, "line") }
     }
 }
 
@@ -239,6 +228,7 @@ fn kind(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::read::Found;
 
     #[test]
     fn lines_of_json_are_counted_but_for_blank_ones() {

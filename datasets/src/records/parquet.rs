@@ -63,7 +63,7 @@ impl ReadRecords for ParquetRecords {
         })
     }
 
-    /// Of a row group, the fetched columns are held.
+    /// The fetched columns of a row group are held.
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
         guarded(uri, || {
             let object = Object::open(uri)?;

@@ -31,7 +31,7 @@ pub(crate) enum Use {
 }
 
 impl Use {
-    /// Whether the cells are wanted.
+    /// True where the cells are wanted.
     pub(super) fn is_wanted(self) -> bool {
         matches!(self, Use::Cell | Use::Text | Use::Label)
     }
@@ -68,7 +68,7 @@ impl<'a> ReadOptions<'a> {
     }
 }
 
-/// Whether a cell's text means "no value": one of `marks`, or not-a-number.
+/// True where a cell's text means "no value": one of `marks`, or not-a-number.
 pub(crate) fn is_missing(cell: &str, marks: &[String]) -> bool {
     cell.eq_ignore_ascii_case("nan") || marks.iter().any(|mark| mark == cell)
 }
@@ -86,6 +86,37 @@ pub(crate) enum Found {
 /// The taker of what is found; its error stops the reading. The records before one that stops it are handed
 /// out all the same.
 pub(crate) type TakeFound<'a> = &'a mut dyn FnMut(Found) -> Result<(), DataError>;
+
+/// Records on their way into frames, one after the other.
+pub(super) trait Fill {
+    /// Appends the next record, or says why it cannot be read; none at the end.
+    fn next(&mut self) -> Option<Result<(), DataError>>;
+
+    /// The records that were appended; none are left.
+    fn frame(&mut self) -> Frame;
+}
+
+/// Hands out records in frames of `at_once` at most.
+///
+/// # Errors
+/// `take`'s own.
+pub(super) fn frames(mut records: impl Fill, at_once: usize, take: TakeFound<'_>) -> Result<(), DataError> {
+    let (mut number, mut stopped) = (0, Ok(()));
+    while stopped.is_ok()
+        && let Some(record) = records.next()
+    {
+        if let Err(error) = record {
+            stopped = take(Found::Unreadable(number, error));
+        }
+        number += 1;
+        if number == at_once {
+            take(Found::Frame(records.frame()))?;
+            number = 0;
+        }
+    }
+    take(Found::Frame(records.frame()))?;
+    stopped
+}
 
 /// A format of records that have columns, or that are lines of text.
 pub(crate) trait ReadRecords: Sync {
@@ -114,17 +145,17 @@ pub(crate) trait ReadRecords: Sync {
     /// When that cannot be read, or is not what was indexed.
     fn open(&self, shard: Shard, options: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError>;
 
-    /// Whether a file is text as it is, and a record a line of it.
+    /// True where a file is text as it is, and a record a line of it.
     fn is_plain(&self) -> bool {
         false
     }
 
-    /// Whether files say of which type their columns are.
+    /// True where files say of which type their columns are.
     fn is_typed(&self) -> bool {
         false
     }
 
-    /// Whether the index has a checksum of each block's bytes, and not of something that all blocks share.
+    /// True where the index has a checksum of each block's bytes, and not of something that all blocks share.
     fn has_checksums(&self) -> bool {
         true
     }
@@ -155,7 +186,7 @@ pub(crate) trait ReadBlocks: Debug + Send + Sync {
         })
     }
 
-    /// Whether the records are pictures.
+    /// True where the records are pictures.
     fn are_pictures(&self) -> bool {
         false
     }

@@ -14,7 +14,7 @@ pub(crate) struct Block {
     /// The line or row that it begins on, counted from 1.
     pub line: u64,
     pub bytes: Range<u64>,
-    /// Of its bytes; in Parquet, of the shard's footer.
+    /// CRC-32 of its bytes; in Parquet, of the shard's footer.
     pub crc32: u32,
 }
 

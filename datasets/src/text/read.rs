@@ -28,7 +28,8 @@ pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataE
         files.retain(|file| is_text_file(file) || wanted && Format::named(file).is_some_and(may_be));
     }
     if files.is_empty() {
-        Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl, .parquet)", "none"))
+        let endings: Vec<&str> = Format::names(Format::has_blocks).collect();
+        Err(DataError::source(uri, format!("files of text (.{})", endings.join(", .")), "none"))
     } else {
         Ok(files)
     }

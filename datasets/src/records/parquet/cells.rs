@@ -119,7 +119,7 @@ pub(super) fn spelled(array: &dyn Array) -> Option<TextCells> {
     Some(text)
 }
 
-/// Whether the values of a type are text, or spell labels.
+/// True where the values of a type are text, or spell labels.
 fn is_spelled(data_type: &DataType) -> bool {
     match data_type {
         DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
