@@ -4,9 +4,9 @@ use super::config::TableConfig;
 use super::encode::{encode, parse_numbers, readable};
 use super::schema::{TableSchema, column_index};
 use super::set::TableSet;
-use crate::parts::Put;
+use crate::inputs::Put;
 use crate::records::{Format, Found, Frame, files};
-use crate::{DataError, Names, Part, Parts, Pipeline};
+use crate::{DataError, InputPiece, InputPieces, Names, Pipeline};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -17,19 +17,19 @@ use std::ops::ControlFlow;
 ///
 /// # Errors
 /// When there is no input, or a key is out of its bounds. A file that cannot be read, or lacks an input
-/// column, is an error in the place of its parts. An object of JSON may lack keys, but none that no object of
+/// column, is an error in the place of its pieces. An object of JSON may lack keys, but none that no object of
 /// the first ones has.
 pub fn open_prediction(
     config: &TableConfig,
     schema: &TableSchema,
     inputs: &[String],
-) -> Result<Parts<TableSet>, DataError> {
+) -> Result<InputPieces<TableSet>, DataError> {
     config.check_sizes()?;
     if inputs.is_empty() {
         return Err(DataError::source("predict", "at least one file of rows", "no input"));
     }
     let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
-    Ok(Parts::of(move |put| {
+    Ok(InputPieces::of(move |put| {
         inputs.iter().try_for_each(|uri| {
             // The recipe's format is the training file's; rows to predict may come in another.
             let format = if tells_format(uri) { None } else { config.format };
@@ -40,19 +40,19 @@ pub fn open_prediction(
     }))
 }
 
-/// Whether the extension alone says what a file holds.
+/// True where the extension alone says what a file holds.
 fn tells_format(uri: &str) -> bool {
     Format::named(uri).is_some_and(Format::has_columns)
 }
 
-/// The rows of one input, on their way into parts.
+/// The rows of one input, on their way into pieces.
 struct Rows<'a> {
     config: &'a TableConfig,
     schema: &'a TableSchema,
     /// The names of the input columns.
     names: HashSet<String>,
     put: Put<'a, TableSet>,
-    /// Whether there was a row that can be read.
+    /// True where there was a row that can be read.
     any: bool,
 }
 
@@ -79,13 +79,13 @@ impl Rows<'_> {
                 if frame.varies {
                     complete(&mut frame, schema, std::mem::take(&mut first))?;
                 }
-                self.part(frame, std::mem::take(&mut skipped))
+                self.piece(frame, std::mem::take(&mut skipped))
             }
         })
     }
 
     /// Encodes rows and puts them; `skipped` of their file could not be read.
-    fn part(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
+    fn piece(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
         let Rows { config, schema, .. } = *self;
         parse_numbers(schema, &mut frame);
         let all: Vec<usize> = (0..frame.len()).collect();
@@ -101,7 +101,7 @@ impl Rows<'_> {
         self.any |= !rows.is_empty();
         let names = rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])).collect();
         let set = TableSet::held(encode(schema, &frame, &rows, config, false)?, skipped);
-        (self.put)(Part { samples: Pipeline::new(set, config.in_order(0)), names: Names::Each(names) })
+        (self.put)(InputPiece { samples: Pipeline::new(set, config.in_order(0)), names: Names::Each(names) })
     }
 }
 
@@ -136,14 +136,14 @@ mod tests {
         schema: TableSchema,
     }
 
-    /// The contents of all parts.
+    /// The contents of all pieces.
     #[derive(Debug, Default)]
     struct All {
         numeric: Vec<f32>,
         categories: Vec<i64>,
         names: Vec<String>,
         skipped: u64,
-        parts: usize,
+        pieces: usize,
     }
 
     impl Trained {
@@ -165,8 +165,8 @@ mod tests {
         fn predict(&self, names: &[&str], config: &TableConfig) -> Result<All, String> {
             let uris: Vec<String> = names.iter().map(|name| self.uri(name)).collect();
             let mut all = All::default();
-            for part in open_prediction(config, &self.schema, &uris).map_err(|error| error.to_string())? {
-                let Part { samples, names } = part.map_err(|error| error.to_string())?;
+            for piece in open_prediction(config, &self.schema, &uris).map_err(|error| error.to_string())? {
+                let InputPiece { samples, names } = piece.map_err(|error| error.to_string())?;
                 let set = samples.dataset();
                 let rows = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
                 let (table, target) = set.collate(rows, &Device::flex());
@@ -176,7 +176,7 @@ mod tests {
                 let name = |sample| names.of(sample).rsplit('/').next().unwrap().to_string();
                 all.names.extend((0..set.len()).map(name));
                 all.skipped += samples.skipped().count();
-                all.parts += 1;
+                all.pieces += 1;
             }
             Ok(all)
         }
@@ -231,7 +231,7 @@ mod tests {
         let colour = |row: usize| ["red", "blue", "green"][row % 3];
         let csv: String = (0..600).map(|row| format!("{row},{}\n", colour(row))).collect();
         let json = |row: usize| match row % 3 {
-            // Of a key that is missing in one part and there in another.
+            // Of a key that is missing in one piece and there in another.
             1 if row > 300 => format!("{{\"n\": {row}}}\n"),
             _ => format!("{{\"n\": {row}, \"c\": \"{}\"}}\n", colour(row)),
         };
@@ -244,13 +244,13 @@ mod tests {
         fs::write(trained.uri("packed.csv.zst"), packed).unwrap();
         let long = trained.predict(&["long.csv"], &trained.config).unwrap();
         // In tests a block has 256 bytes.
-        assert!(long.parts > 10);
+        assert!(long.pieces > 10);
         assert_eq!(long.names, (2..602).map(|line| format!("long.csv:{line}")).collect::<Vec<_>>());
         assert_eq!(long.categories, (0..600).map(|row| [2, 1, 0][row % 3]).collect::<Vec<_>>());
         let packed = trained.predict(&["packed.csv.zst"], &trained.config).unwrap();
         assert_eq!((packed.numeric, packed.categories), (long.numeric.clone(), long.categories));
         let jsonl = trained.predict(&["long.jsonl"], &trained.config).unwrap();
-        assert_eq!((jsonl.numeric, jsonl.parts > 10), (long.numeric, true));
+        assert_eq!((jsonl.numeric, jsonl.pieces > 10), (long.numeric, true));
         assert_eq!(jsonl.categories[301], 0);
     }
 }

@@ -7,12 +7,12 @@ use super::read::{files, is_text_file};
 use super::reader::{Reader, Text};
 use super::schema::TextSchema;
 use super::set::TextSet;
-use crate::parts::Put;
+use crate::inputs::Put;
 use crate::records::shortened;
-use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, source};
+use crate::{DataError, InputPiece, InputPieces, Names, OnCorrupt, Pipeline, source};
 
-/// Texts of a part.
-const PART: usize = 4096;
+/// Texts of a piece.
+const PIECE: usize = 4096;
 
 /// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`, `.parquet`), a folder of
 /// them or, where there is no such file, itself the text. The names are each text's place, `sms.csv:17`, or
@@ -21,12 +21,12 @@ const PART: usize = 4096;
 ///
 /// # Errors
 /// When there is no input, a key is out of its bounds, or the model generates text instead. A file that
-/// cannot be read is an error in the place of its parts.
+/// cannot be read is an error in the place of its pieces.
 pub fn open_prediction(
     config: &TextConfig,
     schema: &TextSchema,
     inputs: &[String],
-) -> Result<Parts<TextSet>, DataError> {
+) -> Result<InputPieces<TextSet>, DataError> {
     if schema.task == TextTask::LanguageModel {
         let expected = "a model that classifies texts";
         return Err(DataError::source("predict", expected, "a language model, which continues a prompt"));
@@ -36,7 +36,7 @@ pub fn open_prediction(
         return Err(DataError::source("predict", "at least one text", "no input"));
     }
     let (config, schema, inputs) = (as_trained(config, schema), schema.clone(), inputs.to_vec());
-    Ok(Parts::of(move |put| {
+    Ok(InputPieces::of(move |put| {
         let mut texts = Collector {
             config: &config,
             schema: &schema,
@@ -56,7 +56,7 @@ fn names_file(input: &str) -> bool {
     like_file || input.starts_with("builtin:") || source::list(input).is_ok()
 }
 
-/// Encoded texts, on their way into parts.
+/// Encoded texts, on their way into pieces.
 struct Collector<'a> {
     config: &'a TextConfig,
     schema: &'a TextSchema,
@@ -104,7 +104,7 @@ impl Collector<'_> {
     fn push(&mut self, tokens: Vec<u32>, name: String) -> Result<(), DataError> {
         self.tokens.push(tokens);
         self.names.push(name);
-        if self.names.len() == PART { self.put() } else { Ok(()) }
+        if self.names.len() == PIECE { self.put() } else { Ok(()) }
     }
 
     /// Hands on the texts collected so far.
@@ -115,6 +115,6 @@ impl Collector<'_> {
         let (tokens, skipped) = (std::mem::take(&mut self.tokens), std::mem::take(&mut self.skipped));
         let set = TextSet::texts(self.schema.len(), &tokens, None, skipped);
         let names = Names::Each(std::mem::take(&mut self.names));
-        (self.put)(Part { samples: Pipeline::new(set, self.config.in_order(0)), names })
+        (self.put)(InputPiece { samples: Pipeline::new(set, self.config.in_order(0)), names })
     }
 }
