@@ -18,7 +18,7 @@ pub enum Records {
     Rows {
         /// The column to predict.
         target: Option<String>,
-        /// Whether all rows are held in memory, as training does with `data.stream = false`.
+        /// True where all rows are held in memory, as training does with `data.stream = false`.
         held: bool,
     },
     /// Windows of `context` characters on the texts of a column, or on plain text.

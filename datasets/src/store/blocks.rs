@@ -16,7 +16,7 @@ const LARGEST_BLOCK: u64 = 512 << 20;
 #[derive(Debug)]
 pub(crate) struct Source {
     index: Index,
-    /// How many blocks each shard has.
+    /// The number of blocks of each shard.
     shards: Shards,
     /// The records of each block.
     sizes: Vec<u32>,
@@ -229,7 +229,7 @@ impl Source {
         pool::in_order(pool::requests(), 0..most, work, take)
     }
 
-    /// How many blocks are shuffled together: as many as `window_bytes` hold of the largest, one at least.
+    /// The number of blocks that are shuffled together: as many as `window_bytes` hold of the largest, one at least.
     /// `record_bytes` is what a record takes once it is decoded.
     pub(crate) fn window(&self, window_bytes: u64, record_bytes: u64) -> usize {
         let most = self.sizes.iter().max().map_or(0, |&records| u64::from(records));

@@ -17,7 +17,7 @@ fn no_cells() -> ReadOptions<'static> {
 pub(crate) struct PictureDecoder;
 
 impl PictureDecoder {
-    /// Whether a shard that has rows has a column of pictures.
+    /// True where a shard that has rows has a column of pictures.
     ///
     /// # Errors
     /// When the shard cannot be opened.

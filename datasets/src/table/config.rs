@@ -41,10 +41,10 @@ pub struct TableConfig {
     /// Threads that gather rows; 0 gathers on the trainer's own. The rows lie encoded in memory, so
     /// that more than one seldom helps.
     pub workers: usize,
-    /// Whether rows are read by blocks while training goes on (true) or all held in memory (false). When
+    /// True to read rows by blocks while training goes on, false to hold all in memory. When
     /// not given, files of more than 256 MiB together are streamed.
     pub stream: Option<bool>,
-    /// How streamed rows are shuffled: `window` (the default) or `full`, which reads a whole block for
+    /// The shuffling of streamed rows: `window` (the default) or `full`, which reads a whole block for
     /// each row that is not in one at hand. Rows in memory are always shuffled in full.
     pub order: Option<ShardOrder>,
     /// With the order `window`: bytes of the blocks whose rows are shuffled together. About twice as much
@@ -57,7 +57,7 @@ pub struct TableConfig {
     /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
     #[serde(deserialize_with = "table_format")]
     pub format: Option<Format>,
-    /// Whether a CSV's first row names the columns; when not given, it does unless `column_names`
+    /// True where a CSV's first row names the columns; when not given, it does unless `column_names`
     /// are.
     pub has_header: Option<bool>,
     /// The columns' names, for CSV files without a header (or in place of it). A CSV without both
@@ -225,7 +225,7 @@ impl TableConfig {
         }
     }
 
-    /// Whether a cell's text means "no value".
+    /// True where a cell's text means "no value".
     pub(super) fn is_missing(&self, cell: &str) -> bool {
         is_missing(cell, &self.missing)
     }

@@ -23,9 +23,9 @@ pub struct TableSchema {
     pub rows: u64,
     /// Rows of every file opened for training that could not be read and were left out.
     pub skipped: u64,
-    /// Whether categories are 0/1 columns (true) or indices (false).
+    /// True where categories are 0/1 columns, false where they are indices.
     pub one_hot: bool,
-    /// Whether numbers are shifted and scaled by their mean and standard deviation.
+    /// True where numbers are shifted and scaled by their mean and standard deviation.
     pub standardise: bool,
     /// The inputs, in the order of the training file.
     pub columns: Vec<Column>,
