@@ -18,7 +18,7 @@ pub enum Records {
     Rows {
         /// The column to predict.
         target: Option<String>,
-        /// Whether all rows are held in memory, as training does with `data.stream = false`.
+        /// True where all rows are held in memory, as training does with `data.stream = false`.
         held: bool,
     },
     /// Windows of `context` characters on the texts of a column, or on plain text.
@@ -46,13 +46,9 @@ pub struct Rate {
 /// # Errors
 /// When it cannot be read.
 pub fn holds_records(uri: &str) -> Result<bool, DataError> {
-    match Format::of(uri) {
-        Format::Tar => Ok(false),
-        Format::Parquet => {
-            Ok(!PictureDecoder::fits(&Source::open(uri, &Layout::plain(Format::Parquet))?, 0)?)
-        }
-        Format::Csv | Format::Jsonl | Format::Text => Ok(true),
-    }
+    let format = Format::of(uri);
+    let may_be_pictures = || PictureDecoder::fits(&Source::open(uri, &Layout::plain(format))?, 0);
+    Ok(format.has_blocks() && !(format.may_hold_pictures() && may_be_pictures()?))
 }
 
 /// Reads blocks by `threads` threads for `time`, over and over, and compares their checksums (of Parquet,
@@ -62,9 +58,7 @@ pub fn holds_records(uri: &str) -> Result<bool, DataError> {
 /// When a block cannot be read.
 pub fn read(index: Index, threads: usize, time: Duration) -> Result<Rate, DataError> {
     let source = Source::of(index)?;
-    by_blocks(&source, threads, time, |shard, block| {
-        source.stored(shard, block).map(|read| read.len() as u64)
-    })
+    by_blocks(&source, threads, time, |shard, block| source.fetch(shard, block).map(|read| read.len() as u64))
 }
 
 /// Reads rows into the encoded columns of a table, block after block, on `threads` threads for `time`, over

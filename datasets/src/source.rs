@@ -1,4 +1,4 @@
-//! Where bytes come from: a URI that can be listed and read, through the `object_store` trait.
+//! The sources of bytes: a URI that can be listed and read, through the `object_store` trait.
 //!
 //! ```text
 //! URI -> braces and globs -> Location -> Object: stat, ranges, stream, write
@@ -58,12 +58,12 @@ pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
     packing::unpack(uri, read(uri)?)
 }
 
-/// Whether reading the URI crosses a network.
+/// True where reading the URI crosses a network.
 pub fn is_remote(uri: &str) -> bool {
     matches!(Location::parse(uri), Ok(Location::Remote(_)))
 }
 
-/// Whether the URI names a folder rather than one object. A bucket has no folders: there it is the
+/// True where the URI names a folder rather than one object. A bucket has no folders: there it is the
 /// beginning of other objects' names, which costs a request to find out.
 pub fn is_folder(uri: &str) -> bool {
     match Location::parse(uri) {
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_relative_path_starts_at_the_working_folder() {
-        assert!(read("src/source.rs").unwrap().starts_with(b"//! Where bytes"));
+        assert!(read("src/source.rs").unwrap().starts_with(b"//! The sources of bytes"));
         assert!(read("./src/../src/source.rs").is_ok());
         assert_eq!(
             list("./src/source/").unwrap(),

@@ -48,7 +48,7 @@ pub trait Input: Clone + Send + 'static {
     /// The number of samples `B`.
     fn len(&self) -> usize;
 
-    /// Whether there is no sample.
+    /// True where there is no sample.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -137,7 +137,7 @@ impl From<Images> for Table {
     }
 }
 
-/// What an output is compared with.
+/// The thing that an output is compared with.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// Class indices, `[B]`.
@@ -157,9 +157,9 @@ pub enum Target {
 /// Some samples of an epoch, in the order's sequence.
 #[derive(Clone, Debug)]
 pub struct Batch<I> {
-    /// What the model eats.
+    /// The model's input.
     pub input: I,
-    /// What its output is compared with.
+    /// The target that its output is compared with.
     pub target: Target,
     /// The number of each sample in its set, from 0 on, `[B]`.
     pub samples: Vec<u64>,

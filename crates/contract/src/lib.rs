@@ -1,4 +1,4 @@
-//! What every room of Bonfire agrees on.
+//! The contracts that every room of Bonfire agrees on.
 //!
 //! ```text
 //! datasets --Batch--> Task (models) --loss, Output--> train --Metric--> records

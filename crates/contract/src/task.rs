@@ -1,10 +1,10 @@
-//! What the trainer needs of a model, and what a model says in return.
+//! The trainer's needs of a model, and the model's answers.
 
 use crate::{Input, Target};
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-/// What a model says about a batch: `B` samples, `K` classes, `O` values, `T` tokens, `V` words,
+/// The answer of a model about a batch: `B` samples, `K` classes, `O` values, `T` tokens, `V` words,
 /// `D` reconstructed numbers a sample.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant)] // one a batch, and boxing would cost more than it saves
@@ -27,7 +27,7 @@ pub enum Output {
 /// A model with the question it answers. The trainer is generic over this trait and knows no
 /// architecture.
 pub trait Task: Module + 'static {
-    /// What it eats: [`Images`](crate::Images), [`Tokens`](crate::Tokens) or
+    /// Its input: [`Images`](crate::Images), [`Tokens`](crate::Tokens) or
     /// [`Table`](crate::Table).
     type Input: Input;
 
@@ -51,9 +51,9 @@ pub struct ConfigError {
     pub model: &'static str,
     /// The field of its config.
     pub field: &'static str,
-    /// What the field may be.
+    /// The values that the field may have.
     pub expected: String,
-    /// What it was.
+    /// The value that it had.
     pub found: String,
 }
 

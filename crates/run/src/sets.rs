@@ -6,7 +6,7 @@ use crate::schema::Schema;
 use bonfire_contract::AnyInput;
 use bonfire_datasets::image::{self, ImageConfig, ImageSchema, ImageSet, Shown};
 use bonfire_datasets::{
-    DataError, Dataset, Names, OnCorrupt, Opened, Part, Parts, Pipeline, Requested, table, text,
+    DataError, Dataset, InputPiece, InputPieces, Names, OnCorrupt, Opened, Pipeline, Requested, table, text,
 };
 use bonfire_recipe::DataConfig;
 use std::sync::Arc;
@@ -142,9 +142,9 @@ pub fn open_prediction(
     schema: &Schema,
     inputs: &[String],
 ) -> Result<InputParts, DataError> {
-    fn boxed<D: Dataset>(parts: Parts<D>, wrap: fn(D::Input) -> AnyInput) -> InputParts {
+    fn boxed<D: Dataset>(parts: InputPieces<D>, wrap: fn(D::Input) -> AnyInput) -> InputParts {
         Box::new(parts.map(move |part| {
-            part.map(|Part { samples, names }| InputPart { set: SampleSet::of(samples, wrap), names })
+            part.map(|InputPiece { samples, names }| InputPart { set: SampleSet::of(samples, wrap), names })
         }))
     }
     Ok(match (data, schema) {
@@ -152,7 +152,7 @@ pub fn open_prediction(
             let (views, schema) = (config.crops, schema.clone());
             let parts = image::open_prediction(config, &schema, inputs)?;
             Box::new(parts.map(move |part| {
-                part.map(|Part { samples, names }| InputPart {
+                part.map(|InputPiece { samples, names }| InputPart {
                     set: SampleSet::of_pictures(samples, &schema, views),
                     names,
                 })

@@ -4,12 +4,12 @@ use super::gather::{Item, Place};
 use super::set::Pictures;
 use super::streamed::Streamed;
 use super::{ImageConfig, ImageSchema, ImageSet, folder, gather, open};
-use crate::parts::Put;
+use crate::inputs::Put;
 use crate::records::holds_pictures;
-use crate::{DataError, Names, Part, Parts, source};
+use crate::{DataError, InputPiece, InputPieces, Names, source};
 
-/// Pictures of a part.
-const PART: usize = 4096;
+/// Pictures of a piece.
+const PIECE: usize = 4096;
 
 /// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order, without
 /// labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and
@@ -20,25 +20,25 @@ const PART: usize = 4096;
 ///
 /// # Errors
 /// When there is no input, or a key is out of its bounds. An input that is missing, or holds no picture, is
-/// an error in the place of its parts.
+/// an error in the place of its pieces.
 pub fn open_prediction(
     config: &ImageConfig,
     schema: &ImageSchema,
     inputs: &[String],
-) -> Result<Parts<ImageSet>, DataError> {
+) -> Result<InputPieces<ImageSet>, DataError> {
     config.check()?;
     if inputs.is_empty() {
         return Err(DataError::source("predict", "pictures, folders or IDX files", "no input"));
     }
     let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
-    Ok(Parts::of(move |put| {
+    Ok(InputPieces::of(move |put| {
         let mut places = Collector { config: &config, schema: &schema, put, places: Vec::new() };
         inputs.iter().try_for_each(|input| places.read(input))?;
         places.put()
     }))
 }
 
-/// Places of pictures, on their way into parts.
+/// Places of pictures, on their way into pieces.
 struct Collector<'a> {
     config: &'a ImageConfig,
     schema: &'a ImageSchema,
@@ -51,7 +51,7 @@ impl Collector<'_> {
         if holds_pictures(uri) {
             self.put()?;
             let streamed = Pictures::Streamed(Streamed::in_order(self.config, uri)?);
-            return self.part(streamed, Names::Numbered(uri.to_string()));
+            return self.piece(streamed, Names::Numbered(uri.to_string()));
         }
         if !source::is_folder(uri) {
             return gather::places(uri)?.into_iter().try_for_each(|place| self.push(place));
@@ -75,7 +75,7 @@ impl Collector<'_> {
 
     fn push(&mut self, place: Place) -> Result<(), DataError> {
         self.places.push(place);
-        if self.places.len() == PART { self.put() } else { Ok(()) }
+        if self.places.len() == PIECE { self.put() } else { Ok(()) }
     }
 
     /// Hands on the places collected so far.
@@ -86,11 +86,11 @@ impl Collector<'_> {
         }
         let names = Names::Each(places.iter().map(Place::to_string).collect());
         let items = places.into_iter().map(|place| Item { place, class: None }).collect();
-        self.part(Pictures::Held(items), names)
+        self.piece(Pictures::Held(items), names)
     }
 
-    fn part(&mut self, pictures: Pictures, names: Names) -> Result<(), DataError> {
+    fn piece(&mut self, pictures: Pictures, names: Names) -> Result<(), DataError> {
         let samples = open::pipeline(self.config, self.schema, pictures, self.config.crops, 0);
-        (self.put)(Part { samples, names })
+        (self.put)(InputPiece { samples, names })
     }
 }

@@ -27,7 +27,7 @@ impl PictureSet {
     /// The pictures of an index, for an order with a `window` where one is given. Row groups take the
     /// place of its shards, and are read whole.
     pub(super) fn of(index: Index, window: Option<Window>, order: ShardOrder) -> Result<Self, DataError> {
-        if index.format() != Format::Parquet {
+        if !index.format().has_blocks() {
             let window = window.filter(|_| order == ShardOrder::Window);
             return Ok(PictureSet::Tar(Box::new(ShardSet::new(index, PICTURES, window))));
         }
@@ -115,7 +115,8 @@ impl Streamed {
     pub(super) fn train(config: &ImageConfig, seed: u64) -> Result<(Self, Shuffle), DataError> {
         let window = Window { shards: config.window_shards, block: config.window_block };
         // A sample of a local tar is read alone as fast as with others.
-        let alone = !source::is_remote(&config.train) && Format::named(&config.train) == Some(Format::Tar);
+        let found_alone = Format::named(&config.train).is_some_and(|format| !format.has_blocks());
+        let alone = !source::is_remote(&config.train) && found_alone;
         let order = config.order.unwrap_or(if alone { ShardOrder::Full } else { ShardOrder::Window });
         let streamed = Streamed::open(&config.train, Some(window), order)?;
         let shuffle = match (&*streamed.set, order) {

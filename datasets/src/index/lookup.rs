@@ -28,7 +28,7 @@ pub(crate) struct Lookup {
     extensions: Box<[Box<str>]>,
 }
 
-/// Where a part lies, and what it must be.
+/// The place of a part, and its checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub bytes: Range<u64>,
@@ -90,7 +90,7 @@ impl Lookup {
         first.partition_point(end, |sample| sample < own)..end
     }
 
-    /// Where the first of `extensions` that sample `number` has lies.
+    /// The place of the first of `extensions` that sample `number` has.
     pub(crate) fn part(&self, number: u64, extensions: &[&str]) -> Option<Place> {
         let rows = self.of_sample(number);
         let name = |row| &*self.extensions[self.extension.get(row) as usize];
@@ -128,7 +128,7 @@ impl Numbers {
         u64::from_le_bytes(number)
     }
 
-    /// How many of the first `len`, which ascend, are as `is` says.
+    /// The number of the first `len`, which ascend, that are as `is` says.
     fn partition_point(&self, len: usize, is: impl Fn(u64) -> bool) -> usize {
         let (mut begin, mut end) = (0, len);
         while begin < end {

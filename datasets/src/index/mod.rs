@@ -1,4 +1,4 @@
-//! Where every sample of a set of shards lies, or every block of samples, in one small sidecar beside
+//! The place of every sample of a set of shards, or of every block of samples, in one small sidecar beside
 //! them.
 //!
 //! ```text
@@ -22,9 +22,10 @@ mod sidecar;
 pub use build::Progress;
 pub(crate) use lookup::Lookup;
 pub use progress::report;
-pub(crate) use rows::{Block, Rows};
+pub(crate) use rows::Rows;
 
 use crate::recent::Recent;
+pub(crate) use crate::records::Block;
 use crate::records::{Entry, Format, Layout, SIDECAR_ENDING, files, without_tar};
 use crate::source::packing::Compression;
 use crate::source::{self, Object, Stat, cache};
@@ -139,22 +140,22 @@ impl Index {
         &self.uri
     }
 
-    /// Where the index itself lies.
+    /// The URI of the index itself.
     pub fn sidecar_uri(&self) -> &str {
         self.sidecar.uri()
     }
 
-    /// How its shards are cut into samples or blocks.
+    /// The cut of its shards into samples or blocks.
     pub fn layout(&self) -> &Layout {
         self.sidecar.layout()
     }
 
-    /// How its samples are written down.
+    /// The format of its shards.
     pub fn format(&self) -> Format {
         self.sidecar.layout().format()
     }
 
-    /// How many samples each shard has.
+    /// The number of samples of each shard.
     pub fn shards(&self) -> &Shards {
         &self.shards
     }
@@ -240,7 +241,7 @@ fn kept<T>(
     Ok(value)
 }
 
-/// Where a set's sidecar may lie.
+/// The places that a set's sidecar may lie in.
 struct Places {
     beside: String,
     cached: String,

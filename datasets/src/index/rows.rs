@@ -1,7 +1,7 @@
 //! The rows of one shard, a row a part, as Arrow columns.
 
 use crate::DataError;
-use crate::records::{Entry, Member};
+use crate::records::{Block, Entry, Member};
 use arrow_array::builder::{StringBuilder, UInt32Builder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
@@ -221,17 +221,4 @@ impl Rows {
             parts: self.of_sample(number).map(part).collect(),
         }
     }
-}
-
-/// Consecutive records of a shard that are read together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Block {
-    /// The number of its first record within the shard.
-    pub first: u64,
-    pub records: u64,
-    /// The line or row that it begins on, counted from 1.
-    pub line: u64,
-    pub bytes: Range<u64>,
-    /// Of its bytes; in Parquet, of the shard's footer.
-    pub crc32: u32,
 }

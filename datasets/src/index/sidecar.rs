@@ -148,7 +148,7 @@ impl Sidecar {
         &self.layout
     }
 
-    /// Whether it is the index of these shards as they are now.
+    /// True where it is the index of these shards as they are now.
     pub(super) fn fits(&self, layout: &Layout, objects: &[Object], stats: &[Stat]) -> bool {
         self.layout == *layout
             && self.shards.len() == objects.len()

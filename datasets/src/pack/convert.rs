@@ -1,4 +1,5 @@
-//! CSV and JSONL become Parquet, shard by shard, with row groups of equal size.
+//! Records whose cells are spelled out, as those of CSV and JSONL are, become Parquet, shard by shard, with row
+//! groups of equal size.
 //!
 //! Two passes in bounded memory: the first learns what each column holds, the second writes. Records keep
 //! their order, so that a file sorted by its label makes row groups of one label each.
@@ -6,9 +7,7 @@
 use super::parquet::{GROUP_BYTES, is_planned, planned};
 use super::shards::{Packed, shard_uri, sizes, written};
 use crate::index::Block;
-use crate::records::csv::{Csv, Given, for_each_row};
-use crate::records::jsonl::{self, for_each_object};
-use crate::records::{BLOCK, Format, Layout};
+use crate::records::{BLOCK, Cells, Found, Frame, Layout, ReadOptions, TextCells, Use};
 use crate::source::{self, Object, Writer, one_line};
 use crate::store::Source;
 use crate::table::TableConfig;
@@ -21,9 +20,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use serde_json::Value;
-use std::borrow::Cow;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Records to convert, and the place of their shards.
@@ -77,7 +74,12 @@ type Columns = Vec<(String, Kind)>;
 /// # Errors
 /// When a record cannot be read or a shard not be written. Shards written before stay.
 pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
-    let source = Source::open(&convert.source, &Layout::of(&convert.source))?;
+    let layout = Layout::of(&convert.source);
+    if !layout.format().is_untyped() {
+        let found = layout.format().name();
+        return Err(DataError::source(&convert.source, "CSV or JSONL to convert", found));
+    }
+    let source = Source::open(&convert.source, &layout)?;
     let missing = TableConfig::default().missing;
     let mut columns = Columns::new();
     pool::in_order(
@@ -128,16 +130,18 @@ fn plan(source: &Source, shard_bytes: u64) -> Vec<Range<usize>> {
     (0..shards).map(|shard| shard * source.len() / shards..(shard + 1) * source.len() / shards).collect()
 }
 
-/// The columns of a block and what they hold.
+/// The columns of a block and the types of their cells.
 fn kinds(source: &Source, shard: usize, block: &Block, missing: &[String]) -> Result<Columns, DataError> {
     let mut columns = Columns::new();
-    records(source, shard, block, &mut |names, cells| {
-        for (name, cell) in names.iter().zip(cells) {
-            let kind = match cell {
+    frames(source, shard, block, &mut |frame| {
+        for (name, cells) in frame.names.iter().zip(&frame.columns) {
+            let cells = spelled(&frame, name, cells)?;
+            let kind = |row| match cells.get(row) {
                 None => Kind::Empty,
-                Some((_, true)) => Kind::Text,
-                Some((cell, false)) => Kind::of(cell, missing),
+                Some(_) if cells.is_text(row) => Kind::Text,
+                Some(cell) => Kind::of(cell, missing),
             };
+            let kind = (0..cells.len()).map(kind).max().unwrap_or(Kind::Empty);
             match columns.iter_mut().find(|column| column.0 == *name) {
                 Some(column) => column.1 = column.1.max(kind),
                 None => columns.push((name.clone(), kind)),
@@ -148,40 +152,31 @@ fn kinds(source: &Source, shard: usize, block: &Block, missing: &[String]) -> Re
     Ok(columns)
 }
 
-/// A cell and whether it is text whatever it looks like, as strings of JSON are; `None` for no value.
-type Cell<'a> = Option<(Cow<'a, str>, bool)>;
+/// Hands the records of a block to `take`, their cells as the file spells them.
+///
+/// # Errors
+/// `take`'s own, and when a record cannot be read.
+fn frames(
+    source: &Source,
+    shard: usize,
+    block: &Block,
+    take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let dialect = source.index().layout().dialect();
+    let options = ReadOptions { dialect, ..ReadOptions::plain(&|_| Use::Cell) };
+    source.read(shard, block, &options, &mut |found| match found {
+        Found::Frame(frame) => take(frame),
+        Found::Unreadable(_, error) => Err(error),
+    })
+}
 
-/// The taker of the names and cells of each record.
-type Take<'a> = &'a mut dyn FnMut(&[String], &[Cell<'_>]) -> Result<(), DataError>;
-
-/// Hands the names and cells of each record of a block to `take`.
-fn records(source: &Source, shard: usize, block: &Block, take: Take<'_>) -> Result<(), DataError> {
-    let uri = source.shard_uri(shard);
-    let bytes = source.fetch(shard, block)?;
-    let layout = source.index().layout();
-    match layout.format() {
-        Format::Csv => {
-            let names = source.names(shard, layout.dialect(), Given::default())?;
-            let mut csv = Csv::block(uri, &bytes, layout.dialect(), names.to_vec(), block.line);
-            for_each_row(&mut csv, ControlFlow::Break, |_, csv| {
-                let cells: Vec<Cell<'_>> = csv.cells().map(|cell| Some((cell.into(), false))).collect();
-                take(&names, &cells)
-            })
-        }
-        Format::Jsonl => for_each_object(uri, &bytes, block.line, ControlFlow::Break, |line, object| {
-            let names: Vec<String> = object.keys().cloned().collect();
-            let mut cells = Vec::with_capacity(names.len());
-            for (name, value) in &object {
-                let cell = jsonl::cell(value).map_err(|found| {
-                    let place = format!("line {line}, column `{name}`");
-                    DataError::malformed(uri, place, "text, a number, true, false or null", found)
-                })?;
-                cells.push(cell.map(|cell| (cell, matches!(value, Value::String(_) | Value::Bool(_)))));
-            }
-            take(&names, &cells)
-        }),
-        Format::Tar | Format::Parquet | Format::Text => {
-            Err(DataError::source(uri, "CSV or JSONL to convert", layout.format().name()))
+/// The cells of a column as they are spelled.
+fn spelled<'a>(frame: &Frame, name: &str, cells: &'a Cells) -> Result<&'a TextCells, DataError> {
+    match cells {
+        Cells::Text(text) => Ok(text),
+        Cells::Numbers(_) => {
+            let place = format!("column `{name}`");
+            Err(DataError::malformed(&frame.uri, place, "cells that are spelled out", "numbers"))
         }
     }
 }
@@ -252,14 +247,17 @@ fn write(
     for number in blocks {
         let (shard, block) = source.find(number)?;
         let mut values: Vec<Values> = columns.iter().map(|column| Values::new(column.1)).collect();
-        records(source, shard, &block, &mut |names, cells| {
+        frames(source, shard, &block, &mut |frame| {
             for ((name, kind), values) in columns.iter().zip(&mut values) {
-                let at = names.iter().position(|found| found == name);
-                let cell = at.and_then(|at| cells[at].as_ref()).map(|(cell, _)| cell.as_ref());
+                let Some(at) = frame.position(name) else {
+                    (0..frame.len()).for_each(|_| values.push(None));
+                    continue;
+                };
+                let cells = spelled(&frame, name, &frame.columns[at])?;
                 // Beside numbers a mark means no value; in a column of text it may be a word.
                 let is_mark =
                     |cell: &&str| *kind != Kind::Text && missing.iter().any(|mark| mark == cell.trim());
-                values.push(cell.filter(|cell| !is_mark(cell)));
+                (0..cells.len()).for_each(|row| values.push(cells.get(row).filter(|cell| !is_mark(cell))));
             }
             Ok(())
         })?;

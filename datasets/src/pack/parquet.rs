@@ -29,7 +29,7 @@ pub(super) fn planned(plan: u64) -> KeyValue {
     KeyValue::new(KEY.to_string(), format!("{plan:016x}"))
 }
 
-/// Whether a whole shard of that plan is there.
+/// True where a whole shard of that plan is there.
 pub(super) fn is_planned(object: &Object, plan: u64) -> bool {
     let found = object.stat().and_then(|stat| footer(object, stat.size));
     found.is_ok_and(|(metadata, _)| {

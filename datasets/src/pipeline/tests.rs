@@ -309,7 +309,7 @@ proptest! {
         }
     }
 
-    /// What ranks read together is what one process reads, batch by batch, corrupt samples or none.
+    /// Ranks read together what one process reads, batch by batch, corrupt samples or none.
     #[test]
     fn the_shares_of_a_batch_are_the_batch(
         len in 0u64..120, start in 0u64..120, batch_size in 1usize..40, workers in 0usize..3,

@@ -8,14 +8,21 @@ mod scan;
 
 pub(super) use scan::scan_csv;
 
+use super::cells::{Cells, TextCells};
 use super::cut::BLOCK;
 use super::dialect::Dialect;
 use super::entry::{Entry, Records, scanned};
+use super::frame::Frame;
+use super::pieces::csv_pieces;
+use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
+use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
 use crate::source::{Object, Stat};
 use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
-use std::ops::ControlFlow;
+use bytes::Bytes;
+use std::mem;
+use std::sync::Arc;
 
 /// The names of a CSV's columns as far as they are known before it is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,8 +47,55 @@ impl Records for CsvRecords {
     }
 }
 
+impl ReadRecords for CsvRecords {
+    fn read(
+        &self,
+        uri: &str,
+        bytes: Bytes,
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        let mut csv = Csv::open(uri, &bytes, options.dialect, options.given)?;
+        frames(Rows::of(&mut csv, options), options.at_once, take)
+    }
+
+    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        csv_pieces(uri, options.dialect, options.given, &mut |csv| {
+            frames(Rows::of(csv, options), options.at_once, take)
+        })
+    }
+
+    fn open(&self, shard: Shard, options: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        let (dialect, head) = (options.dialect, shard.head()?);
+        let names = Csv::open(shard.uri(), &head, dialect, options.given)?.names;
+        Ok(Arc::new(CsvBlocks { shard, dialect, names }))
+    }
+}
+
+/// The blocks of an indexed CSV.
+#[derive(Debug)]
+struct CsvBlocks {
+    shard: Shard,
+    dialect: Dialect,
+    /// The columns' names.
+    names: Vec<String>,
+}
+
+impl ReadBlocks for CsvBlocks {
+    fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        let bytes = self.shard.fetch(block)?;
+        let names = self.names.clone();
+        let mut csv = Csv::block(self.shard.uri(), &bytes, self.dialect, names, block.line);
+        frames(Rows::of(&mut csv, options), options.at_once, take)
+    }
+}
+
 /// The rows of a CSV in memory.
-pub(crate) struct Csv<'a> {
+pub(super) struct Csv<'a> {
     uri: &'a str,
     bytes: &'a [u8],
     dialect: Dialect,
@@ -59,7 +113,7 @@ impl<'a> Csv<'a> {
     ///
     /// # Errors
     /// When there is no row at all, or two columns have one name.
-    pub(crate) fn open(
+    pub(super) fn open(
         uri: &'a str,
         bytes: &'a [u8],
         dialect: Dialect,
@@ -79,7 +133,7 @@ impl<'a> Csv<'a> {
     }
 
     /// Reads rows out of the middle of a file: `bytes` begin on line `first_line` of it.
-    pub(crate) fn block(
+    pub(super) fn block(
         uri: &'a str,
         bytes: &'a [u8],
         dialect: Dialect,
@@ -135,26 +189,13 @@ impl<'a> Csv<'a> {
     }
 
     /// The columns' names.
-    pub(crate) fn names(&self) -> &[String] {
+    pub(super) fn names(&self) -> &[String] {
         &self.names
-    }
-
-    /// The cells of the row that [`next_row`](Csv::next_row) went to, as they stand in the file.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = &str> {
-        self.record.iter()
-    }
-
-    /// One cell of that row.
-    ///
-    /// # Panics
-    /// When `column` is not one of the names' indices.
-    pub(crate) fn cell(&self, column: usize) -> &str {
-        &self.record[column]
     }
 
     /// Goes to the next row and says on which line it begins, counted from 1; `None` at the end.
     /// After an error the next call goes on behind the bad row.
-    pub(crate) fn next_row(&mut self) -> Option<Result<u64, DataError>> {
+    fn next_row(&mut self) -> Option<Result<u64, DataError>> {
         if let Some(line) = self.waiting.take() {
             return Some(Ok(line));
         }
@@ -195,8 +236,8 @@ impl<'a> Csv<'a> {
         }
     }
 
-    /// Where a row really begins: `csv` says where it began to look, which is before blank lines,
-    /// comments, and the second byte of a `\r\n`.
+    /// The byte and line that a row really begins on: `csv` says where it began to look, which is before
+    /// blank lines, comments, and the second byte of a `\r\n`.
     fn row_start(&self, position: Option<&Position>) -> (usize, u64) {
         let (mut byte, mut line) =
             position.map_or((0, 1), |position| (position.byte() as usize, position.line()));
@@ -228,7 +269,7 @@ impl<'a> Csv<'a> {
     }
 }
 
-/// Where the quote opens that is still open at the end of `row`, by the rules of `csv`: a quote
+/// The place of the quote that is still open at the end of `row`, by the rules of `csv`: a quote
 /// opens a cell at its first byte only, and a doubled quote inside stands for one.
 fn unclosed_quote(row: &[u8], separator: u8) -> Option<usize> {
     let mut opened = None;
@@ -246,32 +287,56 @@ fn unclosed_quote(row: &[u8], separator: u8) -> Option<usize> {
     opened
 }
 
-/// Reads every row of a CSV: `row` gets the line and the cells' owner. Rows that cannot be read go
-/// to `corrupt`, which says whether to stop with their error.
-///
-/// # Errors
-/// The header's, `row`'s own, or the first that `corrupt` hands back.
-pub(crate) fn for_each_row(
-    csv: &mut Csv<'_>,
-    mut corrupt: impl FnMut(DataError) -> ControlFlow<DataError>,
-    mut row: impl FnMut(u64, &Csv<'_>) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    while let Some(line) = csv.next_row() {
-        match line {
-            Ok(line) => row(line, csv)?,
-            Err(error) => {
-                if let ControlFlow::Break(error) = corrupt(error) {
-                    return Err(error);
-                }
+/// The wanted cells of a CSV's rows.
+struct Rows<'a, 'b> {
+    csv: &'a mut Csv<'b>,
+    options: &'a ReadOptions<'a>,
+    /// The columns that are wanted, by their places in a row and by name.
+    at: Vec<usize>,
+    names: Vec<String>,
+    /// The names of the others.
+    ignored: Vec<String>,
+    columns: Vec<TextCells>,
+    lines: Vec<u64>,
+}
+
+impl<'a, 'b> Rows<'a, 'b> {
+    fn of(csv: &'a mut Csv<'b>, options: &'a ReadOptions<'a>) -> Self {
+        let (mut at, mut names, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, name) in csv.names.iter().enumerate() {
+            if (options.column)(name).is_wanted() {
+                names.push(name.clone());
+                at.push(place);
+            } else {
+                ignored.push(name.clone());
             }
         }
+        let columns = vec![TextCells::default(); at.len()];
+        Rows { csv, options, at, names, ignored, columns, lines: Vec::new() }
     }
-    Ok(())
+}
+
+impl Fill for Rows<'_, '_> {
+    fn next(&mut self) -> Option<Result<(), DataError>> {
+        Some(self.csv.next_row()?.map(|line| {
+            self.lines.push(line);
+            for (&at, cells) in self.at.iter().zip(&mut self.columns) {
+                cells.push(self.options.value(&self.csv.record[at]));
+            }
+        }))
+    }
+
+    fn frame(&mut self) -> Frame {
+        let columns = self.columns.iter_mut().map(|cells| Cells::Text(mem::take(cells))).collect();
+        let (names, lines) = (self.names.clone(), mem::take(&mut self.lines));
+        Frame { ignored: self.ignored.clone(), ..Frame::new(self.csv.uri, names, columns, lines, "line") }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::read::{Found, Use};
     use proptest::prelude::*;
 
     const COMMA: Dialect = Dialect { separator: b',', comment: None, header: true };
@@ -285,11 +350,10 @@ mod tests {
     ) -> Result<(Vec<String>, Rows), DataError> {
         let mut csv = Csv::open("t.csv", text.as_ref(), dialect, given)?;
         let mut rows = Rows::new();
-        for_each_row(&mut csv, ControlFlow::Break, |line, csv| {
-            rows.push((line, csv.cells().map(String::from).collect()));
-            Ok(())
-        })?;
-        Ok((csv.names().to_vec(), rows))
+        while let Some(line) = csv.next_row() {
+            rows.push((line?, csv.record.iter().map(String::from).collect()));
+        }
+        Ok((csv.names, rows))
     }
 
     #[test]
@@ -338,18 +402,34 @@ mod tests {
 
     #[test]
     fn a_bad_row_does_not_hide_the_next() {
-        let mut csv = Csv::open("t.csv", b"a,b\n1\n2,\xff\n3,4\n", COMMA, Given::default()).unwrap();
-        let (mut bad, mut good) = (0, Vec::new());
-        let count = |_| {
-            bad += 1;
-            ControlFlow::Continue(())
-        };
-        for_each_row(&mut csv, count, |line, _| {
-            good.push(line);
+        let text = Bytes::from_static(b"a,b\n1\n2,\xff\n3,4\n");
+        let (mut bad, mut good) = (Vec::new(), Vec::new());
+        let options = ReadOptions::plain(&|_| Use::Cell);
+        let read = CsvRecords.read("t.csv", text, &options, &mut |found| {
+            match found {
+                Found::Unreadable(number, _) => bad.push(number),
+                Found::Frame(frame) => good.extend(frame.lines),
+            }
             Ok(())
-        })
-        .unwrap();
-        assert_eq!((bad, good), (2, vec![4]));
+        });
+        assert_eq!((read.is_ok(), bad, good), (true, vec![0, 1], vec![4]));
+    }
+
+    #[test]
+    fn the_rows_before_one_that_stops_come_first() {
+        let text = Bytes::from_static(b"a,b\n1,2\n3\n5,6\n");
+        let mut lines = Vec::new();
+        let options = ReadOptions::plain(&|name| if name == "b" { Use::Cell } else { Use::Nothing });
+        let read = CsvRecords.read("t.csv", text, &options, &mut |found| match found {
+            Found::Unreadable(_, error) => Err(error),
+            Found::Frame(frame) => {
+                assert_eq!((frame.names, frame.ignored), (vec!["b".to_string()], vec!["a".to_string()]));
+                lines.extend(frame.lines);
+                Ok(())
+            }
+        });
+        assert!(read.unwrap_err().to_string().contains("line 3"));
+        assert_eq!(lines, [2]);
     }
 
     proptest! {

@@ -4,14 +4,14 @@ use super::files::ending;
 use crate::DataError;
 use serde::{Deserialize, Serialize};
 
-/// How the lines of a file are cut into cells.
+/// The cut of a file's lines into cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
     /// Between the cells.
     pub separator: u8,
     /// Begins a line that is no row.
     pub comment: Option<u8>,
-    /// Whether the first row names the columns.
+    /// True where the first row names the columns.
     pub header: bool,
 }
 

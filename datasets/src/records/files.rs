@@ -2,7 +2,7 @@
 
 use crate::{DataError, source};
 
-/// How the name of every sidecar index ends.
+/// The ending of every sidecar index.
 pub(crate) const SIDECAR_ENDING: &str = ".index.parquet";
 
 /// The files that a URI names: not the index beside them, and of a folder not what Spark and others leave

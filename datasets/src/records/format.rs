@@ -7,23 +7,25 @@ use super::files::{ending, files};
 use super::jsonl::JsonlRecords;
 use super::lines::TextRecords;
 use super::parquet::ParquetRecords;
+use super::read::ReadRecords;
 use super::tar::TarRecords;
+use crate::DataError;
 use serde::de::{Deserializer, Error};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How samples are written down in a file.
+/// A way to write samples down in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Tar in WebDataset's layout: a sample is found alone.
     Tar,
+    /// Text as it is, in blocks of lines.
+    Text,
     /// Rows of separated cells, in blocks.
     Csv,
     /// A JSON object a line, in blocks.
     Jsonl,
-    /// Text as it is, in blocks of lines.
-    Text,
     /// Apache Parquet: a row group is a block.
     Parquet,
 }
@@ -35,19 +37,23 @@ struct Known {
     name: &'static str,
     /// The format in a sidecar.
     in_sidecar: &'static str,
-    /// How names end behind their last dot, the ending of a packing aside.
+    /// The endings of names behind their last dot, the ending of a packing aside.
     endings: &'static [&'static str],
+    /// True where files of many pictures may be of the format.
+    pictures: bool,
     records: &'static dyn Records,
+    /// The reader of records that are rows or lines; none where samples are found alone.
+    reader: Option<&'static dyn ReadRecords>,
 }
 
 /// All formats, in the order of the variants.
 #[rustfmt::skip]
 static FORMATS: [Known; 5] = [
-    Known { format: Format::Tar, name: "tar", in_sidecar: "tar", endings: &["tar", "tgz", "tzst"], records: &TarRecords },
-    Known { format: Format::Csv, name: "csv", in_sidecar: "csv", endings: &["csv", "tsv"], records: &CsvRecords },
-    Known { format: Format::Jsonl, name: "jsonl", in_sidecar: "jsonl", endings: &["jsonl", "ndjson"], records: &JsonlRecords },
-    Known { format: Format::Text, name: "txt", in_sidecar: "text", endings: &["txt"], records: &TextRecords },
-    Known { format: Format::Parquet, name: "parquet", in_sidecar: "parquet", endings: &["parquet", "pq"], records: &ParquetRecords },
+    Known { format: Format::Tar, name: "tar", in_sidecar: "tar", endings: &["tar", "tgz", "tzst"], pictures: true, records: &TarRecords, reader: None },
+    Known { format: Format::Text, name: "txt", in_sidecar: "text", endings: &["txt"], pictures: false, records: &TextRecords, reader: Some(&TextRecords) },
+    Known { format: Format::Csv, name: "csv", in_sidecar: "csv", endings: &["csv", "tsv"], pictures: false, records: &CsvRecords, reader: Some(&CsvRecords) },
+    Known { format: Format::Jsonl, name: "jsonl", in_sidecar: "jsonl", endings: &["jsonl", "ndjson"], pictures: false, records: &JsonlRecords, reader: Some(&JsonlRecords) },
+    Known { format: Format::Parquet, name: "parquet", in_sidecar: "parquet", endings: &["parquet", "pq"], pictures: true, records: &ParquetRecords, reader: Some(&ParquetRecords) },
 ];
 
 impl Format {
@@ -67,9 +73,14 @@ impl Format {
         FORMATS.iter().find(|known| known.endings.contains(&ending.as_str())).map(|known| known.format)
     }
 
-    /// The one of `formats` that a name ends as; the first of them for a name that ends otherwise.
-    pub(crate) fn among(uri: &str, formats: &[Format]) -> Self {
-        Format::named(uri).filter(|format| formats.contains(format)).unwrap_or(formats[0])
+    /// By the ending of a name, where that is a format that `fits`; `otherwise` for all other names.
+    pub(crate) fn among(uri: &str, fits: impl Fn(Format) -> bool, otherwise: Format) -> Self {
+        Format::named(uri).filter(|&format| fits(format)).unwrap_or(otherwise)
+    }
+
+    /// The names of the formats that fit.
+    pub(crate) fn names(fits: fn(Format) -> bool) -> impl Iterator<Item = &'static str> {
+        FORMATS.iter().filter(move |known| fits(known.format)).map(|known| known.name)
     }
 
     /// The format in a recipe, which is the extension of its blocks, too.
@@ -77,15 +88,53 @@ impl Format {
         self.known().name
     }
 
-    /// The reader of the format.
+    /// The finder of its samples or blocks.
     pub(crate) fn records(self) -> &'static dyn Records {
         self.known().records
     }
+
+    /// The reader of its records; `uri` is to be read.
+    ///
+    /// # Errors
+    /// When the samples of the format are found alone.
+    pub(crate) fn reader(self, uri: &str) -> Result<&'static dyn ReadRecords, DataError> {
+        self.known().reader.ok_or_else(|| DataError::source(uri, "rows or lines of text", self.name()))
+    }
+
+    /// True where records are read in blocks; samples are found alone otherwise.
+    pub fn has_blocks(self) -> bool {
+        self.known().reader.is_some()
+    }
+
+    /// True where a file is text as it is, and a record a line of it.
+    pub fn is_plain(self) -> bool {
+        self.known().reader.is_some_and(|reader| reader.is_plain())
+    }
+
+    /// True where records have columns: those of a table.
+    pub(crate) fn has_columns(self) -> bool {
+        self.has_blocks() && !self.is_plain()
+    }
+
+    /// True where there is something to learn of the columns' cells: they are text that may be numbers.
+    pub fn is_untyped(self) -> bool {
+        self.has_columns() && !self.known().reader.is_some_and(|reader| reader.is_typed())
+    }
+
+    /// True where files of many pictures may be of the format.
+    pub(crate) fn may_hold_pictures(self) -> bool {
+        self.known().pictures
+    }
+
+    /// True where a recipe says how lines are cut.
+    pub(crate) fn has_dialect(self) -> bool {
+        self == Format::Csv
+    }
 }
 
-/// Whether a URI's name ends as a file of many pictures does: tar, or Parquet.
+/// True for a URI whose name ends as a file of many pictures does: tar, or Parquet.
 pub(crate) fn holds_pictures(uri: &str) -> bool {
-    matches!(Format::named(uri), Some(Format::Tar | Format::Parquet))
+    Format::named(uri).is_some_and(Format::may_hold_pictures)
 }
 
 /// A URI without the ending of a tar shard and of its packing, where it has one.
@@ -105,25 +154,31 @@ impl Serialize for Format {
     }
 }
 
-/// Reads the format that a recipe names, one of `formats`, or none.
+/// Reads the format that a recipe names, one that `fits`, or none.
 ///
 /// # Errors
 /// When it names another one.
 pub(crate) fn one_of<'de, D: Deserializer<'de>>(
     deserializer: D,
-    formats: &'static [&'static str],
+    fits: fn(Format) -> bool,
 ) -> Result<Option<Format>, D::Error> {
     let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let known = FORMATS.iter().find(|known| known.name == name && formats.contains(&known.name));
-    known.map(|known| Some(known.format)).ok_or_else(|| D::Error::unknown_variant(&name, formats))
+    let found = FORMATS.iter().find(|known| known.name == name && fits(known.format));
+    match found {
+        Some(known) => Ok(Some(known.format)),
+        None => {
+            let expected = Format::names(fits).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            Err(D::Error::custom(format!("unknown variant `{name}`, expected one of {expected}")))
+        }
+    }
 }
 
-/// How the files of a set are cut into samples or blocks. An index depends on it, and states it: as the
+/// The cut of a set's files into samples or blocks. An index depends on it, and states it: as the
 /// format's name or, for CSV, as `{"csv": dialect}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     format: Format,
-    /// Of CSV alone.
+    /// The cut of lines, where a recipe says it.
     dialect: Option<Dialect>,
 }
 
@@ -134,20 +189,17 @@ impl Layout {
         let first = || files(uri).ok()?.into_iter().next().filter(|file| Format::named(file).is_some());
         let file = if Format::named(uri).is_some() { None } else { first() };
         let name = file.as_deref().unwrap_or(uri);
-        match Format::named(name) {
-            None | Some(Format::Csv) => Layout::csv(Dialect::named(name)),
-            Some(format) => Layout { format, dialect: None },
-        }
+        Layout::new(Format::named(name).unwrap_or(Format::Csv), Dialect::named(name))
     }
 
-    /// CSV of a dialect.
-    pub(crate) fn csv(dialect: Dialect) -> Self {
-        Layout { format: Format::Csv, dialect: Some(dialect) }
+    /// A format whose lines, where a recipe says how they are cut, are of a dialect.
+    pub(crate) fn new(format: Format, dialect: Dialect) -> Self {
+        Layout { format, dialect: format.has_dialect().then_some(dialect) }
     }
 
     /// A format whose files say by themselves how they are cut; CSV with commas and a header.
     pub(crate) fn plain(format: Format) -> Self {
-        Layout { format, dialect: (format == Format::Csv).then(Dialect::default) }
+        Layout::new(format, Dialect::default())
     }
 
     /// The format of the files.
@@ -155,7 +207,7 @@ impl Layout {
         self.format
     }
 
-    /// How the rows of CSV are cut; with commas and a header where the format is another one.
+    /// The cut of CSV's rows; with commas and a header where the format is another one.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect.unwrap_or_default()
     }
@@ -187,7 +239,7 @@ impl<'de> Deserialize<'de> for Layout {
         };
         let known = FORMATS.iter().find(|known| Some(known.in_sidecar) == name.as_deref());
         match known {
-            Some(known) if dialect.is_some() == (known.format == Format::Csv) => {
+            Some(known) if dialect.is_some() == known.format.has_dialect() => {
                 Ok(Layout { format: known.format, dialect })
             }
             _ => Err(D::Error::custom("a format that this version does not know")),
@@ -224,11 +276,12 @@ mod tests {
 
     #[test]
     fn a_kind_takes_its_own_formats() {
-        let tables = [Format::Csv, Format::Jsonl, Format::Parquet];
-        assert_eq!(Format::among("a/b.parquet", &tables), Format::Parquet);
-        assert_eq!(Format::among("a.b/rows.JSONL.gz", &tables), Format::Jsonl);
-        assert_eq!(Format::among("builtin:adult.test.gz", &tables), Format::Csv);
-        assert_eq!(Format::among("x.txt", &tables), Format::Csv);
+        let table = |uri: &str| Format::among(uri, Format::has_columns, Format::Csv);
+        assert_eq!(table("a/b.parquet"), Format::Parquet);
+        assert_eq!(table("a.b/rows.JSONL.gz"), Format::Jsonl);
+        assert_eq!(table("builtin:adult.test.gz"), Format::Csv);
+        assert_eq!(table("x.txt"), Format::Csv);
+        assert_eq!(Format::among("x.tar", Format::has_blocks, Format::Text), Format::Text);
         assert_eq!(without_tar("x/train-{0..9}.TAR.zst"), "x/train-{0..9}");
         assert_eq!((without_tar("x.tar/part.csv"), without_tar("y.tgz")), ("x.tar/part.csv", "y"));
         assert!(holds_pictures("a.tgz") && holds_pictures("b.pq") && !holds_pictures("a.csv"));

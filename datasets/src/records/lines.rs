@@ -1,12 +1,21 @@
 //! Lines of plain text.
 
+use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter};
 use super::dialect::Dialect;
 use super::entry::{Entry, Records, scanned};
+use super::frame::Frame;
+use super::pieces::line_pieces;
+use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
+use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
 use crate::source::{Object, Stat, one_line};
+use bytes::Bytes;
 use std::io::{BufRead, BufReader, Read};
+use std::mem;
+use std::slice::Split;
+use std::sync::Arc;
 
 /// The format.
 pub(super) struct TextRecords;
@@ -15,6 +24,94 @@ impl Records for TextRecords {
     fn entries(&self, object: &Object, _: &Stat, _: Dialect) -> Result<(Compression, Vec<Entry>), DataError> {
         scanned(object, |unpacked, take| scan_text(object.uri(), unpacked, BLOCK, take))
     }
+}
+
+impl ReadRecords for TextRecords {
+    fn read(
+        &self,
+        uri: &str,
+        bytes: Bytes,
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        frames(Lines::of(uri, &bytes, 1), options.at_once, take)
+    }
+
+    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        line_pieces(uri, |bytes, line| frames(Lines::of(uri, bytes, line), options.at_once, take))
+    }
+
+    fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        Ok(Arc::new(TextBlocks(shard)))
+    }
+
+    fn is_plain(&self) -> bool {
+        true
+    }
+}
+
+/// The blocks of indexed lines.
+#[derive(Debug)]
+struct TextBlocks(Shard);
+
+impl ReadBlocks for TextBlocks {
+    fn shard(&self) -> &Shard {
+        &self.0
+    }
+
+    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        let bytes = self.0.fetch(block)?;
+        frames(Lines::of(self.0.uri(), &bytes, block.line), options.at_once, take)
+    }
+
+    fn verify(&self, block: &Block, _: &mut dyn FnMut(DataError)) -> Result<(), DataError> {
+        utf8(self.0.uri(), &self.0.fetch(block)?, block.line).map(drop)
+    }
+}
+
+/// Lines of text, a column without a name; blank ones are no records.
+struct Lines<'a> {
+    uri: &'a str,
+    /// The lines that are left, of which the first is line `line`.
+    left: Split<'a, u8, fn(&u8) -> bool>,
+    line: u64,
+    cells: TextCells,
+    lines: Vec<u64>,
+}
+
+impl<'a> Lines<'a> {
+    /// Reads the lines of `bytes`, the first of which is line `line` of the file.
+    fn of(uri: &'a str, bytes: &'a [u8], line: u64) -> Self {
+        Lines { uri, left: lines_of(bytes), line, cells: TextCells::default(), lines: Vec::new() }
+    }
+}
+
+impl Fill for Lines<'_> {
+    fn next(&mut self) -> Option<Result<(), DataError>> {
+        loop {
+            let (text, line) = (self.left.next()?, self.line);
+            self.line += 1;
+            match std::str::from_utf8(text) {
+                Ok(text) if text.trim().is_empty() => {}
+                Ok(text) => {
+                    self.cells.push_text(Some(text.trim_end_matches('\r')));
+                    self.lines.push(line);
+                    return Some(Ok(()));
+                }
+                Err(error) => return Some(Err(not_utf8(self.uri, line, text[error.valid_up_to()]))),
+            }
+        }
+    }
+
+    fn frame(&mut self) -> Frame {
+        let columns = vec![Cells::Text(mem::take(&mut self.cells))];
+        Frame::new(self.uri, vec![String::new()], columns, mem::take(&mut self.lines), "line")
+    }
+}
+
+/// The lines of some bytes, the line breaks and a byte order mark aside.
+pub(super) fn lines_of(bytes: &[u8]) -> Split<'_, u8, fn(&u8) -> bool> {
+    without_mark(bytes).split(|&byte| byte == b'\n')
 }
 
 /// The bytes of a file without the byte order mark that some begin with.
@@ -35,7 +132,7 @@ pub(crate) fn utf8<'a>(uri: &str, bytes: &'a [u8], first_line: u64) -> Result<&'
 }
 
 /// The error of a byte that is no text.
-pub(crate) fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
+fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
     DataError::malformed(uri, format!("line {line}"), "UTF-8 text", format!("the byte 0x{byte:02x}"))
 }
 
@@ -79,7 +176,7 @@ fn scan_text(
     Ok(())
 }
 
-/// Where a line is cut that does not end within `bytes`, of which at least `least` are before the cut.
+/// The cut of a line that does not end within `bytes`, of which at least `least` are before the cut.
 fn cut_of_line(bytes: &[u8], least: usize) -> usize {
     let blank = bytes[least..].iter().rposition(u8::is_ascii_whitespace).map(|blank| least + blank + 1);
     let continues = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;

@@ -1,30 +1,31 @@
 //! Parquet, read where it lies: the footer first, then the wanted columns of one row group after the other.
-//!
-//! Three ways lead to the rows, and to nothing but [`RecordBatch`]es: all of a file in memory, one row group
-//! of a file that is indexed, and all row groups of a file one after the other.
 
+mod cells;
 mod footer;
 mod group;
 mod guard;
 mod pictures;
-mod strings;
 
 pub(crate) use footer::{arrow, footer};
 pub(crate) use group::group_reader;
-pub(crate) use guard::{damaged, guarded};
-pub(crate) use pictures::{PictureColumns, pictures};
-pub(crate) use strings::strings;
+pub(crate) use guard::guarded;
 
 use super::dialect::Dialect;
 use super::entry::{Entry, Records};
+use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
+use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
-use crate::source::{Object, Stat};
+use crate::source::{Object, Stat, one_line};
 use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
-use arrow_array::RecordBatch;
-use arrow_schema::Fields;
+use ::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use bytes::Bytes;
+use cells::Columns;
+use guard::damaged;
+use pictures::{PictureColumns, pictures};
+use std::sync::Arc;
 
 /// The format.
 pub(super) struct ParquetRecords;
@@ -40,103 +41,161 @@ impl Records for ParquetRecords {
     }
 }
 
-/// The taker of some rows, and of the number of the first of them in the file, counted from 1.
-pub(crate) type TakeRows<'a> = &'a mut dyn FnMut(u64, RecordBatch) -> Result<(), DataError>;
+impl ReadRecords for ParquetRecords {
+    fn read(
+        &self,
+        uri: &str,
+        bytes: Bytes,
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        guarded(uri, || {
+            let metadata = ArrowReaderMetadata::load(&bytes, Default::default());
+            let metadata = metadata.map_err(|error| damaged(uri, &error))?;
+            let columns = Columns::of(uri, &metadata, options)?;
+            let mask = columns.mask(&metadata);
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
+            let reader = builder.with_projection(mask).with_batch_size(columns.batch_rows).build();
+            let reader = reader.map_err(|error| damaged(uri, &error))?;
+            let mut rows = Rows { uri, columns, options, row: 1 };
+            rows.hand_out(reader, take)?;
+            rows.hand_out_none(1, take)
+        })
+    }
 
-/// The columns of a file to decode, by their numbers in it, and how many rows at a time.
-pub(crate) struct Wanted {
-    pub columns: Vec<usize>,
-    pub batch_rows: usize,
-}
+    /// The fetched columns of a row group are held.
+    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        guarded(uri, || {
+            let object = Object::open(uri)?;
+            let metadata = arrow(&object, footer(&object, object.stat()?.size)?.0)?;
+            let columns = Columns::of(uri, &metadata, options)?;
+            let (mask, batch_rows) = (columns.mask(&metadata), columns.batch_rows);
+            let mut rows = Rows { uri, columns, options, row: 1 };
+            for group in 0..metadata.metadata().num_row_groups() {
+                rows.hand_out(group_reader(&object, &metadata, group, mask.clone(), batch_rows)?, take)?;
+            }
+            Ok(())
+        })
+    }
 
-impl Wanted {
-    fn mask(&self, metadata: &ArrowReaderMetadata) -> ProjectionMask {
-        ProjectionMask::roots(metadata.parquet_schema(), self.columns.iter().copied())
+    fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        let (metadata, crc32) = footer(&shard.object, shard.size)?;
+        shard.first.check(shard.uri(), crc32)?;
+        let metadata = arrow(&shard.object, metadata)?;
+        Ok(Arc::new(ParquetBlocks { shard, metadata }))
+    }
+
+    fn is_typed(&self) -> bool {
+        true
+    }
+
+    fn has_checksums(&self) -> bool {
+        false
     }
 }
 
-/// Hands the rows of a file in memory to `take`, only the columns that `choose` picks.
-///
-/// # Errors
-/// `choose`'s and `take`'s own, and when the bytes are no whole Parquet file.
-pub(crate) fn read_bytes(
-    uri: &str,
-    bytes: Bytes,
-    choose: &mut dyn FnMut(&Fields) -> Result<Wanted, DataError>,
-    take: TakeRows<'_>,
-) -> Result<(), DataError> {
-    guarded(uri, || {
-        let metadata = ArrowReaderMetadata::load(&bytes, Default::default());
-        let metadata = metadata.map_err(|error| damaged(uri, &error))?;
-        let wanted = choose(metadata.schema().fields())?;
-        let mask = wanted.mask(&metadata);
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
-        let reader = builder.with_projection(mask).with_batch_size(wanted.batch_rows).build();
-        let mut row = 1;
-        for batch in reader.map_err(|error| damaged(uri, &error))? {
-            let batch = batch.map_err(|error| damaged(uri, &error))?;
-            let rows = batch.num_rows() as u64;
-            take(row, batch)?;
-            row += rows;
+/// Rows on their way into frames, one a batch.
+struct Rows<'a> {
+    uri: &'a str,
+    columns: Columns,
+    options: &'a ReadOptions<'a>,
+    /// The number of the next row in the file, counted from 1.
+    row: u64,
+}
+
+impl Rows<'_> {
+    /// Hands the rows of a reader to `take`.
+    ///
+    /// # Errors
+    /// `take`'s own, and when a batch cannot be decoded.
+    fn hand_out(&mut self, reader: ParquetRecordBatchReader, take: TakeFound<'_>) -> Result<(), DataError> {
+        for batch in reader {
+            let batch = batch.map_err(|error| damaged(self.uri, &error))?;
+            take(Found::Frame(self.columns.frame(self.uri, self.row, &batch, self.options)))?;
+            self.row += batch.num_rows() as u64;
         }
         Ok(())
-    })
-}
-
-/// As [`read_bytes`], of one row group, of which only the wanted columns are fetched. Its first row is
-/// `first_row`.
-///
-/// # Errors
-/// As [`read_bytes`].
-pub(crate) fn read_group(
-    object: &Object,
-    metadata: &ArrowReaderMetadata,
-    (group, first_row): (usize, u64),
-    choose: &mut dyn FnMut(&Fields) -> Result<Wanted, DataError>,
-    take: TakeRows<'_>,
-) -> Result<(), DataError> {
-    guarded(object.uri(), || {
-        let wanted = choose(metadata.schema().fields())?;
-        rows_of_group(object, metadata, (group, first_row), &wanted, take)
-    })
-}
-
-/// As [`read_bytes`], of a file that is read where it lies, a row group at a time.
-///
-/// # Errors
-/// As [`read_bytes`].
-pub(crate) fn read_object(
-    uri: &str,
-    choose: &mut dyn FnMut(&Fields) -> Result<Wanted, DataError>,
-    take: TakeRows<'_>,
-) -> Result<(), DataError> {
-    guarded(uri, || {
-        let object = Object::open(uri)?;
-        let metadata = arrow(&object, footer(&object, object.stat()?.size)?.0)?;
-        let wanted = choose(metadata.schema().fields())?;
-        let mut row = 1;
-        for (group, rows) in metadata.metadata().row_groups().iter().map(|group| group.num_rows()).enumerate()
-        {
-            rows_of_group(&object, &metadata, (group, row), &wanted, take)?;
-            row += rows as u64;
-        }
-        Ok(())
-    })
-}
-
-fn rows_of_group(
-    object: &Object,
-    metadata: &ArrowReaderMetadata,
-    (group, first_row): (usize, u64),
-    wanted: &Wanted,
-    take: TakeRows<'_>,
-) -> Result<(), DataError> {
-    let mut row = first_row;
-    for batch in group_reader(object, metadata, group, wanted.mask(metadata), wanted.batch_rows)? {
-        let batch = batch.map_err(|error| damaged(object.uri(), &error))?;
-        let rows = batch.num_rows() as u64;
-        take(row, batch)?;
-        row += rows;
     }
-    Ok(())
+
+    /// Hands a frame without rows to `take` where none came after `first_row`.
+    ///
+    /// # Errors
+    /// `take`'s own.
+    fn hand_out_none(&self, first_row: u64, take: TakeFound<'_>) -> Result<(), DataError> {
+        if self.row == first_row { take(Found::Frame(self.columns.none(self.uri))) } else { Ok(()) }
+    }
+}
+
+/// The row groups of an indexed file.
+#[derive(Debug)]
+struct ParquetBlocks {
+    shard: Shard,
+    metadata: ArrowReaderMetadata,
+}
+
+impl ParquetBlocks {
+    /// The number of the row group that a block is.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn group(&self, block: &Block) -> Result<usize, DataError> {
+        let groups = self.metadata.metadata().row_groups();
+        let mut first = 0;
+        for (group, rows) in groups.iter().map(|group| group.num_rows()).enumerate() {
+            if rows > 0 && first == block.first {
+                return Ok(group);
+            }
+            first += rows as u64;
+        }
+        let place = format!("row {}", block.line);
+        Err(DataError::malformed(self.shard.uri(), place, "a row group that begins there", "none"))
+    }
+}
+
+impl ReadBlocks for ParquetBlocks {
+    fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// Only the wanted columns are fetched.
+    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        let (uri, metadata) = (self.shard.uri(), &self.metadata);
+        guarded(uri, || {
+            let group = self.group(block)?;
+            let columns = Columns::of(uri, metadata, options)?;
+            let mask = columns.mask(metadata);
+            let reader = group_reader(&self.shard.object, metadata, group, mask, columns.batch_rows)?;
+            let mut rows = Rows { uri, columns, options, row: block.line };
+            rows.hand_out(reader, take)?;
+            rows.hand_out_none(block.line, take)?;
+            match rows.row - block.line {
+                found if found == block.records => Ok(()),
+                found => Err(damaged(uri, &format!("{found} rows in row group {group}"))),
+            }
+        })
+    }
+
+    /// Decodes all columns.
+    fn verify(&self, block: &Block, _: &mut dyn FnMut(DataError)) -> Result<(), DataError> {
+        const BATCH_ROWS: usize = 8192;
+        let (object, uri) = (&self.shard.object, self.shard.uri());
+        guarded(uri, || {
+            let group = self.group(block)?;
+            for batch in group_reader(object, &self.metadata, group, ProjectionMask::all(), BATCH_ROWS)? {
+                batch.map_err(|error| {
+                    let place = format!("row group {group} (row {})", block.line);
+                    DataError::malformed(uri, place, "a whole Parquet file", one_line(error))
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn are_pictures(&self) -> bool {
+        PictureColumns::of(self.metadata.schema()).is_some()
+    }
+
+    fn pictures(&self, block: &Block) -> Result<Vec<Option<Bytes>>, DataError> {
+        pictures(&self.shard.object, &self.metadata, self.group(block)?, block.records as usize)
+    }
 }

@@ -21,7 +21,7 @@ const LONGEST_LINE: u64 = 64 << 20;
 ///
 /// # Errors
 /// `take`'s own, when the file cannot be read, and when a row is longer than 64 MiB.
-pub(crate) fn csv_pieces(
+pub(super) fn csv_pieces(
     uri: &str,
     dialect: Dialect,
     given: Given<'_>,
@@ -87,7 +87,7 @@ impl<R: Read> Read for Copied<R> {
 ///
 /// # Errors
 /// `take`'s own, when the file cannot be read, and when a line is longer than 64 MiB.
-pub(crate) fn line_pieces(
+pub(super) fn line_pieces(
     uri: &str,
     mut take: impl FnMut(&[u8], u64) -> Result<(), DataError>,
 ) -> Result<(), DataError> {

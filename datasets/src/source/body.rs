@@ -12,7 +12,7 @@ use object_store::{Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectSto
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How often a body that yields no byte between may break before its error counts.
+/// Times that a body that yields no byte between may break before its error counts.
 const MOST_RESUMES: u32 = 5;
 
 /// Part of an object under way.

@@ -51,7 +51,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(name, _)| *name)
 }
 
-/// Whether embedded files lie below `name`.
+/// True where embedded files lie below `name`.
 pub(super) fn is_folder(name: &str) -> bool {
     names().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')))
 }

@@ -18,7 +18,7 @@ pub(crate) fn folder(kind: &str) -> PathBuf {
     root().join(kind)
 }
 
-/// Where `name` of the object, set or run `uri` is kept, below `kind`.
+/// The path that `name` of the object, set or run `uri` is kept at, below `kind`.
 pub fn path(kind: &str, uri: &str, name: &str) -> PathBuf {
     let hash = uri.bytes().fold(0, |hash, byte| mix(hash, u64::from(byte)));
     folder(kind).join(format!("{hash:016x}-{name}"))

@@ -12,12 +12,12 @@ const LONGEST: usize = 500;
 /// S3's codes for credentials that do not serve any more, which come under the status 400.
 const CREDENTIALS: [&str; 4] = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestExpired"];
 
-/// Whether the server has answered, and refused.
+/// True where the server has answered, and refused.
 pub(super) fn is_refusal(error: &Error) -> bool {
     !matches!(error, Error::NotFound { .. }) && error.to_string().contains("status code: 4")
 }
 
-/// Whether the credentials did not serve.
+/// True where the credentials did not serve.
 pub(super) fn is_of_credentials(error: &Error) -> bool {
     let refused = matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. });
     // A listing's refusal has no kind of its own.
@@ -26,7 +26,7 @@ pub(super) fn is_of_credentials(error: &Error) -> bool {
         || ["status code: 401", "status code: 403"].iter().chain(&CREDENTIALS).any(|sign| text.contains(sign))
 }
 
-/// What should have been there to read, where `otherwise` is what it is for other errors.
+/// The thing that should have been there to read; `otherwise` for other errors.
 pub(super) fn expected<'a>(error: &Error, otherwise: &'a str) -> &'a str {
     if is_of_credentials(error) { "credentials that may read it" } else { otherwise }
 }

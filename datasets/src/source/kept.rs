@@ -1,4 +1,4 @@
-//! What was read across a network, kept on this machine up to a number of bytes: `$BONFIRE_CACHE_LIMIT`, as
+//! Bytes that were read across a network, kept on this machine up to a number of bytes: `$BONFIRE_CACHE_LIMIT`, as
 //! `200GB`; nothing is kept without it.
 //!
 //! ```text
@@ -13,7 +13,7 @@
 //! of change is when it was last used; the ones that were not for longest make room. Any number of processes
 //! may share the folder: room is made under the lock, entries appear by a rename, and one that is removed
 //! stays readable for whoever has opened it. An entry that is not what its checksum says counts as none.
-//! Where the disk is full, or the folder cannot be written to, that is said once, and reading goes on without
+//! A full disk, or a folder that cannot be written to, is told of once, and reading goes on without
 //! keeping.
 
 use super::cache;
@@ -46,7 +46,7 @@ pub(super) struct Kept {
     folder: PathBuf,
     /// Bytes of all entries together.
     limit: u64,
-    /// Whether nothing can be put any more.
+    /// True where nothing can be put any more.
     closed: AtomicBool,
     /// Tells this process's entries under way apart.
     next: AtomicU64,
@@ -184,7 +184,7 @@ impl Kept {
         Ok(total)
     }
 
-    /// Where the entry of `key` lies: two hashes in a row make names that do not meet by chance.
+    /// The path of the entry of `key`: two hashes in a row make names that do not meet by chance.
     fn path(&self, key: &str) -> PathBuf {
         let hash = |seed| key.bytes().fold(seed, |hash, byte| mix(hash, u64::from(byte)));
         let name = format!("{:016x}{:016x}", hash(0), hash(1));

@@ -37,7 +37,7 @@ pub struct Object {
     kept: Option<(&'static Kept, Arc<str>)>,
 }
 
-/// How an object is reached.
+/// The way to an object.
 #[derive(Clone, Debug)]
 enum Medium {
     /// It lies in this process's memory.
@@ -70,7 +70,7 @@ impl Stat {
         Stat { size: meta.size, version }
     }
 
-    /// Whether an object that was like `self` may still be the same now that it is like `now`.
+    /// True where an object that was like `self` may still be the same now that it is like `now`.
     /// Versions of different kinds (a file that was uploaded) cannot be compared: there the size
     /// decides, and what is read must pass its checksum anyway.
     pub fn allows(&self, now: &Stat) -> bool {
@@ -157,7 +157,7 @@ impl Object {
         &self.uri
     }
 
-    /// Whether reading it crosses a network.
+    /// True where reading it crosses a network.
     pub fn is_remote(&self) -> bool {
         matches!(self.medium, Medium::Remote)
     }
@@ -200,7 +200,7 @@ impl Object {
         Ok(Stat::of(&meta, self.is_remote()))
     }
 
-    /// Whether something is there.
+    /// True where something is there.
     ///
     /// # Errors
     /// When the store does not say.

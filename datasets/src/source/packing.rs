@@ -1,4 +1,4 @@
-//! How the bytes of a file are packed, known by its first bytes.
+//! The packing of a file, known by its first bytes.
 
 use super::one_line;
 use crate::DataError;

@@ -16,7 +16,7 @@ const MOST_NAMES: usize = 1 << 20;
 pub(super) const MATCHING: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// Whether the name has characters that a glob gives a meaning to.
+/// True where the name has characters that a glob gives a meaning to.
 pub(super) fn is_glob(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }

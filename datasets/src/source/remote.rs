@@ -101,7 +101,7 @@ mod cloud {
         Ok(RetryConfig { backoff, max_retries: 1000, retry_timeout: Duration::from_secs(seconds) })
     }
 
-    /// What the environment does not say about time-outs, whose variables begin with `$prefix`.
+    /// The settings of time-outs that the environment does not say, whose variables begin with `$prefix`.
     macro_rules! timed {
         ($builder:expr, $key:path, $prefix:literal) => {{
             let mut builder = $builder.with_retry(retry()?);
@@ -197,7 +197,7 @@ pub(super) fn wait<T>(remote: bool, future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
 }
 
-/// How often what may be done twice is done again.
+/// Times that a request that may be sent twice is sent again.
 const MOST_REPEATS: u32 = 3;
 
 /// Does what may be done twice, again where it breaks on its way: `object_store` repeats requests, but gives

@@ -1,16 +1,11 @@
-//! The blocks of a set of shards: CSV, JSONL, plain text and Parquet are read by them.
+//! The blocks of a set of shards, whatever their format.
 
 use super::lock::locked;
 use super::unpacked::Unpacked;
 use crate::index::{self, Block, Index};
-use crate::records::csv::{Csv, Given};
-use crate::records::parquet::{arrow, footer, group_reader, guarded};
-use crate::records::{Dialect, Format, Layout, split};
-use crate::source::{Object, one_line};
+use crate::records::{Layout, ReadBlocks, ReadOptions, Shard, TakeFound, split};
 use crate::{DataError, Shards, Split, pool};
 use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +16,7 @@ const LARGEST_BLOCK: u64 = 512 << 20;
 #[derive(Debug)]
 pub(crate) struct Source {
     index: Index,
-    /// How many blocks each shard has.
+    /// The number of blocks of each shard.
     shards: Shards,
     /// The records of each block.
     sizes: Vec<u32>,
@@ -30,8 +25,8 @@ pub(crate) struct Source {
     /// Bytes of the largest block.
     largest: u64,
     unpacked: Unpacked,
-    /// The part of a shard that each of its blocks needs, once the shard was opened.
-    opened: Mutex<HashMap<usize, Opened>>,
+    /// The shards that a block was read of.
+    opened: Mutex<HashMap<usize, Arc<dyn ReadBlocks>>>,
 }
 
 /// The numbers of blocks for training, validation and tests.
@@ -46,15 +41,6 @@ impl Divided {
     pub(crate) fn held_out(self) -> Vec<usize> {
         if self.test.is_empty() { self.valid } else { self.test }
     }
-}
-
-/// The part of a shard that each of its blocks needs.
-#[derive(Clone, Debug)]
-enum Opened {
-    /// The names of a CSV's columns.
-    Names(Arc<[String]>),
-    /// The footer of a Parquet file.
-    Footer(ArrowReaderMetadata),
 }
 
 impl Source {
@@ -155,112 +141,60 @@ impl Source {
         self.index.object(shard).uri()
     }
 
-    /// The bytes of a block as they are stored.
+    /// A shard, for one of its blocks to be read.
     ///
     /// # Errors
-    /// When they cannot be read, or are not those that were indexed. Parquet has no checksum of them.
-    pub(crate) fn stored(&self, shard: usize, block: &Block) -> Result<Bytes, DataError> {
-        match self.index.format() {
-            Format::Parquet => self.index.object(shard).range(block.bytes.clone()),
-            _ => self.fetch(shard, block),
-        }
+    /// When it has to be unpacked and cannot be, or the index cannot be read any more.
+    fn shard(&self, shard: usize) -> Result<Shard, DataError> {
+        let first = self.index.rows(shard)?.blocks().into_iter().next();
+        let first = first.ok_or_else(|| DataError::source(self.shard_uri(shard), "a block", "none"))?;
+        let (object, size) = (self.index.object(shard).clone(), self.index.indexed(shard).stat.size);
+        Ok(Shard { object, size, unpacked: self.unpacked.object(&self.index, shard)?, first })
     }
 
-    /// The bytes of a block of text.
+    /// The bytes of a block as they are stored, unpacked.
     ///
     /// # Errors
-    /// When they cannot be read, or are not those that were indexed.
+    /// When they cannot be read, or are not those that were indexed, where the index has a checksum of them.
     pub(crate) fn fetch(&self, shard: usize, block: &Block) -> Result<Bytes, DataError> {
+        let format = self.index.format();
         let bytes = self.unpacked.object(&self.index, shard)?.range(block.bytes.clone())?;
-        self.check(shard, block, crc32fast::hash(&bytes))?;
+        if !format.has_blocks() || format.reader(self.uri())?.has_checksums() {
+            block.check(self.shard_uri(shard), crc32fast::hash(&bytes))?;
+        }
         Ok(bytes)
     }
 
-    fn check(&self, shard: usize, block: &Block, crc32: u32) -> Result<(), DataError> {
-        if crc32 == block.crc32 {
-            return Ok(());
-        }
-        let place = format!("block at line {} (byte {})", block.line, block.bytes.start);
-        let expected = format!(
-            "the checksum {:08x} of the index (`bonfire data index` reads a changed shard anew)",
-            block.crc32
-        );
-        Err(DataError::malformed(self.shard_uri(shard), place, expected, format!("{crc32:08x}")))
-    }
-
-    /// The names of a CSV shard's columns, out of the bytes before its first block or, where a shard has no
-    /// header, of that block.
+    /// The blocks of a shard that has some. It is opened as the first `options` say.
     ///
     /// # Errors
-    /// When the bytes cannot be read, or are no header.
-    pub(crate) fn names(
+    /// When what all blocks need of it cannot be read, or is not what was indexed.
+    pub(crate) fn open_shard(
         &self,
         shard: usize,
-        dialect: Dialect,
-        given: Given<'_>,
-    ) -> Result<Arc<[String]>, DataError> {
-        if let Some(Opened::Names(names)) = locked(&self.opened).get(&shard) {
-            return Ok(names.clone());
+        options: &ReadOptions<'_>,
+    ) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        if let Some(blocks) = locked(&self.opened).get(&shard) {
+            return Ok(blocks.clone());
         }
-        let first = self.index.rows(shard)?.blocks().into_iter().next();
-        let bytes = first.map_or(0..0, |block| block.bytes);
-        let head = 0..if bytes.start > 0 { bytes.start } else { bytes.end };
-        let head = self.unpacked.object(&self.index, shard)?.range(head)?;
-        let names: Arc<[String]> = Csv::open(self.shard_uri(shard), &head, dialect, given)?.names().into();
-        locked(&self.opened).insert(shard, Opened::Names(names.clone()));
-        Ok(names)
+        let reader = self.index.format().reader(self.shard_uri(shard))?;
+        let blocks = reader.open(self.shard(shard)?, options)?;
+        locked(&self.opened).insert(shard, blocks.clone());
+        Ok(blocks)
     }
 
-    /// A Parquet shard, its footer, and the number of the block's row group in it.
+    /// Reads the records of a block.
     ///
     /// # Errors
-    /// When the footer cannot be read, or is not the one that was indexed.
-    pub(crate) fn row_group(
+    /// `take`'s own, and when the block as a whole cannot be read.
+    pub(crate) fn read(
         &self,
         shard: usize,
         block: &Block,
-    ) -> Result<(&Object, ArrowReaderMetadata, usize), DataError> {
-        let object = self.index.object(shard);
-        let known = locked(&self.opened).get(&shard).cloned();
-        let metadata = match known {
-            Some(Opened::Footer(metadata)) => metadata,
-            _ => {
-                let (metadata, crc32) = footer(object, self.index.indexed(shard).stat.size)?;
-                self.check(shard, block, crc32)?;
-                let metadata = arrow(object, metadata)?;
-                locked(&self.opened).insert(shard, Opened::Footer(metadata.clone()));
-                metadata
-            }
-        };
-        let mut first = 0;
-        for (group, rows) in metadata.metadata().row_groups().iter().map(|group| group.num_rows()).enumerate()
-        {
-            if rows > 0 && first == block.first {
-                return Ok((object, metadata, group));
-            }
-            first += rows as u64;
-        }
-        let place = format!("row {}", block.line);
-        Err(DataError::malformed(object.uri(), place, "a row group that begins there", "none"))
-    }
-
-    /// Decodes all columns of a Parquet block.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub(crate) fn decode_all(&self, shard: usize, block: &Block) -> Result<(), DataError> {
-        const BATCH_ROWS: usize = 8192;
-        let uri = self.shard_uri(shard);
-        guarded(uri, || {
-            let (object, metadata, group) = self.row_group(shard, block)?;
-            for batch in group_reader(object, &metadata, group, ProjectionMask::all(), BATCH_ROWS)? {
-                batch.map_err(|error| {
-                    let place = format!("row group {group} (row {})", block.line);
-                    DataError::malformed(uri, place, "a whole Parquet file", one_line(error))
-                })?;
-            }
-            Ok(())
-        })
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        self.open_shard(shard, options)?.read(block, options, take)
     }
 
     /// The blocks to train on, and those held out: drawn at random with `seed`.
@@ -295,7 +229,7 @@ impl Source {
         pool::in_order(pool::requests(), 0..most, work, take)
     }
 
-    /// How many blocks are shuffled together: as many as `window_bytes` hold of the largest, one at least.
+    /// The number of blocks that are shuffled together: as many as `window_bytes` hold of the largest, one at least.
     /// `record_bytes` is what a record takes once it is decoded.
     pub(crate) fn window(&self, window_bytes: u64, record_bytes: u64) -> usize {
         let most = self.sizes.iter().max().map_or(0, |&records| u64::from(records));

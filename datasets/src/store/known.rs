@@ -28,7 +28,7 @@ struct KnownShard {
     name: String,
     blocks: u64,
     records: u64,
-    /// Of the checksums of its blocks.
+    /// A checksum of the checksums of its blocks.
     crc32: u32,
 }
 

@@ -1,26 +1,29 @@
-//! The encoded pictures of Parquet files, a row group at a time.
+//! The encoded pictures of files that hold many, a block at a time.
 
 use super::blocks::Source;
 use super::set::Decode;
 use crate::DataError;
 use crate::index::Block;
-use crate::records::parquet::{PictureColumns, pictures};
+use crate::records::{ReadOptions, Use};
 use bytes::Bytes;
 
-/// Takes the encoded pictures out of a row group.
+/// No column is wanted as cells.
+fn no_cells() -> ReadOptions<'static> {
+    ReadOptions::plain(&|_| Use::Nothing)
+}
+
+/// Takes the encoded pictures out of a block.
 #[derive(Debug)]
 pub(crate) struct PictureDecoder;
 
 impl PictureDecoder {
-    /// Whether a shard that has rows has a column of pictures.
+    /// True where a shard that has rows has a column of pictures.
     ///
     /// # Errors
-    /// When its footer cannot be read.
+    /// When the shard cannot be opened.
     pub(crate) fn fits(source: &Source, shard: usize) -> Result<bool, DataError> {
-        let blocks = source.index().rows(shard)?.blocks();
-        let Some(block) = blocks.first() else { return Ok(false) };
-        let (_, metadata, _) = source.row_group(shard, block)?;
-        Ok(PictureColumns::of(metadata.schema()).is_some())
+        let has_rows = source.index().rows(shard)?.len() > 0;
+        Ok(has_rows && source.open_shard(shard, &no_cells())?.are_pictures())
     }
 }
 
@@ -29,7 +32,6 @@ impl Decode for PictureDecoder {
     type Records = Vec<Option<Bytes>>;
 
     fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<Self::Records, DataError> {
-        let (object, metadata, group) = source.row_group(shard, block)?;
-        pictures(object, &metadata, group, block.records as usize)
+        source.open_shard(shard, &no_cells())?.pictures(block)
     }
 }

@@ -5,7 +5,7 @@
 //!                                      alone, or with its whole block in one request
 //! ```
 //!
-//! Of a local shard, samples are always read alone, and the system is told which block will be
+//! Samples of a local shard are always read alone, and the system is told which block will be
 //! needed where a read had to wait for a disk.
 
 use super::lock::locked;
@@ -136,7 +136,7 @@ impl ShardSet {
         }
     }
 
-    /// Where in its shard sample `index` lies, for messages.
+    /// The place of sample `index` in its shard, for messages.
     pub(crate) fn place(&self, index: u64) -> String {
         let (shard, number) = self.index.shards().find(index);
         let key = self.index.key(shard, number);
@@ -234,7 +234,7 @@ impl ShardSet {
     }
 }
 
-/// How long reading takes at most where the system has the bytes in memory; what takes longer came from a
+/// The time that reading takes at most where the system has the bytes in memory; what takes longer came from a
 /// disk.
 fn from_memory(bytes: usize) -> Duration {
     const CALL: Duration = Duration::from_micros(100);

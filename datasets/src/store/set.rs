@@ -95,7 +95,7 @@ pub(crate) struct BlockSet<D: Decode> {
     blocks: Blocks<D>,
     /// The blocks of the set.
     numbers: Vec<usize>,
-    /// Where each of them begins among the set's records.
+    /// The place of each of them among the set's records.
     starts: Shards,
     /// Blocks that are shuffled together.
     window: usize,
@@ -139,7 +139,7 @@ impl<D: Decode> BlockSet<D> {
         BlockSet { order, ahead, ..self }
     }
 
-    /// How the records are shuffled.
+    /// The shuffling of the records.
     pub(crate) fn shuffle(&self, seed: u64) -> Shuffle {
         match self.order {
             ShardOrder::Full => Shuffle::Full(seed),
@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    /// How many blocks live, and how many were decoded.
+    /// The numbers of blocks that live, and that were decoded.
     #[derive(Default)]
     struct Counting(Arc<AtomicUsize>, Arc<AtomicUsize>);
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where the unpacked copies of a set's packed shards lie.
+/// The places of the unpacked copies of a set's packed shards.
 #[derive(Debug, Default)]
 pub(crate) struct Unpacked {
     /// The lock of a shard is held while it is unpacked, so that it is once.

@@ -1,19 +1,15 @@
 //! Blocks of a table: found in its files, read, and encoded by a schema.
 
 use super::config::TableConfig;
-use super::corrupt::Corrupt;
 use super::encode::{encode, parse_numbers, readable};
-use super::frame::Frame;
-use super::read::read_csv;
+use super::read::joined;
 use super::rows::Rows;
 use super::schema::TableSchema;
-use super::{jsonl, parquet};
 use crate::DataError;
 use crate::index::Block;
-use crate::records::csv::Csv;
-use crate::records::{Format, Layout, files};
+use crate::records::{Frame, Layout, Use, files};
 use crate::store::{Decode, Source};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -25,37 +21,26 @@ pub(super) fn source(uri: &str, config: &TableConfig) -> Result<Source, DataErro
     // The files of a set are of one kind, that of the first.
     let shards = files(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
-    let layout = match config.format(first) {
-        Format::Csv => Layout::csv(config.dialect(first)?),
-        format => Layout::plain(format),
-    };
-    Source::open(uri, &layout)
+    let format = config.format(first);
+    Source::open(uri, &Layout::new(format, config.dialect(first, format)?))
 }
 
-/// The rows of a block, only the columns that are wanted where the format allows it.
+/// The rows of a block, of the columns that have a use; those that cannot be read go to `unreadable`, by their
+/// number.
 ///
 /// # Errors
-/// The first that `corrupt` hands back, and when the block as a whole cannot be read.
+/// `unreadable`'s own, and when the block as a whole cannot be read.
 pub(super) fn read(
     source: &Source,
     shard: usize,
     block: &Block,
     config: &TableConfig,
-    wanted: &dyn Fn(&str) -> bool,
-    corrupt: Corrupt<'_>,
+    column: &dyn Fn(&str) -> Use,
+    unreadable: &mut dyn FnMut(usize, DataError) -> Result<(), DataError>,
 ) -> Result<Frame, DataError> {
     let uri = source.shard_uri(shard);
-    match source.index().format() {
-        Format::Parquet => parquet::read_group(source, shard, block, config, wanted),
-        Format::Jsonl => jsonl::read(uri, &source.fetch(shard, block)?, block.line, config, corrupt),
-        Format::Csv | Format::Tar | Format::Text => {
-            let dialect = config.dialect(uri)?;
-            let names = source.names(shard, dialect, config.given(None))?;
-            let bytes = source.fetch(shard, block)?;
-            let mut csv = Csv::block(uri, &bytes, dialect, names.to_vec(), block.line);
-            read_csv(&mut csv, uri, config, corrupt)
-        }
-    }
+    let options = config.options(uri, source.index().format(), column, None)?;
+    joined(uri, |take| source.read(shard, block, &options, take), unreadable)
 }
 
 /// Encodes the rows of a block by a schema.
@@ -63,6 +48,8 @@ pub(super) fn read(
 pub(super) struct RowDecoder {
     config: TableConfig,
     schema: TableSchema,
+    /// The names of the schema's columns, the target among them.
+    names: HashSet<String>,
 }
 
 /// The encoded rows of a block.
@@ -88,7 +75,9 @@ impl RowBlock {
 
 impl RowDecoder {
     pub(super) fn new(config: &TableConfig, schema: &TableSchema) -> Self {
-        RowDecoder { config: config.clone(), schema: schema.clone() }
+        let names = schema.columns.iter().map(|column| column.name.as_str());
+        let names = names.chain([schema.target.name()]).map(str::to_string).collect();
+        RowDecoder { config: config.clone(), schema: schema.clone(), names }
     }
 }
 
@@ -96,25 +85,22 @@ impl Decode for RowDecoder {
     type Records = RowBlock;
 
     fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<RowBlock, DataError> {
-        let RowDecoder { config, schema } = self;
-        let wanted = |name: &str| {
-            name == schema.target.name() || schema.columns.iter().any(|column| column.name == name)
-        };
+        let RowDecoder { config, schema, names } = self;
+        let column = |name: &str| config.column_of(names, name);
         let mut errors: HashMap<usize, DataError> = HashMap::new();
-        let mut corrupt = |number: u32, error| {
-            errors.insert(number as usize, error);
-            ControlFlow::Continue(())
+        let mut unreadable = |number: usize, error| {
+            errors.insert(number, error);
+            Ok(())
         };
-        let mut frame = read(source, shard, block, config, &wanted, &mut corrupt)?;
+        let mut frame = read(source, shard, block, config, &column, &mut unreadable)?;
         let records = block.records as usize;
         if frame.len() + errors.len() != records {
             let place = format!("block at line {} (byte {})", block.line, block.bytes.start);
             let found = frame.len() + errors.len();
             return Err(DataError::malformed(&frame.uri, place, format!("{records} records"), found));
         }
-        if source.index().format() == Format::Jsonl {
-            let columns = schema.columns.iter().map(|column| column.name.as_str());
-            frame.complete(columns.chain([schema.target.name()]));
+        if frame.varies {
+            frame.complete(names.iter().map(String::as_str));
         }
         let numbers: Vec<usize> = (0..records).filter(|number| !errors.contains_key(number)).collect();
         parse_numbers(schema, &mut frame);

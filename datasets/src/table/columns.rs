@@ -11,11 +11,11 @@ pub struct Column {
     pub name: String,
     /// Cells of the training rows without a value.
     pub missing: u64,
-    /// How a cell becomes numbers.
+    /// The way of a cell to numbers.
     pub encoding: Encoding,
 }
 
-/// How the cells of a column become numbers.
+/// The way of the cells of a column to numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
@@ -25,7 +25,7 @@ pub enum Encoding {
         mean: f64,
         /// Standard deviation over the training rows (divided by their count); 1 for a constant.
         std: f64,
-        /// Whether a 0/1 column `<name>_missing` follows: where the training rows miss values.
+        /// True where a 0/1 column `<name>_missing` follows: where the training rows miss values.
         indicator: bool,
     },
     /// One of these; index 0 is kept for the unknown and the missing, so the first has index 1.

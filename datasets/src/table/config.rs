@@ -1,16 +1,13 @@
 //! The keys of `[data]` for tables.
 
-use crate::records::csv::Given;
-use crate::records::{Dialect, Format, one_of, split};
+use crate::records::{Dialect, Format, Given, ReadOptions, Use, is_missing, one_of, split};
 use crate::store::WINDOW_BYTES;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Deserializer, Serialize};
-
-/// The formats of tables; the first is the one of files that end otherwise.
-pub(super) const FORMATS: [Format; 3] = [Format::Csv, Format::Jsonl, Format::Parquet];
+use std::collections::HashSet;
 
 fn table_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
-    one_of(deserializer, &["csv", "jsonl", "parquet"])
+    one_of(deserializer, Format::has_columns)
 }
 
 /// The content of the target column.
@@ -44,10 +41,10 @@ pub struct TableConfig {
     /// Threads that gather rows; 0 gathers on the trainer's own. The rows lie encoded in memory, so
     /// that more than one seldom helps.
     pub workers: usize,
-    /// Whether rows are read by blocks while training goes on (true) or all held in memory (false). When
+    /// True to read rows by blocks while training goes on, false to hold all in memory. When
     /// not given, files of more than 256 MiB together are streamed.
     pub stream: Option<bool>,
-    /// How streamed rows are shuffled: `window` (the default) or `full`, which reads a whole block for
+    /// The shuffling of streamed rows: `window` (the default) or `full`, which reads a whole block for
     /// each row that is not in one at hand. Rows in memory are always shuffled in full.
     pub order: Option<ShardOrder>,
     /// With the order `window`: bytes of the blocks whose rows are shuffled together. About twice as much
@@ -60,7 +57,7 @@ pub struct TableConfig {
     /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
     #[serde(deserialize_with = "table_format")]
     pub format: Option<Format>,
-    /// Whether a CSV's first row names the columns; when not given, it does unless `column_names`
+    /// True where a CSV's first row names the columns; when not given, it does unless `column_names`
     /// are.
     pub has_header: Option<bool>,
     /// The columns' names, for CSV files without a header (or in place of it). A CSV without both
@@ -168,27 +165,69 @@ impl TableConfig {
 
     /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
     pub(super) fn format(&self, uri: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::among(uri, &FORMATS))
+        self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
     }
 
-    /// How the lines of a CSV are cut.
+    /// The cut of a file's lines, where its format leaves that to the recipe.
     ///
     /// # Errors
     /// When the separator or the comment mark is not one ASCII character.
-    pub(super) fn dialect(&self, uri: &str) -> Result<Dialect, DataError> {
+    pub(super) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
+        if !format.has_dialect() {
+            return Ok(Dialect::default());
+        }
         let header = self.has_header.unwrap_or(self.column_names.is_none());
         Dialect::new(uri, self.separator.as_deref(), self.comment, header)
     }
 
-    /// The names that the recipe gives to the columns of a CSV, of which files without a header may lack
-    /// `optional`.
-    pub(super) fn given<'a>(&'a self, optional: Option<&'a str>) -> Given<'a> {
-        Given { names: self.column_names.as_deref(), optional }
+    /// The reading of a file: cells as the recipe spells them, of the columns that have a use. Files without a
+    /// header may lack the column `optional`.
+    ///
+    /// # Errors
+    /// As [`dialect`](TableConfig::dialect).
+    pub(super) fn options<'a>(
+        &'a self,
+        uri: &str,
+        format: Format,
+        column: &'a dyn Fn(&str) -> Use,
+        optional: Option<&'a str>,
+    ) -> Result<ReadOptions<'a>, DataError> {
+        let given = Given { names: self.column_names.as_deref(), optional };
+        let (dialect, missing) = (self.dialect(uri, format)?, Some(self.missing.as_slice()));
+        Ok(ReadOptions { dialect, given, missing, ..ReadOptions::plain(column) })
     }
 
-    /// Whether a cell's text means "no value".
+    /// The use of a column where the schema is not known yet.
+    pub(super) fn column(&self, name: &str) -> Use {
+        if self.ignore.iter().any(|ignored| ignored == name) { Use::Nothing } else { Use::Cell }
+    }
+
+    /// The use of a column where the schema has the columns `names`: a row that could not be learned from
+    /// cannot be encoded.
+    pub(super) fn column_of(&self, names: &HashSet<String>, name: &str) -> Use {
+        match self.column(name) {
+            Use::Cell if !names.contains(name) => Use::Check,
+            of_recipe => of_recipe,
+        }
+    }
+
+    /// The fate of a row that cannot be read: counted in `skipped`, where the recipe skips it.
+    ///
+    /// # Errors
+    /// The row's own, where the recipe stops at it.
+    pub(super) fn refuse(&self, error: DataError, skipped: &mut u64) -> Result<(), DataError> {
+        match self.on_corrupt {
+            OnCorrupt::Stop => Err(error),
+            OnCorrupt::Skip => {
+                *skipped += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// True where a cell's text means "no value".
     pub(super) fn is_missing(&self, cell: &str) -> bool {
-        cell.eq_ignore_ascii_case("nan") || self.missing.iter().any(|mark| mark == cell)
+        is_missing(cell, &self.missing)
     }
 
     /// The shares to hold out, for validation and test: none where a file is given.
@@ -229,7 +268,7 @@ mod tests {
             "unknown variant `txt`, expected one of `csv`, `jsonl`, `parquet`"
         );
         let tar = TableConfig::default().format("x.tar");
-        assert_eq!((tar, FORMATS.map(Format::name)), (Format::Csv, ["csv", "jsonl", "parquet"]));
+        assert_eq!((tar, TableConfig::default().format("x.pq")), (Format::Csv, Format::Parquet));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Cells into numbers, by a schema.
 
-use super::cells::Cells;
 use super::columns::{Encoding, TableTarget};
 use super::config::TableConfig;
-use super::frame::Frame;
 use super::rows::{RowTargets, Rows};
 use super::schema::{TableSchema, column_index};
+use crate::records::Cells;
+use crate::records::Frame;
 use crate::records::{quoted, shortened};
 use crate::{DataError, OnCorrupt};
 use std::borrow::Cow;
@@ -91,7 +91,7 @@ pub(super) fn readable(
     Ok(kept)
 }
 
-/// Whether a cell of a numeric column is missing or a number that an f32 holds.
+/// Checks that a cell of a numeric column is missing or a number that an f32 holds.
 fn check_number(frame: &Frame, index: usize, row: usize, schema: &TableSchema) -> Result<(), DataError> {
     let name = &frame.names[index];
     match frame.columns[index].number(row) {
@@ -111,7 +111,7 @@ fn check_number(frame: &Frame, index: usize, row: usize, schema: &TableSchema) -
     }
 }
 
-/// Whether the target of a row is a number, or one of the `known` labels.
+/// Checks that the target of a row is a number, or one of the `known` labels.
 fn check_target(
     frame: &Frame,
     index: usize,

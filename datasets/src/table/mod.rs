@@ -1,4 +1,4 @@
-//! Tables: rows of numbers and categories, from CSV, JSONL and Parquet files.
+//! Tables: rows of numbers and categories, from files of any format whose records have columns.
 //!
 //! ```text
 //! files -> Frame (cells) -> split -> TableSchema (types, statistics) -> TableSet (encoded rows)
@@ -14,17 +14,12 @@
 //! ```
 
 mod blocks;
-mod cells;
 mod columns;
 mod config;
-mod corrupt;
 mod encode;
 mod file;
-mod frame;
-mod jsonl;
 mod moments;
 mod open;
-mod parquet;
 mod predict;
 mod read;
 mod request;

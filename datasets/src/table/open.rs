@@ -1,13 +1,13 @@
 //! Opening tables: for training, evaluation and prediction.
 
 use super::config::TableConfig;
-use super::frame::Frame;
 use super::read::read;
 use super::resumed::check_same;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::infer;
 use super::{encode, file, streamed};
+use crate::records::Frame;
 use crate::records::split;
 use crate::store::{Known, is_streamed};
 use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};

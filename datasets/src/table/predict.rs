@@ -1,15 +1,13 @@
 //! Rows to predict: read once, some at a time.
 
-use super::config::{FORMATS, TableConfig};
+use super::config::TableConfig;
 use super::encode::{encode, parse_numbers, readable};
-use super::frame::Frame;
-use super::read::read_csv;
 use super::schema::{TableSchema, column_index};
 use super::set::TableSet;
-use super::{jsonl, parquet};
-use crate::parts::Put;
-use crate::records::{Format, csv_pieces, files, line_pieces};
-use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline};
+use crate::inputs::Put;
+use crate::records::{Format, Found, Frame, files};
+use crate::{DataError, InputPiece, InputPieces, Names, Pipeline};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Reads rows to predict from files of any of the formats, with or without the target column: about 1 MiB of
@@ -19,56 +17,49 @@ use std::ops::ControlFlow;
 ///
 /// # Errors
 /// When there is no input, or a key is out of its bounds. A file that cannot be read, or lacks an input
-/// column, is an error in the place of its parts. An object of JSON may lack keys, but none that no object of
+/// column, is an error in the place of its pieces. An object of JSON may lack keys, but none that no object of
 /// the first ones has.
 pub fn open_prediction(
     config: &TableConfig,
     schema: &TableSchema,
     inputs: &[String],
-) -> Result<Parts<TableSet>, DataError> {
+) -> Result<InputPieces<TableSet>, DataError> {
     config.check_sizes()?;
     if inputs.is_empty() {
         return Err(DataError::source("predict", "at least one file of rows", "no input"));
     }
     let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
-    Ok(Parts::of(move |put| {
+    Ok(InputPieces::of(move |put| {
         inputs.iter().try_for_each(|uri| {
             // The recipe's format is the training file's; rows to predict may come in another.
             let format = if tells_format(uri) { None } else { config.format };
             let config = TableConfig { format, ..config.clone() };
-            Rows { config: &config, schema: &schema, put: &mut *put, any: false }.read(uri)
+            let names = schema.columns.iter().map(|column| column.name.clone()).collect();
+            Rows { config: &config, schema: &schema, names, put: &mut *put, any: false }.read(uri)
         })
     }))
 }
 
-/// Whether the extension alone says what a file holds.
+/// True where the extension alone says what a file holds.
 fn tells_format(uri: &str) -> bool {
-    Format::named(uri).is_some_and(|format| FORMATS.contains(&format))
+    Format::named(uri).is_some_and(Format::has_columns)
 }
 
-/// The rows of one input, on their way into parts.
+/// The rows of one input, on their way into pieces.
 struct Rows<'a> {
     config: &'a TableConfig,
     schema: &'a TableSchema,
+    /// The names of the input columns.
+    names: HashSet<String>,
     put: Put<'a, TableSet>,
-    /// Whether there was a row that can be read.
+    /// True where there was a row that can be read.
     any: bool,
 }
 
 impl Rows<'_> {
     fn read(mut self, uri: &str) -> Result<(), DataError> {
         for file in files(uri)? {
-            match self.config.format(&file) {
-                Format::Csv | Format::Tar | Format::Text => self.csv(&file)?,
-                Format::Jsonl => self.jsonl(&file)?,
-                Format::Parquet => {
-                    let config = self.config;
-                    let columns = self.schema.columns.iter().map(|column| column.name.clone());
-                    let wanted: Vec<String> = columns.collect();
-                    let wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
-                    parquet::read_object(&file, config, &wanted, &mut |frame| self.part(frame, 0))?;
-                }
-            }
+            self.file(&file)?;
         }
         match self.any {
             true => Ok(()),
@@ -76,68 +67,62 @@ impl Rows<'_> {
         }
     }
 
-    fn csv(&mut self, uri: &str) -> Result<(), DataError> {
-        let (dialect, given) =
-            (self.config.dialect(uri)?, self.config.given(Some(self.schema.target.name())));
-        csv_pieces(uri, dialect, given, &mut |csv| {
-            let mut skipped = 0;
-            let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
-            let frame = read_csv(csv, uri, self.config, &mut corrupt)?;
-            self.part(frame, skipped)
-        })
-    }
-
-    fn jsonl(&mut self, uri: &str) -> Result<(), DataError> {
-        let mut first = true;
-        line_pieces(uri, |bytes, line| {
-            let mut skipped = 0;
-            let mut corrupt = |_: u32, error| self.config.refuse(error, &mut skipped);
-            let mut frame = jsonl::read(uri, bytes, line, self.config, &mut corrupt)?;
-            let columns = || self.schema.columns.iter().map(|column| column.name.as_str());
-            if std::mem::take(&mut first) && frame.len() > 0 {
-                // A key that none of so many objects has is misspelt rather than missing.
-                columns().try_for_each(|name| column_index(&frame, name).map(|_| ()))?;
+    fn file(&mut self, uri: &str) -> Result<(), DataError> {
+        let Rows { config, schema, .. } = *self;
+        let (format, names) = (config.format(uri), self.names.clone());
+        let column = |name: &str| config.column_of(&names, name);
+        let options = config.options(uri, format, &column, Some(schema.target.name()))?;
+        let (mut first, mut skipped) = (true, 0);
+        format.reader(uri)?.pieces(uri, &options, &mut |found| match found {
+            Found::Unreadable(_, error) => config.refuse(error, &mut skipped),
+            Found::Frame(mut frame) => {
+                if frame.varies {
+                    complete(&mut frame, schema, std::mem::take(&mut first))?;
+                }
+                self.piece(frame, std::mem::take(&mut skipped))
             }
-            frame.complete(columns());
-            self.part(frame, skipped)
         })
     }
 
     /// Encodes rows and puts them; `skipped` of their file could not be read.
-    fn part(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
+    fn piece(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
         let Rows { config, schema, .. } = *self;
         parse_numbers(schema, &mut frame);
         let all: Vec<usize> = (0..frame.len()).collect();
-        let rows =
-            readable(schema, &frame, &all, config, false, |_, error| config.refuse(error, &mut skipped))?;
+        let rows = readable(schema, &frame, &all, config, false, |_, error| {
+            match config.refuse(error, &mut skipped) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
+        })?;
         if rows.is_empty() && skipped == 0 {
             return Ok(());
         }
         self.any |= !rows.is_empty();
         let names = rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])).collect();
         let set = TableSet::held(encode(schema, &frame, &rows, config, false)?, skipped);
-        (self.put)(Part { samples: Pipeline::new(set, config.in_order(0)), names: Names::Each(names) })
+        (self.put)(InputPiece { samples: Pipeline::new(set, config.in_order(0)), names: Names::Each(names) })
     }
 }
 
-impl TableConfig {
-    /// The fate of a row that cannot be read.
-    fn refuse(&self, error: DataError, skipped: &mut u64) -> ControlFlow<DataError> {
-        match self.on_corrupt {
-            OnCorrupt::Stop => ControlFlow::Break(error),
-            OnCorrupt::Skip => {
-                *skipped += 1;
-                ControlFlow::Continue(())
-            }
-        }
+/// Adds the input columns that none of the records names; those of a file's `first` records name each.
+///
+/// # Errors
+/// When one of these is missing: a key that none of so many objects has is misspelt rather than missing.
+fn complete(frame: &mut Frame, schema: &TableSchema, first: bool) -> Result<(), DataError> {
+    let columns = || schema.columns.iter().map(|column| column.name.as_str());
+    if first && frame.len() > 0 {
+        columns().try_for_each(|name| column_index(frame, name).map(|_| ()))?;
     }
+    frame.complete(columns());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::table::open;
-    use crate::{Dataset, Draw};
+    use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
     use std::fs;
@@ -151,14 +136,14 @@ mod tests {
         schema: TableSchema,
     }
 
-    /// The contents of all parts.
+    /// The contents of all pieces.
     #[derive(Debug, Default)]
     struct All {
         numeric: Vec<f32>,
         categories: Vec<i64>,
         names: Vec<String>,
         skipped: u64,
-        parts: usize,
+        pieces: usize,
     }
 
     impl Trained {
@@ -180,8 +165,8 @@ mod tests {
         fn predict(&self, names: &[&str], config: &TableConfig) -> Result<All, String> {
             let uris: Vec<String> = names.iter().map(|name| self.uri(name)).collect();
             let mut all = All::default();
-            for part in open_prediction(config, &self.schema, &uris).map_err(|error| error.to_string())? {
-                let Part { samples, names } = part.map_err(|error| error.to_string())?;
+            for piece in open_prediction(config, &self.schema, &uris).map_err(|error| error.to_string())? {
+                let InputPiece { samples, names } = piece.map_err(|error| error.to_string())?;
                 let set = samples.dataset();
                 let rows = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
                 let (table, target) = set.collate(rows, &Device::flex());
@@ -191,7 +176,7 @@ mod tests {
                 let name = |sample| names.of(sample).rsplit('/').next().unwrap().to_string();
                 all.names.extend((0..set.len()).map(name));
                 all.skipped += samples.skipped().count();
-                all.parts += 1;
+                all.pieces += 1;
             }
             Ok(all)
         }
@@ -246,7 +231,7 @@ mod tests {
         let colour = |row: usize| ["red", "blue", "green"][row % 3];
         let csv: String = (0..600).map(|row| format!("{row},{}\n", colour(row))).collect();
         let json = |row: usize| match row % 3 {
-            // Of a key that is missing in one part and there in another.
+            // Of a key that is missing in one piece and there in another.
             1 if row > 300 => format!("{{\"n\": {row}}}\n"),
             _ => format!("{{\"n\": {row}, \"c\": \"{}\"}}\n", colour(row)),
         };
@@ -259,13 +244,13 @@ mod tests {
         fs::write(trained.uri("packed.csv.zst"), packed).unwrap();
         let long = trained.predict(&["long.csv"], &trained.config).unwrap();
         // In tests a block has 256 bytes.
-        assert!(long.parts > 10);
+        assert!(long.pieces > 10);
         assert_eq!(long.names, (2..602).map(|line| format!("long.csv:{line}")).collect::<Vec<_>>());
         assert_eq!(long.categories, (0..600).map(|row| [2, 1, 0][row % 3]).collect::<Vec<_>>());
         let packed = trained.predict(&["packed.csv.zst"], &trained.config).unwrap();
         assert_eq!((packed.numeric, packed.categories), (long.numeric.clone(), long.categories));
         let jsonl = trained.predict(&["long.jsonl"], &trained.config).unwrap();
-        assert_eq!((jsonl.numeric, jsonl.parts > 10), (long.numeric, true));
+        assert_eq!((jsonl.numeric, jsonl.pieces > 10), (long.numeric, true));
         assert_eq!(jsonl.categories[301], 0);
     }
 }

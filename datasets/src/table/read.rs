@@ -1,14 +1,8 @@
 //! Files into a table: what is at a URI, each file read by its format.
 
-use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
-use super::corrupt::{Corrupt, Counted};
-use super::frame::Frame;
-use super::{jsonl, parquet};
-use crate::records::csv::{Csv, for_each_row};
-use crate::records::{Format, files};
-use crate::{DataError, OnCorrupt, source};
-use std::ops::ControlFlow;
+use crate::records::{Found, Frame, TakeFound, files};
+use crate::{DataError, source};
 
 /// Reads a file, or every file of a folder or glob.
 ///
@@ -33,59 +27,53 @@ pub(super) fn read(uri: &str, config: &TableConfig) -> Result<Frame, DataError> 
 }
 
 fn read_file(uri: &str, config: &TableConfig) -> Result<Frame, DataError> {
+    let format = config.format(uri);
+    let column = |name: &str| config.column(name);
+    let options = config.options(uri, format, &column, None)?;
     let bytes = source::read_unpacked(uri)?;
     let mut skipped = 0;
-    let mut corrupt = |_: u32, error| match config.on_corrupt {
-        OnCorrupt::Stop => ControlFlow::Break(error),
-        OnCorrupt::Skip => {
-            skipped += 1;
-            ControlFlow::Continue(())
-        }
-    };
-    let frame = match config.format(uri) {
-        Format::Jsonl => jsonl::read(uri, &bytes, 1, config, &mut corrupt)?,
-        Format::Parquet => parquet::read(uri, bytes, config)?,
-        Format::Csv | Format::Tar | Format::Text => {
-            let mut csv = Csv::open(uri, &bytes, config.dialect(uri)?, config.given(None))?;
-            read_csv(&mut csv, uri, config, &mut corrupt)?
-        }
-    };
+    let mut unreadable = |_: usize, error| config.refuse(error, &mut skipped);
+    let reader = format.reader(uri)?;
+    let frame = joined(uri, |take| reader.read(uri, bytes, &options, take), &mut unreadable)?;
     Ok(Frame { skipped, ..frame })
 }
 
-/// Reads the rows of a CSV; those that cannot be go to `corrupt`.
+/// All records that `read` finds, in one frame; those that cannot be read go to `unreadable`, by their number
+/// among all.
 ///
 /// # Errors
-/// The first that `corrupt` hands back.
-pub(super) fn read_csv(
-    csv: &mut Csv<'_>,
+/// `read`'s and `unreadable`'s own, and when frames disagree about their columns.
+pub(super) fn joined(
     uri: &str,
-    config: &TableConfig,
-    corrupt: Corrupt<'_>,
+    read: impl FnOnce(TakeFound<'_>) -> Result<(), DataError>,
+    unreadable: &mut dyn FnMut(usize, DataError) -> Result<(), DataError>,
 ) -> Result<Frame, DataError> {
-    let mut columns: Vec<TextCells> = csv.names().iter().map(|_| TextCells::default()).collect();
-    let mut lines = Vec::new();
-    let counted = Counted::new(corrupt);
-    for_each_row(
-        csv,
-        |error| counted.corrupt(error),
-        |line, csv| {
-            lines.push(line);
-            for (column, cell) in columns.iter_mut().zip(csv.cells()) {
-                let cell = cell.trim();
-                column.push((!config.is_missing(cell)).then_some(cell));
+    let mut all: Option<Frame> = None;
+    // The records before the frame under way, and those of it that cannot be read.
+    let (mut before, mut lost) = (0, 0);
+    read(&mut |found| match found {
+        Found::Unreadable(number, error) => {
+            lost += 1;
+            unreadable(before + number, error)
+        }
+        Found::Frame(frame) => {
+            before += frame.len() + std::mem::take(&mut lost);
+            match &mut all {
+                Some(all) => all.append(frame),
+                None => {
+                    all = Some(frame);
+                    Ok(())
+                }
             }
-            counted.readable();
-            Ok(())
-        },
-    )?;
-    let columns = columns.into_iter().map(Cells::Text).collect();
-    Ok(Frame::new(uri, csv.names().to_vec(), columns, lines, "line"))
+        }
+    })?;
+    all.ok_or_else(|| DataError::source(uri, "records", "none"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OnCorrupt;
 
     fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
         let path = folder.path().join(name);

@@ -1,12 +1,12 @@
 //! Rows from memory, to predict.
 
-use super::cells::{Cells, TextCells};
 use super::config::TableConfig;
 use super::encode::{encode, parse_numbers, readable};
-use super::frame::Frame;
 use super::schema::TableSchema;
 use super::set::TableSet;
+use crate::records::Frame;
 use crate::records::nearest;
+use crate::records::{Cells, TextCells};
 use crate::request::{REQUEST, Requested};
 use crate::{DataError, Pipeline};
 use std::ops::ControlFlow;

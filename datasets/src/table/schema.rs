@@ -2,7 +2,7 @@
 
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::TableConfig;
-use super::frame::Frame;
+use crate::records::Frame;
 use crate::records::nearest;
 use crate::store::Known;
 use crate::{DataError, saved};
@@ -23,9 +23,9 @@ pub struct TableSchema {
     pub rows: u64,
     /// Rows of every file opened for training that could not be read and were left out.
     pub skipped: u64,
-    /// Whether categories are 0/1 columns (true) or indices (false).
+    /// True where categories are 0/1 columns, false where they are indices.
     pub one_hot: bool,
-    /// Whether numbers are shifted and scaled by their mean and standard deviation.
+    /// True where numbers are shifted and scaled by their mean and standard deviation.
     pub standardise: bool,
     /// The inputs, in the order of the training file.
     pub columns: Vec<Column>,
@@ -165,7 +165,8 @@ pub(super) fn check_names(
 /// # Errors
 /// Names the nearest columns when there is no such one.
 pub(super) fn column_index(frame: &Frame, name: &str) -> Result<usize, DataError> {
-    let missing = || DataError::source(&frame.uri, format!("a column `{name}`"), nearest(&frame.names, name));
+    let nearest = || nearest(&frame.all_names(), name);
+    let missing = || DataError::source(&frame.uri, format!("a column `{name}`"), nearest());
     frame.position(name).ok_or_else(missing)
 }
 

@@ -9,10 +9,9 @@ use super::set::TableSet;
 use super::survey::Survey;
 use super::tally::Extent;
 use crate::index::Block;
-use crate::records::Format;
+use crate::records::Use;
 use crate::store::{BlockSet, Decode, Divided, Known, Source};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Opens the training table by its blocks; `known` are the columns of a run that goes on.
@@ -109,8 +108,7 @@ pub(crate) fn first_blocks(
     config.target = match target {
         Some(target) => target.to_string(),
         None => {
-            let mut corrupt = |_: u32, _| ControlFlow::Continue(());
-            let frame = read(&source, shard, &block, &config, &|_| true, &mut corrupt)?;
+            let frame = read(&source, shard, &block, &config, &|_| Use::Cell, &mut |_, _| Ok(()))?;
             frame.names.last().cloned().unwrap_or_default()
         }
     };
@@ -145,25 +143,25 @@ fn survey(
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);
     let work = |number: usize, shard: usize, block: &Block| {
-        let mut corrupt = |_: u32, error| match config.on_corrupt {
-            OnCorrupt::Stop => ControlFlow::Break(error),
-            OnCorrupt::Skip => ControlFlow::Continue(()),
-        };
-        let wanted = |name: &str| !config.ignore.iter().any(|ignored| ignored == name);
-        let frame = read(source, shard, block, config, &wanted, &mut corrupt)?;
+        let mut skipped = 0;
+        let mut unreadable = |_: usize, error| config.refuse(error, &mut skipped);
+        let frame = read(source, shard, block, config, &|name| config.column(name), &mut unreadable)?;
         let rows: Vec<usize> = if training[number] { (0..frame.len()).collect() } else { Vec::new() };
         let survey = Survey::of(&frame, &rows, config, Extent::Block);
-        Ok((frame.uri.clone(), survey, frame.names))
+        // Where every record names its own columns, no two blocks need have the same.
+        let names = (!frame.varies).then_some(frame.names);
+        Ok((frame.uri, survey, names))
     };
     let mut all = Survey::default();
     let mut first: Option<(String, Vec<String>)> = None;
-    let same_everywhere = source.index().format() != Format::Jsonl;
-    source.survey("columns", most, work, |(file, survey, mut names)| {
-        names.sort_unstable();
-        let (first_file, expected) = first.get_or_insert_with(|| (file.clone(), names.clone()));
-        if same_everywhere && *expected != names {
-            let expected = format!("the columns of {first_file}: {}", expected.join(", "));
-            return Err(DataError::source(&file, expected, names.join(", ")));
+    source.survey("columns", most, work, |(file, survey, names)| {
+        if let Some(mut names) = names {
+            names.sort_unstable();
+            let (first_file, expected) = first.get_or_insert_with(|| (file.clone(), names.clone()));
+            if *expected != names {
+                let expected = format!("the columns of {first_file}: {}", expected.join(", "));
+                return Err(DataError::source(&file, expected, names.join(", ")));
+            }
         }
         all.merge(uri, survey)
     })?;

@@ -7,9 +7,9 @@
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::{TableConfig, TargetKind};
 use super::encode::{keep_readable, label, parse_numbers};
-use super::frame::Frame;
 use super::schema::{TableSchema, check_names};
 use super::tally::{Extent, Tally};
+use crate::records::Frame;
 use crate::{DataError, OnCorrupt, bounds};
 use std::collections::BTreeSet;
 
@@ -124,6 +124,11 @@ impl Survey {
             tally.check_categories(uri, name)?;
         }
         self.rows += other.rows;
+        for name in other.ignored {
+            if !self.ignored.contains(&name) {
+                self.ignored.push(name);
+            }
+        }
         match other.labels {
             Some(labels) => labels.into_iter().for_each(|label| add_label(&mut self.labels, label)),
             None => self.labels = None,

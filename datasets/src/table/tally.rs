@@ -1,10 +1,10 @@
 //! The cells of one column over the training rows, counted.
 
-use super::cells::Cells;
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::{TableConfig, TargetKind};
-use super::frame::Frame;
 use super::moments::Moments;
+use crate::records::Cells;
+use crate::records::Frame;
 use crate::records::{shortened, sort_labels};
 use crate::{DataError, OnCorrupt, bounds};
 use std::collections::{BTreeSet, HashMap};
@@ -15,7 +15,7 @@ const MOST_CATEGORIES: usize = bounds::MOST_CLASSES;
 /// Different whole numbers of a target column that is a class.
 const MOST_CLASSES: usize = 20;
 
-/// How much of a table some rows are.
+/// The share of a table that some rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
     /// All of it, in memory: a column is looked at as often as need be.
@@ -147,13 +147,13 @@ impl Tally {
         };
     }
 
-    /// Whether the column reads as numbers: at least three in four of its values are. One stray cell is then
+    /// True where the column reads as numbers: at least three in four of its values are. One stray cell is then
     /// an error with its line, where it would otherwise turn the column into categories.
     fn reads_as_numbers(&self) -> bool {
         self.numbers > 0 && 4 * self.numbers >= 3 * self.values
     }
 
-    /// Whether an input column holds numbers: as the recipe says, or as it reads.
+    /// True where an input column holds numbers: as the recipe says, or as it reads.
     fn is_numeric(&self, name: &String, config: &TableConfig) -> bool {
         config.numeric.contains(name) || !config.categorical.contains(name) && self.reads_as_numbers()
     }
@@ -274,7 +274,7 @@ fn no_value(uri: &str, name: &str) -> DataError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::cells::TextCells;
+    use crate::records::TextCells;
 
     /// The tally of a column of these cells, as an input or as the target.
     fn tally(cells: &[&str], is_target: bool) -> Tally {

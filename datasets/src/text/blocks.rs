@@ -2,13 +2,12 @@
 
 use super::config::{TextConfig, TextTask};
 use super::encode::{class, encode};
+use super::read as held;
 use super::reader::{Reader, Take};
 use super::schema::TextSchema;
 use super::stream::Stream;
-use super::{parquet, read as held};
 use crate::index::Block;
-use crate::records::csv::{Csv, Given};
-use crate::records::{Format, Layout, files, utf8, without_mark};
+use crate::records::{Layout, files, utf8, without_mark};
 use crate::store::{Decode, Source};
 use crate::{DataError, OnCorrupt};
 use std::collections::HashMap;
@@ -24,15 +23,12 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
     if config.task == TextTask::LanguageModel {
         check_kinds(uri, &shards, config)?;
     }
-    let layout = match config.format(first) {
-        Format::Csv => Layout::csv(config.dialect(first)?),
-        Format::Text if config.task != TextTask::LanguageModel => {
-            let expected = "false, or texts in CSV, JSONL or Parquet, which can be streamed";
-            return Err(DataError::config("stream", expected, format!("true for {first}")));
-        }
-        format => Layout::plain(format),
-    };
-    Source::open(uri, &layout)
+    let format = config.format(first);
+    if format.is_plain() && config.task != TextTask::LanguageModel {
+        let expected = "false, or texts in CSV, JSONL or Parquet, which can be streamed";
+        return Err(DataError::config("stream", expected, format!("true for {first}")));
+    }
+    Source::open(uri, &Layout::new(format, config.dialect(first, format)?))
 }
 
 /// Refuses files that a text in memory is not made of, and files of several kinds: they would be read by the
@@ -63,7 +59,7 @@ pub(super) fn long_texts(
     config: &TextConfig,
     take: &mut dyn FnMut(&str, u64) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    if source.index().format() == Format::Text {
+    if source.index().format().is_plain() {
         let bytes = source.fetch(shard, block)?;
         let bytes = if block.bytes.start == 0 { without_mark(&bytes) } else { &bytes };
         return take(utf8(source.shard_uri(shard), bytes, block.line)?, block.line);
@@ -89,18 +85,9 @@ pub(super) fn read(
     config: &TextConfig,
     take: Take<'_>,
 ) -> Result<(), DataError> {
-    let reader = Reader { uri: source.shard_uri(shard), config, labelled: config.task == TextTask::Classify };
-    match source.index().format() {
-        Format::Parquet => parquet::read_group(source, shard, block, &reader, take),
-        Format::Jsonl => reader.jsonl(&source.fetch(shard, block)?, block.line, take),
-        Format::Csv | Format::Tar | Format::Text => {
-            let dialect = config.dialect(reader.uri)?;
-            let names = source.names(shard, dialect, Given::default())?;
-            let bytes = source.fetch(shard, block)?;
-            let mut csv = Csv::block(reader.uri, &bytes, dialect, names.to_vec(), block.line);
-            reader.csv(&mut csv, take)
-        }
-    }
+    let (uri, format) = (source.shard_uri(shard), source.index().format());
+    let reader = Reader { uri, config, format, labelled: config.task == TextTask::Classify };
+    reader.block(source, shard, block, take)
 }
 
 /// Encodes the texts of a block by a schema.

@@ -16,12 +16,8 @@ pub enum TextTask {
     LanguageModel,
 }
 
-/// The formats of texts; the first is the one of files that end otherwise. Plain text is a text a line, or one whole
-/// file for language models.
-const FORMATS: [Format; 4] = [Format::Text, Format::Csv, Format::Jsonl, Format::Parquet];
-
 fn text_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
-    one_of(deserializer, &["txt", "csv", "jsonl", "parquet"])
+    one_of(deserializer, Format::has_blocks)
 }
 
 /// Texts, their labels, tokens and splits.
@@ -150,15 +146,18 @@ impl TextConfig {
     /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of the
     /// others.
     pub(super) fn format(&self, uri: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::among(uri, &FORMATS))
+        self.format.unwrap_or_else(|| Format::among(uri, Format::has_blocks, Format::Text))
     }
 
-    /// The way that the lines of a CSV are cut.
+    /// The cut of a file's lines, where its format leaves that to the recipe.
     ///
     /// # Errors
     /// When the separator is not one ASCII character.
-    pub(super) fn dialect(&self, uri: &str) -> Result<Dialect, DataError> {
-        Dialect::new(uri, self.separator.as_deref(), None, self.has_header)
+    pub(super) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
+        match format.has_dialect() {
+            true => Dialect::new(uri, self.separator.as_deref(), None, self.has_header),
+            false => Ok(Dialect::default()),
+        }
     }
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.

@@ -24,7 +24,7 @@ pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
         Some(wish) => wish,
         None => {
             store::is_streamed(uri, None)
-                && (config.task == TextTask::LanguageModel || format() != Some(Format::Text))
+                && (config.task == TextTask::LanguageModel || !format().is_some_and(Format::is_plain))
         }
     }
 }

@@ -16,7 +16,6 @@ mod encode;
 mod file;
 mod infer;
 mod open;
-mod parquet;
 mod predict;
 mod read;
 mod reader;

@@ -3,18 +3,16 @@
 use super::config::{TextConfig, TextTask};
 use super::encode::encode;
 use super::open::as_trained;
-use super::parquet;
 use super::read::{files, is_text_file};
 use super::reader::{Reader, Text};
 use super::schema::TextSchema;
 use super::set::TextSet;
-use crate::parts::Put;
-use crate::records::csv::Given;
-use crate::records::{Format, csv_pieces, line_pieces, shortened};
-use crate::{DataError, Names, OnCorrupt, Part, Parts, Pipeline, source};
+use crate::inputs::Put;
+use crate::records::shortened;
+use crate::{DataError, InputPiece, InputPieces, Names, OnCorrupt, Pipeline, source};
 
-/// Texts of a part.
-const PART: usize = 4096;
+/// Texts of a piece.
+const PIECE: usize = 4096;
 
 /// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`, `.parquet`), a folder of
 /// them or, where there is no such file, itself the text. The names are each text's place, `sms.csv:17`, or
@@ -23,12 +21,12 @@ const PART: usize = 4096;
 ///
 /// # Errors
 /// When there is no input, a key is out of its bounds, or the model generates text instead. A file that
-/// cannot be read is an error in the place of its parts.
+/// cannot be read is an error in the place of its pieces.
 pub fn open_prediction(
     config: &TextConfig,
     schema: &TextSchema,
     inputs: &[String],
-) -> Result<Parts<TextSet>, DataError> {
+) -> Result<InputPieces<TextSet>, DataError> {
     if schema.task == TextTask::LanguageModel {
         let expected = "a model that classifies texts";
         return Err(DataError::source("predict", expected, "a language model, which continues a prompt"));
@@ -38,7 +36,7 @@ pub fn open_prediction(
         return Err(DataError::source("predict", "at least one text", "no input"));
     }
     let (config, schema, inputs) = (as_trained(config, schema), schema.clone(), inputs.to_vec());
-    Ok(Parts::of(move |put| {
+    Ok(InputPieces::of(move |put| {
         let mut texts = Collector {
             config: &config,
             schema: &schema,
@@ -58,7 +56,7 @@ fn names_file(input: &str) -> bool {
     like_file || input.starts_with("builtin:") || source::list(input).is_ok()
 }
 
-/// Encoded texts, on their way into parts.
+/// Encoded texts, on their way into pieces.
 struct Collector<'a> {
     config: &'a TextConfig,
     schema: &'a TextSchema,
@@ -81,7 +79,8 @@ impl Collector<'_> {
         let folder = source::is_folder(input);
         let mut any = false;
         for file in files(input, &config)? {
-            let reader = Reader { uri: &file, config: &config, labelled: false };
+            let format = config.format(&file);
+            let reader = Reader { uri: &file, config: &config, format, labelled: false };
             let mut take = |text: Result<Text, DataError>| match text {
                 Ok(text) => {
                     any = true;
@@ -93,19 +92,10 @@ impl Collector<'_> {
                     Ok(())
                 }
             };
-            match config.format(&file) {
-                Format::Text if folder || schema.whole_files => reader.whole(None, &mut take)?,
-                Format::Text | Format::Tar => {
-                    line_pieces(&file, |bytes, line| reader.lines(bytes, line, &mut take))?;
-                }
-                Format::Jsonl => {
-                    line_pieces(&file, |bytes, line| reader.jsonl(bytes, line, &mut take))?;
-                }
-                Format::Csv => {
-                    let dialect = config.dialect(&file)?;
-                    csv_pieces(&file, dialect, Given::default(), &mut |csv| reader.csv(csv, &mut take))?;
-                }
-                Format::Parquet => parquet::read_object(&reader, &mut take)?,
+            if format.is_plain() && (folder || schema.whole_files) {
+                reader.whole(None, &mut take)?;
+            } else {
+                reader.pieces(&mut take)?;
             }
         }
         if any { Ok(()) } else { Err(DataError::source(input, "at least one text", "none")) }
@@ -114,7 +104,7 @@ impl Collector<'_> {
     fn push(&mut self, tokens: Vec<u32>, name: String) -> Result<(), DataError> {
         self.tokens.push(tokens);
         self.names.push(name);
-        if self.names.len() == PART { self.put() } else { Ok(()) }
+        if self.names.len() == PIECE { self.put() } else { Ok(()) }
     }
 
     /// Hands on the texts collected so far.
@@ -125,6 +115,6 @@ impl Collector<'_> {
         let (tokens, skipped) = (std::mem::take(&mut self.tokens), std::mem::take(&mut self.skipped));
         let set = TextSet::texts(self.schema.len(), &tokens, None, skipped);
         let names = Names::Each(std::mem::take(&mut self.names));
-        (self.put)(Part { samples: Pipeline::new(set, self.config.in_order(0)), names })
+        (self.put)(InputPiece { samples: Pipeline::new(set, self.config.in_order(0)), names })
     }
 }

@@ -1,9 +1,7 @@
 //! Files into texts: the files at a URI, class folders among them, each read by its format.
 
 use super::config::TextConfig;
-use super::parquet;
-use super::reader::{Reader, Take, Text};
-use crate::records::csv::{Csv, Given};
+use super::reader::{Reader, Text};
 use crate::records::{Format, utf8, without_mark};
 use crate::{DataError, OnCorrupt, records, source};
 
@@ -15,22 +13,23 @@ pub(super) struct Texts {
     pub skipped: u64,
 }
 
-/// True for a name that ends like a file of texts.
+/// True for a name that ends like a file of texts, and of nothing else.
 pub(super) fn is_text_file(uri: &str) -> bool {
-    matches!(Format::named(uri), Some(Format::Text | Format::Csv | Format::Jsonl))
+    Format::named(uri).is_some_and(|format| format.has_blocks() && !format.may_hold_pictures())
 }
 
-/// The files below a URI that hold texts: those of a folder by their extension, a file always. Parquet
-/// files of a folder count where the recipe says so or there are no others: they may be something else.
+/// The files below a URI that hold texts: those of a folder by their extension, a file always. Files of a
+/// folder that may be pictures instead, as Parquet may, count where the recipe says so or there are no others.
 pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
     let mut files = records::files(uri)?;
     if source::is_folder(uri) {
-        let parquet = |file: &String| Format::named(file) == Some(Format::Parquet);
-        let wanted = config.format == Some(Format::Parquet) || !files.iter().any(|file| is_text_file(file));
-        files.retain(|file| is_text_file(file) || wanted && parquet(file));
+        let may_be = |format: Format| format.has_blocks() && format.may_hold_pictures();
+        let wanted = config.format.is_some_and(may_be) || !files.iter().any(|file| is_text_file(file));
+        files.retain(|file| is_text_file(file) || wanted && Format::named(file).is_some_and(may_be));
     }
     if files.is_empty() {
-        Err(DataError::source(uri, "files of text (.txt, .csv, .jsonl, .parquet)", "none"))
+        let endings: Vec<&str> = Format::names(Format::has_blocks).collect();
+        Err(DataError::source(uri, format!("files of text (.{})", endings.join(", .")), "none"))
     } else {
         Ok(files)
     }
@@ -63,18 +62,15 @@ pub(super) fn read(
     };
     for file in files(uri, config)? {
         let format = config.format(&file);
-        let reader = Reader { uri: &file, config, labelled };
-        match format {
-            Format::Text if folder || whole_files => {
-                let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
-                reader.whole(label, &mut take)?;
-            }
-            Format::Text if labelled => {
-                let expected =
-                    "labelled texts: a CSV, JSONL, Parquet, or a folder of .txt files for each label";
-                return Err(DataError::source(uri, expected, "lines without labels"));
-            }
-            format => read_file(&reader, format, &mut take)?,
+        let reader = Reader { uri: &file, config, format, labelled };
+        if format.is_plain() && (folder || whole_files) {
+            let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
+            reader.whole(label, &mut take)?;
+        } else if format.is_plain() && labelled {
+            let expected = "labelled texts: a CSV, JSONL, Parquet, or a folder of .txt files for each label";
+            return Err(DataError::source(uri, expected, "lines without labels"));
+        } else {
+            reader.read(&mut take)?;
         }
     }
     if all.texts.is_empty() { Err(DataError::source(uri, "at least one text", "none")) } else { Ok(all) }
@@ -82,12 +78,12 @@ pub(super) fn read(
 
 /// True when samples of this URI are whole `.txt` files.
 pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
-    let txt = |file: &String| config.format(file) == Format::Text;
-    Ok(source::is_folder(uri) && files(uri, config)?.iter().any(txt))
+    let plain = |file: &String| config.format(file).is_plain();
+    Ok(source::is_folder(uri) && files(uri, config)?.iter().any(plain))
 }
 
 /// Reads everything as one text: `.txt` files as they are, one after the other by name; the texts of
-/// CSV and JSONL with a line break behind each.
+/// records with a line break behind each.
 ///
 /// # Errors
 /// When something cannot be read.
@@ -95,12 +91,12 @@ pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, Data
     let mut corpus = String::new();
     for file in files(uri, config)? {
         let format = config.format(&file);
-        if format == Format::Text {
+        if format.is_plain() {
             corpus += utf8(&file, without_mark(&source::read_unpacked(&file)?), 1)?;
             continue;
         }
-        let reader = Reader { uri: &file, config, labelled: false };
-        read_file(&reader, format, &mut |text| {
+        let reader = Reader { uri: &file, config, format, labelled: false };
+        reader.read(&mut |text| {
             match text {
                 Ok(Text { text, .. }) => {
                     corpus += &text;
@@ -123,20 +119,6 @@ fn class_folder(root: &str, file: &str) -> Result<String, DataError> {
         None => {
             Err(DataError::source(root, "a folder of text files for each label", format!("the file {below}")))
         }
-    }
-}
-
-/// Hands every text of the file to `take`, or why it cannot be read.
-fn read_file(reader: &Reader<'_>, format: Format, take: Take<'_>) -> Result<(), DataError> {
-    let bytes = source::read_unpacked(reader.uri)?;
-    match format {
-        Format::Text | Format::Tar => reader.lines(&bytes, 1, take),
-        Format::Csv => {
-            let dialect = reader.config.dialect(reader.uri)?;
-            reader.csv(&mut Csv::open(reader.uri, &bytes, dialect, Given::default())?, take)
-        }
-        Format::Jsonl => reader.jsonl(&bytes, 1, take),
-        Format::Parquet => parquet::read(bytes, reader, take),
     }
 }
 

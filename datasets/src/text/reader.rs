@@ -1,12 +1,13 @@
-//! Texts out of one file: lines, columns of CSV, keys of JSON lines, or the whole of it.
+//! Texts out of one file: the columns of its records, its lines, or the whole of it.
 
 use super::config::TextConfig;
-use crate::records::csv::{Csv, for_each_row};
-use crate::records::{jsonl, nearest, not_utf8, shortened, utf8, without_mark};
+use crate::index::Block;
+use crate::records::{Format, Found, Frame, ReadOptions, TakeFound, Use, nearest, utf8, without_mark};
+use crate::store::Source;
 use crate::{DataError, source};
-use serde_json::Value;
-use std::cell::RefCell;
-use std::ops::ControlFlow;
+
+/// Texts of a frame: they may be long, and what they become takes the place of each frame.
+const AT_ONCE: usize = 1024;
 
 /// One text and where it stands.
 #[derive(Debug, PartialEq)]
@@ -30,19 +31,6 @@ impl Text {
     }
 }
 
-/// The value in the place of a text, as an error names it.
-fn kind(value: Option<&Value>) -> String {
-    match value {
-        None => "none".to_string(),
-        Some(Value::Null) => "null".to_string(),
-        Some(Value::Bool(value)) => value.to_string(),
-        Some(Value::Number(number)) => format!("the number {}", shortened(&number.to_string())),
-        Some(Value::String(_)) => "a text".to_string(),
-        Some(Value::Array(_)) => "a list".to_string(),
-        Some(Value::Object(_)) => "an object".to_string(),
-    }
-}
-
 /// Takes each text, or the error of one that cannot be read.
 pub(super) type Take<'a> = &'a mut dyn FnMut(Result<Text, DataError>) -> Result<(), DataError>;
 
@@ -50,26 +38,12 @@ pub(super) type Take<'a> = &'a mut dyn FnMut(Result<Text, DataError>) -> Result<
 pub(super) struct Reader<'a> {
     pub uri: &'a str,
     pub config: &'a TextConfig,
+    pub format: Format,
     /// True when every text must have a label.
     pub labelled: bool,
 }
 
 impl Reader<'_> {
-    /// A text a line, the first being `first_line`; blank lines are none.
-    ///
-    /// # Errors
-    /// `take`'s own.
-    pub(super) fn lines(&self, bytes: &[u8], first_line: u64, take: Take<'_>) -> Result<(), DataError> {
-        for (line, text) in (first_line..).zip(without_mark(bytes).split(|&byte| byte == b'\n')) {
-            match std::str::from_utf8(text) {
-                Ok(text) if text.trim().is_empty() => {}
-                Ok(text) => take(Ok(self.text(text.trim_end_matches('\r'), None, Some(line))))?,
-                Err(error) => take(Err(not_utf8(self.uri, line, text[error.valid_up_to()])))?,
-            }
-        }
-        Ok(())
-    }
-
     /// The file as one text.
     ///
     /// # Errors
@@ -77,96 +51,145 @@ impl Reader<'_> {
     pub(super) fn whole(&self, label: Option<String>, take: Take<'_>) -> Result<(), DataError> {
         let read = source::read_unpacked(self.uri)
             .and_then(|bytes| utf8(self.uri, without_mark(&bytes), 1).map(String::from));
-        take(read.map(|text| self.text(&text, label, None)))
+        take(read.map(|text| Text { text, label, uri: self.uri.to_string(), line: None }))
     }
 
-    /// Hands each row to `take`, or why it cannot be read.
+    /// The records of the file, a text each, all of it in memory.
     ///
     /// # Errors
-    /// `take`'s own, and when there is no such column.
-    pub(super) fn csv(&self, csv: &mut Csv<'_>, take: Take<'_>) -> Result<(), DataError> {
-        let config = self.config;
-        let column = |key: &str, name: &String| {
-            csv.names().iter().position(|column| column == name).ok_or_else(|| {
-                let expected = format!("a column of {} ({})", self.uri, nearest(csv.names(), name));
-                DataError::config(key, expected, format!("`{name}`"))
-            })
-        };
-        let text = column("text_column", &config.text_column)?;
-        let label = if self.labelled { Some(column("label_column", &config.label_column)?) } else { None };
-        let take = RefCell::new(take);
-        let corrupt = |error| stop(take.borrow_mut()(Err(error)));
-        for_each_row(csv, corrupt, |line, csv| {
-            let label = label.map(|column| csv.cell(column));
-            take.borrow_mut()(self.record("line", line, Some(csv.cell(text)), label))
-        })
+    /// `take`'s own, when the file cannot be read, and when there is no such column.
+    pub(super) fn read(&self, take: Take<'_>) -> Result<(), DataError> {
+        let bytes = source::read_unpacked(self.uri)?;
+        let reader = self.format.reader(self.uri)?;
+        self.each(take, |options, take| reader.read(self.uri, bytes, options, take))
     }
 
-    /// Hands each object of the lines from `first_line` on to `take`, or why it cannot be read.
+    /// As [`read`](Reader::read), of a file of which some records at a time are in memory.
     ///
     /// # Errors
-    /// `take`'s own.
-    pub(super) fn jsonl(&self, bytes: &[u8], first_line: u64, take: Take<'_>) -> Result<(), DataError> {
-        let config = self.config;
-        let take = RefCell::new(take);
-        let corrupt = |error| stop(take.borrow_mut()(Err(error)));
-        jsonl::for_each_object(self.uri, bytes, first_line, corrupt, |line, object| {
-            let text = match object.get(&config.text_column) {
-                Some(Value::String(text)) => text,
-                other => {
-                    let expected = format!("a text under `{}`", config.text_column);
-                    return take.borrow_mut()(Err(self.bad("line", line, &expected, &kind(other))));
-                }
-            };
-            let value = object.get(&config.label_column);
-            let label = match value.map(jsonl::cell) {
-                Some(Err(_)) if self.labelled => {
-                    let expected = format!("a label under `{}`", config.label_column);
-                    return take.borrow_mut()(Err(self.bad("line", line, &expected, &kind(value))));
-                }
-                label => label.and_then(|cell| cell.ok().flatten()),
-            };
-            take.borrow_mut()(self.record("line", line, Some(text), label.as_deref()))
-        })
+    /// As [`read`](Reader::read).
+    pub(super) fn pieces(&self, take: Take<'_>) -> Result<(), DataError> {
+        let reader = self.format.reader(self.uri)?;
+        self.each(take, |options, take| reader.pieces(self.uri, options, take))
     }
 
-    /// The text on a line or row, with its label where one is asked for.
-    ///
-    /// # Errors
-    /// When either is missing.
-    pub(super) fn record(
+    /// Hands the texts of what `read` finds to `take`. One that cannot be read may come before its turn, unless
+    /// it ends the reading.
+    fn each(
         &self,
-        unit: &str,
-        number: u64,
-        text: Option<&str>,
-        label: Option<&str>,
-    ) -> Result<Text, DataError> {
-        let Some(text) = text else {
-            let expected = format!("a text under `{}`", self.config.text_column);
-            return Err(self.bad(unit, number, &expected, "null"));
+        take: Take<'_>,
+        read: impl FnOnce(&ReadOptions<'_>, TakeFound<'_>) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        self.with_options(|options| {
+            read(options, &mut |found| match found {
+                Found::Unreadable(_, error) => take(Err(error)),
+                Found::Frame(frame) => self.texts(&frame, &mut Vec::new(), take),
+            })
+        })
+    }
+
+    /// The records of a block, each in its turn.
+    ///
+    /// # Errors
+    /// As [`read`](Reader::read).
+    pub(super) fn block(
+        &self,
+        source: &Source,
+        shard: usize,
+        block: &Block,
+        take: Take<'_>,
+    ) -> Result<(), DataError> {
+        let mut unreadable = Vec::new();
+        self.with_options(|options| {
+            source.read(shard, block, options, &mut |found| match found {
+                Found::Unreadable(number, error) => {
+                    unreadable.push((number, error));
+                    Ok(())
+                }
+                Found::Frame(frame) => self.texts(&frame, &mut unreadable, take),
+            })
+        })
+    }
+
+    /// Does `work` with the wishes for the columns of the text and of the label, where that is asked for.
+    fn with_options(
+        &self,
+        work: impl FnOnce(&ReadOptions<'_>) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let TextConfig { text_column, label_column, .. } = self.config;
+        let column = |name: &str| match name {
+            name if name == text_column => Use::Text,
+            name if self.labelled && name == label_column => Use::Label,
+            _ => Use::Nothing,
         };
-        let label = label.map(str::trim).filter(|label| self.labelled && !label.is_empty());
-        match (label, self.labelled) {
-            (None, true) => {
-                let expected = format!("a label under `{}`", self.config.label_column);
-                Err(self.bad(unit, number, &expected, "none"))
+        let dialect = self.config.dialect(self.uri, self.format)?;
+        work(&ReadOptions { dialect, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
+    }
+
+    /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.
+    fn texts(
+        &self,
+        frame: &Frame,
+        unreadable: &mut Vec<(usize, DataError)>,
+        take: Take<'_>,
+    ) -> Result<(), DataError> {
+        let text = self.column(frame, "text_column", &self.config.text_column)?;
+        let label = match self.labelled {
+            true => self.column(frame, "label_column", &self.config.label_column)?,
+            false => None,
+        };
+        let mut unreadable = unreadable.drain(..).peekable();
+        let mut number = 0;
+        for row in 0..frame.len() {
+            while let Some((_, error)) = unreadable.next_if(|(lost, _)| *lost == number) {
+                take(Err(error))?;
+                number += 1;
             }
-            (label, _) => Ok(self.text(text, label.map(String::from), Some(number))),
+            take(self.text(frame, row, text, label))?;
+            number += 1;
+        }
+        unreadable.try_for_each(|(_, error)| take(Err(error)))
+    }
+
+    /// The index of a column; none where the records name their own and none of these has it.
+    ///
+    /// # Errors
+    /// When the file has no such column.
+    fn column(&self, frame: &Frame, key: &str, name: &String) -> Result<Option<usize>, DataError> {
+        match frame.position(if self.format.is_plain() { "" } else { name }) {
+            None if !frame.varies => {
+                let expected = format!("a column of {} ({})", self.uri, nearest(&frame.all_names(), name));
+                Err(DataError::config(key, expected, format!("`{name}`")))
+            }
+            at => Ok(at),
         }
     }
 
-    pub(super) fn text(&self, text: &str, label: Option<String>, line: Option<u64>) -> Text {
-        Text { text: text.to_string(), label, uri: self.uri.to_string(), line }
-    }
-
-    fn bad(&self, unit: &str, number: u64, expected: &str, found: &str) -> DataError {
-        DataError::malformed(self.uri, format!("{unit} {number}"), expected, found)
-    }
-}
-
-fn stop(taken: Result<(), DataError>) -> ControlFlow<DataError> {
-    match taken {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => ControlFlow::Break(error),
+    /// The text of a row, with its label where one is asked for.
+    ///
+    /// # Errors
+    /// When either is missing.
+    fn text(
+        &self,
+        frame: &Frame,
+        row: usize,
+        text: Option<usize>,
+        label: Option<usize>,
+    ) -> Result<Text, DataError> {
+        let cell = |column: Option<usize>| column.and_then(|at| frame.columns[at].text(row));
+        let missing = |expected: &str, name: &str, found: &str| {
+            let place = format!("{} {}", frame.unit, frame.lines[row]);
+            DataError::malformed(self.uri, place, format!("{expected} under `{name}`"), found)
+        };
+        let Some(text) = cell(text) else {
+            let found = if frame.varies { "none" } else { "null" };
+            return Err(missing("a text", &self.config.text_column, found));
+        };
+        let label = cell(label).map(|label| label.trim().to_string()).filter(|label| !label.is_empty());
+        if self.labelled && label.is_none() {
+            return Err(missing("a label", &self.config.label_column, "none"));
+        }
+        let (uri, line) = (self.uri.to_string(), Some(frame.lines[row]));
+        Ok(Text { text: text.into_owned(), label, uri, line })
     }
 }

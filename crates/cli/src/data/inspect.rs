@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
-use bonfire_datasets::records::Format;
 use bonfire_datasets::size;
 use clap::Args;
 use std::io::{Write, stdout};
@@ -39,8 +38,8 @@ pub fn inspect(arguments: &InspectArguments) -> Result<()> {
             }
         }
     }
-    let tar = index.format() == Format::Tar;
-    writeln!(out, "{}", if tar { "first samples:" } else { "first blocks:" })?;
+    let alone = !index.format().has_blocks();
+    writeln!(out, "{}", if alone { "first samples:" } else { "first blocks:" })?;
     let mut number = 0;
     for _ in 0..SHOWN {
         if number >= shards.samples() {
@@ -50,7 +49,7 @@ pub fn inspect(arguments: &InspectArguments) -> Result<()> {
         let parts: Vec<String> =
             entry.parts.iter().map(|part| format!("{} ({})", part.extension, size(part.length))).collect();
         let name =
-            if tar { entry.key } else { format!("{} records from line {}", entry.records, entry.line) };
+            if alone { entry.key } else { format!("{} records from line {}", entry.records, entry.line) };
         writeln!(out, "  {name:<32} {}", parts.join(", "))?;
         number += u64::from(entry.records);
     }

@@ -33,7 +33,7 @@ enum PackFormat {
 /// Packs, then reads the shards back for their index.
 pub fn pack(arguments: &PackArguments) -> Result<()> {
     let mut done = |finished: usize, of: usize| eprintln!("shard {finished} of {of}");
-    let is_records = matches!(Format::named(&arguments.source), Some(Format::Csv | Format::Jsonl));
+    let is_records = Format::named(&arguments.source).is_some_and(Format::is_untyped);
     let (packed, what) = if is_records {
         if arguments.format == Some(PackFormat::Tar) {
             bail!("--format: expected parquet, as tar holds no rows, found tar");

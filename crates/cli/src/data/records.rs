@@ -3,7 +3,6 @@
 use anyhow::Result;
 use bonfire_datasets::index::{Index, report};
 use bonfire_datasets::measure::{self, Rate, Records};
-use bonfire_datasets::records::Format;
 use bonfire_datasets::size;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ pub fn bench(uri: &str, records: &Records, workers: usize, time: Duration) -> Re
     println!("{workers} workers, batches of {BATCH}");
     let index = Index::open(uri, &mut report(uri))?;
     // A record of plain text is a line.
-    let unit = if index.format() == Format::Text { "lines" } else { "rows" };
+    let unit = if index.format().is_plain() { "lines" } else { "rows" };
     let rate = measure::read(index, workers, time)?;
     println!("{:<16} {}", "read", line(&rate, unit));
     if let Records::Rows { target, .. } = records {

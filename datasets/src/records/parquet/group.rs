@@ -25,8 +25,8 @@ fn column_ranges(
         .collect()
 }
 
-/// Where a row group lies; empty where it has no column.
-pub(crate) fn group_range(metadata: &ArrowReaderMetadata, group: usize) -> Range<u64> {
+/// The bytes that a row group lies within; empty where it has no column.
+pub(super) fn group_range(metadata: &ArrowReaderMetadata, group: usize) -> Range<u64> {
     let ranges = column_ranges(metadata, group, |_| true);
     let begin = ranges.iter().map(|range| range.start).min().unwrap_or(0);
     begin..ranges.iter().map(|range| range.end).max().unwrap_or(begin)

@@ -5,7 +5,7 @@ use crate::source::one_line;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Every damage that the crate reports is the file's, wherever it is noticed.
-pub(crate) fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
+pub(super) fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
     DataError::source(uri, "a whole Parquet file", one_line(error))
 }
 

@@ -7,10 +7,10 @@
 //!
 //! The index keeps the class of each row, so that training reads the column of the bytes alone.
 
+use super::cells::spelled;
 use super::footer::{arrow, footer};
 use super::group::{group_range, group_reader};
 use super::guard::guarded;
-use super::strings::strings;
 use crate::DataError;
 use crate::records::entry::{Entry, Member};
 use crate::source::{Object, Stat, one_line};
@@ -29,7 +29,7 @@ const BATCH_ROWS: usize = 1024;
 
 /// The columns of a file that hold pictures and their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PictureColumns {
+pub(super) struct PictureColumns {
     /// The path of the leaf that holds the encoded pictures: a column, or the field `bytes` of one.
     leaf: Vec<String>,
     /// The number of the label's column in the file.
@@ -42,7 +42,7 @@ fn is_binary(data_type: &DataType) -> bool {
 
 impl PictureColumns {
     /// The first column that can hold pictures, and the label beside it; `None` where there is none.
-    pub(crate) fn of(schema: &Schema) -> Option<Self> {
+    pub(super) fn of(schema: &Schema) -> Option<Self> {
         let leaf = schema.fields().iter().find_map(|field| {
             let name = field.name().clone();
             match field.data_type() {
@@ -117,8 +117,9 @@ fn classes(
         let mut classes = Vec::with_capacity(rows);
         for array in columns_of(object, metadata, group, mask)? {
             // What is neither text nor whole numbers is no class.
-            let strings = strings(&array).unwrap_or_else(|| vec![None; array.len()]);
-            classes.extend(strings.into_iter().map(|class| class.map(named)));
+            let spelled = spelled(&array);
+            let class = |row| spelled.as_ref().and_then(|cells| cells.get(row)).map(str::to_string);
+            classes.extend((0..array.len()).map(|row| class(row).map(named)));
         }
         check_rows(object, group, rows, classes)
     })
@@ -165,7 +166,7 @@ fn check_rows<T>(object: &Object, group: usize, expected: usize, found: Vec<T>) 
 ///
 /// # Errors
 /// When the file has no column of pictures, or the row group cannot be read.
-pub(crate) fn pictures(
+pub(super) fn pictures(
     object: &Object,
     metadata: &ArrowReaderMetadata,
     group: usize,

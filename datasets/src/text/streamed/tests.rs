@@ -159,3 +159,34 @@ fn a_text_without_a_label_has_a_line_and_may_be_skipped() {
     let error = message(open(&config(&folder.path().join("x.txt").display().to_string()), 1).map(drop));
     assert!(error.contains("data.stream"), "{error}");
 }
+
+/// Rows of a wrong width and rows without a label alike.
+#[test]
+fn texts_that_cannot_be_read_keep_their_places_among_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = csv(folder.path(), 60);
+    let config = |uri: &str| TextConfig { vocabulary: crate::text::VocabularyKind::Byte, ..config(uri) };
+    let whole = open(&config(&good), 1).unwrap();
+    let samples: Vec<TextSample> = samples(whole.train.dataset());
+    let text = fs::read_to_string(&good).unwrap();
+    // Rows 20, 21 and 59 of another width, and 22 without a label.
+    let row = |row: usize| format!("{},\"message {row}\n", row % 2);
+    let (twenty, last) = (row(20), row(59));
+    let bad = text.replace(&twenty, &format!("0,{twenty}")).replace(&row(21), &format!("0,{}", row(21)));
+    let bad = bad.replace(&row(22), &row(22)[1..]).replace(&last, &format!("0,{last}"));
+    fs::write(&good, &bad).unwrap();
+    let skip = TextConfig { on_corrupt: OnCorrupt::Skip, ..config(&good) };
+    let train = open(&skip, 1).unwrap().train;
+    for (number, sample) in samples.iter().enumerate() {
+        let found = train.dataset().sample(number as u64, Draw::default()).map_err(|error| error.to_string());
+        let line = format!("line {}: ", 2 + 3 * number);
+        match number {
+            20 | 21 | 59 => assert!(found.unwrap_err().contains(&(line + "expected 2 cells, found 3 cells"))),
+            22 => assert!(found.unwrap_err().contains(&(line + "expected a label under `label`"))),
+            _ => assert_eq!(found.as_ref(), Ok(sample), "{number}"),
+        }
+    }
+    // Where nothing is skipped, the first of them is the error.
+    let error = open(&config(&good), 1).map(drop).unwrap_err().to_string();
+    assert!(error.contains("line 62: expected 2 cells"), "{error}");
+}

@@ -1,18 +1,15 @@
-//! Parquet, through arrow: flat columns of numbers, truth values and text.
+//! Arrow arrays as cells: flat columns of numbers, truth values and text.
 //!
 //! Numbers, dates and times become f64 (days or the unit of the file, since its own origin): whole
 //! numbers beyond 2^53 lose their last digits. Truth values become the categories `false` and
-//! `true`. Null is a missing value.
+//! `true`. Null is a missing value. Where text or labels are wanted, whole numbers are spelled out instead.
 
-use super::cells::{Cells, TextCells};
-use super::config::TableConfig;
-use super::frame::Frame;
 use crate::DataError;
-use crate::index::Block;
-use crate::records::parquet::{
-    TakeRows, Wanted, damaged, read_bytes, read_group as read_rows, read_object as read_file,
-};
-use crate::store::Source;
+use crate::records::cells::{Cells, TextCells};
+use crate::records::frame::Frame;
+use crate::records::read::{ReadOptions, Use};
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Date64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
@@ -21,137 +18,113 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
-use arrow_schema::{DataType, Fields, TimeUnit};
-use bytes::Bytes;
-use std::cell::RefCell;
+use arrow_schema::{DataType, Field, TimeUnit};
 
-/// Rows decoded at a time.
+/// Rows decoded at a time, at most.
 const BATCH_ROWS: usize = 8192;
 
-/// Reads a table; the columns of `data.ignore` are not decoded.
-///
-/// # Errors
-/// When the bytes are no Parquet file, are damaged or cut short, or a column is nested or binary.
-pub(super) fn read(uri: &str, bytes: Bytes, config: &TableConfig) -> Result<Frame, DataError> {
-    let wanted = |name: &str| !config.ignore.iter().any(|ignored| ignored == name);
-    collect(uri, 1, config, &wanted, |choose, take| read_bytes(uri, bytes, choose, take))
-}
-
-/// Reads one row group; only the columns that `wanted` says of are fetched.
-///
-/// # Errors
-/// As [`read`].
-pub(super) fn read_group(
-    source: &Source,
-    shard: usize,
-    block: &Block,
-    config: &TableConfig,
-    wanted: &dyn Fn(&str) -> bool,
-) -> Result<Frame, DataError> {
-    let uri = source.shard_uri(shard);
-    let (object, metadata, group) = source.row_group(shard, block)?;
-    let frame = collect(uri, block.line, config, wanted, |choose, take| {
-        read_rows(object, &metadata, (group, block.line), choose, take)
-    })?;
-    match frame.len() as u64 == block.records {
-        true => Ok(frame),
-        false => Err(damaged(uri, &format!("{} rows in row group {group}", frame.len()))),
-    }
-}
-
-/// Reads a file where it lies, a row group at a time, and hands some thousand rows at a time to `take`; only
-/// the columns that `wanted` says of are fetched.
-///
-/// # Errors
-/// `take`'s own, and as [`read`].
-pub(super) fn read_object(
-    uri: &str,
-    config: &TableConfig,
-    wanted: &dyn Fn(&str) -> bool,
-    take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    let columns = RefCell::new(Columns::default());
-    read_file(uri, &mut |fields| Columns::choose(&columns, uri, fields, wanted), &mut |first_row, batch| {
-        let mut some = columns.borrow().clone();
-        some.append(&batch, config);
-        take(some.frame(uri, first_row))
-    })
-}
-
-/// The picker of the columns of a file.
-type Choose<'a> = &'a mut dyn FnMut(&Fields) -> Result<Wanted, DataError>;
-
-/// The rows that `read` hands out, in one frame; the first is row `first_row` of the file.
-fn collect(
-    uri: &str,
-    first_row: u64,
-    config: &TableConfig,
-    wanted: &dyn Fn(&str) -> bool,
-    read: impl FnOnce(Choose<'_>, TakeRows<'_>) -> Result<(), DataError>,
-) -> Result<Frame, DataError> {
-    let columns = RefCell::new(Columns::default());
-    read(&mut |fields| Columns::choose(&columns, uri, fields, wanted), &mut |_, batch| {
-        columns.borrow_mut().append(&batch, config);
-        Ok(())
-    })?;
-    Ok(columns.into_inner().frame(uri, first_row))
-}
-
-/// The columns to decode.
-#[derive(Clone, Debug, Default)]
-struct Columns {
+/// The columns of a file that are wanted.
+pub(super) struct Columns {
+    /// Their numbers in the file.
+    at: Vec<usize>,
     names: Vec<String>,
-    /// The cells so far, a column each.
-    cells: Vec<Cells>,
+    /// A column each, without a row.
+    empty: Vec<Cells>,
     /// The names of the others.
     ignored: Vec<String>,
-    rows: u64,
+    /// Rows to decode at a time.
+    pub batch_rows: usize,
 }
 
 impl Columns {
-    /// Finds the wanted columns of a file, puts them into `columns`, and says where they are.
+    /// Finds the wanted columns of a file.
     ///
     /// # Errors
-    /// When one of them is of a type that is no cell of a table.
-    fn choose(
-        columns: &RefCell<Columns>,
+    /// When one of them is of a type that cannot be used as it is wanted.
+    pub(super) fn of(
         uri: &str,
-        fields: &Fields,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Wanted, DataError> {
-        let (mut kept, mut found) = (Vec::new(), Columns::default());
-        for (index, field) in fields.iter().enumerate() {
-            if !wanted(field.name()) {
-                found.ignored.push(field.name().clone());
+        metadata: &ArrowReaderMetadata,
+        options: &ReadOptions<'_>,
+    ) -> Result<Self, DataError> {
+        let (names, ignored) = (Vec::new(), Vec::new());
+        let batch_rows = options.at_once.min(BATCH_ROWS);
+        let mut columns = Columns { at: Vec::new(), names, empty: Vec::new(), ignored, batch_rows };
+        for (at, field) in metadata.schema().fields().iter().enumerate() {
+            let column = (options.column)(field.name());
+            if !column.is_wanted() {
+                columns.ignored.push(field.name().clone());
                 continue;
             }
-            let Some(cells) = empty(field.data_type()) else {
-                let place = format!("column `{}`", field.name());
-                let expected = "numbers, truth values or text (or its name in data.ignore)";
-                return Err(DataError::malformed(uri, place, expected, field.data_type()));
-            };
-            kept.push(index);
-            found.names.push(field.name().clone());
-            found.cells.push(cells);
+            columns.at.push(at);
+            columns.names.push(field.name().clone());
+            columns.empty.push(empty_column(uri, field, column)?);
         }
-        *columns.borrow_mut() = found;
-        Ok(Wanted { columns: kept, batch_rows: BATCH_ROWS })
+        Ok(columns)
     }
 
-    fn append(&mut self, batch: &RecordBatch, config: &TableConfig) {
-        self.rows += batch.num_rows() as u64;
-        for (cells, array) in self.cells.iter_mut().zip(batch.columns()) {
+    pub(super) fn mask(&self, metadata: &ArrowReaderMetadata) -> ProjectionMask {
+        ProjectionMask::roots(metadata.parquet_schema(), self.at.iter().copied())
+    }
+
+    /// No row of the file.
+    pub(super) fn none(&self, uri: &str) -> Frame {
+        self.rows(uri, self.empty.clone(), Vec::new())
+    }
+
+    /// The rows of a batch, of which the first is row `first_row` of the file.
+    pub(super) fn frame(
+        &self,
+        uri: &str,
+        first_row: u64,
+        batch: &RecordBatch,
+        options: &ReadOptions<'_>,
+    ) -> Frame {
+        let mut columns = self.empty.clone();
+        for (cells, array) in columns.iter_mut().zip(batch.columns()) {
             match cells {
                 Cells::Numbers(numbers) => append_numbers(numbers, array),
-                Cells::Text(text) => append_text(text, array, config),
+                Cells::Text(text) => append_text(text, array, options),
             }
         }
+        self.rows(uri, columns, (first_row..first_row + batch.num_rows() as u64).collect())
     }
 
-    /// The rows so far, of which the first is row `first_row` of the file.
-    fn frame(self, uri: &str, first_row: u64) -> Frame {
-        let lines = (first_row..first_row + self.rows).collect();
-        Frame { ignored: self.ignored, ..Frame::new(uri, self.names, self.cells, lines, "row") }
+    fn rows(&self, uri: &str, columns: Vec<Cells>, rows: Vec<u64>) -> Frame {
+        let ignored = self.ignored.clone();
+        Frame { ignored, ..Frame::new(uri, self.names.clone(), columns, rows, "row") }
+    }
+}
+
+/// A column without a row, for the cells of a field.
+///
+/// # Errors
+/// When the field's type cannot be used so.
+fn empty_column(uri: &str, field: &Field, column: Use) -> Result<Cells, DataError> {
+    let text = || Cells::Text(TextCells::default());
+    let (cells, expected) = match column {
+        Use::Text | Use::Label => {
+            (is_spelled(field.data_type()).then(text), "text, whole numbers or truth values")
+        }
+        _ => (empty(field.data_type()), "numbers, truth values or text (or its name in data.ignore)"),
+    };
+    let place = || format!("column `{}`", field.name());
+    cells.ok_or_else(|| DataError::malformed(uri, place(), expected, field.data_type()))
+}
+
+/// The values of an array as they are spelled; `None` for a type that is neither text nor a label.
+pub(super) fn spelled(array: &dyn Array) -> Option<TextCells> {
+    let mut text = TextCells::default();
+    is_spelled(array.data_type())
+        .then(|| append_text(&mut text, array, &ReadOptions::plain(&|_| Use::Label)))?;
+    Some(text)
+}
+
+/// True where the values of a type are text, or spell labels.
+fn is_spelled(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_spelled(values),
+        other => other.is_integer(),
     }
 }
 
@@ -233,37 +206,44 @@ fn append_numbers(numbers: &mut Vec<f64>, array: &dyn Array) {
     }
 }
 
-/// Appends an array of a type that [`empty`] calls text.
-fn append_text(text: &mut TextCells, array: &dyn Array, config: &TableConfig) {
-    let trimmed =
-        |cell: Option<&str>| cell.map(str::trim).filter(|cell| !config.is_missing(cell)).map(String::from);
+/// Appends an array of text, truth values or whole numbers.
+fn append_text(text: &mut TextCells, array: &dyn Array, options: &ReadOptions<'_>) {
+    fn extend<T: ArrowPrimitiveType<Native: ToString>>(text: &mut TextCells, array: &dyn Array) {
+        let array: &PrimitiveArray<T> = array.as_primitive();
+        array.iter().for_each(|value| text.push(value.map(|value| value.to_string()).as_deref()));
+    }
+    let push = |cell: Option<&str>| text.push_text(cell.and_then(|cell| options.value(cell)));
     match array.data_type() {
         DataType::Boolean => {
             let name = |value| if value { "true" } else { "false" };
-            array.as_boolean().iter().for_each(|value| text.push(value.map(name)));
+            array.as_boolean().iter().for_each(|value| text.push_text(value.map(name)));
         }
-        DataType::Utf8 => {
-            array.as_string::<i32>().iter().for_each(|cell| text.push(trimmed(cell).as_deref()))
-        }
-        DataType::LargeUtf8 => {
-            array.as_string::<i64>().iter().for_each(|cell| text.push(trimmed(cell).as_deref()));
-        }
-        DataType::Utf8View => {
-            array.as_string_view().iter().for_each(|cell| text.push(trimmed(cell).as_deref()))
-        }
-        // A dictionary, the last of what `empty` lets through.
+        DataType::Utf8 => array.as_string::<i32>().iter().for_each(push),
+        DataType::LargeUtf8 => array.as_string::<i64>().iter().for_each(push),
+        DataType::Utf8View => array.as_string_view().iter().for_each(push),
+        DataType::Int8 => extend::<Int8Type>(text, array),
+        DataType::Int16 => extend::<Int16Type>(text, array),
+        DataType::Int32 => extend::<Int32Type>(text, array),
+        DataType::Int64 => extend::<Int64Type>(text, array),
+        DataType::UInt8 => extend::<UInt8Type>(text, array),
+        DataType::UInt16 => extend::<UInt16Type>(text, array),
+        DataType::UInt32 => extend::<UInt32Type>(text, array),
+        DataType::UInt64 => extend::<UInt64Type>(text, array),
+        // A dictionary, the last of what is let through.
         _ => {
             let dictionary = array.as_any_dictionary();
             if dictionary.values().is_empty() {
-                (0..array.len()).for_each(|_| text.push(None));
+                text.fill(text.len() + array.len());
                 return;
             }
             let mut values = TextCells::default();
-            append_text(&mut values, dictionary.values(), config);
-            let values = Cells::Text(values);
+            append_text(&mut values, dictionary.values(), options);
             for (row, key) in dictionary.normalized_keys().into_iter().enumerate() {
-                let cell = if array.is_null(row) { None } else { values.text(key) };
-                text.push(cell.as_deref());
+                let cell = if array.is_null(row) { None } else { values.get(key) };
+                match cell.is_some() && values.is_text(key) {
+                    true => text.push_text(cell),
+                    false => text.push(cell),
+                }
             }
         }
     }
@@ -272,12 +252,34 @@ fn append_text(text: &mut TextCells, array: &dyn Array, config: &TableConfig) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::parquet::ParquetRecords;
+    use crate::records::read::{Found, ReadRecords};
     use ::parquet::arrow::ArrowWriter;
     use arrow_array::{
         ArrayRef, BinaryArray, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int32Array,
         RecordBatch, StringArray,
     };
+    use bytes::Bytes;
     use std::sync::Arc;
+
+    fn read(bytes: Bytes, column: &dyn Fn(&str) -> Use) -> Result<Frame, DataError> {
+        let missing = ["?".to_string()];
+        let options = ReadOptions { missing: Some(&missing), ..ReadOptions::plain(column) };
+        let mut all: Option<Frame> = None;
+        ParquetRecords.read("t.parquet", bytes, &options, &mut |found| {
+            let Found::Frame(frame) = found else { panic!("every row of Parquet can be read") };
+            match &mut all {
+                Some(all) => all.append(frame),
+                None => {
+                    all = Some(frame);
+                    Ok(())
+                }
+            }
+        })?;
+        Ok(all.unwrap())
+    }
+
+    const CELLS: &dyn Fn(&str) -> Use = &|_| Use::Cell;
 
     fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
         let batch = RecordBatch::try_from_iter_with_nullable(
@@ -305,7 +307,7 @@ mod tests {
 
     #[test]
     fn every_type_becomes_cells() {
-        let frame = read("t.parquet", sample().into(), &TableConfig::default()).unwrap();
+        let frame = read(sample().into(), CELLS).unwrap();
         assert_eq!(frame.names, ["count", "size", "flag", "name", "colour", "day"]);
         let text = |column: usize, row| frame.columns[column].text(row).map(|cell| cell.into_owned());
         assert_eq!(text(0, 2).as_deref(), Some("3"));
@@ -324,12 +326,12 @@ mod tests {
         let whole = sample();
         for length in [0, 3, 8, whole.len() / 2, whole.len() - 1] {
             let cut = Bytes::copy_from_slice(&whole[..length]);
-            let error = read("t.parquet", cut, &TableConfig::default()).unwrap_err().to_string();
+            let error = read(cut, CELLS).unwrap_err().to_string();
             assert!(error.starts_with("t.parquet: expected a whole Parquet file"), "{error}");
             assert!(!error.contains('\n'));
         }
         let text = Bytes::from_static(b"a,b\n1,2\n3,4\n5,6\n7,8\n");
-        assert!(read("t.parquet", text, &TableConfig::default()).is_err());
+        assert!(read(text, CELLS).is_err());
     }
 
     #[test]
@@ -338,7 +340,7 @@ mod tests {
         for position in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[position] ^= 0x5a;
-            if let Err(error) = read("t.parquet", flipped.into(), &TableConfig::default()) {
+            if let Err(error) = read(flipped.into(), CELLS) {
                 assert!(!error.to_string().contains('\n'), "{error}");
             }
         }
@@ -350,9 +352,38 @@ mod tests {
             ("blob", Arc::new(BinaryArray::from(vec![&b"x"[..]]))),
             ("a", Arc::new(Int32Array::from(vec![1]))),
         ]);
-        let error = read("t.parquet", bytes.clone().into(), &TableConfig::default()).unwrap_err().to_string();
+        let error = read(bytes.clone().into(), CELLS).unwrap_err().to_string();
         assert!(error.contains("column `blob`") && error.contains("Binary"), "{error}");
-        let ignore = TableConfig { ignore: vec!["blob".into()], ..Default::default() };
-        assert_eq!(read("t.parquet", bytes.into(), &ignore).unwrap().names, ["a"]);
+        let frame =
+            read(bytes.into(), &|name| if name == "blob" { Use::Nothing } else { Use::Cell }).unwrap();
+        assert_eq!((frame.names, frame.ignored), (vec!["a".to_string()], vec!["blob".to_string()]));
+    }
+
+    #[test]
+    fn files_of_several_batches_are_read_whole_and_those_without_rows_have_their_columns() {
+        let rows = 2 * BATCH_ROWS as i32 + 5;
+        let frame = read(file(vec![("a", Arc::new(Int32Array::from_iter_values(0..rows)))]).into(), CELLS);
+        let frame = frame.unwrap();
+        assert_eq!((frame.len(), frame.files.len()), (rows as usize, 1));
+        assert_eq!(frame.columns[0].number(rows as usize - 1), Some(Ok(f64::from(rows - 1))));
+        assert_eq!(frame.lines.last(), Some(&(rows as u64)));
+        let empty: ArrayRef = Arc::new(Int32Array::from(Vec::<i32>::new()));
+        let frame = read(file(vec![("a", empty)]).into(), CELLS).unwrap();
+        assert_eq!((frame.len(), frame.names), (0, vec!["a".to_string()]));
+    }
+
+    #[test]
+    fn labels_are_spelled_out_and_keep_every_digit() {
+        let large = 9_007_199_254_740_993i64;
+        let numbers: ArrayRef = Arc::new(arrow_array::Int64Array::from(vec![Some(large), None]));
+        let frame = read(file(vec![("id", numbers)]).into(), &|_| Use::Label).unwrap();
+        assert_eq!(frame.columns[0].text(0).unwrap(), large.to_string());
+        assert_eq!(frame.columns[0].text(1), None);
+        let error = read(sample().into(), &|name| if name == "size" { Use::Text } else { Use::Nothing });
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.ends_with("column `size`: expected text, whole numbers or truth values, found Float64"),
+            "{error}"
+        );
     }
 }

@@ -2,7 +2,7 @@
 //! not decide.
 //!
 //! ```text
-//! inputs -> thread: list, read, encode -> Part (samples, names) -> model -> answers, while the next part is read
+//! inputs -> thread: list, read, encode -> InputPiece (samples, names) -> model -> answers
 //! ```
 
 use crate::{DataError, Dataset, Pipeline};
@@ -11,14 +11,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 /// Some inputs, in their sequence.
-pub struct Part<D: Dataset> {
+pub struct InputPiece<D: Dataset> {
     /// Their samples, without targets.
     pub samples: Pipeline<D>,
     /// The name of each sample.
     pub names: Names,
 }
 
-/// The names of the samples of a part.
+/// The names of the samples of a piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
     /// Each by a name of its own.
@@ -40,39 +40,39 @@ impl Names {
     }
 }
 
-/// The parts of all inputs, one after the other: one is used while the next one waits and another one is
-/// read. After an error there is no other part.
-pub struct Parts<D: Dataset> {
-    parts: Receiver<Result<Part<D>, DataError>>,
+/// The pieces of all inputs, one after the other: one is used while the next one waits and another one is
+/// read. After an error there is no other piece.
+pub struct InputPieces<D: Dataset> {
+    pieces: Receiver<Result<InputPiece<D>, DataError>>,
     /// The thread that reads.
     reader: Option<JoinHandle<()>>,
 }
 
-/// Takes the parts of a reader; an error says that nobody wants more of them.
-pub(crate) type Put<'a, D> = &'a mut dyn FnMut(Part<D>) -> Result<(), DataError>;
+/// Takes the pieces of a reader; an error says that nobody wants more of them.
+pub(crate) type Put<'a, D> = &'a mut dyn FnMut(InputPiece<D>) -> Result<(), DataError>;
 
-impl<D: Dataset> Parts<D> {
-    /// The parts that `read` puts, and the error that it ends with, if any. It runs in a thread of its own.
+impl<D: Dataset> InputPieces<D> {
+    /// The pieces that `read` puts, and the error that it ends with, if any. It runs in a thread of its own.
     pub(crate) fn of(read: impl FnOnce(Put<'_, D>) -> Result<(), DataError> + Send + 'static) -> Self {
-        let (sender, parts) = sync_channel(1);
+        let (sender, pieces) = sync_channel(1);
         let reader = thread::spawn(move || {
-            let unwanted = |_| DataError::source("predict", "a reader of the parts", "none");
-            let mut put = |part| sender.send(Ok(part)).map_err(unwanted);
+            let unwanted = |_| DataError::source("predict", "a reader of the pieces", "none");
+            let mut put = |piece| sender.send(Ok(piece)).map_err(unwanted);
             if let Err(error) = read(&mut put) {
                 // Without a receiver nobody asks.
                 let _ = sender.send(Err(error));
             }
         });
-        Parts { parts, reader: Some(reader) }
+        InputPieces { pieces, reader: Some(reader) }
     }
 }
 
-impl<D: Dataset> Iterator for Parts<D> {
-    type Item = Result<Part<D>, DataError>;
+impl<D: Dataset> Iterator for InputPieces<D> {
+    type Item = Result<InputPiece<D>, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Ok(part) = self.parts.recv() {
-            return Some(part);
+        if let Ok(piece) = self.pieces.recv() {
+            return Some(piece);
         }
         // The reader has ended. Had it panicked, what it read would look like all there is.
         if let Some(Err(panic)) = self.reader.take().map(JoinHandle::join) {
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    fn part(name: usize) -> Part<One> {
+    fn piece(name: usize) -> InputPiece<One> {
         let (shuffle, on_corrupt) = (Shuffle::Never, OnCorrupt::Stop);
         let config = PipelineConfig {
             shuffle,
@@ -124,42 +124,42 @@ mod tests {
             workers: 0,
             prefetch_bytes: 0,
         };
-        Part { samples: Pipeline::new(One, config), names: Names::Each(vec![name.to_string()]) }
+        InputPiece { samples: Pipeline::new(One, config), names: Names::Each(vec![name.to_string()]) }
     }
 
     #[test]
     fn parts_come_in_sequence_and_few_are_read_ahead() {
         let read = Arc::new(AtomicUsize::new(0));
         let counted = read.clone();
-        let mut parts = Parts::of(move |put| {
+        let mut pieces = InputPieces::of(move |put| {
             (0..100).try_for_each(|name| {
                 counted.fetch_add(1, Ordering::SeqCst);
-                put(part(name))
+                put(piece(name))
             })
         });
         for name in 0..50 {
-            let names = parts.next().unwrap().unwrap().names;
+            let names = pieces.next().unwrap().unwrap().names;
             assert_eq!(names.of(0), name.to_string());
             // The one in use, the one that waits, and the one that is being read.
             assert!(read.load(Ordering::SeqCst) <= name + 3);
         }
-        drop(parts);
+        drop(pieces);
     }
 
     #[test]
     fn an_error_comes_after_the_parts_before_it_and_ends_them() {
-        let mut parts = Parts::of(|put| {
-            put(part(0))?;
+        let mut pieces = InputPieces::of(|put| {
+            put(piece(0))?;
             Err(DataError::source("x", "a", "b"))
         });
-        assert!(parts.next().unwrap().is_ok());
-        assert_eq!(parts.next().unwrap().err().unwrap().to_string(), "x: expected a, found b");
-        assert!(parts.next().is_none() && parts.next().is_none());
+        assert!(pieces.next().unwrap().is_ok());
+        assert_eq!(pieces.next().unwrap().err().unwrap().to_string(), "x: expected a, found b");
+        assert!(pieces.next().is_none() && pieces.next().is_none());
     }
 
     #[test]
     fn a_reader_that_panics_is_no_end() {
-        let mut parts = Parts::<One>::of(|_| panic!("on purpose"));
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parts.next().is_none())).is_err());
+        let mut pieces = InputPieces::<One>::of(|_| panic!("on purpose"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pieces.next().is_none())).is_err());
     }
 }

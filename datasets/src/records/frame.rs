@@ -1,14 +1,14 @@
-//! A table in memory: its cells, column by column, and the file and line of every row.
+//! Records in memory, whatever their format: their cells, column by column, and the file and line of each.
 
 use super::cells::{Cells, TextCells};
 use crate::DataError;
 
-/// A table in memory.
+/// Some records of a file, or all of several.
 #[derive(Debug)]
-pub(super) struct Frame {
-    /// The URI it was opened by.
+pub(crate) struct Frame {
+    /// The URI they were opened by.
     pub uri: String,
-    /// The columns' names, in the files' order.
+    /// The columns' names, in the files' order. The column of plain lines has none.
     pub names: Vec<String>,
     /// The columns, as long as one another.
     pub columns: Vec<Cells>,
@@ -16,17 +16,19 @@ pub(super) struct Frame {
     pub lines: Vec<u64>,
     /// Each file with the index of its first row.
     pub files: Vec<(String, usize)>,
-    /// Columns that the files have and that were not read.
+    /// The names of columns that the files have and that were not read.
     pub ignored: Vec<String>,
     /// Rows that could not be read and were left out.
     pub skipped: u64,
     /// The unit of `lines`: "line" or "row".
     pub unit: &'static str,
+    /// True where each record names its own columns: one that none of these has may be in another.
+    pub varies: bool,
 }
 
 impl Frame {
     /// The rows of one file.
-    pub(super) fn new(
+    pub(crate) fn new(
         uri: &str,
         names: Vec<String>,
         columns: Vec<Cells>,
@@ -34,14 +36,15 @@ impl Frame {
         unit: &'static str,
     ) -> Self {
         let files = vec![(uri.to_string(), 0)];
-        Frame { uri: uri.to_string(), names, columns, lines, files, ignored: Vec::new(), skipped: 0, unit }
+        let (uri, ignored) = (uri.to_string(), Vec::new());
+        Frame { uri, names, columns, lines, files, ignored, skipped: 0, unit, varies: false }
     }
 
-    /// Adds the rows of another file, its columns found by name.
+    /// Adds the rows that come next, of the same file or another one, their columns found by name.
     ///
     /// # Errors
     /// When the files disagree about the columns.
-    pub(super) fn append(&mut self, mut other: Frame) -> Result<(), DataError> {
+    pub(crate) fn append(&mut self, mut other: Frame) -> Result<(), DataError> {
         let differ = |expected: String, found: String| DataError::source(&other.uri, expected, found);
         if other.names.len() != self.names.len() {
             let count = |frame: &Frame| format!("{} columns, as in {}", frame.names.len(), frame.files[0].0);
@@ -49,8 +52,9 @@ impl Frame {
         }
         let start = self.len();
         let mut taken: Vec<Option<Cells>> = other.columns.drain(..).map(Some).collect();
-        for (name, column) in self.names.iter().zip(&mut self.columns) {
-            let place = other.names.iter().position(|other| other == name);
+        for (at, (name, column)) in self.names.iter().zip(&mut self.columns).enumerate() {
+            let same = other.names.get(at).filter(|&other| other == name).map(|_| at);
+            let place = same.or_else(|| other.names.iter().position(|other| other == name));
             let Some(cells) = place.and_then(|index| taken[index].take()) else {
                 let columns = other.names.join(", ");
                 return Err(differ(format!("a column `{name}`, as in {}", self.files[0].0), columns));
@@ -60,18 +64,25 @@ impl Frame {
                 return Err(differ(expected, "numbers in one and text in another".to_string()));
             }
         }
+        for name in other.ignored {
+            if !self.ignored.contains(&name) {
+                self.ignored.push(name);
+            }
+        }
         self.lines.append(&mut other.lines);
-        self.files.push((other.uri, start));
+        if self.files.last().is_none_or(|(file, _)| *file != other.uri) {
+            self.files.push((other.uri, start));
+        }
         self.skipped += other.skipped;
         Ok(())
     }
 
     /// Adds those of `names` that no row has a value for.
-    pub(super) fn complete<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+    pub(crate) fn complete<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         for name in names {
             if self.position(name).is_none() {
                 let mut cells = TextCells::default();
-                (0..self.lines.len()).for_each(|_| cells.push(None));
+                cells.fill(self.lines.len());
                 self.names.push(name.to_string());
                 self.columns.push(Cells::Text(cells));
             }
@@ -79,24 +90,29 @@ impl Frame {
     }
 
     /// The number of rows.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         debug_assert!(self.columns.iter().all(|column| column.len() == self.lines.len()));
         self.lines.len()
     }
 
     /// The file of a row.
-    pub(super) fn file(&self, row: usize) -> &str {
+    pub(crate) fn file(&self, row: usize) -> &str {
         let after = self.files.partition_point(|&(_, first)| first <= row);
         &self.files[after - 1].0
     }
 
     /// The index of a column.
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|column| column == name)
     }
 
+    /// The names of all columns, those that were not read behind the others.
+    pub(crate) fn all_names(&self) -> Vec<String> {
+        self.names.iter().chain(&self.ignored).cloned().collect()
+    }
+
     /// An error about one cell: file, line, column.
-    pub(super) fn cell_error(
+    pub(crate) fn cell_error(
         &self,
         row: usize,
         column: &str,
