@@ -90,19 +90,21 @@ impl Task for Net {
 struct Rows {
     count: u64,
     poison: Option<u64>,
+    /// True for targets of 0 alone.
+    flat: bool,
     raise: Option<(Interrupt, u64)>,
     pieces: Cell<u64>,
 }
 
 fn rows(count: u64) -> Rows {
-    Rows { count, poison: None, raise: None, pieces: Cell::new(0) }
+    Rows { count, poison: None, flat: false, raise: None, pieces: Cell::new(0) }
 }
 
 impl Rows {
     fn row(&self, index: u64) -> ([f32; 3], f32) {
         let x = [0.9, 2.3, 4.1].map(|phase: f32| (index as f32 * phase).sin());
         let y = if self.poison == Some(index) { f32::INFINITY } else { x[0] - 0.5 * x[1] * x[2] };
-        (x, y)
+        (x, if self.flat { 0.0 } else { y })
     }
 }
 
@@ -475,6 +477,71 @@ fn patience_ends_training_and_the_best_weights_are_selected() {
     assert!((found[2].value - best).abs() < 1e-6 && found[2].name == "rmse", "{found:?} against {best}");
     assert!((kept.summary.metrics[2].value - best).abs() < 1e-12);
     assert_eq!(bits(&kept.model), bits(&memory.model));
+}
+
+/// A model that always says 0, whatever its weights are.
+#[derive(Module, Debug)]
+struct Zero {
+    net: Net,
+}
+
+impl Task for Zero {
+    type Input = Table;
+
+    fn predict(&self, input: Table) -> Output {
+        let [batch, _] = input.numeric.dims();
+        Output::Values(Tensor::zeros([batch, 1], &input.numeric.device()))
+    }
+
+    fn loss(&self, input: Table, target: Target) -> Tensor<1> {
+        self.net.loss(input, target)
+    }
+}
+
+/// Hears the warnings.
+struct Warnings(std::rc::Rc<std::cell::RefCell<Vec<String>>>);
+
+impl Listener for Warnings {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.borrow_mut().push(text.to_string());
+        }
+    }
+}
+
+#[test]
+fn the_best_of_evaluations_without_a_number_is_the_last_with_a_warning() {
+    let _alone = alone();
+    // All of no spread is explained, and all of it is missed: 0 / 0.
+    let warned = |flat: bool| {
+        let mut config = config();
+        (config.train.select, config.train.monitor) = (Select::Best, Some("r2".into()));
+        let heard = Warnings(Default::default());
+        let warnings = heard.0.clone();
+        let mut trainer = trainer(config).listener(Box::new(heard));
+        let model = Zero { net: net(false, 0.0) };
+        trainer.fit(model, &rows(27), Some(&Rows { flat, ..rows(11) })).unwrap();
+        warnings.take()
+    };
+    assert_eq!(
+        warned(true),
+        [
+            "train.select: expected an evaluation whose r2 is a number, found none: the weights are those of the last step"
+        ]
+    );
+    assert!(warned(false).is_empty());
+}
+
+#[test]
+fn a_validation_set_that_gives_no_number_is_named_by_its_sample() {
+    let _alone = alone();
+    let poisoned = Rows { poison: Some(4), ..rows(11) };
+    let error = trainer(config()).fit(net(false, 0.0), &rows(27), Some(&poisoned)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("evaluation, sample ")
+            && error.ends_with("expected finite target values, found inf"),
+        "{error}"
+    );
 }
 
 #[test]
