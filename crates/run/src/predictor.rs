@@ -5,7 +5,7 @@
 //! records -> samples in memory     ─┴─> batches -> model -> Answer, one a sample
 //! ```
 
-use crate::answer::{Answer, answers};
+use crate::answer::{Answer, NotFinite, answers};
 use crate::feed::Unwrapped;
 use crate::generate::{Generation, Writer};
 use crate::model::VisitModel;
@@ -50,8 +50,8 @@ pub struct Answered<'a> {
     /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a
     /// text.
     pub input: String,
-    /// The answer, or why the input could not be read: pictures alone, where the recipe leaves corrupt ones
-    /// out.
+    /// The answer, or why there is none: the model says no finite numbers, or a picture could not be read
+    /// where the recipe leaves corrupt ones out.
     pub answer: Result<Answer, DataError>,
     /// The set that the input is a picture of, and its number there.
     pub(crate) picture: Option<(&'a Pictures, u64)>,
@@ -75,7 +75,8 @@ pub trait Predictor: Send {
     /// The names of the classes; empty where answers are no classes.
     fn labels(&self) -> &[String];
 
-    /// Answers about records from memory, in their sequence. A record that cannot be read is refused alone.
+    /// Answers about records from memory, in their sequence. A record that cannot be read, or about which the
+    /// model says no finite numbers, is refused alone.
     ///
     /// An answer has the same bits whichever other records are asked with it, and at whichever place among
     /// them: the model sees each record by itself, texts without padding. In a batch the bits could differ,
@@ -89,7 +90,8 @@ pub trait Predictor: Send {
     /// Answers about files, folders, globs or texts, as `bonfire predict` takes them, in batches of
     /// `train.evaluate_batch_size`: faster than [`answer`](Self::answer), but the last bits of an answer may
     /// depend on the other inputs of its batch. `each` has the answers of a batch before the next one is
-    /// read. Hands back how many inputs could not be read and were left out.
+    /// read. Hands back how many inputs have no answer: they could not be read and were left out, or the
+    /// model says no finite numbers about them.
     ///
     /// # Errors
     /// On an input that is not there, or not as the run's schema says.
@@ -119,6 +121,7 @@ impl Run {
     ) -> Result<Box<dyn Predictor + Send>, RunError> {
         generation.check()?;
         let data = self.data(crops)?;
+        let device = device.without_autodiff();
         let visitor = Own { run: self, data, device: device.clone(), generation };
         self.visit(&device, visitor)
     }
@@ -180,21 +183,29 @@ impl<M: Task> Predictor for Model<M> {
     }
 
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError> {
-        let mut skipped = 0;
+        let mut unanswered = 0;
         for part in sets::open_prediction(&self.data, &self.schema, inputs)? {
             let InputPart { set, names } = part?;
-            let flow = self.answer_part(&set, &names, each)?;
-            skipped += set.loader.skipped().count();
+            let Asked { flow, no_numbers } = self.answer_part(&set, &names, each)?;
+            unanswered += set.loader.skipped().count() + no_numbers;
             if flow.is_break() {
                 break;
             }
         }
-        Ok(skipped)
+        Ok(unanswered)
     }
 }
 
 /// Answers about samples by their numbers.
 type Numbered = Vec<(u64, Result<Answer, DataError>)>;
+
+/// The end of a set's questions.
+struct Asked {
+    /// Whether the caller wants to go on.
+    flow: ControlFlow<()>,
+    /// The samples about which the model says no finite numbers.
+    no_numbers: u64,
+}
 
 impl<M: Task> Model<M> {
     fn answer_records(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError> {
@@ -203,38 +214,39 @@ impl<M: Task> Model<M> {
         for (number, error) in refused {
             answers[number] = Some(Err(error));
         }
-        let _all = self.answer_set(&set, 1, &mut |batch| {
+        let number = |sample: u64| numbers[sample as usize];
+        let place = |sample| format!("request, record {}", number(sample));
+        let _all = self.answer_set(&set, 1, &place, &mut |batch| {
             for (sample, answer) in batch {
-                answers[numbers[sample as usize]] = Some(answer);
+                answers[number(sample)] = Some(answer);
             }
             ControlFlow::Continue(())
         })?;
         Ok(answers.into_iter().map(|answer| answer.expect("an answer for each record")).collect())
     }
 
-    fn answer_part(
-        &self,
-        set: &SampleSet,
-        names: &Names,
-        each: Each<'_>,
-    ) -> Result<ControlFlow<()>, RunError> {
+    fn answer_part(&self, set: &SampleSet, names: &Names, each: Each<'_>) -> Result<Asked, RunError> {
         let named = |(sample, answer): (u64, Result<Answer, DataError>)| Answered {
             input: names.of(sample),
             answer,
             picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
         };
         let batch_size = (self.batch_size / set.views).max(1);
-        self.answer_set(set, batch_size, &mut |batch| each(batch.into_iter().map(named).collect()))
+        let place = |sample| names.of(sample);
+        let mut each = |batch: Numbered| each(batch.into_iter().map(named).collect());
+        self.answer_set(set, batch_size, &place, &mut each)
     }
 
     /// Answers about the samples of a set, so many at a time, and hands the answers of each batch on before
-    /// the next one is read. Pictures that are left out have their error in their place.
+    /// the next one is read. Pictures that are left out, and samples about which the model says no finite
+    /// numbers, have their error in their place; `place` is a sample's in messages.
     fn answer_set(
         &self,
         set: &SampleSet,
         batch_size: usize,
+        place: &dyn Fn(u64) -> String,
         each: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, RunError> {
+    ) -> Result<Asked, RunError> {
         let loader = Unwrapped(set.loader.as_ref());
         let skipping = set.pictures.as_ref().filter(|pictures| pictures.skips());
         let left_out = |numbers: Range<u64>| -> Numbered {
@@ -245,7 +257,7 @@ impl<M: Task> Model<M> {
                 })
                 .collect()
         };
-        let mut next = 0;
+        let (mut next, mut no_numbers) = (0, 0);
         for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &self.device) {
             let batch = match batch {
                 // None of the set could be read.
@@ -258,19 +270,25 @@ impl<M: Task> Model<M> {
             let mut numbered = Numbered::new();
             for (answer, sample) in answers.into_iter().zip(batch.samples) {
                 numbered.extend(left_out(next..sample));
-                numbered.push((sample, Ok(answer)));
+                no_numbers += u64::from(answer.is_err());
+                numbered.push((sample, answer.map_err(|error| error.at(place(sample)))));
                 next = sample + 1;
             }
             if each(numbered).is_break() {
-                return Ok(ControlFlow::Break(()));
+                return Ok(Asked { flow: ControlFlow::Break(()), no_numbers });
             }
         }
         let rest = left_out(next..Loader::<M::Input>::len(&loader));
-        Ok(if rest.is_empty() { ControlFlow::Continue(()) } else { each(rest) })
+        let flow = if rest.is_empty() { ControlFlow::Continue(()) } else { each(rest) };
+        Ok(Asked { flow, no_numbers })
     }
 
     /// One answer a sample, of so many views of each.
-    fn answer_batch(&self, input: M::Input, views: usize) -> Result<Vec<Answer>, RunError> {
+    fn answer_batch(
+        &self,
+        input: M::Input,
+        views: usize,
+    ) -> Result<Vec<Result<Answer, NotFinite>>, RunError> {
         answers(average_views(self.model.predict(input), views)?, self.scale.as_ref())
     }
 }

@@ -120,7 +120,7 @@ impl Run {
                 pretrained::export(&model, self.0, &config.names_elsewhere(), self.1)
             }
         }
-        self.visit(&bonfire_device::open("cpu")?, Export(library, to))?
+        self.visit(&bonfire_device::first()?, Export(library, to))?
     }
 
     /// Builds the run's model on `device`, loads its weights and hands it on.
