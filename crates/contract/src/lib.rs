@@ -27,6 +27,6 @@ pub use batch::{AnyInput, Batch, Images, Input, Table, Target, Tokens};
 pub use least_squares::LeastSquares;
 pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};
-pub use nearest::{most_alike, nearest};
+pub use nearest::{did_you_mean, most_alike, nearest};
 pub use random::{SplitMix64, mix, scale};
 pub use task::{ConfigError, Output, Task};

@@ -62,7 +62,7 @@ impl Training {
         let folder = first.then(|| RunFolder::create(&self.path, existing)).transpose()?;
         let recipe = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
         if let Some(folder) = &folder {
-            write_atomically(&folder.recipe(), self.recipe.to_toml().as_bytes())?;
+            write_atomically(&folder.recipe(), self.recipe.to_toml()?.as_bytes())?;
             // The schema is the run's: it is written once.
             if Schema::load_if_kept(&self.recipe.data, folder.path())?.is_none() {
                 self.sets.schema.save(folder.path())?;
