@@ -5,7 +5,7 @@
 //!   run.json              the folder's format
 //!   recipe.toml           the recipe, resolved: every setting of the run
 //!   metrics.jsonl         one record a line
-//!   model.safetensors     the weights that training chose
+//!   model.safetensors     the weights that training chose, and the step that it ended at
 //!   checkpoints/
 //!     step-000001200/     everything that resuming needs, with a checksum of every file
 //! ```
@@ -26,4 +26,4 @@ pub use error::CheckpointError;
 pub use published::{Key, Replaced};
 pub use run::{Existing, RunFolder};
 pub use store::{CheckpointStore, Files, Loaded};
-pub use weights::{Weights, load_weights, save_weights};
+pub use weights::{Weights, load_weights, save_final_weights, save_weights, step_of_weights};

@@ -59,7 +59,7 @@ impl<M: Task> Training<'_, M> {
                 )))?;
             }
         }
-        self.ranks.agreed(self.keeper.save_model(&selected))?;
+        self.ranks.agreed(self.keeper.save_model(&selected, self.state.step))?;
         Ok(selected)
     }
 }

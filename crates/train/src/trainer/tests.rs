@@ -10,7 +10,7 @@ use crate::{
     BatchSize, CheckpointConfig, Event, OptimizerConfig, ScheduleConfig, Select, Stopped, TrainConfig,
     ValueScale, evaluate, optimizers, schedules,
 };
-use bonfire_checkpoint::{Existing, Weights};
+use bonfire_checkpoint::{Existing, Weights, step_of_weights};
 use bonfire_contract::{Batch, Output, Portion, Portions, Position, Share, Table, Target};
 use bonfire_kernels::modules::{dropout, linear};
 use bonfire_kernels::{Activation, batch_norm};
@@ -599,6 +599,25 @@ fn a_run_that_cannot_be_continued_is_left_as_it_is() {
     // Killed before its first checkpoint: it starts again.
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     assert_eq!(run_until(config(), folder.path(), None).steps, 12);
+}
+
+#[test]
+fn a_finished_run_that_goes_on_and_stops_keeps_weights_that_state_their_step() {
+    let _alone = alone();
+    let folder = folder();
+    // 27 rows in batches of 8: 4 steps an epoch, 7 pieces.
+    run_until(config(), folder.path(), None);
+    let run = RunFolder::open(folder.path()).unwrap();
+    let weights = fs::read(run.model()).unwrap();
+    let steps = || (step_of_weights(&run.model()).unwrap(), run.checkpoint_store().newest_step().unwrap());
+    assert_eq!(steps(), (Some(12), Some(12)));
+    let mut longer = config();
+    (longer.train.epochs, longer.schedule) = (Some(5), ScheduleConfig::Constant(Default::default()));
+    run_until(longer.clone(), folder.path(), Some(4));
+    assert_eq!(steps(), (Some(12), Some(13)));
+    assert!(fs::read(run.model()).unwrap() == weights, "a stop has no final weights");
+    run_until(longer, folder.path(), None);
+    assert_eq!(steps(), (Some(20), Some(20)));
 }
 
 #[test]
