@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 /// Runs the subcommand.
 pub fn predict(arguments: &PredictArguments) -> Result<()> {
-    let run = Run::open(&arguments.run)?;
+    let run = crate::open(&arguments.run)?;
     let Some(path) = &arguments.output else {
         return answer_all(&run, arguments, &mut BufWriter::new(stdout().lock()));
     };

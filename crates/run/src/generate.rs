@@ -37,10 +37,10 @@ impl Generation {
     pub(crate) fn check(&self) -> Result<(), RunError> {
         let Generation { temperature, top_k, .. } = self;
         if !(*temperature >= 0.0 && temperature.is_finite()) {
-            return Err(RunError::unexpected("--temperature", "a number of at least 0", temperature));
+            return Err(RunError::argument("temperature", "a number of at least 0", temperature));
         }
         match top_k {
-            Some(0) => Err(RunError::unexpected("--top-k", "at least 1", 0)),
+            Some(0) => Err(RunError::argument("top_k", "at least 1", 0)),
             _ => Ok(()),
         }
     }

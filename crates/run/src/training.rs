@@ -100,6 +100,9 @@ impl Training {
         let sets = ranks::open(ranks, &document, &recipe, kept)?;
         ranks::check(ranks, &recipe, &sets, &device)?;
         let name = beginning.run.clone().unwrap_or_else(|| path.clone());
+        if first && resume && !path.join("run.json").exists() {
+            notices(&format!("no run at {}: a new one begins", name.display()));
+        }
         let communicator = communicator.clone();
         Ok(Training { recipe, sets, name, document, device, path, bucket, resume, communicator, notices })
     }
@@ -145,7 +148,7 @@ fn begun(beginning: &Beginning, place: Option<&Path>) -> Result<String, RunError
     match (&beginning.recipe, place) {
         (Some(_), _) => Ok(String::new()),
         (None, Some(folder)) => recipe_text(&RunFolder::open(folder)?),
-        (None, None) => Err(RunError::unexpected("--resume", "a RECIPE or --run DIR", "neither")),
+        (None, None) => Err(RunError::argument("resume", "a recipe or a run folder beside it", "neither")),
     }
 }
 
@@ -188,7 +191,7 @@ fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError>
         let (_, begun) = read_recipe(&RunFolder::open(path)?)?;
         if let Some(difference) = begun.difference(recipe) {
             let found = format!(
-                "another: {difference} (evaluation, checkpoints and the device may change, and the length where the \
+                "another: {difference} (evaluation, reading ahead, checkpoints and the device may change, and the length where the \
                  schedule does not depend on it)"
             );
             return Err(RunError::unexpected(path.display(), "the recipe that the run began with", found));
@@ -197,7 +200,7 @@ fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError>
     Ok(Schema::load_if_kept(&recipe.data, path)?)
 }
 
-/// The run that `--run` names in a bucket, fetched when it is to go on.
+/// The run that is named in a bucket, fetched when it is to go on.
 fn bucket(beginning: &Beginning) -> Result<Option<Rc<RefCell<BucketRun>>>, RunError> {
     let Some(path) = &beginning.run else { return Ok(None) };
     let Some(mut bucket) = BucketRun::of(path)? else { return Ok(None) };

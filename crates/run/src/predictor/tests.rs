@@ -8,6 +8,7 @@ use bonfire_datasets::table::Cell;
 use bonfire_train::{Event, Listener};
 use burn::tensor::TensorData;
 use image::{ImageFormat, RgbImage};
+use std::cell::RefCell;
 use std::io::Cursor;
 use std::path::Path;
 use std::rc::Rc;
@@ -32,10 +33,19 @@ fn trained(folder: &Path, recipe: &str) -> Run {
         run: Some(run.clone()),
         ..Beginning::default()
     };
-    let alone: Arc<dyn Communicator> = Arc::new(Alone);
-    let training = Training::begin(&beginning, &alone, Rc::new(|_| {})).unwrap();
-    training.fit(Instant::now(), Box::new(Silent)).unwrap();
+    assert!(train(&beginning).is_empty());
     Run::open(run).unwrap()
+}
+
+/// Trains to the end, and hands back what was told.
+fn train(beginning: &Beginning) -> Vec<String> {
+    let alone: Arc<dyn Communicator> = Arc::new(Alone);
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let hear = told.clone();
+    let notices = Rc::new(move |line: &str| hear.borrow_mut().push(line.to_string()));
+    let training = Training::begin(beginning, &alone, notices).unwrap();
+    training.fit(Instant::now(), Box::new(Silent)).unwrap();
+    told.take()
 }
 
 /// A picture file of stripes that depend on `number`.
@@ -348,4 +358,59 @@ fn a_language_model_continues_a_prompt_alike_at_any_place() {
     assert!(found[0] == found[2] && found[0] == answers(&mut *predictor, &prompts[..1])[0], "{found:?}");
     let refused = predictor.answer(vec![Record::Text(String::new()), prompts[1].clone()]).unwrap();
     assert!(refused[0].is_err() && refused[1].as_ref().unwrap() == &found[1]);
+}
+
+#[test]
+fn a_run_that_went_on_without_an_end_says_that_its_weights_are_older() {
+    let folder = TempDir::new().unwrap();
+    let (run, _) = rows(folder.path(), "price", "name = 'linear'");
+    assert!(run.notices().is_empty());
+    // As a process leaves it that is killed behind its checkpoint at step 7.
+    let checkpoints = run.folder.checkpoints();
+    std::fs::create_dir(checkpoints.join("step-000000007")).unwrap();
+    for file in std::fs::read_dir(checkpoints.join("step-000000003")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), checkpoints.join("step-000000007").join(file.file_name())).unwrap();
+    }
+    let path = folder.path().join("run");
+    let run = Run::open(&path).unwrap();
+    let [notice] = run.notices() else { panic!("{:?}", run.notices()) };
+    assert!(notice.contains("those of step 3") && notice.contains("gone on to step 7"), "{notice}");
+    // Nothing is lost: it can be asked, and goes on.
+    assert!(run.predictor(run.device(None).unwrap()).is_ok());
+    std::fs::remove_dir_all(checkpoints.join("step-000000007")).unwrap();
+    let changes = vec!["train.steps=5".to_string()];
+    let on = Beginning { run: Some(path.clone()), resume: true, sets: changes, ..Beginning::default() };
+    assert!(train(&on).is_empty());
+    assert!(Run::open(&path).unwrap().notices().is_empty());
+}
+
+#[test]
+fn a_run_that_is_to_go_on_and_is_not_there_begins_with_a_notice() {
+    let folder = TempDir::new().unwrap();
+    let (_run, _) = rows(folder.path(), "price", "name = 'linear'");
+    let recipe = folder.path().join("recipe.toml").display().to_string();
+    let typo = folder.path().join("rum");
+    let on =
+        Beginning { recipe: Some(recipe), run: Some(typo.clone()), resume: true, ..Beginning::default() };
+    assert_eq!(train(&on), [format!("no run at {}: a new one begins", typo.display())]);
+    assert!(train(&on).is_empty(), "the run is there by now");
+}
+
+#[test]
+fn arguments_are_refused_by_their_fields() {
+    let folder = TempDir::new().unwrap();
+    let (run, _) = rows(folder.path(), "price", "name = 'linear'");
+    let device = run.device(None).unwrap();
+    let refused = |crops, generation: Generation| {
+        run.predictor_with(device.clone(), crops, generation).err().unwrap().to_string()
+    };
+    let usual = Generation::default;
+    assert_eq!(refused(Some(5), usual()), "crops: expected a run on pictures, found one on tables");
+    let cold = Generation { temperature: -1.0, ..usual() };
+    assert_eq!(refused(None, cold), "temperature: expected a number of at least 0, found -1");
+    let none = Generation { top_k: Some(0), ..usual() };
+    assert_eq!(refused(None, none), "top_k: expected at least 1, found 0");
+    let error = run.export("torchvision", &folder.path().join("x")).unwrap_err().to_string();
+    assert!(error.starts_with("library: expected a library that has this model (none)"), "{error}");
 }
