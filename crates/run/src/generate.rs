@@ -2,7 +2,8 @@
 
 use crate::RunError;
 use crate::answer::{Answer, NotFinite, finite, numbers};
-use crate::predictor::{Answered, Each, Predictor, Record};
+use crate::predictor::{Answered, Each, Predictor};
+use crate::record::Record;
 use bonfire_contract::{SplitMix64, Task, Tokens};
 use bonfire_datasets::text::TextSchema;
 use bonfire_datasets::{DataError, names_files, source};

@@ -23,6 +23,7 @@
 //! Nothing here prints. Whatever a person should hear beside the result goes to [`Notices`].
 
 mod answer;
+mod ask;
 mod bucket;
 mod error;
 mod evaluate;
@@ -33,6 +34,7 @@ mod model;
 mod predictor;
 mod pretrained;
 mod ranks;
+mod record;
 mod run;
 mod schema;
 mod sets;
@@ -43,7 +45,8 @@ pub use bonfire_datasets::table::{Cell, Row};
 pub use error::RunError;
 pub use generate::Generation;
 pub use model::{Build, VisitModel};
-pub use predictor::{Answered, Each, Predictor, Record};
+pub use predictor::{Answered, Each, Predictor};
+pub use record::Record;
 pub use run::Run;
 pub use schema::Schema;
 pub use sets::{Pictures, SampleSet, Sets};

@@ -5,45 +5,19 @@
 //! records -> samples in memory     ─┴─> batches -> model -> Answer, one a sample
 //! ```
 
+use crate::RunError;
 use crate::answer::{Answer, NotFinite, answers};
 use crate::feed::Unwrapped;
-use crate::generate::{Generation, Writer};
-use crate::model::VisitModel;
+use crate::record::Record;
 use crate::schema::Schema;
 use crate::sets::{self, InputPart, OpenedRecords, Pictures, SampleSet};
-use crate::{Run, RunError};
 use bonfire_contract::{Loader, Position, Task};
-use bonfire_datasets::table::Row;
-use bonfire_datasets::text::TextTask;
 use bonfire_datasets::{DataError, Names};
 use bonfire_kernels::threads;
-use bonfire_models::Architecture;
 use bonfire_recipe::DataConfig;
 use bonfire_train::{ValueScale, average_views};
 use burn::tensor::Device;
-use std::fmt;
 use std::ops::{ControlFlow, Range};
-
-/// A record from memory.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Record {
-    /// A PNG or JPEG file.
-    Picture(Vec<u8>),
-    /// A row of a table.
-    Row(Row),
-    /// A text to classify, or a prompt to continue.
-    Text(String),
-}
-
-impl fmt::Display for Record {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Record::Picture(_) => "a picture",
-            Record::Row(_) => "a row of a table",
-            Record::Text(_) => "a text",
-        })
-    }
-}
 
 /// An input with its answer.
 pub struct Answered<'a> {
@@ -98,70 +72,8 @@ pub trait Predictor: Send {
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError>;
 }
 
-impl Run {
-    /// The run's model on `device`, to be asked; a language model writes by [`Generation`]'s defaults.
-    ///
-    /// # Errors
-    /// When the run is not finished, or its weights are damaged.
-    pub fn predictor(&self, device: Device) -> Result<Box<dyn Predictor + Send>, RunError> {
-        self.predictor_with(device, None, Generation::default())
-    }
-
-    /// As [`predictor`](Self::predictor), with so many crops of each picture in place of the recipe's, and
-    /// the options of a language model.
-    ///
-    /// # Errors
-    /// As [`predictor`](Self::predictor); when `crops` are asked for and the data are no pictures; when an
-    /// option is out of its bounds.
-    pub fn predictor_with(
-        &self,
-        device: Device,
-        crops: Option<usize>,
-        generation: Generation,
-    ) -> Result<Box<dyn Predictor + Send>, RunError> {
-        generation.check()?;
-        let data = self.data(crops)?;
-        let device = device.without_autodiff();
-        let visitor = Own { run: self, data, device: device.clone(), generation };
-        self.visit(&device, visitor)
-    }
-
-    /// True where the run's model continues texts.
-    pub fn is_language_model(&self) -> bool {
-        matches!(&self.schema, Schema::Text(schema) if schema.task == TextTask::LanguageModel)
-    }
-}
-
-struct Own<'a> {
-    run: &'a Run,
-    data: DataConfig,
-    device: Device,
-    generation: Generation,
-}
-
-impl VisitModel for Own<'_> {
-    type Output = Box<dyn Predictor + Send>;
-
-    fn visit<A: Architecture>(self, model: A::Model, _config: A) -> Self::Output {
-        let Own { run, data, device, generation } = self;
-        match &run.schema {
-            Schema::Text(schema) if run.is_language_model() => {
-                Box::new(Writer::new(model, A::language_model, schema.clone(), device, generation))
-            }
-            schema => Box::new(Model {
-                scale: schema.value_scale(),
-                schema: schema.clone(),
-                batch_size: run.recipe.train.evaluate_batch_size,
-                model,
-                data,
-                device,
-            }),
-        }
-    }
-}
-
 /// A model with everything that turns files and records into its input.
-struct Model<M> {
+pub(crate) struct Model<M> {
     model: M,
     data: DataConfig,
     schema: Schema,
@@ -170,6 +82,12 @@ struct Model<M> {
     /// Samples of a batch of files.
     batch_size: usize,
     device: Device,
+}
+
+impl<M: Task> Model<M> {
+    pub(crate) fn new(model: M, data: DataConfig, schema: Schema, batch_size: usize, device: Device) -> Self {
+        Model { scale: schema.value_scale(), model, data, schema, batch_size, device }
+    }
 }
 
 impl<M: Task> Predictor for Model<M> {
@@ -303,6 +221,3 @@ fn refusal(pictures: &Pictures, number: u64) -> DataError {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! Opening the data of a recipe, whatever their kind: to train, to evaluate, to predict.
 
 use crate::feed::{AnyLoader, Wrapped};
-use crate::predictor::Record;
+use crate::record::Record;
 use crate::schema::Schema;
 use bonfire_contract::AnyInput;
 use bonfire_datasets::image::{self, ImageConfig, ImageSchema, ImageSet, Shown};

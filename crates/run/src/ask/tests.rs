@@ -1,7 +1,7 @@
 //! A predictor gives an answer about a record the same bits alone and among others, and on any thread.
 
 use super::*;
-use crate::{Answer, Beginning, Training};
+use crate::{Answer, Beginning, Record, Training};
 use bonfire_checkpoint::Weights;
 use bonfire_cluster::{Alone, Communicator};
 use bonfire_datasets::table::Cell;
@@ -10,6 +10,7 @@ use burn::tensor::TensorData;
 use image::{ImageFormat, RgbImage};
 use std::cell::RefCell;
 use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -380,7 +381,7 @@ fn a_run_that_went_on_without_an_end_says_that_its_weights_are_older() {
     assert!(run.predictor(run.device(None).unwrap()).is_ok());
     std::fs::remove_dir_all(checkpoints.join("step-000000007")).unwrap();
     let changes = vec!["train.steps=5".to_string()];
-    let on = Beginning { run: Some(path.clone()), resume: true, sets: changes, ..Beginning::default() };
+    let on = Beginning { run: Some(path.clone()), resume: true, changes, ..Beginning::default() };
     assert!(train(&on).is_empty());
     assert!(Run::open(&path).unwrap().notices().is_empty());
 }
