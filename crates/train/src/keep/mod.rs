@@ -9,7 +9,7 @@ mod state;
 
 pub(crate) use checkpoint::{AVERAGE, Checkpoint, GRADIENT, Tensors, WEIGHTS};
 pub use log::MetricsLog;
-pub(crate) use state::{Best, Due, State, to_figures, to_metrics};
+pub(crate) use state::{Best, Due, OpenStep, State, to_figures, to_metrics};
 
 #[cfg(test)]
 pub(crate) use checkpoint::OPTIMIZER;

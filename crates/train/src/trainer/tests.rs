@@ -8,10 +8,10 @@ use crate::keep::{AVERAGE, OPTIMIZER, WEIGHTS};
 use crate::step::mix;
 use crate::{
     BatchSize, CheckpointConfig, Event, OptimizerConfig, ScheduleConfig, Select, Stopped, TrainConfig,
-    ValueScale, evaluate, optimizers, schedules,
+    TrainError, ValueScale, evaluate, optimizers, schedules,
 };
 use bonfire_checkpoint::{Existing, Weights, step_of_weights};
-use bonfire_contract::{Batch, Output, Portion, Portions, Position, Share, Table, Target};
+use bonfire_contract::{Batch, Loader, Output, Portion, Portions, Position, Share, Table, Target, Task};
 use bonfire_kernels::modules::{dropout, linear};
 use bonfire_kernels::{Activation, batch_norm};
 use burn::module::{Module, Param};
