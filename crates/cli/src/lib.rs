@@ -92,7 +92,7 @@ fn report(result: Result<ExitCode>) -> ExitCode {
 
 /// An error and its causes, joined by colons.
 fn line(error: &anyhow::Error) -> String {
-    let message: Vec<String> = error.chain().map(|cause| as_typed(cause)).collect();
+    let message: Vec<String> = error.chain().map(as_typed).collect();
     format!("error: {}", message.join(": ").replace('\n', " "))
 }
 
