@@ -314,7 +314,7 @@ fn a_picture_that_cannot_be_read_stops_a_prediction_or_has_a_line_that_says_why(
             assert!(line["error"].is_null() && line["label"].is_string(), "{line}");
         }
     }
-    assert!(predicted.stderr.contains("3 inputs could not be read"), "{}", predicted.stderr);
+    assert!(predicted.stderr.contains("3 inputs have no answer"), "{}", predicted.stderr);
     assert_eq!(String::from_utf8(workshop.read("sheet.html")).unwrap().matches("<img ").count(), 9);
     // No input can be read, or there is no input.
     let none = workshop.succeed(&["predict", "skips", "photos/blue/blue-05.png"]);

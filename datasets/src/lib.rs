@@ -12,6 +12,7 @@
 //! any [`Dataset`] into the [`Loader`](bonfire_contract::Loader) that trains. [`image`], [`text`] and
 //! [`table`] hold the data sets; [`pack`] writes shards.
 
+mod argument;
 mod audit;
 mod bounds;
 mod buffers;
@@ -39,6 +40,7 @@ mod store;
 pub mod table;
 pub mod text;
 
+pub use argument::names_files;
 pub use audit::{Verified, verify};
 pub use dataset::{Dataset, Draw, Gathered, Held};
 pub use error::DataError;

@@ -1,4 +1,5 @@
-//! Records from memory, as a server is sent them: the other door to prediction beside files.
+//! Records from memory, as a server is sent them: the other door to prediction beside files. Each has the
+//! number that it has among all records of the request, of other kinds too.
 
 use crate::{DataError, Dataset, Pipeline};
 
@@ -9,7 +10,7 @@ pub(crate) const REQUEST: &str = "request";
 pub struct Requested<D: Dataset> {
     /// The samples, one after the other.
     pub samples: Pipeline<D>,
-    /// The number of the record of each sample, from 0 on.
+    /// The number of the record of each sample.
     pub records: Vec<usize>,
     /// The numbers of the records that no sample can be made of, and the error of each.
     pub refused: Vec<(usize, DataError)>,

@@ -6,6 +6,7 @@
 use crate::architecture::Architecture;
 use crate::spec::{Misfit, Spec};
 use crate::*;
+use bonfire_contract::{did_you_mean, nearest};
 
 /// An architecture's facts that need no data.
 pub struct Entry {
@@ -111,8 +112,10 @@ pub fn find(name: &str) -> Result<&'static Entry, Misfit> {
 }
 
 fn unknown(name: &str) -> Misfit {
-    let expected = format!("one of {}", names().join(", "));
-    Misfit { key: "model.name", expected, found: format!("'{name}'") }
+    let names = names();
+    let expected = format!("one of {}", names.join(", "));
+    let suggestion = did_you_mean(nearest(name, names));
+    Misfit { key: "model.name", expected, found: format!("'{name}'{suggestion}") }
 }
 
 /// Calls a line's constructor; its type is known here, where a closure's is to be told.
@@ -221,7 +224,7 @@ mod tests {
         assert_eq!(find("gpt").unwrap().name, "gpt");
         let error = find("gtp").err().unwrap().to_string();
         assert!(error.starts_with("model.name: expected one of linear, logistic, "), "{error}");
-        assert!(error.ends_with(", found 'gtp'"), "{error}");
+        assert!(error.ends_with(", found 'gtp'; did you mean 'gpt'?"), "{error}");
         assert!(visit("gtp", &example::corpus(), Json).is_err());
     }
 }

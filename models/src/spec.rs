@@ -166,6 +166,9 @@ impl Spec {
             let expected = format!("{outputs} weights, one a class");
             return Err(Misfit::new("loss.class_weights", expected, format!("{} weights", weights.len())));
         }
+        if kind != LossKind::Huber {
+            self.usual_huber_delta("with another loss than huber")?;
+        }
         Ok(Objective::new(outputs, kind)
             .with_label_smoothing(loss.label_smoothing)
             .with_class_weights(loss.class_weights.clone())
@@ -215,20 +218,53 @@ impl Spec {
         }
     }
 
-    /// The vocabulary's size and the context, for models asked for the token after each token.
+    /// The vocabulary's size and the context, for models asked for the token after each token. Their loss is
+    /// its cross-entropy.
     pub fn language(&self) -> Fit<(usize, usize)> {
         match self.question {
-            Question::NextToken => self.text(),
+            Question::NextToken => {
+                self.usual_loss("with a language model", Some(LossKind::CrossEntropy))?;
+                self.text()
+            }
             _ => self.wrong_question("a language model"),
         }
     }
 
-    /// The same spec, when the model is asked for its input.
+    /// The same spec, when the model is asked for its input. Its loss is its own.
     pub fn reconstruction(&self) -> Fit<&Self> {
         match self.question {
-            Question::Reconstruction => Ok(self),
+            Question::Reconstruction => {
+                self.usual_loss("with an autoencoder", None)?;
+                Ok(self)
+            }
             _ => self.wrong_question("an autoencoder"),
         }
+    }
+
+    /// Refuses keys of `[loss]` that the model has no use for; `own` is the name of its only loss, if it has one.
+    fn usual_loss(&self, model: &str, own: Option<LossKind>) -> Fit<()> {
+        let LossConfig { name, label_smoothing, class_weights, .. } = &self.loss;
+        if name.is_some() && *name != own {
+            return Err(Misfit::new("loss.name", format!("none {model}"), "a loss for classes or values"));
+        }
+        if *label_smoothing != 0.0 {
+            let found = label_smoothing.to_string();
+            return Err(Misfit::new("loss.label_smoothing", format!("0 {model}"), found));
+        }
+        if let Some(weights) = class_weights {
+            let found = format!("{weights:?}");
+            return Err(Misfit::new("loss.class_weights", format!("none {model}"), found));
+        }
+        self.usual_huber_delta(model)
+    }
+
+    /// Refuses a `huber_delta` that the loss has no use for, `with` what it is used.
+    fn usual_huber_delta(&self, with: &str) -> Fit<()> {
+        let (usual, found) = (LossConfig::default().huber_delta, self.loss.huber_delta);
+        if found == usual {
+            return Ok(());
+        }
+        Err(Misfit::new("loss.huber_delta", format!("{usual:?}, the default, {with}"), found.to_string()))
     }
 
     fn wrong_sample<T>(&self, found: &str) -> Fit<T> {
@@ -249,5 +285,49 @@ impl Spec {
             Question::Reconstruction => "an autoencoder, as the target is the input".to_string(),
         };
         Err(Misfit::new("model.name", expected, found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_loss_without_a_use_are_refused_by_name() {
+        let text = Sample::Text { vocabulary: 9, max_tokens: 5 };
+        let rows = Sample::Table { num_numeric: 3, category_sizes: Vec::new() };
+        let refused = |question: Question, change: fn(&mut LossConfig)| {
+            let mut loss = LossConfig::default();
+            change(&mut loss);
+            let sample = if question == Question::NextToken { text.clone() } else { rows.clone() };
+            let spec = Spec { sample, question, loss };
+            let misfit = match question {
+                Question::NextToken => spec.language().err(),
+                Question::Reconstruction => spec.reconstruction().err(),
+                _ => spec.objective().err(),
+            };
+            misfit.map_or(String::new(), |misfit| misfit.to_string())
+        };
+        for question in [Question::NextToken, Question::Reconstruction] {
+            assert_eq!(refused(question, |_| ()), "");
+            for (key, change) in [
+                ("loss.name", (|loss| loss.name = Some(LossKind::Huber)) as fn(&mut LossConfig)),
+                ("loss.label_smoothing", |loss| loss.label_smoothing = 0.3),
+                ("loss.class_weights", |loss| loss.class_weights = Some(vec![1.0; 9])),
+                ("loss.huber_delta", |loss| loss.huber_delta = 2.0),
+            ] {
+                let error = refused(question, change);
+                assert!(error.starts_with(&format!("{key}: expected ")), "{question:?} {key}: {error}");
+            }
+        }
+        let cross_entropy: fn(&mut LossConfig) = |loss| loss.name = Some(LossKind::CrossEntropy);
+        assert_eq!(refused(Question::NextToken, cross_entropy), "");
+        assert!(!refused(Question::Reconstruction, cross_entropy).is_empty());
+        let delta: fn(&mut LossConfig) = |loss| loss.huber_delta = 2.0;
+        let expected = "loss.huber_delta: expected 1.0, the default, with another loss than huber, found 2";
+        assert_eq!(refused(Question::Class(3), delta), expected);
+        assert_eq!(refused(Question::Value(1), delta), expected);
+        let huber: fn(&mut LossConfig) = |loss| (loss.name, loss.huber_delta) = (Some(LossKind::Huber), 2.0);
+        assert_eq!(refused(Question::Value(1), huber), "");
     }
 }

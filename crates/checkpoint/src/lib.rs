@@ -5,7 +5,7 @@
 //!   run.json              the folder's format
 //!   recipe.toml           the recipe, resolved: every setting of the run
 //!   metrics.jsonl         one record a line
-//!   model.safetensors     the weights that training chose
+//!   model.safetensors     the weights that training chose, and the step that it ended at
 //!   labels.json           the schema of the data, by their kind: vocabulary.json, columns.json
 //!   streamed.json         the shards of streamed data
 //!   report.html           figures and pictures, written by an evaluation
@@ -30,4 +30,4 @@ pub use error::CheckpointError;
 pub use published::{Key, Replaced};
 pub use run::{Existing, RunFolder};
 pub use store::{CheckpointStore, Files, Loaded};
-pub use weights::{Weights, load_weights, save_weights};
+pub use weights::{Weights, load_weights, save_final_weights, save_weights, step_of_weights};

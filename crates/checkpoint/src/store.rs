@@ -89,6 +89,14 @@ impl CheckpointStore {
         Ok(names.into_iter().map(|(_, name)| name).collect())
     }
 
+    /// The step of the newest checkpoint; none where there is no checkpoint.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn newest_step(&self) -> Result<Option<u64>, CheckpointError> {
+        Ok(self.names()?.last().and_then(|name| parse(name)).map(|(step, _)| step))
+    }
+
     /// A name for a new checkpoint at `step`, newer than every other at that step.
     ///
     /// # Errors

@@ -9,8 +9,10 @@ use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, BoolStore, DType, Device, Int, Shape, Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Tensors on the host, by path.
@@ -25,6 +27,39 @@ pub struct Weights {
 /// When the file system refuses.
 pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), CheckpointError> {
     write_atomically(path, &Weights::of(module).to_safetensors(path)?)
+}
+
+/// The key of the metadata that states the step of a run's weights.
+const STEP: &str = "step";
+
+/// As [`save_weights`], of the weights that a run ends with after `step` steps: the file states the step, so
+/// that it and its weights are of the same instant.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn save_final_weights<M: Module>(module: &M, step: u64, path: &Path) -> Result<(), CheckpointError> {
+    write_atomically(path, &Weights::of(module).serialized(path, STEP, step.to_string())?)
+}
+
+/// The step that a safetensors file of final weights states; none where it states none. No tensor is read.
+///
+/// # Errors
+/// When the file cannot be read, or does not begin as safetensors.
+pub fn step_of_weights(path: &Path) -> Result<Option<u64>, CheckpointError> {
+    /// As safetensors has it.
+    const LONGEST_HEADER: u64 = 100_000_000;
+    let header = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length)?;
+        let mut header = Vec::new();
+        file.take(u64::from_le_bytes(length).min(LONGEST_HEADER)).read_to_end(&mut header)?;
+        Ok(header)
+    };
+    let header = header().map_err(CheckpointError::io("read", path))?;
+    let header: Value = serde_json::from_slice(&header)
+        .map_err(|error| CheckpointError::malformed(path, "a safetensors file", error))?;
+    Ok(header["__metadata__"][STEP].as_str().and_then(|step| step.parse().ok()))
 }
 
 /// Loads the weights of a safetensors file into `module`.
@@ -76,6 +111,12 @@ impl Weights {
     /// # Errors
     /// When safetensors lacks a tensor's type (quantised numbers).
     pub fn to_safetensors(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+        self.serialized(path, "format", "bonfire".to_string())
+    }
+
+    /// The bytes of a safetensors file with one entry of metadata: the order of several would change from one
+    /// process to the next.
+    fn serialized(&self, path: &Path, key: &str, value: String) -> Result<Vec<u8>, CheckpointError> {
         let mut views = Vec::with_capacity(self.tensors.len());
         for (name, data) in &self.tensors {
             let dtype = to_file_type(data.dtype()).ok_or_else(|| CheckpointError::Tensor {
@@ -88,7 +129,7 @@ impl Weights {
                 .map_err(|error| CheckpointError::malformed(path, "a well-formed tensor", error))?;
             views.push((name.as_str(), view));
         }
-        let metadata = HashMap::from([("format".to_string(), "bonfire".to_string())]);
+        let metadata = HashMap::from([(key.to_string(), value)]);
         serialize(views, Some(metadata))
             .map_err(|error| CheckpointError::malformed(path, "safetensors", error))
     }
@@ -338,6 +379,29 @@ mod tests {
         fn to_vec_f32(&self) -> Vec<f32> {
             self.as_slice::<f32>().unwrap().to_vec()
         }
+    }
+
+    #[test]
+    fn final_weights_state_their_step() {
+        let device = Device::flex();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let net = net(4, &device);
+        save_weights(&net, &path).unwrap();
+        assert_eq!(step_of_weights(&path).unwrap(), None);
+        save_final_weights(&net, 1200, &path).unwrap();
+        assert_eq!(step_of_weights(&path).unwrap(), Some(1200));
+        let loaded = load_weights(self::net(4, &device), &path).unwrap();
+        assert_eq!(bits(&Weights::of(&loaded)), bits(&Weights::of(&net)));
+        let whole = fs::read(&path).unwrap();
+        for cut in [0, 7, 8, 100] {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let error = step_of_weights(&path).unwrap_err().to_string();
+            assert!(error.contains("model.safetensors"), "{error}");
+        }
+        // A header of 2^63 bytes.
+        fs::write(&path, [&[0, 0, 0, 0, 0, 0, 0, 0x80], &whole[8..]].concat()).unwrap();
+        assert!(step_of_weights(&path).is_err());
     }
 
     #[test]

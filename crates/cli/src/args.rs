@@ -121,7 +121,8 @@ pub struct PredictArguments {
     /// A run folder, which may lie in a bucket.
     pub run: PathBuf,
     /// Image files or folders; CSV, JSONL or Parquet files of rows; text files or texts; prompts,
-    /// or files of one prompt each, for a language model.
+    /// or files of one prompt each, for a language model. A URI is a file, and so is one word that has
+    /// a separator of paths or ends as a file of texts does.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Write the JSON lines to a file.

@@ -4,14 +4,14 @@ use crate::args::EvaluateArguments;
 use crate::report::{Report, label};
 use anyhow::{Context, Result};
 use bonfire_checkpoint::write_atomically;
-use bonfire_run::{Pictures, Run};
+use bonfire_run::Pictures;
 use bonfire_train::{ClassFigures, Evaluation};
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
 
 /// Runs the subcommand.
 pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
-    let run = Run::open(&arguments.run)?;
+    let run = crate::open(&arguments.run)?;
     let device = run.device(arguments.device.as_deref())?;
     let set = run.evaluation_set(arguments.data.as_deref(), arguments.crops)?;
     let evaluation = run.evaluate(&set, &device)?;

@@ -2,11 +2,10 @@
 
 use crate::args::ExportArguments;
 use anyhow::Result;
-use bonfire_run::Run;
 
 /// Runs the subcommand.
 pub fn export(arguments: &ExportArguments) -> Result<()> {
-    let tensors = Run::open(&arguments.run)?.export(&arguments.names, &arguments.output)?;
+    let tensors = crate::open(&arguments.run)?.export(&arguments.names, &arguments.output)?;
     println!("{tensors} tensors by {} names: {}", arguments.names, arguments.output.display());
     Ok(())
 }

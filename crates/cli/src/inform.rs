@@ -2,7 +2,7 @@
 
 use crate::describe::{Description, describe};
 use anyhow::{Result, bail};
-use bonfire_contract::nearest;
+use bonfire_contract::{did_you_mean, nearest};
 use bonfire_models::registry::{ARCHITECTURES, names};
 use bonfire_models::spec::{Question, Sample, Spec};
 use bonfire_train::abbreviated;
@@ -29,8 +29,8 @@ pub fn models(name: Option<&str>) -> Result<()> {
     };
     let names = names();
     let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == name) else {
-        let nearest = nearest(name, names.iter().copied()).map(|name| format!("; did you mean '{name}'?"));
-        bail!("model '{name}': expected one of {}{}", names.join(", "), nearest.unwrap_or_default());
+        let suggestion = did_you_mean(nearest(name, names.iter().copied()));
+        bail!("model '{name}': expected one of {}{suggestion}", names.join(", "));
     };
     let description = describe(name)?;
     writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, sizes(&(architecture.example)()))?;

@@ -29,7 +29,14 @@ enum Found {
 /// Writes the recipe and says how to use it.
 pub fn init(arguments: &InitArguments) -> Result<()> {
     let found = look(&arguments.folder)?;
-    let recipe = recipe(&arguments.folder, &found, arguments.pretrained.as_deref());
+    let pretrained = arguments.pretrained.as_deref();
+    if let (Some(_), false) = (pretrained, takes_pretrained(&found)) {
+        bail!(
+            "--pretrained: expected pictures of more than {SMALL} pixels a side, or tar shards, found {}",
+            about(&found)
+        );
+    }
+    let recipe = recipe(&arguments.folder, &found, pretrained);
     if arguments.output.exists() {
         bail!("{}: expected no file here, found one; --output names another", arguments.output.display());
     }
@@ -114,6 +121,15 @@ fn about(found: &Found) -> String {
     }
 }
 
+/// True where the recipe is of a model that others have published weights for.
+fn takes_pretrained(found: &Found) -> bool {
+    match found {
+        Found::Pictures { side, .. } => *side > SMALL,
+        Found::Shards(_) => true,
+        Found::Table { .. } | Found::Text(_) => false,
+    }
+}
+
 /// The recipe as text. Strings are quoted as TOML's basic ones, which JSON's are.
 fn recipe(folder: &Path, found: &Found, pretrained: Option<&str>) -> String {
     let quoted = |text: &str| serde_json::to_string(text).expect("text is JSON");
@@ -193,8 +209,26 @@ mod tests {
                 let document = Document::parse("x.toml", &text).unwrap();
                 let recipe = Recipe::resolve(&document).unwrap_or_else(|error| panic!("{error}\n{text}"));
                 recipe.fit().check().unwrap();
+                // What is asked for is in the recipe, or was refused.
+                let taken = recipe.finetune.pretrained.as_deref() == pretrained;
+                assert!(taken || !takes_pretrained(&found), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn weights_to_begin_with_are_refused_where_no_recipe_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rows.csv"), "a,price\n1,2\n").unwrap();
+        let output = folder.path().join("recipe.toml");
+        let arguments = InitArguments {
+            folder: folder.path().to_path_buf(),
+            pretrained: Some("resnet18.pth".into()),
+            output: output.clone(),
+        };
+        let error = init(&arguments).unwrap_err().to_string();
+        assert!(error.starts_with("--pretrained: expected pictures of more than 64 pixels"), "{error}");
+        assert!(error.contains("found a table of 2 columns") && !output.exists(), "{error}");
     }
 
     #[test]

@@ -23,7 +23,10 @@ mod train;
 use anyhow::{Context, Result};
 use args::{Arguments, Command};
 use bonfire_kernels::{Isa, threads};
+use bonfire_run::{Run, RunError};
 use clap::Parser;
+use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -63,6 +66,13 @@ fn run(command: Command, started: Instant, threads_given: Option<u16>) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
+/// Opens a run, and says what a person should know before its answers.
+fn open(run: &Path) -> Result<Run> {
+    let run = Run::open(run)?;
+    run.notices().iter().for_each(|notice| eprintln!("warning: {notice}"));
+    Ok(run)
+}
+
 /// An error is one line on stderr, its causes joined by colons.
 fn report(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
@@ -82,6 +92,35 @@ fn report(result: Result<ExitCode>) -> ExitCode {
 
 /// An error and its causes, joined by colons.
 fn line(error: &anyhow::Error) -> String {
-    let message: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let message: Vec<String> = error.chain().map(as_typed).collect();
     format!("error: {}", message.join(": ").replace('\n', " "))
+}
+
+/// An error's message; about a field of the library that is typed as an option, by the option's name.
+fn as_typed(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<RunError>() {
+        Some(RunError::OfAll(error)) => as_typed(&**error),
+        Some(RunError::Argument { field, expected, found }) => {
+            let option = match *field {
+                "library" => "names".to_string(),
+                field => field.replace('_', "-"),
+            };
+            format!("--{option}: expected {expected}, found {found}")
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_told_as_its_option() {
+        let argument = |field| RunError::Argument { field, expected: "at least 1".into(), found: "0".into() };
+        let told = |error: RunError| line(&error.into());
+        assert_eq!(told(argument("top_k")), "error: --top-k: expected at least 1, found 0");
+        let of_all = RunError::OfAll(Box::new(argument("library")));
+        assert_eq!(told(of_all), "error: --names: expected at least 1, found 0");
+    }
 }

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 /// Runs the subcommand.
 pub fn predict(arguments: &PredictArguments) -> Result<()> {
-    let run = Run::open(&arguments.run)?;
+    let run = crate::open(&arguments.run)?;
     let Some(path) = &arguments.output else {
         return answer_all(&run, arguments, &mut BufWriter::new(stdout().lock()));
     };
@@ -34,7 +34,7 @@ fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> R
     let labels = predictor.labels().to_vec();
     let mut written = Written { out, sheet, labels: &labels };
     let mut refused = None;
-    let skipped = predictor.predict(&arguments.inputs, &mut |batch| match written.batch(batch) {
+    let unanswered = predictor.predict(&arguments.inputs, &mut |batch| match written.batch(batch) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             refused = Some(error);
@@ -44,8 +44,8 @@ fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> R
     if let Some(error) = refused {
         return Err(error);
     }
-    if skipped > 0 {
-        eprintln!("warning: {skipped} inputs could not be read and have no answer");
+    if unanswered > 0 {
+        eprintln!("warning: {unanswered} inputs have no answer");
     }
     written.sheet.map_or(Ok(()), Sheet::finish)?;
     Ok(out.flush()?)

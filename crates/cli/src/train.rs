@@ -21,7 +21,7 @@ pub fn train(
 ) -> Result<ExitCode> {
     let beginning = Beginning {
         recipe: arguments.recipe.clone(),
-        sets: arguments.sets.clone(),
+        changes: arguments.sets.clone(),
         device: arguments.device.clone(),
         run: arguments.run.clone(),
         resume: arguments.resume,

@@ -11,6 +11,7 @@
 //! that has lost a rank can only start again from its last checkpoint.
 
 mod alone;
+mod error;
 mod failure;
 mod files;
 mod job;
@@ -20,9 +21,10 @@ mod mpi;
 mod threads;
 
 pub use alone::Alone;
+pub use error::JobError;
 pub use failure::{Failure, first_failure};
 pub use files::broadcast_files;
-pub use job::{Job, JobError};
+pub use job::Job;
 pub use threads::Threads;
 
 use std::time::Duration;

@@ -8,10 +8,11 @@
 //! and, with its [`Target`], into a scalar loss; a [`Metric`] is one figure computed from the two.
 //! Everybody points at these types; they point at Burn's tensors and modules alone.
 //!
-//! Beside them stand three things that every room must do alike: random numbers that a seed decides
-//! ([`SplitMix64`], [`mix`]), files that are replaced whole ([`files`]), and the name that was meant by a
-//! mistyped one ([`nearest`]).
+//! Beside them stand four things that every room must do alike: random numbers that a seed decides
+//! ([`SplitMix64`], [`mix`]), files that are replaced whole ([`files`]), the likeliest class ([`argmax`]), and
+//! the name that was meant by a mistyped one ([`nearest`]).
 
+mod argmax;
 mod batch;
 pub mod files;
 mod least_squares;
@@ -21,10 +22,11 @@ mod nearest;
 mod random;
 mod task;
 
+pub use argmax::argmax;
 pub use batch::{AnyInput, Batch, Images, Input, Table, Target, Tokens};
 pub use least_squares::LeastSquares;
 pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};
-pub use nearest::{most_alike, nearest};
+pub use nearest::{did_you_mean, most_alike, nearest};
 pub use random::{SplitMix64, mix, scale};
 pub use task::{ConfigError, Output, Task};

@@ -1,5 +1,7 @@
 //! The known names that are most like a mistyped one, for messages.
 
+use std::fmt::Display;
+
 /// The likeness that a known name needs to be taken for the one that was meant.
 const MEANT: f64 = 0.8;
 
@@ -7,6 +9,11 @@ const MEANT: f64 = 0.8;
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let meant = scored(typed, known).filter(|(likeness, _)| *likeness > MEANT);
     meant.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// The end of a message about a mistyped name: the one that was `meant`, if any.
+pub fn did_you_mean(meant: Option<impl Display>) -> String {
+    meant.map_or(String::new(), |meant| format!("; did you mean '{meant}'?"))
 }
 
 /// The known names most like a typed one, at most `most` of them, the most alike first.
@@ -33,6 +40,8 @@ mod tests {
         assert_eq!(nearest("Epoch", known), Some("epochs"));
         assert_eq!(nearest("zzz", known), None);
         assert_eq!(nearest("epochs", []), None);
+        assert_eq!(did_you_mean(nearest("epoch", known)), "; did you mean 'epochs'?");
+        assert_eq!(did_you_mean(nearest("zzz", known)), "");
     }
 
     #[test]

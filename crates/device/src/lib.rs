@@ -1,7 +1,7 @@
 //! Device names to Burn devices. Only this crate names backends. A cargo feature of the same name compiles a
 //! backend in, and a name such as `cpu`, `wgpu:0` or `cuda:1` picks one at run time.
 
-use bonfire_contract::nearest;
+use bonfire_contract::{did_you_mean, nearest};
 use burn::tensor::Device;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -201,9 +201,7 @@ fn unknown(name: &str) -> DeviceError {
     let known: Vec<&str> =
         std::iter::once("cpu").chain(Backend::ALL.into_iter().map(Backend::name)).collect();
     let typed = name.split(':').next().unwrap_or(name);
-    let suggestion = nearest(typed, known.iter().copied())
-        .map(|known| format!("; did you mean '{known}'?"))
-        .unwrap_or_default();
+    let suggestion = did_you_mean(nearest(typed, known.iter().copied()));
     DeviceError::Unknown { name: name.to_string(), known: known.join(", "), suggestion }
 }
 

@@ -1,7 +1,7 @@
 //! The built-in recipes, and recipes read from files.
 
 use crate::{Document, RecipeError};
-use bonfire_contract::nearest;
+use bonfire_contract::{did_you_mean, nearest};
 use std::path::Path;
 
 macro_rules! builtin {
@@ -27,12 +27,8 @@ pub fn builtin(name: &str) -> Result<&'static str, RecipeError> {
         return Ok(text);
     }
     let names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
-    let suggestion = nearest(name, names.iter().copied()).map(|name| format!("; did you mean '{name}'?"));
-    Err(RecipeError::UnknownRecipe {
-        name: name.to_string(),
-        known: names.join(", "),
-        suggestion: suggestion.unwrap_or_default(),
-    })
+    let suggestion = did_you_mean(nearest(name, names.iter().copied()));
+    Err(RecipeError::UnknownRecipe { name: name.to_string(), known: names.join(", "), suggestion })
 }
 
 /// Reads a recipe by path or by built-in name. A name with an extension or a separator is a path.
@@ -61,7 +57,7 @@ mod tests {
             let recipe = recipe.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(recipe.name, *name);
             recipe.fit().check().unwrap();
-            let again = Recipe::resolve(&Document::parse(name, &recipe.to_toml()).unwrap()).unwrap();
+            let again = Recipe::resolve(&Document::parse(name, &recipe.to_toml().unwrap()).unwrap()).unwrap();
             assert_eq!(again, recipe, "{name}");
         }
     }

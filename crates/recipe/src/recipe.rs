@@ -15,9 +15,10 @@
 //! [finetune]  pretrained = "URI", freeze = ["stem*"]
 //! ```
 
+use crate::document::join;
 use crate::section::{overlay, overlay_without, unknown_key};
 use crate::{DataConfig, Document, FinetuneConfig, RecipeError, model_options};
-use bonfire_contract::nearest;
+use bonfire_contract::{did_you_mean, nearest};
 use bonfire_datasets::image::ImageConfig;
 use bonfire_models::registry;
 use bonfire_models::spec::LossConfig;
@@ -25,6 +26,7 @@ use bonfire_train::{CheckpointConfig, FitConfig, OptimizerConfig, ScheduleConfig
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::fmt::Display;
 use std::path::{Component, Path};
 
 /// A model to train, its data, and the way of training; every key has its value.
@@ -148,19 +150,23 @@ impl Recipe {
     }
 
     /// The resolved recipe as TOML. Reading it again gives an equal recipe.
-    pub fn to_toml(&self) -> String {
+    ///
+    /// # Errors
+    /// On a value that TOML has no spelling for, by its key: a whole number above 2^63 - 1, or nothing in a
+    /// list.
+    pub fn to_toml(&self) -> Result<String, RecipeError> {
         let (sections, head): (Vec<_>, Vec<_>) =
             self.sections().into_iter().partition(|(_, value)| value.is_object());
         let head: Map<String, Value> =
             head.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
-        let mut text = to_toml(&Value::Object(head));
+        let mut text = to_toml(head)?;
         for (name, value) in sections {
             // One section at a time keeps their order.
-            let body = to_toml(&Value::Object(Map::from_iter([(name.to_string(), value)])));
+            let body = to_toml(Map::from_iter([(name.to_string(), value)]))?;
             text.push('\n');
             text.push_str(&body);
         }
-        text
+        Ok(text)
     }
 }
 
@@ -267,9 +273,7 @@ fn name_of(
         None => Ok(None),
         Some(Value::String(name)) if known.contains(&name.as_str()) => Ok(Some(name)),
         Some(Value::String(name)) => {
-            let suggestion = nearest(&name, known.iter().copied())
-                .map(|nearest| format!("; did you mean '{nearest}'?"))
-                .unwrap_or_default();
+            let suggestion = did_you_mean(nearest(&name, known.iter().copied()));
             Err(document.wrong(&key, format!("one of {}", known.join(", ")), format!("'{name}'{suggestion}")))
         }
         Some(other) => Err(document.wrong(&key, "a string", other)),
@@ -281,21 +285,75 @@ fn to_value(config: &impl Serialize) -> Value {
 }
 
 /// TOML has no null: a key without a value is left out, and reads as its default again.
-fn to_toml(value: &Value) -> String {
-    fn without_null(value: &Value) -> Option<toml::Value> {
-        Some(match value {
-            Value::Null => return None,
-            Value::Bool(boolean) => toml::Value::Boolean(*boolean),
-            Value::Number(number) => match number.as_i64() {
-                Some(integer) => toml::Value::Integer(integer),
-                None => toml::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-            },
-            Value::String(string) => toml::Value::String(string.clone()),
-            Value::Array(array) => toml::Value::Array(array.iter().filter_map(without_null).collect()),
-            Value::Object(object) => toml::Value::Table(
-                object.iter().filter_map(|(key, value)| Some((key.clone(), without_null(value)?))).collect(),
-            ),
+///
+/// # Errors
+/// On a value that TOML has no spelling for.
+fn to_toml(keys: Map<String, Value>) -> Result<String, RecipeError> {
+    let unspelled = |key: &str, expected: &str, found: &dyn Display| RecipeError::Value {
+        place: "the resolved recipe".to_string(),
+        key: key.to_string(),
+        expected: expected.to_string(),
+        found: found.to_string(),
+    };
+    let table = toml_table("", keys, &unspelled)?;
+    toml::to_string(&table).map_err(|error| unspelled("", "keys that TOML can spell", &error))
+}
+
+/// Makes the error about a key: the values that it may have, and the one that it has.
+type Unspelled<'a> = &'a dyn Fn(&str, &str, &dyn Display) -> RecipeError;
+
+fn toml_table(
+    path: &str,
+    keys: Map<String, Value>,
+    unspelled: Unspelled<'_>,
+) -> Result<toml::Table, RecipeError> {
+    let given = keys.into_iter().filter(|(_, value)| !value.is_null());
+    given
+        .map(|(key, value)| {
+            let value = toml_value(&join(path, &key), value, unspelled)?;
+            Ok((key, value))
         })
+        .collect()
+}
+
+fn toml_value(path: &str, value: Value, unspelled: Unspelled<'_>) -> Result<toml::Value, RecipeError> {
+    Ok(match value {
+        Value::Null => return Err(unspelled(path, "a value in each place of the list", &"none")),
+        Value::Bool(boolean) => toml::Value::Boolean(boolean),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => toml::Value::Integer(integer),
+            (None, Some(float)) if number.is_f64() => toml::Value::Float(float),
+            _ => return Err(unspelled(path, "a whole number of at most 2^63 - 1", &number)),
+        },
+        Value::String(string) => toml::Value::String(string),
+        Value::Array(array) => {
+            let values = array.into_iter().map(|value| toml_value(path, value, unspelled));
+            toml::Value::Array(values.collect::<Result<_, _>>()?)
+        }
+        Value::Object(object) => toml::Value::Table(toml_table(path, object, unspelled)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin;
+
+    #[test]
+    fn what_toml_cannot_spell_is_refused_by_its_key() {
+        let document = Document::parse("fashion", builtin("fashion").unwrap()).unwrap();
+        let mut recipe = Recipe::resolve(&document).unwrap();
+        recipe.seed = i64::MAX as u64;
+        let text = recipe.to_toml().unwrap();
+        assert!(text.contains("seed = 9223372036854775807\n"), "{text}");
+        recipe.seed += 1;
+        assert_eq!(
+            recipe.to_toml().unwrap_err().to_string(),
+            "the resolved recipe: seed: expected a whole number of at most 2^63 - 1, found 9223372036854775808"
+        );
+        recipe.seed = 1;
+        recipe.model_options.insert("widths".into(), serde_json::json!([8, null]));
+        let error = recipe.to_toml().unwrap_err().to_string();
+        assert!(error.starts_with("the resolved recipe: model.widths: expected a value"), "{error}");
     }
-    without_null(value).and_then(|value| toml::to_string(&value).ok()).unwrap_or_default()
 }

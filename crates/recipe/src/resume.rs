@@ -5,16 +5,23 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The keys that no step depends on. A section or table stands for all keys below it.
-pub const MAY_CHANGE: [&str; 8] = [
+pub const MAY_CHANGE: [&str; 12] = [
     "description",
     "device",
     "data.crops",
+    "data.workers",
+    "data.prefetch_bytes",
     "train.evaluate_every",
+    "train.evaluate_batch_size",
+    "train.top_k",
     "train.early_stopping",
     "train.report_every",
     "train.gradient_checkpointing",
     "checkpoint",
 ];
+
+/// The test set, which no step depends on where it gives no share of the training set back.
+pub const TEST: &str = "data.test";
 
 /// The length of training, which no step depends on where the schedule does not.
 pub const LENGTH: [&str; 2] = ["train.epochs", "train.steps"];
@@ -29,6 +36,13 @@ impl Recipe {
                     && ![self, other].iter().any(|recipe| recipe.schedule.depends_on_length())
         };
         let (ours, theirs) = (self.keys(), other.keys());
+        // A share is held out of the training set where no test set is given.
+        let shared = |keys: &BTreeMap<String, Value>| {
+            let share = keys.get("data.test_fraction").and_then(Value::as_f64);
+            !keys.contains_key(TEST) && share.is_some_and(|share| share > 0.0)
+        };
+        let shares = shared(&ours) || shared(&theirs);
+        let free = |key: &str| free(key) || key == TEST && !shares;
         let mut keys: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
         keys.sort();
         let differing = keys.into_iter().find(|key| ours.get(*key) != theirs.get(*key) && !free(key))?;
@@ -84,8 +98,30 @@ mod tests {
             "train.evaluate_every=7",
             "train.report_every=3",
             "checkpoint.every_steps=9",
+            "data.workers=3",
+            "data.prefetch_bytes=9",
+            "train.evaluate_batch_size=7",
+            "train.top_k=3",
+            "data.test=elsewhere",
         ];
         assert_eq!(recipe(&[]).difference(&recipe(&sets)), None);
+    }
+
+    #[test]
+    fn a_test_set_may_change_unless_the_training_set_changes_with_it() {
+        let rows = |keys: &str| {
+            let text = format!(
+                "[data]\nkind = 'table'\ntrain = 'x.csv'\ntarget = 'y'\n{keys}\n[model]\nname = 'mlp'"
+            );
+            Recipe::resolve(&Document::parse("r.toml", &text).unwrap()).unwrap()
+        };
+        assert_eq!(rows("").difference(&rows("test = 'a.csv'")), None);
+        let share = "test_fraction = 0.2";
+        let beside = |test: &str| rows(&format!("{share}\ntest = '{test}'"));
+        assert_eq!(beside("a.csv").difference(&beside("b.csv")), None);
+        // The held out rows are trained on where a test set is given.
+        let difference = rows(share).difference(&beside("b.csv")).unwrap();
+        assert_eq!(difference, "no 'data.test' against 'data.test = \"b.csv\"'");
     }
 
     #[test]
@@ -113,7 +149,7 @@ mod tests {
     #[test]
     fn the_keys_that_may_change_are_keys_of_recipes() {
         let keys = recipe(&["train.evaluate_every=7", "train.early_stopping=3", "train.steps=9"]).keys();
-        for free in MAY_CHANGE.iter().chain(&LENGTH) {
+        for free in MAY_CHANGE.iter().chain(&LENGTH).chain([&TEST]) {
             let known = keys.keys().any(|key| is_at_or_below(key, free));
             assert!(known || *free == "train.epochs", "{free}");
         }

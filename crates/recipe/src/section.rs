@@ -4,7 +4,7 @@
 
 use crate::document::join;
 use crate::{Document, RecipeError};
-use bonfire_contract::nearest;
+use bonfire_contract::{did_you_mean, nearest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -65,7 +65,7 @@ where
 pub fn unknown_key(document: &Document, path: &str, key: &str, known: &[&str]) -> RecipeError {
     let full = join(path, key);
     let suggestion = match nearest(key, known.iter().copied()) {
-        Some(nearest) => format!("; did you mean '{}'?", join(path, nearest)),
+        Some(nearest) => did_you_mean(Some(join(path, nearest))),
         None => format!("; known here: {}", known.join(", ")),
     };
     RecipeError::UnknownKey { place: document.place(&full), key: full, suggestion }

@@ -71,7 +71,7 @@ impl BucketRun {
         Ok(Object::open(&format!("{}/run.json", self.uri))?.exists()?)
     }
 
-    /// Copies the run from the bucket, with its checkpoints or without.
+    /// Copies the run from the bucket, with its checkpoints or with their manifests alone.
     ///
     /// # Errors
     /// When the bucket cannot be read.
@@ -89,7 +89,7 @@ impl BucketRun {
                 self.there.insert(name, (0, SystemTime::UNIX_EPOCH));
                 continue;
             }
-            if checkpoints || !name.starts_with("checkpoints/") {
+            if checkpoints || !name.starts_with("checkpoints/") || name.ends_with(MANIFEST) {
                 let path = self.local().join(&name);
                 fs::create_dir_all(path.parent().unwrap_or(&self.scratch)).map_err(RunError::io(&path))?;
                 fs::write(&path, Object::open(uri)?.read()?).map_err(RunError::io(&path))?;

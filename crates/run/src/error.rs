@@ -30,14 +30,24 @@ pub enum RunError {
     /// Training or evaluation.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// Something else than was expected of a run, an option or a file.
+    /// Something else than was expected of a run or a file.
     #[error("{place}: expected {expected}, found {found}")]
     Unexpected {
-        /// The run folder, option or file.
+        /// The run folder or file.
         place: String,
         /// The thing that should have been there.
         expected: String,
         /// The thing that was there.
+        found: String,
+    },
+    /// An argument out of its bounds, or none where one is needed.
+    #[error("{field}: expected {expected}, found {found}")]
+    Argument {
+        /// The field or parameter.
+        field: &'static str,
+        /// The values that it may have.
+        expected: String,
+        /// The value that it had.
         found: String,
     },
     /// The file system refused.
@@ -62,6 +72,11 @@ impl RunError {
             expected: expected.to_string(),
             found: found.to_string(),
         }
+    }
+
+    /// [`RunError::Argument`] from anything that prints.
+    pub(crate) fn argument(field: &'static str, expected: impl ToString, found: impl ToString) -> Self {
+        RunError::Argument { field, expected: expected.to_string(), found: found.to_string() }
     }
 
     /// An error of the file system on `path`.

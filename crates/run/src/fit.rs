@@ -2,7 +2,7 @@
 
 use crate::bucket::Publisher;
 use crate::feed::Unwrapped;
-use crate::model::VisitModel;
+use crate::model::{Build, VisitModel};
 use crate::ranks::agreed;
 use crate::schema::Schema;
 use crate::sets::Sets;
@@ -17,12 +17,12 @@ use bonfire_train::{Fitted, Listener, TrainError, Trainer};
 use std::time::Instant;
 
 /// The training of a run's model, whichever its architecture.
-pub(crate) struct Fit<'a> {
-    pub training: &'a Training,
+struct Fit<'a> {
+    training: &'a Training,
     /// When the program began.
-    pub started: Instant,
+    started: Instant,
     /// Hears of the progress, where this rank keeps the run.
-    pub listener: Box<dyn Listener>,
+    listener: Box<dyn Listener>,
 }
 
 /// The kind of input that an architecture's model takes.
@@ -38,6 +38,28 @@ struct Begun<M> {
 }
 
 impl Training {
+    /// Trains the model, and measures it on the test set. `started` is when the program began, for the time
+    /// to the first step; `listener` hears of the progress where this rank keeps the run.
+    ///
+    /// # Errors
+    /// When the model does not fit the data, the run folder cannot be written to, or training fails.
+    pub fn fit(&self, started: Instant, listener: Box<dyn Listener>) -> Result<Trained, RunError> {
+        let build = Build {
+            name: &self.recipe.model,
+            options: &self.recipe.model_options,
+            spec: &self.sets.schema.spec(&self.recipe.loss),
+            document: &self.document,
+            device: &self.device,
+            seed: self.recipe.seed,
+        };
+        let fitted = build.visit(Fit { training: self, started, listener });
+        match fitted {
+            // Others may have got as far as beginning the run.
+            Err(error) => agreed(&*self.communicator, Err(error)),
+            Ok(fitted) => fitted,
+        }
+    }
+
     /// Creates or opens the run folder, and takes over the weights that the run begins with.
     fn begin_folder<A: Architecture>(
         &self,
@@ -62,7 +84,7 @@ impl Training {
         let folder = first.then(|| RunFolder::create(&self.path, existing)).transpose()?;
         let recipe = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
         if let Some(folder) = &folder {
-            write_atomically(&folder.recipe(), self.recipe.to_toml().as_bytes())?;
+            write_atomically(&folder.recipe(), self.recipe.to_toml()?.as_bytes())?;
             // The schema is the run's: it is written once.
             if Schema::load_if_kept(&self.recipe.data, folder.path())?.is_none() {
                 self.sets.schema.save(folder.path())?;

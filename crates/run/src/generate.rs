@@ -1,15 +1,15 @@
 //! Text from a language model, a token at a time.
 
 use crate::RunError;
-use crate::answer::{Answer, numbers};
-use crate::predictor::{Answered, Each, Predictor, Record};
+use crate::answer::{Answer, NotFinite, finite, numbers};
+use crate::predictor::{Answered, Each, Predictor};
+use crate::record::Record;
 use bonfire_contract::{SplitMix64, Task, Tokens};
-use bonfire_datasets::DataError;
 use bonfire_datasets::text::TextSchema;
+use bonfire_datasets::{DataError, names_files, source};
 use bonfire_kernels::threads;
 use bonfire_models::LanguageModel;
 use burn::tensor::{Device, Tensor, TensorData};
-use std::path::Path;
 
 /// The length of a language model's text, and the chance in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,10 +38,10 @@ impl Generation {
     pub(crate) fn check(&self) -> Result<(), RunError> {
         let Generation { temperature, top_k, .. } = self;
         if !(*temperature >= 0.0 && temperature.is_finite()) {
-            return Err(RunError::unexpected("--temperature", "a number of at least 0", temperature));
+            return Err(RunError::argument("temperature", "a number of at least 0", temperature));
         }
         match top_k {
-            Some(0) => Err(RunError::unexpected("--top-k", "at least 1", 0)),
+            Some(0) => Err(RunError::argument("top_k", "at least 1", 0)),
             _ => Ok(()),
         }
     }
@@ -80,8 +80,9 @@ impl<M> Writer<M> {
         Ok(tokens)
     }
 
-    /// The text behind a prompt. Choices are drawn from a stream of this number.
-    fn continued(&self, mut tokens: Vec<u32>, stream: u64) -> Result<String, RunError> {
+    /// The text behind a prompt, where the model's numbers are finite. Choices are drawn from a stream of this
+    /// number.
+    fn continued(&self, mut tokens: Vec<u32>, stream: u64) -> Result<Result<Answer, NotFinite>, RunError> {
         let Some(model) = (self.language)(&self.model) else {
             return Err(RunError::unexpected("predict", "a language model", "one that answers otherwise"));
         };
@@ -97,22 +98,25 @@ impl<M> Writer<M> {
                 tokens: Tensor::from_data(TensorData::new(last, shape), &self.device),
                 padding: Tensor::from_data(padding, &self.device),
             };
-            let logits = numbers(model.next_logits(last).into_data()); // [V]
-            tokens.push(sampler.choose(&logits));
+            match finite(numbers(model.next_logits(last).into_data())) {
+                Ok(logits) => tokens.push(sampler.choose(&logits)), // [V]
+                Err(error) => return Ok(Err(error)),
+            }
         }
-        Ok(self.schema.decode(&tokens[prompt..]))
+        Ok(Ok(Answer::Text(self.schema.decode(&tokens[prompt..]))))
     }
 
     fn answer_records(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError> {
         let mut answers = Vec::with_capacity(records.len());
         for (number, record) in records.into_iter().enumerate() {
+            let place = format!("request, record {number}");
             let prompt = match &record {
                 Record::Text(text) => self.prompt(text, text),
-                other => Err(DataError::source(format!("request, record {number}"), "a prompt", other)),
+                other => Err(DataError::source(&place, "a prompt", other)),
             };
             // Each prompt has the same stream, so that its text does not depend on its place.
             answers.push(match prompt {
-                Ok(tokens) => Ok(Answer::Text(self.continued(tokens, 0)?)),
+                Ok(tokens) => self.continued(tokens, 0)?.map_err(|error| error.at(place)),
                 Err(error) => Err(error),
             });
         }
@@ -129,28 +133,36 @@ impl<M: Task> Predictor for Writer<M> {
         threads::inside(|| self.answer_records(records))
     }
 
-    /// Each input is a prompt, or a file of one. Prompts of one call have choices of their own, even where
+    /// Each input is a prompt, or a file of one, which may lie in a bucket. Prompts of one call have choices of their own, even where
     /// they are alike.
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError> {
         let mut prompts = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let text = if Path::new(input).is_file() {
-                let unreadable =
-                    |error| RunError::unexpected(input, "a prompt in UTF-8", format!("none: {error}"));
-                std::fs::read_to_string(input).map_err(unreadable)?
-            } else {
-                input.clone()
-            };
+            let text = if names_files(input) { read_prompt(input)? } else { input.clone() };
             prompts.push(self.prompt(input, &text)?);
         }
+        let mut unanswered = 0;
         for (number, (input, prompt)) in inputs.iter().zip(prompts).enumerate() {
-            let answer = Ok(Answer::Text(self.continued(prompt, number as u64)?));
+            let answer = self.continued(prompt, number as u64)?;
+            unanswered += u64::from(answer.is_err());
+            let answer = answer.map_err(|error| error.at(format!("'{input}'")));
             if each(vec![Answered { input: input.clone(), answer, picture: None }]).is_break() {
                 break;
             }
         }
-        Ok(0)
+        Ok(unanswered)
     }
+}
+
+/// The text of a file that holds one prompt, without the mark of UTF-8.
+///
+/// # Errors
+/// When nothing readable is there, or it is not UTF-8.
+fn read_prompt(uri: &str) -> Result<String, DataError> {
+    let bytes = source::read_unpacked(uri)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| DataError::source(uri, "a prompt in UTF-8", format!("none: {error}")))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_string())
 }
 
 /// Draws tokens by temperature among the likeliest.

@@ -24,6 +24,7 @@
 //! before it is used, for an index or its columns, is told on standard error by `datasets`.
 
 mod answer;
+mod ask;
 mod bucket;
 mod error;
 mod evaluate;
@@ -34,6 +35,7 @@ mod model;
 mod predictor;
 mod pretrained;
 mod ranks;
+mod record;
 mod run;
 mod schema;
 mod sets;
@@ -44,7 +46,8 @@ pub use bonfire_datasets::table::{Cell, Row};
 pub use error::RunError;
 pub use generate::Generation;
 pub use model::{Build, VisitModel};
-pub use predictor::{Answered, Each, Predictor, Record};
+pub use predictor::{Answered, Each, Predictor};
+pub use record::Record;
 pub use run::Run;
 pub use schema::Schema;
 pub use sets::{Pictures, SampleSet, Sets};

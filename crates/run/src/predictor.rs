@@ -5,53 +5,27 @@
 //! records -> samples in memory     ─┴─> batches -> model -> Answer, one a sample
 //! ```
 
-use crate::answer::{Answer, answers};
+use crate::RunError;
+use crate::answer::{Answer, NotFinite, answers};
 use crate::feed::Unwrapped;
-use crate::generate::{Generation, Writer};
-use crate::model::VisitModel;
+use crate::record::Record;
 use crate::schema::Schema;
 use crate::sets::{self, InputPart, OpenedRecords, Pictures, SampleSet};
-use crate::{Run, RunError};
 use bonfire_contract::{Loader, Position, Task};
-use bonfire_datasets::table::Row;
-use bonfire_datasets::text::TextTask;
 use bonfire_datasets::{DataError, Names};
 use bonfire_kernels::threads;
-use bonfire_models::Architecture;
 use bonfire_recipe::DataConfig;
 use bonfire_train::{ValueScale, average_views};
 use burn::tensor::Device;
-use std::fmt;
 use std::ops::{ControlFlow, Range};
-
-/// A record from memory.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Record {
-    /// A PNG or JPEG file.
-    Picture(Vec<u8>),
-    /// A row of a table.
-    Row(Row),
-    /// A text to classify, or a prompt to continue.
-    Text(String),
-}
-
-impl fmt::Display for Record {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Record::Picture(_) => "a picture",
-            Record::Row(_) => "a row of a table",
-            Record::Text(_) => "a text",
-        })
-    }
-}
 
 /// An input with its answer.
 pub struct Answered<'a> {
     /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a
     /// text.
     pub input: String,
-    /// The answer, or why the input could not be read: pictures alone, where the recipe leaves corrupt ones
-    /// out.
+    /// The answer, or why there is none: the model says no finite numbers, or a picture could not be read
+    /// where the recipe leaves corrupt ones out.
     pub answer: Result<Answer, DataError>,
     /// The set that the input is a picture of, and its number there.
     pub(crate) picture: Option<(&'a Pictures, u64)>,
@@ -75,7 +49,8 @@ pub trait Predictor: Send {
     /// The names of the classes; empty where answers are no classes.
     fn labels(&self) -> &[String];
 
-    /// Answers about records from memory, in their sequence. A record that cannot be read is refused alone.
+    /// Answers about records from memory, in their sequence. A record that cannot be read, or about which the
+    /// model says no finite numbers, is refused alone.
     ///
     /// An answer has the same bits whichever other records are asked with it, and at whichever place among
     /// them: the model sees each record by itself, texts without padding. In a batch the bits could differ,
@@ -89,76 +64,16 @@ pub trait Predictor: Send {
     /// Answers about files, folders, globs or texts, as `bonfire predict` takes them, in batches of
     /// `train.evaluate_batch_size`: faster than [`answer`](Self::answer), but the last bits of an answer may
     /// depend on the other inputs of its batch. `each` has the answers of a batch before the next one is
-    /// read. Hands back how many inputs could not be read and were left out.
+    /// read. Hands back how many inputs have no answer: they could not be read and were left out, or the
+    /// model says no finite numbers about them.
     ///
     /// # Errors
     /// On an input that is not there, or not as the run's schema says.
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError>;
 }
 
-impl Run {
-    /// The run's model on `device`, to be asked; a language model writes by [`Generation`]'s defaults.
-    ///
-    /// # Errors
-    /// When the run is not finished, or its weights are damaged.
-    pub fn predictor(&self, device: Device) -> Result<Box<dyn Predictor + Send>, RunError> {
-        self.predictor_with(device, None, Generation::default())
-    }
-
-    /// As [`predictor`](Self::predictor), with so many crops of each picture in place of the recipe's, and
-    /// the options of a language model.
-    ///
-    /// # Errors
-    /// As [`predictor`](Self::predictor); when `crops` are asked for and the data are no pictures; when an
-    /// option is out of its bounds.
-    pub fn predictor_with(
-        &self,
-        device: Device,
-        crops: Option<usize>,
-        generation: Generation,
-    ) -> Result<Box<dyn Predictor + Send>, RunError> {
-        generation.check()?;
-        let data = self.data(crops)?;
-        let visitor = Own { run: self, data, device: device.clone(), generation };
-        self.visit(&device, visitor)
-    }
-
-    /// True where the run's model continues texts.
-    pub fn is_language_model(&self) -> bool {
-        matches!(&self.schema, Schema::Text(schema) if schema.task == TextTask::LanguageModel)
-    }
-}
-
-struct Own<'a> {
-    run: &'a Run,
-    data: DataConfig,
-    device: Device,
-    generation: Generation,
-}
-
-impl VisitModel for Own<'_> {
-    type Output = Box<dyn Predictor + Send>;
-
-    fn visit<A: Architecture>(self, model: A::Model, _config: A) -> Self::Output {
-        let Own { run, data, device, generation } = self;
-        match &run.schema {
-            Schema::Text(schema) if run.is_language_model() => {
-                Box::new(Writer::new(model, A::language_model, schema.clone(), device, generation))
-            }
-            schema => Box::new(Model {
-                scale: schema.value_scale(),
-                schema: schema.clone(),
-                batch_size: run.recipe.train.evaluate_batch_size,
-                model,
-                data,
-                device,
-            }),
-        }
-    }
-}
-
 /// A model with everything that turns files and records into its input.
-struct Model<M> {
+pub(crate) struct Model<M> {
     model: M,
     data: DataConfig,
     schema: Schema,
@@ -167,6 +82,12 @@ struct Model<M> {
     /// Samples of a batch of files.
     batch_size: usize,
     device: Device,
+}
+
+impl<M: Task> Model<M> {
+    pub(crate) fn new(model: M, data: DataConfig, schema: Schema, batch_size: usize, device: Device) -> Self {
+        Model { scale: schema.value_scale(), model, data, schema, batch_size, device }
+    }
 }
 
 impl<M: Task> Predictor for Model<M> {
@@ -180,21 +101,29 @@ impl<M: Task> Predictor for Model<M> {
     }
 
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError> {
-        let mut skipped = 0;
+        let mut unanswered = 0;
         for part in sets::open_prediction(&self.data, &self.schema, inputs)? {
             let InputPart { set, names } = part?;
-            let flow = self.answer_part(&set, &names, each)?;
-            skipped += set.loader.skipped().count();
+            let Asked { flow, no_numbers } = self.answer_part(&set, &names, each)?;
+            unanswered += set.loader.skipped().count() + no_numbers;
             if flow.is_break() {
                 break;
             }
         }
-        Ok(skipped)
+        Ok(unanswered)
     }
 }
 
 /// Answers about samples by their numbers.
 type Numbered = Vec<(u64, Result<Answer, DataError>)>;
+
+/// The end of a set's questions.
+struct Asked {
+    /// Whether the caller wants to go on.
+    flow: ControlFlow<()>,
+    /// The samples about which the model says no finite numbers.
+    no_numbers: u64,
+}
 
 impl<M: Task> Model<M> {
     fn answer_records(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError> {
@@ -203,27 +132,26 @@ impl<M: Task> Model<M> {
         for (number, error) in refused {
             answers[number] = Some(Err(error));
         }
-        let _all = self.answer_set(&set, self.batch_size(&set), &mut |batch| {
+        let number = |sample: u64| numbers[sample as usize];
+        let place = |sample| format!("request, record {}", number(sample));
+        let _all = self.answer_set(&set, self.batch_size(&set), &place, &mut |batch| {
             for (sample, answer) in batch {
-                answers[numbers[sample as usize]] = Some(answer);
+                answers[number(sample)] = Some(answer);
             }
             ControlFlow::Continue(())
         })?;
         Ok(answers.into_iter().map(|answer| answer.expect("an answer for each record")).collect())
     }
 
-    fn answer_part(
-        &self,
-        set: &SampleSet,
-        names: &Names,
-        each: Each<'_>,
-    ) -> Result<ControlFlow<()>, RunError> {
+    fn answer_part(&self, set: &SampleSet, names: &Names, each: Each<'_>) -> Result<Asked, RunError> {
         let named = |(sample, answer): (u64, Result<Answer, DataError>)| Answered {
             input: names.of(sample),
             answer,
             picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
         };
-        self.answer_set(set, self.batch_size(set), &mut |batch| each(batch.into_iter().map(named).collect()))
+        let place = |sample| names.of(sample);
+        let mut each = |batch: Numbered| each(batch.into_iter().map(named).collect());
+        self.answer_set(set, self.batch_size(set), &place, &mut each)
     }
 
     /// The samples of a batch, of which each is seen in so many views.
@@ -232,13 +160,15 @@ impl<M: Task> Model<M> {
     }
 
     /// Answers about the samples of a set, so many at a time, and hands the answers of each batch on before
-    /// the next one is read. Pictures that are left out have their error in their place.
+    /// the next one is read. Pictures that are left out, and samples about which the model says no finite
+    /// numbers, have their error in their place; `place` is a sample's in messages.
     fn answer_set(
         &self,
         set: &SampleSet,
         batch_size: usize,
+        place: &dyn Fn(u64) -> String,
         each: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, RunError> {
+    ) -> Result<Asked, RunError> {
         let loader = Unwrapped(set.loader.as_ref());
         let skipping = set.pictures.as_ref().filter(|pictures| pictures.skips());
         let left_out = |numbers: Range<u64>| -> Numbered {
@@ -249,7 +179,7 @@ impl<M: Task> Model<M> {
                 })
                 .collect()
         };
-        let mut next = 0;
+        let (mut next, mut no_numbers) = (0, 0);
         for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &self.device) {
             let batch = match batch {
                 // None of the set could be read.
@@ -262,19 +192,25 @@ impl<M: Task> Model<M> {
             let mut numbered = Numbered::new();
             for (answer, sample) in answers.into_iter().zip(batch.samples) {
                 numbered.extend(left_out(next..sample));
-                numbered.push((sample, Ok(answer)));
+                no_numbers += u64::from(answer.is_err());
+                numbered.push((sample, answer.map_err(|error| error.at(place(sample)))));
                 next = sample + 1;
             }
             if each(numbered).is_break() {
-                return Ok(ControlFlow::Break(()));
+                return Ok(Asked { flow: ControlFlow::Break(()), no_numbers });
             }
         }
         let rest = left_out(next..Loader::<M::Input>::len(&loader));
-        Ok(if rest.is_empty() { ControlFlow::Continue(()) } else { each(rest) })
+        let flow = if rest.is_empty() { ControlFlow::Continue(()) } else { each(rest) };
+        Ok(Asked { flow, no_numbers })
     }
 
     /// One answer a sample, of so many views of each.
-    fn answer_batch(&self, input: M::Input, views: usize) -> Result<Vec<Answer>, RunError> {
+    fn answer_batch(
+        &self,
+        input: M::Input,
+        views: usize,
+    ) -> Result<Vec<Result<Answer, NotFinite>>, RunError> {
         answers(average_views(self.model.predict(input), views)?, self.scale.as_ref())
     }
 }
@@ -289,6 +225,3 @@ fn refusal(pictures: &Pictures, number: u64) -> DataError {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -79,7 +79,7 @@ pub(crate) fn export<M: Module>(
         let known: Vec<&str> = libraries.iter().map(|(known, _)| *known).collect();
         let known = if known.is_empty() { "none".to_string() } else { known.join(" or ") };
         let expected = format!("a library that has this model ({known})");
-        return Err(RunError::unexpected("--names", expected, library));
+        return Err(RunError::argument("library", expected, library));
     };
     let weights = Weights::of(model).for_publication(&keys(model, names), path)?;
     write_atomically(path, &weights.to_safetensors(path)?)?;

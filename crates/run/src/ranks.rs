@@ -120,7 +120,7 @@ pub(crate) fn check(
     let facts = [
         ("program", program()?),
         ("instructions (BONFIRE_CPU)", format!("{:?}", Isa::chosen()).to_lowercase()),
-        ("recipe", recipe.to_toml()),
+        ("recipe", recipe.to_toml()?),
         ("samples to train", samples(Some(&*sets.train))),
         ("samples to validate", samples(sets.valid.as_deref())),
         ("samples to test", samples(sets.test.as_ref().map(|test| &*test.loader))),

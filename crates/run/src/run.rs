@@ -4,7 +4,7 @@ use crate::bucket::BucketRun;
 use crate::model::{Build, VisitModel};
 use crate::schema::Schema;
 use crate::{RunError, pretrained};
-use bonfire_checkpoint::{RunFolder, load_weights, write_atomically};
+use bonfire_checkpoint::{RunFolder, load_weights, step_of_weights, write_atomically};
 use bonfire_datasets::source::Object;
 use bonfire_models::Architecture;
 use bonfire_recipe::{DataConfig, Document, Recipe};
@@ -26,6 +26,24 @@ pub struct Run {
     bucket: Option<BucketRun>,
     /// The run folder as it was named.
     name: PathBuf,
+    notices: Vec<String>,
+}
+
+/// A line about weights that are older than the run's newest checkpoint, of the run that was named `name`.
+fn older_weights(folder: &RunFolder, name: &Path) -> Result<Option<String>, RunError> {
+    let path = folder.model();
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let (step, newest) = (step_of_weights(&path)?, folder.checkpoint_store().newest_step()?);
+    let (Some(step), Some(newest)) = (step, newest) else { return Ok(None) };
+    let name = name.display();
+    Ok((newest > step).then(|| {
+        format!(
+            "{name}: the weights are those of step {step}, and the run has gone on to step {newest} without an end: \
+             `bonfire train --run {name} --resume` ends it"
+        )
+    }))
 }
 
 /// Reads the recipe that a run folder keeps.
@@ -61,7 +79,14 @@ impl Run {
         };
         let (document, recipe) = read_recipe(&folder)?;
         let schema = Schema::load(&recipe.data, folder.path())?;
-        Ok(Run { folder, recipe, schema, document, bucket, name: path.to_path_buf() })
+        let notices = older_weights(&folder, path)?.into_iter().collect();
+        Ok(Run { folder, recipe, schema, document, bucket, name: path.to_path_buf(), notices })
+    }
+
+    /// Lines for a person to read before the run's answers: that a finished run was resumed and has not ended
+    /// again, so that its weights are older than its newest checkpoint.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// The device of that name, or else the recipe's.
@@ -83,7 +108,7 @@ impl Run {
             (Some(crops), DataConfig::Image(config)) => config.crops = crops,
             (Some(_), data) => {
                 let found = format!("one on {}s", data.kind());
-                return Err(RunError::unexpected("--crops", "a run on pictures", found));
+                return Err(RunError::argument("crops", "a run on pictures", found));
             }
         }
         Ok(data)
@@ -120,7 +145,7 @@ impl Run {
                 pretrained::export(&model, self.0, &config.names_elsewhere(), self.1)
             }
         }
-        self.visit(&bonfire_device::open("cpu")?, Export(library, to))?
+        self.visit(&bonfire_device::first()?, Export(library, to))?
     }
 
     /// Builds the run's model on `device`, loads its weights and hands it on.

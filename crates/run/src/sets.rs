@@ -1,7 +1,7 @@
 //! Opening the data of a recipe, whatever their kind: to train, to evaluate, to predict.
 
 use crate::feed::{AnyLoader, Wrapped};
-use crate::predictor::Record;
+use crate::record::Record;
 use crate::schema::Schema;
 use bonfire_contract::AnyInput;
 use bonfire_datasets::image::{self, ImageConfig, ImageSchema, ImageSet, Shown};
@@ -195,9 +195,9 @@ pub(crate) fn open_records(
                 Record::Picture(file) => Ok(file.into()),
                 other => Err(other),
             });
-            let opened = image::records(&config, schema, kept.values)?;
-            let set = SampleSet::of_pictures(opened.samples, schema, config.crops);
-            Ok(OpenedRecords { set, numbers: kept.numbers, refused: kept.refused })
+            let Requested { samples, records, .. } = image::records(&config, schema, kept.values)?;
+            let set = SampleSet::of_pictures(samples, schema, config.crops);
+            Ok(OpenedRecords { set, numbers: records, refused: kept.refused })
         }
         (DataConfig::Text(config), Schema::Text(schema)) => {
             let kept = keep(records, "a text", |record| match record {
@@ -205,7 +205,7 @@ pub(crate) fn open_records(
                 other => Err(other),
             });
             let opened = text::records(config, schema, &kept.values)?;
-            Ok(placed(opened, kept.numbers, kept.refused, AnyInput::Tokens))
+            Ok(with_others(opened, kept.refused, AnyInput::Tokens))
         }
         (DataConfig::Table(config), Schema::Table(schema)) => {
             let kept = keep(records, "a row of a table", |record| match record {
@@ -213,27 +213,23 @@ pub(crate) fn open_records(
                 other => Err(other),
             });
             let opened = table::records(config, schema, &kept.values)?;
-            Ok(placed(opened, kept.numbers, kept.refused, AnyInput::Table))
+            Ok(with_others(opened, kept.refused, AnyInput::Table))
         }
         _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
     }
 }
 
-/// The records of one kind, with their numbers, and the others.
+/// The records of one kind, with their numbers among all records, and the others.
 struct Kept<T> {
-    values: Vec<T>,
-    numbers: Vec<usize>,
+    values: Vec<(usize, T)>,
     refused: Vec<(usize, DataError)>,
 }
 
 fn keep<T>(records: Vec<Record>, expected: &str, take: fn(Record) -> Result<T, Record>) -> Kept<T> {
-    let mut kept = Kept { values: Vec::new(), numbers: Vec::new(), refused: Vec::new() };
+    let mut kept = Kept { values: Vec::new(), refused: Vec::new() };
     for (number, record) in records.into_iter().enumerate() {
         match take(record) {
-            Ok(value) => {
-                kept.values.push(value);
-                kept.numbers.push(number);
-            }
+            Ok(value) => kept.values.push((number, value)),
             Err(other) => {
                 let error = DataError::source(format!("request, record {number}"), expected, other);
                 kept.refused.push((number, error));
@@ -243,16 +239,14 @@ fn keep<T>(records: Vec<Record>, expected: &str, take: fn(Record) -> Result<T, R
     kept
 }
 
-/// Records of one kind, whose `numbers` are their places among all records.
-fn placed<D: Dataset>(
+/// Records of one kind, beside those of others that were `refused`.
+fn with_others<D: Dataset>(
     requested: Requested<D>,
-    numbers: Vec<usize>,
     mut refused: Vec<(usize, DataError)>,
     wrap: fn(D::Input) -> AnyInput,
 ) -> OpenedRecords {
-    refused.extend(requested.refused.into_iter().map(|(record, error)| (numbers[record], error)));
-    let numbers = requested.records.into_iter().map(|record| numbers[record]).collect();
-    OpenedRecords { set: SampleSet::of(requested.samples, wrap), numbers, refused }
+    refused.extend(requested.refused);
+    OpenedRecords { set: SampleSet::of(requested.samples, wrap), numbers: requested.records, refused }
 }
 
 fn sets<D: Dataset, S>(

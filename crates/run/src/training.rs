@@ -8,8 +8,6 @@
 //! first step is an error of all.
 
 use crate::bucket::BucketRun;
-use crate::fit::Fit;
-use crate::model::Build;
 use crate::ranks::{self, agreed};
 use crate::run::{read_recipe, recipe_text};
 use crate::schema::Schema;
@@ -19,13 +17,12 @@ use bonfire_checkpoint::RunFolder;
 use bonfire_cluster::Communicator;
 use bonfire_device::DeviceName;
 use bonfire_recipe::{Document, Recipe};
-use bonfire_train::{Evaluation, Listener, Precision, Stopped, TrainError};
+use bonfire_train::{Evaluation, Precision, Stopped, TrainError};
 use burn::tensor::Device;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A run as it is asked for.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +30,7 @@ pub struct Beginning {
     /// A TOML file or a built-in recipe; none to go on by the recipe of the run folder.
     pub recipe: Option<String>,
     /// Changes of the recipe's keys, each `key.path=value`.
-    pub sets: Vec<String>,
+    pub changes: Vec<String>,
     /// The device, in place of the recipe's.
     pub device: Option<String>,
     /// The run folder, which may lie in a bucket; none for `runs/` and the recipe's name.
@@ -100,6 +97,9 @@ impl Training {
         let sets = ranks::open(ranks, &document, &recipe, kept)?;
         ranks::check(ranks, &recipe, &sets, &device)?;
         let name = beginning.run.clone().unwrap_or_else(|| path.clone());
+        if first && resume && !path.join("run.json").exists() {
+            notices(&format!("no run at {}: a new one begins", name.display()));
+        }
         let communicator = communicator.clone();
         Ok(Training { recipe, sets, name, document, device, path, bucket, resume, communicator, notices })
     }
@@ -107,28 +107,6 @@ impl Training {
     /// The job's ranks, machines and batches in a line; none for one rank.
     pub fn layout(&self) -> Option<String> {
         ranks::layout(&*self.communicator, &self.recipe, &*self.sets.train)
-    }
-
-    /// Trains the model, and measures it on the test set. `started` is when the program began, for the time
-    /// to the first step; `listener` hears of the progress where this rank keeps the run.
-    ///
-    /// # Errors
-    /// When the model does not fit the data, the run folder cannot be written to, or training fails.
-    pub fn fit(&self, started: Instant, listener: Box<dyn Listener>) -> Result<Trained, RunError> {
-        let build = Build {
-            name: &self.recipe.model,
-            options: &self.recipe.model_options,
-            spec: &self.sets.schema.spec(&self.recipe.loss),
-            document: &self.document,
-            device: &self.device,
-            seed: self.recipe.seed,
-        };
-        let fitted = build.visit(Fit { training: self, started, listener });
-        match fitted {
-            // Others may have got as far as beginning the run.
-            Err(error) => agreed(&*self.communicator, Err(error)),
-            Ok(fitted) => fitted,
-        }
     }
 
     /// Brings the bucket of the run, if it has one, to the state of its copy.
@@ -145,7 +123,7 @@ fn begun(beginning: &Beginning, place: Option<&Path>) -> Result<String, RunError
     match (&beginning.recipe, place) {
         (Some(_), _) => Ok(String::new()),
         (None, Some(folder)) => recipe_text(&RunFolder::open(folder)?),
-        (None, None) => Err(RunError::unexpected("--resume", "a RECIPE or --run DIR", "neither")),
+        (None, None) => Err(RunError::argument("resume", "a recipe or a run folder beside it", "neither")),
     }
 }
 
@@ -164,7 +142,7 @@ fn plan(
             Document::parse(&path, &text.map_err(|error| RunError::unexpected(&path, "UTF-8", error))?)?
         }
     };
-    for assignment in &beginning.sets {
+    for assignment in &beginning.changes {
         document.set(assignment)?;
     }
     let mut recipe = Recipe::resolve(&document)?;
@@ -188,7 +166,7 @@ fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError>
         let (_, begun) = read_recipe(&RunFolder::open(path)?)?;
         if let Some(difference) = begun.difference(recipe) {
             let found = format!(
-                "another: {difference} (evaluation, checkpoints and the device may change, and the length where the \
+                "another: {difference} (evaluation, reading ahead, checkpoints and the device may change, and the length where the \
                  schedule does not depend on it)"
             );
             return Err(RunError::unexpected(path.display(), "the recipe that the run began with", found));
@@ -197,7 +175,7 @@ fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError>
     Ok(Schema::load_if_kept(&recipe.data, path)?)
 }
 
-/// The run that `--run` names in a bucket, fetched when it is to go on.
+/// The run that is named in a bucket, fetched when it is to go on.
 fn bucket(beginning: &Beginning) -> Result<Option<Rc<RefCell<BucketRun>>>, RunError> {
     let Some(path) = &beginning.run else { return Ok(None) };
     let Some(mut bucket) = BucketRun::of(path)? else { return Ok(None) };

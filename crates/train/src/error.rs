@@ -48,6 +48,18 @@ pub enum TrainError {
         /// The target found.
         found: String,
     },
+    /// A number that no figure can be made of, in the evaluation of one sample.
+    #[error("evaluation, sample {sample} in batch {batch}: expected finite {expected}, found {found}")]
+    NotFinite {
+        /// The number of the sample in its set, from 0 on.
+        sample: u64,
+        /// The batch, counted from 1; of those of one rank.
+        batch: u64,
+        /// `logits`, or what else should be finite.
+        expected: &'static str,
+        /// `NaN`, `inf` or `-inf`.
+        found: String,
+    },
     /// A batch could not be read.
     #[error(transparent)]
     Load(#[from] LoadError),

@@ -84,7 +84,7 @@ impl Evaluator<'_> {
                 Portion::Samples(batch) => self.take(model, batch, &mut meter, unchecked.take()),
             });
             let own = Report { failed: taken.is_err(), signal: self.interrupt.raised(), ..Report::default() };
-            let common = self.ranks.agree(own);
+            let common = self.ranks.common_report(own);
             if common.failed {
                 self.ranks.agreed(taken)?;
             }

@@ -51,9 +51,15 @@ impl<M: Task> Training<'_, M> {
                 selected = Weights::from_safetensors(&bytes, path)?.apply(selected, path)?;
             } else if let Some(weights) = self.best_weights.take() {
                 selected = weights.apply(selected, Path::new("best weights"))?;
+            } else {
+                let metric = self.config.train.monitor.as_deref().unwrap_or("first figure");
+                self.keeper.emit(&Event::Warning(&format!(
+                    "train.select: expected an evaluation whose {metric} is a number, found none: the weights are \
+                     those of the last step"
+                )))?;
             }
         }
-        self.ranks.agreed(self.keeper.save_model(&selected))?;
+        self.ranks.agreed(self.keeper.save_model(&selected, self.state.step))?;
         Ok(selected)
     }
 }

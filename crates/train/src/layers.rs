@@ -3,7 +3,7 @@
 //! A pattern names tensors by their paths in the module, `*` standing for anything: `head*`, `stages.0.*`,
 //! `*.norm.gamma`; `bonfire models NAME` lists the paths.
 
-use crate::config::{above_zero, check};
+use crate::check::{above_zero, check};
 use crate::{Parameter, TrainError};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;

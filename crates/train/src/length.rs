@@ -93,12 +93,6 @@ impl Length {
         if drop_last { self.epoch / self.step * self.step } else { self.epoch }
     }
 
-    /// The learning rate of a step, counted from 0.
-    pub(crate) fn learning_rate(&self, config: &FitConfig, step: u64) -> f64 {
-        let peak = config.optimizer.learning_rate() * config.train.rate_factor(self.step);
-        config.schedule.learning_rate(peak, step, self.total_steps)
-    }
-
     /// Refuses to continue a run that is longer already than this length.
     ///
     /// # Errors

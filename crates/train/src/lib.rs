@@ -14,15 +14,17 @@
 //! | file | its part |
 //! |---|---|
 //! | `trainer`, `start` | settings; a learner that is new or resumed |
-//! | `loop` | evaluate? stop? step, record, checkpoint |
-//! | `step/` | a step: by the gradient, by least squares |
-//! | `ranks/` | the same step with other ranks: exchange and agreement |
+//! | `loop`, `pieces` | evaluate? stop? step, record, checkpoint |
+//! | `learner/` | model, optimizer, average, the gradient of the open step |
+//! | `step/` | a step: by the gradient, alone or with other ranks, by least squares |
+//! | `ranks/` | what the ranks of a job tell each other |
 //! | `keep/` | log, checkpoints, final weights |
 //! | `optimizer/`, `schedule/` | one file each |
 //! | `metrics/`, `evaluate` | the figures of a set |
 //! | `finish` | selected weights, test, summary |
 
 mod average;
+mod check;
 mod config;
 mod costs;
 mod error;
@@ -40,6 +42,7 @@ mod losses;
 mod metrics;
 mod optimizer;
 mod parameters;
+mod pieces;
 mod ranks;
 mod records;
 mod registered;

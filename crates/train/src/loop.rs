@@ -7,11 +7,11 @@
 use crate::evaluate::{Evaluator, Passed};
 use crate::feed::Feed;
 use crate::keep::{Due, Keeper, State};
-use crate::learner::Learner;
+use crate::learner::{Accumulated, Learner};
 use crate::length::Length;
 use crate::losses::{Loss, Losses};
 use crate::ranks::Ranks;
-use crate::step::{Accumulated, Pieces, Step};
+use crate::step::Step;
 use crate::timing::Timing;
 use crate::{Event, FitConfig, Interrupt, Parameter, Select, Stopped, TrainError};
 use bonfire_checkpoint::Weights;
@@ -39,6 +39,18 @@ pub(crate) struct Training<'a, M: Task> {
     pub(crate) best_weights: Option<Weights>,
     /// True once this epoch had a step. Unknown, so true, where training continues within an epoch.
     pub(crate) stepped: bool,
+}
+
+/// The reason why the open step takes no further piece.
+pub(crate) enum Pieces {
+    /// It has all its samples.
+    Whole,
+    /// The epoch has no more samples, whether the step is whole or not.
+    EpochEnded,
+    /// A signal came.
+    Interrupted(i32),
+    /// A piece could not be read, and the step is undone.
+    Failed(TrainError),
 }
 
 impl<M: Task> Training<'_, M> {

@@ -99,17 +99,17 @@ impl ModuleVisitor for Table {
     }
 }
 
-/// Runs `$body` with `$D` as the constant of `$rank`.
-macro_rules! by_rank {
-    ($rank:expr, $D:ident => $body:expr) => {
-        match $rank {
-            1 => by_rank!(@ 1, $D => $body),
-            2 => by_rank!(@ 2, $D => $body),
-            3 => by_rank!(@ 3, $D => $body),
-            4 => by_rank!(@ 4, $D => $body),
-            5 => by_rank!(@ 5, $D => $body),
-            6 => by_rank!(@ 6, $D => $body),
-            rank => panic!("parameters have 1 to 6 dimensions, not {rank}"),
+/// Runs `$body` with `$D` as the constant number of dimensions.
+macro_rules! by_dimensions {
+    ($dimensions:expr, $D:ident => $body:expr) => {
+        match $dimensions {
+            1 => by_dimensions!(@ 1, $D => $body),
+            2 => by_dimensions!(@ 2, $D => $body),
+            3 => by_dimensions!(@ 3, $D => $body),
+            4 => by_dimensions!(@ 4, $D => $body),
+            5 => by_dimensions!(@ 5, $D => $body),
+            6 => by_dimensions!(@ 6, $D => $body),
+            dimensions => panic!("parameters have 1 to 6 dimensions, not {dimensions}"),
         }
     };
     (@ $value:literal, $D:ident => $body:expr) => {{
@@ -117,14 +117,14 @@ macro_rules! by_rank {
         $body
     }};
 }
-pub(crate) use by_rank;
+pub(crate) use by_dimensions;
 
 /// Tensors kept by identity, read back to the host by path.
 pub(crate) fn to_weights(tensors: &GradientsParams, parameters: &[Parameter]) -> Weights {
     let mut weights = Weights::default();
     for parameter in parameters {
         let data: Option<TensorData> =
-            by_rank!(parameter.shape.len(), D => tensors.get::<D>(parameter.id).map(Tensor::into_data));
+            by_dimensions!(parameter.shape.len(), D => tensors.get::<D>(parameter.id).map(Tensor::into_data));
         if let Some(data) = data {
             weights.insert(&parameter.path, data);
         }
@@ -144,7 +144,7 @@ pub(crate) fn from_weights(
         if data.shape().as_slice() != parameter.shape {
             return Err(format!("`{}` of shape {:?}", parameter.path, data.shape().as_slice()));
         }
-        by_rank!(parameter.shape.len(), D => {
+        by_dimensions!(parameter.shape.len(), D => {
             tensors.register(parameter.id, Tensor::<D>::from_data(data.clone(), device));
         });
     }

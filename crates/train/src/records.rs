@@ -71,7 +71,10 @@ impl<M: Task> Training<'_, M> {
         let loss = self.state.window_loss / self.state.window_samples as f64;
         (self.state.window_loss, self.state.window_samples) = (0.0, 0);
         // After a resume the step's rate is computed anew.
-        let computed = || self.length.learning_rate(self.config, self.state.step - 1);
+        let computed = || {
+            let peak = self.config.peak_rate(self.length.step);
+            self.config.schedule.learning_rate(peak, self.state.step - 1, self.length.total_steps)
+        };
         let record = Record {
             kind: "train".into(),
             learning_rate: Some(self.last_rate.unwrap_or_else(computed)),

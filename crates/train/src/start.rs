@@ -4,59 +4,119 @@ use crate::costs::Stopwatch;
 use crate::evaluate::Evaluator;
 use crate::feed::Feed;
 use crate::keep::{Checkpoint, Keeper, State};
-use crate::learner::Learner;
+use crate::learner::{Accumulated, Learner, precision};
 use crate::length::Length;
 use crate::r#loop::Training;
 use crate::losses::Losses;
 use crate::parameters::{Parameter, parameters, renumber};
-use crate::ranks::{Ranks, SharedGradient};
-use crate::step::{Accumulated, GradientStep, LeastSquaresStep, Step, no_least_squares, precision};
+use crate::ranks::Ranks;
+use crate::step::{GradientStep, LeastSquaresStep, SharedGradient, Step, no_least_squares};
 use crate::timing::Timing;
-use crate::{Event, Interrupt, Solver, TrainError, Trainer};
+use crate::{Event, Fitted, Interrupt, Solver, TrainError, Trainer};
 use bonfire_contract::{LeastSquares, Loader, Task};
 
 /// A learner at the point where training goes on.
-pub(crate) struct Begun<M> {
-    pub(crate) learner: Learner<M>,
-    pub(crate) state: State,
-    pub(crate) table: Vec<Parameter>,
+struct Begun<M> {
+    learner: Learner<M>,
+    state: State,
+    table: Vec<Parameter>,
     /// The checkpoint that the learner comes from.
-    pub(crate) resumed: Option<Checkpoint>,
+    resumed: Option<Checkpoint>,
 }
 
 /// All that training is opened with beside the trainer's settings.
-pub(crate) struct Opening<'a, M: Task> {
-    pub(crate) ranks: &'a Ranks,
-    pub(crate) length: Length,
+struct Opening<'a, M: Task> {
+    ranks: &'a Ranks,
+    length: Length,
     /// True where this process, or rank 0 of its job, has a run folder.
-    pub(crate) job_has_run: bool,
-    pub(crate) interrupt: &'a Interrupt,
-    pub(crate) learner: Learner<M>,
-    pub(crate) state: State,
-    pub(crate) table: &'a [Parameter],
-    pub(crate) resumed: Option<&'a Checkpoint>,
-    pub(crate) least_squares: Option<LeastSquares<M>>,
-    pub(crate) train: &'a dyn Loader<M::Input>,
-    pub(crate) valid: Option<&'a dyn Loader<M::Input>>,
+    job_has_run: bool,
+    interrupt: &'a Interrupt,
+    learner: Learner<M>,
+    state: State,
+    table: &'a [Parameter],
+    resumed: Option<&'a Checkpoint>,
+    least_squares: Option<LeastSquares<M>>,
+    train: &'a dyn Loader<M::Input>,
+    valid: Option<&'a dyn Loader<M::Input>>,
 }
 
 impl Trainer {
+    /// Trains `model`, which should be made on this trainer's device, on `train`; evaluates on `valid`.
+    ///
+    /// # Errors
+    /// When a setting is impossible, a sample cannot be read, the loss or a weight is no longer finite, or
+    /// the run folder cannot be written or read. [`TrainError::Rank`] is known to all ranks of the job; after
+    /// another error the others wait, until [`Communicator::abort`] ends the job.
+    pub fn fit<M: Task>(
+        &mut self,
+        model: M,
+        train: &dyn Loader<M::Input>,
+        valid: Option<&dyn Loader<M::Input>>,
+    ) -> Result<Fitted<M>, TrainError> {
+        self.fit_and_test(model, train, valid, None)
+    }
+
+    /// As [`Trainer::fit`], then evaluates the selected weights on `test`, a set that no decision looked at:
+    /// a record of kind `test`, and [`Summary::test`]. There is no test where training was interrupted.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`].
+    pub fn fit_and_test<M: Task>(
+        &mut self,
+        model: M,
+        train: &dyn Loader<M::Input>,
+        valid: Option<&dyn Loader<M::Input>>,
+        test: Option<&dyn Loader<M::Input>>,
+    ) -> Result<Fitted<M>, TrainError> {
+        self.fit_or_solve(model, None, train, valid, test)
+    }
+
+    /// As [`Trainer::fit_and_test`], of a model that `train.solver = "least_squares"` can solve, where
+    /// `least_squares` says how.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`]; and when the solver is to be least squares, and the model has none.
+    pub fn fit_or_solve<M: Task>(
+        &mut self,
+        model: M,
+        least_squares: Option<LeastSquares<M>>,
+        train: &dyn Loader<M::Input>,
+        valid: Option<&dyn Loader<M::Input>>,
+        test: Option<&dyn Loader<M::Input>>,
+    ) -> Result<Fitted<M>, TrainError> {
+        let (ranks, length) = self.check(train.len(), valid.is_some(), least_squares.is_some())?;
+        let job_has_run = ranks.holds_of_first(self.run.is_some());
+        let interrupt = self.interrupt_of(job_has_run)?;
+        let _listening = interrupt.listen();
+        let Begun { learner, state, table, resumed } = self.begin(model, length, &ranks)?;
+        let training = self.open(Opening {
+            ranks: &ranks,
+            length,
+            job_has_run,
+            interrupt: &interrupt,
+            learner,
+            state,
+            table: &table,
+            resumed: resumed.as_ref(),
+            least_squares,
+            train,
+            valid,
+        })?;
+        let (training, stopped) = training.run()?;
+        training.finish(stopped, train.skipped(), test)
+    }
+
     /// The ranks of the job, and the length of training on so many samples.
     ///
     /// # Errors
     /// When a setting is impossible, or does not fit the device or the model.
-    pub(crate) fn check(
-        &self,
-        samples: u64,
-        validated: bool,
-        solvable: bool,
-    ) -> Result<(Ranks, Length), TrainError> {
+    fn check(&self, samples: u64, validated: bool, solvable: bool) -> Result<(Ranks, Length), TrainError> {
         let train = &self.config.train;
         self.config.check()?;
         precision::check(train.precision, &self.device)?;
         let apart = !train.sync_batch_norm || bonfire_kernels::serve(&self.device);
         let expected = "false on this device: batch norm measures the ranks together on the CPU (flex) alone";
-        crate::config::check("train.sync_batch_norm", expected, true, apart)?;
+        crate::check::check("train.sync_batch_norm", expected, true, apart)?;
         let length = Length::new(&self.config, samples, validated, self.communicator.size())?;
         if train.solver == Solver::LeastSquares && !solvable {
             return Err(no_least_squares());
@@ -66,7 +126,7 @@ impl Trainer {
 
     /// The interrupt to look at: the one that was given, or the process's signals where the job has a run
     /// folder.
-    pub(crate) fn interrupt_of(&self, job_has_run: bool) -> Result<Interrupt, TrainError> {
+    fn interrupt_of(&self, job_has_run: bool) -> Result<Interrupt, TrainError> {
         match &self.interrupt {
             Some(interrupt) => Ok(interrupt.clone()),
             None if job_has_run => Interrupt::from_signals(),
@@ -78,12 +138,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When a checkpoint cannot be read or does not fit, or a setting does not fit the model.
-    pub(crate) fn begin<M: Task>(
-        &self,
-        model: M,
-        length: Length,
-        ranks: &Ranks,
-    ) -> Result<Begun<M>, TrainError> {
+    fn begin<M: Task>(&self, model: M, length: Length, ranks: &Ranks) -> Result<Begun<M>, TrainError> {
         let resumed = ranks.checkpoint_of_first(ranks.agreed(self.newest_checkpoint())?);
         let on_plain = model.devices().iter().any(|device| !device.is_autodiff());
         let model = renumber(if on_plain { model.train() } else { model });
@@ -131,10 +186,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the log cannot be opened.
-    pub(crate) fn open<'a, M: Task>(
-        &'a mut self,
-        opening: Opening<'a, M>,
-    ) -> Result<Training<'a, M>, TrainError> {
+    fn open<'a, M: Task>(&'a mut self, opening: Opening<'a, M>) -> Result<Training<'a, M>, TrainError> {
         let Opening { ranks, length, job_has_run, interrupt, learner, state, table, resumed, .. } = opening;
         let Trainer { config, device, run, metrics, listeners, .. } = self;
         let (config, device) = (&*config, &*device);

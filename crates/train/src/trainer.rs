@@ -1,10 +1,8 @@
 //! The trainer: who trains what, with which settings, and what comes of it.
 
-use crate::start::{Begun, Opening};
-use crate::{Evaluation, FitConfig, Interrupt, Listener, MetricConfig, Summary, TrainError};
+use crate::{Evaluation, FitConfig, Interrupt, Listener, MetricConfig, Summary};
 use bonfire_checkpoint::RunFolder;
 use bonfire_cluster::{Alone, Communicator};
-use bonfire_contract::{LeastSquares, Loader, Task};
 use burn::tensor::Device;
 use std::sync::Arc;
 use std::time::Instant;
@@ -107,71 +105,6 @@ impl Trainer {
     pub fn communicator(mut self, communicator: Arc<dyn Communicator>) -> Self {
         self.communicator = communicator;
         self
-    }
-
-    /// Trains `model`, which should be made on this trainer's device, on `train`; evaluates on `valid`.
-    ///
-    /// # Errors
-    /// When a setting is impossible, a sample cannot be read, the loss or a weight is no longer finite, or
-    /// the run folder cannot be written or read. [`TrainError::Rank`] is known to all ranks of the job; after
-    /// another error the others wait, until [`Communicator::abort`] ends the job.
-    pub fn fit<M: Task>(
-        &mut self,
-        model: M,
-        train: &dyn Loader<M::Input>,
-        valid: Option<&dyn Loader<M::Input>>,
-    ) -> Result<Fitted<M>, TrainError> {
-        self.fit_and_test(model, train, valid, None)
-    }
-
-    /// As [`Trainer::fit`], then evaluates the selected weights on `test`, a set that no decision looked at:
-    /// a record of kind `test`, and [`Summary::test`]. There is no test where training was interrupted.
-    ///
-    /// # Errors
-    /// As [`Trainer::fit`].
-    pub fn fit_and_test<M: Task>(
-        &mut self,
-        model: M,
-        train: &dyn Loader<M::Input>,
-        valid: Option<&dyn Loader<M::Input>>,
-        test: Option<&dyn Loader<M::Input>>,
-    ) -> Result<Fitted<M>, TrainError> {
-        self.fit_or_solve(model, None, train, valid, test)
-    }
-
-    /// As [`Trainer::fit_and_test`], of a model that `train.solver = "least_squares"` can solve, where
-    /// `least_squares` says how.
-    ///
-    /// # Errors
-    /// As [`Trainer::fit`]; and when the solver is to be least squares, and the model has none.
-    pub fn fit_or_solve<M: Task>(
-        &mut self,
-        model: M,
-        least_squares: Option<LeastSquares<M>>,
-        train: &dyn Loader<M::Input>,
-        valid: Option<&dyn Loader<M::Input>>,
-        test: Option<&dyn Loader<M::Input>>,
-    ) -> Result<Fitted<M>, TrainError> {
-        let (ranks, length) = self.check(train.len(), valid.is_some(), least_squares.is_some())?;
-        let job_has_run = ranks.holds_of_first(self.run.is_some());
-        let interrupt = self.interrupt_of(job_has_run)?;
-        let _listening = interrupt.listen();
-        let Begun { learner, state, table, resumed } = self.begin(model, length, &ranks)?;
-        let training = self.open(Opening {
-            ranks: &ranks,
-            length,
-            job_has_run,
-            interrupt: &interrupt,
-            learner,
-            state,
-            table: &table,
-            resumed: resumed.as_ref(),
-            least_squares,
-            train,
-            valid,
-        })?;
-        let (training, stopped) = training.run()?;
-        training.finish(stopped, train.skipped(), test)
     }
 }
 

@@ -7,21 +7,20 @@ use crate::DataError;
 use crate::request::Requested;
 use bytes::Bytes;
 
-/// The pictures of PNG or JPEG files in memory, each as `data.crops` views. A picture is decoded when its
-/// sample is read, and one that cannot be is an error there.
+/// The pictures of PNG or JPEG files in memory, each with its number in the request, and each as `data.crops`
+/// views. A picture is decoded when its sample is read, and one that cannot be is an error there.
 ///
 /// # Errors
 /// When a key is out of its bounds.
 pub fn records(
     config: &ImageConfig,
     schema: &ImageSchema,
-    files: Vec<Bytes>,
+    files: Vec<(usize, Bytes)>,
 ) -> Result<Requested<ImageSet>, DataError> {
     config.check()?;
-    let records = (0..files.len()).collect();
-    let items = files.into_iter().enumerate();
-    let items =
-        items.map(|(number, file)| Item { place: Place::Memory(number, file), class: None }).collect();
+    let records = files.iter().map(|(number, _)| *number).collect();
+    let item = |(number, file)| Item { place: Place::Memory(number, file), class: None };
+    let items = files.into_iter().map(item).collect();
     let samples = open::pipeline(config, schema, Pictures::Held(items), config.crops, 0);
     Ok(Requested { samples, records, refused: Vec::new() })
 }
@@ -54,13 +53,13 @@ mod tests {
             std: vec![0.25; 3],
         };
         let requested =
-            records(&config, &schema, vec![png.clone().into(), png[..40].to_vec().into()]).unwrap();
-        assert_eq!(requested.records, [0, 1]);
+            records(&config, &schema, vec![(0, png.clone().into()), (3, png[..40].to_vec().into())]).unwrap();
+        assert_eq!(requested.records, [0, 3]);
         let uris = [path.to_str().unwrap().to_string()];
         let part = open_prediction(&config, &schema, &uris).unwrap().next().unwrap().unwrap();
         let sample = requested.samples.dataset().sample(0, Draw::default()).unwrap();
         assert_eq!(sample, part.samples.dataset().sample(0, Draw::default()).unwrap());
         let error = requested.samples.dataset().sample(1, Draw::default()).unwrap_err().to_string();
-        assert!(error.starts_with("request, record 1, picture: expected a complete PNG or JPEG"), "{error}");
+        assert!(error.starts_with("request, record 3, picture: expected a complete PNG or JPEG"), "{error}");
     }
 }

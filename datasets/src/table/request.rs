@@ -44,7 +44,7 @@ impl<C: Into<Cell>> From<Option<C>> for Cell {
     }
 }
 
-/// Rows in memory. Categories that training never saw go to the unknown slot, as in files.
+/// Rows in memory, each with its number in the request. Categories that training never saw go to the unknown slot, as in files.
 ///
 /// A row that lacks a column, or has text where a number belongs, is refused alone.
 ///
@@ -53,31 +53,31 @@ impl<C: Into<Cell>> From<Option<C>> for Cell {
 pub fn records(
     config: &TableConfig,
     schema: &TableSchema,
-    rows: &[Row],
+    rows: &[(usize, Row)],
 ) -> Result<Requested<TableSet>, DataError> {
     config.check_sizes()?;
     let mut refused = Vec::new();
     let mut complete = Vec::with_capacity(rows.len());
-    for (number, row) in rows.iter().enumerate() {
+    for (number, row) in rows {
         match lacking(schema, row) {
-            None => complete.push(number),
+            None => complete.push((*number, row)),
             Some(column) => {
                 let names: Vec<String> = row.iter().map(|(name, _)| name.clone()).collect();
                 let (place, expected) = (format!("record {number}"), format!("a column `{column}`"));
-                refused
-                    .push((number, DataError::malformed(REQUEST, place, expected, nearest(&names, column))));
+                let error = DataError::malformed(REQUEST, place, expected, nearest(&names, column));
+                refused.push((*number, error));
             }
         }
     }
-    let mut frame = frame(config, schema, rows, &complete);
+    let mut frame = frame(config, schema, &complete);
     parse_numbers(schema, &mut frame);
     let all: Vec<usize> = (0..frame.len()).collect();
     let kept = readable(schema, &frame, &all, config, false, |row, error| {
-        refused.push((complete[row], error));
+        refused.push((complete[row].0, error));
         ControlFlow::Continue(())
     })?;
     let set = TableSet::held(encode(schema, &frame, &kept, config, false)?, 0);
-    let records = kept.into_iter().map(|row| complete[row]).collect();
+    let records = kept.into_iter().map(|row| complete[row].0).collect();
     Ok(Requested { samples: Pipeline::new(set, config.in_order(0)), records, refused })
 }
 
@@ -91,12 +91,12 @@ fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a Cell> {
     row.iter().find(|(name, _)| name == column).map(|(_, cell)| cell)
 }
 
-/// The input columns of the rows of these `numbers`.
-fn frame(config: &TableConfig, schema: &TableSchema, rows: &[Row], numbers: &[usize]) -> Frame {
+/// The input columns of numbered rows.
+fn frame(config: &TableConfig, schema: &TableSchema, rows: &[(usize, &Row)]) -> Frame {
     let column = |name: &str| {
         let mut cells = TextCells::default();
-        for &number in numbers {
-            match cell(&rows[number], name) {
+        for (_, row) in rows {
+            match cell(row, name) {
                 None | Some(Cell::Missing) => cells.push(None),
                 Some(Cell::Number(value)) if value.is_nan() => cells.push(None),
                 Some(Cell::Number(value)) => cells.push(Some(&value.to_string())),
@@ -109,7 +109,7 @@ fn frame(config: &TableConfig, schema: &TableSchema, rows: &[Row], numbers: &[us
     };
     let names: Vec<String> = schema.columns.iter().map(|column| column.name.clone()).collect();
     let columns = names.iter().map(|name| column(name)).collect();
-    let lines = numbers.iter().map(|number| *number as u64).collect();
+    let lines = rows.iter().map(|(number, _)| *number as u64).collect();
     Frame::new(REQUEST, names, columns, lines, "record")
 }
 
@@ -139,15 +139,17 @@ mod tests {
             row(&[("n", Cell::Missing), ("c", "never seen".into())]),
             row(&[("n", " 1 ".into()), ("c", " ? ".into())]),
         ];
+        // As among records of another kind.
+        let rows: Vec<(usize, Row)> = rows.into_iter().enumerate().map(|(at, row)| (at + 2, row)).collect();
         let requested = records(&config, &schema, &rows).unwrap();
-        assert_eq!(requested.records, [0, 3, 4]);
+        assert_eq!(requested.records, [2, 5, 6]);
         let refused: Vec<(usize, String)> =
             requested.refused.iter().map(|(number, error)| (*number, error.to_string())).collect();
         assert_eq!(
             refused[0],
-            (1, "request, record 1: expected a column `c`, found the nearest are `colour`, `n`".to_string())
+            (3, "request, record 3: expected a column `c`, found the nearest are `colour`, `n`".to_string())
         );
-        assert!(refused[1].1.starts_with("request, record 2, column `n`: expected a number"), "{refused:?}");
+        assert!(refused[1].1.starts_with("request, record 4, column `n`: expected a number"), "{refused:?}");
         let set = requested.samples.dataset();
         let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (table, _) = set.collate(samples, &Device::flex());

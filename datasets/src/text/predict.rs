@@ -9,13 +9,13 @@ use super::schema::TextSchema;
 use super::set::TextSet;
 use crate::inputs::Put;
 use crate::records::shortened;
-use crate::{DataError, InputPiece, InputPieces, Names, OnCorrupt, Pipeline, source};
+use crate::{DataError, InputPiece, InputPieces, Names, OnCorrupt, Pipeline, names_files, source};
 
 /// Texts of a piece.
 const PIECE: usize = 4096;
 
 /// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`, `.parquet`), a folder of
-/// them or, where there is no such file, itself the text. The names are each text's place, `sms.csv:17`, or
+/// them or, where it [names no files](names_files), itself the text. The names are each text's place, `sms.csv:17`, or
 /// the beginning of the argument. About 1 MiB of a file is held at a time, a row group of Parquet, a whole
 /// file of which each is a text.
 ///
@@ -50,12 +50,6 @@ pub fn open_prediction(
     }))
 }
 
-/// True for an argument that means a file: one is there, or it is one word that ends like one.
-fn names_file(input: &str) -> bool {
-    let like_file = !input.contains(char::is_whitespace) && is_text_file(input);
-    like_file || input.starts_with("builtin:") || source::list(input).is_ok()
-}
-
 /// Encoded texts, on their way into pieces.
 struct Collector<'a> {
     config: &'a TextConfig,
@@ -69,7 +63,7 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn read(&mut self, input: &str) -> Result<(), DataError> {
         let schema = self.schema;
-        if !names_file(input) {
+        if !names_files(input) {
             let tokens = schema.encode_first(input, schema.max_tokens, "text", 1)?;
             return self.push(tokens, shortened(input));
         }

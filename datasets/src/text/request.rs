@@ -7,25 +7,25 @@ use super::set::TextSet;
 use crate::request::{REQUEST, Requested};
 use crate::{DataError, Pipeline};
 
-/// Texts in memory, as many of their tokens as the schema keeps.
+/// Texts in memory, each with its number in the request: as many of their tokens as the schema keeps.
 ///
 /// # Errors
 /// When a key is out of its bounds.
 pub fn records(
     config: &TextConfig,
     schema: &TextSchema,
-    texts: &[String],
+    texts: &[(usize, String)],
 ) -> Result<Requested<TextSet>, DataError> {
     config.check_sizes()?;
     let config = as_trained(config, schema);
     let (mut tokens, mut records, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, text) in texts.iter().enumerate() {
+    for (number, text) in texts {
         match schema.encode_first(text, schema.max_tokens, &format!("{REQUEST}, record {number}"), 1) {
             Ok(ids) => {
                 tokens.push(ids);
-                records.push(number);
+                records.push(*number);
             }
-            Err(error) => refused.push((number, error)),
+            Err(error) => refused.push((*number, error)),
         }
     }
     let set = TextSet::texts(schema.len(), &tokens, None, 0);
@@ -51,9 +51,9 @@ mod tests {
             ..TextConfig::default()
         };
         let schema = open(&config, 0).unwrap().schema;
-        let texts = ["sun sea never-seen".to_string(), String::new()];
+        let texts = [(2, "sun sea never-seen".to_string()), (5, String::new())];
         let requested = records(&config, &schema, &texts).unwrap();
-        assert_eq!((requested.records, requested.refused.len()), (vec![0, 1], 0));
+        assert_eq!((requested.records, requested.refused.len()), (vec![2, 5], 0));
         let asked = folder.path().join("asked.csv");
         std::fs::write(&asked, "text\nsun sea never-seen\n").unwrap();
         let uris = [asked.to_str().unwrap().to_string()];

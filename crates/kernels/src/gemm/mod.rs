@@ -476,7 +476,8 @@ mod tests {
             };
             let all = of(0..most);
             for rows in [0..1, 1..3, 7..20, 20..33, 100..101, 3..ROWS_IN_PLACE + 3, most - 1..most] {
-                let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+                let bits =
+                    |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
                 let among = &all[rows.start * columns..rows.end * columns];
                 assert_eq!(bits(&of(rows.clone())), bits(among), "{rows:?} x {depth} x {columns}");
             }

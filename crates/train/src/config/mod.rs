@@ -4,6 +4,7 @@ mod batch_size;
 
 pub use batch_size::BatchSize;
 
+use crate::check::{above_zero, check, positive};
 use crate::{LayerRates, OptimizerConfig, ScheduleConfig, TrainError};
 use bonfire_cluster::Wire;
 use serde::{Deserialize, Serialize};
@@ -303,6 +304,11 @@ impl FitConfig {
         self.schedule.check()
     }
 
+    /// The highest learning rate of steps of so many samples.
+    pub(crate) fn peak_rate(&self, step_samples: u64) -> f64 {
+        self.optimizer.learning_rate() * self.train.rate_factor(step_samples)
+    }
+
     /// The end of training, with the default resolved.
     pub(crate) fn limit(&self) -> Limit {
         match (self.train.epochs, self.train.steps) {
@@ -311,20 +317,6 @@ impl FitConfig {
             (None, None) => Limit::Epochs(self.train.default_epochs()),
         }
     }
-}
-
-/// `Ok` when `holds`, otherwise an error that names the key and both values.
-pub(crate) fn check(key: &str, expected: &str, found: impl ToString, holds: bool) -> Result<(), TrainError> {
-    if holds { Ok(()) } else { Err(TrainError::config(key, expected, found)) }
-}
-
-pub(crate) fn positive(key: &str, value: Option<u64>) -> Result<(), TrainError> {
-    check(key, "a whole number from 1 on", value.unwrap_or(1), value != Some(0))
-}
-
-pub(crate) fn above_zero(key: &str, value: Option<f64>) -> Result<(), TrainError> {
-    let value = value.unwrap_or(1.0);
-    check(key, "a finite number above 0", value, value.is_finite() && value > 0.0)
 }
 
 #[cfg(test)]

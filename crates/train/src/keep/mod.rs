@@ -9,13 +9,13 @@ mod state;
 
 pub(crate) use checkpoint::{AVERAGE, Checkpoint, GRADIENT, Tensors, WEIGHTS};
 pub use log::MetricsLog;
-pub(crate) use state::{Best, Due, State, to_figures, to_metrics};
+pub(crate) use state::{Best, Due, OpenStep, State, to_figures, to_metrics};
 
 #[cfg(test)]
 pub(crate) use checkpoint::OPTIMIZER;
 
 use crate::{CheckpointConfig, Event, Listener, TrainError};
-use bonfire_checkpoint::{RunFolder, save_weights};
+use bonfire_checkpoint::{RunFolder, save_final_weights};
 use burn::module::Module;
 use std::time::Instant;
 
@@ -165,14 +165,14 @@ impl<'a> Keeper<'a> {
         Ok(Some((store.path(name).join(file).display().to_string(), bytes)))
     }
 
-    /// Writes the weights that training ends with.
+    /// Writes the weights that training ends with after so many steps.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn save_model<M: Module>(&self, model: &M) -> Result<(), TrainError> {
+    pub(crate) fn save_model<M: Module>(&self, model: &M, step: u64) -> Result<(), TrainError> {
         match self.run {
             None => Ok(()),
-            Some(run) => Ok(save_weights(model, &run.model())?),
+            Some(run) => Ok(save_final_weights(model, step, &run.model())?),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The state of training that a checkpoint holds beside tensors.
 
-use crate::step::OpenStep;
 use bonfire_contract::{Better, Metric, Position};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +48,17 @@ impl State {
     pub(crate) fn close_step(&mut self) {
         (self.pieces, self.piece_samples) = (0, 0);
     }
+}
+
+/// A step before its update.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenStep {
+    /// Its number, from 0.
+    pub(crate) number: u64,
+    /// Its pieces so far.
+    pub(crate) pieces: u64,
+    /// Its samples so far, those of all ranks.
+    pub(crate) samples: u64,
 }
 
 /// The ends that were just reached.

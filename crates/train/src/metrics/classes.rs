@@ -2,7 +2,7 @@
 
 use super::calibration::Calibration;
 use super::ranking::auroc;
-use bonfire_contract::Metric;
+use bonfire_contract::{Metric, argmax};
 use serde::{Deserialize, Serialize};
 
 /// Above this many stored scores (256 MiB) a multi-class AUROC is left out.
@@ -42,7 +42,7 @@ impl Classes {
     /// Takes in the logits of one sample, `[K]`, and its class, below `K`.
     pub(crate) fn add(&mut self, row: &[f64], class: usize, top_k: usize) -> Answer {
         let width = self.classes;
-        let predicted = (1..width).fold(0, |best, j| if row[j] > row[best] { j } else { best });
+        let predicted = argmax(row);
         let highest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
         let total = highest + row.iter().map(|z| (z - highest).exp()).sum::<f64>().ln();
         let answer =

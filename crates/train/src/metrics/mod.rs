@@ -77,6 +77,8 @@ impl Evaluation {
 pub struct Meter {
     config: MetricConfig,
     sums: Sums,
+    /// Batches so far, for messages.
+    batches: u64,
 }
 
 /// The sums of a meter, which the ranks of a job send each other.
@@ -100,7 +102,7 @@ impl Meter {
     /// A meter that has seen nothing.
     pub fn new(config: &MetricConfig) -> Self {
         let worst = WorstSamples::new(config.worst);
-        Meter { config: config.clone(), sums: Sums { samples: 0, kind: Kind::Nothing, worst } }
+        Meter { config: config.clone(), sums: Sums { samples: 0, kind: Kind::Nothing, worst }, batches: 0 }
     }
 
     /// Takes in a batch, whose samples follow those before.
@@ -115,14 +117,16 @@ impl Meter {
     /// follow the samples before.
     ///
     /// # Errors
-    /// When the target is not of the output's kind or size, or a class is outside the logits.
+    /// When the target is not of the output's kind or size, or a class is outside the logits; when a number
+    /// is not finite, which is never the best answer nor the worst.
     pub fn add_samples(&mut self, samples: &[u64], output: Output, target: Target) -> Result<(), TrainError> {
+        self.batches += 1;
         match (output, target) {
             (Output::Logits(logits), Target::Classes(classes)) => self.add_classes(samples, logits, classes),
-            (Output::Values(found), Target::Values(expected)) => self.add_values(found, expected),
-            (Output::TokenLogits(logits), Target::NextTokens(next)) => self.add_tokens(logits, next),
+            (Output::Values(found), Target::Values(expected)) => self.add_values(samples, found, expected),
+            (Output::TokenLogits(logits), Target::NextTokens(next)) => self.add_tokens(samples, logits, next),
             (Output::Reconstruction { output, input }, Target::Input) => {
-                self.add_reconstruction(output, input)
+                self.add_reconstruction(samples, output, input)
             }
             (output, target) => Err(TrainError::mismatch(
                 match output {
@@ -143,6 +147,24 @@ impl Meter {
         }
     }
 
+    /// The number of the sample in place `at` of a batch.
+    fn number(&self, samples: &[u64], at: usize) -> u64 {
+        samples.get(at).copied().unwrap_or(self.sums.samples + at as u64)
+    }
+
+    /// Refuses numbers, `width` of each sample of a batch, of which one is not finite.
+    fn check_finite(
+        &self,
+        samples: &[u64],
+        expected: &'static str,
+        numbers: &[f64],
+        width: usize,
+    ) -> Result<(), TrainError> {
+        let Some(at) = numbers.iter().position(|number| !number.is_finite()) else { return Ok(()) };
+        let (sample, found) = (self.number(samples, at / width.max(1)), numbers[at].to_string());
+        Err(TrainError::NotFinite { sample, batch: self.batches, expected, found })
+    }
+
     fn add_classes(
         &mut self,
         samples: &[u64],
@@ -155,30 +177,38 @@ impl Meter {
             return Err(TrainError::mismatch(format!("{batch} classes"), labels.len()));
         }
         let logits = float_values(logits);
+        self.check_finite(samples, "logits", &logits, width)?;
+        let numbers: Vec<u64> = (0..batch).map(|at| self.number(samples, at)).collect();
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Classes(Classes::new(width));
         }
         let Kind::Classes(sums) = &mut self.sums.kind else {
             return Err(TrainError::mismatch("outputs of one kind", "logits after another kind"));
         };
-        for (at, (row, &label)) in logits.chunks_exact(width.max(1)).zip(&labels).enumerate() {
+        for ((row, &label), sample) in logits.chunks_exact(width.max(1)).zip(&labels).zip(numbers) {
             let class = usize::try_from(label).ok().filter(|&class| class < width).ok_or_else(|| {
                 TrainError::mismatch(format!("a class below {width}"), format!("class {label}"))
             })?;
             let answer = sums.add(row, class, self.config.top_k);
-            let sample = samples.get(at).copied().unwrap_or(self.sums.samples + at as u64);
             self.sums.worst.add(sample, class, answer);
         }
         self.sums.samples += batch as u64;
         Ok(())
     }
 
-    fn add_values(&mut self, found: Tensor<2>, expected: Tensor<2>) -> Result<(), TrainError> {
+    fn add_values(
+        &mut self,
+        samples: &[u64],
+        found: Tensor<2>,
+        expected: Tensor<2>,
+    ) -> Result<(), TrainError> {
         let ([batch, width], shape) = (found.dims(), expected.dims());
         if shape != [batch, width] {
             return Err(TrainError::mismatch(format!("values [{batch}, {width}]"), format!("{shape:?}")));
         }
         let (found, expected) = (float_values(found), float_values(expected));
+        self.check_finite(samples, "values", &found, width)?;
+        self.check_finite(samples, "target values", &expected, width)?;
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Values(vec![Column::default(); width]);
         }
@@ -198,7 +228,12 @@ impl Meter {
 
     /// The logits of a large vocabulary stay on the device; one number a token comes to the host. A
     /// negative target stands for no token.
-    fn add_tokens(&mut self, logits: Tensor<3>, next: Tensor<2, Int>) -> Result<(), TrainError> {
+    fn add_tokens(
+        &mut self,
+        samples: &[u64],
+        logits: Tensor<3>,
+        next: Tensor<2, Int>,
+    ) -> Result<(), TrainError> {
         let ([batch, length, vocabulary], shape) = (logits.dims(), next.dims());
         if shape != [batch, length] {
             return Err(TrainError::mismatch(
@@ -214,7 +249,14 @@ impl Meter {
             ));
         }
         let indices = next.clamp_min(0).unsqueeze_dim::<3>(2); // [B, T, 1]
-        let chosen = float_values(log_softmax(logits, 2).gather(2, indices)); // [B, T, 1]
+        let mut chosen = float_values(log_softmax(logits, 2).gather(2, indices)); // [B, T, 1]
+        // What is said where there is no token does not count.
+        chosen.iter_mut().zip(&targets).for_each(|(chosen, &target)| {
+            if target < 0 {
+                *chosen = 0.0;
+            }
+        });
+        self.check_finite(samples, "logits of tokens", &chosen, length)?;
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Tokens { nats: 0.0, tokens: 0 };
         }
@@ -229,13 +271,19 @@ impl Meter {
         Ok(())
     }
 
-    fn add_reconstruction(&mut self, output: Tensor<2>, input: Tensor<2>) -> Result<(), TrainError> {
+    fn add_reconstruction(
+        &mut self,
+        samples: &[u64],
+        output: Tensor<2>,
+        input: Tensor<2>,
+    ) -> Result<(), TrainError> {
         let ([batch, width], shape) = (output.dims(), input.dims());
         if shape != [batch, width] {
             return Err(TrainError::mismatch(format!("an input [{batch}, {width}]"), format!("{shape:?}")));
         }
         let difference = output - input;
         let rows = float_values((difference.clone() * difference).sum_dim(1)); // [B, 1]
+        self.check_finite(samples, "squared errors", &rows, 1)?;
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Reconstruction { squares: 0.0, elements: 0 };
         }

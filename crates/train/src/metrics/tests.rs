@@ -217,3 +217,47 @@ fn meters_merge_to_the_meter_of_all() {
     other.add(output, target).unwrap();
     assert!(meter.merge(other.sums).is_err());
 }
+
+#[test]
+fn a_number_that_is_not_finite_is_refused_by_the_sample_and_the_batch() {
+    let device = Device::flex();
+    let two = |rows: [[f32; 2]; 2]| Tensor::<2>::from_data(rows, &device);
+    let classes = || Target::Classes(Tensor::from_data([0i64, 1], &device));
+    let good = [[0.0, 1.0], [2.0, 3.0]];
+    let refused = |first: (Output, Target), second: (Output, Target)| {
+        let mut meter = Meter::new(&MetricConfig::default());
+        meter.add(first.0, first.1).unwrap();
+        meter.add(second.0, second.1).unwrap_err().to_string()
+    };
+    // Class 0 would win, and be right.
+    let nan = Output::Logits(two([[f32::NAN, f32::NAN], [2.0, 3.0]]));
+    assert_eq!(
+        refused((Output::Logits(two(good)), classes()), (nan, classes())),
+        "evaluation, sample 2 in batch 2: expected finite logits, found NaN"
+    );
+    let values = |rows| (Output::Values(two(rows)), Target::Values(two(good)));
+    assert_eq!(
+        refused(values(good), values([[0.0, 1.0], [f32::INFINITY, 0.0]])),
+        "evaluation, sample 3 in batch 2: expected finite values, found inf"
+    );
+    let copies = |rows| (Output::Reconstruction { output: two(rows), input: two(good) }, Target::Input);
+    assert_eq!(
+        refused(copies(good), copies([[0.0, 1.0], [1e30, 0.0]])),
+        "evaluation, sample 3 in batch 2: expected finite squared errors, found inf"
+    );
+    let tokens = |logits: [[[f32; 2]; 2]; 1], next: [[i64; 2]; 1]| {
+        let logits = Tensor::<3>::from_data(logits, &device);
+        (Output::TokenLogits(logits), Target::NextTokens(Tensor::from_data(next, &device)))
+    };
+    let spoilt = [[[0.0, 1.0], [f32::NAN, 0.0]]];
+    // The second position has no token.
+    let whole = tokens(spoilt, [[0, -1]]);
+    assert_eq!(
+        refused(whole, tokens(spoilt, [[0, 1]])),
+        "evaluation, sample 1 in batch 2: expected finite logits of tokens, found NaN"
+    );
+    let mut meter = Meter::new(&MetricConfig::default());
+    let nan = Output::Logits(two([[0.0, 1.0], [f32::NAN, 0.0]]));
+    let error = meter.add_samples(&[7, 4], nan, classes()).unwrap_err().to_string();
+    assert!(error.starts_with("evaluation, sample 4 in batch 1: "), "{error}");
+}

@@ -3,7 +3,7 @@
 use super::OptimizerOptions;
 use super::groups::Groups;
 use crate::TrainError;
-use crate::config::{above_zero, check};
+use crate::check::{above_zero, check};
 use crate::registered::options;
 use burn::optim::{AdafactorConfig, ModuleOptimizer};
 

@@ -4,7 +4,7 @@ use super::OptimizerOptions;
 use super::groups::Groups;
 use super::options::{epsilon, penalty};
 use crate::TrainError;
-use crate::config::check;
+use crate::check::check;
 use crate::registered::options;
 use burn::optim::{AdaGradConfig, ModuleOptimizer};
 

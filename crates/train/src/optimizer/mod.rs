@@ -5,7 +5,7 @@
 //! a line of [`OptimizerConfig`].
 
 use crate::TrainError;
-use crate::config::{above_zero, check};
+use crate::check::{above_zero, check};
 use crate::parameters::Parameter;
 use crate::registered::registered;
 use burn::optim::ModuleOptimizer;

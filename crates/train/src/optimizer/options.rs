@@ -1,7 +1,7 @@
 //! The parts that optimizers share: how options are declared, checked, and put in Burn's words.
 
 use crate::TrainError;
-use crate::config::{above_zero, check};
+use crate::check::{above_zero, check};
 use bonfire_kernels::optimizer::Moments;
 use burn::optim::decay::WeightDecayConfig;
 

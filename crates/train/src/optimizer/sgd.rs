@@ -4,7 +4,7 @@ use super::OptimizerOptions;
 use super::groups::Groups;
 use super::options::{factor, fraction};
 use crate::TrainError;
-use crate::config::check;
+use crate::check::check;
 use crate::registered::options;
 use bonfire_kernels::optimizer as fused;
 use burn::optim::ModuleOptimizer;

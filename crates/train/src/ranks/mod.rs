@@ -5,13 +5,9 @@
 //! here first. Every method is called by all ranks in the same order; where there is one rank, it answers
 //! from what it is given.
 
-mod exchange;
 mod first;
-mod gradient;
-mod packing;
 mod report;
 
-pub(crate) use gradient::SharedGradient;
 pub(crate) use report::Report;
 
 use crate::metrics::Meter;
@@ -37,6 +33,11 @@ pub(crate) struct Ranks {
 impl Ranks {
     pub(crate) fn new(communicator: Arc<dyn Communicator>, wire: Wire) -> Self {
         Ranks { communicator, wire }
+    }
+
+    /// The numbers in which gradients cross the network.
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -68,7 +69,7 @@ impl Ranks {
     }
 
     /// The common report of all ranks.
-    pub(crate) fn agree(&self, own: Report) -> Report {
+    pub(crate) fn common_report(&self, own: Report) -> Report {
         if self.alone() {
             return own;
         }
@@ -82,7 +83,7 @@ impl Ranks {
     }
 
     /// The number of ranks for which a condition holds.
-    fn count_where(&self, holds: bool) -> usize {
+    pub(crate) fn count_where(&self, holds: bool) -> usize {
         let mut number = [f64::from(u8::from(holds))];
         self.communicator.sum(&mut number);
         number[0] as usize
@@ -136,7 +137,7 @@ impl Ranks {
             return Ok(own);
         }
         let mut merged = Meter::new(config);
-        let samples = self.agree(Report { samples: own.samples(), ..Report::default() }).samples;
+        let samples = self.common_report(Report { samples: own.samples(), ..Report::default() }).samples;
         for sums in self.gather(own.sums(samples)) {
             merged.merge(sums)?;
         }

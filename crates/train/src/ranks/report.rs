@@ -17,14 +17,14 @@ pub(crate) struct Report {
 
 impl Report {
     /// The report as numbers, to be sent.
-    pub(super) fn to_numbers(self) -> [f64; 5] {
+    pub(crate) fn to_numbers(self) -> [f64; 5] {
         let Report { samples, loss, signal, failed, clock } = self;
         let one = |yes: bool| f64::from(u8::from(yes));
         [samples as f64, loss, signal.map_or(0.0, f64::from), one(failed), one(clock)]
     }
 
     /// The common report, from the numbers of each rank in order.
-    pub(super) fn common<'a>(all: impl Iterator<Item = &'a [f64]>) -> Report {
+    pub(crate) fn common<'a>(all: impl Iterator<Item = &'a [f64]>) -> Report {
         let mut common = Report::default();
         for (rank, numbers) in all.enumerate() {
             common.samples += numbers[0] as u64;

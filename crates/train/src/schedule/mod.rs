@@ -4,7 +4,7 @@
 //! options and their [`ScheduleOptions`], a `mod` line, and a line of [`ScheduleConfig`].
 
 use crate::TrainError;
-use crate::config::check;
+use crate::check::check;
 use crate::registered::registered;
 use std::f64::consts::PI;
 

@@ -2,7 +2,7 @@
 
 use super::{ScheduleOptions, half_cosine};
 use crate::TrainError;
-use crate::config::check;
+use crate::check::check;
 use crate::registered::options;
 
 options! {

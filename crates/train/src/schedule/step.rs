@@ -2,7 +2,7 @@
 
 use super::{ScheduleOptions, factor};
 use crate::TrainError;
-use crate::config::positive;
+use crate::check::positive;
 use crate::registered::options;
 
 options! {

@@ -1,7 +1,7 @@
 //! Clipping: limits to a gradient before its update.
 
-use super::change::{Clamp, Multiply, Scale, each};
-use crate::parameters::{Parameter, by_rank};
+use crate::learner::change::{Clamp, Multiply, Scale, each};
+use crate::parameters::{Parameter, by_dimensions};
 use crate::ranks::Ranks;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -35,7 +35,7 @@ pub(super) fn clip_norm(
 fn square_on_host(gradient: &GradientsParams, parameters: &[Parameter]) -> Option<f64> {
     let mut square = 0.0;
     for parameter in parameters {
-        by_rank!(parameter.shape.len(), D => {
+        by_dimensions!(parameter.shape.len(), D => {
             if let Some(tensor) = gradient.get::<D>(parameter.id) {
                 square += bonfire_kernels::sum_of_squares(&tensor)?;
             }
@@ -54,7 +54,7 @@ fn clip_norm_on_device(
 ) {
     let mut squares: Vec<Tensor<1>> = Vec::new();
     for parameter in parameters {
-        by_rank!(parameter.shape.len(), D => {
+        by_dimensions!(parameter.shape.len(), D => {
             if let Some(tensor) = gradient.get::<D>(parameter.id) {
                 squares.push((tensor.clone() * tensor).sum());
             }
@@ -74,8 +74,8 @@ fn clip_norm_on_device(
 
 #[cfg(test)]
 mod tests {
-    use super::super::accumulated::tests::{gradient, table, values};
     use super::*;
+    use crate::learner::accumulated::tests::{gradient, table, values};
     use bonfire_cluster::{Threads, Wire};
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::clip::{clip_norm, clip_value};
 use super::statistics::{statistics, with_statistics};
-use super::{Accumulated, Forward, OpenStep, Piece, Step, Updated, on_kernel_threads};
+use super::{Piece, Step, Updated, on_kernel_threads};
 use crate::costs::{Costs, measured};
-use crate::learner::Learner;
+use crate::keep::OpenStep;
+use crate::learner::{Accumulated, Forward, Learner};
 use crate::length::Length;
 use crate::losses::Loss;
 use crate::ranks::{Ranks, Report};
@@ -101,7 +102,9 @@ impl<'a> GradientStep<'a> {
         ranks: Option<&Ranks>,
     ) -> Updated<M> {
         let (table, train) = (self.table, &self.config.train);
-        let rate = self.length.learning_rate(self.config, step);
+        let (config, length) = (self.config, self.length);
+        let peak = config.peak_rate(length.step);
+        let rate = config.schedule.learning_rate(peak, step, length.total_steps);
         let learner = on_kernel_threads(self.device, move || {
             let mut gradient = mean.unwrap_or_else(|| learner.gradient.take_mean(table));
             if let Some(largest) = train.clip_value {

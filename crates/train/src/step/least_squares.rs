@@ -2,9 +2,10 @@
 //! update.
 
 use super::normal_equations::NormalEquations;
-use super::{OpenStep, Piece, Step, Updated};
+use super::{Piece, Step, Updated};
 use crate::TrainError;
 use crate::costs::Costs;
+use crate::keep::OpenStep;
 use crate::learner::Learner;
 use crate::losses::Loss;
 use crate::ranks::{Ranks, Report};
@@ -50,7 +51,7 @@ impl<M: Task> Step<M> for LeastSquaresStep<M> {
 
     fn end_piece(&mut self, _learner: &mut Learner<M>, own: Report, _piece: Piece) -> (Report, Option<Loss>) {
         let samples = std::mem::take(&mut self.samples);
-        (self.ranks.agree(Report { samples, ..own }), None)
+        (self.ranks.common_report(Report { samples, ..own }), None)
     }
 
     /// Sets the weights of the least squared error over all ranks' samples. The learning rate is 1.

@@ -9,29 +9,25 @@
 //! A new way to find an update is a file with a [`Step`], and a line where [`start`](crate::start) chooses
 //! it.
 
-mod accumulated;
-mod change;
 mod clip;
-mod forward;
+mod exchange;
 mod gradient;
 mod least_squares;
 mod normal_equations;
-mod pieces;
-pub(crate) mod precision;
+mod packing;
+mod shared;
 mod statistics;
 
-pub(crate) use accumulated::Accumulated;
-pub(crate) use forward::Forward;
 pub(crate) use gradient::GradientStep;
 pub(crate) use least_squares::{LeastSquaresStep, no_least_squares};
-pub(crate) use pieces::Pieces;
-pub(crate) use statistics::{statistics, with_statistics};
+pub(crate) use shared::SharedGradient;
 
 #[cfg(test)]
 pub(crate) use gradient::mix;
 
 use crate::TrainError;
 use crate::costs::Costs;
+use crate::keep::OpenStep;
 use crate::learner::Learner;
 use crate::losses::Loss;
 use crate::ranks::Report;
@@ -90,17 +86,6 @@ pub(crate) struct Piece {
     pub(crate) number: u64,
     /// True for the last piece of the step.
     pub(crate) last: bool,
-}
-
-/// A step before its update.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OpenStep {
-    /// Its number, from 0.
-    pub(crate) number: u64,
-    /// Its pieces so far.
-    pub(crate) pieces: u64,
-    /// Its samples so far, those of all ranks.
-    pub(crate) samples: u64,
 }
 
 /// An update that was made.

@@ -39,7 +39,7 @@ impl NormalEquations {
         let ([_, inputs], [_, outputs]) = (regressors.dims(), values.dims());
         if self.sums.is_empty() {
             let expected = format!("\"gradient\" for more than {MOST} weights of a value");
-            crate::config::check("train.solver", &expected, "\"least_squares\"", inputs <= MOST)?;
+            crate::check::check("train.solver", &expected, "\"least_squares\"", inputs <= MOST)?;
             let sums = vec![0.0; inputs * (inputs + outputs) + outputs];
             *self = NormalEquations { inputs, outputs, sums };
         }

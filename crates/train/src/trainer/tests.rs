@@ -8,10 +8,10 @@ use crate::keep::{AVERAGE, OPTIMIZER, WEIGHTS};
 use crate::step::mix;
 use crate::{
     BatchSize, CheckpointConfig, Event, OptimizerConfig, ScheduleConfig, Select, Stopped, TrainConfig,
-    ValueScale, evaluate, optimizers, schedules,
+    TrainError, ValueScale, evaluate, optimizers, schedules,
 };
-use bonfire_checkpoint::{Existing, Weights};
-use bonfire_contract::{Batch, Output, Portion, Portions, Position, Share, Table, Target};
+use bonfire_checkpoint::{Existing, Weights, step_of_weights};
+use bonfire_contract::{Batch, Loader, Output, Portion, Portions, Position, Share, Table, Target, Task};
 use bonfire_kernels::modules::{dropout, linear};
 use bonfire_kernels::{Activation, batch_norm};
 use burn::module::{Module, Param};
@@ -90,19 +90,21 @@ impl Task for Net {
 struct Rows {
     count: u64,
     poison: Option<u64>,
+    /// True for targets of 0 alone.
+    flat: bool,
     raise: Option<(Interrupt, u64)>,
     pieces: Cell<u64>,
 }
 
 fn rows(count: u64) -> Rows {
-    Rows { count, poison: None, raise: None, pieces: Cell::new(0) }
+    Rows { count, poison: None, flat: false, raise: None, pieces: Cell::new(0) }
 }
 
 impl Rows {
     fn row(&self, index: u64) -> ([f32; 3], f32) {
         let x = [0.9, 2.3, 4.1].map(|phase: f32| (index as f32 * phase).sin());
         let y = if self.poison == Some(index) { f32::INFINITY } else { x[0] - 0.5 * x[1] * x[2] };
-        (x, y)
+        (x, if self.flat { 0.0 } else { y })
     }
 }
 
@@ -477,6 +479,71 @@ fn patience_ends_training_and_the_best_weights_are_selected() {
     assert_eq!(bits(&kept.model), bits(&memory.model));
 }
 
+/// A model that always says 0, whatever its weights are.
+#[derive(Module, Debug)]
+struct Zero {
+    net: Net,
+}
+
+impl Task for Zero {
+    type Input = Table;
+
+    fn predict(&self, input: Table) -> Output {
+        let [batch, _] = input.numeric.dims();
+        Output::Values(Tensor::zeros([batch, 1], &input.numeric.device()))
+    }
+
+    fn loss(&self, input: Table, target: Target) -> Tensor<1> {
+        self.net.loss(input, target)
+    }
+}
+
+/// Hears the warnings.
+struct Warnings(std::rc::Rc<std::cell::RefCell<Vec<String>>>);
+
+impl Listener for Warnings {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.borrow_mut().push(text.to_string());
+        }
+    }
+}
+
+#[test]
+fn the_best_of_evaluations_without_a_number_is_the_last_with_a_warning() {
+    let _alone = alone();
+    // All of no spread is explained, and all of it is missed: 0 / 0.
+    let warned = |flat: bool| {
+        let mut config = config();
+        (config.train.select, config.train.monitor) = (Select::Best, Some("r2".into()));
+        let heard = Warnings(Default::default());
+        let warnings = heard.0.clone();
+        let mut trainer = trainer(config).listener(Box::new(heard));
+        let model = Zero { net: net(false, 0.0) };
+        trainer.fit(model, &rows(27), Some(&Rows { flat, ..rows(11) })).unwrap();
+        warnings.take()
+    };
+    assert_eq!(
+        warned(true),
+        [
+            "train.select: expected an evaluation whose r2 is a number, found none: the weights are those of the last step"
+        ]
+    );
+    assert!(warned(false).is_empty());
+}
+
+#[test]
+fn a_validation_set_that_gives_no_number_is_named_by_its_sample() {
+    let _alone = alone();
+    let poisoned = Rows { poison: Some(4), ..rows(11) };
+    let error = trainer(config()).fit(net(false, 0.0), &rows(27), Some(&poisoned)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("evaluation, sample ")
+            && error.ends_with("expected finite target values, found inf"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_test_with_the_fit_is_in_the_summary_and_the_log_once() {
     let _alone = alone();
@@ -532,6 +599,25 @@ fn a_run_that_cannot_be_continued_is_left_as_it_is() {
     // Killed before its first checkpoint: it starts again.
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     assert_eq!(run_until(config(), folder.path(), None).steps, 12);
+}
+
+#[test]
+fn a_finished_run_that_goes_on_and_stops_keeps_weights_that_state_their_step() {
+    let _alone = alone();
+    let folder = folder();
+    // 27 rows in batches of 8: 4 steps an epoch, 7 pieces.
+    run_until(config(), folder.path(), None);
+    let run = RunFolder::open(folder.path()).unwrap();
+    let weights = fs::read(run.model()).unwrap();
+    let steps = || (step_of_weights(&run.model()).unwrap(), run.checkpoint_store().newest_step().unwrap());
+    assert_eq!(steps(), (Some(12), Some(12)));
+    let mut longer = config();
+    (longer.train.epochs, longer.schedule) = (Some(5), ScheduleConfig::Constant(Default::default()));
+    run_until(longer.clone(), folder.path(), Some(4));
+    assert_eq!(steps(), (Some(12), Some(13)));
+    assert!(fs::read(run.model()).unwrap() == weights, "a stop has no final weights");
+    run_until(longer, folder.path(), None);
+    assert_eq!(steps(), (Some(20), Some(20)));
 }
 
 #[test]

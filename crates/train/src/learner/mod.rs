@@ -1,10 +1,17 @@
 //! The learner: a model and the tensors that training changes beside it, and how they come back from a
 //! checkpoint.
 
+pub(crate) mod accumulated;
+pub(crate) mod change;
+mod forward;
+pub(crate) mod precision;
+
+pub(crate) use accumulated::Accumulated;
+pub(crate) use forward::Forward;
+
 use crate::average::Average;
 use crate::keep::{AVERAGE, Checkpoint, GRADIENT, State, Tensors, WEIGHTS};
-use crate::parameters::{by_rank, from_weights, to_weights};
-use crate::step::{Accumulated, Forward};
+use crate::parameters::{by_dimensions, from_weights, to_weights};
 use crate::{FitConfig, Parameter, TrainError};
 use bonfire_checkpoint::Weights;
 use bonfire_contract::Task;
@@ -88,7 +95,7 @@ impl<M: Task> Learner<M> {
             if accumulated.pieces == 0 {
                 return early(at, gradient);
             }
-            by_rank!(parameter.shape.len(), D => {
+            by_dimensions!(parameter.shape.len(), D => {
                 let gradient = Tensor::<D>::from_data(gradient, &Device::flex());
                 if let Some(total) = accumulated.with(parameter, Some(gradient), samples) {
                     early(at, total.into_data());

@@ -2,15 +2,14 @@
 //! mean gradient.
 
 use super::exchange::{Contribution, Exchange};
-use super::{Ranks, Report};
+use super::statistics::{statistics, with_statistics};
+use super::{GradientStep, Piece, Step, Updated, on_kernel_threads};
 use crate::TrainError;
 use crate::costs::Costs;
-use crate::learner::Learner;
+use crate::keep::OpenStep;
+use crate::learner::{Accumulated, Forward, Learner};
 use crate::losses::{Loss, number};
-use crate::step::{
-    Accumulated, Forward, GradientStep, OpenStep, Piece, Step, Updated, on_kernel_threads, statistics,
-    with_statistics,
-};
+use crate::ranks::{Ranks, Report};
 use bonfire_contract::{Batch, Task};
 use bonfire_kernels::SumOverRanks;
 use burn::optim::GradientsParams;
@@ -39,7 +38,7 @@ impl<'a, M: Task> SharedGradient<'a, M> {
             let ranks = ranks.clone();
             SumOverRanks::new(move |numbers| ranks.communicator().sum(numbers))
         });
-        let exchange = Exchange::new(inner.table, ranks.wire, ranks.count());
+        let exchange = Exchange::new(inner.table, ranks.wire(), ranks.count());
         SharedGradient { inner, ranks, exchange, sync_norm, norm: None, piece: None, open: None, mean: None }
     }
 
@@ -121,7 +120,7 @@ impl<M: Task> Step<M> for SharedGradient<'_, M> {
             None => own,
             Some((loss, samples)) => Report { samples, loss: number(loss) * samples as f64, ..own },
         };
-        let common = if piece.last { self.exchange(learner, own) } else { self.ranks.agree(own) };
+        let common = if piece.last { self.exchange(learner, own) } else { self.ranks.common_report(own) };
         let loss = (common.samples > 0).then(|| Loss::Known(common.loss / common.samples as f64));
         (common, loss)
     }

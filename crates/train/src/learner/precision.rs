@@ -22,7 +22,7 @@ pub(crate) fn check(precision: Precision, device: &Device) -> Result<(), TrainEr
         Precision::Bf16 => device.supports_dtype(DType::BF16),
     };
     let expected = "\"fp32\" on a device whose backend has no arithmetic of bf16";
-    crate::config::check("train.precision", expected, "\"bf16\"", supported)
+    crate::check::check("train.precision", expected, "\"bf16\"", supported)
 }
 
 /// A copy of the model whose weights, but for those of norms, are of this type, and the leaves of a graph of

@@ -1,22 +1,10 @@
 //! The pieces of one step, read and taken in one after the other.
 
-use super::Piece;
-use crate::r#loop::Training;
+use crate::r#loop::{Pieces, Training};
 use crate::ranks::Report;
+use crate::step::Piece;
 use crate::{Event, TrainError};
 use bonfire_contract::{LoadError, Portion, Position, Task};
-
-/// The reason why the open step takes no further piece.
-pub(crate) enum Pieces {
-    /// It has all its samples.
-    Whole,
-    /// The epoch has no more samples, whether the step is whole or not.
-    EpochEnded,
-    /// A signal came.
-    Interrupted(i32),
-    /// A piece could not be read, and the step is undone.
-    Failed(TrainError),
-}
 
 impl<M: Task> Training<'_, M> {
     /// Takes in pieces until the step has all its samples.

@@ -1,22 +1,22 @@
 //! Changes to every tensor of a gradient.
 
-use crate::parameters::{Parameter, by_rank};
+use crate::parameters::{Parameter, by_dimensions};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 /// A change of tensors of any number of dimensions.
-pub(super) trait Change {
+pub(crate) trait Change {
     fn change<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D>;
 }
 
 /// Times a number.
-pub(super) struct Scale(pub(super) f64);
+pub(crate) struct Scale(pub(crate) f64);
 
 /// Each element within a magnitude.
-pub(super) struct Clamp(pub(super) f64);
+pub(crate) struct Clamp(pub(crate) f64);
 
 /// Times a number on the device, `[1]`.
-pub(super) struct Multiply(pub(super) Tensor<1>);
+pub(crate) struct Multiply(pub(crate) Tensor<1>);
 
 impl Change for Scale {
     fn change<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
@@ -37,9 +37,9 @@ impl Change for Multiply {
 }
 
 /// Changes every tensor of a gradient.
-pub(super) fn each(gradient: &mut GradientsParams, parameters: &[Parameter], change: impl Change) {
+pub(crate) fn each(gradient: &mut GradientsParams, parameters: &[Parameter], change: impl Change) {
     for parameter in parameters {
-        by_rank!(parameter.shape.len(), D => {
+        by_dimensions!(parameter.shape.len(), D => {
             if let Some(tensor) = gradient.remove::<D>(parameter.id) {
                 gradient.register(parameter.id, change.change(tensor));
             }

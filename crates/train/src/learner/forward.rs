@@ -62,7 +62,7 @@ impl<M: Task> Forward<M> {
     pub(crate) fn check(&self, config: &TrainConfig) -> Result<(), TrainError> {
         let idle = config.gradient_checkpointing && self.checkpoints.blocks() == 0;
         let expected = "false for a model without blocks that learn, where it would save nothing";
-        crate::config::check("train.gradient_checkpointing", expected, true, !idle)
+        crate::check::check("train.gradient_checkpointing", expected, true, !idle)
     }
 
     /// The gradient of each parameter of the model, in f32. Where gradients are watched, `early` gets those

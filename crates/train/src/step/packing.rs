@@ -1,7 +1,7 @@
 //! Packs the gradients of one rank into buckets as its backward pass finds them, and sends each bucket once
 //! it is full.
 
-use crate::parameters::{Parameter, by_rank};
+use crate::parameters::{Parameter, by_dimensions};
 use bonfire_cluster::Sending;
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
@@ -70,7 +70,7 @@ impl<'a, 's> Packing<'a, 's> {
         let (table, contents) = (self.table, self.contents);
         for &at in contents.iter().flat_map(|content| &content.tensors) {
             let parameter = &table[at];
-            let rest: Option<TensorData> = by_rank!(parameter.shape.len(), D => {
+            let rest: Option<TensorData> = by_dimensions!(parameter.shape.len(), D => {
                 tensors.remove::<D>(parameter.id).map(Tensor::into_data)
             });
             let Some(rest) = rest else { continue };

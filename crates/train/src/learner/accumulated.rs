@@ -1,7 +1,7 @@
 //! The gradient of one step, accumulated over its pieces.
 
 use super::change::{Scale, each};
-use crate::parameters::{Parameter, by_rank};
+use crate::parameters::{Parameter, by_dimensions};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
@@ -20,7 +20,7 @@ impl Accumulated {
     pub(crate) fn add(&mut self, mut piece: GradientsParams, samples: u64, parameters: &[Parameter]) {
         let added = if self.pieces > 0 { parameters } else { &[] };
         for parameter in added {
-            by_rank!(parameter.shape.len(), D => {
+            by_dimensions!(parameter.shape.len(), D => {
                 let next = piece.remove::<D>(parameter.id);
                 if let Some(total) = self.with(parameter, next, samples) {
                     self.gradient.register(parameter.id, total);
@@ -87,7 +87,7 @@ impl Accumulated {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use burn::module::ParamId;
     use burn::tensor::Device;

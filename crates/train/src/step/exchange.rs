@@ -24,8 +24,8 @@
 //! [`Arrivals`]: bonfire_kernels::Arrivals
 
 use super::packing::{BucketContent, Packing};
-use super::{Ranks, Report};
-use crate::parameters::{Parameter, by_rank};
+use crate::parameters::{Parameter, by_dimensions};
+use crate::ranks::{Ranks, Report};
 use bonfire_cluster::{Bucket, Wire};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -210,7 +210,7 @@ fn of_gradients(length: usize, wire: Wire) -> Bucket {
 /// Adds values to the tensor of a parameter.
 fn add(tensors: &mut GradientsParams, parameter: &Parameter, values: Vec<f32>, device: &Device) {
     let data = TensorData::new(values, parameter.shape.clone());
-    by_rank!(parameter.shape.len(), D => {
+    by_dimensions!(parameter.shape.len(), D => {
         let more = Tensor::<D>::from_data(data, device);
         let sum = match tensors.remove::<D>(parameter.id) {
             Some(so_far) => so_far + more,

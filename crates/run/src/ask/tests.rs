@@ -1,12 +1,16 @@
 //! A predictor gives an answer about a record the same bits alone and among others, and on any thread.
 
 use super::*;
-use crate::{Answer, Beginning, Training};
+use crate::{Answer, Beginning, Record, Training};
+use bonfire_checkpoint::Weights;
 use bonfire_cluster::{Alone, Communicator};
 use bonfire_datasets::table::Cell;
 use bonfire_train::{Event, Listener};
+use burn::tensor::TensorData;
 use image::{ImageFormat, RgbImage};
+use std::cell::RefCell;
 use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,10 +34,19 @@ fn trained(folder: &Path, recipe: &str) -> Run {
         run: Some(run.clone()),
         ..Beginning::default()
     };
-    let alone: Arc<dyn Communicator> = Arc::new(Alone);
-    let training = Training::begin(&beginning, &alone, Rc::new(|_| {})).unwrap();
-    training.fit(Instant::now(), Box::new(Silent)).unwrap();
+    assert!(train(&beginning).is_empty());
     Run::open(run).unwrap()
+}
+
+/// Trains to the end, and hands back what was told.
+fn train(beginning: &Beginning) -> Vec<String> {
+    let alone: Arc<dyn Communicator> = Arc::new(Alone);
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let hear = told.clone();
+    let notices = Rc::new(move |line: &str| hear.borrow_mut().push(line.to_string()));
+    let training = Training::begin(beginning, &alone, notices).unwrap();
+    training.fit(Instant::now(), Box::new(Silent)).unwrap();
+    told.take()
 }
 
 /// A picture file of stripes that depend on `number`.
@@ -224,22 +237,181 @@ fn a_predictor_is_asked_from_another_thread_and_outlives_its_run() {
     assert!(matches!(&here[0], Answer::Values(values) if values.len() == 1));
 }
 
-#[test]
-fn a_language_model_continues_a_prompt_alike_at_any_place() {
-    let folder = TempDir::new().unwrap();
-    let train = folder.path().join("lines.txt");
+/// A language model of lines, which writes 12 tokens.
+fn writer(folder: &Path) -> (Run, Box<dyn Predictor + Send>) {
+    let train = folder.join("lines.txt");
     std::fs::write(&train, "to be or not to be\nthat is the question\n".repeat(40)).unwrap();
     let recipe = format!(
         "[data]\nkind = 'text'\ntask = 'language_model'\nmax_tokens = 16\ntrain = '{}'\n\
          [model]\nname = 'gpt'\n[train]\nsteps = 2\nbatch_size = 8\n",
         train.display()
     );
-    let run = trained(folder.path(), &recipe);
+    let run = trained(folder, &recipe);
     let generation = Generation { tokens: 12, ..Generation::default() };
-    let mut predictor = run.predictor_with(run.device(None).unwrap(), None, generation).unwrap();
+    let predictor = run.predictor_with(run.device(None).unwrap(), None, generation).unwrap();
+    (run, predictor)
+}
+
+/// Puts a number that is none into every tensor of a run's weights.
+fn spoil(run: &Run) {
+    let path = run.folder.model();
+    let mut weights = Weights::from_safetensors(&std::fs::read(&path).unwrap(), &path).unwrap();
+    let spoilt: Vec<_> = weights.iter().map(|(name, data)| (name.to_string(), data.clone())).collect();
+    for (name, data) in spoilt {
+        let mut values: Vec<f32> = data.iter().collect();
+        values[0] = f32::NAN;
+        weights.insert(name, TensorData::new(values, data.shape().clone()));
+    }
+    std::fs::write(&path, weights.to_safetensors(&path).unwrap()).unwrap();
+}
+
+/// What a predictor says of an input: the answer, or the error.
+fn asked(predictor: &mut dyn Predictor, input: impl ToString) -> Result<(Answer, u64), String> {
+    let mut found = None;
+    let unanswered = predictor.predict(&[input.to_string()], &mut |batch| {
+        found = batch.into_iter().next().map(|answered| answered.answer.map_err(|error| error.to_string()));
+        ControlFlow::Continue(())
+    });
+    let unanswered = unanswered.map_err(|error| error.to_string())?;
+    Ok((found.expect("an answer")?, unanswered))
+}
+
+#[test]
+fn a_prompt_is_a_text_or_is_read_from_the_file_that_is_named() {
+    let folder = TempDir::new().unwrap();
+    let (_run, mut predictor) = writer(folder.path());
+    let file = folder.path().join("prompt.txt");
+    std::fs::write(&file, "\u{feff}to be").unwrap();
+    let of_text = asked(&mut *predictor, "to be").unwrap();
+    assert_eq!(asked(&mut *predictor, file.display()).unwrap(), of_text);
+    assert_eq!(asked(&mut *predictor, format!("file://{}", file.display())).unwrap(), of_text);
+    assert_eq!(
+        asked(&mut *predictor, "promt.txt").unwrap_err(),
+        "promt.txt: expected a file, found nothing of that name"
+    );
+    // Read through the source, which this build lacks.
+    let error = asked(&mut *predictor, "s3://bucket/prompt.txt").unwrap_err();
+    assert!(error.starts_with("s3://bucket/prompt.txt: expected "), "{error}");
+}
+
+#[test]
+fn a_model_of_numbers_that_are_none_gives_errors_and_no_answers() {
+    let folder = TempDir::new().unwrap();
+    let (run, mut records) = rows(folder.path(), "kind", "name = 'mlp'");
+    spoil(&run);
+    let mut predictor = run.predictor(run.device(None).unwrap().autodiff()).unwrap();
+    records.insert(1, Record::Text("no row".into()));
+    let refused: Vec<String> = predictor
+        .answer(records)
+        .unwrap()
+        .into_iter()
+        .map(|answer| answer.unwrap_err().to_string())
+        .collect();
+    assert_eq!(refused[1], "request, record 1: expected a row of a table, found a text");
+    for at in [0, 2, 32] {
+        let expected = format!("request, record {at}: expected finite numbers from the model, found NaN");
+        assert!(refused[at].starts_with(&expected), "{}", refused[at]);
+    }
+    let mut errors = Vec::new();
+    let rows = folder.path().join("rows.csv").display().to_string();
+    let unanswered = predictor.predict(&[rows], &mut |batch| {
+        errors.extend(batch.into_iter().map(|answered| answered.answer.unwrap_err().to_string()));
+        ControlFlow::Continue(())
+    });
+    assert_eq!((unanswered.unwrap(), errors.len()), (60, 60));
+    assert!(errors[0].contains("rows.csv:2: expected finite numbers"), "{}", errors[0]);
+
+    let folder = TempDir::new().unwrap();
+    let (run, _) = writer(folder.path());
+    spoil(&run);
+    let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
+    let error = asked(&mut *predictor, "to be").unwrap_err();
+    assert!(error.starts_with("'to be': expected finite numbers from the model, found NaN"), "{error}");
+}
+
+#[test]
+fn records_are_numbered_among_those_of_all_kinds() {
+    let folder = TempDir::new().unwrap();
+    let (run, records) = pictures(folder.path(), "", "name = 'cnn'");
+    let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
+    let bad = Record::Picture(b"no picture".to_vec());
+    let found = predictor.answer(vec![Record::Text("x".into()), bad, records[0].clone()]).unwrap();
+    let error = found[1].as_ref().unwrap_err().to_string();
+    assert!(error.starts_with("request, record 1, picture: expected"), "{error}");
+    assert!(found[0].is_err() && found[2].is_ok());
+
+    let folder = TempDir::new().unwrap();
+    let (run, records) = rows(folder.path(), "kind", "name = 'mlp'");
+    let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
+    let found = predictor.answer(vec![Record::Text("x".into()), Record::Row(Vec::new()), records[3].clone()]);
+    let found = found.unwrap();
+    let error = found[1].as_ref().unwrap_err().to_string();
+    assert!(error.starts_with("request, record 1: expected a column"), "{error}");
+    assert_eq!(found[2].as_ref().unwrap(), &answers(&mut *predictor, &records[3..4])[0]);
+}
+
+#[test]
+fn a_language_model_continues_a_prompt_alike_at_any_place() {
+    let folder = TempDir::new().unwrap();
+    let (_run, mut predictor) = writer(folder.path());
     let prompts: Vec<Record> = ["to be", "that", "to be"].map(|text| Record::Text(text.into())).to_vec();
     let found = answers(&mut *predictor, &prompts);
     assert!(found[0] == found[2] && found[0] == answers(&mut *predictor, &prompts[..1])[0], "{found:?}");
     let refused = predictor.answer(vec![Record::Text(String::new()), prompts[1].clone()]).unwrap();
     assert!(refused[0].is_err() && refused[1].as_ref().unwrap() == &found[1]);
+}
+
+#[test]
+fn a_run_that_went_on_without_an_end_says_that_its_weights_are_older() {
+    let folder = TempDir::new().unwrap();
+    let (run, _) = rows(folder.path(), "price", "name = 'linear'");
+    assert!(run.notices().is_empty());
+    // As a process leaves it that is killed behind its checkpoint at step 7.
+    let checkpoints = run.folder.checkpoints();
+    std::fs::create_dir(checkpoints.join("step-000000007")).unwrap();
+    for file in std::fs::read_dir(checkpoints.join("step-000000003")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), checkpoints.join("step-000000007").join(file.file_name())).unwrap();
+    }
+    let path = folder.path().join("run");
+    let run = Run::open(&path).unwrap();
+    let [notice] = run.notices() else { panic!("{:?}", run.notices()) };
+    assert!(notice.contains("those of step 3") && notice.contains("gone on to step 7"), "{notice}");
+    // Nothing is lost: it can be asked, and goes on.
+    assert!(run.predictor(run.device(None).unwrap()).is_ok());
+    std::fs::remove_dir_all(checkpoints.join("step-000000007")).unwrap();
+    let changes = vec!["train.steps=5".to_string()];
+    let on = Beginning { run: Some(path.clone()), resume: true, changes, ..Beginning::default() };
+    assert!(train(&on).is_empty());
+    assert!(Run::open(&path).unwrap().notices().is_empty());
+}
+
+#[test]
+fn a_run_that_is_to_go_on_and_is_not_there_begins_with_a_notice() {
+    let folder = TempDir::new().unwrap();
+    let (_run, _) = rows(folder.path(), "price", "name = 'linear'");
+    let recipe = folder.path().join("recipe.toml").display().to_string();
+    let typo = folder.path().join("rum");
+    let on =
+        Beginning { recipe: Some(recipe), run: Some(typo.clone()), resume: true, ..Beginning::default() };
+    assert_eq!(train(&on), [format!("no run at {}: a new one begins", typo.display())]);
+    assert!(train(&on).is_empty(), "the run is there by now");
+}
+
+#[test]
+fn arguments_are_refused_by_their_fields() {
+    let folder = TempDir::new().unwrap();
+    let (run, _) = rows(folder.path(), "price", "name = 'linear'");
+    let device = run.device(None).unwrap();
+    let refused = |crops, generation: Generation| {
+        run.predictor_with(device.clone(), crops, generation).err().unwrap().to_string()
+    };
+    let usual = Generation::default;
+    assert_eq!(refused(Some(5), usual()), "crops: expected a run on pictures, found one on tables");
+    let cold = Generation { temperature: -1.0, ..usual() };
+    assert_eq!(refused(None, cold), "temperature: expected a number of at least 0, found -1");
+    let none = Generation { top_k: Some(0), ..usual() };
+    assert_eq!(refused(None, none), "top_k: expected at least 1, found 0");
+    let error = run.export("torchvision", &folder.path().join("x")).unwrap_err().to_string();
+    assert!(error.starts_with("library: expected a library that has this model (none)"), "{error}");
 }
