@@ -269,3 +269,62 @@ fn write(
     writer.into_inner().map_err(refused)?.finish()?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Array;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float64Type, Int64Type};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use std::fs;
+
+    /// The records of a file as they are in the one shard of it.
+    fn converted(name: &str, text: &str) -> Result<RecordBatch, DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join(name).display().to_string();
+        fs::write(&source, text).unwrap();
+        let to = folder.path().join("to").display().to_string();
+        let packed = convert(&Convert { source, folder: to, shard_bytes: 1 << 20 }, &mut |_, _| {})?;
+        let file = fs::File::open(&source::list(&packed.uri).unwrap()[0]).unwrap();
+        let mut batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+        Ok(batches.next().unwrap().unwrap())
+    }
+
+    #[test]
+    fn cells_become_the_narrowest_type_that_holds_them_all() {
+        let batch = converted("t.csv", "id,zip,size,note\n1,0123,,a\n2,99,NA,NA\n 3 ,9,2.5, b\n").unwrap();
+        let column = |name: &str| batch.column_by_name(name).unwrap().clone();
+        assert_eq!(column("id").as_primitive::<Int64Type>().values(), &[1, 2, 3]);
+        assert_eq!(column("zip").as_string::<i32>().value(0), "0123");
+        let sizes = column("size");
+        assert!(sizes.is_null(0) && sizes.is_null(1));
+        assert_eq!(sizes.as_primitive::<Float64Type>().value(2), 2.5);
+        let notes = column("note");
+        assert_eq!([1, 2].map(|row| notes.as_string::<i32>().value(row).to_string()), ["NA", " b"]);
+    }
+
+    #[test]
+    fn strings_of_json_stay_text_and_a_key_that_is_missing_has_no_value() {
+        let lines = "{\"n\": 1, \"s\": \"12\", \"b\": true}\n".to_string() + &"{\"n\": 2.5}\n".repeat(100);
+        let batch = converted("t.jsonl", &lines).unwrap();
+        let column = |name: &str| batch.column_by_name(name).unwrap().clone();
+        assert_eq!(batch.num_rows(), 101);
+        assert_eq!(column("n").as_primitive::<Float64Type>().values()[..2], [1.0, 2.5]);
+        assert_eq!((column("s").as_string::<i32>().value(0), column("s").null_count()), ("12", 100));
+        assert_eq!(column("b").as_string::<i32>().value(0), "true");
+    }
+
+    #[test]
+    fn records_that_cannot_be_read_and_files_of_other_formats_are_refused() {
+        let error = |name, text| converted(name, text).unwrap_err().to_string();
+        assert!(error("t.csv", "a,b\n1,2\n3\n").ends_with("line 3: expected 2 cells, found 1 cell"));
+        let nested = error("t.jsonl", "{\"a\": [1]}\n");
+        assert!(
+            nested.contains("line 1, column `a`: expected text, a number, true, false or null"),
+            "{nested}"
+        );
+        assert!(error("t.txt", "a line\n").ends_with("expected CSV or JSONL to convert, found txt"));
+        assert!(error("t.parquet", "").ends_with("expected CSV or JSONL to convert, found parquet"));
+    }
+}

@@ -64,11 +64,7 @@ impl Frame {
                 return Err(differ(expected, "numbers in one and text in another".to_string()));
             }
         }
-        for name in other.ignored {
-            if !self.ignored.contains(&name) {
-                self.ignored.push(name);
-            }
-        }
+        add_names(&mut self.ignored, other.ignored);
         self.lines.append(&mut other.lines);
         if self.files.last().is_none_or(|(file, _)| *file != other.uri) {
             self.files.push((other.uri, start));
@@ -121,5 +117,13 @@ impl Frame {
     ) -> DataError {
         let place = format!("{} {}, column `{column}`", self.unit, self.lines[row]);
         DataError::malformed(self.file(row), place, expected, found)
+    }
+}
+
+/// Adds those of `more` that are not among `names`; most often they are the same.
+pub(crate) fn add_names(names: &mut Vec<String>, more: Vec<String>) {
+    if *names != more {
+        let new: Vec<String> = more.into_iter().filter(|name| !names.contains(name)).collect();
+        names.extend(new);
     }
 }

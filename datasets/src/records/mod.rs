@@ -34,7 +34,7 @@ pub use entry::{Entry, Member};
 pub(crate) use files::{SIDECAR_ENDING, files};
 pub use format::{Format, Layout};
 pub(crate) use format::{holds_pictures, one_of, without_tar};
-pub(crate) use frame::Frame;
+pub(crate) use frame::{Frame, add_names};
 pub(crate) use labels::sort_labels;
 pub(crate) use lines::{utf8, without_mark};
 pub(crate) use numbers::round;

@@ -7,8 +7,7 @@ use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::infer;
 use super::{encode, file, streamed};
-use crate::records::Frame;
-use crate::records::split;
+use crate::records::{Frame, split};
 use crate::store::{Known, is_streamed};
 use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 

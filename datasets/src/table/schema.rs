@@ -2,8 +2,7 @@
 
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::TableConfig;
-use crate::records::Frame;
-use crate::records::nearest;
+use crate::records::{Frame, nearest};
 use crate::store::Known;
 use crate::{DataError, saved};
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@ use super::config::{TableConfig, TargetKind};
 use super::encode::{keep_readable, label, parse_numbers};
 use super::schema::{TableSchema, check_names};
 use super::tally::{Extent, Tally};
-use crate::records::Frame;
+use crate::records::{Frame, add_names};
 use crate::{DataError, OnCorrupt, bounds};
 use std::collections::BTreeSet;
 
@@ -124,11 +124,7 @@ impl Survey {
             tally.check_categories(uri, name)?;
         }
         self.rows += other.rows;
-        for name in other.ignored {
-            if !self.ignored.contains(&name) {
-                self.ignored.push(name);
-            }
-        }
+        add_names(&mut self.ignored, other.ignored);
         match other.labels {
             Some(labels) => labels.into_iter().for_each(|label| add_label(&mut self.labels, label)),
             None => self.labels = None,

@@ -3,9 +3,7 @@
 use super::columns::{Column, Encoding, TableTarget};
 use super::config::{TableConfig, TargetKind};
 use super::moments::Moments;
-use crate::records::Cells;
-use crate::records::Frame;
-use crate::records::{shortened, sort_labels};
+use crate::records::{Cells, Frame, shortened, sort_labels};
 use crate::{DataError, OnCorrupt, bounds};
 use std::collections::{BTreeSet, HashMap};
 

@@ -204,6 +204,31 @@ fn files_of_other_columns_and_text_without_end_are_refused() {
     assert!(Object::open(&format!("{}/all.csv.index.parquet", folder.path().display())).is_ok());
 }
 
+/// What a recipe ignores may be of any kind, and need not be in every file; a list anywhere else makes its
+/// record unreadable, in the survey as in the blocks.
+#[test]
+fn ignored_columns_may_hold_anything_and_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("0.jsonl"), jsonl(0, 40).replace("\"y\"", "\"more\": [1], \"y\"")).unwrap();
+    let lists = jsonl(40, 60).replace("{\"id\": 50,", "{\"list\": [1], \"id\": 50,");
+    fs::write(folder.path().join("1.jsonl"), lists).unwrap();
+    let uri = format!("{}/*.jsonl", folder.path().display());
+    let config = TableConfig { ignore: vec!["more".into()], on_corrupt: OnCorrupt::Skip, ..config(&uri) };
+    let opened = open(&config, 1).unwrap();
+    assert_eq!(opened.schema.rows, 59);
+    assert_eq!(ids(&opened.train, 0, 0, 8).len(), 59);
+    assert_eq!(opened.train.skipped().count(), 1);
+    let sample = |row| opened.train.dataset().sample(row, Draw::default());
+    assert!(sample(49).is_ok() && sample(51).is_ok());
+    assert!(message(sample(50)).contains("1.jsonl, line 11, column `list`"));
+    let stop = TableConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
+    assert!(message(open(&stop, 1)).contains("1.jsonl, line 11, column `list`"));
+    let held = open(&TableConfig { stream: Some(false), ..config.clone() }, 1).unwrap();
+    assert_eq!(held.schema.columns, opened.schema.columns);
+    let unknown = TableConfig { ignore: vec!["mere".into()], ..config };
+    assert!(message(open(&unknown, 1)).starts_with("data.ignore: expected a column"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
