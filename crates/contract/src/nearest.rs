@@ -23,10 +23,19 @@ pub fn most_alike<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>, mos
     scored.into_iter().take(most).map(|(_, name)| name).collect()
 }
 
-/// Each known name with its likeness, from 0 to 1 (Jaro and Winkler), whatever is written in capitals.
+/// The likeness of a name of three letters or more with one slip: a letter too many, too few, wrong or swapped.
+const ONE_SLIP: f64 = 0.9;
+
+/// Each known name with its likeness, from 0 to 1 (Jaro and Winkler, or that of one slip), whatever is written in
+/// capitals.
 fn scored<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = (f64, &'a str)> {
     let typed = typed.to_lowercase();
-    known.into_iter().map(move |name| (strsim::jaro_winkler(&typed, &name.to_lowercase()), name))
+    known.into_iter().map(move |name| {
+        let lower = name.to_lowercase();
+        let likeness = strsim::jaro_winkler(&typed, &lower);
+        let one_slip = typed.chars().count() >= 3 && strsim::osa_distance(&typed, &lower) == 1;
+        (if one_slip { likeness.max(ONE_SLIP) } else { likeness }, name)
+    })
 }
 
 #[cfg(test)]
@@ -39,6 +48,7 @@ mod tests {
         assert_eq!(nearest("learnig_rate", known), Some("learning_rate"));
         assert_eq!(nearest("Epoch", known), Some("epochs"));
         assert_eq!(nearest("zzz", known), None);
+        assert_eq!(nearest("gtp", ["gru", "gpt"]), Some("gpt"));
         assert_eq!(nearest("epochs", []), None);
         assert_eq!(did_you_mean(nearest("epoch", known)), "; did you mean 'epochs'?");
         assert_eq!(did_you_mean(nearest("zzz", known)), "");

@@ -56,7 +56,7 @@ pub(super) fn forward<C: Cell<G>, const G: usize>(
             packed_bias[start..start + bias.len()].copy_from_slice(bias);
         }
     }
-    let ahead = (batch < FEW_ROWS).then(|| sums_of_input::<G>(sequence, &input));
+    let ahead = (batch < FEW_ROWS).then(|| sums_of_input::<G>(sequence, &input, &packed_bias));
     let (shared_states, shared_kept) = (Shared::new(&mut states), Shared::new(&mut kept));
     sequence.in_parts(|rows| {
         run(Forward {
@@ -156,7 +156,7 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let from = ((time * batch + row(r)) * groups + group) * G * S::LANES;
                     for (slot, sum) in sums[..G].iter_mut().enumerate() {
-                        *sum = s.add(*sum, s.load_from(ahead.as_ptr().add(from + slot * S::LANES)));
+                        *sum = s.load_from(ahead.as_ptr().add(from + slot * S::LANES));
                     }
                 }
             } else {
@@ -212,17 +212,28 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
     }
 }
 
-/// The products of all inputs with the packed weights of the input, `[T, B, groups, GATES, lanes]`.
-fn sums_of_input<const G: usize>(sequence: Sequence, packed: &[f32]) -> Vec<f32> {
+/// The bias and the products of all inputs with the packed weights of the input, `[T, B, groups, GATES, lanes]`. Each sum
+/// begins with its bias, as a [tile](Forward::tile)'s does: a row has the same bits in any batch.
+///
+/// `bias` is `[groups, SLOTS, lanes]`.
+fn sums_of_input<const G: usize>(sequence: Sequence, packed: &[f32], bias: &[f32]) -> Vec<f32> {
     let Sequence { x, steps, batch, inputs, units, .. } = sequence;
     let row = units.div_ceil(lanes()) * G * lanes();
     assert_eq!((x.len(), packed.len()), (steps * batch * inputs, row * inputs));
+    assert_eq!(bias.len(), units.div_ceil(lanes()) * SLOTS * lanes());
     let mut sums = for_overwriting(steps * batch * row);
     let to = Shared::new(&mut sums);
     threads::ranges(steps * batch, (1 << 17) / (inputs * row).max(1) + 1, |rows| {
         // SAFETY: each row is one part's own.
         let to = unsafe { to.part(rows.start * row..rows.end * row) };
-        run(SumsOfInput::<G> { x: &x[rows.start * inputs..rows.end * inputs], inputs, packed, row, to });
+        run(SumsOfInput::<G> {
+            x: &x[rows.start * inputs..rows.end * inputs],
+            inputs,
+            packed,
+            bias,
+            row,
+            to,
+        });
     });
     sums
 }
@@ -231,6 +242,8 @@ struct SumsOfInput<'a, const G: usize> {
     x: &'a [f32],
     inputs: usize,
     packed: &'a [f32],
+    /// `[groups, SLOTS, lanes]`
+    bias: &'a [f32],
     row: usize,
     to: &'a mut [f32],
 }
@@ -252,11 +265,17 @@ impl<const G: usize> SumsOfInput<'_, G> {
     /// Computes the sums, `H` rows at a time.
     #[inline(always)]
     fn by<S: Simd, const H: usize>(self, s: S) {
-        let SumsOfInput { x, inputs, packed, row, to } = self;
+        let SumsOfInput { x, inputs, packed, bias, row, to } = self;
         let count = to.len() / row;
         for group in 0..row / (G * S::LANES) {
+            let bias = &bias[group * SLOTS * S::LANES..];
             for first in (0..count).step_by(H) {
                 let mut sums = [[s.splat(0.0); G]; H];
+                for sums in &mut sums {
+                    for (slot, sum) in sums.iter_mut().enumerate() {
+                        *sum = s.load(&bias[slot * S::LANES..]);
+                    }
+                }
                 // the last existing row stands in for missing ones
                 let row_at = |r: usize| x.as_ptr().wrapping_add((first + r).min(count - 1) * inputs);
                 let rows: [_; H] = std::array::from_fn(row_at);
