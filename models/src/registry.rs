@@ -224,9 +224,9 @@ mod tests {
         assert_eq!(find("gpt").unwrap().name, "gpt");
         let error = find("gtp").err().unwrap().to_string();
         assert!(error.starts_with("model.name: expected one of linear, logistic, "), "{error}");
-        assert!(error.ends_with(", found 'gtp'"), "none is near enough: {error}");
-        let error = find("transfomer").err().unwrap().to_string();
-        assert!(error.ends_with(", found 'transfomer'; did you mean 'transformer'?"), "{error}");
+        assert!(error.ends_with(", found 'gtp'; did you mean 'gpt'?"), "{error}");
+        let error = find("perceiver").err().unwrap().to_string();
+        assert!(error.ends_with(", found 'perceiver'"), "none is near enough: {error}");
         assert!(visit("gtp", &example::corpus(), Json).is_err());
     }
 }
