@@ -61,10 +61,8 @@ pub trait Predictor: Send {
     /// When the model or its device fails, which is no record's fault.
     fn answer(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError>;
 
-    /// Answers about files, folders, globs or texts, as `bonfire predict` takes them, in batches of
-    /// `train.evaluate_batch_size`: faster than [`answer`](Self::answer), but the last bits of an answer may
-    /// depend on the other inputs of its batch. `each` has the answers of a batch before the next one is
-    /// read. Hands back how many inputs have no answer: they could not be read and were left out, or the
+    /// Answers about files, folders, globs or texts, as `bonfire predict` takes them, with the bits of
+    /// [`answer`](Self::answer). `each` has the answers of a batch before the next one is read. Hands back how many inputs have no answer: they could not be read and were left out, or the
     /// model says no finite numbers about them.
     ///
     /// # Errors

@@ -4,16 +4,17 @@
 //! lines of blanks, the true line of a row behind comments, quotes that never close, and row widths
 //! with both numbers in the error.
 
+mod pieces;
 mod scan;
 
-pub(super) use scan::scan_csv;
+use pieces::csv_pieces;
+use scan::scan_csv;
 
 use super::cells::{Cells, TextCells};
 use super::cut::BLOCK;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Given};
 use super::entry::{Entry, Records, scanned};
 use super::frame::Frame;
-use super::pieces::csv_pieces;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
@@ -23,15 +24,6 @@ use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
-
-/// The names of a CSV's columns as far as they are known before it is read.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Given<'a> {
-    /// The columns' names; they replace the header's. Without both, columns are `0`, `1`, `2` …
-    pub names: Option<&'a [String]>,
-    /// One of `names` that a file without a header may lack (the target, in prediction).
-    pub optional: Option<&'a str>,
-}
 
 /// The format.
 pub(super) struct CsvRecords;

@@ -61,6 +61,15 @@ fn separator_byte(text: &str) -> Result<u8, DataError> {
     }
 }
 
+/// The names of a CSV's columns as far as they are known before it is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Given<'a> {
+    /// The columns' names; they replace the header's. Without both, columns are `0`, `1`, `2` …
+    pub names: Option<&'a [String]>,
+    /// One of `names` that a file without a header may lack (the target, in prediction).
+    pub optional: Option<&'a str>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

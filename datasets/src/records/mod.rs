@@ -27,9 +27,9 @@ pub(crate) mod tar;
 mod wording;
 
 pub(crate) use cells::{Cells, TextCells};
-pub(crate) use csv::Given;
 pub(crate) use cut::BLOCK;
 pub use dialect::Dialect;
+pub(crate) use dialect::Given;
 pub use entry::{Entry, Member};
 pub(crate) use files::{SIDECAR_ENDING, files};
 pub use format::{Format, Layout};

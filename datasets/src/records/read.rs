@@ -6,8 +6,7 @@
 //! file, in pieces  ─┘
 //! ```
 
-use super::csv::Given;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Given};
 use super::frame::Frame;
 use super::shard::{Block, Shard};
 use crate::DataError;

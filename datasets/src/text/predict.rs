@@ -3,12 +3,12 @@
 use super::config::{TextConfig, TextTask};
 use super::encode::encode;
 use super::open::as_trained;
-use super::read::{files, is_text_file};
+use super::read::files;
 use super::reader::{Reader, Text};
 use super::schema::TextSchema;
 use super::set::TextSet;
 use crate::inputs::Put;
-use crate::records::shortened;
+use crate::records::{Format, shortened};
 use crate::{DataError, InputPiece, InputPieces, Names, OnCorrupt, Pipeline, names_files, source};
 
 /// Texts of a piece.
@@ -68,7 +68,8 @@ impl Collector<'_> {
             return self.push(tokens, shortened(input));
         }
         // The recipe's format is the training file's; texts to predict may come in another.
-        let format = if is_text_file(input) { None } else { self.config.format };
+        let tells_format = Format::named(input).is_some_and(Format::has_blocks);
+        let format = if tells_format { None } else { self.config.format };
         let config = TextConfig { format, ..self.config.clone() };
         let folder = source::is_folder(input);
         let mut any = false;

@@ -1,0 +1,113 @@
+//! A CSV read once, from its beginning to its end, some whole rows at a time.
+//!
+//! ```text
+//! file -> unpacked as it arrives -> header | about 1 MiB of whole records | about 1 MiB | …
+//! ```
+
+use super::{Csv, scan_csv};
+use crate::DataError;
+use crate::records::cut::BLOCK;
+use crate::records::dialect::{Dialect, Given};
+use crate::records::pieces::unpacked;
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+/// Hands the rows of a CSV to `take`, some thousand at a time.
+///
+/// # Errors
+/// `take`'s own, when the file cannot be read, and when a row is longer than 64 MiB.
+pub(super) fn csv_pieces(
+    uri: &str,
+    dialect: Dialect,
+    given: Given<'_>,
+    take: &mut dyn FnMut(&mut Csv<'_>) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut names: Option<Vec<String>> = None;
+    rows(uri, dialect, |head, bytes, line| {
+        let names = match &names {
+            Some(names) => names.clone(),
+            None => {
+                let first = if dialect.header { head } else { bytes };
+                names.insert(Csv::open(uri, first, dialect, given)?.names().to_vec()).clone()
+            }
+        };
+        take(&mut Csv::block(uri, bytes, dialect, names, line))
+    })
+}
+
+/// Hands whole rows to `take`, with the bytes of the file before the first of them, and the line they begin
+/// on.
+fn rows(
+    uri: &str,
+    dialect: Dialect,
+    mut take: impl FnMut(&[u8], &[u8], u64) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let read = Rc::new(RefCell::new(Vec::new()));
+    let copied = Copied { reader: unpacked(uri)?, read: read.clone() };
+    // Bytes of the file before those of `read`.
+    let mut before = 0;
+    scan_csv(uri, copied, dialect, BLOCK, |entry| {
+        let part = &entry.parts[0];
+        let begin = (part.offset - before) as usize;
+        let end = begin + part.length as usize;
+        let mut read = read.borrow_mut();
+        take(&read[..begin], &read[begin..end], entry.line)?;
+        read.drain(..end);
+        before = part.offset + part.length;
+        Ok(())
+    })
+}
+
+/// Keeps a copy of what was read, until it is drained.
+struct Copied<R> {
+    reader: R,
+    read: Rc<RefCell<Vec<u8>>>,
+}
+
+impl<R: Read> Read for Copied<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.read.borrow_mut().extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A file of this text.
+    fn file(text: &[u8]) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, text).unwrap();
+        let uri = path.to_str().unwrap().to_string();
+        (folder, uri)
+    }
+
+    fn all_rows(text: &[u8]) -> Vec<(String, String, u64)> {
+        let (_folder, uri) = file(text);
+        let mut found = Vec::new();
+        rows(&uri, Dialect::default(), |head, bytes, line| {
+            let [head, bytes] = [head, bytes].map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+            found.push((head, bytes, line));
+            Ok(())
+        })
+        .unwrap();
+        found
+    }
+
+    #[test]
+    fn a_file_is_cut_between_records_and_its_header_comes_first() {
+        let text = format!("a,b\n{}", "1,\"x\ny\"\n".repeat(100));
+        let found = all_rows(text.as_bytes());
+        assert!(found.len() > 2);
+        assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("a,b\n", ""));
+        assert!(found.iter().all(|(_, bytes, _)| bytes.starts_with("1,\"x") && bytes.ends_with("y\"\n")));
+        let packed = zstd::encode_all(text.as_bytes(), 1).unwrap();
+        assert_eq!(all_rows(&packed), found);
+        assert_eq!(all_rows(b"a,b\n"), []);
+    }
+}
