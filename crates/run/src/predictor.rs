@@ -53,9 +53,8 @@ pub trait Predictor: Send {
     /// model says no finite numbers, is refused alone.
     ///
     /// An answer has the same bits whichever other records are asked with it, and at whichever place among
-    /// them: the model sees each record by itself, texts without padding. In a batch the bits could differ,
-    /// as a matrix product adds up in another sequence where a thread has one row of it than where it has
-    /// several. The price is the time that a batch saves by reading the weights once for all its samples.
+    /// them: on the CPU, what a kernel makes of a row does not depend on the others. Records are computed in
+    /// batches of `train.evaluate_batch_size`.
     ///
     /// # Errors
     /// When the model or its device fails, which is no record's fault.
