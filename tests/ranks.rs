@@ -426,8 +426,8 @@ fn ranks_that_differ_are_named_before_they_train() {
             Some("rows.csv, column `x`: expected the numbers that the run began with (mean 24.5, "),
         ),
         (
-            "swapped",
-            rows.replace("7,1\n8,2\n", "8,2\n7,1\n"),
+            "reversed",
+            rows.split_inclusive('\n').rev().collect(),
             Some("the first samples' hash: expected what rank 0 on "),
         ),
     ];
