@@ -46,7 +46,8 @@ impl Trainer {
     /// # Errors
     /// When a setting is impossible, a sample cannot be read, the loss or a weight is no longer finite, or
     /// the run folder cannot be written or read. [`TrainError::Rank`] is known to all ranks of the job; after
-    /// another error the others wait, until [`Communicator::abort`] ends the job.
+    /// another error the others wait, until
+    /// [`Communicator::abort`](bonfire_cluster::Communicator::abort) ends the job.
     pub fn fit<M: Task>(
         &mut self,
         model: M,
@@ -57,7 +58,8 @@ impl Trainer {
     }
 
     /// As [`Trainer::fit`], then evaluates the selected weights on `test`, a set that no decision looked at:
-    /// a record of kind `test`, and [`Summary::test`]. There is no test where training was interrupted.
+    /// a record of kind `test`, and [`Summary::test`](crate::Summary::test). There is no test where training
+    /// was interrupted.
     ///
     /// # Errors
     /// As [`Trainer::fit`].
