@@ -4,7 +4,7 @@ use crate::records::Format;
 use crate::source;
 use std::path::{Path, is_separator};
 
-/// Whether an argument names files rather than being a text: it begins with a scheme, as `s3://bucket/x` and
+/// True for an argument that names files and is no text: it begins with a scheme, as `s3://bucket/x` and
 /// `builtin:x` do; or it is one word that has a separator of paths, or ends as a [`Format`] does; or a file,
 /// a folder or a match of its glob is there. So a mistyped file is missing, and never an odd text.
 pub fn names_files(argument: &str) -> bool {
@@ -26,7 +26,7 @@ fn begins_with_scheme(argument: &str) -> bool {
     scheme.is_some_and(is_scheme) || argument.starts_with("builtin:")
 }
 
-/// Whether a local path is there. Braces stand for names whose files may not be.
+/// True where a local path is there. Braces stand for names whose files may not be.
 fn is_there(argument: &str) -> bool {
     source::list(argument).is_ok_and(|paths| paths.iter().any(|path| Path::new(path).exists()))
 }

@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! Nothing here prints: whatever a person should hear beside the result goes to [`Notices`]. A whole set that is read once
-//! before it is used, for an index or its columns, is told on standard error by `datasets`.
+//! Nothing here prints: whatever a person should hear beside the result goes to [`Notices`]. A whole set that
+//! is read once before it is used, for an index or its columns, is told on standard error by `datasets`.
 
 mod answer;
 mod ask;

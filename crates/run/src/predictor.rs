@@ -116,7 +116,7 @@ type Numbered = Vec<(u64, Result<Answer, DataError>)>;
 
 /// The end of a set's questions.
 struct Asked {
-    /// Whether the caller wants to go on.
+    /// `Break` where the caller wants no more answers.
     flow: ControlFlow<()>,
     /// The samples about which the model says no finite numbers.
     no_numbers: u64,

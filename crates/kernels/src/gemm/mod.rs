@@ -461,7 +461,7 @@ mod tests {
         }
     }
 
-    /// What a row gives does not depend on the others: answers are the same in a batch and alone.
+    /// A row's product does not depend on the other rows: answers are the same in a batch and alone.
     #[test]
     fn a_row_has_the_same_bits_alone_and_among_others() {
         for (depth, columns) in [(1, 1), (255, 130), (257, 33), (600, 1000), (1024, 300)] {

@@ -255,7 +255,7 @@ fn spoil(run: &Run) {
     std::fs::write(&path, weights.to_safetensors(&path).unwrap()).unwrap();
 }
 
-/// What a predictor says of an input: the answer, or the error.
+/// The answer about an input, or its error.
 fn asked(predictor: &mut dyn Predictor, input: impl ToString) -> Result<(Answer, u64), String> {
     let mut found = None;
     let unanswered = predictor.predict(&[input.to_string()], &mut |batch| {

@@ -204,7 +204,7 @@ fn files_of_other_columns_and_text_without_end_are_refused() {
     assert!(Object::open(&format!("{}/all.csv.index.parquet", folder.path().display())).is_ok());
 }
 
-/// What a recipe ignores may be of any kind, and need not be in every file; a list anywhere else makes its
+/// A column that a recipe ignores may be of any kind, and need not be in every file; a list anywhere else makes its
 /// record unreadable, in the survey as in the blocks.
 #[test]
 fn ignored_columns_may_hold_anything_and_nothing() {
