@@ -27,7 +27,7 @@ pub fn tar(bytes: &[u8]) -> Result<usize, DataError> {
 /// # Errors
 /// When it is no index.
 pub fn index(bytes: &[u8]) -> Result<usize, DataError> {
-    let sidecar = Sidecar::open(Object::in_memory(bytes))?;
+    let sidecar = Sidecar::open(Object::in_memory("x", bytes.to_vec().into()))?;
     let mut entries = 0;
     for shard in 0..sidecar.shards().len() {
         let rows = sidecar.rows(shard)?;

@@ -1,9 +1,9 @@
 //! From a source to batches, for images, text and tables.
 //!
 //! ```text
-//! source -> records -> index -> store -> image | text | table -> pipeline -> batch on a device
-//! a URI's   a format's where    held or  a sample: decoded,      workers,
-//! bytes     records    each is  windowed encoded, gathered       read-ahead
+//! source -> records -> index -> store -> fields -> image | text | table -> pipeline -> batch on a device
+//! a URI's   a format's where    held or  kinds of  a sample: decoded,      workers,
+//! bytes     records    each is  windowed columns   encoded, gathered       read-ahead
 //!                                  └─ order: which sample is next, by seed and epoch
 //! ```
 //!
@@ -18,6 +18,7 @@ mod bounds;
 mod buffers;
 mod dataset;
 mod error;
+mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod hostile;
 pub mod image;

@@ -174,7 +174,7 @@ fn frames(
 fn spelled<'a>(frame: &Frame, name: &str, cells: &'a Cells) -> Result<&'a TextCells, DataError> {
     match cells {
         Cells::Text(text) => Ok(text),
-        Cells::Numbers(_) => {
+        Cells::Numbers(_) | Cells::Coded(_) => {
             let place = format!("column `{name}`");
             Err(DataError::malformed(&frame.uri, place, "cells that are spelled out", "numbers"))
         }

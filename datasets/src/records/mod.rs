@@ -6,6 +6,7 @@
 //!                                       -> Frames: of bytes in memory, of one block, or as records arrive
 //! ```
 
+mod blocks;
 mod cells;
 mod csv;
 mod cut;
@@ -22,10 +23,12 @@ pub(crate) mod parquet;
 mod pieces;
 mod read;
 mod shard;
+mod spelling;
 pub(crate) mod split;
 pub(crate) mod tar;
 mod wording;
 
+pub(crate) use blocks::open_blocks;
 pub(crate) use cells::{Cells, TextCells};
 pub(crate) use cut::BLOCK;
 pub use dialect::Dialect;
@@ -40,6 +43,7 @@ pub(crate) use lines::{utf8, without_mark};
 pub(crate) use numbers::round;
 pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing};
 pub(crate) use shard::{Block, Shard};
+pub(crate) use spelling::canonical;
 pub(crate) use wording::{nearest, quoted, shortened};
 
 #[cfg(test)]

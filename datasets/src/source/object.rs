@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::kept::Kept;
 use super::location::Location;
-use super::{BUILTIN, builtin, failure, local, one_line, remote};
+use super::{BUILTIN, builtin, failure, local, one_line, packing, remote};
 use crate::DataError;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -98,13 +98,27 @@ impl Object {
         Ok(Object { uri: uri.to_string(), store, path, medium, kept: None })
     }
 
-    /// Bytes as an object.
-    #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn in_memory(bytes: &[u8]) -> Self {
+    /// Bytes as an object, which errors call `uri`.
+    pub(crate) fn in_memory(uri: &str, bytes: Bytes) -> Self {
         let (store, path) = (object_store::memory::InMemory::new(), ObjectPath::from("x"));
-        futures::executor::block_on(store.put(&path, bytes.to_vec().into()))
-            .expect("putting into memory cannot fail");
-        Object { uri: "x".to_string(), store: Arc::new(store), path, medium: Medium::Memory, kept: None }
+        futures::executor::block_on(store.put(&path, bytes.into())).expect("putting into memory cannot fail");
+        Object { uri: uri.to_string(), store: Arc::new(store), path, medium: Medium::Memory, kept: None }
+    }
+
+    /// An object whose bytes are not packed: the file itself where it is a plain one of this machine, which is
+    /// kept open, or else its bytes in memory.
+    ///
+    /// # Errors
+    /// When nothing readable is there, or a packed stream is damaged or cut short.
+    pub(crate) fn unpacked(uri: &str) -> Result<Self, DataError> {
+        let object = Object::open(uri)?.kept_open()?;
+        if matches!(object.medium, Medium::Open(_)) {
+            let size = object.stat()?.size;
+            if !packing::is_packed(&object.range(0..size.min(packing::MARK))?) {
+                return Ok(object);
+            }
+        }
+        Ok(Object::in_memory(uri, packing::unpack(uri, object.read()?)?))
     }
 
     /// Opens what may not be there yet, to write it; makes the local folders above it.

@@ -25,6 +25,14 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// The first bytes of a zstd frame (RFC 8878, section 3.1.1).
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
+/// Bytes that tell how a file is packed.
+pub(super) const MARK: u64 = ZSTD.len() as u64;
+
+/// True where a file that begins so is packed.
+pub(super) fn is_packed(first: &[u8]) -> bool {
+    Compression::of(first) != Compression::None
+}
+
 impl Compression {
     /// By the first bytes of a file, four of them where it has as many.
     fn of(first: &[u8]) -> Self {
@@ -75,8 +83,8 @@ pub(super) fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
 pub(crate) fn reader<R: Read + Send + 'static>(
     mut packed: R,
 ) -> io::Result<(Compression, Box<dyn Read + Send>)> {
-    let mut first = Vec::with_capacity(ZSTD.len());
-    packed.by_ref().take(ZSTD.len() as u64).read_to_end(&mut first)?;
+    let mut first = Vec::with_capacity(MARK as usize);
+    packed.by_ref().take(MARK).read_to_end(&mut first)?;
     let compression = Compression::of(&first);
     let whole: Chain<Cursor<Vec<u8>>, R> = Cursor::new(first).chain(packed);
     let buffered = BufReader::with_capacity(1 << 18, whole);

@@ -1,7 +1,7 @@
 //! Blocks of a table: found in its files, read, and encoded by a schema.
 
 use super::config::TableConfig;
-use super::encode::{encode, parse_numbers, readable};
+use super::encode::Encoder;
 use super::read::joined;
 use super::rows::Rows;
 use super::schema::TableSchema;
@@ -40,14 +40,16 @@ pub(super) fn read(
 ) -> Result<Frame, DataError> {
     let uri = source.shard_uri(shard);
     let options = config.options(uri, source.index().format(), column, None)?;
-    joined(uri, |take| source.read(shard, block, &options, take), unreadable)
+    let mut frame = joined(uri, |take| source.read(shard, block, &options, take), unreadable)?;
+    config.pack(&mut frame);
+    Ok(frame)
 }
 
 /// Encodes the rows of a block by a schema.
 #[derive(Debug)]
 pub(super) struct RowDecoder {
     config: TableConfig,
-    schema: TableSchema,
+    encoder: Encoder,
     /// The names of the schema's columns, the target among them.
     names: HashSet<String>,
 }
@@ -77,7 +79,7 @@ impl RowDecoder {
     pub(super) fn new(config: &TableConfig, schema: &TableSchema) -> Self {
         let names = schema.columns.iter().map(|column| column.name.as_str());
         let names = names.chain([schema.target.name()]).map(str::to_string).collect();
-        RowDecoder { config: config.clone(), schema: schema.clone(), names }
+        RowDecoder { config: config.clone(), encoder: Encoder::new(schema, config, true), names }
     }
 }
 
@@ -85,7 +87,7 @@ impl Decode for RowDecoder {
     type Records = RowBlock;
 
     fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<RowBlock, DataError> {
-        let RowDecoder { config, schema, names } = self;
+        let RowDecoder { config, encoder, names } = self;
         let column = |name: &str| config.column_of(names, name);
         let mut errors: HashMap<usize, DataError> = HashMap::new();
         let mut unreadable = |number: usize, error| {
@@ -103,13 +105,12 @@ impl Decode for RowDecoder {
             frame.complete(names.iter().map(String::as_str));
         }
         let numbers: Vec<usize> = (0..records).filter(|number| !errors.contains_key(number)).collect();
-        parse_numbers(schema, &mut frame);
         let all: Vec<usize> = (0..frame.len()).collect();
-        let rows = readable(schema, &frame, &all, config, true, |row, error| {
+        let rows = encoder.readable(&frame, &all, |row, error| {
             errors.insert(numbers[row], error);
             ControlFlow::Continue(())
         })?;
-        let encoded = Arc::new(encode(schema, &frame, &rows, config, true)?);
+        let encoded = Arc::new(encoder.encode(&frame, &rows)?);
         let mut next = 0..rows.len();
         let mut place = |number: usize| match errors.remove(&number) {
             Some(error) => Err(error),

@@ -1,6 +1,7 @@
 //! The keys of `[data]` for tables.
 
-use crate::records::{Dialect, Format, Given, ReadOptions, Use, is_missing, one_of, split};
+use crate::fields::Wishes;
+use crate::records::{Dialect, Format, Frame, Given, ReadOptions, Use, is_missing, one_of, split};
 use crate::store::WINDOW_BYTES;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -222,6 +223,24 @@ impl TableConfig {
                 *skipped += 1;
                 Ok(())
             }
+        }
+    }
+
+    /// The recipe's wishes about a column.
+    pub(super) fn wishes(&self, name: &str) -> Wishes {
+        let named = |names: &[String]| names.iter().any(|named| named == name);
+        let numeric = match self.target_kind {
+            Some(kind) if name == self.target => Some(kind == TargetKind::Value),
+            _ if named(&self.numeric) => Some(true),
+            _ => named(&self.categorical).then_some(false),
+        };
+        Wishes { numeric, max_categories: self.max_categories, on_corrupt: self.on_corrupt }
+    }
+
+    /// Makes the cells of a frame small. What the recipe calls a category keeps its spelling.
+    pub(super) fn pack(&self, frame: &mut Frame) {
+        for (name, cells) in frame.names.iter().zip(&mut frame.columns) {
+            cells.pack(!self.categorical.contains(name));
         }
     }
 

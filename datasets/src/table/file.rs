@@ -2,8 +2,8 @@
 
 use super::blocks::{RowDecoder, source};
 use super::config::TableConfig;
-use super::encode;
-use super::read::read;
+use super::encode::Encoder;
+use super::read::{Frames, RowsOfFrames};
 use super::schema::TableSchema;
 use super::set::TableSet;
 use crate::DataError;
@@ -20,12 +20,24 @@ pub(super) fn open(uri: &str, config: &TableConfig, schema: &TableSchema) -> Res
         let all = (0..source.len()).collect();
         return Ok(in_sequence(source, all, config, schema));
     }
-    let mut frame = read(uri, config)?;
-    encode::parse_numbers(schema, &mut frame);
-    let mut rows = (0..frame.len()).collect();
-    let skipped = encode::keep_readable(schema, &frame, &mut rows, config, true)?;
-    let rows = encode::encode(schema, &frame, &rows, config, true)?;
-    Ok(TableSet::held(rows, skipped + frame.skipped))
+    let frames = Frames::read(uri, config)?;
+    let all = frames.all();
+    held(frames, all, config, schema)
+}
+
+/// Some rows of a table, in memory.
+///
+/// # Errors
+/// When a row cannot be read, and is not to be skipped; when none can.
+pub(super) fn held(
+    frames: Frames,
+    rows: RowsOfFrames,
+    config: &TableConfig,
+    schema: &TableSchema,
+) -> Result<TableSet, DataError> {
+    let skipped = frames.skipped;
+    let [(rows, left_out)] = frames.encode(&Encoder::new(schema, config, true), [rows])?;
+    Ok(TableSet::held(rows, skipped + left_out))
 }
 
 /// Rows that are read when they are wanted, block after block.

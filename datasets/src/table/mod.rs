@@ -1,7 +1,7 @@
 //! Tables: rows of numbers and categories, from files of any format whose records have columns.
 //!
 //! ```text
-//! files -> Frame (cells) -> split -> TableSchema (types, statistics) -> TableSet (encoded rows)
+//! blocks of all files -> Frames, packed -> split -> Survey, merged -> TableSchema -> Rows
 //! ```
 //!
 //! A table is read once, whole, into memory. The types and statistics of its columns come from the
@@ -10,15 +10,13 @@
 //!
 //! ```text
 //! blocks of all files -> Survey, merged block by block -> TableSchema
-//! blocks of a window  -> Frame -> encoded rows -> TableSet
+//! blocks of a window  -> Frame -> Rows of a block -> TableSet
 //! ```
 
 mod blocks;
-mod columns;
 mod config;
 mod encode;
 mod file;
-mod moments;
 mod open;
 mod predict;
 mod read;
@@ -29,9 +27,8 @@ mod schema;
 mod set;
 mod streamed;
 mod survey;
-mod tally;
 
-pub use columns::{Column, Encoding, TableTarget};
+pub use crate::fields::{Category, Column, Encoding, Number, TableTarget};
 pub use config::{TableConfig, TargetKind};
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;

@@ -1,13 +1,15 @@
 //! Opening tables: for training, evaluation and prediction.
 
 use super::config::TableConfig;
-use super::read::read;
+use super::encode::Encoder;
+use super::read::Frames;
 use super::resumed::check_same;
+use super::rows::Rows;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::infer;
-use super::{encode, file, streamed};
-use crate::records::{Frame, split};
+use super::{file, streamed};
+use crate::records::split;
 use crate::store::{Known, is_streamed};
 use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
@@ -50,11 +52,12 @@ fn held(
     seed: u64,
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
-    let mut frame = read(&config.train, config)?;
-    let split = split_rows(&frame, config, seed)?;
-    let mut rows = split::indices(&split.train);
-    let found = infer(&mut frame, &mut rows, config)?;
-    let mut skipped = found.skipped + frame.skipped;
+    let frames = Frames::read(&config.train, config)?;
+    let split = split_rows(&frames, config, seed)?;
+    let mut rows = frames.divide(&split.train);
+    let found = infer(&frames, &mut rows, config)?;
+    let left_out = found.skipped + frames.skipped;
+    let mut skipped = left_out;
     let schema = match &known {
         Some(known) => {
             check_same(&config.train, known, &found)?;
@@ -62,21 +65,20 @@ fn held(
         }
         None => &found,
     };
-    let train = TableSet::held(encode::encode(schema, &frame, &rows, config, true)?, skipped);
-    let mut part = |uri: &Option<String>, rows: &[u64]| -> Result<Option<Pipeline<TableSet>>, DataError> {
+    let parts = [rows, frames.divide(&split.valid), frames.divide(&split.test)];
+    let [(train, _), valid, test] = frames.encode(&Encoder::new(schema, config, true), parts)?;
+    let mut part = |uri: &Option<String>, (rows, left_out): (Rows, u64)| {
         let set = match uri {
             Some(uri) => Some(file::open(uri, config, schema)?),
-            None if rows.is_empty() => None,
-            None => Some(encode_rows(&frame, split::indices(rows), config, schema)?),
+            None => (rows.rows > 0).then(|| TableSet::held(rows, left_out)),
         };
         skipped += set.as_ref().map_or(0, Dataset::skipped);
-        Ok(set.map(|set| Pipeline::new(set, config.in_order(seed))))
+        Ok::<_, DataError>(set.map(|set| Pipeline::new(set, config.in_order(seed))))
     };
-    let valid = part(&config.valid, &split.valid)?;
-    let test = part(&config.test, &split.test)?;
+    let (valid, test) = (part(&config.valid, valid)?, part(&config.test, test)?);
     let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
     let schema = known.unwrap_or(TableSchema { skipped, ..found });
-    Ok(Opened { train: Pipeline::new(train, shuffled), valid, test, schema })
+    Ok(Opened { train: Pipeline::new(TableSet::held(train, left_out), shuffled), valid, test, schema })
 }
 
 /// Reads a table to evaluate on: `uri`, or the recipe's test set, or else its validation set, split
@@ -108,36 +110,25 @@ pub fn open_evaluation(
                 let set = streamed::held_out(config, schema, seed)?;
                 return Ok(Pipeline::new(set, config.in_order(seed)));
             }
-            let mut frame = read(&config.train, config)?;
-            let split = split_rows(&frame, config, seed)?;
-            encode::parse_numbers(schema, &mut frame);
-            let rows = if split.test.is_empty() { split.valid } else { split.test };
-            encode_rows(&frame, split::indices(&rows), config, schema)?
+            let frames = Frames::read(&config.train, config)?;
+            let split = split_rows(&frames, config, seed)?;
+            let rows = frames.divide(if split.test.is_empty() { &split.valid } else { &split.test });
+            file::held(Frames { skipped: 0, ..frames }, rows, config, schema)?
         }
     };
     Ok(Pipeline::new(set, config.in_order(seed)))
 }
 
-fn split_rows(frame: &Frame, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
+fn split_rows(frames: &Frames, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
     let (valid, test) = config.fractions();
-    split::random(frame.len(), valid, test, seed)
-}
-
-fn encode_rows(
-    frame: &Frame,
-    mut rows: Vec<usize>,
-    config: &TableConfig,
-    schema: &TableSchema,
-) -> Result<TableSet, DataError> {
-    let skipped = encode::keep_readable(schema, frame, &mut rows, config, true)?;
-    Ok(TableSet::held(encode::encode(schema, frame, &rows, config, true)?, skipped))
+    split::random(frames.len(), valid, test, seed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::records::Format;
-    use crate::table::{Encoding, TableTarget};
+    use crate::table::{Category, Encoding, TableTarget};
     use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
@@ -242,12 +233,11 @@ mod tests {
         assert_eq!(missing, [("workclass", 1836), ("occupation", 1843), ("native-country", 583)]);
         assert_eq!(schema.num_numeric(), 6 + 8 + 16 + 7 + 14 + 6 + 5 + 2 + 41);
         assert_eq!(schema.numeric_names().len(), schema.num_numeric());
-        let train = opened.train.dataset().rows();
+        let (train, _, _) = rows(opened.train.dataset());
         for (column, name) in
             schema.numeric_names().iter().enumerate().filter(|(_, name)| !name.contains('='))
         {
-            let cells =
-                || train.numeric.iter().skip(column).step_by(train.num_numeric).map(|&cell| f64::from(cell));
+            let cells = || train.iter().map(|row| f64::from(row[column]));
             let mean = cells().sum::<f64>() / 32_561.0;
             let variance = cells().map(|cell| (cell - mean).powi(2)).sum::<f64>() / 32_561.0;
             assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{name}: {mean}, {variance}");
@@ -262,7 +252,7 @@ mod tests {
         assert_eq!(opened.schema.num_numeric(), 6);
         assert_eq!(opened.schema.category_sizes(), [9, 17, 8, 15, 7, 6, 3, 42]);
         let set = opened.train.dataset().rows();
-        let unknown = set.categories.iter().filter(|&&index| index == 0).count();
+        let unknown = set.indices.iter().filter(|&&index| index == 0).count();
         assert_eq!(unknown, 1836 + 1843 + 583);
     }
 
@@ -295,7 +285,7 @@ mod tests {
         let began = open(&config, 1).unwrap();
         let again = reopen(&config, 1, began.schema.clone()).unwrap();
         assert_eq!(again.schema, began.schema);
-        assert_eq!(again.train.dataset().rows().numeric, began.train.dataset().rows().numeric);
+        assert_eq!(again.train.dataset().rows().numbers, began.train.dataset().rows().numbers);
         let reopened = |content: String| {
             std::fs::write(files.uri("t.csv"), content).unwrap();
             message(reopen(&config, 1, began.schema.clone())).split_once(": ").unwrap().1.to_string()
@@ -361,7 +351,7 @@ mod tests {
         assert_eq!(schema, opened.schema);
         let again = open_evaluation(&config, &schema, None, 7).unwrap();
         let test = opened.test.unwrap();
-        assert_eq!(again.dataset().rows().numeric, test.dataset().rows().numeric);
+        assert_eq!(again.dataset().rows().numbers, test.dataset().rows().numbers);
         assert_eq!(again.dataset().rows().targets, test.dataset().rows().targets);
         assert_eq!(opened.train.len() + again.len(), 53_940);
     }
@@ -377,7 +367,7 @@ mod tests {
             (70, 20, 10)
         );
         assert_eq!(opened.schema.rows, 70);
-        let mean = |set: &TableSet| set.rows().numeric.iter().sum::<f32>() / set.rows().rows as f32;
+        let mean = |set: &TableSet| set.rows().numbers.iter().sum::<f32>() / set.rows().rows as f32;
         assert!(mean(opened.train.dataset()).abs() < 1e-5);
     }
 
@@ -456,7 +446,7 @@ mod tests {
         let files = Files::new(&[("t.csv", "c,y\na,0\na,1\nb,0\nb,1\nc,0\n")]);
         let config = TableConfig { max_categories: 2, ..files.config("t.csv") };
         let opened = open(&config, 0).unwrap();
-        let expected = Encoding::Categorical { categories: vec!["a".into(), "b".into()], rare: 1 };
+        let expected = Encoding::Categorical(Category { categories: vec!["a".into(), "b".into()], rare: 1 });
         assert_eq!(opened.schema.columns[0].encoding, expected);
         assert!(opened.schema.to_string().contains("too rare for a category of their own: c in 1 cells"));
     }

@@ -1,14 +1,13 @@
 //! Rows to predict: read once, some at a time.
 
 use super::config::TableConfig;
-use super::encode::{encode, parse_numbers, readable};
+use super::encode::Encoder;
 use super::schema::{TableSchema, column_index};
 use super::set::TableSet;
 use crate::inputs::Put;
 use crate::records::{Format, Found, Frame, files};
 use crate::{DataError, InputPiece, InputPieces, Names, Pipeline};
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 /// Reads rows to predict from files of any of the formats, with or without the target column: about 1 MiB of
 /// them at a time, or 8,192 rows of Parquet, of which a row group's columns are held. Categories that
@@ -29,13 +28,15 @@ pub fn open_prediction(
         return Err(DataError::source("predict", "at least one file of rows", "no input"));
     }
     let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
+    let encoder = Encoder::new(&schema, &config, false);
     Ok(InputPieces::of(move |put| {
         inputs.iter().try_for_each(|uri| {
             // The recipe's format is the training file's; rows to predict may come in another.
             let format = if tells_format(uri) { None } else { config.format };
             let config = TableConfig { format, ..config.clone() };
             let names = schema.columns.iter().map(|column| column.name.clone()).collect();
-            Rows { config: &config, schema: &schema, names, put: &mut *put, any: false }.read(uri)
+            let (config, schema, encoder) = (&config, &schema, &encoder);
+            Rows { config, schema, encoder, names, put: &mut *put, any: false }.read(uri)
         })
     }))
 }
@@ -49,6 +50,7 @@ fn tells_format(uri: &str) -> bool {
 struct Rows<'a> {
     config: &'a TableConfig,
     schema: &'a TableSchema,
+    encoder: &'a Encoder,
     /// The names of the input columns.
     names: HashSet<String>,
     put: Put<'a, TableSet>,
@@ -86,21 +88,17 @@ impl Rows<'_> {
 
     /// Encodes rows and puts them; `skipped` of their file could not be read.
     fn piece(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
-        let Rows { config, schema, .. } = *self;
-        parse_numbers(schema, &mut frame);
+        let Rows { config, encoder, .. } = *self;
+        config.pack(&mut frame);
         let all: Vec<usize> = (0..frame.len()).collect();
-        let rows = readable(schema, &frame, &all, config, false, |_, error| {
-            match config.refuse(error, &mut skipped) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => ControlFlow::Break(error),
-            }
-        })?;
+        let (rows, left_out) = encoder.keep_readable(&frame, &all)?;
+        skipped += left_out;
         if rows.is_empty() && skipped == 0 {
             return Ok(());
         }
         self.any |= !rows.is_empty();
         let names = rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])).collect();
-        let set = TableSet::held(encode(schema, &frame, &rows, config, false)?, skipped);
+        let set = TableSet::held(encoder.encode(&frame, &rows)?, skipped);
         (self.put)(InputPiece { samples: Pipeline::new(set, config.in_order(0)), names: Names::Each(names) })
     }
 }

@@ -1,41 +1,174 @@
-//! Files into a table: what is at a URI, each file read by its format.
+//! Files into frames: what is at a URI, each file read by its format, several blocks at a time.
 
 use super::config::TableConfig;
-use crate::records::{Found, Frame, TakeFound, files};
-use crate::{DataError, source};
+use super::encode::Encoder;
+use super::rows::Rows;
+use crate::records::{Found, Frame, TakeFound, files, open_blocks};
+use crate::source::Object;
+use crate::{DataError, pool};
 
-/// Reads a file, or every file of a folder or glob.
-///
-/// # Errors
-/// When something cannot be read (and is not to be skipped), there is no row, or the files
-/// disagree about the columns.
-pub(super) fn read(uri: &str, config: &TableConfig) -> Result<Frame, DataError> {
-    let mut files = files(uri)?.into_iter();
-    let Some(first) = files.next() else {
-        return Err(DataError::source(uri, "at least one file", "an empty folder"));
-    };
-    let mut frame = read_file(&first, config)?;
-    frame.uri = uri.to_string();
-    for file in files {
-        let more = read_file(&file, config)?;
-        frame.append(more)?;
+/// All rows of a table, packed, some thousand a frame.
+#[derive(Debug)]
+pub(super) struct Frames {
+    pub uri: String,
+    pub frames: Vec<Frame>,
+    /// Rows that could not be read and were left out.
+    pub skipped: u64,
+}
+
+/// Numbers of rows within their frames, frame by frame.
+pub(super) type RowsOfFrames = Vec<Vec<usize>>;
+
+impl Frames {
+    /// Reads a file, or every file of a folder or glob.
+    ///
+    /// # Errors
+    /// When something cannot be read (and is not to be skipped), there is no row, or the files
+    /// disagree about the columns.
+    pub(super) fn read(uri: &str, config: &TableConfig) -> Result<Self, DataError> {
+        let (files, mut same) = (files(uri)?, SameColumns::default());
+        if files.is_empty() {
+            return Err(DataError::source(uri, "at least one file", "an empty folder"));
+        }
+        let mut all = Frames { uri: uri.to_string(), frames: Vec::new(), skipped: 0 };
+        for file in files {
+            read_file(&file, config, &mut |found| {
+                match found {
+                    Found::Unreadable(_, error) => config.refuse(error, &mut all.skipped)?,
+                    Found::Frame(frame) => {
+                        same.check(&frame)?;
+                        all.frames.push(frame);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        match all.len() {
+            0 => Err(DataError::source(uri, "at least one row", "none")),
+            _ => Ok(all),
+        }
     }
-    match frame.len() {
-        0 => Err(DataError::source(uri, "at least one row", "none")),
-        _ => Ok(frame),
+
+    /// The number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.frames.iter().map(Frame::len).sum()
+    }
+
+    /// The frames of rows, given by their ascending numbers among all.
+    pub(super) fn divide(&self, rows: &[u64]) -> RowsOfFrames {
+        let (mut rest, mut first) = (rows, 0);
+        let mut divided = Vec::with_capacity(self.frames.len());
+        for frame in &self.frames {
+            let end = first + frame.len() as u64;
+            let (these, others) = rest.split_at(rest.partition_point(|&row| row < end));
+            divided.push(these.iter().map(|row| (row - first) as usize).collect());
+            (rest, first) = (others, end);
+        }
+        divided
+    }
+
+    /// All rows.
+    pub(super) fn all(&self) -> RowsOfFrames {
+        self.frames.iter().map(|frame| (0..frame.len()).collect()).collect()
+    }
+
+    /// Encodes some parts of the table, and counts the rows of each that cannot be encoded. A frame goes as soon
+    /// as its rows are encoded.
+    ///
+    /// # Errors
+    /// The first row's that cannot be encoded, unless the recipe skips it; when no row of a part that has some can
+    /// be; when a column is absent.
+    pub(super) fn encode<const N: usize>(
+        self,
+        encoder: &Encoder,
+        parts: [RowsOfFrames; N],
+    ) -> Result<[(Rows, u64); N], DataError> {
+        let rows_of = |part: &RowsOfFrames| part.iter().map(Vec::len).sum::<usize>();
+        let mut encoded = parts.each_ref().map(|part| (Rows::empty(encoder.layout(), rows_of(part)), 0));
+        pool::in_order(
+            pool::processors(),
+            self.frames.into_iter().enumerate(),
+            |(number, frame)| {
+                let mut pieces = Vec::with_capacity(N);
+                for part in &parts {
+                    let (kept, skipped) = encoder.keep_readable(&frame, &part[number])?;
+                    pieces.push((encoder.encode(&frame, &kept)?, skipped));
+                }
+                Ok(pieces)
+            },
+            |pieces| {
+                for ((rows, left_out), (piece, skipped)) in encoded.iter_mut().zip(pieces) {
+                    rows.append(piece);
+                    *left_out += skipped;
+                }
+                Ok(())
+            },
+        )?;
+        let lost = |(part, (rows, _)): (&RowsOfFrames, &(Rows, u64))| rows_of(part) > 0 && rows.rows == 0;
+        if parts.iter().zip(&encoded).any(lost) {
+            return Err(DataError::source(&self.uri, "at least one row that can be read", "none"));
+        }
+        Ok(encoded)
     }
 }
 
-fn read_file(uri: &str, config: &TableConfig) -> Result<Frame, DataError> {
-    let format = config.format(uri);
+/// Hands the packed records of a file to `take`, in their order.
+///
+/// # Errors
+/// `take`'s own, and when the file as a whole cannot be read.
+fn read_file(uri: &str, config: &TableConfig, take: TakeFound<'_>) -> Result<(), DataError> {
+    let (object, format) = (Object::unpacked(uri)?, config.format(uri));
     let column = |name: &str| config.column(name);
     let options = config.options(uri, format, &column, None)?;
-    let bytes = source::read_unpacked(uri)?;
-    let mut skipped = 0;
-    let mut unreadable = |_: usize, error| config.refuse(error, &mut skipped);
-    let reader = format.reader(uri)?;
-    let frame = joined(uri, |take| reader.read(uri, bytes, &options, take), &mut unreadable)?;
-    Ok(Frame { skipped, ..frame })
+    let Some((blocks, places)) = open_blocks(&object, format, &options)? else {
+        return format.reader(uri)?.read(uri, object.read()?, &options, take);
+    };
+    pool::in_order(
+        pool::processors(),
+        places,
+        |block| {
+            let column = |name: &str| config.column(name);
+            let options = config.options(uri, format, &column, None)?;
+            let mut all = Vec::new();
+            blocks.read(&block, &options, &mut |mut found| {
+                if let Found::Frame(frame) = &mut found {
+                    config.pack(frame);
+                }
+                all.push(found);
+                Ok(())
+            })?;
+            Ok(all)
+        },
+        |found| found.into_iter().try_for_each(&mut *take),
+    )
+}
+
+/// The columns that every frame of a table has.
+#[derive(Default)]
+pub(super) struct SameColumns {
+    /// The first file, and its columns in the order of their names.
+    first: Option<(String, Vec<String>)>,
+}
+
+impl SameColumns {
+    /// Compares the columns of a frame with those of the first one; where every record names its own, no two
+    /// frames need have the same.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub(super) fn check(&mut self, frame: &Frame) -> Result<(), DataError> {
+        if frame.varies {
+            return Ok(());
+        }
+        let mut names = frame.names.clone();
+        names.sort_unstable();
+        let (file, expected) = self.first.get_or_insert_with(|| (frame.uri.clone(), names.clone()));
+        if *expected == names {
+            return Ok(());
+        }
+        let expected = format!("the columns of {file}: {}", expected.join(", "));
+        Err(DataError::source(&frame.uri, expected, names.join(", ")))
+    }
 }
 
 /// All records that `read` finds, in one frame; those that cannot be read go to `unreadable`, by their number
@@ -86,12 +219,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(&folder, "part-0.csv", "a,b\n1,x\n2,?\n");
         let second = write(&folder, "part-1.csv", "b,a\ny,3\n");
-        let frame = read(folder.path().to_str().unwrap(), &TableConfig::default()).unwrap();
-        assert_eq!(frame.len(), 3);
-        assert_eq!(frame.columns[0].number(2), Some(Ok(3.0)));
-        assert_eq!(frame.columns[1].text(1), None);
-        assert_eq!(frame.columns[1].text(2).unwrap(), "y");
-        let error = frame.cell_error(2, "a", "x", "y").to_string();
+        let table = Frames::read(folder.path().to_str().unwrap(), &TableConfig::default()).unwrap();
+        assert_eq!(table.len(), 3);
+        let [first, other] = &table.frames[..] else { panic!("{table:?}") };
+        assert_eq!((first.columns[1].text(1), other.columns[0].text(0).unwrap()), (None, "y".into()));
+        assert_eq!(other.columns[1].number(0), Some(Ok(3.0)));
+        let error = other.cell_error(0, "a", "x", "y").to_string();
         assert!(error.contains(&second) && error.contains("line 2, column `a`"), "{error}");
     }
 
@@ -101,15 +234,15 @@ mod tests {
         write(&folder, "1.csv", "a,b\n1,x\n");
         write(&folder, "2.csv", "a,c\n1,x\n");
         let uri = folder.path().to_str().unwrap();
-        let error = read(uri, &TableConfig::default()).unwrap_err().to_string();
-        assert!(error.contains("`b`"), "{error}");
+        let error = Frames::read(uri, &TableConfig::default()).unwrap_err().to_string();
+        assert!(error.ends_with("1.csv: a, b, found a, c"), "{error}");
     }
 
     #[test]
     fn a_header_alone_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let uri = write(&folder, "h.csv", "a,b\n");
-        let error = read(&uri, &TableConfig::default()).unwrap_err().to_string();
+        let error = Frames::read(&uri, &TableConfig::default()).unwrap_err().to_string();
         assert!(error.contains("expected at least one row, found none"), "{error}");
     }
 
@@ -117,9 +250,23 @@ mod tests {
     fn corrupt_rows_stop_or_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let uri = write(&folder, "h.csv", "a,b\n1,2\n3\n4,5\n");
-        assert!(read(&uri, &TableConfig::default()).is_err());
+        assert!(Frames::read(&uri, &TableConfig::default()).is_err());
         let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
-        let frame = read(&uri, &skip).unwrap();
-        assert_eq!((frame.len(), frame.skipped), (2, 1));
+        let table = Frames::read(&uri, &skip).unwrap();
+        assert_eq!((table.len(), table.skipped), (2, 1));
+    }
+
+    #[test]
+    fn rows_find_their_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows: String = (0..200).map(|row| format!("{row},x\n")).collect();
+        let uri = write(&folder, "h.csv", &format!("a,b\n{rows}"));
+        let table = Frames::read(&uri, &TableConfig::default()).unwrap();
+        assert!(table.frames.len() > 3);
+        let numbers: Vec<u64> = (0..200).filter(|row| row % 3 == 1 && !(40..90).contains(row)).collect();
+        let found = table.divide(&numbers).into_iter().zip(&table.frames).flat_map(|(rows, frame)| {
+            rows.into_iter().map(|row| frame.columns[0].number(row).unwrap().unwrap() as u64)
+        });
+        assert_eq!(found.collect::<Vec<_>>(), numbers);
     }
 }

@@ -1,7 +1,7 @@
 //! Rows from memory, to predict.
 
 use super::config::TableConfig;
-use super::encode::{encode, parse_numbers, readable};
+use super::encode::Encoder;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use crate::records::{Cells, Frame, TextCells, nearest};
@@ -68,13 +68,14 @@ pub fn records(
         }
     }
     let mut frame = frame(config, schema, &complete);
-    parse_numbers(schema, &mut frame);
+    config.pack(&mut frame);
     let all: Vec<usize> = (0..frame.len()).collect();
-    let kept = readable(schema, &frame, &all, config, false, |row, error| {
+    let encoder = Encoder::new(schema, config, false);
+    let kept = encoder.readable(&frame, &all, |row, error| {
         refused.push((complete[row].0, error));
         ControlFlow::Continue(())
     })?;
-    let set = TableSet::held(encode(schema, &frame, &kept, config, false)?, 0);
+    let set = TableSet::held(encoder.encode(&frame, &kept)?, 0);
     let records = kept.into_iter().map(|row| complete[row].0).collect();
     Ok(Requested { samples: Pipeline::new(set, config.in_order(0)), records, refused })
 }

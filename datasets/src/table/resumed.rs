@@ -1,8 +1,8 @@
 //! The table of a run that goes on, held against the columns that the run began with.
 
-use super::columns::{Encoding, TableTarget};
 use super::schema::TableSchema;
 use crate::DataError;
+use crate::fields::{Encoding, TableTarget};
 use crate::resumed::check_names;
 
 /// Refuses a table whose training rows are not those that a run `began` with; `found` are the columns as they
@@ -51,16 +51,16 @@ fn check_target(uri: &str, began: &TableTarget, found: &TableTarget) -> Result<(
 fn check_encoding(uri: &str, name: &str, began: &Encoding, found: &Encoding) -> Result<(), DataError> {
     let place = || format!("column `{name}`");
     match (began, found) {
-        (Encoding::Numeric { mean, std, .. }, Encoding::Numeric { mean: now, std: spread, .. }) => {
-            check_numbers(uri, name, (*mean, *std), (*now, *spread))
+        (Encoding::Numeric(began), Encoding::Numeric(now)) => {
+            check_numbers(uri, name, (began.mean, began.std), (now.mean, now.std))
         }
-        (Encoding::Categorical { categories, .. }, Encoding::Categorical { categories: now, .. }) => {
-            check_names(uri, &format!("categories of `{name}`"), categories, now)
+        (Encoding::Categorical(began), Encoding::Categorical(now)) => {
+            check_names(uri, &format!("categories of `{name}`"), &began.categories, &now.categories)
         }
-        (Encoding::Numeric { .. }, Encoding::Categorical { .. }) => {
+        (Encoding::Numeric(_), Encoding::Categorical(_)) => {
             Err(DataError::malformed(uri, place(), "numbers, which the run began with", "categories"))
         }
-        (Encoding::Categorical { .. }, Encoding::Numeric { .. }) => {
+        (Encoding::Categorical(_), Encoding::Numeric(_)) => {
             Err(DataError::malformed(uri, place(), "categories, which the run began with", "numbers"))
         }
     }

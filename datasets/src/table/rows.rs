@@ -1,76 +1,186 @@
-//! Rows of a table as numbers.
+//! Rows of a table as numbers: small where they wait, wide where a batch needs them.
+//!
+//! ```text
+//! kept:   numbers [rows, K], indices [rows, L]           one index a column of categories
+//! batch:  numeric [B, N], categories [B, M]
+//!           one_hot = false: N = K, M = L                the rows as they are kept
+//!           one_hot = true:  N = K + categories, M = 0   spread out: a 0/1 column a category
+//! ```
 
+use super::schema::TableSchema;
+use crate::fields::Targets;
 use crate::{Gathered, Held};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::Arc;
 
-/// The targets of rows.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum RowTargets {
-    /// A class index a row.
-    Classes(Vec<i32>),
-    /// A standardised value a row.
-    Values(Vec<f32>),
-    /// None: rows to predict.
-    Absent,
-}
-
-/// Rows of a table, encoded once: all of it, a block, or a batch.
+/// Rows of a table, encoded once: all of it, or a block.
 #[derive(Debug)]
 pub(super) struct Rows {
     pub(super) rows: usize,
-    /// `[rows, num_numeric]`, row after row.
+    /// `[rows, K]`, row after row.
+    pub(super) numbers: Vec<f32>,
+    /// `[rows, L]`, row after row.
+    pub(super) indices: Vec<i32>,
+    pub(super) targets: Targets,
+    pub(super) layout: Arc<RowLayout>,
+}
+
+/// The parts of a row, as it is kept and in a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RowLayout {
+    /// Numbers and indices that a row keeps: `K` and `L`.
+    pub(super) numbers: usize,
+    pub(super) indices: usize,
+    /// Numeric columns of a batch: `N`.
+    num_numeric: usize,
+    /// The columns of a row in their order, where categories are spread out.
+    spread: Option<Vec<Run>>,
+}
+
+/// Neighbouring columns of a batch.
+#[derive(Debug, PartialEq, Eq)]
+enum Run {
+    /// So many numbers that a row keeps side by side.
+    Numbers(usize),
+    /// A 0/1 column for each of so many categories, out of one index.
+    Categories(usize),
+}
+
+/// A batch on the host.
+#[derive(Debug)]
+pub(super) struct RowBatch {
+    rows: usize,
+    /// `[rows, N]`, row after row.
     pub(super) numeric: Vec<f32>,
-    pub(super) num_numeric: usize,
-    /// `[rows, num_categories]`, row after row.
+    /// `[rows, M]`, row after row.
     pub(super) categories: Vec<i32>,
-    pub(super) num_categories: usize,
-    pub(super) targets: RowTargets,
+    targets: Targets,
+}
+
+impl RowLayout {
+    pub(super) fn of(schema: &TableSchema) -> Self {
+        let (mut numbers, mut indices) = (0, 0);
+        let mut runs = Vec::new();
+        for column in &schema.columns {
+            let field = column.encoding.field();
+            let kept = field.kept();
+            (numbers, indices) = (numbers + kept.numbers, indices + kept.indices);
+            match runs.last_mut() {
+                Some(Run::Numbers(before)) => *before += kept.numbers,
+                _ => runs.push(Run::Numbers(kept.numbers)),
+            }
+            if kept.indices > 0 {
+                runs.push(Run::Categories(field.categories().len()));
+            }
+        }
+        let spread = (schema.one_hot && indices > 0).then_some(runs);
+        RowLayout { numbers, indices, num_numeric: schema.num_numeric(), spread }
+    }
+
+    /// Rows that a batch has as they are kept.
+    #[cfg(test)]
+    pub(super) fn as_kept(numbers: usize, indices: usize) -> Self {
+        RowLayout { numbers, indices, num_numeric: numbers, spread: None }
+    }
 }
 
 impl Rows {
+    /// No rows yet, but room for so many.
+    pub(super) fn empty(layout: &Arc<RowLayout>, room: usize) -> Self {
+        let (numbers, indices) =
+            (Vec::with_capacity(room * layout.numbers), Vec::with_capacity(room * layout.indices));
+        Rows { rows: 0, numbers, indices, targets: Targets::Absent, layout: layout.clone() }
+    }
+
+    /// Adds the rows that come next.
+    pub(super) fn append(&mut self, mut other: Rows) {
+        self.rows += other.rows;
+        self.numbers.append(&mut other.numbers);
+        self.indices.append(&mut other.indices);
+        self.targets.append(other.targets);
+    }
+
     /// Bytes of one row.
     pub(super) fn row_bytes(&self) -> u64 {
-        4 * (self.num_numeric + self.num_categories + 1) as u64
+        4 * (self.layout.numbers + self.layout.indices + 1) as u64
     }
 
     /// A batch of some rows, each the number `row` of the `rows` that it lies among; all are of one table, as
     /// `like` is.
-    pub(super) fn gather<'a>(like: &Rows, picked: impl Iterator<Item = (&'a Rows, usize)> + Clone) -> Rows {
+    pub(super) fn gather<'a>(
+        like: &Rows,
+        picked: impl Iterator<Item = (&'a Rows, usize)> + Clone,
+    ) -> RowBatch {
         let targets = match &like.targets {
-            RowTargets::Classes(_) => RowTargets::Classes(gather(1, picked.clone(), Rows::classes)),
-            RowTargets::Values(_) => RowTargets::Values(gather(1, picked.clone(), Rows::values)),
-            RowTargets::Absent => RowTargets::Absent,
+            Targets::Classes(_) => Targets::Classes(gather(1, picked.clone(), Rows::classes)),
+            Targets::Values(_) => Targets::Values(gather(1, picked.clone(), Rows::values)),
+            Targets::Absent => Targets::Absent,
         };
-        let (num_numeric, num_categories) = (like.num_numeric, like.num_categories);
-        Rows {
-            rows: picked.clone().count(),
-            numeric: gather(num_numeric, picked.clone(), |rows| &rows.numeric),
-            num_numeric,
-            categories: gather(num_categories, picked, |rows| &rows.categories),
-            num_categories,
-            targets,
+        let layout = &*like.layout;
+        let rows = picked.clone().count();
+        let (numeric, categories) = match &layout.spread {
+            Some(runs) => {
+                let mut numeric = vec![0.0; rows * layout.num_numeric];
+                for ((rows, row), out) in picked.zip(numeric.chunks_exact_mut(layout.num_numeric)) {
+                    rows.spread(row, runs, out);
+                }
+                (numeric, Vec::new())
+            }
+            None => (
+                gather(layout.numbers, picked.clone(), |rows| &rows.numbers),
+                gather(layout.indices, picked, |rows| &rows.indices),
+            ),
+        };
+        RowBatch { rows, numeric, categories, targets }
+    }
+
+    /// Writes a row with its categories spread out; `out` holds zeros.
+    fn spread(&self, row: usize, runs: &[Run], mut out: &mut [f32]) {
+        let RowLayout { numbers, indices, .. } = *self.layout;
+        let mut numbers = &self.numbers[row * numbers..(row + 1) * numbers];
+        let mut indices = self.indices[row * indices..(row + 1) * indices].iter();
+        for run in runs {
+            let width = match *run {
+                Run::Numbers(width) => {
+                    let (these, rest) = numbers.split_at(width);
+                    out[..width].copy_from_slice(these);
+                    numbers = rest;
+                    width
+                }
+                Run::Categories(width) => {
+                    // The unknown and the missing, 0, are in none of the columns.
+                    if let Some(place) = indices.next().and_then(|&index| (index as usize).checked_sub(1)) {
+                        out[place] = 1.0;
+                    }
+                    width
+                }
+            };
+            out = &mut out[width..];
         }
     }
 
     fn classes(&self) -> &[i32] {
         match &self.targets {
-            RowTargets::Classes(classes) => classes,
-            RowTargets::Values(_) | RowTargets::Absent => &[],
+            Targets::Classes(classes) => classes,
+            Targets::Values(_) | Targets::Absent => &[],
         }
     }
 
     fn values(&self) -> &[f32] {
         match &self.targets {
-            RowTargets::Values(values) => values,
-            RowTargets::Classes(_) | RowTargets::Absent => &[],
+            Targets::Values(values) => values,
+            Targets::Classes(_) | Targets::Absent => &[],
         }
     }
+}
 
+impl RowBatch {
     /// The rows on a device: `numeric [B, N]`, `categories [B, M]`; classes `[B]` or values `[B, 1]`. Rows to
     /// predict have no target: theirs is [`Target::Absent`].
     pub(super) fn into_batch(self, device: &Device) -> (Table, Target) {
-        let (batch, n, m) = (self.rows, self.num_numeric, self.num_categories);
+        let batch = self.rows;
+        let [n, m] = [self.numeric.len(), self.categories.len()].map(|cells| cells / batch.max(1));
         let numeric = match n {
             0 => Tensor::zeros([batch, 0], device),
             _ => Tensor::from_data(TensorData::new(self.numeric, [batch, n]), device),
@@ -80,13 +190,13 @@ impl Rows {
             _ => Tensor::from_data(TensorData::new(self.categories, [batch, m]), device),
         };
         let target = match self.targets {
-            RowTargets::Classes(classes) => {
+            Targets::Classes(classes) => {
                 Target::Classes(Tensor::from_data(TensorData::new(classes, [batch]), device))
             }
-            RowTargets::Values(values) => {
+            Targets::Values(values) => {
                 Target::Values(Tensor::from_data(TensorData::new(values, [batch, 1]), device))
             }
-            RowTargets::Absent => Target::Absent,
+            Targets::Absent => Target::Absent,
         };
         (Table { numeric, categories }, target)
     }

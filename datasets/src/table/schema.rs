@@ -1,7 +1,7 @@
 //! The columns of a table as training saw them, saved as `columns.json`.
 
-use super::columns::{Column, Encoding, TableTarget};
 use super::config::TableConfig;
+use crate::fields::{Category, Column, Encoding, TableTarget};
 use crate::records::{Frame, nearest};
 use crate::store::Known;
 use crate::{DataError, saved};
@@ -68,9 +68,9 @@ impl TableSchema {
     /// When it is not there, of another format or version, or holds a deviation that is not positive.
     pub fn load(folder: &Path) -> Result<Self, DataError> {
         let schema: TableSchema = saved::load(folder, FILE, FORMAT, VERSION)?;
-        let numeric = schema.columns.iter().filter_map(|column| match column.encoding {
-            Encoding::Numeric { mean, std, .. } => Some((column.name.as_str(), mean, std)),
-            Encoding::Categorical { .. } => None,
+        let numeric = schema.columns.iter().filter_map(|column| match &column.encoding {
+            Encoding::Numeric(number) => Some((column.name.as_str(), number.mean, number.std)),
+            Encoding::Categorical(_) => None,
         });
         let target = match &schema.target {
             TableTarget::Value { name, mean, std } => Some((name.as_str(), *mean, *std)),
@@ -99,26 +99,22 @@ impl TableSchema {
 
     /// The sizes of the index columns of a batch, `M` of them, each with its unknown slot 0.
     pub fn category_sizes(&self) -> Vec<usize> {
-        let size = |column: &Column| match &column.encoding {
-            Encoding::Categorical { categories, .. } if !self.one_hot => Some(categories.len() + 1),
-            _ => None,
-        };
-        self.columns.iter().filter_map(size).collect()
+        let indexed = |column: &&Column| !self.one_hot && column.encoding.field().kept().indices > 0;
+        let size = |column: &Column| column.encoding.field().categories().len() + 1;
+        self.columns.iter().filter(indexed).map(size).collect()
     }
 
     /// The names of the numeric columns of a batch, `N` of them: `age`, `age_missing`,
     /// `workclass=Private`.
     pub fn numeric_names(&self) -> Vec<String> {
         let names = |column: &Column| -> Vec<String> {
-            let name = &column.name;
-            match &column.encoding {
-                Encoding::Numeric { indicator: true, .. } => vec![name.clone(), format!("{name}_missing")],
-                Encoding::Numeric { .. } => vec![name.clone()],
-                Encoding::Categorical { categories, .. } if self.one_hot => {
-                    categories.iter().map(|category| format!("{name}={category}")).collect()
-                }
-                Encoding::Categorical { .. } => Vec::new(),
+            let field = column.encoding.field();
+            let mut names = field.number_names(&column.name);
+            if self.one_hot {
+                let name = |category: &String| format!("{}={category}", column.name);
+                names.extend(field.categories().iter().map(name));
             }
+            names
         };
         self.columns.iter().flat_map(names).collect()
     }
@@ -173,7 +169,7 @@ pub(super) fn column_index(frame: &Frame, name: &str) -> Result<usize, DataError
 impl fmt::Display for TableSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let numeric =
-            self.columns.iter().filter(|column| matches!(column.encoding, Encoding::Numeric { .. })).count();
+            self.columns.iter().filter(|column| matches!(column.encoding, Encoding::Numeric(_))).count();
         writeln!(f, "{} training rows, {} rows skipped as corrupt", self.rows, self.skipped)?;
         writeln!(f, "inputs: {numeric} numeric, {} categorical", self.columns.len() - numeric)?;
         match &self.target {
@@ -186,7 +182,7 @@ impl fmt::Display for TableSchema {
             writeln!(f, "missing: {} in {} cells", column.name, column.missing)?;
         }
         for column in &self.columns {
-            if let Encoding::Categorical { rare: rare @ 1.., .. } = column.encoding {
+            if let Encoding::Categorical(Category { rare: rare @ 1.., .. }) = &column.encoding {
                 writeln!(f, "too rare for a category of their own: {} in {rare} cells", column.name)?;
             }
         }

@@ -124,16 +124,18 @@ impl Dataset for TableSet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::RowTargets;
+    use super::super::rows::RowLayout;
     use super::*;
+    use crate::fields::Targets;
     use crate::{OnCorrupt, Order, Pipeline, PipelineConfig, Shuffle};
     use bonfire_contract::{Loader, Portion, Position, Share};
 
     fn held(rows: usize) -> TableSet {
-        let numeric = (0..rows * 2).map(|cell| cell as f32).collect();
-        let categories = (0..rows as i32).map(|row| row % 3).collect();
-        let targets = RowTargets::Classes((0..rows as i32).map(|row| row % 2).collect());
-        TableSet::held(Rows { rows, numeric, num_numeric: 2, categories, num_categories: 1, targets }, 0)
+        let numbers = (0..rows * 2).map(|cell| cell as f32).collect();
+        let indices = (0..rows as i32).map(|row| row % 3).collect();
+        let targets = Targets::Classes((0..rows as i32).map(|row| row % 2).collect());
+        let layout = Arc::new(RowLayout::as_kept(2, 1));
+        TableSet::held(Rows { rows, numbers, indices, targets, layout }, 0)
     }
 
     #[test]

@@ -4,10 +4,10 @@ use super::blocks::{RowDecoder, read, source};
 use super::config::TableConfig;
 use super::file;
 use super::file::in_sequence;
+use super::read::SameColumns;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::Survey;
-use super::tally::Extent;
 use crate::index::Block;
 use crate::records::Use;
 use crate::store::{BlockSet, Decode, Divided, Known, Source};
@@ -139,33 +139,30 @@ fn survey(
     most: usize,
     config: &TableConfig,
 ) -> Result<TableSchema, DataError> {
-    let uri = source.uri();
+    // Numbers that a file knows as such are categories only where the recipe says so.
+    let (uri, untyped) = (source.uri(), source.index().format().is_untyped());
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);
     let work = |number: usize, shard: usize, block: &Block| {
         let mut skipped = 0;
         let mut unreadable = |_: usize, error| config.refuse(error, &mut skipped);
-        let frame = read(source, shard, block, config, &|name| config.column(name), &mut unreadable)?;
+        let mut frame = read(source, shard, block, config, &|name| config.column(name), &mut unreadable)?;
         let rows: Vec<usize> = if training[number] { (0..frame.len()).collect() } else { Vec::new() };
-        let survey = Survey::of(&frame, &rows, config, Extent::Block);
-        // Where every record names its own columns, no two blocks need have the same.
-        let names = (!frame.varies).then_some(frame.names);
-        Ok((frame.uri, survey, names))
+        let survey = Survey::of(&frame, &rows, config, &|_| untyped);
+        // The columns of the frame are compared, its cells are not wanted any more.
+        frame.columns.clear();
+        frame.lines.clear();
+        Ok((frame, survey, skipped))
     };
-    let mut all = Survey::default();
-    let mut first: Option<(String, Vec<String>)> = None;
-    source.survey("columns", most, work, |(file, survey, names)| {
-        if let Some(mut names) = names {
-            names.sort_unstable();
-            let (first_file, expected) = first.get_or_insert_with(|| (file.clone(), names.clone()));
-            if *expected != names {
-                let expected = format!("the columns of {first_file}: {}", expected.join(", "));
-                return Err(DataError::source(&file, expected, names.join(", ")));
-            }
-        }
-        all.merge(uri, survey)
+    let (mut all, mut same, mut left_out) = (Survey::default(), SameColumns::default(), 0);
+    source.survey("columns", most, work, |(frame, survey, skipped)| {
+        same.check(&frame)?;
+        left_out += skipped;
+        all.merge(survey);
+        all.check_categories(uri)
     })?;
-    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), ..all.schema(uri, config)? })
+    let schema = all.schema(uri, config)?;
+    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), skipped: left_out, ..schema })
 }
 
 #[cfg(test)]

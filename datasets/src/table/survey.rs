@@ -4,14 +4,14 @@
 //! does not grow with it; categories are counted exactly, up to 65,536 different ones a column, and a column
 //! of text with more is an error, as it is no category.
 
-use super::columns::{Column, Encoding, TableTarget};
 use super::config::{TableConfig, TargetKind};
-use super::encode::{keep_readable, label, parse_numbers};
+use super::encode::Encoder;
+use super::read::{Frames, RowsOfFrames};
 use super::schema::{TableSchema, check_names};
-use super::tally::{Extent, Tally};
-use crate::records::{Frame, add_names};
-use crate::{DataError, OnCorrupt, bounds};
-use std::collections::BTreeSet;
+use crate::fields::{Column, Encoding, TableTarget, Tally, label};
+use crate::records::{Cells, Frame, add_names};
+use crate::{DataError, OnCorrupt, bounds, pool};
+use std::collections::{BTreeSet, HashSet};
 
 /// Some rows of a table, column by column.
 #[derive(Debug, Default)]
@@ -26,43 +26,81 @@ pub(super) struct Survey {
 }
 
 /// Types and statistics of a table in memory from its training rows, and the labels from all of its rows.
-/// Training rows that cannot be read leave `rows`, and columns of numbers are parsed in place.
+/// Training rows that cannot be read leave `rows`.
 ///
 /// # Errors
 /// When a column that the recipe names is not there, a cell is not of its column's type, a column has no
 /// value or the target only one class.
 pub(super) fn infer(
-    frame: &mut Frame,
-    rows: &mut Vec<usize>,
+    frames: &Frames,
+    rows: &mut RowsOfFrames,
     config: &TableConfig,
 ) -> Result<TableSchema, DataError> {
-    parse_columns(frame, config);
-    // A row that cannot be read is an error, or left out, by its line: after the types are known, and before they count.
+    // A row that cannot be read is an error, or left out, by its line: after the types are known, and before
+    // they count.
     let lenient = TableConfig { on_corrupt: OnCorrupt::Skip, ..config.clone() };
-    let uri = frame.uri.clone();
-    let mut schema = Survey::of(frame, rows, config, Extent::Whole).schema(&uri, &lenient)?;
-    parse_numbers(&schema, frame);
-    let skipped = keep_readable(&schema, frame, rows, config, true)?;
+    let mut schema = survey(frames, rows, &lenient)?.schema(&frames.uri, &lenient)?;
+    let skipped = keep_readable(frames, rows, &schema, config)?;
     if skipped > 0 {
         let typed = with_types_of(lenient, &schema);
-        schema = Survey::of(frame, rows, &typed, Extent::Whole).schema(&uri, &typed)?;
+        schema = survey(frames, rows, &typed)?.schema(&frames.uri, &typed)?;
     }
     Ok(TableSchema { skipped, ..schema })
 }
 
-/// Parses the text of input columns that hold numbers alone.
-fn parse_columns(frame: &mut Frame, config: &TableConfig) {
-    for (name, cells) in frame.names.iter().zip(&mut frame.columns) {
-        if *name != config.target && !config.categorical.contains(name) && !config.ignore.contains(name) {
-            cells.parse();
-        }
+/// Surveys the frames, several at a time.
+fn survey(frames: &Frames, rows: &RowsOfFrames, config: &TableConfig) -> Result<Survey, DataError> {
+    // A column that is numbers in every frame is a column of numbers; what they are need not be counted.
+    let columns = || frames.frames.iter().flat_map(|frame| frame.names.iter().zip(&frame.columns));
+    let texts = columns().filter(|(_, cells)| !matches!(cells, Cells::Numbers(_)));
+    let texts: HashSet<&str> = texts.map(|(name, _)| name.as_str()).collect();
+    let may_be_categories = |name: &str| texts.contains(name);
+    let mut all = Survey::default();
+    pool::in_order(
+        pool::processors(),
+        frames.frames.iter().zip(rows),
+        |(frame, rows)| Ok(Survey::of(frame, rows, config, &may_be_categories)),
+        |survey| {
+            all.merge(survey);
+            Ok::<(), DataError>(())
+        },
+    )?;
+    Ok(all)
+}
+
+/// Takes the rows out of `rows` that cannot be encoded, and counts them.
+///
+/// # Errors
+/// The first such row's, unless the recipe skips them; when no row is left.
+fn keep_readable(
+    frames: &Frames,
+    rows: &mut RowsOfFrames,
+    schema: &TableSchema,
+    config: &TableConfig,
+) -> Result<u64, DataError> {
+    let encoder = Encoder::new(schema, config, true);
+    let (mut kept, mut skipped) = (Vec::with_capacity(rows.len()), 0);
+    pool::in_order(
+        pool::processors(),
+        frames.frames.iter().zip(&*rows),
+        |(frame, rows)| encoder.keep_readable(frame, rows),
+        |(readable, left_out)| {
+            kept.push(readable);
+            skipped += left_out;
+            Ok(())
+        },
+    )?;
+    if kept.iter().all(Vec::is_empty) {
+        return Err(DataError::source(&frames.uri, "at least one row that can be read", "none"));
     }
+    *rows = kept;
+    Ok(skipped)
 }
 
 /// The recipe with the types of a schema written down.
 fn with_types_of(config: TableConfig, schema: &TableSchema) -> TableConfig {
     let (numeric, categorical): (Vec<_>, Vec<_>) =
-        schema.columns.iter().partition(|column| matches!(column.encoding, Encoding::Numeric { .. }));
+        schema.columns.iter().partition(|column| matches!(column.encoding, Encoding::Numeric(_)));
     let names = |columns: Vec<&Column>| columns.into_iter().map(|column| column.name.clone()).collect();
     let target_kind = match schema.target {
         TableTarget::Classes { .. } => TargetKind::Class,
@@ -77,37 +115,51 @@ fn with_types_of(config: TableConfig, schema: &TableSchema) -> TableConfig {
 }
 
 impl Survey {
-    /// Surveys the training `rows` of a frame; of the others, only their labels count.
-    pub(super) fn of(frame: &Frame, rows: &[usize], config: &TableConfig, extent: Extent) -> Self {
+    /// Surveys the training `rows` of a frame; of the others, only their labels count. The different cells of a
+    /// column are counted where they `may_be_categories`, or are to be.
+    pub(super) fn of(
+        frame: &Frame,
+        rows: &[usize],
+        config: &TableConfig,
+        may_be_categories: &dyn Fn(&str) -> bool,
+    ) -> Self {
         let mut labels = Some(BTreeSet::new());
         if let Some(target) = frame.position(&config.target) {
-            for label in (0..frame.len()).filter_map(|row| label(&frame.columns[target], row, config)) {
-                if labels.as_ref().is_some_and(|known| known.contains(label.as_ref())) {
-                    continue;
-                }
-                add_label(&mut labels, label.into_owned());
-                if labels.is_none() {
-                    break;
-                }
-            }
+            let suffix = config.strip_label_suffix.as_deref();
+            let all: Vec<usize> = (0..frame.len()).collect();
+            let add = |cell: &str| add_label(&mut labels, label(cell, suffix).into_owned());
+            frame.columns[target].each(&all, add, |_, _| {});
         }
-        let tally = |index: usize| match config.ignore.contains(&frame.names[index]) {
-            true => Tally::absent(rows.len() as u64),
-            false => Tally::of(frame, index, rows, config, extent),
+        let tally = |index: usize| {
+            let name = &frame.names[index];
+            if config.ignore.contains(name) {
+                Tally::absent(rows.len() as u64)
+            } else if *name == config.target {
+                Tally::of_target(frame, index, rows)
+            } else {
+                let may_be = may_be_categories(name) && !config.numeric.contains(name);
+                Tally::of_input(frame, index, rows, may_be || config.categorical.contains(name))
+            }
         };
         let tallies = (0..frame.names.len()).map(tally).collect();
         let (names, ignored) = (frame.names.clone(), frame.ignored.clone());
         Survey { rows: rows.len() as u64, names, tallies, ignored, labels }
     }
 
-    /// Adds the rows that come next. A column that one of the two lacks has no values there.
+    /// Refuses a column of text that is different everywhere: no memory would be enough to count it.
     ///
     /// # Errors
     /// When a column of text has too many categories.
-    pub(super) fn merge(&mut self, uri: &str, mut other: Survey) -> Result<(), DataError> {
+    pub(super) fn check_categories(&mut self, uri: &str) -> Result<(), DataError> {
+        let mut columns = self.names.iter().zip(&mut self.tallies);
+        columns.try_for_each(|(name, tally)| tally.check_categories(uri, name))
+    }
+
+    /// Adds the rows that come next. A column that one of the two lacks has no values there.
+    pub(super) fn merge(&mut self, mut other: Survey) {
         if self.names.is_empty() {
             *self = other;
-            return Ok(());
+            return;
         }
         for name in &other.names {
             if !self.names.contains(name) {
@@ -121,7 +173,6 @@ impl Survey {
                 Some(at) => tally.merge(std::mem::take(&mut other.tallies[at])),
                 None => tally.missing += other.rows,
             }
-            tally.check_categories(uri, name)?;
         }
         self.rows += other.rows;
         add_names(&mut self.ignored, other.ignored);
@@ -129,7 +180,6 @@ impl Survey {
             Some(labels) => labels.into_iter().for_each(|label| add_label(&mut self.labels, label)),
             None => self.labels = None,
         }
-        Ok(())
     }
 
     /// Types and statistics, and the labels of the target.
@@ -143,13 +193,14 @@ impl Survey {
         let mut columns = Vec::new();
         for (name, tally) in self.names.into_iter().zip(self.tallies) {
             if !config.ignore.contains(&name) {
-                columns.push(tally.column(uri, name, config)?);
+                let wishes = config.wishes(&name);
+                columns.push(tally.column(uri, name, wishes)?);
             }
         }
         if columns.is_empty() {
             return Err(DataError::source(uri, "at least one input column", "the target alone"));
         }
-        let target = tally.target(uri, name, self.labels, config)?;
+        let target = tally.target(uri, name, self.labels, config.wishes(&config.target))?;
         Ok(TableSchema::new(self.rows, columns, target, config))
     }
 }

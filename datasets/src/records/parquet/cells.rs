@@ -84,6 +84,8 @@ impl Columns {
             match cells {
                 Cells::Numbers(numbers) => append_numbers(numbers, array),
                 Cells::Text(text) => append_text(text, array, options),
+                // Cells are packed once they are read.
+                Cells::Coded(_) => {}
             }
         }
         self.rows(uri, columns, (first_row..first_row + batch.num_rows() as u64).collect())

@@ -1,30 +1,34 @@
-//! The cells of one column over the training rows, counted.
+//! The cells of one column over the training rows, counted: block by block, as its type is not known before the
+//! last one.
 
-use super::columns::{Column, Encoding, TableTarget};
-use super::config::{TableConfig, TargetKind};
+use super::label::TableTarget;
 use super::moments::Moments;
+use super::number::{FINITE, INPUT, each_number};
+use super::{Category, Column, Encoding, Number};
 use crate::records::{Cells, Frame, shortened, sort_labels};
 use crate::{DataError, OnCorrupt, bounds};
 use std::collections::{BTreeSet, HashMap};
 
-/// Different categories that are counted of a column.
+/// Different categories that are counted of a column where not all rows are in memory.
 const MOST_CATEGORIES: usize = bounds::MOST_CLASSES;
 
 /// Different whole numbers of a target column that is a class.
 const MOST_CLASSES: usize = 20;
 
-/// The share of a table that some rows are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// All of it, in memory: a column is looked at as often as need be.
-    Whole,
-    /// A part, which others follow: a column is looked at once, and may yet turn out to be of any type.
-    Block,
+/// The recipe's wishes about a column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes {
+    /// True where it is to hold numbers, false where it is not to; absent where its cells decide.
+    pub numeric: Option<bool>,
+    /// Categories that are kept, the most frequent first.
+    pub max_categories: usize,
+    /// The fate of a cell that is none of the column's type.
+    pub on_corrupt: OnCorrupt,
 }
 
 /// The training cells of a column.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     pub missing: u64,
     values: u64,
     moments: Moments,
@@ -33,9 +37,9 @@ pub(super) struct Tally {
     /// The first cell that is no number, and the first that no f32 holds.
     not_a_number: Option<DataError>,
     not_finite: Option<DataError>,
-    /// The first row without a value, where the column is the target.
+    /// The first row without a value.
     absent: Option<DataError>,
-    /// `None` when they are numbers, or too many.
+    /// `None` when they are not counted, or too many.
     categories: Option<HashMap<String, u64>>,
     /// Different numbers, as many as decide whether a target is a value; whether one is not whole.
     different: Vec<f64>,
@@ -44,71 +48,54 @@ pub(super) struct Tally {
 
 impl Tally {
     /// The cells of `missing` rows that lack the column.
-    pub(super) fn absent(missing: u64) -> Self {
+    pub(crate) fn absent(missing: u64) -> Self {
         Tally { missing, categories: Some(HashMap::new()), ..Tally::default() }
     }
 
-    /// The cells of a column in `rows`.
-    pub(super) fn of(
-        frame: &Frame,
-        index: usize,
-        rows: &[usize],
-        config: &TableConfig,
-        extent: Extent,
-    ) -> Self {
-        let (name, cells) = (&frame.names[index], &frame.columns[index]);
-        let is_target = *name == config.target;
-        let mut tally = Tally::default();
-        for &row in rows {
-            match cells.number(row) {
-                None => {
-                    tally.missing += 1;
-                    if is_target && tally.absent.is_none() {
-                        tally.absent = Some(frame.cell_error(row, name, "a target", "no value"));
-                    }
-                    continue;
-                }
-                Some(Ok(number)) => {
-                    tally.see_number(number, frame, row, name, is_target);
-                    if extent == Extent::Block && (number as f32).is_finite() {
-                        tally.moments.add(number);
-                    }
-                }
-                Some(Err(cell)) if tally.not_a_number.is_none() => {
-                    let expected =
-                        "a number (or its mark in data.missing, or the column in data.categorical)";
-                    let found = format!("`{}`", shortened(cell));
-                    tally.not_a_number = Some(frame.cell_error(row, name, expected, found));
-                }
-                Some(Err(_)) => {}
-            }
-            tally.values += 1;
-        }
-        // Numbers that Parquet knows as such are categories only where the recipe says so.
-        let may_be_categories = match cells {
-            Cells::Numbers(_) => config.categorical.contains(name),
-            Cells::Text(_) => !config.numeric.contains(name) && !is_target,
-        };
-        match extent {
-            Extent::Block => tally.categories = may_be_categories.then(|| counted(cells, rows)),
-            Extent::Whole if is_target || tally.is_numeric(name, config) => {
-                let numbers = rows.iter().filter_map(|&row| cells.number(row)).flatten();
-                tally.moments = Moments::of(numbers.filter(|&number| (number as f32).is_finite()));
-            }
-            Extent::Whole => tally.categories = Some(counted(cells, rows)),
-        }
+    /// The cells of an input column in `rows`; its different ones where they `may_be_categories`.
+    pub(crate) fn of_input(frame: &Frame, index: usize, rows: &[usize], may_be_categories: bool) -> Self {
+        let mut tally = Tally::of(frame, index, rows, INPUT);
+        tally.categories = may_be_categories.then(|| counted(&frame.columns[index], rows));
         tally
     }
 
-    fn see_number(&mut self, number: f64, frame: &Frame, row: usize, name: &str, is_target: bool) {
-        self.numbers += 1;
-        if !(number as f32).is_finite() && self.not_finite.is_none() {
-            let expected = "a finite number of single precision";
-            self.not_finite = Some(frame.cell_error(row, name, expected, number));
-        }
-        if is_target {
-            self.see_different(number);
-        }
+    /// The cells of the target in `rows`.
+    pub(crate) fn of_target(frame: &Frame, index: usize, rows: &[usize]) -> Self {
+        let (name, cells) = (&frame.names[index], &frame.columns[index]);
+        let mut tally = Tally::of(frame, index, rows, "a number");
+        each_number(cells, rows, |place, number| match number {
+            None if tally.absent.is_none() => {
+                tally.absent = Some(frame.cell_error(rows[place], name, "a target", "no value"));
+            }
+            Some(Ok(number)) => tally.see_different(number),
+            None | Some(Err(_)) => {}
+        });
+        tally
+    }
+
+    fn of(frame: &Frame, index: usize, rows: &[usize], expected: &str) -> Self {
+        let (name, cells) = (&frame.names[index], &frame.columns[index]);
+        let mut tally = Tally::default();
+        let mut finite = Vec::with_capacity(rows.len());
+        each_number(cells, rows, |place, number| match number {
+            None => tally.missing += 1,
+            Some(Ok(number)) => {
+                tally.numbers += 1;
+                if (number as f32).is_finite() {
+                    finite.push(number);
+                } else if tally.not_finite.is_none() {
+                    tally.not_finite = Some(frame.cell_error(rows[place], name, FINITE, number));
+                }
+            }
+            Some(Err(cell)) if tally.not_a_number.is_none() => {
+                let found = format!("`{}`", shortened(cell));
+                tally.not_a_number = Some(frame.cell_error(rows[place], name, expected, found));
+            }
+            Some(Err(_)) => {}
+        });
+        tally.values = rows.len() as u64 - tally.missing;
+        tally.moments = Moments::of(&finite);
+        tally
     }
 
     /// Takes note of a number that decides whether the target is a value.
@@ -120,7 +107,7 @@ impl Tally {
     }
 
     /// Adds the cells of the rows that come next.
-    pub(super) fn merge(&mut self, other: Tally) {
+    pub(crate) fn merge(&mut self, other: Tally) {
         self.missing += other.missing;
         self.values += other.values;
         self.numbers += other.numbers;
@@ -152,12 +139,12 @@ impl Tally {
     }
 
     /// True where an input column holds numbers: as the recipe says, or as it reads.
-    fn is_numeric(&self, name: &String, config: &TableConfig) -> bool {
-        config.numeric.contains(name) || !config.categorical.contains(name) && self.reads_as_numbers()
+    fn is_numeric(&self, wishes: Wishes) -> bool {
+        wishes.numeric.unwrap_or_else(|| self.reads_as_numbers())
     }
 
     /// Stops counting the different numbers of a column; refuses a text that is different everywhere.
-    pub(super) fn check_categories(&mut self, uri: &str, name: &str) -> Result<(), DataError> {
+    pub(crate) fn check_categories(&mut self, uri: &str, name: &str) -> Result<(), DataError> {
         if self.categories.as_ref().is_none_or(|categories| categories.len() <= MOST_CATEGORIES) {
             return Ok(());
         }
@@ -171,66 +158,64 @@ impl Tally {
     }
 
     /// An input column.
-    pub(super) fn column(self, uri: &str, name: String, config: &TableConfig) -> Result<Column, DataError> {
+    pub(crate) fn column(self, uri: &str, name: String, wishes: Wishes) -> Result<Column, DataError> {
         if self.values == 0 {
             return Err(no_value(uri, &name));
         }
         let missing = self.missing;
-        if !self.is_numeric(&name, config) {
+        if !self.is_numeric(wishes) {
             let Some(counts) = self.categories else {
                 let expected = "a column of one type (its name in data.numeric or data.categorical)";
                 let found = "more different numbers than categories may be, and then text";
                 return Err(DataError::malformed(uri, format!("column `{name}`"), expected, found));
             };
-            let encoding = Encoding::most_frequent(counts, config.max_categories);
-            return Ok(Column { name, missing, encoding });
+            let category = Category::most_frequent(counts, wishes.max_categories);
+            return Ok(Column { name, missing, encoding: Encoding::Categorical(category) });
         }
-        let (mean, std) = self.statistics(uri, &name, config)?;
-        Ok(Column { name, missing, encoding: Encoding::Numeric { mean, std, indicator: missing > 0 } })
+        let (mean, std) = self.statistics(uri, &name, wishes.on_corrupt)?;
+        let encoding = Encoding::Numeric(Number { mean, std, indicator: missing > 0 });
+        Ok(Column { name, missing, encoding })
     }
 
     /// Mean and deviation of numbers; a cell that is none stops here, unless it is to be skipped.
-    fn statistics(self, uri: &str, name: &str, config: &TableConfig) -> Result<(f64, f64), DataError> {
-        if config.on_corrupt == OnCorrupt::Stop
+    fn statistics(self, uri: &str, name: &str, on_corrupt: OnCorrupt) -> Result<(f64, f64), DataError> {
+        if on_corrupt == OnCorrupt::Stop
             && let Some(error) = self.not_a_number.or(self.not_finite)
         {
             return Err(error);
         }
         let (mean, std) = self.moments.mean_and_std();
-        match mean.is_finite() && std.is_finite() {
-            true => Ok((mean, std)),
-            false => {
-                let found = format!("mean {mean}, standard deviation {std}");
-                let place = format!("column `{name}`");
-                Err(DataError::malformed(uri, place, "numbers of a finite mean and spread", found))
-            }
+        if mean.is_finite() && std.is_finite() {
+            return Ok((mean, std));
         }
+        let found = format!("mean {mean}, standard deviation {std}");
+        let place = format!("column `{name}`");
+        Err(DataError::malformed(uri, place, "numbers of a finite mean and spread", found))
     }
 
     /// The column to predict: a value where its numbers are not whole or more than 20 differ, unless the
     /// recipe says which. `labels` are the different ones, `None` when they are too many.
-    pub(super) fn target(
+    pub(crate) fn target(
         self,
         uri: &str,
         name: String,
         labels: Option<BTreeSet<String>>,
-        config: &TableConfig,
+        wishes: Wishes,
     ) -> Result<TableTarget, DataError> {
-        if config.on_corrupt == OnCorrupt::Stop
+        if wishes.on_corrupt == OnCorrupt::Stop
             && let Some(error) = self.absent
         {
             return Err(error);
         }
-        let value = self.reads_as_numbers() && (self.fractions || self.different.len() > MOST_CLASSES);
-        let kind = config.target_kind.unwrap_or(if value { TargetKind::Value } else { TargetKind::Class });
-        match (kind, labels) {
-            (TargetKind::Value, _) => {
-                let tally = Tally { absent: None, ..self };
-                let (mean, std) = tally.statistics(uri, &name, config)?;
-                Ok(TableTarget::Value { name, mean, std })
-            }
-            (TargetKind::Class, Some(labels)) => classes(uri, name, labels),
-            (TargetKind::Class, None) => {
+        let reads_as_value =
+            self.reads_as_numbers() && (self.fractions || self.different.len() > MOST_CLASSES);
+        if wishes.numeric.unwrap_or(reads_as_value) {
+            let (mean, std) = self.statistics(uri, &name, wishes.on_corrupt)?;
+            return Ok(TableTarget::Value { name, mean, std });
+        }
+        match labels {
+            Some(labels) => classes(uri, name, labels),
+            None => {
                 Err(bounds::classes(uri, &name, usize::MAX).err().unwrap_or_else(|| no_value(uri, &name)))
             }
         }
@@ -239,16 +224,22 @@ impl Tally {
 
 /// The categories in `rows`, each with the number of its cells.
 fn counted(cells: &Cells, rows: &[usize]) -> HashMap<String, u64> {
-    let mut counts: HashMap<String, u64> = HashMap::new();
-    for cell in rows.iter().filter_map(|&row| cells.text(row)) {
-        match counts.get_mut(cell.as_ref()) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(cell.into_owned(), 1);
-            }
+    let (mut texts, mut counts) = (Vec::new(), Vec::new());
+    let place = |text: &str| {
+        texts.push(text.to_string());
+        texts.len() - 1
+    };
+    cells.each(rows, place, |_, place| {
+        let Some(place) = place else { return };
+        if place >= counts.len() {
+            counts.resize(place + 1, 0);
         }
-    }
-    counts
+        counts[place] += 1;
+    });
+    let mut categories = HashMap::with_capacity(texts.len());
+    // Cells that are not packed are told one by one.
+    texts.into_iter().zip(counts).for_each(|(text, count)| *categories.entry(text).or_default() += count);
+    categories
 }
 
 /// A target of these labels.
@@ -280,10 +271,11 @@ mod tests {
         cells.iter().for_each(|&cell| column.push((!cell.is_empty()).then_some(cell)));
         let lines = (1..=cells.len() as u64).collect();
         let frame = Frame::new("t.csv", vec!["x".to_string()], vec![Cells::Text(column)], lines, "line");
-        let target = if is_target { "x" } else { "y" };
-        let config = TableConfig { target: target.to_string(), ..TableConfig::default() };
         let rows: Vec<usize> = (0..cells.len()).collect();
-        Tally::of(&frame, 0, &rows, &config, Extent::Whole)
+        match is_target {
+            true => Tally::of_target(&frame, 0, &rows),
+            false => Tally::of_input(&frame, 0, &rows, true),
+        }
     }
 
     #[test]
@@ -298,8 +290,9 @@ mod tests {
     #[test]
     fn values_are_fractions_or_many_numbers() {
         let check = |cells: &[&str]| {
+            let wishes = Wishes { numeric: None, max_categories: 9, on_corrupt: OnCorrupt::Stop };
             let labels = Some(cells.iter().map(|cell| cell.to_string()).collect());
-            let target = tally(cells, true).target("t", "x".to_string(), labels, &TableConfig::default());
+            let target = tally(cells, true).target("t", "x".to_string(), labels, wishes);
             matches!(target.unwrap(), TableTarget::Value { .. })
         };
         assert!(check(&["1", "2.5"]));

@@ -1,0 +1,43 @@
+//! The columns of a table as a schema keeps them.
+
+use super::{Category, Field, Number};
+use serde::{Deserialize, Serialize};
+
+/// An input column and how its cells become numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name in the files.
+    pub name: String,
+    /// Cells of the training rows without a value.
+    pub missing: u64,
+    /// The way of a cell to numbers.
+    pub encoding: Encoding,
+}
+
+/// The way of the cells of a column to numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// A number.
+    Numeric(Number),
+    /// One of some categories.
+    Categorical(Category),
+}
+
+impl Encoding {
+    /// The kind of column that it is.
+    pub(crate) fn field(&self) -> &dyn Field {
+        match self {
+            Encoding::Numeric(number) => number,
+            Encoding::Categorical(category) => category,
+        }
+    }
+}
+
+impl Column {
+    /// The numeric columns of a batch that this one becomes; `one_hot` where categories become some.
+    pub(crate) fn width(&self, one_hot: bool) -> usize {
+        let field = self.encoding.field();
+        field.kept().numbers + if one_hot { field.categories().len() } else { 0 }
+    }
+}
