@@ -21,7 +21,7 @@ mod sidecar;
 
 pub use build::Progress;
 pub(crate) use lookup::Lookup;
-pub use progress::report;
+pub use progress::{Show, report, show};
 pub(crate) use rows::Rows;
 
 use crate::recent::Recent;

@@ -103,9 +103,7 @@ impl Kept {
             && !self.closed.swap(true, Ordering::Relaxed)
         {
             let folder = self.folder.display();
-            eprintln!(
-                "warning: {folder}: expected room for {size} bytes, found {error}; going on without keeping"
-            );
+            log::warn!("{folder}: expected room for {size} bytes, found {error}; going on without keeping");
         }
     }
 
