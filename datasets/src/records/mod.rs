@@ -30,6 +30,7 @@ pub(crate) use cells::{Cells, TextCells};
 pub(crate) use cut::BLOCK;
 pub use dialect::Dialect;
 pub(crate) use dialect::Given;
+pub(crate) use entry::File;
 pub use entry::{Entry, Member};
 pub(crate) use files::{SIDECAR_ENDING, files};
 pub use format::{Format, Layout};

@@ -46,13 +46,13 @@ pub(super) fn line_pieces(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::fs;
 
-    /// A file of this text.
-    fn file(text: &[u8]) -> (tempfile::TempDir, String) {
+    /// A file of this text, and the folder that it lasts as long as.
+    pub(in crate::records) fn file(text: &[u8]) -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         fs::write(&path, text).unwrap();
