@@ -31,6 +31,22 @@ pub enum OnCorrupt {
     Skip,
 }
 
+impl OnCorrupt {
+    /// The fate of a sample that cannot be read: counted in `skipped`, where it is left out.
+    ///
+    /// # Errors
+    /// Its own, where it stops.
+    pub(crate) fn refuse(self, error: DataError, skipped: &mut u64) -> Result<(), DataError> {
+        match self {
+            OnCorrupt::Stop => Err(error),
+            OnCorrupt::Skip => {
+                *skipped += 1;
+                Ok(())
+            }
+        }
+    }
+}
+
 /// The settings of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {

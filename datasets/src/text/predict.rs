@@ -9,7 +9,7 @@ use super::schema::TextSchema;
 use super::set::TextSet;
 use crate::inputs::Put;
 use crate::records::{Format, shortened};
-use crate::{DataError, InputPiece, InputPieces, Names, OnCorrupt, Pipeline, names_files, source};
+use crate::{DataError, InputPiece, InputPieces, Names, Pipeline, names_files, source};
 
 /// Texts of a piece.
 const PIECE: usize = 4096;
@@ -81,11 +81,7 @@ impl Collector<'_> {
                     any = true;
                     self.push(encode(&text, schema)?, text.place())
                 }
-                Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
-                Err(_) => {
-                    self.skipped += 1;
-                    Ok(())
-                }
+                Err(error) => config.on_corrupt.refuse(error, &mut self.skipped),
             };
             if format.is_plain() && (folder || schema.whole_files) {
                 reader.whole(None, &mut take)?;
