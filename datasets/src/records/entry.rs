@@ -80,7 +80,7 @@ pub(super) fn scanned(
 ) -> Result<Entries, DataError> {
     let uri = file.object.uri();
     let (compression, unpacked) = packing::reader(file.object.stream()?)
-        .map_err(|error| DataError::source(uri, "a readable file", one_line(error)))?;
+        .map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?;
     let mut entries = Vec::new();
     scan(uri, unpacked, &mut |entry| {
         entries.push(entry);

@@ -12,7 +12,7 @@ const LONGEST_LINE: u64 = 64 << 20;
 /// The bytes of a file as they arrive, unpacked.
 pub(super) fn unpacked(uri: &str) -> Result<Box<dyn Read + Send>, DataError> {
     let reader = packing::reader(Object::open(uri)?.stream()?);
-    Ok(reader.map_err(|error| DataError::source(uri, "a readable file", one_line(error)))?.1)
+    Ok(reader.map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?.1)
 }
 
 /// Hands whole lines to `take`, about 1 MiB of them at a time, and the line they begin on, counted from 1.

@@ -70,7 +70,7 @@ impl Kept {
         });
         match kept {
             Ok(kept) => Ok(kept.as_ref()),
-            Err(wrong) => Err(DataError::source(LIMIT, "a size such as 200GB", wrong)),
+            Err(wrong) => Err(DataError::unreachable(LIMIT, "a size such as 200GB", wrong)),
         }
     }
 
