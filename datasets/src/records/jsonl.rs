@@ -105,8 +105,8 @@ fn scan_jsonl(
     Ok(())
 }
 
-/// Objects, of which a key that one lacks has no value there. The columns stand in alphabetical order, so that
-/// they do not depend on the order of records.
+/// Objects, of which a key that one lacks has no value there. The columns stand in alphabetical order, so
+/// that they do not depend on the order of records.
 struct Objects<'a> {
     uri: &'a str,
     options: &'a ReadOptions<'a>,

@@ -2,7 +2,7 @@
 //! [`format`](Format); all that the formats share stands beside them.
 //!
 //! ```text
-//! URI -> files -> Format, by the ending -> entries: samples of a tar, blocks of consecutive records (for the index)
+//! URI -> files -> Format, by the ending -> entries, for the index: samples of a tar, blocks of records
 //!                                       -> Frames: of bytes in memory, of one block, or as records arrive
 //! ```
 

@@ -1,5 +1,5 @@
-//! A file of lines read once, from its beginning to its end, some whole lines at a time. Nothing is kept of it: for what is
-//! read a second time there are blocks.
+//! A file of lines read once, from its beginning to its end, some whole lines at a time. Nothing is kept of
+//! it: for what is read a second time there are blocks.
 
 use super::cut::BLOCK;
 use crate::DataError;

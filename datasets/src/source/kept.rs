@@ -1,5 +1,5 @@
-//! Bytes that were read across a network, kept on this machine up to a number of bytes: `$BONFIRE_CACHE_LIMIT`, as
-//! `200GB`; nothing is kept without it.
+//! Bytes that were read across a network, kept on this machine up to a number of bytes:
+//! `$BONFIRE_CACHE_LIMIT`, as `200GB`; nothing is kept without it.
 //!
 //! ```text
 //! $BONFIRE_CACHE/ranges/

@@ -229,8 +229,8 @@ impl Source {
         pool::in_order(pool::requests(), 0..most, work, take)
     }
 
-    /// The number of blocks that are shuffled together: as many as `window_bytes` hold of the largest, one at least.
-    /// `record_bytes` is what a record takes once it is decoded.
+    /// The number of blocks that are shuffled together: as many as `window_bytes` hold of the largest, one at
+    /// least. `record_bytes` is what a record takes once it is decoded.
     pub(crate) fn window(&self, window_bytes: u64, record_bytes: u64) -> usize {
         let most = self.sizes.iter().max().map_or(0, |&records| u64::from(records));
         self.window_of(window_bytes, most.saturating_mul(record_bytes))

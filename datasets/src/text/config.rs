@@ -143,8 +143,8 @@ impl TextConfig {
         split::check(self.valid_fraction, self.test_fraction)
     }
 
-    /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of the
-    /// others.
+    /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of
+    /// the others.
     pub(super) fn format(&self, uri: &str) -> Format {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_blocks, Format::Text))
     }

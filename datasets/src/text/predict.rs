@@ -15,9 +15,9 @@ use crate::{DataError, InputPiece, InputPieces, Names, Pipeline, names_files, so
 const PIECE: usize = 4096;
 
 /// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`, `.parquet`), a folder of
-/// them or, where it [names no files](names_files), itself the text. The names are each text's place, `sms.csv:17`, or
-/// the beginning of the argument. About 1 MiB of a file is held at a time, a row group of Parquet, a whole
-/// file of which each is a text.
+/// them or, where it [names no files](names_files), itself the text. The names are each text's place,
+/// `sms.csv:17`, or the beginning of the argument. About 1 MiB of a file is held at a time, a row group of
+/// Parquet, a whole file of which each is a text.
 ///
 /// # Errors
 /// When there is no input, a key is out of its bounds, or the model generates text instead. A file that

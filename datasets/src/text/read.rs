@@ -19,7 +19,8 @@ pub(super) fn is_text_file(uri: &str) -> bool {
 }
 
 /// The files below a URI that hold texts: those of a folder by their extension, a file always. Files of a
-/// folder that may be pictures instead, as Parquet may, count where the recipe says so or there are no others.
+/// folder that may be pictures instead, as Parquet may, count where the recipe says so or there are no
+/// others.
 pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
     let mut files = records::files(uri)?;
     if source::is_folder(uri) {
