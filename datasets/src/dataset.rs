@@ -36,7 +36,8 @@ pub trait Dataset: Send + Sync + 'static {
     /// Reads sample `index`; where nothing of it is random, it is the same for every draw.
     ///
     /// # Errors
-    /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then.
+    /// When the sample cannot be read or decoded; `OnCorrupt::Skip` passes over it then, unless its source is
+    /// [unreachable](DataError::Unreachable).
     fn sample(&self, index: u64, draw: Draw) -> Result<Self::Sample, DataError>;
 
     /// The samples where all lie in memory: batches are gathered whole then, without an object for each

@@ -3,7 +3,19 @@
 /// An error of reading data. Its message is one line.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DataError {
-    /// A URI that names nothing, or nothing readable.
+    /// A URI that cannot be reached: nothing of that name, a server that does not answer, credentials that do
+    /// not serve, a disk that refuses. It says nothing of the samples there, so that no sample counts as
+    /// corrupt by it.
+    #[error("{uri}: expected {expected}, found {found}")]
+    Unreachable {
+        /// The URI as it was given.
+        uri: String,
+        /// The thing that should have been there.
+        expected: String,
+        /// The thing that was there.
+        found: String,
+    },
+    /// A URI that names nothing of use.
     #[error("{uri}: expected {expected}, found {found}")]
     Source {
         /// The URI as it was given.
@@ -38,6 +50,17 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// [`DataError::Unreachable`] from anything that prints.
+    pub fn unreachable(uri: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
+        let (uri, expected, found) = (uri.to_string(), expected.to_string(), found.to_string());
+        DataError::Unreachable { uri, expected, found }
+    }
+
+    /// True where nothing was read that could be corrupt.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, DataError::Unreachable { .. })
+    }
+
     /// [`DataError::Source`] from anything that prints.
     pub fn source(uri: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
         DataError::Source { uri: uri.to_string(), expected: expected.to_string(), found: found.to_string() }

@@ -11,6 +11,9 @@
 //! finds one sample or block in them. [`Order`] says in which sequence samples come, and [`Pipeline`] turns
 //! any [`Dataset`] into the [`Loader`](bonfire_contract::Loader) that trains. [`image`], [`text`] and
 //! [`table`] hold the data sets; [`pack`] writes shards.
+//!
+//! Nothing is printed: what takes long is told to the log (the `log` crate), and so is trouble that does not
+//! stop. [`index::show`] shows how far an index is that is being built.
 
 mod argument;
 mod audit;

@@ -4,7 +4,7 @@
 //! | order | what is permuted | reads | mixing, 64 shards of 1,000 |
 //! |---|---|---|---|
 //! | `full` | all samples | anywhere | 1.6 % of neighbours share a shard |
-//! | `window` | shards, then the samples of blocks of 16 of them | every shard from its beginning to its end | 6 % do |
+//! | `window` | shards, then the samples of blocks of 16 of them | each shard from first to last | 6 % do |
 
 mod permutation;
 mod split;

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use windows::Windows;
 
-/// The answer to a sample that cannot be read.
+/// The answer to a sample that is corrupt. One whose source cannot be reached stops, whatever the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCorrupt {
@@ -31,6 +31,25 @@ pub enum OnCorrupt {
     Skip,
 }
 
+impl OnCorrupt {
+    /// True where a sample with this error is left out.
+    pub(crate) fn skips(self, error: &DataError) -> bool {
+        self == OnCorrupt::Skip && !error.is_unreachable()
+    }
+
+    /// The fate of a sample that cannot be read: counted in `skipped`, where it is left out.
+    ///
+    /// # Errors
+    /// Its own, where it stops.
+    pub(crate) fn refuse(self, error: DataError, skipped: &mut u64) -> Result<(), DataError> {
+        if !self.skips(&error) {
+            return Err(error);
+        }
+        *skipped += 1;
+        Ok(())
+    }
+}
+
 /// The settings of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
@@ -38,7 +57,7 @@ pub struct PipelineConfig {
     pub shuffle: Shuffle,
     /// Seeds the draws of augmentation.
     pub seed: u64,
-    /// The answer to a sample that cannot be read.
+    /// The answer to a sample that is corrupt.
     pub on_corrupt: OnCorrupt,
     /// Times that an epoch has each sample, one after the other and each with draws of its own (Hoffer et
     /// al., "Augment your batch", 2019).
@@ -79,7 +98,7 @@ impl<D: Dataset> Pipeline<D> {
         &self.dataset
     }
 
-    /// True when samples that cannot be read are left out. Where none can be read, the first batch is the
+    /// True when corrupt samples are left out. Where none can be read, the first batch is the
     /// error of the last sample.
     pub fn skips(&self) -> bool {
         self.config.on_corrupt == OnCorrupt::Skip
@@ -152,7 +171,7 @@ struct Epoch<'a, D: Dataset> {
 impl<D: Dataset> Epoch<'_, D> {
     /// Collects the share of the next batch.
     fn collect(&mut self) -> Result<Option<Portion<D::Input>>, DataError> {
-        let skip = self.pipeline.skips();
+        let on_corrupt = self.pipeline.config.on_corrupt;
         let Some((window, part)) = self.windows.next() else { return Ok(None) };
         if let Some(readahead) = &self.readahead {
             readahead.used(window.start);
@@ -168,7 +187,7 @@ impl<D: Dataset> Epoch<'_, D> {
                     collected.push(sample);
                     positions.push(position);
                 }
-                Err(error) if skip => {
+                Err(error) if on_corrupt.skips(&error) => {
                     self.pipeline.skipped_indices().insert(index);
                     last_error = Some(error);
                 }

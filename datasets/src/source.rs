@@ -30,6 +30,7 @@ mod remote;
 mod walk;
 mod writer;
 
+pub(crate) use object::is_of_transfer;
 pub use object::{Object, Stat, Stream, stats};
 pub use walk::walk;
 pub use writer::Writer;
@@ -139,7 +140,7 @@ fn list_below(
         |object: ObjectMeta| format!("{base}/{}", object.location.as_ref()[above..].trim_start_matches('/'));
     let ask = || store.list(Some(prefix)).map_ok(below).try_collect();
     let mut uris: Vec<String> = remote::wait(remote, remote::again(remote, ask)).map_err(|error| {
-        DataError::source(uri, failure::expected(&error, "a readable folder"), failure::found(&error))
+        DataError::unreachable(uri, failure::expected(&error, "a readable folder"), failure::found(&error))
     })?;
     uris.sort_unstable();
     Ok(uris)
@@ -159,7 +160,7 @@ fn remote_matches(uri: &str, remote: &Remote) -> Result<Vec<String>, DataError> 
     });
     match uris.is_empty() {
         false => Ok(uris),
-        true => Err(DataError::source(uri, "a file that matches", "none")),
+        true => Err(DataError::unreachable(uri, "a file that matches", "none")),
     }
 }
 

@@ -18,6 +18,7 @@ mod page;
 mod predict;
 mod report;
 mod sheet;
+mod stderr;
 mod train;
 
 use anyhow::{Context, Result};
@@ -32,6 +33,7 @@ use std::time::Instant;
 
 /// Runs the program. `started` is when the process began, for the time to the first step.
 pub fn main(started: Instant) -> ExitCode {
+    stderr::show();
     let Arguments { threads, command } = Arguments::parse();
     if let Err(error) = Isa::from_environment() {
         return report(Err(error.into()));

@@ -11,12 +11,13 @@ use crate::feed::Unwrapped;
 use crate::record::Record;
 use crate::schema::Schema;
 use crate::sets::{self, InputPart, OpenedRecords, Pictures, SampleSet};
-use bonfire_contract::{Loader, Position, Task};
+use bonfire_contract::{LoadError, Loader, Position, Task};
 use bonfire_datasets::{DataError, Names};
 use bonfire_kernels::threads;
 use bonfire_recipe::DataConfig;
 use bonfire_train::{ValueScale, average_views};
 use burn::tensor::Device;
+use std::error::Error;
 use std::ops::{ControlFlow, Range};
 
 /// An input with its answer.
@@ -179,8 +180,8 @@ impl<M: Task> Model<M> {
         let (mut next, mut no_numbers) = (0, 0);
         for batch in Loader::<M::Input>::batches(&loader, Position::default(), batch_size, &self.device) {
             let batch = match batch {
-                // None of the set could be read.
-                Err(_) if skipping.is_some() && next == 0 => break,
+                // None of the set is whole.
+                Err(LoadError(ref error)) if skipping.is_some() && next == 0 && is_corrupt(&**error) => break,
                 batch => batch?,
             };
             let answers = self.answer_batch(batch.input, set.views)?;
@@ -210,6 +211,11 @@ impl<M: Task> Model<M> {
     ) -> Result<Vec<Result<Answer, NotFinite>>, RunError> {
         answers(average_views(self.model.predict(input), views)?, self.scale.as_ref())
     }
+}
+
+/// True for the error of a sample that may be left out.
+fn is_corrupt(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<DataError>().is_some_and(|error| !error.is_unreachable())
 }
 
 /// Why a picture was left out: it is read again for it.

@@ -82,6 +82,7 @@ fn verify_blocks(
         });
         verified.corrupt += match checked {
             Ok(()) => corrupt,
+            Err(error) if error.is_unreachable() => return Err(error),
             Err(error) => {
                 report(&error);
                 block.records

@@ -57,7 +57,7 @@ pub(super) fn verify_tar(
 /// Decodes every picture of a Parquet shard.
 ///
 /// # Errors
-/// When the index cannot be read any more.
+/// When the shard or the index cannot be read at all.
 pub(super) fn verify_row_groups(
     source: &Source,
     shard: usize,
@@ -69,6 +69,7 @@ pub(super) fn verify_row_groups(
         verified.samples += block.records;
         let pictures = match PictureDecoder.decode(source, shard, &block) {
             Ok(pictures) => pictures,
+            Err(error) if error.is_unreachable() => return Err(error),
             Err(error) => {
                 report(&error);
                 verified.corrupt += block.records;

@@ -95,7 +95,7 @@ pub struct ImageConfig {
     pub mean: Option<Vec<f64>>,
     /// Divides pixels after that: one value, or one for each channel.
     pub std: Option<Vec<f64>>,
-    /// At a picture that cannot be read: `stop`, or `skip` and count.
+    /// At a picture that is corrupt: `stop`, or `skip` and count. One that cannot be reached always stops.
     pub on_corrupt: OnCorrupt,
     /// Threads that decode ahead; 0 decodes on the training thread.
     pub workers: usize,

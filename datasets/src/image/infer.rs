@@ -4,7 +4,7 @@ use super::gather::{Gathered, Place};
 use super::picture::Picture;
 use super::transform::Resize;
 use super::{ImageConfig, ImageSchema};
-use crate::{DataError, OnCorrupt};
+use crate::DataError;
 
 /// The schema of pictures with `labels`; `size` finds out `[height, width]` where no key says it.
 pub(super) fn new_schema(
@@ -51,10 +51,10 @@ pub(super) fn first_size<'a>(
 ) -> Result<[usize; 2], DataError> {
     let mut first_error = None;
     for picture in pictures {
-        match (picture, config.on_corrupt) {
-            (Ok(picture), _) => return Ok([picture.height, picture.width]),
-            (Err(error), OnCorrupt::Stop) => return Err(error),
-            (Err(error), OnCorrupt::Skip) => first_error = first_error.or(Some(error)),
+        match picture {
+            Ok(picture) => return Ok([picture.height, picture.width]),
+            Err(error) if config.on_corrupt.skips(&error) => first_error = first_error.or(Some(error)),
+            Err(error) => return Err(error),
         }
     }
     Err(first_error.unwrap_or_else(|| DataError::source(&config.train, "pictures", "none")))

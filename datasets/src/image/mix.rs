@@ -1,7 +1,8 @@
 //! Pictures of a batch mixed in pairs, and their classes with them.
 //!
 //! - Mixup: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond empirical risk minimization", 2017
-//! - CutMix: Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", 2019
+//! - CutMix: Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable
+//!   features", 2019
 //!
 //! As timm's `Mixup` in its mode `batch`: one share for the whole batch, and of the two, where both are on,
 //! either with a probability of one half.

@@ -2,7 +2,8 @@
 //! pixels.
 //!
 //! ```text
-//! IDX file, class folders, shards --> picture [H, W, C] u8 --> resize, crop, flip, normalise --> [C, H, W] f32
+//! IDX file, class folders, shards --> picture [H, W, C] u8 --> resize, crop, flip, normalise
+//!     --> [C, H, W] f32
 //! ```
 //!
 //! Picture files are read and decoded when their sample is wanted, in the pipeline's threads: only

@@ -3,7 +3,7 @@
 use super::rows::Rows;
 use super::sidecar::{Sidecar, SidecarWriter};
 use super::{Indexed, Places};
-use crate::records::Layout;
+use crate::records::{File, Layout};
 use crate::source::{self, Object, Stat, Writer, one_line};
 use crate::{DataError, pool};
 
@@ -80,7 +80,8 @@ impl Build<'_> {
             return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
         }
         let records = self.layout.format().records();
-        let (compression, entries) = records.entries(object, stat, self.layout.dialect())?;
+        let (compression, entries) =
+            records.entries(&File { object, stat, dialect: self.layout.dialect() })?;
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));

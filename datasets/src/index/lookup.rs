@@ -1,8 +1,8 @@
 //! The places of a shard's samples in few bytes: twelve a picture where the columns take seventy.
 //!
 //! ```text
-//! row -> [offset] [length] [checksum] [class] [extension], each as wide as the shard's largest: a shard below 4 GB has
-//!        offsets of 4 bytes, one of a single extension numbers of none
+//! row -> [offset] [length] [checksum] [class] [extension], each as wide as the shard's largest:
+//!        a shard below 4 GB has offsets of 4 bytes, one of a single extension numbers of none
 //! ```
 //!
 //! An order that reads from anywhere has those of every shard in memory. The names of samples, which errors

@@ -21,7 +21,7 @@ mod sidecar;
 
 pub use build::Progress;
 pub(crate) use lookup::Lookup;
-pub use progress::report;
+pub use progress::{Show, report, show};
 pub(crate) use rows::Rows;
 
 use crate::recent::Recent;
@@ -67,9 +67,9 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the shards that `uri` names: a file of any format with many records, a glob or braces. Builds the index when there is
-    /// none or a shard has changed, and keeps it beside the shards or, where that place cannot be
-    /// written to, in the local cache. `progress` is told of every shard that is read for it.
+    /// Opens the shards that `uri` names: a file of any format with many records, a glob or braces. Builds
+    /// the index when there is none or a shard has changed, and keeps it beside the shards or, where that
+    /// place cannot be written to, in the local cache. `progress` is told of every shard that is read for it.
     ///
     /// # Errors
     /// When a shard is missing, damaged or cut short.

@@ -165,7 +165,8 @@ impl Sidecar {
             DataError::malformed(self.uri(), place, "the rows of a shard", found)
         };
         let (metadata, rows) = self.row_group(group).map_err(|error| malformed(one_line(error)))?;
-        // Arrays of the batch's size are made before it is read: one for the whole file would be held for each shard.
+        // Arrays of the batch's size are made before it is read: one for the whole file would be held for
+        // each shard.
         let mut reader = columnar::group_reader(&self.object, &metadata, 0, ProjectionMask::all(), rows)?;
         let batch = columnar::guarded(self.uri(), || {
             let batch = reader.next().ok_or_else(|| malformed("none".to_string()))?;

@@ -1,5 +1,5 @@
-//! Records whose cells are spelled out, as those of CSV and JSONL are, become Parquet, shard by shard, with row
-//! groups of equal size.
+//! Records whose cells are spelled out, as those of CSV and JSONL are, become Parquet, shard by shard, with
+//! row groups of equal size.
 //!
 //! Two passes in bounded memory: the first learns what each column holds, the second writes. Records keep
 //! their order, so that a file sorted by its label makes row groups of one label each.

@@ -2,7 +2,7 @@
 //! samples.
 //!
 //! ```text
-//! windows --batch by batch--> workers of the pool: numbers of the samples, then their rows --> batches, in order
+//! windows --batch by batch--> workers of the pool: samples' numbers, then their rows --> batches, in order
 //! ```
 
 use super::epoch_order::EpochOrder;

@@ -277,6 +277,37 @@ fn a_panic_of_a_worker_reaches_the_caller() {
     Pipeline::new(Broken, config).batches(at(0, 0), 10, &Device::flex()).for_each(drop);
 }
 
+#[test]
+fn what_cannot_be_reached_stops_although_corrupt_samples_are_skipped() {
+    struct Far;
+    impl Dataset for Far {
+        type Sample = ();
+        type Input = Table;
+        fn len(&self) -> u64 {
+            8
+        }
+        fn sample(&self, index: u64, _draw: Draw) -> Result<(), DataError> {
+            match index {
+                1 => Err(DataError::malformed("far", "sample 1", "a number", "none")),
+                5 => Err(DataError::unreachable("far", "a readable file", "nothing of that name")),
+                _ => Ok(()),
+            }
+        }
+        fn collate(&self, samples: Vec<()>, device: &Device) -> (Table, Target) {
+            let numeric = Tensor::zeros([samples.len(), 0], device);
+            (Table { numeric, categories: Tensor::zeros([samples.len(), 0], device) }, Target::Absent)
+        }
+    }
+    for workers in [0, 2] {
+        let far = Pipeline::new(Far, PipelineConfig { on_corrupt: OnCorrupt::Skip, workers, ..stopping() });
+        let batches: Vec<_> = far.batches(at(0, 0), 2, &Device::flex()).collect();
+        assert_eq!(batches.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false]);
+        let error = batches[2].as_ref().err().unwrap().to_string();
+        assert_eq!(error, "far: expected a readable file, found nothing of that name");
+        assert_eq!(far.skipped().met, BTreeSet::from([1]));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

@@ -13,13 +13,11 @@ use scan::scan_csv;
 use super::cells::{Cells, TextCells};
 use super::cut::BLOCK;
 use super::dialect::{Dialect, Given};
-use super::entry::{Entry, Records, scanned};
+use super::entry::{Entries, File, Records, scanned};
 use super::frame::Frame;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
-use crate::source::packing::Compression;
-use crate::source::{Object, Stat};
 use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
 use bytes::Bytes;
 use std::mem;
@@ -29,13 +27,8 @@ use std::sync::Arc;
 pub(super) struct CsvRecords;
 
 impl Records for CsvRecords {
-    fn entries(
-        &self,
-        object: &Object,
-        _: &Stat,
-        dialect: Dialect,
-    ) -> Result<(Compression, Vec<Entry>), DataError> {
-        scanned(object, |unpacked, take| scan_csv(object.uri(), unpacked, dialect, BLOCK, take))
+    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
+        scanned(file, |uri, unpacked, take| scan_csv(uri, unpacked, file.dialect, BLOCK, take))
     }
 }
 

@@ -47,35 +47,42 @@ fn folder(key: &str) -> Option<&str> {
     Some(folders.rsplit('/').next().unwrap_or(folders))
 }
 
+/// A file whose entries are looked for.
+pub(crate) struct File<'a> {
+    pub object: &'a Object,
+    pub stat: &'a Stat,
+    /// Of meaning for CSV alone.
+    pub dialect: Dialect,
+}
+
+/// The packing of a file, and its samples or its blocks.
+pub(crate) type Entries = (Compression, Vec<Entry>);
+
 /// A format of files.
 pub(crate) trait Records: Sync {
-    /// The samples of a file or its blocks, and how it is packed. `dialect` is of meaning for CSV alone.
+    /// Finds the samples of a file, or its blocks.
     ///
     /// # Errors
     /// When the file cannot be read, or is not of the format.
-    fn entries(
-        &self,
-        object: &Object,
-        stat: &Stat,
-        dialect: Dialect,
-    ) -> Result<(Compression, Vec<Entry>), DataError>;
+    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError>;
 }
 
 /// The taker of each entry of a file.
 pub(super) type TakeEntry<'a> = &'a mut dyn FnMut(Entry) -> Result<(), DataError>;
 
-/// The entries that `scan` finds in the unpacked bytes of a file.
+/// The entries that `scan` finds in the unpacked bytes of a file, whose URI it is told.
 ///
 /// # Errors
 /// `scan`'s own, and when the file cannot be read.
 pub(super) fn scanned(
-    object: &Object,
-    scan: impl FnOnce(Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
-) -> Result<(Compression, Vec<Entry>), DataError> {
-    let (compression, unpacked) = packing::reader(object.stream()?)
-        .map_err(|error| DataError::source(object.uri(), "a readable file", one_line(error)))?;
+    file: &File<'_>,
+    scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
+) -> Result<Entries, DataError> {
+    let uri = file.object.uri();
+    let (compression, unpacked) = packing::reader(file.object.stream()?)
+        .map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?;
     let mut entries = Vec::new();
-    scan(unpacked, &mut |entry| {
+    scan(uri, unpacked, &mut |entry| {
         entries.push(entry);
         Ok(())
     })?;

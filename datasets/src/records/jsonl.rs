@@ -2,8 +2,7 @@
 
 use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter, LONGEST_RECORD};
-use super::dialect::Dialect;
-use super::entry::{Entry, Records, scanned};
+use super::entry::{Entries, Entry, File, Records, scanned};
 use super::frame::Frame;
 use super::lines::lines_of;
 use super::pieces::line_pieces;
@@ -11,8 +10,7 @@ use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, Use, fr
 use super::shard::{Block, Shard};
 use super::wording::shortened;
 use crate::DataError;
-use crate::source::packing::Compression;
-use crate::source::{Object, Stat, one_line};
+use crate::source::one_line;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -26,8 +24,8 @@ use std::sync::Arc;
 pub(super) struct JsonlRecords;
 
 impl Records for JsonlRecords {
-    fn entries(&self, object: &Object, _: &Stat, _: Dialect) -> Result<(Compression, Vec<Entry>), DataError> {
-        scanned(object, |unpacked, take| scan_jsonl(object.uri(), unpacked, BLOCK, take))
+    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
+        scanned(file, |uri, unpacked, take| scan_jsonl(uri, unpacked, BLOCK, take))
     }
 }
 
@@ -107,8 +105,8 @@ fn scan_jsonl(
     Ok(())
 }
 
-/// Objects, of which a key that one lacks has no value there. The columns stand in alphabetical order, so that
-/// they do not depend on the order of records.
+/// Objects, of which a key that one lacks has no value there. The columns stand in alphabetical order, so
+/// that they do not depend on the order of records.
 struct Objects<'a> {
     uri: &'a str,
     options: &'a ReadOptions<'a>,

@@ -2,15 +2,13 @@
 
 use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter};
-use super::dialect::Dialect;
-use super::entry::{Entry, Records, scanned};
+use super::entry::{Entries, Entry, File, Records, scanned};
 use super::frame::Frame;
 use super::pieces::line_pieces;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
-use crate::source::packing::Compression;
-use crate::source::{Object, Stat, one_line};
+use crate::source::one_line;
 use bytes::Bytes;
 use std::io::{BufRead, BufReader, Read};
 use std::mem;
@@ -21,8 +19,8 @@ use std::sync::Arc;
 pub(super) struct TextRecords;
 
 impl Records for TextRecords {
-    fn entries(&self, object: &Object, _: &Stat, _: Dialect) -> Result<(Compression, Vec<Entry>), DataError> {
-        scanned(object, |unpacked, take| scan_text(object.uri(), unpacked, BLOCK, take))
+    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
+        scanned(file, |uri, unpacked, take| scan_text(uri, unpacked, BLOCK, take))
     }
 }
 

@@ -2,7 +2,7 @@
 //! [`format`](Format); all that the formats share stands beside them.
 //!
 //! ```text
-//! URI -> files -> Format, by the ending -> entries: samples of a tar, blocks of consecutive records (for the index)
+//! URI -> files -> Format, by the ending -> entries, for the index: samples of a tar, blocks of records
 //!                                       -> Frames: of bytes in memory, of one block, or as records arrive
 //! ```
 
@@ -33,6 +33,7 @@ pub(crate) use cells::{Cells, TextCells};
 pub(crate) use cut::BLOCK;
 pub use dialect::Dialect;
 pub(crate) use dialect::Given;
+pub(crate) use entry::File;
 pub use entry::{Entry, Member};
 pub(crate) use files::{SIDECAR_ENDING, files};
 pub use format::{Format, Layout};

@@ -10,13 +10,12 @@ pub(crate) use footer::{arrow, footer};
 pub(crate) use group::group_reader;
 pub(crate) use guard::guarded;
 
-use super::dialect::Dialect;
-use super::entry::{Entry, Records};
+use super::entry::{Entries, File, Records};
 use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
-use crate::source::{Object, Stat, one_line};
+use crate::source::{Object, one_line};
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -31,13 +30,8 @@ use std::sync::Arc;
 pub(super) struct ParquetRecords;
 
 impl Records for ParquetRecords {
-    fn entries(
-        &self,
-        object: &Object,
-        stat: &Stat,
-        _: Dialect,
-    ) -> Result<(Compression, Vec<Entry>), DataError> {
-        Ok((Compression::None, pictures::entries(object, stat)?))
+    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
+        Ok((Compression::None, pictures::entries(file.object, file.stat)?))
     }
 }
 

@@ -1,5 +1,5 @@
-//! A file of lines read once, from its beginning to its end, some whole lines at a time. Nothing is kept of it: for what is
-//! read a second time there are blocks.
+//! A file of lines read once, from its beginning to its end, some whole lines at a time. Nothing is kept of
+//! it: for what is read a second time there are blocks.
 
 use super::cut::BLOCK;
 use crate::DataError;
@@ -12,7 +12,7 @@ const LONGEST_LINE: u64 = 64 << 20;
 /// The bytes of a file as they arrive, unpacked.
 pub(super) fn unpacked(uri: &str) -> Result<Box<dyn Read + Send>, DataError> {
     let reader = packing::reader(Object::open(uri)?.stream()?);
-    Ok(reader.map_err(|error| DataError::source(uri, "a readable file", one_line(error)))?.1)
+    Ok(reader.map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?.1)
 }
 
 /// Hands whole lines to `take`, about 1 MiB of them at a time, and the line they begin on, counted from 1.
@@ -46,13 +46,13 @@ pub(super) fn line_pieces(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::fs;
 
-    /// A file of this text.
-    fn file(text: &[u8]) -> (tempfile::TempDir, String) {
+    /// A file of this text, and the folder that it lasts as long as.
+    pub(in crate::records) fn file(text: &[u8]) -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         fs::write(&path, text).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! bytes of a file  ─┐
-//! block of a shard ─┼─ format ─> Frame, Frame, … and each record that cannot be read ─> table, text, audit, convert
-//! file, in pieces  ─┘
+//! block of a shard ─┼─ format ─> Frame, Frame, … and each record that cannot be read
+//! file, in pieces  ─┘              └─> table, text, audit, convert
 //! ```
 
 use super::dialect::{Dialect, Given};

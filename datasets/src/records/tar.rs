@@ -15,11 +15,9 @@
 //! POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU's long names, by the `tar` crate. Aizman, Maltby and
 //! Breuel, "High performance I/O for large scale deep learning", 2019 (WebDataset).
 
-use super::dialect::Dialect;
-use super::entry::{Entry, Member, Records, scanned};
+use super::entry::{Entries, Entry, File, Member, Records, scanned};
 use crate::DataError;
-use crate::source::packing::Compression;
-use crate::source::{Object, Stat, one_line};
+use crate::source::one_line;
 use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -34,8 +32,8 @@ const BLOCK: u64 = 512;
 pub(super) struct TarRecords;
 
 impl Records for TarRecords {
-    fn entries(&self, object: &Object, _: &Stat, _: Dialect) -> Result<(Compression, Vec<Entry>), DataError> {
-        scanned(object, |unpacked, take| scan(object.uri(), unpacked, take))
+    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
+        scanned(file, |uri, unpacked, take| scan(uri, unpacked, take))
     }
 }
 

@@ -62,5 +62,5 @@ pub(super) fn object(uri: &str, name: &str) -> Result<ObjectPath, DataError> {
         return Ok(ObjectPath::from(name));
     }
     let known = names().collect::<Vec<_>>().join(", ");
-    Err(DataError::source(uri, format!("builtin: and one of {known}"), format!("{name:?}")))
+    Err(DataError::unreachable(uri, format!("builtin: and one of {known}"), format!("{name:?}")))
 }

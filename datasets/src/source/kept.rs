@@ -1,5 +1,5 @@
-//! Bytes that were read across a network, kept on this machine up to a number of bytes: `$BONFIRE_CACHE_LIMIT`, as
-//! `200GB`; nothing is kept without it.
+//! Bytes that were read across a network, kept on this machine up to a number of bytes:
+//! `$BONFIRE_CACHE_LIMIT`, as `200GB`; nothing is kept without it.
 //!
 //! ```text
 //! $BONFIRE_CACHE/ranges/
@@ -70,7 +70,7 @@ impl Kept {
         });
         match kept {
             Ok(kept) => Ok(kept.as_ref()),
-            Err(wrong) => Err(DataError::source(LIMIT, "a size such as 200GB", wrong)),
+            Err(wrong) => Err(DataError::unreachable(LIMIT, "a size such as 200GB", wrong)),
         }
     }
 
@@ -103,9 +103,7 @@ impl Kept {
             && !self.closed.swap(true, Ordering::Relaxed)
         {
             let folder = self.folder.display();
-            eprintln!(
-                "warning: {folder}: expected room for {size} bytes, found {error}; going on without keeping"
-            );
+            log::warn!("{folder}: expected room for {size} bytes, found {error}; going on without keeping");
         }
     }
 

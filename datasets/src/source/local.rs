@@ -21,11 +21,11 @@ pub(super) fn store() -> Arc<dyn ObjectStore> {
 /// The store's name of what is at `path`; `expected` says in errors what should be there.
 pub(super) fn object(uri: &str, path: &Path, expected: &str) -> Result<ObjectPath, DataError> {
     let absolute = path.canonicalize().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => DataError::source(uri, expected, "nothing of that name"),
-        _ => DataError::source(uri, expected, one_line(error)),
+        std::io::ErrorKind::NotFound => DataError::unreachable(uri, expected, "nothing of that name"),
+        _ => DataError::unreachable(uri, expected, one_line(error)),
     })?;
     ObjectPath::from_absolute_path(absolute)
-        .map_err(|error| DataError::source(uri, expected, one_line(error)))
+        .map_err(|error| DataError::unreachable(uri, expected, one_line(error)))
 }
 
 /// Byte ranges of a file, into buffers that are used again. A range that ends behind the file is short.
@@ -84,19 +84,20 @@ fn fill(file: &File, start: u64, buffer: &mut [u8]) -> io::Result<usize> {
 /// The files that match a glob, sorted.
 pub(super) fn matches(uri: &str, pattern: &Path) -> Result<Vec<String>, DataError> {
     let pattern = pattern.to_string_lossy();
-    let paths = glob::glob(&pattern).map_err(|error| DataError::source(uri, "a glob", one_line(error)))?;
+    let paths =
+        glob::glob(&pattern).map_err(|error| DataError::unreachable(uri, "a glob", one_line(error)))?;
     let mut uris = Vec::new();
     for path in paths {
-        let path = path.map_err(|error| DataError::source(uri, "readable folders", one_line(error)))?;
+        let path = path.map_err(|error| DataError::unreachable(uri, "readable folders", one_line(error)))?;
         if path.is_file() {
             let path = path.into_os_string().into_string();
             uris.push(
-                path.map_err(|path| DataError::source(uri, "file names in UTF-8", format!("{path:?}")))?,
+                path.map_err(|path| DataError::unreachable(uri, "file names in UTF-8", format!("{path:?}")))?,
             );
         }
     }
     if uris.is_empty() {
-        return Err(DataError::source(uri, "a file that matches", "none"));
+        return Err(DataError::unreachable(uri, "a file that matches", "none"));
     }
     uris.sort_unstable();
     Ok(uris)

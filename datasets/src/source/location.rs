@@ -56,7 +56,7 @@ impl Location {
         let Some((scheme, rest)) = uri.split_once("://") else {
             return match uri.is_empty() {
                 false => Ok(Location::Local(uri.into())),
-                true => Err(DataError::source("\"\"", "a path or a URI", "nothing")),
+                true => Err(DataError::unreachable("\"\"", "a path or a URI", "nothing")),
             };
         };
         if let Some(&(scheme, feature)) = REMOTE.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme))
@@ -65,14 +65,14 @@ impl Location {
         }
         if !scheme.eq_ignore_ascii_case("file") {
             let known = "a path, builtin:NAME, or one of file, s3, gs, az, abfs, http, https, hdfs://";
-            return Err(DataError::source(uri, known, format!("the scheme {scheme:?}")));
+            return Err(DataError::unreachable(uri, known, format!("the scheme {scheme:?}")));
         }
         let path = rest.strip_prefix("localhost").unwrap_or(rest);
         if !path.starts_with('/') {
-            return Err(DataError::source(uri, "an absolute path after file://", format!("{rest:?}")));
+            return Err(DataError::unreachable(uri, "an absolute path after file://", format!("{rest:?}")));
         }
         let decoded = ObjectPath::from_url_path(path)
-            .map_err(|error| DataError::source(uri, "a percent-encoded path", one_line(error)))?;
+            .map_err(|error| DataError::unreachable(uri, "a percent-encoded path", one_line(error)))?;
         Ok(Location::Local(format!("/{decoded}").into()))
     }
 }
@@ -83,15 +83,19 @@ impl Remote {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
             let shown = format!("{scheme}://…@{}", rest.rsplit('@').next().unwrap_or_default());
-            return Err(DataError::source(shown, "credentials in the environment", "a password in the URI"));
+            return Err(DataError::unreachable(
+                shown,
+                "credentials in the environment",
+                "a password in the URI",
+            ));
         }
         if let (true, Some((path, _))) = (feature == "http", path.split_once('?')) {
             let shown = format!("{scheme}://{authority}/{path}?…");
             let expected = "a URI without a query: credentials belong into the environment";
-            return Err(DataError::source(shown, expected, "a query"));
+            return Err(DataError::unreachable(shown, expected, "a query"));
         }
         if authority.is_empty() {
-            return Err(DataError::source(uri, format!("a name after {scheme}://"), "none"));
+            return Err(DataError::unreachable(uri, format!("a name after {scheme}://"), "none"));
         }
         let (authority, path) = (authority.to_string(), path.trim_matches('/').to_string());
         Ok(Remote { scheme, feature, authority, path })
@@ -109,7 +113,7 @@ impl Remote {
             "http" => ObjectPath::from_url_path(&self.path),
             _ => ObjectPath::parse(&self.path),
         };
-        parsed.map_err(|error| DataError::source(uri, "an object's name", one_line(error)))
+        parsed.map_err(|error| DataError::unreachable(uri, "an object's name", one_line(error)))
     }
 }
 

@@ -88,7 +88,7 @@ impl Object {
         let (store, path, medium) = match Location::parse(uri)? {
             Location::Builtin(name) => (builtin::store(), builtin::object(uri, &name)?, Medium::Memory),
             Location::Local(path) if path.is_dir() => {
-                return Err(DataError::source(uri, "a file", "a folder"));
+                return Err(DataError::unreachable(uri, "a file", "a folder"));
             }
             Location::Local(path) => {
                 (local::store(), local::object(uri, &path, "a file")?, Medium::File(path.into()))
@@ -127,23 +127,23 @@ impl Object {
     /// When a local folder cannot be made, or this build has no store for the scheme.
     pub fn create(uri: &str) -> Result<Self, DataError> {
         match Location::parse(uri)? {
-            Location::Builtin(_) => Err(DataError::source(
+            Location::Builtin(_) => Err(DataError::unreachable(
                 uri,
                 "a place to write to",
                 format!("{BUILTIN} sets, which never change"),
             )),
             Location::Local(path) => {
                 let refuse =
-                    |error: io::Error| DataError::source(uri, "a place to write to", one_line(error));
+                    |error: io::Error| DataError::unreachable(uri, "a place to write to", one_line(error));
                 let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 let parent = parent.unwrap_or(std::path::Path::new("."));
                 std::fs::create_dir_all(parent).map_err(refuse)?;
                 let Some(name) = path.file_name() else {
-                    return Err(DataError::source(uri, "a file's name", "none"));
+                    return Err(DataError::unreachable(uri, "a file's name", "none"));
                 };
                 let file = parent.canonicalize().map_err(refuse)?.join(name);
                 let path = ObjectPath::from_absolute_path(&file)
-                    .map_err(|error| DataError::source(uri, "a place to write to", one_line(error)))?;
+                    .map_err(|error| DataError::unreachable(uri, "a place to write to", one_line(error)))?;
                 let medium = Medium::File(file.into());
                 Ok(Object { uri: uri.to_string(), store: local::store(), path, medium, kept: None })
             }
@@ -190,7 +190,11 @@ impl Object {
 
     /// An error of the store, in this room's words.
     fn error(&self, error: Error) -> DataError {
-        DataError::source(&self.uri, failure::expected(&error, "a readable file"), failure::found(&error))
+        DataError::unreachable(
+            &self.uri,
+            failure::expected(&error, "a readable file"),
+            failure::found(&error),
+        )
     }
 
     /// Asks for size and version.
@@ -359,7 +363,8 @@ impl Object {
         // The store writes to the file's name, `#` and a number.
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
         let begin = format!("{}#", name.to_string_lossy());
-        let refuse = |error: io::Error| DataError::source(&self.uri, "a place to write to", one_line(error));
+        let refuse =
+            |error: io::Error| DataError::unreachable(&self.uri, "a place to write to", one_line(error));
         for entry in std::fs::read_dir(folder).map_err(refuse)? {
             let entry = entry.map_err(refuse)?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -377,7 +382,7 @@ impl Object {
             true => "credentials that may write there",
             false => "a place to write to",
         };
-        DataError::source(&self.uri, expected, failure::found(&error))
+        DataError::unreachable(&self.uri, expected, failure::found(&error))
     }
 }
 
@@ -392,6 +397,16 @@ pub fn stats(objects: &[Object]) -> Result<Vec<Stat>, DataError> {
         Ok(Stat::of(&meta, object.is_remote()))
     };
     first.wait(stream::iter(objects.to_vec()).map(one).buffered(STATS_AT_ONCE).try_collect())
+}
+
+/// The kind of a [`Stream`]'s errors of the network, which no decoder has.
+const BROKEN: io::ErrorKind = io::ErrorKind::ConnectionAborted;
+
+/// True for an error of reading or writing, which a decoder hands on; false for a decoder's own, of what it
+/// has read.
+pub(crate) fn is_of_transfer(error: &io::Error) -> bool {
+    let of_writer = error.get_ref().is_some_and(|inner| inner.is::<DataError>());
+    of_writer || error.raw_os_error().is_some() || error.kind() == BROKEN
 }
 
 /// A reader over an object.
@@ -409,7 +424,7 @@ impl Read for Stream {
             Bytewise::Body { body, arrived, remote } => {
                 if arrived.is_empty() {
                     let next = remote::wait(*remote, body.next());
-                    match next.map_err(|error| io::Error::other(failure::found(&error)))? {
+                    match next.map_err(|error| io::Error::new(BROKEN, failure::found(&error)))? {
                         Some(bytes) => *arrived = bytes,
                         None => return Ok(0),
                     }

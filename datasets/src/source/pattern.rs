@@ -23,7 +23,7 @@ pub(super) fn is_glob(name: &str) -> bool {
 
 /// A glob, or why it is none.
 pub(super) fn glob(uri: &str, pattern: &str) -> Result<Pattern, DataError> {
-    Pattern::new(pattern).map_err(|error| DataError::source(uri, "a glob", one_line(error)))
+    Pattern::new(pattern).map_err(|error| DataError::unreachable(uri, "a glob", one_line(error)))
 }
 
 /// The folder above the first part of a path that has a glob's characters: what has to be listed.
@@ -37,7 +37,7 @@ pub(super) fn folder_above(path: &str) -> &str {
 /// # Errors
 /// When a range runs backwards, a brace is not closed, or more than [`MOST_NAMES`] are meant.
 pub(super) fn expand(uri: &str) -> Result<Vec<String>, DataError> {
-    let refuse = |expected: &str, found: String| Err(DataError::source(uri, expected, found));
+    let refuse = |expected: &str, found: String| Err(DataError::unreachable(uri, expected, found));
     let mut names = vec![String::new()];
     let mut rest = uri;
     while let Some((before, after)) = rest.split_once('{') {

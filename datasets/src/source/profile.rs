@@ -1,7 +1,8 @@
 //! Credentials of AWS's own files, which `object_store` does not read.
 //!
 //! ```text
-//! ~/.aws/credentials      [name]           aws_access_key_id = …, aws_secret_access_key = …, aws_session_token = …
+//! ~/.aws/credentials      [name]           aws_access_key_id = …, aws_secret_access_key = …,
+//!                                          aws_session_token = …
 //! ~/.aws/config           [profile name]   region = …, endpoint_url = …, and what the other file lacks
 //! ```
 //!
@@ -116,7 +117,8 @@ impl ProfileCredentials {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.0.elapsed() > FRESH {
             last.0 = Instant::now();
-            // A file that is just being written may have none: those known already serve as long as they are valid.
+            // A file that is just being written may have none: those known already serve as long as they are
+            // valid.
             if let Ok(Some(profile)) = Profile::load()
                 && let Ok(Some(credential)) = profile.credential()
             {

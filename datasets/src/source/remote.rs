@@ -26,7 +26,7 @@ pub(super) fn store(uri: &str, remote: &Remote) -> Result<Arc<dyn ObjectStore>, 
     let Some(built) = build(remote) else { return Err(lacking(uri, remote)) };
     let built = built.map_err(|error| {
         let expected = format!("settings of {} in the environment that fit each other", remote.scheme);
-        DataError::source(uri, expected, super::one_line(error))
+        DataError::unreachable(uri, expected, super::one_line(error))
     })?;
     stores.insert(remote.root(), built.clone());
     Ok(built)
@@ -41,7 +41,7 @@ pub(super) fn store(uri: &str, remote: &Remote) -> Result<Arc<dyn ObjectStore>, 
 fn lacking(uri: &str, remote: &Remote) -> DataError {
     let (scheme, feature) = (remote.scheme, remote.feature);
     let expected = format!("a build that reads {scheme}:// (`cargo build --release --features {feature}`)");
-    DataError::source(uri, expected, format!("one without the feature `{feature}`"))
+    DataError::unreachable(uri, expected, format!("one without the feature `{feature}`"))
 }
 
 /// The store of a scheme that this build has.

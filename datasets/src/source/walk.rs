@@ -36,10 +36,10 @@ fn walk_folder(
     above: &mut Vec<PathBuf>,
     take: &mut dyn FnMut(String) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let refused = |error: std::io::Error| DataError::source(uri, "a readable folder", one_line(error));
+    let refused = |error: std::io::Error| DataError::unreachable(uri, "a readable folder", one_line(error));
     let real = folder.canonicalize().map_err(refused)?;
     if above.contains(&real) {
-        return Err(DataError::source(uri, "a folder", "a link to one that it lies in"));
+        return Err(DataError::unreachable(uri, "a folder", "a link to one that it lies in"));
     }
     above.push(real);
     let mut names = Vec::new();
@@ -53,7 +53,7 @@ fn walk_folder(
         };
         let name = path.file_name().unwrap_or_default().to_str().map(String::from);
         let Some(name) = name else {
-            return Err(DataError::source(uri, "file names in UTF-8", format!("{path:?}")));
+            return Err(DataError::unreachable(uri, "file names in UTF-8", format!("{path:?}")));
         };
         // As names sort that are written out whole: what is below a folder after its slash.
         names.push(if metadata.is_dir() { name + "/" } else { name });
@@ -80,7 +80,11 @@ fn walk_bucket(
     let mut any = false;
     while let Some(object) = remote::wait(true, objects.next()) {
         let object = object.map_err(|error| {
-            DataError::source(uri, failure::expected(&error, "a readable folder"), failure::found(&error))
+            DataError::unreachable(
+                uri,
+                failure::expected(&error, "a readable folder"),
+                failure::found(&error),
+            )
         })?;
         any = true;
         take(format!("{base}/{}", object.location.as_ref()[above..].trim_start_matches('/')))?;

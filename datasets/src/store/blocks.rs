@@ -209,7 +209,7 @@ impl Source {
 
     /// Reads the first `most` blocks once, several at a time: `work` gets the number of a block, its shard
     /// and its place, and what it makes of them goes to `take` in the order of the blocks. `purpose` is told
-    /// the user.
+    /// the log.
     ///
     /// # Errors
     /// The first of `work` or `take`, in the order of the blocks.
@@ -221,7 +221,7 @@ impl Source {
         take: impl FnMut(T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let most = self.len().min(most);
-        eprintln!("reading {} once for its {purpose}: {most} blocks", self.uri());
+        log::info!("reading {} once for its {purpose}: {most} blocks", self.uri());
         let work = |number: usize| {
             let (shard, block) = self.find(number)?;
             work(number, shard, &block)
@@ -229,8 +229,8 @@ impl Source {
         pool::in_order(pool::requests(), 0..most, work, take)
     }
 
-    /// The number of blocks that are shuffled together: as many as `window_bytes` hold of the largest, one at least.
-    /// `record_bytes` is what a record takes once it is decoded.
+    /// The number of blocks that are shuffled together: as many as `window_bytes` hold of the largest, one at
+    /// least. `record_bytes` is what a record takes once it is decoded.
     pub(crate) fn window(&self, window_bytes: u64, record_bytes: u64) -> usize {
         let most = self.sizes.iter().max().map_or(0, |&records| u64::from(records));
         self.window_of(window_bytes, most.saturating_mul(record_bytes))

@@ -9,7 +9,8 @@ const MOST_HELD: u64 = 256 << 20;
 /// The usual bytes of the blocks that are shuffled together.
 pub(crate) const WINDOW_BYTES: u64 = 32 << 20;
 
-/// True where the data of a URI are to be streamed: as `wish` says, or else where they are too large to be held.
+/// True where the data of a URI are to be streamed: as `wish` says, or else where they are too large to be
+/// held.
 pub(crate) fn is_streamed(uri: &str, wish: Option<bool>) -> bool {
     wish.unwrap_or_else(|| {
         // What cannot be listed is reported by the reader of it.

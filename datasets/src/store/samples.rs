@@ -234,8 +234,8 @@ impl ShardSet {
     }
 }
 
-/// The time that reading takes at most where the system has the bytes in memory; what takes longer came from a
-/// disk.
+/// The time that reading takes at most where the system has the bytes in memory; what takes longer came from
+/// a disk.
 fn from_memory(bytes: usize) -> Duration {
     const CALL: Duration = Duration::from_micros(100);
     CALL + Duration::from_nanos(bytes as u64)

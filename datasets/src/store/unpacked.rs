@@ -3,7 +3,7 @@
 use crate::DataError;
 use crate::index::Index;
 use crate::source::packing::{self, Compression};
-use crate::source::{Object, Writer, cache, one_line};
+use crate::source::{Object, Writer, cache, is_of_transfer, one_line};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,16 +48,38 @@ impl Unpacked {
 fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
     let copy = Object::create(path)?;
     let mut writer = Writer::new(copy.clone());
-    let malformed = |error: io::Error| {
-        DataError::malformed(
-            object.uri(),
-            "packed stream",
-            "one that unpacks to a local file",
-            one_line(error),
-        )
+    let refused = |error: io::Error| {
+        let (place, expected) = ("packed stream", "one that unpacks to a local file");
+        match is_of_transfer(&error) {
+            true => DataError::unreachable(format!("{}, {place}", object.uri()), expected, one_line(error)),
+            false => DataError::malformed(object.uri(), place, expected, one_line(error)),
+        }
     };
-    let (_, mut unpacked) = packing::reader(object.stream()?).map_err(malformed)?;
-    io::copy(&mut unpacked, &mut writer).map_err(malformed)?;
+    let (_, mut unpacked) = packing::reader(object.stream()?).map_err(refused)?;
+    io::copy(&mut unpacked, &mut writer).map_err(refused)?;
     writer.finish()?;
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn damage_is_told_from_a_place_that_cannot_be_reached() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let packed = zstd::encode_all(&b"what was packed".repeat(100)[..], 1).unwrap();
+        let unpacked = |packed: &[u8], to: &str| {
+            fs::write(path("x.zst"), packed).unwrap();
+            unpack(&Object::open(&path("x.zst")).unwrap(), &path(to)).map(drop)
+        };
+        unpacked(&packed, "whole").unwrap();
+        let damage = unpacked(&packed[..packed.len() / 2], "half").unwrap_err();
+        assert!(!damage.is_unreachable(), "{damage}");
+        let refused = unpacked(&packed, "x.zst/below").unwrap_err();
+        assert!(refused.is_unreachable(), "{refused}");
+        assert!(is_of_transfer(&io::Error::from_raw_os_error(5)));
+    }
 }

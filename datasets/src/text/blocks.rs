@@ -6,10 +6,10 @@ use super::read as held;
 use super::reader::{Reader, Take};
 use super::schema::TextSchema;
 use super::stream::Stream;
+use crate::DataError;
 use crate::index::Block;
 use crate::records::{Layout, files, utf8, without_mark};
 use crate::store::{Decode, Source};
-use crate::{DataError, OnCorrupt};
 use std::collections::HashMap;
 
 /// The blocks of the files at a URI.
@@ -69,8 +69,7 @@ pub(super) fn long_texts(
             text.text.push('\n');
             take(&text.text, text.line.unwrap_or(block.line))
         }
-        Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
-        Err(_) => Ok(()),
+        Err(error) => config.on_corrupt.refuse(error, &mut 0),
     })
 }
 

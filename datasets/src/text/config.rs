@@ -38,7 +38,7 @@ pub struct TextConfig {
     /// Share of the training texts that tests; 0 = none. Cut like `valid_fraction`, at the very end
     /// for language models.
     pub test_fraction: f64,
-    /// Stops at a text that cannot be read, or skips it: a row of the wrong width, a line that is not
+    /// Stops at a corrupt text, or skips it: a row of the wrong width, a line that is not
     /// UTF-8, a label outside the set. Skipped texts are left out when the file is opened, and
     /// counted; streamed ones when they are met. Language models read whole files and never skip inside them.
     pub on_corrupt: OnCorrupt,
@@ -143,8 +143,8 @@ impl TextConfig {
         split::check(self.valid_fraction, self.test_fraction)
     }
 
-    /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of the
-    /// others.
+    /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of
+    /// the others.
     pub(super) fn format(&self, uri: &str) -> Format {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_blocks, Format::Text))
     }

@@ -7,9 +7,9 @@ use super::read;
 use super::reader::Text;
 use super::schema::TextSchema;
 use super::set::TextSet;
+use crate::DataError;
 use crate::records::{Format, files};
 use crate::store::{self, BlockSet, Source};
-use crate::{DataError, OnCorrupt};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -74,8 +74,7 @@ pub(super) fn labelled(
                 encoded.push(encode(text, schema)?);
                 targets.push(class);
             }
-            Err(_) if config.on_corrupt == OnCorrupt::Skip => skipped += 1,
-            Err(error) => return Err(error),
+            Err(error) => config.on_corrupt.refuse(error, &mut skipped)?,
         }
     }
     match (encoded.is_empty(), rows.first()) {

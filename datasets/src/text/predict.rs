@@ -9,15 +9,15 @@ use super::schema::TextSchema;
 use super::set::TextSet;
 use crate::inputs::Put;
 use crate::records::{Format, shortened};
-use crate::{DataError, InputPiece, InputPieces, Names, OnCorrupt, Pipeline, names_files, source};
+use crate::{DataError, InputPiece, InputPieces, Names, Pipeline, names_files, source};
 
 /// Texts of a piece.
 const PIECE: usize = 4096;
 
 /// Reads texts to classify. Each input is a file of texts (`.txt`, `.csv`, `.jsonl`, `.parquet`), a folder of
-/// them or, where it [names no files](names_files), itself the text. The names are each text's place, `sms.csv:17`, or
-/// the beginning of the argument. About 1 MiB of a file is held at a time, a row group of Parquet, a whole
-/// file of which each is a text.
+/// them or, where it [names no files](names_files), itself the text. The names are each text's place,
+/// `sms.csv:17`, or the beginning of the argument. About 1 MiB of a file is held at a time, a row group of
+/// Parquet, a whole file of which each is a text.
 ///
 /// # Errors
 /// When there is no input, a key is out of its bounds, or the model generates text instead. A file that
@@ -81,11 +81,7 @@ impl Collector<'_> {
                     any = true;
                     self.push(encode(&text, schema)?, text.place())
                 }
-                Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
-                Err(_) => {
-                    self.skipped += 1;
-                    Ok(())
-                }
+                Err(error) => config.on_corrupt.refuse(error, &mut self.skipped),
             };
             if format.is_plain() && (folder || schema.whole_files) {
                 reader.whole(None, &mut take)?;

@@ -3,7 +3,7 @@
 use super::config::TextConfig;
 use super::reader::{Reader, Text};
 use crate::records::{Format, utf8, without_mark};
-use crate::{DataError, OnCorrupt, records, source};
+use crate::{DataError, records, source};
 
 /// The texts of some files.
 #[derive(Debug, Default)]
@@ -19,7 +19,8 @@ pub(super) fn is_text_file(uri: &str) -> bool {
 }
 
 /// The files below a URI that hold texts: those of a folder by their extension, a file always. Files of a
-/// folder that may be pictures instead, as Parquet may, count where the recipe says so or there are no others.
+/// folder that may be pictures instead, as Parquet may, count where the recipe says so or there are no
+/// others.
 pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
     let mut files = records::files(uri)?;
     if source::is_folder(uri) {
@@ -54,11 +55,7 @@ pub(super) fn read(
             all.texts.push(text);
             Ok(())
         }
-        Err(error) if config.on_corrupt == OnCorrupt::Stop => Err(error),
-        Err(_) => {
-            all.skipped += 1;
-            Ok(())
-        }
+        Err(error) => config.on_corrupt.refuse(error, &mut all.skipped),
     };
     for file in files(uri, config)? {
         let format = config.format(&file);
@@ -96,16 +93,13 @@ pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, Data
             continue;
         }
         let reader = Reader { uri: &file, config, format, labelled: false };
-        reader.read(&mut |text| {
-            match text {
-                Ok(Text { text, .. }) => {
-                    corpus += &text;
-                    corpus.push('\n');
-                }
-                Err(error) if config.on_corrupt == OnCorrupt::Stop => return Err(error),
-                Err(_) => {}
+        reader.read(&mut |text| match text {
+            Ok(Text { text, .. }) => {
+                corpus += &text;
+                corpus.push('\n');
+                Ok(())
             }
-            Ok(())
+            Err(error) => config.on_corrupt.refuse(error, &mut 0),
         })?;
     }
     Ok(corpus)
@@ -125,6 +119,7 @@ fn class_folder(root: &str, file: &str) -> Result<String, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OnCorrupt;
 
     struct Folder(tempfile::TempDir);
 

@@ -73,8 +73,8 @@ impl Reader<'_> {
         self.each(take, |options, take| reader.pieces(self.uri, options, take))
     }
 
-    /// Hands the texts of what `read` finds to `take`. One that cannot be read may come before its turn, unless
-    /// it ends the reading.
+    /// Hands the texts of what `read` finds to `take`. One that cannot be read may come before its turn,
+    /// unless it ends the reading.
     fn each(
         &self,
         take: Take<'_>,

@@ -11,7 +11,7 @@ use super::tokenizer::Counts;
 use crate::index::Block;
 use crate::records::sort_labels;
 use crate::store::{BlockSet, Divided, Known, Source};
-use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder, bounds};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, ShardOrder, bounds};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -84,8 +84,8 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
         read(source, shard, block, config, &mut |text| {
             let Text { text, label, .. } = match text {
                 Ok(text) => text,
-                Err(error) if config.on_corrupt == OnCorrupt::Stop => return Err(error),
-                Err(_) => return Ok(()),
+                // Counted where it is met in training.
+                Err(error) => return config.on_corrupt.refuse(error, &mut 0),
             };
             learned.labels.extend(label);
             if training[number] {

@@ -274,6 +274,11 @@ fn corrupt_pictures_stop_or_are_skipped() {
     assert_eq!(read.iter().map(|batch| batch.consumed).sum::<u64>(), 8);
     assert_eq!(read.iter().map(|batch| batch.input.pixels.dims()[0]).sum::<usize>(), 6);
     assert_eq!(opened.train.skipped().count(), 2);
+
+    // A picture that is gone is not a corrupt one.
+    fs::remove_file(folder.path().join("dog/1.png")).unwrap();
+    let error = opened.train.batches(Position::default(), 4, &Device::flex()).find_map(Result::err).unwrap();
+    assert!(error.to_string().ends_with("dog/1.png: expected a file, found nothing of that name"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! not depend on the program that made it small.
 //!
 //! ```text
-//! across, then down; each value: (2^21 + sum of pixel x factor) / 2^22, cut off at 0 and 255; factors are whole numbers
+//! across, then down; each value: (2^21 + sum of pixel x factor) / 2^22, cut off at 0 and 255;
+//! factors are whole numbers
 //! ```
 //!
 //! As Pillow's `resize` of 8-bit pictures, antialiased: the filter is as wide as the pictures' sizes are

@@ -118,7 +118,8 @@ pub(super) fn resize<'a>(
     Picture { height, width, pixels: Cow::Owned(scaled), ..picture }
 }
 
-/// Scales the part `[top, left, height, width]` of some pixels into other ones, each with their `[height, width]`.
+/// Scales the part `[top, left, height, width]` of some pixels into other ones, each with their
+/// `[height, width]`.
 fn pass<P: PixelTrait>(
     (pixels, [height, width]): (&[u8], [usize; 2]),
     part: [usize; 4],

@@ -76,16 +76,7 @@ impl<R: Read> Read for Copied<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-
-    /// A file of this text.
-    fn file(text: &[u8]) -> (tempfile::TempDir, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x");
-        fs::write(&path, text).unwrap();
-        let uri = path.to_str().unwrap().to_string();
-        (folder, uri)
-    }
+    use crate::records::pieces::tests::file;
 
     fn all_rows(text: &[u8]) -> Vec<(String, String, u64)> {
         let (_folder, uri) = file(text);
