@@ -37,6 +37,8 @@ pub(crate) struct Training<'a, M: Task> {
     pub(crate) last_rate: Option<f64>,
     /// The weights of the best evaluation, where they are selected and no checkpoint keeps them.
     pub(crate) best_weights: Option<Weights>,
+    /// True once an evaluation met outputs that are not finite, of which one warning is enough.
+    pub(crate) warned_of_not_finite: bool,
     /// True once this epoch had a step. Unknown, so true, where training continues within an epoch.
     pub(crate) stepped: bool,
 }

@@ -113,7 +113,7 @@ impl<M: Task> Training<'_, M> {
             })?),
         };
         let improving = monitored.filter(|metric| match &self.state.best {
-            None => !metric.value.is_nan(),
+            None => metric.value.is_finite(),
             Some(best) => metric.beats(best.value),
         });
         let figures = to_figures(metrics);
@@ -130,12 +130,20 @@ impl<M: Task> Training<'_, M> {
         Ok(improved)
     }
 
-    /// Tells of an evaluation on a set.
+    /// Tells of an evaluation on a set; of outputs that are not finite, once in a training.
     ///
     /// # Errors
     /// When the log cannot be written.
     pub(crate) fn emit_evaluation(&mut self, set: &str, evaluation: &Evaluation) -> Result<(), TrainError> {
-        let (samples, metrics) = (evaluation.samples, evaluation.metrics.clone());
+        let Evaluation { samples, not_finite, .. } = *evaluation;
+        if not_finite > 0 && !std::mem::replace(&mut self.warned_of_not_finite, true) {
+            self.keeper.emit(&Event::Warning(&format!(
+                "evaluation on the {set} set after step {}: expected finite outputs, found others for {not_finite} of \
+                 {samples} samples: no figure of such an evaluation is a number, and it is never the best",
+                self.state.step
+            )))?;
+        }
+        let metrics = evaluation.metrics.clone();
         let record = Record { kind: set.into(), samples, metrics, ..self.record() };
         self.keeper.emit(&Event::Record(&record))
     }

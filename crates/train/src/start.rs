@@ -230,6 +230,7 @@ impl Trainer {
                 metrics,
                 views: 1,
                 monitor: config.train.monitor.as_deref(),
+                counts_not_finite: true,
                 batch_size: config.train.evaluate_batch_size,
                 device,
                 interrupt,
@@ -243,6 +244,7 @@ impl Trainer {
             timing: Timing::start(self.started, seconds, samples, !ranks.alone(), stopwatch),
             last_rate: None,
             best_weights: None,
+            warned_of_not_finite: false,
             stepped: resumed.is_some(),
         })
     }

@@ -20,6 +20,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Flex has one random generator for the whole process, which every step seeds.
@@ -542,6 +543,61 @@ fn a_validation_set_that_gives_no_number_is_named_by_its_sample() {
             && error.ends_with("expected finite target values, found inf"),
         "{error}"
     );
+}
+
+/// A model whose first answer, and every other one after it, is no number.
+#[derive(Module, Debug)]
+struct Gaps {
+    net: Net,
+}
+
+impl Task for Gaps {
+    type Input = Table;
+
+    fn predict(&self, input: Table) -> Output {
+        static ANSWERS: AtomicU64 = AtomicU64::new(0);
+        let values = self.net.forward(input.numeric);
+        let finite = ANSWERS.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        Output::Values(if finite { values } else { values * f32::NAN })
+    }
+
+    fn loss(&self, input: Table, target: Target) -> Tensor<1> {
+        self.net.loss(input, target)
+    }
+}
+
+#[test]
+fn an_evaluation_that_is_no_number_is_warned_of_once_and_never_the_best() {
+    let _alone = alone();
+    let folder = self::folder();
+    let mut config = config();
+    (config.train.select, config.train.epochs) = (Select::Best, Some(4));
+    let heard = Warnings(Default::default());
+    let warnings = heard.0.clone();
+    let run = RunFolder::create(folder.path(), Existing::Refuse).unwrap();
+    let mut trainer = trainer(config).run(run).interrupt(Interrupt::new()).listener(Box::new(heard));
+    let fitted = trainer.fit(Gaps { net: net(false, 0.0) }, &rows(27), Some(&rows(11))).unwrap();
+    assert_eq!((fitted.summary.stopped, fitted.summary.epochs), (Stopped::Finished, 4));
+    assert_eq!(
+        warnings.take(),
+        [
+            "evaluation on the valid set after step 4: expected finite outputs, found others for 11 of 11 samples: \
+          no figure of such an evaluation is a number, and it is never the best"
+        ]
+    );
+    let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    let errors: Vec<Option<f64>> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|record| record["kind"] == "valid")
+        .map(|record| record["mse"].as_f64())
+        .collect();
+    let [None, Some(second), None, Some(fourth)] = errors[..] else { panic!("{errors:?}") };
+    assert!((fitted.summary.metrics[0].value - second.min(fourth)).abs() < 1e-12);
+    // Outside training such an answer is an error.
+    let error = evaluate(&fitted.model, &rows(11), &MetricConfig::default(), 11, &Device::flex());
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "evaluation, sample 0 in batch 1: expected finite values, found NaN");
 }
 
 #[test]
