@@ -103,7 +103,7 @@ impl<M: Task> Training<'_, M> {
     }
 
     /// Goes back to the beginning of the open step. Losses after the first `kept` that are not yet read are
-    /// left out.
+    /// left out. What pieces of an earlier process did to running statistics and losses stays.
     pub(crate) fn undo(&mut self, kept: usize) {
         self.step.undo(&mut self.learner);
         self.losses.forget(kept);

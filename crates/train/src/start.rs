@@ -217,7 +217,7 @@ impl Trainer {
             }
         };
         let stopwatch = Stopwatch::new(length.trained_samples(config.train.drop_last));
-        let (seconds, samples) = (state.seconds, state.samples);
+        let (seconds, samples, continues_step) = (state.seconds, state.samples, state.pieces > 0);
         Ok(Training {
             config,
             length,
@@ -245,6 +245,7 @@ impl Trainer {
             last_rate: None,
             best_weights: None,
             warned_of_not_finite: false,
+            continues_step,
             stepped: resumed.is_some(),
         })
     }

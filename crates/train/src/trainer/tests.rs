@@ -11,7 +11,9 @@ use crate::{
     TrainError, ValueScale, evaluate, optimizers, schedules,
 };
 use bonfire_checkpoint::{Existing, Weights, step_of_weights};
-use bonfire_contract::{Batch, Loader, Output, Portion, Portions, Position, Share, Table, Target, Task};
+use bonfire_contract::{
+    Batch, LoadError, Loader, Output, Portion, Portions, Position, Share, Table, Target, Task,
+};
 use bonfire_kernels::modules::{dropout, linear};
 use bonfire_kernels::{Activation, batch_norm};
 use burn::module::{Module, Param};
@@ -94,11 +96,13 @@ struct Rows {
     /// True for targets of 0 alone.
     flat: bool,
     raise: Option<(Interrupt, u64)>,
+    /// The piece that cannot be read.
+    unreadable: Option<u64>,
     pieces: Cell<u64>,
 }
 
 fn rows(count: u64) -> Rows {
-    Rows { count, poison: None, flat: false, raise: None, pieces: Cell::new(0) }
+    Rows { count, poison: None, flat: false, raise: None, unreadable: None, pieces: Cell::new(0) }
 }
 
 impl Rows {
@@ -135,6 +139,9 @@ impl Loader<Table> for Rows {
                 && *piece == self.pieces.get()
             {
                 interrupt.raise(15);
+            }
+            if self.unreadable == Some(self.pieces.get()) {
+                return Err(LoadError("rows: expected a piece, found none".into()));
             }
             let numeric = Tensor::from_data(TensorData::new(xs.concat(), [size, 3]), &device);
             let categories = Tensor::<2, Int>::zeros([size, 0], &device);
@@ -216,6 +223,36 @@ fn an_interruption_at_any_piece_changes_no_bit() {
         assert!(!folder.path().join("model.safetensors").exists(), "an unfinished run has no final weights");
         assert_eq!(run_until(config(), folder.path(), None).stopped, Stopped::Finished);
         assert!(traces(folder.path()) == expected, "interrupted at piece {piece}");
+    }
+}
+
+#[test]
+fn a_piece_that_cannot_be_read_changes_no_bit_of_the_run_that_goes_on() {
+    let _alone = alone();
+    // 9 pieces an epoch, 4 to a step: 3 + 3 + 3 + 3, 3 + 3 + 3 + 3, 3.
+    let mut config = config();
+    (config.train.batch_size, config.train.piece_size) = (BatchSize::Samples(12), 3);
+    let whole = folder();
+    run_until(config.clone(), whole.path(), None);
+    let expected = traces(whole.path());
+    // Of a step whole or begun by an earlier process, within its first epoch and its second.
+    for interrupted in [None, Some(4), Some(5), Some(6), Some(7), Some(9), Some(14)] {
+        for unreadable in 1..=4 {
+            let folder = self::folder();
+            if interrupted.is_some() {
+                run_until(config.clone(), folder.path(), interrupted);
+            }
+            let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+            let mut trainer = trainer(config.clone()).run(run).resume(true).interrupt(Interrupt::new());
+            let train = Rows { unreadable: Some(unreadable), ..rows(27) };
+            let error = trainer.fit(net(true, 0.2), &train, Some(&rows(11))).unwrap_err().to_string();
+            assert!(error.contains("expected a piece"), "{error}");
+            assert_eq!(run_until(config.clone(), folder.path(), None).stopped, Stopped::Finished);
+            assert!(
+                traces(folder.path()) == expected,
+                "interrupted at piece {interrupted:?}, and piece {unreadable} of what follows is unreadable"
+            );
+        }
     }
 }
 
