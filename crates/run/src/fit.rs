@@ -50,7 +50,7 @@ impl Training {
             spec: &self.sets.schema.spec(&self.recipe.loss),
             document: &self.document,
             device: &self.device,
-            seed: self.recipe.seed,
+            seed: Some(self.recipe.seed),
         };
         let fitted = build.visit(Fit { training: self, started, listener });
         match fitted {
