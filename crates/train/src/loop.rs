@@ -17,8 +17,8 @@ use crate::{Event, FitConfig, Interrupt, Parameter, Select, Stopped, TrainError}
 use bonfire_checkpoint::Weights;
 use bonfire_contract::{Loader, Task};
 
-/// Training under way.
-pub(crate) struct Training<'a, M: Task> {
+/// The loop of one training, under way.
+pub(crate) struct FitLoop<'a, M: Task> {
     pub(crate) config: &'a FitConfig,
     pub(crate) length: Length,
     pub(crate) table: &'a [Parameter],
@@ -57,7 +57,7 @@ pub(crate) enum Pieces {
     Failed(TrainError),
 }
 
-impl<M: Task> Training<'_, M> {
+impl<M: Task> FitLoop<'_, M> {
     /// Steps until training is over.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! The figures of training on their way to the log and the listeners.
 
 use crate::keep::{Best, Due, to_figures, to_metrics};
-use crate::r#loop::Training;
-use crate::{Evaluation, Event, Progress, Record, Select, Stopped, Summary, TrainError, peak_memory_bytes};
+use crate::r#loop::FitLoop;
+use crate::{
+    Evaluation, Event, LogRecord, Progress, Select, Stopped, Summary, TrainError, peak_memory_bytes,
+};
 use bonfire_contract::{Metric, Task};
 
-impl<M: Task> Training<'_, M> {
+impl<M: Task> FitLoop<'_, M> {
     /// Reads the losses where this step asks for it, so that a diverged model is noticed before its update.
     ///
     /// # Errors
@@ -75,7 +77,7 @@ impl<M: Task> Training<'_, M> {
             let peak = self.config.peak_rate(self.length.step);
             self.config.schedule.learning_rate(peak, self.state.step - 1, self.length.total_steps)
         };
-        let record = Record {
+        let record = LogRecord {
             kind: "train".into(),
             learning_rate: Some(self.last_rate.unwrap_or_else(computed)),
             samples: self.state.samples,
@@ -86,9 +88,9 @@ impl<M: Task> Training<'_, M> {
     }
 
     /// A record of this moment, without figures.
-    fn record(&self) -> Record {
+    fn record(&self) -> LogRecord {
         let position = self.state.position;
-        Record {
+        LogRecord {
             kind: String::new(),
             step: self.state.step,
             epoch: position.epoch as f64 + position.samples as f64 / self.length.epoch as f64,
@@ -144,7 +146,7 @@ impl<M: Task> Training<'_, M> {
             )))?;
         }
         let metrics = evaluation.metrics.clone();
-        let record = Record { kind: set.into(), samples, metrics, ..self.record() };
+        let record = LogRecord { kind: set.into(), samples, metrics, ..self.record() };
         self.keeper.emit(&Event::Record(&record))
     }
 

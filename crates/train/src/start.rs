@@ -6,7 +6,7 @@ use crate::feed::Feed;
 use crate::keep::{Checkpoint, Keeper, State};
 use crate::learner::{Accumulated, Learner, precision};
 use crate::length::Length;
-use crate::r#loop::Training;
+use crate::r#loop::FitLoop;
 use crate::losses::Losses;
 use crate::parameters::{Parameter, parameters, renumber};
 use crate::ranks::Ranks;
@@ -188,7 +188,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the log cannot be opened.
-    fn open<'a, M: Task>(&'a mut self, opening: Opening<'a, M>) -> Result<Training<'a, M>, TrainError> {
+    fn open<'a, M: Task>(&'a mut self, opening: Opening<'a, M>) -> Result<FitLoop<'a, M>, TrainError> {
         let Opening { ranks, length, job_has_run, interrupt, learner, state, table, resumed, .. } = opening;
         let Trainer { config, device, run, metrics, listeners, .. } = self;
         let (config, device) = (&*config, &*device);
@@ -218,7 +218,7 @@ impl Trainer {
         };
         let stopwatch = Stopwatch::new(length.trained_samples(config.train.drop_last));
         let (seconds, samples, continues_step) = (state.seconds, state.samples, state.pieces > 0);
-        Ok(Training {
+        Ok(FitLoop {
             config,
             length,
             table,
