@@ -414,8 +414,8 @@ fn ranks_that_differ_are_named_before_they_train() {
     assert!(ended.stderr.contains("'steps = 5', found 'steps = 6'"), "{}", ended.stderr);
     assert!(!workshop.path("run").exists(), "nothing was begun");
 
-    // Rank 0 learns the columns, and the others hold their table against them; rows in another order show only in the
-    // first samples.
+    // Rank 0 learns the columns, and the others hold their table against them; rows in another order show
+    // only in the first samples.
     let rows: String = (0..50).map(|row| format!("{row},{}\n", row % 3)).collect();
     let recipe = "[data]\nkind = \"table\"\ntrain = \"rows.csv\"\ntarget = \"y\"\n[model]\nname = \"linear\"\n[train]\nsteps = 5\n";
     let cases = [

@@ -178,8 +178,8 @@ impl Meter {
         Err(TrainError::NotFinite { sample, batch: self.batches, expected, found })
     }
 
-    /// As [`check_finite`](Self::check_finite), of what the model says. A meter that counts goes on, with zeros
-    /// in place of all that it says about such a sample.
+    /// As [`check_finite`](Self::check_finite), of what the model says. A meter that counts goes on, with
+    /// zeros in place of all that it says about such a sample.
     fn check_output(
         &mut self,
         samples: &[u64],
