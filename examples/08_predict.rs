@@ -1,5 +1,5 @@
-//! A finished run within a program, asked with messages from memory. After `bonfire train sms`, a promise of a prize has
-//! a probability above 0.9 of being spam.
+//! A finished run within a program, asked with messages from memory. After `bonfire train sms`, a promise of
+//! a prize has a probability above 0.9 of being spam.
 //!
 //! cargo run --release -- train sms --run runs/sms
 //! cargo run --release --example 08_predict -- runs/sms
@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Congratulations! You have won a prize of 1000 pounds. Call 09061701461 now to claim it, free of charge",
         "I am on the bus, shall we have dinner at seven?",
     ];
-    // `Record::Picture` takes the bytes of a PNG or JPEG file, `Record::Row` the cells of a row by their names.
+    // `Record::Picture` takes the bytes of a PNG or JPEG file, `Record::Row` the cells of a row by their
+    // names.
     let records = messages.iter().map(|message| Record::Text(message.to_string())).collect();
     for (message, answer) in messages.iter().zip(predictor.answer(records)?) {
         match answer? {

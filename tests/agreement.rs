@@ -1,9 +1,9 @@
-//! The same step on every backend: one step of gradient descent of every registered architecture on each device of this
-//! build, compared with the first one, flex.
+//! The same step on every backend: one step of gradient descent of every registered architecture on each
+//! device of this build, compared with the first one, flex.
 //!
-//! The default build has one backend and compares nothing: `--features ndarray` adds another one of the CPU, `--features
-//! wgpu` the GPU, or Mesa's software driver, where the machine has one. `BONFIRE_REQUIRE_DEVICE=ndarray,wgpu` makes it an
-//! error when one of these is missing.
+//! The default build has one backend and compares nothing: `--features ndarray` adds another one of the CPU,
+//! `--features wgpu` the GPU, or Mesa's software driver, where the machine has one.
+//! `BONFIRE_REQUIRE_DEVICE=ndarray,wgpu` makes it an error when one of these is missing.
 
 use crate::support::architectures::{Descent, Trace, small, with};
 use crate::support::generator;

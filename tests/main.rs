@@ -1,8 +1,9 @@
 //! The whole program on real files: a module for each subject, linked once.
 //!
-//! `cargo test --release --test program` runs those that the features of the build allow, `cargo test --release --test
-//! program resume::` one of them. Several tests run at a time in one process: none of them changes its environment, its
-//! folder or its limits, and a test that draws random numbers in this process says so (`support::generator`).
+//! `cargo test --release --test program` runs those that the features of the build allow,
+//! `cargo test --release --test program resume::` one of them. Several tests run at a time in one process:
+//! none of them changes its environment, its folder or its limits, and a test that draws random numbers in
+//! this process says so (`support::generator`).
 
 mod support;
 

@@ -1,16 +1,18 @@
-//! The peak of memory while training from shards is the same whatever their number, in a process that may not take more
-//! than 700 MB of addresses.
+//! The peak of memory while training from shards is the same whatever their number, in a process that may not
+//! take more than 700 MB of addresses.
 //!
-//! Each run takes the same steps, 16 epochs of the smallest set to one of the largest: what an allocator holds in small
-//! pieces varies from moment to moment, and the longer it is watched, the higher is the highest.
+//! Each run takes the same steps, 16 epochs of the smallest set to one of the largest: what an allocator
+//! holds in small pieces varies from moment to moment, and the longer it is watched, the higher is the
+//! highest.
 //!
-//! Sets of 6,400, 25,600 and 102,400 pictures in 16, 64 and 256 shards are trained from twice: with pictures of 2.6 kB, 17
-//! to 265 MB in all, which takes a minute, and with pictures of 160 kB, 1 to 16 GB in all. The small ones show all that
-//! grows with the number of shards or pictures, be it a set's bytes or a few for each picture; the large ones that a set
-//! beyond the process's addresses is read too.
+//! Sets of 6,400, 25,600 and 102,400 pictures in 16, 64 and 256 shards are trained from twice: with pictures
+//! of 2.6 kB, 17 to 265 MB in all, which takes a minute, and with pictures of 160 kB, 1 to 16 GB in all. The
+//! small ones show all that grows with the number of shards or pictures, be it a set's bytes or a few for
+//! each picture; the large ones that a set beyond the process's addresses is read too.
 //!
-//! `cargo test --release --test program memory:: -- --ignored --nocapture` is the large run and prints its table. It takes
-//! five to twenty minutes, and 4 GB of the temporary folder: the shards of 16 GB are four names each of those.
+//! `cargo test --release --test program memory:: -- --ignored --nocapture` is the large run and prints its
+//! table. It takes five to twenty minutes, and 4 GB of the temporary folder: the shards of 16 GB are four
+//! names each of those.
 
 use crate::support::picture;
 use crate::support::program::Workshop;
@@ -70,7 +72,8 @@ fn peak(workshop: &Workshop, shards: u32, epochs: u32, order: &str) -> (f64, Str
     (peak.parse().unwrap(), done)
 }
 
-/// Trains `model` from sets of once, four and sixteen times `SHARDS` shards, whose pictures have `side` x `side` pixels.
+/// Trains `model` from sets of once, four and sixteen times `SHARDS` shards, whose pictures are `side` pixels
+/// wide and high.
 fn the_peak_is_the_same(side: u32, model: &str) {
     let workshop = Workshop::new();
     std::fs::create_dir(workshop.path("shards")).unwrap();

@@ -2,7 +2,8 @@
 //! against PyTorch.
 //!
 //! `tests/support/efficientnet.py` writes what PyTorch answers; then
-//! `BONFIRE_EFFICIENTNET=OUT.json cargo test --release --features mozjpeg --test program pretrained:: -- --ignored --nocapture`.
+//! `BONFIRE_EFFICIENTNET=OUT.json cargo test --release --features mozjpeg --test program pretrained:: --
+//! --ignored --nocapture`.
 
 use crate::support::generator;
 use bonfire::checkpoint::{Key, Weights};

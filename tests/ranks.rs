@@ -1,7 +1,7 @@
 //! Jobs of several processes on this machine, started by `mpirun`. They train the same model as one process,
 //! end together, and go on in another number.
 
-use crate::support::job::{Job, LONG, Record, arguments, curve};
+use crate::support::job::{Job, LONG, Point, arguments, curve};
 use crate::support::program::{Ended, Workshop, records};
 use nix::sys::signal::Signal;
 use std::process::{Command, Stdio};
@@ -141,7 +141,7 @@ fn gradients_of_sixteen_bits_train_nearly_the_same() {
     succeed(mpirun(&workshop, 3, &arguments("adult", "rounded", &rounded)));
     let (exact, rounded) = (curve(&workshop.path("exact")), curve(&workshop.path("rounded")));
     assert_eq!(exact.len(), rounded.len());
-    let apart = |(exact, rounded): (&Record, &Record)| (exact.1[0].1 - rounded.1[0].1).abs();
+    let apart = |(exact, rounded): (&Point, &Point)| (exact.1[0].1 - rounded.1[0].1).abs();
     let most = exact.iter().zip(&rounded).map(apart).fold(0.0, f64::max);
     assert!(0.0 < most && most < 5e-3, "{most}");
     println!("sums of 16 bits are at most {most:.1e} from those of 32");
@@ -414,8 +414,8 @@ fn ranks_that_differ_are_named_before_they_train() {
     assert!(ended.stderr.contains("'steps = 5', found 'steps = 6'"), "{}", ended.stderr);
     assert!(!workshop.path("run").exists(), "nothing was begun");
 
-    // Rank 0 learns the columns, and the others hold their table against them; rows in another order show only in the
-    // first samples.
+    // Rank 0 learns the columns, and the others hold their table against them; rows in another order show
+    // only in the first samples.
     let rows: String = (0..50).map(|row| format!("{row},{}\n", row % 3)).collect();
     let recipe = "[data]\nkind = \"table\"\ntrain = \"rows.csv\"\ntarget = \"y\"\n[model]\nname = \"linear\"\n[train]\nsteps = 5\n";
     let cases = [

@@ -187,8 +187,8 @@ fn kept(workshop: &Workshop, schema: &str) -> [Vec<u8>; 3] {
     [schema, "model.safetensors", "recipe.toml"].map(|file| workshop.read(&format!("run/{file}")))
 }
 
-/// Trains, goes on with the finished run, then changes its data: going on is refused with the difference, and the run's
-/// files and answers stay.
+/// Trains, goes on with the finished run, then changes its data: going on is refused with the difference, and
+/// the run's files and answers stay.
 fn data_that_changed_are_refused(
     workshop: &Workshop,
     schema: &str,

@@ -8,12 +8,18 @@
 //!
 //! | takes | predicts | architectures |
 //! |---|---|---|
-//! | [`Table`](bonfire_contract::Table) | classes or values | [`LinearRegression`], [`LogisticRegression`], [`Mlp`] |
-//! | [`Images`](bonfire_contract::Images) | classes or values | [`Cnn`], [`LeNet`], [`SmallResNet`], [`ResNet`], [`ResNet9`], [`MobileNetV2`], [`EfficientNet`], [`ConvNeXt`], [`VisionTransformer`] |
-//! | [`Tokens`](bonfire_contract::Tokens) | classes or values | [`LstmClassifier`], [`GruClassifier`], [`TransformerClassifier`] |
-//! | [`Tokens`](bonfire_contract::Tokens) | the next token | [`LstmLanguageModel`], [`GruLanguageModel`], [`Gpt`] |
-//! | [`Table`](bonfire_contract::Table) | its input | [`DenseAutoencoder`], [`VariationalAutoencoder`] |
-//! | [`Images`](bonfire_contract::Images) | its input | [`ConvAutoencoder`] |
+//! | [`Table`] | classes or values | [`LinearRegression`], [`LogisticRegression`], [`Mlp`] |
+//! | [`Images`] | classes or values | [`Cnn`], [`LeNet`], [`SmallResNet`], [`ResNet`], [`ResNet9`] |
+//! | [`Images`] | classes or values | [`MobileNetV2`], [`EfficientNet`], [`ConvNeXt`] |
+//! | [`Images`] | classes or values | [`VisionTransformer`] |
+//! | [`Tokens`] | classes or values | [`LstmClassifier`], [`GruClassifier`], [`TransformerClassifier`] |
+//! | [`Tokens`] | the next token | [`LstmLanguageModel`], [`GruLanguageModel`], [`Gpt`] |
+//! | [`Table`] | its input | [`DenseAutoencoder`], [`VariationalAutoencoder`] |
+//! | [`Images`] | its input | [`ConvAutoencoder`] |
+//!
+//! [`Table`]: bonfire_contract::Table
+//! [`Images`]: bonfire_contract::Images
+//! [`Tokens`]: bonfire_contract::Tokens
 //!
 //! Parameters are drawn from the device's generator when they are first read, as Burn does. A caller who
 //! wants the same weights from the same seed calls `device.seed(..)`, `init` and `materialize()` in that

@@ -166,9 +166,6 @@ impl Spec {
             let expected = format!("{outputs} weights, one a class");
             return Err(Misfit::new("loss.class_weights", expected, format!("{} weights", weights.len())));
         }
-        if kind != LossKind::Huber {
-            self.usual_huber_delta("with another loss than huber")?;
-        }
         Ok(Objective::new(outputs, kind)
             .with_label_smoothing(loss.label_smoothing)
             .with_class_weights(loss.class_weights.clone())
@@ -222,10 +219,7 @@ impl Spec {
     /// its cross-entropy.
     pub fn language(&self) -> Fit<(usize, usize)> {
         match self.question {
-            Question::NextToken => {
-                self.usual_loss("with a language model", Some(LossKind::CrossEntropy))?;
-                self.text()
-            }
+            Question::NextToken => self.text(),
             _ => self.wrong_question("a language model"),
         }
     }
@@ -233,15 +227,29 @@ impl Spec {
     /// The same spec, when the model is asked for its input. Its loss is its own.
     pub fn reconstruction(&self) -> Fit<&Self> {
         match self.question {
-            Question::Reconstruction => {
-                self.usual_loss("with an autoencoder", None)?;
-                Ok(self)
-            }
+            Question::Reconstruction => Ok(self),
             _ => self.wrong_question("an autoencoder"),
         }
     }
 
-    /// Refuses keys of `[loss]` that the model has no use for; `own` is the name of its only loss, if it has one.
+    /// Refuses keys of `[loss]` that a model asked this question has no use for. A model is built in spite of
+    /// them: they change nothing about it, and a run that was trained with one is a run all the same.
+    ///
+    /// # Errors
+    /// With the first of these keys.
+    pub fn check_loss(&self) -> Fit<()> {
+        match self.question {
+            Question::NextToken => self.usual_loss("with a language model", Some(LossKind::CrossEntropy)),
+            Question::Reconstruction => self.usual_loss("with an autoencoder", None),
+            Question::Class(_) | Question::Value(_) => match self.outputs_and_loss()? {
+                (_, LossKind::Huber) => Ok(()),
+                _ => self.usual_huber_delta("with another loss than huber"),
+            },
+        }
+    }
+
+    /// Refuses keys of `[loss]` of a model that has a loss of its own; `own` is the name of that loss, if it
+    /// has one.
     fn usual_loss(&self, model: &str, own: Option<LossKind>) -> Fit<()> {
         let LossConfig { name, label_smoothing, class_weights, .. } = &self.loss;
         if name.is_some() && *name != own {
@@ -301,11 +309,14 @@ mod tests {
             change(&mut loss);
             let sample = if question == Question::NextToken { text.clone() } else { rows.clone() };
             let spec = Spec { sample, question, loss };
-            let misfit = match question {
+            // The model is built all the same.
+            let built = match question {
                 Question::NextToken => spec.language().err(),
                 Question::Reconstruction => spec.reconstruction().err(),
                 _ => spec.objective().err(),
             };
+            assert_eq!(built, None);
+            let misfit = spec.check_loss().err();
             misfit.map_or(String::new(), |misfit| misfit.to_string())
         };
         for question in [Question::NextToken, Question::Reconstruction] {

@@ -64,8 +64,14 @@ pub fn with<V: VisitModel>(
 ) -> Result<V::Output> {
     let document = Document::parse("test", "")?;
     let options = calm(architecture);
-    let build =
-        Build { name: architecture.name, options: &options, spec, document: &document, device, seed: 1 };
+    let build = Build {
+        name: architecture.name,
+        options: &options,
+        spec,
+        document: &document,
+        device,
+        seed: Some(1),
+    };
     Ok(build.visit(visitor)?)
 }
 

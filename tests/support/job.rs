@@ -98,11 +98,11 @@ pub fn arguments<'a>(recipe: &'a str, run: &'a str, sets: &[&'a str]) -> Vec<&'a
     arguments
 }
 
-/// The step of a record, and its figures.
-pub type Record = (String, Vec<(String, f64)>);
+/// A point of the curve: the kind and step of a record, and its figures.
+pub type Point = (String, Vec<(String, f64)>);
 
-/// The records of a run, without times.
-pub fn curve(run: &Path) -> Vec<Record> {
+/// The figures of a run over its steps, without times.
+pub fn curve(run: &Path) -> Vec<Point> {
     let figures = |record: serde_json::Value| {
         let object = record.as_object().unwrap().clone();
         let name = format!("{} at step {}", object["kind"].as_str().unwrap(), object["step"]);

@@ -158,6 +158,7 @@ mod tests {
             calibration: None,
             worst: Vec::new(),
             samples: 4,
+            not_finite: 0,
         }
     }
 

@@ -33,11 +33,14 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// The page. Pictures that cannot be read again are named in their place.
     pub fn page(&self) -> String {
-        let Evaluation { metrics, confusion, calibration, worst, samples } = self.evaluation;
+        let Evaluation { metrics, confusion, calibration, worst, samples, not_finite } = self.evaluation;
         let mut page = page::begin(&format!("{}: evaluation", self.name));
         let _ = write!(page, "<p>{samples} samples of {}", escaped(self.data));
         if self.skipped > 0 {
             let _ = write!(page, "; {} corrupt ones were skipped", self.skipped);
+        }
+        if *not_finite > 0 {
+            let _ = write!(page, "; about {not_finite} the model says numbers that are not finite");
         }
         if self.crops > 1 {
             let _ = write!(page, "; probabilities are means over {} crops", self.crops);

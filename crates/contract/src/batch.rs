@@ -163,6 +163,7 @@ pub struct Batch<I> {
     pub target: Target,
     /// The number of each sample in its set, from 0 on, `[B]`.
     pub samples: Vec<u64>,
-    /// Samples of the order that the batch used up: its own, the corrupt ones it skipped, and those of other shares.
+    /// Samples of the order that the batch used up: its own, the corrupt ones it skipped, and those of other
+    /// shares.
     pub consumed: u64,
 }

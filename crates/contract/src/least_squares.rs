@@ -6,8 +6,9 @@ use std::fmt;
 
 /// The least-squares solution of a model: two functions between its weights and a linear system.
 ///
-/// `B` samples, `P` regressors, `O` values. The model's predictions are `regressors * weights`, with a constant 1
-/// as the first regressor. Its loss is the squared error, so that the normal equations have the best weights.
+/// `B` samples, `P` regressors, `O` values. The model's predictions are `regressors * weights`, with a
+/// constant 1 as the first regressor. Its loss is the squared error, so that the normal equations have the
+/// best weights.
 pub struct LeastSquares<M: Task> {
     /// The numbers that a batch's predictions are weighted sums of, `[B, P]`.
     pub regressors: fn(&M, M::Input) -> Tensor<2>,

@@ -9,8 +9,8 @@
 //! Everybody points at these types; they point at Burn's tensors and modules alone.
 //!
 //! Beside them stand four things that every room must do alike: random numbers that a seed decides
-//! ([`SplitMix64`], [`mix`]), files that are replaced whole ([`files`]), the likeliest class ([`argmax`]), and
-//! the name that was meant by a mistyped one ([`nearest`]).
+//! ([`SplitMix64`], [`mix`]), files that are replaced whole ([`files`]), the likeliest class ([`argmax`]),
+//! and the name that was meant by a mistyped one ([`nearest`]).
 
 mod argmax;
 mod batch;

@@ -23,11 +23,12 @@ pub fn most_alike<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>, mos
     scored.into_iter().take(most).map(|(_, name)| name).collect()
 }
 
-/// The likeness of a name of three letters or more with one slip: a letter too many, too few, wrong or swapped.
+/// The likeness of a name of three letters or more with one slip: a letter too many, too few, wrong or
+/// swapped.
 const ONE_SLIP: f64 = 0.9;
 
-/// Each known name with its likeness, from 0 to 1 (Jaro and Winkler, or that of one slip), whatever is written in
-/// capitals.
+/// Each known name with its likeness, from 0 to 1 (Jaro and Winkler, or that of one slip), whatever is
+/// written in capitals.
 fn scored<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = (f64, &'a str)> {
     let typed = typed.to_lowercase();
     known.into_iter().map(move |name| {

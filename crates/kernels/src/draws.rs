@@ -59,16 +59,16 @@ impl Draws {
 
 /// The places in the batch of a process's rows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Places {
+pub(crate) struct BatchRows {
     first: u64,
     step: u64,
 }
 
-impl Places {
+impl BatchRows {
     /// The places of the [`Draws::within`] under way.
     pub(crate) fn current() -> Self {
         Draws::current()
-            .map_or(Places { first: 0, step: 1 }, |Draws { first, step, .. }| Places { first, step })
+            .map_or(BatchRows { first: 0, step: 1 }, |Draws { first, step, .. }| BatchRows { first, step })
     }
 
     /// The place in the batch of the process's row `row`.
@@ -99,8 +99,8 @@ mod tests {
         all.extend((1..50).flat_map(part));
         all.sort_unstable();
         assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
-        assert_eq!(draws.within(|| Places::current().of(4)), 14);
-        assert_eq!(Places::current().of(4), 4);
+        assert_eq!(draws.within(|| BatchRows::current().of(4)), 14);
+        assert_eq!(BatchRows::current().of(4), 4);
         assert_eq!(Draws::current(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Dropout with a mask that is a function of a seed, so that nothing is kept for the backward pass.
 
 use crate::Draws;
-use crate::draws::Places;
+use crate::draws::BatchRows;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, run};
@@ -115,19 +115,19 @@ pub struct Mask {
     scale: f32,
     /// The axis of the batch.
     batch: usize,
-    places: Places,
+    rows: BatchRows,
 }
 
 impl Mask {
     fn new(probability: f64, seed: u64, batch: usize) -> Self {
         let threshold = (probability * 4_294_967_296.0).min(4_294_967_295.0) as u32;
-        Mask { seed, threshold, scale: (1.0 / (1.0 - probability)) as f32, batch, places: Places::current() }
+        Mask { seed, threshold, scale: (1.0 / (1.0 - probability)) as f32, batch, rows: BatchRows::current() }
     }
 
     /// The key of a row of the tensor.
     #[inline(always)]
     fn key(self, row: usize) -> [u32; 2] {
-        let bits = splitmix::at(self.seed, self.places.of(row));
+        let bits = splitmix::at(self.seed, self.rows.of(row));
         [bits as u32, (bits >> 32) as u32]
     }
 

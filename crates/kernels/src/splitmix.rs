@@ -1,10 +1,11 @@
-//! Random bits as a pure function of numbers: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
-//! number generators", 2014).
+//! Random bits as a pure function of numbers: SplitMix64 (Steele, Lea and Flood, "Fast splittable
+//! pseudorandom number generators", 2014).
 
 /// The increment: 2^64 divided by the golden ratio, made odd.
 pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The output function: every bit of `z` changes every bit of the output with a probability close to one half.
+/// The output function: every bit of `z` changes every bit of the output with a probability close to one
+/// half.
 #[inline(always)]
 pub(crate) fn scrambled(z: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,8 @@
 //! Recipes: one TOML file that says what to train, on what, and how.
 //!
 //! ```text
-//! TOML file or built-in name, --set -> Document (values with their places) -> Recipe (every key known, every type right)
+//! TOML file or built-in name, --set -> Document (values with their places)
+//!                                   -> Recipe (every key known, every type right)
 //! ```
 //!
 //! A [`Document`] keeps the line of every key, so that each [`RecipeError`] says where the key stands.

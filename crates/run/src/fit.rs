@@ -12,7 +12,7 @@ use bonfire_checkpoint::{Existing, RunFolder, write_atomically};
 use bonfire_contract::{Loader, Task};
 use bonfire_device::DeviceName;
 use bonfire_models::Architecture;
-use bonfire_recipe::Document;
+use bonfire_recipe::{Document, model_options};
 use bonfire_train::{Fitted, Listener, TrainError, Trainer};
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ impl Training {
             spec: &self.sets.schema.spec(&self.recipe.loss),
             document: &self.document,
             device: &self.device,
-            seed: self.recipe.seed,
+            seed: Some(self.recipe.seed),
         };
         let fitted = build.visit(Fit { training: self, started, listener });
         match fitted {
@@ -60,7 +60,8 @@ impl Training {
         }
     }
 
-    /// Creates or opens the run folder, and takes over the weights that the run begins with.
+    /// Creates or opens the run folder, and takes over the weights that the run begins with. A loss key
+    /// without a use is refused where training starts; a run that has been trained with one goes on.
     fn begin_folder<A: Architecture>(
         &self,
         model: A::Model,
@@ -73,6 +74,10 @@ impl Training {
             Ok(folder) if self.resume => folder.checkpoint_store().names()?.is_empty(),
             _ => true,
         };
+        if starts && first {
+            let checked = self.sets.schema.spec(&self.recipe.loss).check_loss();
+            checked.map_err(|misfit| model_options::misfit(&self.document, misfit))?;
+        }
         let model = match &tuning.pretrained {
             // The other ranks take over the weights of the first.
             Some(uri) if starts && first => pretrained::load(config, model, uri, &self.notices)?,

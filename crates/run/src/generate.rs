@@ -80,8 +80,8 @@ impl<M> Writer<M> {
         Ok(tokens)
     }
 
-    /// The text behind a prompt, where the model's numbers are finite. Choices are drawn from a stream of this
-    /// number.
+    /// The text behind a prompt, where the model's numbers are finite. Choices are drawn from a stream of
+    /// this number.
     fn continued(&self, mut tokens: Vec<u32>, stream: u64) -> Result<Result<Answer, NotFinite>, RunError> {
         let Some(model) = (self.language)(&self.model) else {
             return Err(RunError::unexpected("predict", "a language model", "one that answers otherwise"));
@@ -133,8 +133,8 @@ impl<M: Task> Predictor for Writer<M> {
         threads::inside(|| self.answer_records(records))
     }
 
-    /// Each input is a prompt, or a file of one, which may lie in a bucket. Prompts of one call have choices of their own, even where
-    /// they are alike.
+    /// Each input is a prompt, or a file of one, which may lie in a bucket. Prompts of one call have choices
+    /// of their own, even where they are alike.
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError> {
         let mut prompts = Vec::with_capacity(inputs.len());
         for input in inputs {

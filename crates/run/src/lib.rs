@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Recipe -> data -> model -> Training (the trainer, over all ranks) -> run folder
-//!                                                                        └─ Run -> Predictor | evaluate | export
+//! run folder -> Run -> Predictor | evaluate | export
 //! ```
 //!
 //! ```no_run

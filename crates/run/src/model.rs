@@ -1,5 +1,5 @@
 //! A recipe's model: the architecture's default for the data, the recipe's keys laid over it, checked, and
-//! its weights drawn.
+//! its weights drawn where none are loaded.
 
 use crate::RunError;
 use bonfire_models::Architecture;
@@ -31,8 +31,8 @@ pub struct Build<'a> {
     pub document: &'a Document,
     /// The device that holds the weights; with autodiff to train them.
     pub device: &'a Device,
-    /// The seed of the initial weights.
-    pub seed: u64,
+    /// The seed of the initial weights; none where all of them are to be loaded, and none need be drawn.
+    pub seed: Option<u64>,
 }
 
 impl Build<'_> {
@@ -57,25 +57,32 @@ impl<V: VisitModel> registry::Visit for Configured<'_, V> {
     fn visit<A: Architecture>(self, default: A) -> Self::Output {
         let Build { options, document, device, seed, .. } = *self.build;
         let config = model_options::checked(document, options, &default)?;
-        device.seed(seed);
+        if let Some(seed) = seed {
+            device.seed(seed);
+        }
         let model = config.init(device);
-        draw_weights(document, &model)?;
+        check_size(document, &model)?;
+        if seed.is_some() {
+            draw_weights(&model);
+        }
         Ok(self.visitor.visit(model, config))
     }
 }
 
-/// Burn draws a parameter when it is first read. All are read here, so that the weights depend on the seed
-/// alone and not on the order in which a forward pass meets them.
-///
-/// # Errors
-/// When there are more parameters than any machine's memory holds.
-fn draw_weights<M: Module>(document: &Document, model: &M) -> Result<(), RecipeError> {
+/// Refuses more parameters than any machine's memory holds.
+fn check_size<M: Module>(document: &Document, model: &M) -> Result<(), RecipeError> {
     const MOST_PARAMETERS: usize = 100_000_000_000;
     let parameters = model.num_params();
     if parameters > MOST_PARAMETERS {
         let expected = format!("sizes of at most {MOST_PARAMETERS} parameters together");
         return Err(document.wrong("model", expected, format!("{parameters} parameters")));
     }
+    Ok(())
+}
+
+/// Burn draws a parameter when it is first read. All are read here, so that the weights depend on the seed
+/// alone and not on the order in which a forward pass meets them.
+fn draw_weights<M: Module>(model: &M) {
     struct Read;
     impl ModuleVisitor for Read {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -83,5 +90,4 @@ fn draw_weights<M: Module>(document: &Document, model: &M) -> Result<(), RecipeE
         }
     }
     model.visit(&mut Read);
-    Ok(())
 }

@@ -62,8 +62,9 @@ pub trait Predictor: Send {
     fn answer(&mut self, records: Vec<Record>) -> Result<Vec<Result<Answer, DataError>>, RunError>;
 
     /// Answers about files, folders, globs or texts, as `bonfire predict` takes them, with the bits of
-    /// [`answer`](Self::answer). `each` has the answers of a batch before the next one is read. Hands back how many inputs have no answer: they could not be read and were left out, or the
-    /// model says no finite numbers about them.
+    /// [`answer`](Self::answer). `each` has the answers of a batch before the next one is read. Hands back
+    /// how many inputs have no answer: they could not be read and were left out, or the model says no finite
+    /// numbers about them.
     ///
     /// # Errors
     /// On an input that is not there, or not as the run's schema says.

@@ -160,7 +160,7 @@ impl Run {
             spec: &self.schema.spec(&recipe.loss),
             document: &self.document,
             device,
-            seed: recipe.seed,
+            seed: None,
         };
         build.visit(Load { run: self, visitor })?
     }

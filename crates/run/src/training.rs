@@ -1,7 +1,8 @@
 //! A recipe becomes a run folder: a run that begins, or goes on.
 //!
 //! ```text
-//! Beginning -> recipe -> place of the run -> data by the run's schema -> model, weights to begin with -> Trainer
+//! Beginning -> recipe -> place of the run -> data by the run's schema
+//!           -> model, weights to begin with -> Trainer
 //! ```
 //!
 //! All ranks of a job take the same way. Rank 0 alone keeps the run, and an error of any rank before the

@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// The figures of a model (one made by `valid()`) on every sample of a set, `batch_size` at once.
 ///
 /// # Errors
-/// When the set is empty, a sample cannot be read, or its target is not of the model's kind.
+/// When the set is empty, a sample cannot be read, its target is not of the model's kind, or the model says
+/// numbers about it that are not finite.
 pub fn evaluate<M: Task>(
     model: &M,
     loader: &dyn Loader<M::Input>,
@@ -38,7 +39,16 @@ pub fn evaluate_views<M: Task>(
     let batch_size = (batch_size / views).max(1);
     let ranks = &Ranks::new(Arc::new(Alone), Wire::F32);
     let interrupt = &Interrupt::new();
-    let evaluator = Evaluator { metrics: config, views, monitor: None, batch_size, device, interrupt, ranks };
+    let evaluator = Evaluator {
+        metrics: config,
+        views,
+        monitor: None,
+        counts_not_finite: false,
+        batch_size,
+        device,
+        interrupt,
+        ranks,
+    };
     match evaluator.over(model, loader)? {
         Passed::Through(evaluation) => Ok(evaluation),
         Passed::Interrupted(_) => unreachable!("nobody else holds this interrupt"),
@@ -60,6 +70,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) views: usize,
     /// `train.monitor`: a figure that must be among the figures of this pass.
     pub(crate) monitor: Option<&'a str>,
+    /// True within training, which a model that says no finite numbers for once is not to end.
+    pub(crate) counts_not_finite: bool,
     pub(crate) batch_size: usize,
     pub(crate) device: &'a Device,
     pub(crate) interrupt: &'a Interrupt,
@@ -75,7 +87,7 @@ impl Evaluator<'_> {
         loader: &dyn Loader<M::Input>,
     ) -> Result<Passed, TrainError> {
         let device = self.device.clone().without_autodiff();
-        let mut meter = Meter::new(self.metrics);
+        let mut meter = Meter::new(self.metrics).counting_not_finite(self.counts_not_finite);
         let mut unchecked = self.monitor;
         let at_once = self.batch_size.saturating_mul(self.ranks.count());
         for portion in loader.portions(Position::default(), at_once, self.ranks.share(), &device) {

@@ -1,13 +1,13 @@
 //! The end of training: the weights are selected, kept and tested.
 
 use crate::evaluate::Passed;
-use crate::r#loop::Training;
+use crate::r#loop::FitLoop;
 use crate::{Event, Fitted, Select, Stopped, TrainError, peak_memory_bytes};
 use bonfire_checkpoint::Weights;
 use bonfire_contract::{Loader, Skipped, Task};
 use std::path::Path;
 
-impl<M: Task> Training<'_, M> {
+impl<M: Task> FitLoop<'_, M> {
     /// Selects the weights and tests them, unless training was interrupted. `skipped` are the corrupt samples
     /// of the training set.
     ///

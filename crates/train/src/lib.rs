@@ -3,7 +3,7 @@
 //! ```text
 //! Loader -> pieces -> Task::loss -> gradient (mean over the step's samples) -> clip -> optimizer
 //!                                                                                -> average
-//!        -> Task::predict -> Meter -> Record -> Listeners (metrics.jsonl, terminal)
+//!        -> Task::predict -> Meter -> LogRecord -> Listeners (metrics.jsonl, terminal)
 //! ```
 //!
 //! [`Trainer::fit`] trains any [`Task`](bonfire_contract::Task). The checkpoints hold all that decides the
@@ -63,7 +63,7 @@ pub use evaluate::{evaluate, evaluate_views};
 pub use interrupt::Interrupt;
 pub use keep::MetricsLog;
 pub use layers::{LayerRates, freeze};
-pub use listener::{Event, Listener, Progress, Record, Stopped, Summary};
+pub use listener::{Event, Listener, LogRecord, Progress, Stopped, Summary};
 pub use metrics::{
     Bin, Calibration, ClassFigures, Evaluation, Meter, MetricConfig, ValueScale, Worst, average_views,
 };

@@ -31,7 +31,7 @@ pub enum Event<'a> {
     /// A step is done.
     Step(&'a Progress),
     /// A report: every `report_every` steps, at each evaluation, and at the test.
-    Record(&'a Record),
+    Record(&'a LogRecord),
     /// A checkpoint is on the disk.
     Saved {
         /// Its name, such as `step-000001200`.
@@ -66,7 +66,7 @@ pub struct Progress {
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
+pub struct LogRecord {
     /// `train`, `valid` or `test`.
     pub kind: String,
     /// Steps done.
@@ -83,7 +83,7 @@ pub struct Record {
     pub metrics: Vec<Metric>,
 }
 
-impl Record {
+impl LogRecord {
     /// The record as a flat JSON object, each figure under its name; figures that are no number
     /// are null.
     pub fn to_json(&self) -> Value {

@@ -17,8 +17,8 @@ use crate::{Event, FitConfig, Interrupt, Parameter, Select, Stopped, TrainError}
 use bonfire_checkpoint::Weights;
 use bonfire_contract::{Loader, Task};
 
-/// Training under way.
-pub(crate) struct Training<'a, M: Task> {
+/// The loop of one training, under way.
+pub(crate) struct FitLoop<'a, M: Task> {
     pub(crate) config: &'a FitConfig,
     pub(crate) length: Length,
     pub(crate) table: &'a [Parameter],
@@ -37,6 +37,10 @@ pub(crate) struct Training<'a, M: Task> {
     pub(crate) last_rate: Option<f64>,
     /// The weights of the best evaluation, where they are selected and no checkpoint keeps them.
     pub(crate) best_weights: Option<Weights>,
+    /// True once an evaluation met outputs that are not finite, of which one warning is enough.
+    pub(crate) warned_of_not_finite: bool,
+    /// True within a step of which an earlier process took in the first pieces.
+    pub(crate) continues_step: bool,
     /// True once this epoch had a step. Unknown, so true, where training continues within an epoch.
     pub(crate) stepped: bool,
 }
@@ -53,7 +57,7 @@ pub(crate) enum Pieces {
     Failed(TrainError),
 }
 
-impl<M: Task> Training<'_, M> {
+impl<M: Task> FitLoop<'_, M> {
     /// Steps until training is over.
     ///
     /// # Errors
@@ -156,8 +160,11 @@ impl<M: Task> Training<'_, M> {
 
     /// Saves the steps before the one that failed; the error comes back.
     fn failed(&mut self, error: TrainError) -> Result<TrainError, TrainError> {
-        // An error before the first step has nothing to save.
+        // An error before the first step has nothing to save. A step that an earlier process began cannot be
+        // undone here: its first pieces have moved running statistics and are among the reported losses. The
+        // checkpoint that it left stands within this very step, and holds all that is to be kept.
         if self.state.step > 0
+            && !self.continues_step
             && self.keeper.is_behind()
             && let Err(unsaved) = self.save(false)
         {
@@ -187,6 +194,7 @@ impl<M: Task> Training<'_, M> {
         self.state.samples += samples;
         self.state.due = Some(Due { step: true, epoch: epoch_ended });
         self.stepped = !epoch_ended;
+        self.continues_step = false;
         self.last_rate = Some(rate);
         self.keeper.note_change();
         self.timing.end_step(&self.feed, &self.ranks);
@@ -201,7 +209,7 @@ impl<M: Task> Training<'_, M> {
         }
         self.next_epoch();
         self.state.due = Some(Due { step: false, epoch: true });
-        self.stepped = false;
+        (self.stepped, self.continues_step) = (false, false);
         Ok(())
     }
 

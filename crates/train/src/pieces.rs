@@ -1,12 +1,12 @@
 //! The pieces of one step, read and taken in one after the other.
 
-use crate::r#loop::{Pieces, Training};
+use crate::r#loop::{FitLoop, Pieces};
 use crate::ranks::Report;
 use crate::step::Piece;
 use crate::{Event, TrainError};
 use bonfire_contract::{LoadError, Portion, Position, Task};
 
-impl<M: Task> Training<'_, M> {
+impl<M: Task> FitLoop<'_, M> {
     /// Takes in pieces until the step has all its samples.
     pub(crate) fn take_pieces(&mut self) -> Pieces {
         let (length, position) = (self.length, self.feed.position());
@@ -103,7 +103,7 @@ impl<M: Task> Training<'_, M> {
     }
 
     /// Goes back to the beginning of the open step. Losses after the first `kept` that are not yet read are
-    /// left out.
+    /// left out. What pieces of an earlier process did to running statistics and losses stays.
     pub(crate) fn undo(&mut self, kept: usize) {
         self.step.undo(&mut self.learner);
         self.losses.forget(kept);

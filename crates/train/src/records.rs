@@ -1,11 +1,13 @@
 //! The figures of training on their way to the log and the listeners.
 
 use crate::keep::{Best, Due, to_figures, to_metrics};
-use crate::r#loop::Training;
-use crate::{Evaluation, Event, Progress, Record, Select, Stopped, Summary, TrainError, peak_memory_bytes};
+use crate::r#loop::FitLoop;
+use crate::{
+    Evaluation, Event, LogRecord, Progress, Select, Stopped, Summary, TrainError, peak_memory_bytes,
+};
 use bonfire_contract::{Metric, Task};
 
-impl<M: Task> Training<'_, M> {
+impl<M: Task> FitLoop<'_, M> {
     /// Reads the losses where this step asks for it, so that a diverged model is noticed before its update.
     ///
     /// # Errors
@@ -75,7 +77,7 @@ impl<M: Task> Training<'_, M> {
             let peak = self.config.peak_rate(self.length.step);
             self.config.schedule.learning_rate(peak, self.state.step - 1, self.length.total_steps)
         };
-        let record = Record {
+        let record = LogRecord {
             kind: "train".into(),
             learning_rate: Some(self.last_rate.unwrap_or_else(computed)),
             samples: self.state.samples,
@@ -86,9 +88,9 @@ impl<M: Task> Training<'_, M> {
     }
 
     /// A record of this moment, without figures.
-    fn record(&self) -> Record {
+    fn record(&self) -> LogRecord {
         let position = self.state.position;
-        Record {
+        LogRecord {
             kind: String::new(),
             step: self.state.step,
             epoch: position.epoch as f64 + position.samples as f64 / self.length.epoch as f64,
@@ -113,7 +115,7 @@ impl<M: Task> Training<'_, M> {
             })?),
         };
         let improving = monitored.filter(|metric| match &self.state.best {
-            None => !metric.value.is_nan(),
+            None => metric.value.is_finite(),
             Some(best) => metric.beats(best.value),
         });
         let figures = to_figures(metrics);
@@ -130,13 +132,21 @@ impl<M: Task> Training<'_, M> {
         Ok(improved)
     }
 
-    /// Tells of an evaluation on a set.
+    /// Tells of an evaluation on a set; of outputs that are not finite, once in a training.
     ///
     /// # Errors
     /// When the log cannot be written.
     pub(crate) fn emit_evaluation(&mut self, set: &str, evaluation: &Evaluation) -> Result<(), TrainError> {
-        let (samples, metrics) = (evaluation.samples, evaluation.metrics.clone());
-        let record = Record { kind: set.into(), samples, metrics, ..self.record() };
+        let Evaluation { samples, not_finite, .. } = *evaluation;
+        if not_finite > 0 && !std::mem::replace(&mut self.warned_of_not_finite, true) {
+            self.keeper.emit(&Event::Warning(&format!(
+                "evaluation on the {set} set after step {}: expected finite outputs, found others for {not_finite} of \
+                 {samples} samples: no figure of such an evaluation is a number, and it is never the best",
+                self.state.step
+            )))?;
+        }
+        let metrics = evaluation.metrics.clone();
+        let record = LogRecord { kind: set.into(), samples, metrics, ..self.record() };
         self.keeper.emit(&Event::Record(&record))
     }
 

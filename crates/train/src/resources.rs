@@ -4,7 +4,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 /// The most memory this process has held so far, in bytes.
 ///
-/// Linux counts the pages of the process that started this one, too, where `getrusage` is asked: `/proc` does not.
+/// Linux counts the pages of the process that started this one, too, where `getrusage` is asked: `/proc` does
+/// not.
 pub fn peak_memory_bytes() -> u64 {
     of_this_program().unwrap_or_else(|| {
         // The call cannot fail for the calling process; 0 says that the system does not tell.

@@ -6,7 +6,7 @@ use crate::feed::Feed;
 use crate::keep::{Checkpoint, Keeper, State};
 use crate::learner::{Accumulated, Learner, precision};
 use crate::length::Length;
-use crate::r#loop::Training;
+use crate::r#loop::FitLoop;
 use crate::losses::Losses;
 use crate::parameters::{Parameter, parameters, renumber};
 use crate::ranks::Ranks;
@@ -188,7 +188,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the log cannot be opened.
-    fn open<'a, M: Task>(&'a mut self, opening: Opening<'a, M>) -> Result<Training<'a, M>, TrainError> {
+    fn open<'a, M: Task>(&'a mut self, opening: Opening<'a, M>) -> Result<FitLoop<'a, M>, TrainError> {
         let Opening { ranks, length, job_has_run, interrupt, learner, state, table, resumed, .. } = opening;
         let Trainer { config, device, run, metrics, listeners, .. } = self;
         let (config, device) = (&*config, &*device);
@@ -217,8 +217,8 @@ impl Trainer {
             }
         };
         let stopwatch = Stopwatch::new(length.trained_samples(config.train.drop_last));
-        let (seconds, samples) = (state.seconds, state.samples);
-        Ok(Training {
+        let (seconds, samples, continues_step) = (state.seconds, state.samples, state.pieces > 0);
+        Ok(FitLoop {
             config,
             length,
             table,
@@ -230,6 +230,7 @@ impl Trainer {
                 metrics,
                 views: 1,
                 monitor: config.train.monitor.as_deref(),
+                counts_not_finite: true,
                 batch_size: config.train.evaluate_batch_size,
                 device,
                 interrupt,
@@ -243,6 +244,8 @@ impl Trainer {
             timing: Timing::start(self.started, seconds, samples, !ranks.alone(), stopwatch),
             last_rate: None,
             best_weights: None,
+            warned_of_not_finite: false,
+            continues_step,
             stepped: resumed.is_some(),
         })
     }

@@ -1,6 +1,6 @@
 //! Training on a terminal: a bar that moves, or plain lines where nobody watches.
 
-use crate::{Event, Listener, Progress, Record, Stopped, Summary, parameter_table};
+use crate::{Event, Listener, LogRecord, Progress, Stopped, Summary, parameter_table};
 use bonfire_contract::Metric;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
@@ -41,7 +41,7 @@ impl Terminal {
         samples as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
     }
 
-    fn record(&mut self, record: &Record) {
+    fn record(&mut self, record: &LogRecord) {
         let figures = figures(&record.metrics);
         if record.kind != "train" {
             self.valid = match record.metrics.get(1).or(record.metrics.first()) {

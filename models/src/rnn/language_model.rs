@@ -70,7 +70,8 @@ impl<R: Recurrent> LanguageModel for RecurrentLanguageModel<R> {
     fn next_logits(&self, input: Tokens) -> Tensor<2> {
         let input = last_tokens(input, self.context);
         let padding = input.padding.clone();
-        // The product of one row may round differently from that of many: the logits are `forward`'s, bit by bit.
+        // The product of one row may round differently from that of many: the logits are `forward`'s, bit by
+        // bit.
         at_last_token(self.forward(input), padding) // [B, V]
     }
 }

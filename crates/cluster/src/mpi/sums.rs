@@ -1,8 +1,9 @@
 //! The parts in which ranks add up a bucket.
 //!
 //! ```text
-//! own numbers -> parts to the others        their parts of mine -> add up -> my sum to the others        their sums
-//!                (tag 2 i + 2)                                               (tag 2 i + 3)
+//! own numbers -> parts to the others (tag 2 i + 2)
+//!                their parts of mine -> add up -> my sum to the others (tag 2 i + 3)
+//!                                                 their sums
 //! ```
 //!
 //! Every rank owns one part of each bucket. It receives this part from all others, adds it up in the order of

@@ -1,7 +1,7 @@
 //! The dropout of weights. Its random numbers depend on a seed and a weight's place alone. So the backward
 //! pass makes them again, and another process with the same row of the batch makes the same.
 
-use crate::draws::Places;
+use crate::draws::BatchRows;
 use crate::splitmix;
 
 /// Dropout of a share of the weights.
@@ -13,14 +13,14 @@ pub(super) struct Dropout {
     /// The factor of the other weights.
     factor: f32,
     /// The samples' places in the batch.
-    places: Places,
+    rows: BatchRows,
 }
 
 impl Dropout {
     /// Dropout of `share`, in `(0, 1)`, of the weights. [`Draws`](crate::Draws) give the samples' places.
     pub(super) fn new(share: f64, seed: u64) -> Self {
         let threshold = (share * 2f64.powi(32)).min(f64::from(u32::MAX)) as u32;
-        Dropout { seed, threshold, factor: (1.0 / (1.0 - share)) as f32, places: Places::current() }
+        Dropout { seed, threshold, factor: (1.0 / (1.0 - share)) as f32, rows: BatchRows::current() }
     }
 
     /// Writes the factors of a query's weights, from key `first` on: 0 for a dropped weight,
@@ -33,7 +33,7 @@ impl Dropout {
         first: usize,
         to: &mut [f32],
     ) {
-        let of_sample = self.places.of(item).wrapping_mul(heads as u64).wrapping_add(head as u64);
+        let of_sample = self.rows.of(item).wrapping_mul(heads as u64).wrapping_add(head as u64);
         let key = splitmix::at(self.seed ^ splitmix::at(of_sample << 32 ^ query as u64, 0), 0);
         let (low, high) = (key as u32, (key >> 32) as u32);
         for (column, to) in to.iter_mut().enumerate() {

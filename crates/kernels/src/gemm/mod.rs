@@ -300,8 +300,8 @@ const ROW_VECTORS: usize = 8;
 /// Multiplies one row with all whole groups of [`ROW_VECTORS`] vectors of columns. Returns the first column
 /// that is left. Nothing is packed: each number of `B` is used once, and is read along its rows.
 ///
-/// Sums are made in blocks of [`DEPTH`], as those of several rows are: a row has the same bits alone and among
-/// others.
+/// Sums are made in blocks of [`DEPTH`], as those of several rows are: a row has the same bits alone and
+/// among others.
 ///
 /// # Safety
 /// The sink's contract must hold for the row and those columns.

@@ -213,8 +213,8 @@ impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
 }
 
 /// The bias and the products of all inputs with the packed weights of the input,
-/// `[T, B, groups, GATES, lanes]`. Each sum begins with its bias, as a [tile](Forward::tile)'s does: a row has
-/// the same bits in any batch.
+/// `[T, B, groups, GATES, lanes]`. Each sum begins with its bias, as a [tile](Forward::tile)'s does: a row
+/// has the same bits in any batch.
 ///
 /// `bias` is `[groups, SLOTS, lanes]`.
 fn sums_of_input<const G: usize>(sequence: Sequence, packed: &[f32], bias: &[f32]) -> Vec<f32> {

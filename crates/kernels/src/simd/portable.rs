@@ -26,7 +26,8 @@ fn pairs(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32;
     out
 }
 
-/// Rows end in such a vector once: a branch for each lane, at each of those places, was half of the kernels' code.
+/// Rows end in such a vector once: a branch for each lane, at each of those places, was half of the kernels'
+/// code.
 ///
 /// # Safety
 /// As [`Simd::load_first_from`].

@@ -389,6 +389,38 @@ fn a_run_that_is_to_go_on_and_is_not_there_begins_with_a_notice() {
 }
 
 #[test]
+fn a_loss_key_without_a_use_is_refused_where_training_starts_and_no_later() {
+    let folder = TempDir::new().unwrap();
+    let (run, records) = rows(folder.path(), "price", "name = 'mlp'");
+    let ask = |run: &Run| answers(&mut *run.predictor(run.device(None).unwrap()).unwrap(), &records);
+    let expected = ask(&run);
+    // As if the run had been trained with it: a squared error knows no delta.
+    let recipe = run.folder.recipe();
+    let text = std::fs::read_to_string(&recipe).unwrap();
+    let unused = text.replace("huber_delta = 1.0", "huber_delta = 2.0");
+    assert_ne!(text, unused);
+    std::fs::write(&recipe, unused).unwrap();
+    let path = folder.path().join("run");
+    assert_eq!(ask(&Run::open(&path).unwrap()), expected);
+    let changes = vec!["train.steps=5".to_string()];
+    let on = Beginning { run: Some(path.clone()), resume: true, changes, ..Beginning::default() };
+    assert!(train(&on).is_empty());
+    ask(&Run::open(&path).unwrap());
+
+    let new = folder.path().join("new");
+    let begin = Beginning {
+        recipe: Some(recipe.display().to_string()),
+        run: Some(new.clone()),
+        ..Beginning::default()
+    };
+    let alone: Arc<dyn Communicator> = Arc::new(Alone);
+    let training = Training::begin(&begin, &alone, Rc::new(|_: &str| ())).unwrap();
+    let error = training.fit(Instant::now(), Box::new(Silent)).err().unwrap().to_string();
+    assert!(error.contains("loss.huber_delta: expected 1.0, the default, with another loss"), "{error}");
+    assert!(!new.exists());
+}
+
+#[test]
 fn arguments_are_refused_by_their_fields() {
     let folder = TempDir::new().unwrap();
     let (run, _) = rows(folder.path(), "price", "name = 'linear'");

@@ -1,6 +1,6 @@
 //! `metrics.jsonl`: one record a line.
 
-use crate::{Event, Listener, Record, TrainError};
+use crate::{Event, Listener, LogRecord, TrainError};
 use bonfire_checkpoint::CheckpointError;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -49,7 +49,7 @@ impl MetricsLog {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn write(&mut self, record: &Record) -> Result<(), TrainError> {
+    pub fn write(&mut self, record: &LogRecord) -> Result<(), TrainError> {
         let line = format!("{}\n", record.to_json());
         self.file.write_all(line.as_bytes()).map_err(|cause| refusal(&self.path, cause))?;
         self.bytes += line.len() as u64;
@@ -98,8 +98,8 @@ mod tests {
     use super::*;
     use bonfire_contract::Metric;
 
-    fn record(step: u64) -> Record {
-        Record {
+    fn record(step: u64) -> LogRecord {
+        LogRecord {
             kind: "train".into(),
             step,
             epoch: 0.5,

@@ -64,6 +64,9 @@ pub struct Evaluation {
     pub worst: Vec<Worst>,
     /// Samples evaluated.
     pub samples: u64,
+    /// Samples that the model says numbers about that are not finite, where an evaluation within training met
+    /// any. Then no figure is a number, and there is nothing beside them.
+    pub not_finite: u64,
 }
 
 impl Evaluation {
@@ -79,12 +82,15 @@ pub struct Meter {
     sums: Sums,
     /// Batches so far, for messages.
     batches: u64,
+    /// True where outputs that are not finite are counted, and no error.
+    counting: bool,
 }
 
 /// The sums of a meter, which the ranks of a job send each other.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Sums {
     samples: u64,
+    not_finite: u64,
     kind: Kind,
     worst: WorstSamples,
 }
@@ -102,7 +108,14 @@ impl Meter {
     /// A meter that has seen nothing.
     pub fn new(config: &MetricConfig) -> Self {
         let worst = WorstSamples::new(config.worst);
-        Meter { config: config.clone(), sums: Sums { samples: 0, kind: Kind::Nothing, worst }, batches: 0 }
+        let sums = Sums { samples: 0, not_finite: 0, kind: Kind::Nothing, worst };
+        Meter { config: config.clone(), sums, batches: 0, counting: false }
+    }
+
+    /// Counts outputs that are not finite in place of refusing them. One of them, and no figure is a number.
+    pub(crate) fn counting_not_finite(mut self, counting: bool) -> Self {
+        self.counting = counting;
+        self
     }
 
     /// Takes in a batch, whose samples follow those before.
@@ -165,6 +178,27 @@ impl Meter {
         Err(TrainError::NotFinite { sample, batch: self.batches, expected, found })
     }
 
+    /// As [`check_finite`](Self::check_finite), of what the model says. A meter that counts goes on, with
+    /// zeros in place of all that it says about such a sample.
+    fn check_output(
+        &mut self,
+        samples: &[u64],
+        expected: &'static str,
+        numbers: &mut [f64],
+        width: usize,
+    ) -> Result<(), TrainError> {
+        if !self.counting {
+            return self.check_finite(samples, expected, numbers, width);
+        }
+        for row in numbers.chunks_mut(width.max(1)) {
+            if !row.iter().all(|number| number.is_finite()) {
+                row.fill(0.0);
+                self.sums.not_finite += 1;
+            }
+        }
+        Ok(())
+    }
+
     fn add_classes(
         &mut self,
         samples: &[u64],
@@ -176,8 +210,8 @@ impl Meter {
         if labels.len() != batch {
             return Err(TrainError::mismatch(format!("{batch} classes"), labels.len()));
         }
-        let logits = float_values(logits);
-        self.check_finite(samples, "logits", &logits, width)?;
+        let mut logits = float_values(logits);
+        self.check_output(samples, "logits", &mut logits, width)?;
         let numbers: Vec<u64> = (0..batch).map(|at| self.number(samples, at)).collect();
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Classes(Classes::new(width));
@@ -206,8 +240,8 @@ impl Meter {
         if shape != [batch, width] {
             return Err(TrainError::mismatch(format!("values [{batch}, {width}]"), format!("{shape:?}")));
         }
-        let (found, expected) = (float_values(found), float_values(expected));
-        self.check_finite(samples, "values", &found, width)?;
+        let (mut found, expected) = (float_values(found), float_values(expected));
+        self.check_output(samples, "values", &mut found, width)?;
         self.check_finite(samples, "target values", &expected, width)?;
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Values(vec![Column::default(); width]);
@@ -256,7 +290,7 @@ impl Meter {
                 *chosen = 0.0;
             }
         });
-        self.check_finite(samples, "logits of tokens", &chosen, length)?;
+        self.check_output(samples, "logits of tokens", &mut chosen, length)?;
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Tokens { nats: 0.0, tokens: 0 };
         }
@@ -282,8 +316,8 @@ impl Meter {
             return Err(TrainError::mismatch(format!("an input [{batch}, {width}]"), format!("{shape:?}")));
         }
         let difference = output - input;
-        let rows = float_values((difference.clone() * difference).sum_dim(1)); // [B, 1]
-        self.check_finite(samples, "squared errors", &rows, 1)?;
+        let mut rows = float_values((difference.clone() * difference).sum_dim(1)); // [B, 1]
+        self.check_output(samples, "squared errors", &mut rows, 1)?;
         if matches!(self.sums.kind, Kind::Nothing) {
             self.sums.kind = Kind::Reconstruction { squares: 0.0, elements: 0 };
         }
@@ -312,6 +346,7 @@ impl Meter {
     /// Adds the sums of another meter, whose samples follow this one's.
     pub(crate) fn merge(&mut self, other: Sums) -> Result<(), TrainError> {
         self.sums.samples += other.samples;
+        self.sums.not_finite += other.not_finite;
         self.sums.worst.merge(other.worst);
         match (&mut self.sums.kind, other.kind) {
             (_, Kind::Nothing) => {}
@@ -352,18 +387,19 @@ impl Meter {
 
     /// The figures of everything taken in.
     pub fn finish(self) -> Evaluation {
+        let (samples, not_finite) = (self.sums.samples, self.sums.not_finite);
+        if not_finite > 0 {
+            let no_number = |metric: Metric| Metric { value: f64::NAN, ..metric };
+            let metrics = self.figures().into_iter().map(no_number).collect();
+            let (confusion, calibration, worst) = (None, None, Vec::new());
+            return Evaluation { metrics, confusion, calibration, worst, samples, not_finite };
+        }
         let (confusion, calibration) = match &self.sums.kind {
             Kind::Classes(sums) => (Some(sums.confusion()), Some(sums.calibration.clone())),
             _ => (None, None),
         };
         let metrics = self.figures();
-        Evaluation {
-            metrics,
-            confusion,
-            calibration,
-            worst: self.sums.worst.sorted(),
-            samples: self.sums.samples,
-        }
+        Evaluation { metrics, confusion, calibration, worst: self.sums.worst.sorted(), samples, not_finite }
     }
 
     fn figures(&self) -> Vec<Metric> {

@@ -261,3 +261,31 @@ fn a_number_that_is_not_finite_is_refused_by_the_sample_and_the_batch() {
     let error = meter.add_samples(&[7, 4], nan, classes()).unwrap_err().to_string();
     assert!(error.starts_with("evaluation, sample 4 in batch 1: "), "{error}");
 }
+
+#[test]
+fn a_meter_that_counts_goes_on_and_gives_no_number() {
+    let device = Device::flex();
+    let two = |rows: [[f32; 2]; 2]| Tensor::<2>::from_data(rows, &device);
+    let good = [[0.0, 1.0], [2.0, 3.0]];
+    let meter = |found: [[f32; 2]; 2]| {
+        let mut meter = Meter::new(&MetricConfig::default()).counting_not_finite(true);
+        meter.add(Output::Values(two(found)), Target::Values(two(good))).unwrap();
+        meter
+    };
+    let names = |evaluation: &Evaluation| -> Vec<String> {
+        evaluation.metrics.iter().map(|metric| metric.name.clone()).collect()
+    };
+    let whole = meter(good).finish();
+    assert_eq!(whole.not_finite, 0);
+    let mut merged = meter(good);
+    merged.merge(meter([[f32::NAN, f32::INFINITY], [2.0, 3.0]]).sums).unwrap();
+    let merged = merged.finish();
+    assert_eq!((merged.samples, merged.not_finite), (4, 1));
+    assert_eq!(names(&merged), names(&whole));
+    assert!(merged.metrics.iter().all(|metric| metric.value.is_nan()), "{:?}", merged.metrics);
+    // A target is of the data, and not of the model.
+    let mut meter = meter(good);
+    let spoilt = Target::Values(two([[0.0, f32::NAN], [2.0, 3.0]]));
+    let error = meter.add(Output::Values(two(good)), spoilt).unwrap_err().to_string();
+    assert_eq!(error, "evaluation, sample 2 in batch 2: expected finite target values, found NaN");
+}

@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! backward pass: gradient of the last layer -> its bucket is full -> sent  ┐
-//!                gradient of the layer before -> …                         │ each bucket is summed over the ranks
-//!                …                                                         │ while the backward pass goes on
-//!                gradient of the first layer -> its bucket is full -> sent ┘
+//!                gradient of the layer before -> …                         │ each bucket is summed over the
+//!                …                                                         │ ranks while the backward pass
+//!                gradient of the first layer -> its bucket is full -> sent ┘ goes on
 //! then:          sums -> mean gradient, on all ranks the same bits
 //! ```
 //!

@@ -11,7 +11,9 @@ use crate::{
     TrainError, ValueScale, evaluate, optimizers, schedules,
 };
 use bonfire_checkpoint::{Existing, Weights, step_of_weights};
-use bonfire_contract::{Batch, Loader, Output, Portion, Portions, Position, Share, Table, Target, Task};
+use bonfire_contract::{
+    Batch, LoadError, Loader, Output, Portion, Portions, Position, Share, Table, Target, Task,
+};
 use bonfire_kernels::modules::{dropout, linear};
 use bonfire_kernels::{Activation, batch_norm};
 use burn::module::{Module, Param};
@@ -20,6 +22,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Flex has one random generator for the whole process, which every step seeds.
@@ -93,11 +96,13 @@ struct Rows {
     /// True for targets of 0 alone.
     flat: bool,
     raise: Option<(Interrupt, u64)>,
+    /// The piece that cannot be read.
+    unreadable: Option<u64>,
     pieces: Cell<u64>,
 }
 
 fn rows(count: u64) -> Rows {
-    Rows { count, poison: None, flat: false, raise: None, pieces: Cell::new(0) }
+    Rows { count, poison: None, flat: false, raise: None, unreadable: None, pieces: Cell::new(0) }
 }
 
 impl Rows {
@@ -134,6 +139,9 @@ impl Loader<Table> for Rows {
                 && *piece == self.pieces.get()
             {
                 interrupt.raise(15);
+            }
+            if self.unreadable == Some(self.pieces.get()) {
+                return Err(LoadError("rows: expected a piece, found none".into()));
             }
             let numeric = Tensor::from_data(TensorData::new(xs.concat(), [size, 3]), &device);
             let categories = Tensor::<2, Int>::zeros([size, 0], &device);
@@ -215,6 +223,36 @@ fn an_interruption_at_any_piece_changes_no_bit() {
         assert!(!folder.path().join("model.safetensors").exists(), "an unfinished run has no final weights");
         assert_eq!(run_until(config(), folder.path(), None).stopped, Stopped::Finished);
         assert!(traces(folder.path()) == expected, "interrupted at piece {piece}");
+    }
+}
+
+#[test]
+fn a_piece_that_cannot_be_read_changes_no_bit_of_the_run_that_goes_on() {
+    let _alone = alone();
+    // 9 pieces an epoch, 4 to a step: 3 + 3 + 3 + 3, 3 + 3 + 3 + 3, 3.
+    let mut config = config();
+    (config.train.batch_size, config.train.piece_size) = (BatchSize::Samples(12), 3);
+    let whole = folder();
+    run_until(config.clone(), whole.path(), None);
+    let expected = traces(whole.path());
+    // Of a step whole or begun by an earlier process, within its first epoch and its second.
+    for interrupted in [None, Some(4), Some(5), Some(6), Some(7), Some(9), Some(14)] {
+        for unreadable in 1..=4 {
+            let folder = self::folder();
+            if interrupted.is_some() {
+                run_until(config.clone(), folder.path(), interrupted);
+            }
+            let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+            let mut trainer = trainer(config.clone()).run(run).resume(true).interrupt(Interrupt::new());
+            let train = Rows { unreadable: Some(unreadable), ..rows(27) };
+            let error = trainer.fit(net(true, 0.2), &train, Some(&rows(11))).unwrap_err().to_string();
+            assert!(error.contains("expected a piece"), "{error}");
+            assert_eq!(run_until(config.clone(), folder.path(), None).stopped, Stopped::Finished);
+            assert!(
+                traces(folder.path()) == expected,
+                "interrupted at piece {interrupted:?}, and piece {unreadable} of what follows is unreadable"
+            );
+        }
     }
 }
 
@@ -542,6 +580,61 @@ fn a_validation_set_that_gives_no_number_is_named_by_its_sample() {
             && error.ends_with("expected finite target values, found inf"),
         "{error}"
     );
+}
+
+/// A model whose first answer, and every other one after it, is no number.
+#[derive(Module, Debug)]
+struct Gaps {
+    net: Net,
+}
+
+impl Task for Gaps {
+    type Input = Table;
+
+    fn predict(&self, input: Table) -> Output {
+        static ANSWERS: AtomicU64 = AtomicU64::new(0);
+        let values = self.net.forward(input.numeric);
+        let finite = ANSWERS.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        Output::Values(if finite { values } else { values * f32::NAN })
+    }
+
+    fn loss(&self, input: Table, target: Target) -> Tensor<1> {
+        self.net.loss(input, target)
+    }
+}
+
+#[test]
+fn an_evaluation_that_is_no_number_is_warned_of_once_and_never_the_best() {
+    let _alone = alone();
+    let folder = self::folder();
+    let mut config = config();
+    (config.train.select, config.train.epochs) = (Select::Best, Some(4));
+    let heard = Warnings(Default::default());
+    let warnings = heard.0.clone();
+    let run = RunFolder::create(folder.path(), Existing::Refuse).unwrap();
+    let mut trainer = trainer(config).run(run).interrupt(Interrupt::new()).listener(Box::new(heard));
+    let fitted = trainer.fit(Gaps { net: net(false, 0.0) }, &rows(27), Some(&rows(11))).unwrap();
+    assert_eq!((fitted.summary.stopped, fitted.summary.epochs), (Stopped::Finished, 4));
+    assert_eq!(
+        warnings.take(),
+        [
+            "evaluation on the valid set after step 4: expected finite outputs, found others for 11 of 11 samples: \
+          no figure of such an evaluation is a number, and it is never the best"
+        ]
+    );
+    let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    let errors: Vec<Option<f64>> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|record| record["kind"] == "valid")
+        .map(|record| record["mse"].as_f64())
+        .collect();
+    let [None, Some(second), None, Some(fourth)] = errors[..] else { panic!("{errors:?}") };
+    assert!((fitted.summary.metrics[0].value - second.min(fourth)).abs() < 1e-12);
+    // Outside training such an answer is an error.
+    let error = evaluate(&fitted.model, &rows(11), &MetricConfig::default(), 11, &Device::flex());
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "evaluation, sample 0 in batch 1: expected finite values, found NaN");
 }
 
 #[test]

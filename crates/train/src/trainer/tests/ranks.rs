@@ -3,7 +3,6 @@
 use super::*;
 use crate::Precision;
 use bonfire_cluster::Threads;
-use bonfire_contract::LoadError;
 
 /// The outcome of a job.
 struct Outcome {
