@@ -1,6 +1,6 @@
 //! All blocks of one file, to be read once by several threads: nothing is kept of where they lie.
 
-use super::dialect::Dialect;
+use super::entry::File;
 use super::format::Format;
 use super::read::{ReadBlocks, ReadOptions};
 use super::shard::{Block, Shard};
@@ -9,7 +9,6 @@ use crate::source::Object;
 use std::sync::Arc;
 
 /// The blocks of a file whose bytes are not packed; `None` where it has no record.
-
 ///
 /// # Errors
 /// When it cannot be read, or is not of the format.
@@ -18,8 +17,8 @@ pub(crate) fn open_blocks(
     format: Format,
     options: &ReadOptions<'_>,
 ) -> Result<Option<(Arc<dyn ReadBlocks>, Vec<Block>)>, DataError> {
-    let (stat, dialect): (_, Dialect) = (object.stat()?, options.dialect);
-    let (_, entries) = format.records().entries(object, &stat, dialect)?;
+    let stat = object.stat()?;
+    let (_, entries) = format.records().entries(&File { object, stat: &stat, dialect: options.dialect })?;
     let mut blocks: Vec<Block> = Vec::new();
     for entry in entries {
         let part = &entry.parts[0];

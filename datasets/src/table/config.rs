@@ -212,20 +212,6 @@ impl TableConfig {
         }
     }
 
-    /// The fate of a row that cannot be read: counted in `skipped`, where the recipe skips it.
-    ///
-    /// # Errors
-    /// The row's own, where the recipe stops at it.
-    pub(super) fn refuse(&self, error: DataError, skipped: &mut u64) -> Result<(), DataError> {
-        match self.on_corrupt {
-            OnCorrupt::Stop => Err(error),
-            OnCorrupt::Skip => {
-                *skipped += 1;
-                Ok(())
-            }
-        }
-    }
-
     /// The recipe's wishes about a column.
     pub(super) fn wishes(&self, name: &str) -> Wishes {
         let named = |names: &[String]| names.iter().any(|named| named == name);

@@ -76,7 +76,7 @@ impl Rows<'_> {
         let options = config.options(uri, format, &column, Some(schema.target.name()))?;
         let (mut first, mut skipped) = (true, 0);
         format.reader(uri)?.pieces(uri, &options, &mut |found| match found {
-            Found::Unreadable(_, error) => config.refuse(error, &mut skipped),
+            Found::Unreadable(_, error) => config.on_corrupt.refuse(error, &mut skipped),
             Found::Frame(mut frame) => {
                 if frame.varies {
                     complete(&mut frame, schema, std::mem::take(&mut first))?;

@@ -34,7 +34,7 @@ impl Frames {
         for file in files {
             read_file(&file, config, &mut |found| {
                 match found {
-                    Found::Unreadable(_, error) => config.refuse(error, &mut all.skipped)?,
+                    Found::Unreadable(_, error) => config.on_corrupt.refuse(error, &mut all.skipped)?,
                     Found::Frame(frame) => {
                         same.check(&frame)?;
                         all.frames.push(frame);

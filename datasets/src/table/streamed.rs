@@ -145,7 +145,7 @@ fn survey(
     train.iter().for_each(|&block| training[block] = true);
     let work = |number: usize, shard: usize, block: &Block| {
         let mut skipped = 0;
-        let mut unreadable = |_: usize, error| config.refuse(error, &mut skipped);
+        let mut unreadable = |_: usize, error| config.on_corrupt.refuse(error, &mut skipped);
         let mut frame = read(source, shard, block, config, &|name| config.column(name), &mut unreadable)?;
         let rows: Vec<usize> = if training[number] { (0..frame.len()).collect() } else { Vec::new() };
         let survey = Survey::of(&frame, &rows, config, &|_| untyped);
