@@ -11,17 +11,18 @@
 //! Black and Rogaway, "Ciphers with arbitrary finite domains", 2002 (the generalised Feistel
 //! cipher and cycle walking).
 
-use bonfire_contract::{mix, scale};
+use bonfire_contract::{SplitMix64, scale};
 
 /// Pairs of half-rounds. Four make a Feistel network hard to tell from a random permutation;
 /// twice as many also mix the tiny grids, where one half-round moves a single pair.
-const ROUNDS: u64 = 8;
+const ROUNDS: usize = 8;
 
 /// A permutation of `0..len`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Permutation {
     len: u64,
-    key: u64,
+    /// The keys of the two halves of each round.
+    keys: [[u64; 2]; ROUNDS],
     /// The sides of the grid: `a * b` is at least `len`, and less than `len + a`.
     a: u64,
     b: u64,
@@ -32,21 +33,24 @@ impl Permutation {
     pub(super) fn new(key: u64, len: u64) -> Self {
         let root = len.isqrt();
         let a = if root * root < len { root + 1 } else { root.max(1) };
-        Permutation { len, key, a, b: len.div_ceil(a) }
+        let half = |number: u64| SplitMix64::at(key ^ number, 0);
+        let keys = std::array::from_fn(|round| [half(2 * round as u64), half(2 * round as u64 + 1)]);
+        Permutation { len, keys, a, b: len.div_ceil(a) }
     }
 
     /// The number at `position`, which is below `len`.
     pub(super) fn at(&self, position: u64) -> u64 {
         assert!(position < self.len, "position {position} of an order of {}", self.len);
-        let key = self.key;
+        // `mix` of the key and a half, of which the key's part is always the same.
+        let bits = |key: u64, half: u64| SplitMix64::at(key.wrapping_add(half), 0);
         let (mut left, mut right) = (position % self.a, position / self.a);
         // The network permutes the whole grid; walking its cycle until it comes back below `len`
         // leaves a permutation of what is below `len`. It started there, so the walk ends, and as
         // fewer than `a` cells are beyond, a second step is needed about once in sqrt(len) calls.
         loop {
-            for round in 0..ROUNDS {
-                left = add(left, scale(mix(key ^ (2 * round), right), self.a), self.a);
-                right = add(right, scale(mix(key ^ (2 * round + 1), left), self.b), self.b);
+            for [key_left, key_right] in self.keys {
+                left = add(left, scale(bits(key_left, right), self.a), self.a);
+                right = add(right, scale(bits(key_right, left), self.b), self.b);
             }
             let index = u128::from(left) + u128::from(self.a) * u128::from(right);
             if index < u128::from(self.len) {

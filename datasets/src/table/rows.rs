@@ -8,7 +8,7 @@
 //! ```
 
 use super::schema::TableSchema;
-use crate::fields::Targets;
+use crate::fields::{Column, Targets};
 use crate::{Gathered, Held};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -35,17 +35,23 @@ pub(super) struct RowLayout {
     /// Numeric columns of a batch: `N`.
     num_numeric: usize,
     /// The columns of a row in their order, where categories are spread out.
-    spread: Option<Vec<Run>>,
+    spread: Option<Spread>,
 }
 
-/// Neighbouring columns of a batch.
-#[derive(Debug, PartialEq, Eq)]
-enum Run {
-    /// So many numbers that a row keeps side by side.
-    Numbers(usize),
-    /// A 0/1 column for each of so many categories, out of one index.
-    Categories(usize),
+/// The places in a row of a batch where categories are spread out.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Spread {
+    /// Numbers that lie side by side: how many, and where the first goes.
+    numbers: Vec<(usize, usize)>,
+    /// For each index the 0/1 column of its first category.
+    categories: Vec<usize>,
 }
+
+/// Rows that are fetched side by side: memory answers many requests in the time of one.
+const AT_ONCE: usize = 16;
+
+/// Bytes that memory sends at once.
+const LINE: usize = 64;
 
 /// A batch on the host.
 #[derive(Debug)]
@@ -60,21 +66,24 @@ pub(super) struct RowBatch {
 
 impl RowLayout {
     pub(super) fn of(schema: &TableSchema) -> Self {
-        let (mut numbers, mut indices) = (0, 0);
-        let mut runs = Vec::new();
-        for column in &schema.columns {
-            let field = column.encoding.field();
+        let (mut numbers, mut indices, mut column) = (0, 0, 0);
+        let mut spread = Spread::default();
+        for Column { encoding, .. } in &schema.columns {
+            let field = encoding.field();
             let kept = field.kept();
             (numbers, indices) = (numbers + kept.numbers, indices + kept.indices);
-            match runs.last_mut() {
-                Some(Run::Numbers(before)) => *before += kept.numbers,
-                _ => runs.push(Run::Numbers(kept.numbers)),
+            match spread.numbers.last_mut() {
+                _ if kept.numbers == 0 => {}
+                Some((count, first)) if *first + *count == column => *count += kept.numbers,
+                _ => spread.numbers.push((kept.numbers, column)),
             }
+            column += kept.numbers;
             if kept.indices > 0 {
-                runs.push(Run::Categories(field.categories().len()));
+                spread.categories.push(column);
+                column += field.categories().len();
             }
         }
-        let spread = (schema.one_hot && indices > 0).then_some(runs);
+        let spread = (schema.one_hot && indices > 0).then_some(spread);
         RowLayout { numbers, indices, num_numeric: schema.num_numeric(), spread }
     }
 
@@ -120,10 +129,10 @@ impl Rows {
         let layout = &*like.layout;
         let rows = picked.clone().count();
         let (numeric, categories) = match &layout.spread {
-            Some(runs) => {
+            Some(spread) => {
                 let mut numeric = vec![0.0; rows * layout.num_numeric];
                 for ((rows, row), out) in picked.zip(numeric.chunks_exact_mut(layout.num_numeric)) {
-                    rows.spread(row, runs, out);
+                    rows.spread(row, spread, out);
                 }
                 (numeric, Vec::new())
             }
@@ -136,27 +145,20 @@ impl Rows {
     }
 
     /// Writes a row with its categories spread out; `out` holds zeros.
-    fn spread(&self, row: usize, runs: &[Run], mut out: &mut [f32]) {
+    fn spread(&self, row: usize, spread: &Spread, out: &mut [f32]) {
         let RowLayout { numbers, indices, .. } = *self.layout;
         let mut numbers = &self.numbers[row * numbers..(row + 1) * numbers];
-        let mut indices = self.indices[row * indices..(row + 1) * indices].iter();
-        for run in runs {
-            let width = match *run {
-                Run::Numbers(width) => {
-                    let (these, rest) = numbers.split_at(width);
-                    out[..width].copy_from_slice(these);
-                    numbers = rest;
-                    width
-                }
-                Run::Categories(width) => {
-                    // The unknown and the missing, 0, are in none of the columns.
-                    if let Some(place) = indices.next().and_then(|&index| (index as usize).checked_sub(1)) {
-                        out[place] = 1.0;
-                    }
-                    width
-                }
-            };
-            out = &mut out[width..];
+        for &(count, first) in &spread.numbers {
+            let (these, rest) = numbers.split_at(count);
+            out[first..first + count].copy_from_slice(these);
+            numbers = rest;
+        }
+        let indices = &self.indices[row * indices..(row + 1) * indices];
+        for (&index, &first) in indices.iter().zip(&spread.categories) {
+            // The unknown and the missing, 0, are in none of the columns.
+            if index > 0 {
+                out[first + index as usize - 1] = 1.0;
+            }
         }
     }
 
@@ -208,9 +210,14 @@ fn gather<'a, T: Copy + 'a>(
     picked: impl Iterator<Item = (&'a Rows, usize)> + Clone,
     part: impl Fn(&'a Rows) -> &'a [T],
 ) -> Vec<T> {
-    let mut gathered = Vec::with_capacity(picked.clone().count() * width);
-    for (rows, row) in picked {
-        gathered.extend_from_slice(&part(rows)[row * width..(row + 1) * width]);
+    let rows: Vec<&[T]> = picked.map(|(rows, row)| &part(rows)[row * width..(row + 1) * width]).collect();
+    let mut gathered = Vec::with_capacity(rows.len() * width);
+    for rows in rows.chunks(AT_ONCE) {
+        // All lines are asked for before the first is waited for; a copy alone would wait for each row.
+        for line in rows.iter().flat_map(|row| row.chunks(LINE / size_of::<T>())) {
+            std::hint::black_box(line[0]);
+        }
+        rows.iter().for_each(|row| gathered.extend_from_slice(row));
     }
     gathered
 }
