@@ -98,6 +98,17 @@ impl Order {
             Kind::Window(windowed) => windowed.at(position),
         }
     }
+
+    /// Puts in the place of each position the index of the sample that comes there, as [`at`](Order::at) says.
+    ///
+    /// # Panics
+    /// When a position is not below `len`.
+    pub(crate) fn all(&self, positions: &mut [u64]) {
+        match &self.kind {
+            Kind::Full(permutation) => permutation.all(positions),
+            _ => positions.iter_mut().for_each(|position| *position = self.at(*position)),
+        }
+    }
 }
 
 /// The number of positions of `0..len` that belong to one lane.
@@ -149,7 +160,10 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     fn all(order: &Order) -> Vec<u64> {
-        (0..order.len()).map(|position| order.at(position)).collect()
+        let mut together: Vec<u64> = (0..order.len()).collect();
+        order.all(&mut together);
+        assert!((0..).zip(&together).all(|(position, &index)| order.at(position) == index));
+        together
     }
 
     pub(super) fn is_permutation(mut indices: Vec<u64>) -> bool {

@@ -19,6 +19,16 @@ impl EpochOrder {
         self.turn(position).0
     }
 
+    /// The sample at each of some positions.
+    pub(super) fn indices(&self, mut positions: Vec<u64>) -> Vec<u64> {
+        if self.repeats == 1 {
+            self.order.all(&mut positions);
+        } else {
+            positions.iter_mut().for_each(|position| *position = self.index(*position));
+        }
+        positions
+    }
+
     /// The sample at a position, and how many times the epoch has had it before. The times of a sample are as
     /// far apart as there are lanes, so that all are in its own.
     fn turn(&self, position: u64) -> (u64, u64) {

@@ -83,7 +83,7 @@ struct Ready<I> {
 
 /// Gathers the samples of a rank's positions.
 fn ready<D: Dataset>(dataset: &D, order: &EpochOrder, (window, positions): Job) -> Ready<D::Input> {
-    let samples: Vec<u64> = positions.into_iter().map(|position| order.index(position)).collect();
+    let samples = order.indices(positions);
     let held = dataset.held().filter(|_| !samples.is_empty());
     Ready { consumed: window.end - window.start, batch: held.map(|held| held.gather(&samples)), samples }
 }
