@@ -41,7 +41,8 @@ pub(super) fn read(
     let uri = source.shard_uri(shard);
     let options = config.options(uri, source.index().format(), column, None)?;
     let mut frame = joined(uri, |take| source.read(shard, block, &options, take), unreadable)?;
-    config.pack(&mut frame);
+    // Numbers of a file that tells them from text are no text that was packed.
+    config.pack(&mut frame, source.index().format().is_untyped());
     Ok(frame)
 }
 

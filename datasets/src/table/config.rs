@@ -223,10 +223,11 @@ impl TableConfig {
         Wishes { numeric, max_categories: self.max_categories, on_corrupt: self.on_corrupt }
     }
 
-    /// Makes the cells of a frame small. What the recipe calls a category keeps its spelling.
-    pub(super) fn pack(&self, frame: &mut Frame) {
+    /// Makes the cells of a frame small. Text becomes numbers where it `may_be_numbers` and the recipe does not
+    /// call it a category.
+    pub(super) fn pack(&self, frame: &mut Frame, may_be_numbers: bool) {
         for (name, cells) in frame.names.iter().zip(&mut frame.columns) {
-            cells.pack(!self.categorical.contains(name));
+            cells.pack(may_be_numbers && !self.categorical.contains(name));
         }
     }
 

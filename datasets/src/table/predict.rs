@@ -89,7 +89,7 @@ impl Rows<'_> {
     /// Encodes rows and puts them; `skipped` of their file could not be read.
     fn piece(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
         let Rows { config, encoder, .. } = *self;
-        config.pack(&mut frame);
+        config.pack(&mut frame, true);
         let all: Vec<usize> = (0..frame.len()).collect();
         let (rows, left_out) = encoder.keep_readable(&frame, &all)?;
         skipped += left_out;

@@ -132,7 +132,7 @@ fn read_file(uri: &str, config: &TableConfig, take: TakeFound<'_>) -> Result<(),
             let mut all = Vec::new();
             blocks.read(&block, &options, &mut |mut found| {
                 if let Found::Frame(frame) = &mut found {
-                    config.pack(frame);
+                    config.pack(frame, true);
                 }
                 all.push(found);
                 Ok(())

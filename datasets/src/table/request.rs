@@ -68,7 +68,7 @@ pub fn records(
         }
     }
     let mut frame = frame(config, schema, &complete);
-    config.pack(&mut frame);
+    config.pack(&mut frame, true);
     let all: Vec<usize> = (0..frame.len()).collect();
     let encoder = Encoder::new(schema, config, false);
     let kept = encoder.readable(&frame, &all, |row, error| {

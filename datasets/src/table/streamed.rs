@@ -9,7 +9,7 @@ use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::Survey;
 use crate::index::Block;
-use crate::records::Use;
+use crate::records::{Cells, Use};
 use crate::store::{BlockSet, Decode, Divided, Known, Source};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder};
 use std::sync::Arc;
@@ -141,6 +141,7 @@ fn survey(
 ) -> Result<TableSchema, DataError> {
     // Numbers that a file knows as such are categories only where the recipe says so.
     let (uri, untyped) = (source.uri(), source.index().format().is_untyped());
+    let may_be_categories = |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_));
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);
     let work = |number: usize, shard: usize, block: &Block| {
@@ -148,7 +149,7 @@ fn survey(
         let mut unreadable = |_: usize, error| config.on_corrupt.refuse(error, &mut skipped);
         let mut frame = read(source, shard, block, config, &|name| config.column(name), &mut unreadable)?;
         let rows: Vec<usize> = if training[number] { (0..frame.len()).collect() } else { Vec::new() };
-        let survey = Survey::of(&frame, &rows, config, &|_| untyped);
+        let survey = Survey::of(&frame, &rows, config, &may_be_categories);
         // The columns of the frame are compared, its cells are not wanted any more.
         frame.columns.clear();
         frame.lines.clear();

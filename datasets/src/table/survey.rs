@@ -54,7 +54,7 @@ fn survey(frames: &Frames, rows: &RowsOfFrames, config: &TableConfig) -> Result<
     let columns = || frames.frames.iter().flat_map(|frame| frame.names.iter().zip(&frame.columns));
     let texts = columns().filter(|(_, cells)| !matches!(cells, Cells::Numbers(_)));
     let texts: HashSet<&str> = texts.map(|(name, _)| name.as_str()).collect();
-    let may_be_categories = |name: &str| texts.contains(name);
+    let may_be_categories = |name: &str, _: &Cells| texts.contains(name);
     let mut all = Survey::default();
     pool::in_order(
         pool::processors(),
@@ -121,7 +121,7 @@ impl Survey {
         frame: &Frame,
         rows: &[usize],
         config: &TableConfig,
-        may_be_categories: &dyn Fn(&str) -> bool,
+        may_be_categories: &dyn Fn(&str, &Cells) -> bool,
     ) -> Self {
         let mut labels = Some(BTreeSet::new());
         if let Some(target) = frame.position(&config.target) {
@@ -137,7 +137,7 @@ impl Survey {
             } else if *name == config.target {
                 Tally::of_target(frame, index, rows)
             } else {
-                let may_be = may_be_categories(name) && !config.numeric.contains(name);
+                let may_be = may_be_categories(name, &frame.columns[index]) && !config.numeric.contains(name);
                 Tally::of_input(frame, index, rows, may_be || config.categorical.contains(name))
             }
         };
