@@ -7,7 +7,7 @@ mod prefetch;
 mod readahead;
 mod windows;
 
-use crate::{DataError, Dataset, Shuffle};
+use crate::{DataError, Dataset, OnCorrupt, Shuffle};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
 use epoch_order::EpochOrder;
@@ -15,40 +15,9 @@ use gather::Batches;
 use pairs::pairs;
 use prefetch::{Ahead, Samples};
 use readahead::ReadAhead;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use windows::Windows;
-
-/// The answer to a sample that is corrupt. One whose source cannot be reached stops, whatever the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnCorrupt {
-    /// Stop with the sample's error.
-    #[default]
-    Stop,
-    /// Leave it out and count it.
-    Skip,
-}
-
-impl OnCorrupt {
-    /// True where a sample with this error is left out.
-    pub(crate) fn skips(self, error: &DataError) -> bool {
-        self == OnCorrupt::Skip && !error.is_unreachable()
-    }
-
-    /// The fate of a sample that cannot be read: counted in `skipped`, where it is left out.
-    ///
-    /// # Errors
-    /// Its own, where it stops.
-    pub(crate) fn refuse(self, error: DataError, skipped: &mut u64) -> Result<(), DataError> {
-        if !self.skips(&error) {
-            return Err(error);
-        }
-        *skipped += 1;
-        Ok(())
-    }
-}
 
 /// The settings of a pipeline.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use super::{EncodeCells, Field, Kept, Refuse, Scaling, Slots};
 use crate::records::{Cells, canonical, sort_labels};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A column of categories. Index 0 is kept for the unknown and the missing, so the first has index 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,14 +40,14 @@ impl Field for Category {
     }
 
     fn encoder(&self, _: Scaling) -> Box<dyn EncodeCells> {
-        Box::new(CategoryEncoder { places: places(&self.categories) })
+        Box::new(CategoryEncoder { places: Places::new(&self.categories) })
     }
 }
 
 /// The encoder of categories.
 #[derive(Debug)]
 struct CategoryEncoder {
-    places: HashMap<String, i32>,
+    places: Places,
 }
 
 impl EncodeCells for CategoryEncoder {
@@ -55,16 +55,54 @@ impl EncodeCells for CategoryEncoder {
     fn check(&self, _: &Cells, _: &[usize], _: Refuse<'_>) {}
 
     fn encode(&self, cells: &Cells, rows: &[usize], out: &mut Slots<'_>) {
-        let index = |text: &str| self.places.get(text).map_or(0, |place| place + 1);
+        let index = |text: &str| self.places.of(text).map_or(0, |place| place + 1);
         cells.each(rows, index, |row, index| *out.index(row) = index.unwrap_or(0));
     }
 }
 
-/// The place of each label, by its canonical spelling: an older schema may have it in another.
-pub(super) fn places(labels: &[String]) -> HashMap<String, i32> {
-    let mut places = HashMap::with_capacity(labels.len());
-    for (label, place) in labels.iter().zip(0..) {
-        places.entry(canonical(label).into_owned()).or_insert(place);
+/// The places of labels or categories, which are found in any spelling that is of one of them alone.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// As the schema spells them.
+    spelled: HashMap<String, i32>,
+    /// In their canonical spelling; none where two labels share it.
+    canonical: HashMap<String, Option<i32>>,
+}
+
+impl Places {
+    pub(super) fn new(labels: &[String]) -> Self {
+        let mut places = Places::default();
+        for (label, place) in labels.iter().zip(0..) {
+            places.spelled.insert(label.clone(), place);
+            let alone = places.canonical.entry(canonical(label).into_owned());
+            alone.and_modify(|place| *place = None).or_insert(Some(place));
+        }
+        places
     }
-    places
+
+    /// The place of a label.
+    pub(super) fn of(&self, text: &str) -> Option<i32> {
+        let as_spelled = self.spelled.get(text).copied();
+        as_spelled.or_else(|| *self.canonical.get(&*canonical(text))?)
+    }
+}
+
+/// True where two labels are spellings of one value: they are told apart by their letters alone then.
+pub(crate) fn share_spellings(labels: &[String]) -> bool {
+    let mut seen = HashSet::with_capacity(labels.len());
+    !labels.iter().all(|label| seen.insert(canonical(label)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_found_in_every_spelling_that_is_of_one_alone() {
+        let labels = ["1", "1.0", "2.50", "true", "01"].map(String::from);
+        let places = Places::new(&labels);
+        let found = ["1", "1.0", "1.00", "2.5", "2.50", "True", "01", "x"].map(|text| places.of(text));
+        assert_eq!(found, [Some(0), Some(1), None, Some(2), Some(2), Some(3), Some(4), None]);
+        assert!(share_spellings(&labels) && !share_spellings(&labels[1..]));
+    }
 }

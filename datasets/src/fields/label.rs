@@ -1,12 +1,11 @@
 //! The column to predict.
 
 use super::Refuse;
-use super::category::places;
+use super::category::Places;
 use super::number::{check_numbers, each_number, scaled};
 use crate::records::{Cells, canonical, quoted, shortened};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 /// The column to predict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,8 +51,8 @@ impl TableTarget {
     /// Whatever encodes its cells; `suffix` is taken off the end of labels.
     pub(crate) fn encoder(&self, suffix: Option<&str>) -> TargetEncoder {
         let places = match self {
-            TableTarget::Classes { labels, .. } => places(labels),
-            TableTarget::Value { .. } => HashMap::new(),
+            TableTarget::Classes { labels, .. } => Places::new(labels),
+            TableTarget::Value { .. } => Places::default(),
         };
         TargetEncoder { target: self.clone(), suffix: suffix.map(str::to_string), places }
     }
@@ -64,14 +63,13 @@ impl TableTarget {
 pub(crate) struct TargetEncoder {
     pub(crate) target: TableTarget,
     suffix: Option<String>,
-    /// The place of each label.
-    places: HashMap<String, i32>,
+    places: Places,
 }
 
 impl TargetEncoder {
     /// The class that a cell says.
     fn class(&self, cell: &str) -> Option<i32> {
-        self.places.get(&*label(cell, self.suffix.as_deref())).copied()
+        self.places.of(without(cell, self.suffix.as_deref()))
     }
 
     /// Tells `refuse` of each of `rows` without a target: no value, no number, or none of the labels.
@@ -92,7 +90,7 @@ impl TargetEncoder {
                     None => refuse(rows[place], "a target", "no value".to_string()),
                     Some(false) => {
                         let cell = cells.text(rows[place]).unwrap_or_default();
-                        let found = format!("`{}`", shortened(&label(&cell, self.suffix.as_deref())));
+                        let found = format!("`{}`", shortened(without(&cell, self.suffix.as_deref())));
                         refuse(rows[place], &format!("one of {}", quoted(labels)), found);
                     }
                 });
@@ -132,6 +130,11 @@ impl Targets {
 
 /// A cell of the target as a label, in one spelling and without the recipe's suffix.
 pub(crate) fn label<'a>(cell: &'a str, suffix: Option<&str>) -> Cow<'a, str> {
+    canonical(without(cell, suffix))
+}
+
+/// A cell without the recipe's suffix.
+fn without<'a>(cell: &'a str, suffix: Option<&str>) -> &'a str {
     let stripped = suffix.and_then(|suffix| cell.strip_suffix(suffix));
-    canonical(stripped.map_or(cell, str::trim_end))
+    stripped.map_or(cell, str::trim_end)
 }

@@ -16,11 +16,12 @@ mod number;
 mod tally;
 
 pub use category::Category;
+pub(crate) use category::share_spellings;
 pub use column::{Column, Encoding};
 pub use label::TableTarget;
 pub(crate) use label::{TargetEncoder, Targets, label};
 pub use number::Number;
-pub(crate) use tally::{Tally, Wishes};
+pub(crate) use tally::{Counting, Tally, Wishes};
 
 use crate::records::Cells;
 use std::fmt::Debug;

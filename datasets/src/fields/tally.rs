@@ -5,8 +5,9 @@ use super::label::TableTarget;
 use super::moments::Moments;
 use super::number::{FINITE, INPUT, each_number};
 use super::{Category, Column, Encoding, Number};
-use crate::records::{Cells, Frame, shortened, sort_labels};
+use crate::records::{Cells, Frame, canonical, shortened, sort_labels};
 use crate::{DataError, OnCorrupt, bounds};
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 /// Different categories that are counted of a column where not all rows are in memory.
@@ -24,6 +25,17 @@ pub(crate) struct Wishes {
     pub max_categories: usize,
     /// The fate of a cell that is none of the column's type.
     pub on_corrupt: OnCorrupt,
+}
+
+/// The counting of a column's different cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// Spellings of one value are one category.
+    Values,
+    /// Every spelling is a category: the recipe calls them so.
+    Spellings,
+    /// They are numbers, or nothing to be learned from.
+    None,
 }
 
 /// The training cells of a column.
@@ -48,14 +60,19 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// The cells of `missing` rows that lack the column.
-    pub(crate) fn absent(missing: u64) -> Self {
+    pub(crate) fn lacking(missing: u64) -> Self {
         Tally { missing, categories: Some(HashMap::new()), ..Tally::default() }
     }
 
-    /// The cells of an input column in `rows`; its different ones where they `may_be_categories`.
-    pub(crate) fn of_input(frame: &Frame, index: usize, rows: &[usize], may_be_categories: bool) -> Self {
+    /// The cells of an input column in `rows`, of which the different ones are counted as `counting` says.
+    pub(crate) fn of_input(frame: &Frame, index: usize, rows: &[usize], counting: Counting) -> Self {
         let mut tally = Tally::of(frame, index, rows, INPUT);
-        tally.categories = may_be_categories.then(|| counted(&frame.columns[index], rows));
+        let cells = &frame.columns[index];
+        tally.categories = match counting {
+            Counting::Values => Some(counted(cells, rows, canonical)),
+            Counting::Spellings => Some(counted(cells, rows, |text| Cow::Borrowed(text))),
+            Counting::None => None,
+        };
         tally
     }
 
@@ -223,7 +240,7 @@ impl Tally {
 }
 
 /// The categories in `rows`, each with the number of its cells.
-fn counted(cells: &Cells, rows: &[usize]) -> HashMap<String, u64> {
+fn counted(cells: &Cells, rows: &[usize], spell: fn(&str) -> Cow<'_, str>) -> HashMap<String, u64> {
     let (mut texts, mut counts) = (Vec::new(), Vec::new());
     let place = |text: &str| {
         texts.push(text.to_string());
@@ -237,8 +254,9 @@ fn counted(cells: &Cells, rows: &[usize]) -> HashMap<String, u64> {
         counts[place] += 1;
     });
     let mut categories = HashMap::with_capacity(texts.len());
-    // Cells that are not packed are told one by one.
-    texts.into_iter().zip(counts).for_each(|(text, count)| *categories.entry(text).or_default() += count);
+    for (text, count) in texts.iter().zip(counts) {
+        *categories.entry(spell(text).into_owned()).or_default() += count;
+    }
     categories
 }
 
@@ -274,7 +292,7 @@ mod tests {
         let rows: Vec<usize> = (0..cells.len()).collect();
         match is_target {
             true => Tally::of_target(&frame, 0, &rows),
-            false => Tally::of_input(&frame, 0, &rows, true),
+            false => Tally::of_input(&frame, 0, &rows, Counting::Values),
         }
     }
 

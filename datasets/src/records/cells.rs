@@ -5,10 +5,9 @@
 //!                                 └─> Coded: numbers of a dictionary     4 bytes a cell
 //! ```
 
-use super::spelling::{canonical, plain_number};
+use super::spelling::plain_number;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 /// The cells of one column. Some formats know their numbers; others spell everything as text.
 #[derive(Clone, Debug)]
@@ -21,7 +20,7 @@ pub(crate) enum Cells {
     Coded(Coded),
 }
 
-/// Texts by their places in a dictionary, each in its [canonical](canonical) spelling.
+/// Texts by their places in a dictionary.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coded {
     words: Vec<String>,
@@ -106,26 +105,15 @@ impl TextCells {
 
     /// The cells by their places in a dictionary.
     fn coded(&self) -> Coded {
-        let (mut words, mut codes) = (Vec::new(), Vec::with_capacity(self.len()));
-        // The codes of spellings as they stand, and those of canonical ones.
-        let mut spellings: HashMap<&str, u32> = HashMap::new();
-        let mut known: HashMap<String, u32> = HashMap::new();
-        for row in 0..self.len() {
-            let Some(cell) = self.get(row) else {
-                codes.push(0);
-                continue;
-            };
-            codes.push(match spellings.entry(cell) {
-                Entry::Occupied(code) => *code.get(),
-                Entry::Vacant(new) => {
-                    let code = *known.entry(canonical(cell).into_owned()).or_insert_with_key(|word| {
-                        words.push(word.clone());
-                        words.len() as u32
-                    });
-                    *new.insert(code)
-                }
-            });
-        }
+        let mut words: Vec<String> = Vec::new();
+        let mut known: HashMap<&str, u32> = HashMap::new();
+        let mut code = |cell| {
+            *known.entry(cell).or_insert_with(|| {
+                words.push(cell.to_string());
+                words.len() as u32
+            })
+        };
+        let codes = (0..self.len()).map(|row| self.get(row).map_or(0, &mut code)).collect();
         Coded { words, codes }
     }
 
@@ -166,7 +154,7 @@ impl Cells {
     }
 
     /// Makes text smaller: numbers, where every cell with a value plainly is one and `may_be_numbers`; elsewhere
-    /// places in a dictionary. A value that has several spellings has one of them afterwards.
+    /// places in a dictionary. Numbers have the shortest of their spellings afterwards.
     pub(crate) fn pack(&mut self, may_be_numbers: bool) {
         if let Cells::Text(text) = self {
             let numbers = if may_be_numbers { text.numbers() } else { None };
@@ -197,7 +185,7 @@ impl Cells {
             }
             Cells::Text(text) => {
                 for (place, &row) in rows.iter().enumerate() {
-                    take(place, text.get(row).map(|cell| of(&canonical(cell))));
+                    take(place, text.get(row).map(&mut of));
                 }
             }
             Cells::Coded(coded) => {
@@ -232,6 +220,7 @@ fn spelled(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spelling::canonical;
     use super::*;
     use proptest::prelude::*;
 
@@ -253,32 +242,34 @@ mod tests {
         let some = |cells: &[&str]| cells.iter().map(|cell| Some(cell.to_string())).collect::<Vec<_>>();
         let plain = [Some("1"), Some("1.0"), Some("-2.50"), Some("1e3")];
         assert_eq!(packed(&plain, true), (true, some(&["1", "1", "-2.5", "1000"])));
-        assert_eq!(packed(&plain, false), (false, some(&["1", "1", "-2.5", "1000"])));
+        assert_eq!(packed(&plain, false), (false, some(&["1", "1.0", "-2.50", "1e3"])));
         assert_eq!(packed(&[Some("1"), Some("01234")], true), (false, some(&["1", "01234"])));
         let long = "12345678901234567890";
         assert_eq!(packed(&[Some(long)], true), (false, some(&[long])));
-        assert_eq!(packed(&[Some("True"), Some("true")], true), (false, some(&["true", "true"])));
+        assert_eq!(packed(&[Some("True"), Some("1.0")], true), (false, some(&["True", "1.0"])));
         assert_eq!(packed(&[None, Some("3")], true), (true, vec![None, Some("3".into())]));
     }
 
     proptest! {
         #[test]
-        fn packed_cells_are_the_cells_in_one_spelling(
+        fn packed_cells_are_the_cells(
             cells in prop::collection::vec(prop::option::of("-?[0-9]{0,3}[.a]?[0-9]{0,2}"), 0..20),
             may_be_numbers: bool,
         ) {
             let cells: Vec<Option<&str>> = cells.iter().map(|cell| cell.as_deref()).collect();
             let (plain, mut packed) = (text(&cells), text(&cells));
             packed.pack(may_be_numbers);
+            let numbers = matches!(packed, Cells::Numbers(_));
             let rows: Vec<usize> = (0..cells.len()).rev().collect();
             for (row, cell) in cells.iter().enumerate() {
-                prop_assert_eq!(packed.text(row), cell.map(canonical));
+                let as_packed = |cell| if numbers { canonical(cell) } else { cell.into() };
+                prop_assert_eq!(packed.text(row), cell.map(as_packed));
                 prop_assert_eq!(packed.number(row).map(|n| n.ok()), plain.number(row).map(|n| n.ok()));
             }
             for column in [&plain, &packed] {
                 let mut found = Vec::new();
                 column.each(&rows, |text| text.len(), |place, len| found.push((place, len)));
-                let expected = rows.iter().map(|&row| cells[row].map(|cell| canonical(cell).len()));
+                let expected = rows.iter().map(|&row| column.text(row).map(|cell| cell.len()));
                 prop_assert_eq!(found, expected.enumerate().collect::<Vec<_>>());
             }
         }

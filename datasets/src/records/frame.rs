@@ -18,8 +18,6 @@ pub(crate) struct Frame {
     pub files: Vec<(String, usize)>,
     /// The names of columns that the files have and that were not read.
     pub ignored: Vec<String>,
-    /// Rows that could not be read and were left out.
-    pub skipped: u64,
     /// The unit of `lines`: "line" or "row".
     pub unit: &'static str,
     /// True where each record names its own columns: one that none of these has may be in another.
@@ -37,7 +35,7 @@ impl Frame {
     ) -> Self {
         let files = vec![(uri.to_string(), 0)];
         let (uri, ignored) = (uri.to_string(), Vec::new());
-        Frame { uri, names, columns, lines, files, ignored, skipped: 0, unit, varies: false }
+        Frame { uri, names, columns, lines, files, ignored, unit, varies: false }
     }
 
     /// Adds the rows that come next, of the same file or another one, their columns found by name.
@@ -69,7 +67,6 @@ impl Frame {
         if self.files.last().is_none_or(|(file, _)| *file != other.uri) {
             self.files.push((other.uri, start));
         }
-        self.skipped += other.skipped;
         Ok(())
     }
 

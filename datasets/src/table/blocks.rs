@@ -2,6 +2,7 @@
 
 use super::config::TableConfig;
 use super::encode::Encoder;
+use super::packing::Packing;
 use super::read::joined;
 use super::rows::Rows;
 use super::schema::TableSchema;
@@ -32,17 +33,15 @@ pub(super) fn source(uri: &str, config: &TableConfig) -> Result<Source, DataErro
 /// `unreadable`'s own, and when the block as a whole cannot be read.
 pub(super) fn read(
     source: &Source,
-    shard: usize,
-    block: &Block,
-    config: &TableConfig,
+    (shard, block): (usize, &Block),
+    (config, packing): (&TableConfig, &Packing),
     column: &dyn Fn(&str) -> Use,
     unreadable: &mut dyn FnMut(usize, DataError) -> Result<(), DataError>,
 ) -> Result<Frame, DataError> {
     let uri = source.shard_uri(shard);
     let options = config.options(uri, source.index().format(), column, None)?;
     let mut frame = joined(uri, |take| source.read(shard, block, &options, take), unreadable)?;
-    // Numbers of a file that tells them from text are no text that was packed.
-    config.pack(&mut frame, source.index().format().is_untyped());
+    packing.pack(&mut frame);
     Ok(frame)
 }
 
@@ -51,6 +50,7 @@ pub(super) fn read(
 pub(super) struct RowDecoder {
     config: TableConfig,
     encoder: Encoder,
+    packing: Packing,
     /// The names of the schema's columns, the target among them.
     names: HashSet<String>,
 }
@@ -80,7 +80,8 @@ impl RowDecoder {
     pub(super) fn new(config: &TableConfig, schema: &TableSchema) -> Self {
         let names = schema.columns.iter().map(|column| column.name.as_str());
         let names = names.chain([schema.target.name()]).map(str::to_string).collect();
-        RowDecoder { config: config.clone(), encoder: Encoder::new(schema, config, true), names }
+        let (encoder, packing) = (Encoder::new(schema, config, true), Packing::new(config, Some(schema)));
+        RowDecoder { config: config.clone(), encoder, packing, names }
     }
 }
 
@@ -88,14 +89,14 @@ impl Decode for RowDecoder {
     type Records = RowBlock;
 
     fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<RowBlock, DataError> {
-        let RowDecoder { config, encoder, names } = self;
+        let RowDecoder { config, encoder, packing, names } = self;
         let column = |name: &str| config.column_of(names, name);
         let mut errors: HashMap<usize, DataError> = HashMap::new();
         let mut unreadable = |number: usize, error| {
             errors.insert(number, error);
             Ok(())
         };
-        let mut frame = read(source, shard, block, config, &column, &mut unreadable)?;
+        let mut frame = read(source, (shard, block), (config, packing), &column, &mut unreadable)?;
         let records = block.records as usize;
         if frame.len() + errors.len() != records {
             let place = format!("block at line {} (byte {})", block.line, block.bytes.start);

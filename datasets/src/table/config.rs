@@ -1,7 +1,7 @@
 //! The keys of `[data]` for tables.
 
 use crate::fields::Wishes;
-use crate::records::{Dialect, Format, Frame, Given, ReadOptions, Use, is_missing, one_of, split};
+use crate::records::{Dialect, Format, Given, ReadOptions, Use, is_missing, one_of, split};
 use crate::store::WINDOW_BYTES;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -74,13 +74,16 @@ pub struct TableConfig {
     /// The column to predict.
     pub target: String,
     /// `class` or `value`; when not given, a column of numbers is a value if one of them is not
-    /// whole or more than 20 differ, and everything else is a class.
+    /// whole or more than 20 differ, and everything else is a class. Spellings of one value (`1` and `1.0`,
+    /// `True` and `true`) are one class.
     pub target_kind: Option<TargetKind>,
     /// Taken off the end of class labels: `"."` for the test file of Adult.
     pub strip_label_suffix: Option<String>,
     /// Columns that hold numbers, whatever their cells look like.
     pub numeric: Vec<String>,
-    /// Columns that hold categories, even where their cells look like numbers.
+    /// Columns that hold categories, even where their cells look like numbers; each spelling is one, so that
+    /// `1.1` and `1.10` are two. In all other columns spellings of one value are one category: `1` and `1.0`,
+    /// `True` and `true`.
     pub categorical: Vec<String>,
     /// Columns to leave out.
     pub ignore: Vec<String>,
@@ -221,14 +224,6 @@ impl TableConfig {
             _ => named(&self.categorical).then_some(false),
         };
         Wishes { numeric, max_categories: self.max_categories, on_corrupt: self.on_corrupt }
-    }
-
-    /// Makes the cells of a frame small. Text becomes numbers where it `may_be_numbers` and the recipe does not
-    /// call it a category.
-    pub(super) fn pack(&self, frame: &mut Frame, may_be_numbers: bool) {
-        for (name, cells) in frame.names.iter().zip(&mut frame.columns) {
-            cells.pack(may_be_numbers && !self.categorical.contains(name));
-        }
     }
 
     /// True where a cell's text means "no value".

@@ -2,7 +2,7 @@
 
 use super::config::TableConfig;
 use super::rows::{RowLayout, Rows};
-use super::schema::{TableSchema, column_index};
+use super::schema::{TableSchema, column_indices};
 use crate::fields::{EncodeCells, Kept, Scaling, Slots, TargetEncoder, Targets};
 use crate::records::Frame;
 use crate::{DataError, OnCorrupt};
@@ -49,6 +49,12 @@ impl Encoder {
         &self.layout
     }
 
+    /// The indices of the input columns and, behind them, of the target.
+    fn indices(&self, frame: &Frame) -> Result<Vec<usize>, DataError> {
+        let target = self.target.as_ref().map(|encoder| encoder.target.name());
+        column_indices(frame, self.columns.iter().map(|column| column.name.as_str()).chain(target))
+    }
+
     /// Those of `rows` that can be encoded; the others go to `corrupt`, in their order.
     ///
     /// # Errors
@@ -61,16 +67,15 @@ impl Encoder {
     ) -> Result<Vec<usize>, DataError> {
         // Columns are looked at one after the other; a row's error is that of the first one that has any.
         let mut refused: BTreeMap<usize, DataError> = BTreeMap::new();
-        for column in &self.columns {
-            let index = column_index(frame, &column.name)?;
+        let indices = self.indices(frame)?;
+        for (column, &index) in self.columns.iter().zip(&indices) {
             column.cells.check(&frame.columns[index], rows, &mut |row, expected, found| {
                 let error = || frame.cell_error(row, &column.name, expected, found);
                 refused.entry(row).or_insert_with(error);
             });
         }
-        if let Some(encoder) = &self.target {
+        if let (Some(encoder), Some(&index)) = (&self.target, indices.get(self.columns.len())) {
             let name = encoder.target.name();
-            let index = column_index(frame, name)?;
             encoder.check(&frame.columns[index], rows, &mut |row, expected, found| {
                 refused.entry(row).or_insert_with(|| frame.cell_error(row, name, expected, found));
             });
@@ -120,23 +125,21 @@ impl Encoder {
         let mut numbers = vec![0f32; rows.len() * layout.numbers];
         let mut indices = vec![0i32; rows.len() * layout.indices];
         let mut before = Kept::default();
-        for ColumnEncoder { name, kept, cells } in &self.columns {
+        let columns = self.indices(frame)?;
+        for (ColumnEncoder { kept, cells, .. }, &column) in self.columns.iter().zip(&columns) {
             let mut slots = Slots {
                 numbers: &mut numbers,
                 numbers_of_row: (layout.numbers, before.numbers),
                 indices: &mut indices,
                 indices_of_row: (layout.indices, before.indices),
             };
-            cells.encode(&frame.columns[column_index(frame, name)?], rows, &mut slots);
+            cells.encode(&frame.columns[column], rows, &mut slots);
             before.numbers += kept.numbers;
             before.indices += kept.indices;
         }
-        let targets = match &self.target {
-            Some(encoder) => {
-                let index = column_index(frame, encoder.target.name())?;
-                encoder.encode(&frame.columns[index], rows)
-            }
-            None => Targets::Absent,
+        let targets = match (&self.target, columns.get(self.columns.len())) {
+            (Some(encoder), Some(&column)) => encoder.encode(&frame.columns[column], rows),
+            _ => Targets::Absent,
         };
         Ok(Rows { rows: rows.len(), numbers, indices, targets, layout: layout.clone() })
     }

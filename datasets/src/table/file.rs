@@ -20,7 +20,7 @@ pub(super) fn open(uri: &str, config: &TableConfig, schema: &TableSchema) -> Res
         let all = (0..source.len()).collect();
         return Ok(in_sequence(source, all, config, schema));
     }
-    let frames = Frames::read(uri, config)?;
+    let frames = Frames::read(uri, config, Some(schema))?;
     let all = frames.all();
     held(frames, all, config, schema)
 }

@@ -18,6 +18,7 @@ mod config;
 mod encode;
 mod file;
 mod open;
+mod packing;
 mod predict;
 mod read;
 mod request;

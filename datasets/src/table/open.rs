@@ -52,7 +52,7 @@ fn held(
     seed: u64,
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
-    let frames = Frames::read(&config.train, config)?;
+    let frames = Frames::read(&config.train, config, known.as_ref())?;
     let split = split_rows(&frames, config, seed)?;
     let mut rows = frames.divide(&split.train);
     let found = infer(&frames, &mut rows, config)?;
@@ -110,7 +110,7 @@ pub fn open_evaluation(
                 let set = streamed::held_out(config, schema, seed)?;
                 return Ok(Pipeline::new(set, config.in_order(seed)));
             }
-            let frames = Frames::read(&config.train, config)?;
+            let frames = Frames::read(&config.train, config, Some(schema))?;
             let split = split_rows(&frames, config, seed)?;
             let rows = frames.divide(if split.test.is_empty() { &split.valid } else { &split.test });
             file::held(Frames { skipped: 0, ..frames }, rows, config, schema)?
@@ -128,7 +128,7 @@ fn split_rows(frames: &Frames, config: &TableConfig, seed: u64) -> Result<Split,
 mod tests {
     use super::*;
     use crate::records::Format;
-    use crate::table::{Category, Encoding, TableTarget};
+    use crate::table::{Category, Encoding, TableTarget, TargetKind};
     use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
@@ -449,6 +449,68 @@ mod tests {
         let expected = Encoding::Categorical(Category { categories: vec!["a".into(), "b".into()], rare: 1 });
         assert_eq!(opened.schema.columns[0].encoding, expected);
         assert!(opened.schema.to_string().contains("too rare for a category of their own: c in 1 cells"));
+    }
+
+    #[test]
+    fn spellings_are_told_apart_where_they_are_names_and_nowhere_else() {
+        let text = "v,w,y\n1.1,1.0,a.50\n1.10,1,1.50\nx,x,2.50\n1.1,1.00,2.5\n";
+        let files = Files::new(&[("t.csv", text)]);
+        let config = TableConfig {
+            categorical: vec!["v".into(), "w".into()],
+            strip_label_suffix: Some(".50".into()),
+            target_kind: Some(TargetKind::Class),
+            one_hot: false,
+            ..files.config("t.csv")
+        };
+        let opened = open(&config, 0).unwrap();
+        assert_eq!(opened.schema.labels(), ["1", "2", "2.5", "a"]);
+        assert_eq!(opened.schema.category_sizes(), [4, 5]);
+        let (_, categories, classes) = rows(opened.train.dataset());
+        assert_eq!(classes, [3.0, 0.0, 1.0, 2.0]);
+        assert_eq!(categories.iter().map(|row| row[0]).collect::<Vec<_>>(), [1, 2, 3, 1]);
+        let words = "w,y\n1.0,a\n1,b\nx,a\nTrue,b\n1.00,a\ntrue,b\n";
+        let files = Files::new(&[("t.csv", words)]);
+        let guessed = open(&TableConfig { one_hot: false, ..files.config("t.csv") }, 0).unwrap();
+        let (_, categories, _) = rows(guessed.train.dataset());
+        assert_eq!(categories, [[1], [1], [3], [2], [1], [2]]);
+    }
+
+    #[test]
+    fn a_schema_of_earlier_versions_tells_spellings_apart_and_goes_on() {
+        let files = Files::new(&[("t.csv", "w,y\n1.0,True\n1,False\n2,True\n1.0,False\n")]);
+        let config = TableConfig { one_hot: false, categorical: vec!["w".into()], ..files.config("t.csv") };
+        let mut schema = open(&config, 0).unwrap().schema;
+        let TableTarget::Classes { labels, .. } = &mut schema.target else { panic!("{schema:?}") };
+        *labels = ["False", "True"].map(String::from).to_vec();
+        // The recipe said nothing of categories; the cells were text for another reason.
+        let undeclared = TableConfig { categorical: Vec::new(), ..config };
+        let evaluated = open_evaluation(&undeclared, &schema, Some(&files.uri("t.csv")), 0).unwrap();
+        let (_, categories, classes) = rows(evaluated.dataset());
+        assert_eq!(categories, [[1], [2], [3], [1]]);
+        assert_eq!(classes, [1.0, 0.0, 1.0, 0.0]);
+        let numbers: String = (0..9).map(|row| format!("{row},{}\n", ["no", "1.0"][row % 2])).collect();
+        let files = Files::new(&[("t.csv", &format!("x,y\n{numbers}"))]);
+        let config = files.config("t.csv");
+        let mut schema = open(&config, 0).unwrap().schema;
+        assert_eq!(schema.labels(), ["1", "no"]);
+        let TableTarget::Classes { labels, .. } = &mut schema.target else { panic!("{schema:?}") };
+        labels[0] = "1.0".into();
+        assert_eq!(reopen(&config, 0, schema.clone()).unwrap().schema, schema);
+    }
+
+    #[test]
+    fn a_key_that_whole_blocks_of_objects_lack_is_missing_there() {
+        let object = |row: usize| match row {
+            0..60 => format!("{{\"a\": {row}, \"y\": {}}}\n", row % 2),
+            _ => format!("{{\"a\": {row}, \"b\": \"x{}\", \"y\": {}}}\n", row % 3, row % 2),
+        };
+        let text: String = (0..90).map(object).collect();
+        let files = Files::new(&[("t.jsonl", &text)]);
+        let opened = open(&TableConfig { one_hot: false, ..files.config("t.jsonl") }, 0).unwrap();
+        let (_, categories, _) = rows(opened.train.dataset());
+        let expected: Vec<i64> = (0..90).map(|row| if row < 60 { 0 } else { row % 3 + 1 }).collect();
+        assert_eq!(categories.concat(), expected);
+        assert_eq!(opened.schema.columns[1].missing, 60);
     }
 
     #[test]

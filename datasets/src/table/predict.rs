@@ -2,7 +2,8 @@
 
 use super::config::TableConfig;
 use super::encode::Encoder;
-use super::schema::{TableSchema, column_index};
+use super::packing::Packing;
+use super::schema::{TableSchema, column_indices};
 use super::set::TableSet;
 use crate::inputs::Put;
 use crate::records::{Format, Found, Frame, files};
@@ -28,7 +29,7 @@ pub fn open_prediction(
         return Err(DataError::source("predict", "at least one file of rows", "no input"));
     }
     let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
-    let encoder = Encoder::new(&schema, &config, false);
+    let (encoder, packing) = (Encoder::new(&schema, &config, false), Packing::new(&config, Some(&schema)));
     Ok(InputPieces::of(move |put| {
         inputs.iter().try_for_each(|uri| {
             // The recipe's format is the training file's; rows to predict may come in another.
@@ -36,7 +37,8 @@ pub fn open_prediction(
             let config = TableConfig { format, ..config.clone() };
             let names = schema.columns.iter().map(|column| column.name.clone()).collect();
             let (config, schema, encoder) = (&config, &schema, &encoder);
-            Rows { config, schema, encoder, names, put: &mut *put, any: false }.read(uri)
+            let packing = &packing;
+            RowPieces { config, schema, encoder, packing, names, put: &mut *put, any: false }.read(uri)
         })
     }))
 }
@@ -47,10 +49,11 @@ fn tells_format(uri: &str) -> bool {
 }
 
 /// The rows of one input, on their way into pieces.
-struct Rows<'a> {
+struct RowPieces<'a> {
     config: &'a TableConfig,
     schema: &'a TableSchema,
     encoder: &'a Encoder,
+    packing: &'a Packing,
     /// The names of the input columns.
     names: HashSet<String>,
     put: Put<'a, TableSet>,
@@ -58,7 +61,7 @@ struct Rows<'a> {
     any: bool,
 }
 
-impl Rows<'_> {
+impl RowPieces<'_> {
     fn read(mut self, uri: &str) -> Result<(), DataError> {
         for file in files(uri)? {
             self.file(&file)?;
@@ -70,7 +73,7 @@ impl Rows<'_> {
     }
 
     fn file(&mut self, uri: &str) -> Result<(), DataError> {
-        let Rows { config, schema, .. } = *self;
+        let RowPieces { config, schema, .. } = *self;
         let (format, names) = (config.format(uri), self.names.clone());
         let column = |name: &str| config.column_of(&names, name);
         let options = config.options(uri, format, &column, Some(schema.target.name()))?;
@@ -88,8 +91,8 @@ impl Rows<'_> {
 
     /// Encodes rows and puts them; `skipped` of their file could not be read.
     fn piece(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
-        let Rows { config, encoder, .. } = *self;
-        config.pack(&mut frame, true);
+        let RowPieces { config, encoder, packing, .. } = *self;
+        packing.pack(&mut frame);
         let all: Vec<usize> = (0..frame.len()).collect();
         let (rows, left_out) = encoder.keep_readable(&frame, &all)?;
         skipped += left_out;
@@ -110,7 +113,7 @@ impl Rows<'_> {
 fn complete(frame: &mut Frame, schema: &TableSchema, first: bool) -> Result<(), DataError> {
     let columns = || schema.columns.iter().map(|column| column.name.as_str());
     if first && frame.len() > 0 {
-        columns().try_for_each(|name| column_index(frame, name).map(|_| ()))?;
+        column_indices(frame, columns())?;
     }
     frame.complete(columns());
     Ok(())

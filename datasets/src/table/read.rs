@@ -2,10 +2,13 @@
 
 use super::config::TableConfig;
 use super::encode::Encoder;
+use super::packing::Packing;
 use super::rows::Rows;
+use super::schema::TableSchema;
 use crate::records::{Found, Frame, TakeFound, files, open_blocks};
 use crate::source::Object;
 use crate::{DataError, pool};
+use std::collections::BTreeSet;
 
 /// All rows of a table, packed, some thousand a frame.
 #[derive(Debug)]
@@ -25,14 +28,18 @@ impl Frames {
     /// # Errors
     /// When something cannot be read (and is not to be skipped), there is no row, or the files
     /// disagree about the columns.
-    pub(super) fn read(uri: &str, config: &TableConfig) -> Result<Self, DataError> {
-        let (files, mut same) = (files(uri)?, SameColumns::default());
+    pub(super) fn read(
+        uri: &str,
+        config: &TableConfig,
+        schema: Option<&TableSchema>,
+    ) -> Result<Self, DataError> {
+        let (files, packing, mut same) = (files(uri)?, Packing::new(config, schema), SameColumns::default());
         if files.is_empty() {
             return Err(DataError::source(uri, "at least one file", "an empty folder"));
         }
         let mut all = Frames { uri: uri.to_string(), frames: Vec::new(), skipped: 0 };
         for file in files {
-            read_file(&file, config, &mut |found| {
+            read_file(&file, config, &packing, &mut |found| {
                 match found {
                     Found::Unreadable(_, error) => config.on_corrupt.refuse(error, &mut all.skipped)?,
                     Found::Frame(frame) => {
@@ -43,9 +50,24 @@ impl Frames {
                 Ok(())
             })?;
         }
+        all.complete(&packing);
         match all.len() {
             0 => Err(DataError::source(uri, "at least one row", "none")),
             _ => Ok(all),
+        }
+    }
+
+    /// Gives frames whose records name their own columns those of all others, without values.
+    fn complete(&mut self, packing: &Packing) {
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for frame in self.frames.iter().filter(|frame| frame.varies) {
+            names.extend(
+                frame.names.iter().filter(|&name| !names.contains(name)).cloned().collect::<Vec<_>>(),
+            );
+        }
+        for frame in self.frames.iter_mut().filter(|frame| frame.varies && frame.names.len() < names.len()) {
+            frame.complete(names.iter().map(String::as_str));
+            packing.pack(frame);
         }
     }
 
@@ -116,12 +138,22 @@ impl Frames {
 ///
 /// # Errors
 /// `take`'s own, and when the file as a whole cannot be read.
-fn read_file(uri: &str, config: &TableConfig, take: TakeFound<'_>) -> Result<(), DataError> {
+fn read_file(
+    uri: &str,
+    config: &TableConfig,
+    packing: &Packing,
+    take: TakeFound<'_>,
+) -> Result<(), DataError> {
     let (object, format) = (Object::unpacked(uri)?, config.format(uri));
     let column = |name: &str| config.column(name);
     let options = config.options(uri, format, &column, None)?;
     let Some((blocks, places)) = open_blocks(&object, format, &options)? else {
-        return format.reader(uri)?.read(uri, object.read()?, &options, take);
+        return format.reader(uri)?.read(uri, object.read()?, &options, &mut |mut found| {
+            if let Found::Frame(frame) = &mut found {
+                packing.pack(frame);
+            }
+            take(found)
+        });
     };
     pool::in_order(
         pool::processors(),
@@ -132,7 +164,7 @@ fn read_file(uri: &str, config: &TableConfig, take: TakeFound<'_>) -> Result<(),
             let mut all = Vec::new();
             blocks.read(&block, &options, &mut |mut found| {
                 if let Found::Frame(frame) = &mut found {
-                    config.pack(frame, true);
+                    packing.pack(frame);
                 }
                 all.push(found);
                 Ok(())
@@ -219,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(&folder, "part-0.csv", "a,b\n1,x\n2,?\n");
         let second = write(&folder, "part-1.csv", "b,a\ny,3\n");
-        let table = Frames::read(folder.path().to_str().unwrap(), &TableConfig::default()).unwrap();
+        let table = Frames::read(folder.path().to_str().unwrap(), &TableConfig::default(), None).unwrap();
         assert_eq!(table.len(), 3);
         let [first, other] = &table.frames[..] else { panic!("{table:?}") };
         assert_eq!((first.columns[1].text(1), other.columns[0].text(0).unwrap()), (None, "y".into()));
@@ -234,7 +266,7 @@ mod tests {
         write(&folder, "1.csv", "a,b\n1,x\n");
         write(&folder, "2.csv", "a,c\n1,x\n");
         let uri = folder.path().to_str().unwrap();
-        let error = Frames::read(uri, &TableConfig::default()).unwrap_err().to_string();
+        let error = Frames::read(uri, &TableConfig::default(), None).unwrap_err().to_string();
         assert!(error.ends_with("1.csv: a, b, found a, c"), "{error}");
     }
 
@@ -242,7 +274,7 @@ mod tests {
     fn a_header_alone_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let uri = write(&folder, "h.csv", "a,b\n");
-        let error = Frames::read(&uri, &TableConfig::default()).unwrap_err().to_string();
+        let error = Frames::read(&uri, &TableConfig::default(), None).unwrap_err().to_string();
         assert!(error.contains("expected at least one row, found none"), "{error}");
     }
 
@@ -250,9 +282,9 @@ mod tests {
     fn corrupt_rows_stop_or_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let uri = write(&folder, "h.csv", "a,b\n1,2\n3\n4,5\n");
-        assert!(Frames::read(&uri, &TableConfig::default()).is_err());
+        assert!(Frames::read(&uri, &TableConfig::default(), None).is_err());
         let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
-        let table = Frames::read(&uri, &skip).unwrap();
+        let table = Frames::read(&uri, &skip, None).unwrap();
         assert_eq!((table.len(), table.skipped), (2, 1));
     }
 
@@ -261,7 +293,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rows: String = (0..200).map(|row| format!("{row},x\n")).collect();
         let uri = write(&folder, "h.csv", &format!("a,b\n{rows}"));
-        let table = Frames::read(&uri, &TableConfig::default()).unwrap();
+        let table = Frames::read(&uri, &TableConfig::default(), None).unwrap();
         assert!(table.frames.len() > 3);
         let numbers: Vec<u64> = (0..200).filter(|row| row % 3 == 1 && !(40..90).contains(row)).collect();
         let found = table.divide(&numbers).into_iter().zip(&table.frames).flat_map(|(rows, frame)| {

@@ -2,6 +2,7 @@
 
 use super::config::TableConfig;
 use super::encode::Encoder;
+use super::packing::Packing;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use crate::records::{Cells, Frame, TextCells, nearest};
@@ -42,7 +43,8 @@ impl<C: Into<Cell>> From<Option<C>> for Cell {
     }
 }
 
-/// Rows in memory, each with its number in the request. Categories that training never saw go to the unknown slot, as in files.
+/// Rows in memory, each with its number in the request. Categories that training never saw go to the unknown
+/// slot, as in files.
 ///
 /// A row that lacks a column, or has text where a number belongs, is refused alone.
 ///
@@ -68,7 +70,7 @@ pub fn records(
         }
     }
     let mut frame = frame(config, schema, &complete);
-    config.pack(&mut frame, true);
+    Packing::new(config, Some(schema)).pack(&mut frame);
     let all: Vec<usize> = (0..frame.len()).collect();
     let encoder = Encoder::new(schema, config, false);
     let kept = encoder.readable(&frame, &all, |row, error| {

@@ -2,7 +2,8 @@
 
 use super::schema::TableSchema;
 use crate::DataError;
-use crate::fields::{Encoding, TableTarget};
+use crate::fields::{Encoding, TableTarget, share_spellings};
+use crate::records::canonical;
 use crate::resumed::check_names;
 
 /// Refuses a table whose training rows are not those that a run `began` with; `found` are the columns as they
@@ -34,7 +35,7 @@ fn check_target(uri: &str, began: &TableTarget, found: &TableTarget) -> Result<(
     }
     match (began, found) {
         (TableTarget::Classes { labels, .. }, TableTarget::Classes { labels: now, .. }) => {
-            check_names(uri, "classes", labels, now)
+            check_names(uri, "classes", &values(labels), &values(now))
         }
         (TableTarget::Value { name, mean, std }, TableTarget::Value { mean: now, std: spread, .. }) => {
             check_numbers(uri, name, (*mean, *std), (*now, *spread))
@@ -54,15 +55,26 @@ fn check_encoding(uri: &str, name: &str, began: &Encoding, found: &Encoding) -> 
         (Encoding::Numeric(began), Encoding::Numeric(now)) => {
             check_numbers(uri, name, (began.mean, began.std), (now.mean, now.std))
         }
-        (Encoding::Categorical(began), Encoding::Categorical(now)) => {
-            check_names(uri, &format!("categories of `{name}`"), &began.categories, &now.categories)
-        }
+        (Encoding::Categorical(began), Encoding::Categorical(now)) => check_names(
+            uri,
+            &format!("categories of `{name}`"),
+            &values(&began.categories),
+            &values(&now.categories),
+        ),
         (Encoding::Numeric(_), Encoding::Categorical(_)) => {
             Err(DataError::malformed(uri, place(), "numbers, which the run began with", "categories"))
         }
         (Encoding::Categorical(_), Encoding::Numeric(_)) => {
             Err(DataError::malformed(uri, place(), "categories, which the run began with", "numbers"))
         }
+    }
+}
+
+/// Labels in the spelling that a table of today has them in; as they are where two are spellings of one value.
+fn values(labels: &[String]) -> Vec<String> {
+    match share_spellings(labels) {
+        true => labels.to_vec(),
+        false => labels.iter().map(|label| canonical(label).into_owned()).collect(),
     }
 }
 

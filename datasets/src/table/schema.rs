@@ -1,7 +1,7 @@
 //! The columns of a table as training saw them, saved as `columns.json`.
 
 use super::config::TableConfig;
-use crate::fields::{Category, Column, Encoding, TableTarget};
+use crate::fields::{Category, Column, Encoding, TableTarget, share_spellings};
 use crate::records::{Frame, nearest};
 use crate::store::Known;
 use crate::{DataError, saved};
@@ -119,6 +119,15 @@ impl TableSchema {
         self.columns.iter().flat_map(names).collect()
     }
 
+    /// The columns whose cells only their letters tell apart, among them columns of earlier versions, to which `1`
+    /// and `1.0` were two categories.
+    pub(super) fn spelled(&self) -> impl Iterator<Item = &str> {
+        let columns =
+            self.columns.iter().map(|column| (column.name.as_str(), column.encoding.field().categories()));
+        let all = columns.chain([(self.target.name(), self.labels())]);
+        all.filter(|(_, labels)| share_spellings(labels)).map(|(name, _)| name)
+    }
+
     /// The class labels; empty when the target is a value.
     pub fn labels(&self) -> &[String] {
         match &self.target {
@@ -155,14 +164,27 @@ pub(super) fn check_names(
     target.ok_or_else(|| no_such_column("target", &config.target))
 }
 
-/// The index of a column that the schema asks for.
+/// The indices of the columns that the schema asks for.
 ///
 /// # Errors
 /// Names the nearest columns when there is no such one.
-pub(super) fn column_index(frame: &Frame, name: &str) -> Result<usize, DataError> {
-    let nearest = || nearest(&frame.all_names(), name);
-    let missing = || DataError::source(&frame.uri, format!("a column `{name}`"), nearest());
-    frame.position(name).ok_or_else(missing)
+pub(super) fn column_indices<'a>(
+    frame: &Frame,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<Vec<usize>, DataError> {
+    // Most often a name is the next one of the frame.
+    let mut next = 0;
+    let index = |name: &str| {
+        let place = |names: &[String]| names.iter().position(|column| column == name);
+        let (before, after) = frame.names.split_at(next);
+        let Some(index) = place(after).map(|at| next + at).or_else(|| place(before)) else {
+            let nearest = nearest(&frame.all_names(), name);
+            return Err(DataError::source(&frame.uri, format!("a column `{name}`"), nearest));
+        };
+        next = index + 1;
+        Ok(index)
+    };
+    names.map(index).collect()
 }
 
 /// The table in a few lines: rows, columns, and what was missing, rare or left out.

@@ -4,6 +4,7 @@ use super::blocks::{RowDecoder, read, source};
 use super::config::TableConfig;
 use super::file;
 use super::file::in_sequence;
+use super::packing::Packing;
 use super::read::SameColumns;
 use super::schema::TableSchema;
 use super::set::TableSet;
@@ -108,7 +109,9 @@ pub(crate) fn first_blocks(
     config.target = match target {
         Some(target) => target.to_string(),
         None => {
-            let frame = read(&source, shard, &block, &config, &|_| Use::Cell, &mut |_, _| Ok(()))?;
+            let packing = Packing::new(&config, None);
+            let frame =
+                read(&source, (shard, &block), (&config, &packing), &|_| Use::Cell, &mut |_, _| Ok(()))?;
             frame.names.last().cloned().unwrap_or_default()
         }
     };
@@ -142,28 +145,28 @@ fn survey(
     // Numbers that a file knows as such are categories only where the recipe says so.
     let (uri, untyped) = (source.uri(), source.index().format().is_untyped());
     let may_be_categories = |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_));
+    let packing = Packing::new(config, None).of_typed(!untyped);
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);
     let work = |number: usize, shard: usize, block: &Block| {
         let mut skipped = 0;
         let mut unreadable = |_: usize, error| config.on_corrupt.refuse(error, &mut skipped);
-        let mut frame = read(source, shard, block, config, &|name| config.column(name), &mut unreadable)?;
+        let mut frame =
+            read(source, (shard, block), (config, &packing), &|name| config.column(name), &mut unreadable)?;
         let rows: Vec<usize> = if training[number] { (0..frame.len()).collect() } else { Vec::new() };
         let survey = Survey::of(&frame, &rows, config, &may_be_categories);
         // The columns of the frame are compared, its cells are not wanted any more.
         frame.columns.clear();
         frame.lines.clear();
-        Ok((frame, survey, skipped))
+        Ok((frame, survey))
     };
-    let (mut all, mut same, mut left_out) = (Survey::default(), SameColumns::default(), 0);
-    source.survey("columns", most, work, |(frame, survey, skipped)| {
+    let (mut all, mut same) = (Survey::default(), SameColumns::default());
+    source.survey("columns", most, work, |(frame, survey)| {
         same.check(&frame)?;
-        left_out += skipped;
         all.merge(survey);
         all.check_categories(uri)
     })?;
-    let schema = all.schema(uri, config)?;
-    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), skipped: left_out, ..schema })
+    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), ..all.schema(uri, config)? })
 }
 
 #[cfg(test)]

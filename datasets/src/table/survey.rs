@@ -8,10 +8,10 @@ use super::config::{TableConfig, TargetKind};
 use super::encode::Encoder;
 use super::read::{Frames, RowsOfFrames};
 use super::schema::{TableSchema, check_names};
-use crate::fields::{Column, Encoding, TableTarget, Tally, label};
+use crate::fields::{Column, Counting, Encoding, TableTarget, Tally, label};
 use crate::records::{Cells, Frame, add_names};
 use crate::{DataError, OnCorrupt, bounds, pool};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Some rows of a table, column by column.
 #[derive(Debug, Default)]
@@ -42,8 +42,8 @@ pub(super) fn infer(
     let mut schema = survey(frames, rows, &lenient)?.schema(&frames.uri, &lenient)?;
     let skipped = keep_readable(frames, rows, &schema, config)?;
     if skipped > 0 {
-        let typed = with_types_of(lenient, &schema);
-        schema = survey(frames, rows, &typed)?.schema(&frames.uri, &typed)?;
+        let survey = survey(frames, rows, &lenient)?;
+        schema = survey.schema(&frames.uri, &with_types_of(lenient, &schema))?;
     }
     Ok(TableSchema { skipped, ..schema })
 }
@@ -116,7 +116,7 @@ fn with_types_of(config: TableConfig, schema: &TableSchema) -> TableConfig {
 
 impl Survey {
     /// Surveys the training `rows` of a frame; of the others, only their labels count. The different cells of a
-    /// column are counted where they `may_be_categories`, or are to be.
+    /// column are counted where they `may_be_categories`, or the recipe calls them so.
     pub(super) fn of(
         frame: &Frame,
         rows: &[usize],
@@ -133,12 +133,18 @@ impl Survey {
         let tally = |index: usize| {
             let name = &frame.names[index];
             if config.ignore.contains(name) {
-                Tally::absent(rows.len() as u64)
+                Tally::lacking(rows.len() as u64)
             } else if *name == config.target {
                 Tally::of_target(frame, index, rows)
             } else {
-                let may_be = may_be_categories(name, &frame.columns[index]) && !config.numeric.contains(name);
-                Tally::of_input(frame, index, rows, may_be || config.categorical.contains(name))
+                let counting = if config.categorical.contains(name) {
+                    Counting::Spellings
+                } else if !config.numeric.contains(name) && may_be_categories(name, &frame.columns[index]) {
+                    Counting::Values
+                } else {
+                    Counting::None
+                };
+                Tally::of_input(frame, index, rows, counting)
             }
         };
         let tallies = (0..frame.names.len()).map(tally).collect();
@@ -156,29 +162,39 @@ impl Survey {
     }
 
     /// Adds the rows that come next. A column that one of the two lacks has no values there.
-    pub(super) fn merge(&mut self, mut other: Survey) {
+    pub(super) fn merge(&mut self, other: Survey) {
         if self.names.is_empty() {
             *self = other;
             return;
         }
-        for name in &other.names {
-            if !self.names.contains(name) {
-                let at = self.names.partition_point(|before| before < name);
-                self.names.insert(at, name.clone());
-                self.tallies.insert(at, Tally::absent(self.rows));
-            }
-        }
-        for (name, tally) in self.names.iter().zip(&mut self.tallies) {
-            match other.names.iter().position(|other| other == name) {
-                Some(at) => tally.merge(std::mem::take(&mut other.tallies[at])),
-                None => tally.missing += other.rows,
-            }
+        if self.names == other.names {
+            self.tallies.iter_mut().zip(other.tallies).for_each(|(tally, more)| tally.merge(more));
+        } else {
+            self.merge_by_name(other.rows, other.names, other.tallies);
         }
         self.rows += other.rows;
         add_names(&mut self.ignored, other.ignored);
         match other.labels {
             Some(labels) => labels.into_iter().for_each(|label| add_label(&mut self.labels, label)),
             None => self.labels = None,
+        }
+    }
+
+    /// Adds tallies of `rows` rows whose columns are others, or in another order.
+    fn merge_by_name(&mut self, rows: u64, names: Vec<String>, tallies: Vec<Tally>) {
+        let mut tallies: HashMap<String, Tally> = names.into_iter().zip(tallies).collect();
+        for (name, tally) in self.names.iter().zip(&mut self.tallies) {
+            match tallies.remove(name) {
+                Some(more) => tally.merge(more),
+                None => tally.missing += rows,
+            }
+        }
+        for (name, tally) in tallies {
+            let at = self.names.partition_point(|before| *before < name);
+            let mut all = Tally::lacking(self.rows);
+            all.merge(tally);
+            self.names.insert(at, name);
+            self.tallies.insert(at, all);
         }
     }
 

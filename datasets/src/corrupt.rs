@@ -1,0 +1,34 @@
+//! The fate of samples that cannot be read.
+
+use crate::DataError;
+use serde::{Deserialize, Serialize};
+
+/// The answer to a sample that is corrupt. One whose source cannot be reached stops, whatever the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnCorrupt {
+    /// Stop with the sample's error.
+    #[default]
+    Stop,
+    /// Leave it out and count it.
+    Skip,
+}
+
+impl OnCorrupt {
+    /// True where a sample with this error is left out.
+    pub(crate) fn skips(self, error: &DataError) -> bool {
+        self == OnCorrupt::Skip && !error.is_unreachable()
+    }
+
+    /// The fate of a sample that cannot be read: counted in `skipped`, where it is left out.
+    ///
+    /// # Errors
+    /// Its own, where it stops.
+    pub(crate) fn refuse(self, error: DataError, skipped: &mut u64) -> Result<(), DataError> {
+        if !self.skips(&error) {
+            return Err(error);
+        }
+        *skipped += 1;
+        Ok(())
+    }
+}
