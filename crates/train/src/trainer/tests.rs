@@ -247,6 +247,8 @@ fn a_piece_that_cannot_be_read_changes_no_bit_of_the_run_that_goes_on() {
             let train = Rows { unreadable: Some(unreadable), ..rows(27) };
             let error = trainer.fit(net(true, 0.2), &train, Some(&rows(11))).unwrap_err().to_string();
             assert!(error.contains("expected a piece"), "{error}");
+            // It is the folder's only writer for as long as it lives.
+            drop(trainer);
             assert_eq!(run_until(config.clone(), folder.path(), None).stopped, Stopped::Finished);
             assert!(
                 traces(folder.path()) == expected,
