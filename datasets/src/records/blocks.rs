@@ -8,6 +8,9 @@ use crate::DataError;
 use crate::source::Object;
 use std::sync::Arc;
 
+/// A file that is opened for its blocks, and their places.
+pub(crate) type OpenedBlocks = (Arc<dyn ReadBlocks>, Vec<Block>);
+
 /// The blocks of a file whose bytes are not packed; `None` where it has no record.
 ///
 /// # Errors
@@ -16,7 +19,7 @@ pub(crate) fn open_blocks(
     object: &Object,
     format: Format,
     options: &ReadOptions<'_>,
-) -> Result<Option<(Arc<dyn ReadBlocks>, Vec<Block>)>, DataError> {
+) -> Result<Option<OpenedBlocks>, DataError> {
     let stat = object.stat()?;
     let (_, entries) = format.records().entries(&File { object, stat: &stat, dialect: options.dialect })?;
     let mut blocks: Vec<Block> = Vec::new();
