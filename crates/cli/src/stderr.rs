@@ -1,4 +1,4 @@
-//! What the libraries say, on standard error: the lines of their log, and a bar while an index is built.
+//! The libraries' log on standard error, and a bar while an index is built.
 
 use bonfire_datasets::index::{self, Progress};
 use indicatif::{ProgressBar, ProgressStyle};

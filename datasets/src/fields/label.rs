@@ -48,7 +48,7 @@ impl TableTarget {
         }
     }
 
-    /// Whatever encodes its cells; `suffix` is taken off the end of labels.
+    /// The encoder of its cells, which takes `suffix` off the end of labels.
     pub(crate) fn encoder(&self, suffix: Option<&str>) -> TargetEncoder {
         let places = match self {
             TableTarget::Classes { labels, .. } => Places::new(labels),
@@ -123,6 +123,7 @@ impl Targets {
         match (self, other) {
             (Targets::Classes(classes), Targets::Classes(more)) => classes.extend(more),
             (Targets::Values(values), Targets::Values(more)) => values.extend(more),
+            // No rows have been added yet, or they are to be predicted.
             (targets, other) => *targets = other,
         }
     }

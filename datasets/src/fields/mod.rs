@@ -1,5 +1,5 @@
-//! What a column of records can hold. One file a kind: its survey, its entry in a schema, and the way of its
-//! cells into a batch.
+//! The kinds of columns, one file each: the survey of a column's cells, its entry in a schema, and the way of
+//! its cells into a batch.
 //!
 //! ```text
 //! cells of the training rows -> Tally ─ merged, block by block ─> Column { name, Encoding } -> columns.json
@@ -48,7 +48,7 @@ pub(crate) trait Field {
         &[]
     }
 
-    /// Whatever encodes its cells, made once for all rows of a table.
+    /// The encoder of its cells, made once for all rows of a table.
     fn encoder(&self, scaling: Scaling) -> Box<dyn EncodeCells>;
 }
 

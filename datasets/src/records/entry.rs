@@ -51,7 +51,7 @@ fn folder(key: &str) -> Option<&str> {
 pub(crate) struct File<'a> {
     pub object: &'a Object,
     pub stat: &'a Stat,
-    /// Of meaning for CSV alone.
+    /// The cut of a CSV's lines; other formats do not need it.
     pub dialect: Dialect,
 }
 

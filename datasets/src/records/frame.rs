@@ -2,6 +2,7 @@
 
 use super::cells::{Cells, TextCells};
 use crate::DataError;
+use std::collections::HashSet;
 
 /// Some records of a file, or all of several.
 #[derive(Debug)]
@@ -72,13 +73,13 @@ impl Frame {
 
     /// Adds those of `names` that no row has a value for.
     pub(crate) fn complete<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
-        for name in names {
-            if self.position(name).is_none() {
-                let mut cells = TextCells::default();
-                cells.fill(self.lines.len());
-                self.names.push(name.to_string());
-                self.columns.push(Cells::Text(cells));
-            }
+        let known: HashSet<&str> = self.names.iter().map(String::as_str).collect();
+        let new: Vec<String> = names.filter(|name| !known.contains(name)).map(str::to_string).collect();
+        for name in new {
+            let mut cells = TextCells::default();
+            cells.fill(self.lines.len());
+            self.names.push(name);
+            self.columns.push(Cells::Text(cells));
         }
     }
 

@@ -61,9 +61,7 @@ impl Frames {
     fn complete(&mut self, packing: &Packing) {
         let mut names: BTreeSet<String> = BTreeSet::new();
         for frame in self.frames.iter().filter(|frame| frame.varies) {
-            names.extend(
-                frame.names.iter().filter(|&name| !names.contains(name)).cloned().collect::<Vec<_>>(),
-            );
+            names.extend(frame.names.iter().cloned());
         }
         for frame in self.frames.iter_mut().filter(|frame| frame.varies && frame.names.len() < names.len()) {
             frame.complete(names.iter().map(String::as_str));
