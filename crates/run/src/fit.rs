@@ -80,7 +80,7 @@ impl Training {
         }
         let model = match &tuning.pretrained {
             // The other ranks take over the weights of the first.
-            Some(uri) if starts && first => pretrained::load(config, model, uri, &self.notices)?,
+            Some(uri) if starts && first => pretrained::load(config, model, uri, tuning, &self.notices)?,
             _ => model,
         };
         let model =
