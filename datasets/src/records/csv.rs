@@ -295,6 +295,14 @@ impl Fill for Rows<'_, '_> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod hostile;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use hostile::csv as hostile_csv;
+
+#[cfg(test)]
+mod written;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -219,5 +219,28 @@ fn ends_by_carriage_returns(text: &[u8], whole: bool) -> bool {
     text[..last].contains(&b'\r') && !text.contains(&b'\n')
 }
 
+/// Decodes bytes in an encoding and with errors that the first one chooses, held and as they arrive.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn hostile_text(bytes: &[u8]) -> Result<usize, DataError> {
+    const NAMES: [&str; 8] =
+        ["auto", "utf-8", "utf-16", "utf-16be", "latin-1", "shift_jis", "gb18030", "iso-2022-jp"];
+    let Some((&first, bytes)) = bytes.split_first() else { return Ok(0) };
+    let choice = usize::from(first);
+    let errors = [EncodingErrors::Stop, EncodingErrors::Replace, EncodingErrors::Skip][choice / 8 % 3];
+    let content = [Content::Rows, Content::Lines, Content::Prose][choice / 24 % 3];
+    let decoding = Decoding::new(NAMES[choice % 8], errors)?;
+    let held = decoding.bytes("x", bytes.to_vec().into(), content)?;
+    let (_, mut reader) = decoding.reader("x", Box::new(Cursor::new(bytes.to_vec())), content, false)?;
+    let mut arrived = Vec::new();
+    reader.read_to_end(&mut arrived).map_err(|error| DataError::source("x", "text", error))?;
+    assert_eq!(held, arrived);
+    if errors == EncodingErrors::Replace {
+        assert!(std::str::from_utf8(&held).is_ok());
+    } else if std::str::from_utf8(&held).is_err() {
+        _ = undecodable("x", 1, &held, decoding);
+    }
+    Ok(held.len())
+}
+
 #[cfg(test)]
 mod tests;

@@ -50,6 +50,11 @@ pub(crate) use shard::{Block, Shard};
 pub(crate) use spelling::canonical;
 pub(crate) use wording::{nearest, quoted, shortened};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use csv::hostile_csv;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use encoding::hostile_text;
+
 #[cfg(test)]
 pub(crate) mod tests {
     pub(crate) use super::tar::tests::tar;

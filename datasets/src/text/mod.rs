@@ -35,3 +35,6 @@ pub use request::records;
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};
 pub use tokenizer::{Specials, Tokenizer, UnknownSymbol, VocabularyKind};
+
+#[cfg(test)]
+mod encodings;

@@ -83,7 +83,7 @@ pub(super) fn check_quotes(
             return Err(refused(uri, found));
         }
         let rest = row[closed + 1..].split(|byte| [dialect.separator, b'\n', b'\r'].contains(byte)).next();
-        let rest = String::from_utf8_lossy(rest.unwrap_or_default()).into_owned();
+        let rest = String::from_utf8_lossy(rest.unwrap_or_default().trim_ascii()).into_owned();
         let expected = "a separator or the end of the line behind a closing quote (`data.quoting` may be \
                         `none` or `lenient`)";
         return Err(DataError::malformed(

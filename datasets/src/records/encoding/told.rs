@@ -55,8 +55,10 @@ fn fitting(bytes: &[u8], at: usize) -> String {
 pub(super) fn refuse_zeros(uri: &str, head: &[u8], content: Content) -> Result<(), DataError> {
     let zeros = |first: usize| head.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
-    // A quarter of the characters at least are of ASCII, in any script: blanks and line breaks, digits.
-    let (least, most) = (head.len() / 8, head.len() / 100);
+    // In any script one of twelve characters at least is of ASCII: blanks, digits, line breaks. A few characters
+    // are no measure.
+    let least = if head.len() < 256 { head.len() / 4 } else { head.len() / 24 };
+    let most = head.len() / 100;
     let guess = match (even, odd) {
         (even, odd) if odd > 0 && odd >= least && even <= most => Some("utf-16le"),
         (even, odd) if even > 0 && even >= least && odd <= most => Some("utf-16be"),
