@@ -16,14 +16,14 @@ use scan::scan_csv;
 
 use super::cells::{Cells, TextCells};
 use super::cut::BLOCK;
-use super::dialect::{Dialect, Given, Quoting};
+use super::dialect::{Dialect, Given};
 use super::encoding::{Content, Decoding, undecodable};
 use super::entry::{Entries, File, Records, TakeEntry, scanned_text};
 use super::frame::Frame;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
-use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
+use ::csv::{ErrorKind, Position, Reader, StringRecord};
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
@@ -132,14 +132,8 @@ impl<'a> Csv<'a> {
     /// Reads rows out of the middle of a file: `bytes` begin on line `first_line` of it.
     fn block(uri: &'a str, bytes: &'a [u8], columns: Columns, first_line: u64) -> Self {
         let dialect = columns.dialect;
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(dialect.separator)
-            .comment(dialect.comment)
-            .quoting(dialect.quoting != Quoting::None)
-            .from_reader(bytes);
-        let quoted = dialect.quoting != Quoting::None && bytes.contains(&b'"');
+        let reader = dialect.reader().from_reader(bytes);
+        let quoted = dialect.quoting.opens() && bytes.contains(&b'"');
         let (record, waiting) = (StringRecord::new(), None);
         Csv { uri, bytes, columns, reader, record, quoted, first_line, waiting }
     }
@@ -306,6 +300,7 @@ mod written;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::dialect::Quoting;
     use crate::records::read::{Found, Use};
     use proptest::prelude::*;
 

@@ -6,6 +6,7 @@ use super::files::ending;
 use super::pieces::unpacked;
 use crate::DataError;
 use crate::source::one_line;
+use ::csv::ReaderBuilder;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 
@@ -18,6 +19,8 @@ pub enum Quoting {
     /// cell whose lines look like rows.
     #[default]
     Minimal,
+    /// As `minimal`, and a backslash before a quote within a cell keeps it from closing, as Spark writes it.
+    Backslash,
     /// As `minimal`, and none is doubted: text behind a closing quote belongs to the cell, whose lines may look
     /// like anything.
     Lenient,
@@ -28,6 +31,16 @@ pub enum Quoting {
 impl Quoting {
     fn is_minimal(&self) -> bool {
         *self == Quoting::Minimal
+    }
+
+    /// True where a quote opens a cell.
+    pub(super) fn opens(self) -> bool {
+        self != Quoting::None
+    }
+
+    /// True where quotes that cannot be meant are refused.
+    pub(super) fn doubts(self) -> bool {
+        matches!(self, Quoting::Minimal | Quoting::Backslash)
     }
 }
 
@@ -76,6 +89,19 @@ impl Dialect {
     pub(crate) fn named(uri: &str) -> Self {
         let separator = if ending(uri) == "tsv" { b'\t' } else { b',' };
         Dialect { separator, ..Dialect::default() }
+    }
+
+    /// A reader of rows, of any width, as the dialect cuts them.
+    pub(super) fn reader(self) -> ReaderBuilder {
+        let mut reader = ReaderBuilder::new();
+        reader
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.separator)
+            .comment(self.comment)
+            .quoting(self.quoting.opens())
+            .escape((self.quoting == Quoting::Backslash).then_some(b'\\'));
+        reader
     }
 
     /// From a recipe's keys, for the file `uri`, whose first lines are read where the recipe gives no separator.

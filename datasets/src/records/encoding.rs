@@ -177,7 +177,7 @@ impl Decoding {
     /// # Errors
     /// As [`reader`](Decoding::reader), and when it cannot be read.
     pub(crate) fn object(self, object: Object, content: Content) -> Result<Object, DataError> {
-        match self.changes(&object, content)? {
+        match self.changes(&object, object.stat()?.size, content)? {
             false => Ok(object),
             true => {
                 let text = self.bytes(object.uri(), object.read()?, content)?;
@@ -186,12 +186,12 @@ impl Decoding {
         }
     }
 
-    /// True where the text of an object differs from its bytes, which are not packed.
+    /// True where the text of an object differs from its bytes, of which there are `size` and which are not
+    /// packed.
     ///
     /// # Errors
     /// As [`object`](Decoding::object).
-    pub(crate) fn changes(self, object: &Object, content: Content) -> Result<bool, DataError> {
-        let size = object.stat()?.size;
+    pub(crate) fn changes(self, object: &Object, size: u64, content: Content) -> Result<bool, DataError> {
         let head = object.range(0..size.min(HEAD as u64))?;
         let steps = self.steps(object.uri(), &head, head.len() as u64 == size, content)?;
         Ok(steps != Steps::None)

@@ -37,7 +37,7 @@ impl Unpacked {
         }
         let decoding = content.map(|content| (layout.decoding(), content));
         if let Some((decoding, content)) = decoding.filter(|_| !packed)
-            && !decoding.changes(object, content)?
+            && !decoding.changes(object, indexed.stat.size, content)?
         {
             return Ok(unpacked.insert(object.clone()).clone());
         }

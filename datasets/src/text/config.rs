@@ -75,7 +75,8 @@ pub struct TextConfig {
     /// of each file: a comma, `;`, a tab or `|`.
     pub separator: Option<String>,
     /// The meaning of quotes in a CSV: `minimal` (a quote opens a cell, and one that cannot be meant so is
-    /// refused), `lenient` (none is doubted) or `none` (a quote is a character like any other).
+    /// refused), `backslash` (as `minimal`, and one before a quote keeps it from closing), `lenient` (none is
+    /// doubted) or `none` (a quote is a character like any other).
     pub quoting: Quoting,
     /// The encoding of plain text, CSV and JSON lines: a name such as `latin-1` (which is `windows-1252`),
     /// `utf-16` or `shift_jis`; `auto` is UTF-8, and UTF-16 where its mark says so.

@@ -12,7 +12,11 @@ use crate::records::read::{Found, ReadOptions, ReadRecords, Use};
 pub(crate) fn csv(bytes: &[u8]) -> Result<usize, DataError> {
     let Some((&first, bytes)) = bytes.split_first() else { return Ok(0) };
     let choice = usize::from(first);
-    let quoting = [Quoting::Minimal, Quoting::Lenient, Quoting::None][choice % 3];
+    let quoting = if choice >= 192 {
+        Quoting::Backslash
+    } else {
+        [Quoting::Minimal, Quoting::Lenient, Quoting::None][choice % 3]
+    };
     let header = choice / 3 % 2 == 0;
     let comment = (choice / 6 % 2 == 0).then_some(b'#');
     let usual = Dialect { header, comment, quoting, ..Dialect::default() };

@@ -22,7 +22,11 @@ struct Quotes {
 }
 
 impl Quotes {
-    fn of(row: &[u8], separator: u8) -> Self {
+    fn of(row: &[u8], dialect: Dialect) -> Self {
+        let (separator, backslash) = (dialect.separator, dialect.quoting == Quoting::Backslash);
+        let escaped = |at: usize| {
+            backslash && row[..at].iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
+        };
         let find = |from: usize| row[from..].iter().position(|&byte| byte == b'"').map(|at| from + at);
         let mark = if row.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let (mut quotes, mut next) = (Quotes::default(), find(mark));
@@ -34,8 +38,12 @@ impl Quotes {
             }
             quotes.first = quotes.first.or(Some(quote));
             let mut close = find(quote + 1);
-            while let Some(at) = close.filter(|&at| row.get(at + 1) == Some(&b'"')) {
-                close = find(at + 2);
+            while let Some(at) = close {
+                match row.get(at + 1) {
+                    _ if escaped(at) => close = find(at + 1),
+                    Some(b'"') => close = find(at + 2),
+                    _ => break,
+                }
             }
             let Some(close) = close else {
                 quotes.open = Some(quote);
@@ -62,18 +70,18 @@ pub(super) fn check_quotes(
     width: usize,
     dialect: Dialect,
 ) -> Result<(), DataError> {
-    let Quotes { open, closed, first } = Quotes::of(row, dialect.separator);
+    let Quotes { open, closed, first } = Quotes::of(row, dialect);
     let line_of = |at: usize| line + breaks(&row[..at]);
     if let Some(open) = open {
         let lines = line_of(open);
-        return Err(match swallows(&row[open..]) && dialect.quoting == Quoting::Minimal {
+        return Err(match swallows(&row[open..]) && dialect.quoting.doubts() {
             true => refused(uri, format!("on line {lines} that does not close")),
             false => {
                 DataError::malformed(uri, format!("line {lines}"), "a closing quote", "the end of the file")
             }
         });
     }
-    if dialect.quoting != Quoting::Minimal {
+    if !dialect.quoting.doubts() {
         return Ok(());
     }
     if let (Some(first), Some(closed)) = (first, closed) {
@@ -85,7 +93,7 @@ pub(super) fn check_quotes(
         let rest = row[closed + 1..].split(|byte| [dialect.separator, b'\n', b'\r'].contains(byte)).next();
         let rest = String::from_utf8_lossy(rest.unwrap_or_default().trim_ascii()).into_owned();
         let expected = "a separator or the end of the line behind a closing quote (`data.quoting` may be \
-                        `none` or `lenient`)";
+                        `none`, `backslash` or `lenient`)";
         return Err(DataError::malformed(
             uri,
             format!("line {from}"),
@@ -108,13 +116,14 @@ pub(super) fn check_quotes(
 /// The place of the quote that opened a cell that is still open at the end of `row`, where the lines in it look
 /// like rows.
 pub(super) fn swallowing(row: &[u8], width: usize, dialect: Dialect) -> Option<usize> {
-    let open = Quotes::of(row, dialect.separator).open?;
+    let open = Quotes::of(row, dialect).open?;
     looks_like_rows(row, width, dialect.separator).then_some(open)
 }
 
 /// The error of a recipe that takes quotes for what they are not.
 pub(super) fn refused(uri: &str, found: String) -> DataError {
-    let expected = "`none` where quotes are part of the texts, `lenient` where they are meant";
+    let expected = "`none` where quotes are part of the texts, `backslash` where one stands before them, \
+                    `lenient` where they are meant";
     DataError::config("quoting", expected, format!("a quote of {uri} {found}"))
 }
 

@@ -3,10 +3,10 @@
 use super::quotes::{breaks, refused, swallowing};
 use crate::DataError;
 use crate::records::cut::{Cutter, LONGEST_RECORD};
-use crate::records::dialect::{Dialect, Quoting};
+use crate::records::dialect::Dialect;
 use crate::records::entry::Entry;
 use crate::source::one_line;
-use ::csv::{ByteRecord, Error, ReaderBuilder};
+use ::csv::{ByteRecord, Error};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -29,14 +29,8 @@ pub(in crate::records) fn scan_csv(
     let kept = Rc::new(RefCell::new(Vec::new()));
     let row = Rc::new(Row::default());
     let most = (block + LONGEST_RECORD) as usize;
-    let mut csv = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(dialect.separator)
-        .comment(dialect.comment)
-        .quoting(dialect.quoting != Quoting::None)
-        .buffer_capacity(1 << 18)
-        .from_reader(Kept { reader, kept: kept.clone(), row: row.clone(), dialect, most, next: LONG_ROW });
+    let reader = Kept { reader, kept: kept.clone(), row: row.clone(), dialect, most, next: LONG_ROW };
+    let mut csv = dialect.reader().buffer_capacity(1 << 18).from_reader(reader);
     let mut cutter = Cutter::new("csv", take);
     let mut record = ByteRecord::new();
     let malformed = |byte: u64, line: u64, error: Error| match row.opened.take() {
@@ -121,7 +115,7 @@ impl<R: Read> Read for Kept<R> {
         let long = kept.len() - self.row.begin.get().min(kept.len());
         if long < self.next {
             self.next = self.next.min(LONG_ROW.max(2 * long));
-        } else if self.dialect.quoting == Quoting::Minimal {
+        } else if self.dialect.quoting.doubts() {
             self.next = 2 * long;
             let row = &kept[self.row.begin.get()..];
             if let Some(open) = swallowing(row, self.row.width.get(), self.dialect) {
@@ -146,6 +140,7 @@ impl<R: Read> Read for Kept<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::csv::ReaderBuilder;
     use crc32fast::hash;
     use proptest::prelude::*;
 

@@ -5,8 +5,8 @@
 //! for fits, it is taken: a comma, or a tab in `.tsv` files.
 
 use crate::DataError;
-use crate::records::dialect::{Dialect, Quoting};
-use ::csv::{ReaderBuilder, StringRecord};
+use crate::records::dialect::Dialect;
+use ::csv::StringRecord;
 
 /// The separators that are looked for.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -82,13 +82,7 @@ pub(in crate::records) fn separator(
 
 /// The first lines as a separator cuts them; none where it does not fit.
 fn cut(lines: &[u8], whole: bool, dialect: Dialect, names: Option<usize>) -> Option<Cut> {
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(dialect.separator)
-        .comment(dialect.comment)
-        .quoting(dialect.quoting != Quoting::None)
-        .from_reader(lines);
+    let mut reader = dialect.reader().from_reader(lines);
     let mut record = StringRecord::new();
     let (mut width, mut rows, mut alike, mut numbers, mut cells) = (0, 0, 0, 0, 0);
     let mut like_last = true;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::DataError;
+use crate::records::dialect::Quoting;
 use crate::records::encoding::EncodingErrors;
 use crate::records::read::{Found, Use};
 use crate::records::{DialectKeys, Format, Layout, open_blocks};
@@ -154,8 +155,8 @@ fn stray_quotes_swallow_no_rows() {
         assert_eq!(
             told,
             format!(
-                "data.quoting: expected `none` where quotes are part of the texts, `lenient` where they are meant, \
-                 found a quote of {name} on line 22 that text follows where it closes, on line 122"
+                "data.quoting: expected `none` where quotes are part of the texts, `backslash` where one stands before \
+                 them, `lenient` where they are meant, found a quote of {name} on line 22 that text follows where it closes, on line 122"
             )
         );
     }
@@ -174,6 +175,18 @@ fn stray_quotes_swallow_no_rows() {
     let ((_, rows), _) =
         read("a.tsv", stray(&[20, 120]).as_bytes(), &Asked { keys, ..Asked::default() }).unwrap();
     assert_eq!(rows.len(), 300);
+}
+
+/// As `pandas.read_csv(…, escapechar="\\")` reads what Spark writes.
+#[test]
+fn a_backslash_keeps_a_quote_from_closing() {
+    let text = b"id,x\n1,\"say \\\"hi, you\\\" \n now\"\n2,y\n";
+    let (_, errors) = read("a.csv", text, &Asked::default()).unwrap();
+    assert!(errors[0].to_string().contains("`none`, `backslash` or `lenient`"), "{}", errors[0]);
+    let keys = DialectKeys { quoting: Quoting::Backslash, ..DialectKeys::default() };
+    let ((_, rows), errors) = read("a.csv", text, &Asked { keys, ..Asked::default() }).unwrap();
+    assert_eq!((rows.len(), errors.len()), (2, 0));
+    assert_eq!(rows[0].1[1].as_deref(), Some("say \"hi, you\" \n now"));
 }
 
 #[test]
