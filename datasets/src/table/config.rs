@@ -168,7 +168,7 @@ impl TableConfig {
     }
 
     /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(super) fn format(&self, uri: &str) -> Format {
+    pub(crate) fn format(&self, uri: &str) -> Format {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
     }
 
@@ -189,7 +189,7 @@ impl TableConfig {
     ///
     /// # Errors
     /// As [`dialect`](TableConfig::dialect).
-    pub(super) fn options<'a>(
+    pub(crate) fn options<'a>(
         &'a self,
         uri: &str,
         format: Format,
@@ -202,7 +202,7 @@ impl TableConfig {
     }
 
     /// The use of a column where the schema is not known yet.
-    pub(super) fn column(&self, name: &str) -> Use {
+    pub(crate) fn column(&self, name: &str) -> Use {
         if self.ignore.iter().any(|ignored| ignored == name) { Use::Nothing } else { Use::Cell }
     }
 
