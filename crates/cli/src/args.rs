@@ -119,8 +119,8 @@ pub struct InitArguments {
 pub struct ExportArguments {
     /// A run folder, which may lie in a bucket.
     pub run: PathBuf,
-    /// Whose names: `torchvision` or `timm`.
-    #[arg(long, default_value = "torchvision")]
+    /// Whose names: `torchvision`, `timm`, or `google`, as far as they have the model.
+    #[arg(long, default_value = "torchvision", value_name = "LIBRARY")]
     pub names: String,
     /// The safetensors file to write.
     #[arg(short, long, default_value = "model-export.safetensors")]
