@@ -14,15 +14,15 @@ use std::io::Read;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quoting {
-    /// As RFC 4180 has them: a quote that is first in a cell opens it, up to the next one that is not doubled.
-    /// Quotes that cannot be meant so are refused: one that does not close, text behind one that closes, and a
-    /// cell whose lines look like rows.
+    /// As RFC 4180 has them: a quote that is first in a cell opens it, up to the next one that is not
+    /// doubled. Quotes that cannot be meant so are refused: one that does not close, text behind one that
+    /// closes, and a cell whose lines look like rows.
     #[default]
     Minimal,
     /// As `minimal`, and a backslash before a quote within a cell keeps it from closing, as Spark writes it.
     Backslash,
-    /// As `minimal`, and none is doubted: text behind a closing quote belongs to the cell, whose lines may look
-    /// like anything.
+    /// As `minimal`, and none is doubted: text behind a closing quote belongs to the cell, whose lines may
+    /// look like anything.
     Lenient,
     /// A quote is a character like any other.
     None,
@@ -104,7 +104,8 @@ impl Dialect {
         reader
     }
 
-    /// From a recipe's keys, for the file `uri`, whose first lines are read where the recipe gives no separator.
+    /// From a recipe's keys, for the file `uri`, whose first lines are read where the recipe gives no
+    /// separator.
     ///
     /// # Errors
     /// When a separator or comment mark is not one ASCII character, the first lines cannot be read, and when

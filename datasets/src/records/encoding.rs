@@ -1,4 +1,5 @@
-//! The encodings of text. Whatever a file is written in, all that read it see UTF-8, and `\n` behind each line.
+//! The encodings of text. Whatever a file is written in, all that read it see UTF-8, and `\n` behind each
+//! line.
 //!
 //! ```text
 //! unpacked bytes -> the first 64 KiB: a mark? zero bytes? ends of lines? -> as they are
@@ -81,8 +82,8 @@ impl Decoding {
         match labelled(name) {
             Some(encoding) => Ok(Decoding { encoding: Some(encoding), errors }),
             None => {
-                let expected = "`auto`, `utf-8`, `utf-16`, `latin-1`, `windows-1252`, `shift_jis`, `gb18030` or \
-                                another name of the Encoding Standard";
+                let expected = "`auto`, `utf-8`, `utf-16`, `latin-1`, `windows-1252`, `shift_jis`, `gb18030` \
+                                or another name of the Encoding Standard";
                 Err(DataError::config("encoding", expected, format!("`{name}`")))
             }
         }

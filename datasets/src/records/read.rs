@@ -51,6 +51,9 @@ pub(crate) struct ReadOptions<'a> {
     /// Cells that mean "no value", besides not-a-number; spaces around cells do not count then. Without it
     /// cells are what stands in the file.
     pub missing: Option<&'a [String]>,
+    /// True to read the whole numbers of a column as the names of classes that the file gives them, and -1 as
+    /// no value.
+    pub class_names: bool,
     /// Records of a frame at most.
     pub at_once: usize,
 }
@@ -59,7 +62,8 @@ impl<'a> ReadOptions<'a> {
     /// Cells as they stand in files that say by themselves how they are cut.
     pub(crate) fn plain(column: &'a dyn Fn(&str) -> Use) -> Self {
         let (dialect, decoding, given) = (Dialect::default(), Decoding::default(), Given::default());
-        ReadOptions { dialect, decoding, given, column, missing: None, at_once: usize::MAX }
+        let (missing, class_names, at_once) = (None, false, usize::MAX);
+        ReadOptions { dialect, decoding, given, column, missing, class_names, at_once }
     }
 
     /// The value of a cell; `None` where its text means that there is none.

@@ -40,7 +40,7 @@ pub(super) fn read(
     unreadable: &mut dyn FnMut(usize, DataError) -> Result<(), DataError>,
 ) -> Result<Frame, DataError> {
     let uri = source.shard_uri(shard);
-    let options = config.options(source.index().layout().dialect(), column, None)?;
+    let options = config.options_as(source.index().layout().dialect(), column, None)?;
     let mut frame = joined(uri, |take| source.read(shard, block, &options, take), unreadable)?;
     packing.pack(&mut frame);
     Ok(frame)

@@ -1,5 +1,6 @@
 //! The keys of `[data]` for tables.
 
+use super::schema::TableSchema;
 use crate::fields::Wishes;
 use crate::records::{
     AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Given, Quoting, ReadOptions, Use,
@@ -91,6 +92,9 @@ pub struct TableConfig {
     /// whole or more than 20 differ, and everything else is a class. Spellings of one value (`1` and `1.0`,
     /// `True` and `true`) are one class.
     pub target_kind: Option<TargetKind>,
+    /// True to read the whole numbers of a column as the names that a Parquet file gives them (Hugging Face's
+    /// `ClassLabel`), and the number -1 as a missing value; false to read them as they stand.
+    pub class_names: bool,
     /// Taken off the end of class labels: `"."` for the test file of Adult.
     pub strip_label_suffix: Option<String>,
     /// Columns that hold numbers, whatever their cells look like.
@@ -136,6 +140,7 @@ impl Default for TableConfig {
             comment: None,
             target: String::new(),
             target_kind: None,
+            class_names: true,
             strip_label_suffix: None,
             numeric: Vec::new(),
             categorical: Vec::new(),
@@ -186,7 +191,7 @@ impl TableConfig {
     }
 
     /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(super) fn format(&self, uri: &str) -> Format {
+    pub(crate) fn format(&self, uri: &str) -> Format {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
     }
 
@@ -217,12 +222,26 @@ impl TableConfig {
         Dialect::new(uri, &keys, self.decoding()?)
     }
 
-    /// The reading of files of a dialect: cells as the recipe spells them, of the columns that have a use. Files
-    /// without a header may lack the column `optional`.
+    /// The reading of a file: cells as the recipe spells them, of the columns that have a use. Files without a
+    /// header may lack the column `optional`.
+    ///
+    /// # Errors
+    /// As [`dialect`](TableConfig::dialect).
+    pub(crate) fn options<'a>(
+        &'a self,
+        uri: &str,
+        format: Format,
+        column: &'a dyn Fn(&str) -> Use,
+        optional: Option<&'a str>,
+    ) -> Result<ReadOptions<'a>, DataError> {
+        self.options_as(self.dialect(uri, format)?, column, optional)
+    }
+
+    /// As [`options`](TableConfig::options), of a file whose dialect is known.
     ///
     /// # Errors
     /// When no encoding has the name.
-    pub(super) fn options<'a>(
+    pub(super) fn options_as<'a>(
         &'a self,
         dialect: Dialect,
         column: &'a dyn Fn(&str) -> Use,
@@ -231,11 +250,17 @@ impl TableConfig {
         let has_header = self.has_header.is_some();
         let given = Given { names: self.column_names.as_deref(), optional, has_header };
         let (decoding, missing) = (self.decoding()?, Some(self.missing.as_slice()));
-        Ok(ReadOptions { dialect, decoding, given, missing, ..ReadOptions::plain(column) })
+        let class_names = self.class_names;
+        Ok(ReadOptions { dialect, decoding, given, missing, class_names, ..ReadOptions::plain(column) })
+    }
+
+    /// The recipe for a run that has a schema: columns are read as they were when the run began.
+    pub(super) fn as_trained(&self, schema: &TableSchema) -> Self {
+        TableConfig { class_names: schema.class_names, ..self.clone() }
     }
 
     /// The use of a column where the schema is not known yet.
-    pub(super) fn column(&self, name: &str) -> Use {
+    pub(crate) fn column(&self, name: &str) -> Use {
         if self.ignore.iter().any(|ignored| ignored == name) { Use::Nothing } else { Use::Cell }
     }
 

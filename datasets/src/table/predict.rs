@@ -28,7 +28,7 @@ pub fn open_prediction(
     if inputs.is_empty() {
         return Err(DataError::source("predict", "at least one file of rows", "no input"));
     }
-    let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
+    let (config, schema, inputs) = (config.as_trained(schema), schema.clone(), inputs.to_vec());
     let (encoder, packing) = (Encoder::new(&schema, &config, false), Packing::new(&config, Some(&schema)));
     Ok(InputPieces::of(move |put| {
         inputs.iter().try_for_each(|uri| {
@@ -76,7 +76,7 @@ impl RowPieces<'_> {
         let RowPieces { config, schema, .. } = *self;
         let (format, names) = (config.format(uri), self.names.clone());
         let column = |name: &str| config.column_of(&names, name);
-        let options = config.options(config.dialect(uri, format)?, &column, Some(schema.target.name()))?;
+        let options = config.options(uri, format, &column, Some(schema.target.name()))?;
         let (mut first, mut skipped) = (true, 0);
         format.reader(uri)?.pieces(uri, &options, &mut |found| match found {
             Found::Unreadable(_, error) => config.on_corrupt.refuse(error, &mut skipped),

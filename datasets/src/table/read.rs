@@ -147,7 +147,7 @@ fn read_file(
         object = config.decoding()?.object(object, content)?;
     }
     let (dialect, column) = (config.dialect(uri, format)?, |name: &str| config.column(name));
-    let options = config.options(dialect, &column, None)?;
+    let options = config.options_as(dialect, &column, None)?;
     let Some((blocks, places)) = open_blocks(&object, format, &options)? else {
         return format.reader(uri)?.read(uri, object.read()?, &options, &mut |mut found| {
             if let Found::Frame(frame) = &mut found {
@@ -161,7 +161,7 @@ fn read_file(
         places,
         |block| {
             let column = |name: &str| config.column(name);
-            let options = config.options(dialect, &column, None)?;
+            let options = config.options_as(dialect, &column, None)?;
             let mut all = Vec::new();
             blocks.read(&block, &options, &mut |mut found| {
                 if let Found::Frame(frame) = &mut found {

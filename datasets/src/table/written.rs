@@ -1,4 +1,5 @@
-//! Tables as people write them: by other separators, in other encodings, with columns alike, empty or too many.
+//! Tables as people write them: by other separators, in other encodings, with columns alike, empty or too
+//! many.
 
 use super::{TableConfig, TableSchema, open, open_evaluation, open_prediction};
 use crate::Dataset;

@@ -140,8 +140,9 @@ impl Reader<'_> {
             name if self.labelled && name == label_column => Use::Label,
             _ => Use::Nothing,
         };
-        let decoding = self.config.decoding()?;
-        work(&ReadOptions { dialect, decoding, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
+        let (decoding, class_names) = (self.config.decoding()?, self.config.class_names);
+        let plain = ReadOptions::plain(&column);
+        work(&ReadOptions { dialect, decoding, class_names, at_once: AT_ONCE, ..plain })
     }
 
     /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.

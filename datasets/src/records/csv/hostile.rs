@@ -7,8 +7,8 @@ use crate::records::dialect::{Dialect, Quoting};
 use crate::records::encoding::{Content, Decoding, EncodingErrors};
 use crate::records::read::{Found, ReadOptions, ReadRecords, Use};
 
-/// Reads a CSV in a dialect and an encoding that its first byte chooses. The rows of its blocks are those of the
-/// whole.
+/// Reads a CSV in a dialect and an encoding that its first byte chooses. The rows of its blocks are those of
+/// the whole.
 pub(crate) fn csv(bytes: &[u8]) -> Result<usize, DataError> {
     let Some((&first, bytes)) = bytes.split_first() else { return Ok(0) };
     let choice = usize::from(first);

@@ -13,7 +13,7 @@ pub(super) fn of_header(uri: &str, line: u64, header: &StringRecord, given: Give
     if !given.has_header && !cells.is_empty() && cells.iter().all(|cell| cell.parse::<f64>().is_ok()) {
         let first = cells.iter().take(3).copied().collect::<Vec<_>>().join(", ");
         log::warn!(
-            "{uri}, line {line}: the header is numbers ({first}{}); data.has_header = false where it is a row",
+            "{uri}, line {line}: the header is numbers ({first}{}); data.has_header = false if it is a row",
             if cells.len() > 3 { ", …" } else { "" }
         );
     }

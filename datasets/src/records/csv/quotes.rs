@@ -9,8 +9,8 @@ use crate::DataError;
 use crate::records::dialect::{Dialect, Quoting};
 use crate::records::wording::shortened;
 
-/// The quotes of a row, by the rules of `csv`: a quote opens a cell at its first byte only, and a doubled quote
-/// inside stands for one.
+/// The quotes of a row, by the rules of `csv`: a quote opens a cell at its first byte only, and a doubled
+/// quote inside stands for one.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Quotes {
     /// The place of a quote that is still open at the end.
@@ -61,8 +61,8 @@ impl Quotes {
 /// Refuses the quotes of a row of `width` cells that cannot be meant; it begins on line `line`.
 ///
 /// # Errors
-/// When a quote does not close or has text behind it, and when the lines of a cell look like rows. An error of
-/// the recipe's key where more than the row is lost by it.
+/// When a quote does not close or has text behind it, and when the lines of a cell look like rows. An error
+/// of the recipe's key where more than the row is lost by it.
 pub(super) fn check_quotes(
     uri: &str,
     row: &[u8],
@@ -113,8 +113,8 @@ pub(super) fn check_quotes(
     }
 }
 
-/// The place of the quote that opened a cell that is still open at the end of `row`, where the lines in it look
-/// like rows.
+/// The place of the quote that opened a cell that is still open at the end of `row`, where the lines in it
+/// look like rows.
 pub(super) fn swallowing(row: &[u8], width: usize, dialect: Dialect) -> Option<usize> {
     let open = Quotes::of(row, dialect).open?;
     looks_like_rows(row, width, dialect.separator).then_some(open)
@@ -138,8 +138,8 @@ fn swallows(open: &[u8]) -> bool {
     !open[end..].trim_ascii().is_empty()
 }
 
-/// True for lines that have, nine of ten, as many separators as rows of `width` cells. Texts seldom have a tab,
-/// and often a comma: of these it takes more of them until chance is none.
+/// True for lines that have, nine of ten, as many separators as rows of `width` cells. Texts seldom have a
+/// tab, and often a comma: of these it takes more of them until chance is none.
 fn looks_like_rows(row: &[u8], width: usize, separator: u8) -> bool {
     const ENOUGH: usize = 8;
     let Some(separators) = width.checked_sub(1).filter(|&separators| separators > 0) else { return false };

@@ -1,8 +1,8 @@
 //! The separator of a CSV, by its first lines.
 //!
-//! The first lines are cut by each of `,` `;` tab and `|`. A separator fits where the header or, without one, the
-//! first row has more than one cell, and nine of ten rows have as many. Where the one that the ending stands
-//! for fits, it is taken: a comma, or a tab in `.tsv` files.
+//! The first lines are cut by each of `,` `;` tab and `|`. A separator fits where the header or, without one,
+//! the first row has more than one cell, and nine of ten rows have as many. Where the one that the ending
+//! stands for fits, it is taken: a comma, or a tab in `.tsv` files.
 
 use crate::DataError;
 use crate::records::dialect::Dialect;

@@ -117,8 +117,8 @@ fn separators_marks_and_ends_of_lines_are_told_by_the_file() {
     assert_eq!(rows("a.csv", &marked), ["id|x", "2: 1|й"]);
 }
 
-/// `pandas.read_csv` (3.1) names the columns of the first two so; it takes the first column of the last for an
-/// index, which nobody wrote.
+/// `pandas.read_csv` (3.1) names the columns of the first two so; it takes the first column of the last for
+/// an index, which nobody wrote.
 #[test]
 fn columns_that_are_alike_empty_or_one_too_many_are_kept() {
     assert_eq!(rows("a.csv", b"a,a,y\n1,2,3\n"), ["a|a.1|y", "2: 1|2|3"]);
@@ -155,8 +155,9 @@ fn stray_quotes_swallow_no_rows() {
         assert_eq!(
             told,
             format!(
-                "data.quoting: expected `none` where quotes are part of the texts, `backslash` where one stands before \
-                 them, `lenient` where they are meant, found a quote of {name} on line 22 that text follows where it closes, on line 122"
+                "data.quoting: expected `none` where quotes are part of the texts, `backslash` where one stands \
+                 before them, `lenient` where they are meant, found a quote of {name} on line 22 that text \
+                 follows where it closes, on line 122"
             )
         );
     }

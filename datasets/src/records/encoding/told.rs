@@ -55,8 +55,8 @@ fn fitting(bytes: &[u8], at: usize) -> String {
 pub(super) fn refuse_zeros(uri: &str, head: &[u8], content: Content) -> Result<(), DataError> {
     let zeros = |first: usize| head.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
-    // In any script one of twelve characters at least is of ASCII: blanks, digits, line breaks. A few characters
-    // are no measure.
+    // In any script one of twelve characters at least is of ASCII: blanks, digits, line breaks. A few
+    // characters are no measure.
     let least = if head.len() < 256 { head.len() / 4 } else { head.len() / 24 };
     let most = head.len() / 100;
     let guess = match (even, odd) {
