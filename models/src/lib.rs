@@ -14,9 +14,11 @@
 //! | [`Images`] | classes or values | [`VisionTransformer`] |
 //! | [`Tokens`] | classes or values | [`LstmClassifier`], [`GruClassifier`], [`TransformerClassifier`] |
 //! | [`Tokens`] | the next token | [`LstmLanguageModel`], [`GruLanguageModel`], [`Gpt`] |
+//! | [`Bags`] | classes or values | [`BagRegression`] |
 //! | [`Table`] | its input | [`DenseAutoencoder`], [`VariationalAutoencoder`] |
 //! | [`Images`] | its input | [`ConvAutoencoder`] |
 //!
+//! [`Bags`]: bonfire_contract::Bags
 //! [`Table`]: bonfire_contract::Table
 //! [`Images`]: bonfire_contract::Images
 //! [`Tokens`]: bonfire_contract::Tokens
