@@ -90,7 +90,7 @@ pub(crate) fn export<M: Module>(
         let known: Vec<&str> = libraries.iter().map(|(known, _)| *known).collect();
         let expected = match known.is_empty() {
             true => "a model that another library has, too".to_string(),
-            false => format!("{}, which have this model", known.join(" or ")),
+            false => format!("one of the libraries that have this model: {}", known.join(", ")),
         };
         let own = own.display();
         let found = format!("{library}; by Bonfire's own names, the weights are safetensors already: {own}");
@@ -163,7 +163,7 @@ mod tests {
         let (loaded, expected) = (Weights::of(&loaded), Weights::of(&model));
         assert!(expected.iter().all(|(path, tensor)| loaded.get(path) == Some(tensor)));
         let error = export(&model, "keras", &config.names_elsewhere(), own, &path).unwrap_err().to_string();
-        let expected = "names: expected torchvision or timm or google, which have this model, found keras";
+        let expected = "names: expected one of the libraries that have this model: torchvision, timm, google, found keras";
         assert!(error.starts_with(expected), "{error}");
     }
 }
