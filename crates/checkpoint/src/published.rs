@@ -101,8 +101,8 @@ impl Published {
 
     /// The part of the file that has most of a model's names, by whichever library's. Of several parts that
     /// have as many, averaged weights (`state_dict_ema`, `model_ema`) come first, as in timm, and a
-    /// checkpoint's usual places before others; `prefix` decides where it is given. The names of `head` count
-    /// as the others. `place` names the file in errors.
+    /// checkpoint's usual places before others; `prefix` decides where it is given. The names of `head` decide
+    /// nothing, as a head may be missing. `place` names the file in errors.
     ///
     /// # Errors
     /// When no part has half of the names, or several parts have them and nothing says which is meant.
@@ -116,7 +116,10 @@ impl Published {
         let bare = self.without_wrappers(offered);
         let mut best: Option<(usize, usize, Vec<&str>)> = None;
         for (index, names) in offered.iter().enumerate() {
-            let known: HashSet<&str> = names.keys.iter().map(|key| key.name.as_str()).collect();
+            let is_body = |key: &&Key| !key.is_of(head);
+            let has_body = names.keys.iter().any(|key| is_body(&key));
+            let known = names.keys.iter().filter(|key| !has_body || is_body(key));
+            let known: HashSet<&str> = known.map(|key| key.name.as_str()).collect();
             let mut hits: BTreeMap<&str, usize> = BTreeMap::new();
             for name in bare.keys() {
                 for before in prefixes(name).filter(|before| known.contains(&name[before.len()..])) {
