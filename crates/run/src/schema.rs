@@ -26,7 +26,7 @@ pub enum Schema {
 }
 
 impl Schema {
-    /// Reads the schema that a run folder keeps.
+    /// Reads the schema that a run folder keeps; `data` are those of the run's own recipe.
     ///
     /// # Errors
     /// When it is missing or damaged.
@@ -34,7 +34,7 @@ impl Schema {
         Ok(match data {
             DataConfig::Image(_) => Schema::Image(ImageSchema::load(folder)?),
             DataConfig::Text(_) => Schema::Text(TextSchema::load(folder)?),
-            DataConfig::Table(_) => Schema::Table(TableSchema::load(folder)?),
+            DataConfig::Table(config) => Schema::Table(TableSchema::load(folder)?.with_marks_of(config)),
         })
     }
 

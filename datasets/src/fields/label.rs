@@ -29,6 +29,10 @@ pub enum TableTarget {
     },
 }
 
+/// What the target is where a row has none.
+pub(super) const ABSENT: &str =
+    "no value (the cell is empty or a mark such as `None`: see data.missing and data.keep_default_missing)";
+
 /// The targets of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Targets {
@@ -78,7 +82,7 @@ impl TargetEncoder {
             TableTarget::Value { mean, std, .. } => {
                 each_number(cells, rows, |place, number| {
                     if number.is_none() {
-                        refuse(rows[place], "a target", "no value".to_string());
+                        refuse(rows[place], "a target", ABSENT.to_string());
                     }
                 });
                 check_numbers(cells, rows, (*mean, *std), "a number", refuse);
@@ -87,7 +91,7 @@ impl TargetEncoder {
                 let known = |text: &str| self.class(text).is_some();
                 cells.each(rows, known, |place, known| match known {
                     Some(true) => {}
-                    None => refuse(rows[place], "a target", "no value".to_string()),
+                    None => refuse(rows[place], "a target", ABSENT.to_string()),
                     Some(false) => {
                         let cell = cells.text(rows[place]).unwrap_or_default();
                         let found = format!("`{}`", shortened(without(&cell, self.suffix.as_deref())));

@@ -10,6 +10,7 @@ mod blocks;
 mod cells;
 mod csv;
 mod cut;
+mod days;
 mod dialect;
 mod entry;
 mod files;
@@ -29,8 +30,9 @@ pub(crate) mod tar;
 mod wording;
 
 pub(crate) use blocks::open_blocks;
-pub(crate) use cells::{Cells, TextCells};
+pub(crate) use cells::{Cells, Coded, TextCells};
 pub(crate) use cut::BLOCK;
+pub(crate) use days::{days, days_of_date, spelled_day};
 pub use dialect::Dialect;
 pub(crate) use dialect::Given;
 pub(crate) use entry::File;
@@ -44,7 +46,7 @@ pub(crate) use lines::{utf8, without_mark};
 pub(crate) use numbers::round;
 pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing};
 pub(crate) use shard::{Block, Shard};
-pub(crate) use spelling::canonical;
+pub(crate) use spelling::{NumberFormat, canonical, is_grouped};
 pub(crate) use wording::{nearest, quoted, shortened};
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn held(
     let frames = Frames::read(&config.train, config, known.as_ref())?;
     let split = split_rows(&frames, config, seed)?;
     let mut rows = frames.divide(&split.train);
-    let found = infer(&frames, &mut rows, config)?;
+    let found = infer(&frames, &mut rows, config, known.as_ref().filter(|known| !known.days))?;
     let left_out = found.skipped + frames.skipped;
     let mut skipped = left_out;
     let schema = match &known {
@@ -66,7 +66,7 @@ fn held(
         None => &found,
     };
     let parts = [rows, frames.divide(&split.valid), frames.divide(&split.test)];
-    let [(train, _), valid, test] = frames.encode(&Encoder::new(schema, config, true), parts)?;
+    let [(train, _), valid, test] = frames.encode(&Encoder::new(schema, config, true), parts, None)?;
     let mut part = |uri: &Option<String>, (rows, left_out): (Rows, u64)| {
         let set = match uri {
             Some(uri) => Some(file::open(uri, config, schema)?),

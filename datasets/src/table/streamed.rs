@@ -166,7 +166,7 @@ fn survey(
         all.merge(survey);
         all.check_categories(uri)
     })?;
-    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), ..all.schema(uri, config)? })
+    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), ..all.schema(uri, config, None)? })
 }
 
 #[cfg(test)]
