@@ -89,6 +89,7 @@ impl Tally {
         wishes: &Wishes<'_>,
     ) -> Result<(Encoding, Facts), DataError> {
         let stop = wishes.on_corrupt == OnCorrupt::Stop;
+        let is_known = order.is_some();
         let order = order.cloned().or_else(|| self.read_as_dates(wishes.date_format));
         let Some(order) = order else {
             let other = self.dates.none.or(self.dates.others.into_iter().flatten().next());
@@ -103,7 +104,7 @@ impl Tally {
             DateOrder::Format(_) => ORDERS.len(),
             order => ORDERS.iter().position(|other| other == order).unwrap_or(ORDERS.len()),
         };
-        let is_two_ways = why == Why::Cells && (at == DAY_FIRST || at == MONTH_FIRST);
+        let is_two_ways = !is_known && (at == DAY_FIRST || at == MONTH_FIRST);
         if is_two_ways
             && dates.orders[DAY_FIRST].count == dates.orders[MONTH_FIRST].count
             && let Some(error) = dates.ambiguous
@@ -131,6 +132,10 @@ impl Tally {
         }
         if self.dates.typed && orders[0].count > 0 && orders[0].low >= 0.0 && orders[0].high < 1.0 {
             return Some(DateOrder::Time);
+        }
+        if are_most(self.dates.of_two_orders(), self.values) {
+            let day_first = orders[DAY_FIRST].count >= orders[MONTH_FIRST].count;
+            return Some(ORDERS[if day_first { DAY_FIRST } else { MONTH_FIRST }].clone());
         }
         let most = (0..ORDERS.len()).rev().max_by_key(|&order| orders[order].count)?;
         are_most(orders[most].count, self.values).then(|| ORDERS[most].clone())
@@ -191,10 +196,8 @@ impl Tally {
                 self.number_cells, self.values
             ));
         } else if self.dates.orders.iter().map(|of| of.count).sum::<u64>() * 4 >= self.values {
-            let error = self.dates.none.as_ref().or(self.dates.others.iter().flatten().next());
-            let place = error.map_or(String::new(), |error| format!(" ({error})"));
             notes.push(format!(
-                "`{name}` is taken as {distinct} categories, though many of its values are dates{place}: name it in data.dates, with data.date_format, or in data.categorical"
+                "`{name}` is taken as {distinct} categories, though many of its values are dates: name it in data.dates, with data.date_format, or in data.categorical"
             ));
         }
         if self.values >= FEWEST_VALUES && distinct.saturating_mul(10) >= 9 * self.values {

@@ -16,7 +16,8 @@ pub struct Number {
 }
 
 /// The cells that an input column of numbers may have.
-pub(super) const INPUT: &str = "a number (or its mark in data.missing, or the column in data.categorical)";
+pub(super) const INPUT: &str = "a number (or its mark in data.missing, the marks between its digits in data.thousands \
+                                and data.decimal, or the column in data.categorical)";
 
 /// The numbers that a batch can hold.
 pub(super) const FINITE: &str = "a finite number of single precision";

@@ -165,6 +165,10 @@ fn pairs(input: &Cells, target: &Cells, rows: &[usize]) -> Option<Pairs> {
 
 fn line(input: &Cells, target: &Cells, rows: &[usize]) -> Option<Line> {
     let mut line = Line::default();
+    // A date is no number in one format and days in another.
+    if [input, target].iter().any(|cells| matches!(cells, Cells::Dates(_))) {
+        return None;
+    }
     for &row in rows {
         match (input.number(row), target.number(row)) {
             (None, _) | (_, None) => {}

@@ -37,7 +37,7 @@ impl Spread {
             count: numbers.len() as u64,
             low,
             high,
-            whole: numbers.iter().all(|number| number.fract() == 0.0),
+            whole: numbers.iter().all(|&number| is_whole(number)),
             different: different(numbers),
             rising: ends.filter(|_| numbers.windows(2).all(|pair| pair[0] < pair[1])),
         }
@@ -75,6 +75,11 @@ impl Spread {
     pub(super) fn rises(&self) -> bool {
         self.whole && self.rising.is_some()
     }
+}
+
+/// True for a whole number; those that no i64 holds have no fraction.
+fn is_whole(number: f64) -> bool {
+    number as i64 as f64 == number || number.abs() >= i64::MAX as f64
 }
 
 /// The different ones of some numbers.

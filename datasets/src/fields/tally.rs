@@ -60,6 +60,8 @@ pub(super) struct Dates {
     pub none: Option<DataError>,
     /// The first cell that is one date with its day first, and another with its month first.
     pub ambiguous: Option<DataError>,
+    /// Cells that are dates with their day first, and with their month first.
+    pub both: u64,
     /// True where a format knows them as dates.
     pub typed: bool,
 }
@@ -122,7 +124,7 @@ impl Tally {
         let cells = &frame.columns[index];
         let mut tally = Tally::of(frame, index, rows, "a number", None);
         if tally.missing > 0 {
-            let absent = rows.iter().find(|&&row| cells.text(row).is_none());
+            let absent = rows.iter().find(|&&row| cells.is_missing(row));
             let error = |&row: &usize| frame.cell_error(row, &frame.names[index], "a target", ABSENT);
             tally.absent = absent.map(error);
         }
@@ -366,8 +368,15 @@ impl Dates {
             let row = first(&|days| is_date(days) && days[order].is_nan());
             *other = row.map(|row| place.error(row, &expected.unwrap_or_default()));
         }
-        let ambiguous = first(&|days| !days[DAY_FIRST].is_nan() && !days[MONTH_FIRST].is_nan());
+        let is_both = |days: &[f64]| !days[DAY_FIRST].is_nan() && !days[MONTH_FIRST].is_nan();
+        self.both = seen_words().filter(|(days, _)| is_both(&days[..])).map(|(_, (count, _))| count).sum();
+        let ambiguous = first(&is_both);
         self.ambiguous = ambiguous.map(|row| place.error(row, AMBIGUOUS));
+    }
+
+    /// Cells that are dates with day and month in one order or the other.
+    pub(super) fn of_two_orders(&self) -> u64 {
+        self.orders[DAY_FIRST].count + self.orders[MONTH_FIRST].count - self.both
     }
 
     fn merge(&mut self, other: Dates) {
@@ -375,6 +384,7 @@ impl Dates {
         self.others.iter_mut().zip(other.others).for_each(|(first, next)| or_next(first, next));
         or_next(&mut self.none, other.none);
         or_next(&mut self.ambiguous, other.ambiguous);
+        self.both += other.both;
         self.typed |= other.typed;
     }
 }

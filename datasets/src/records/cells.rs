@@ -168,6 +168,15 @@ impl Cells {
         }
     }
 
+    /// True where the cell has no value.
+    pub(crate) fn is_missing(&self, row: usize) -> bool {
+        match self {
+            Cells::Numbers(numbers) | Cells::Dates(numbers) => numbers[row].is_nan(),
+            Cells::Text(text) => text.ends[row].1 == Mark::None,
+            Cells::Coded(coded) => coded.codes[row] == 0,
+        }
+    }
+
     /// The cell as text; a number in its shortest form. `None` without a value.
     pub(crate) fn text(&self, row: usize) -> Option<Cow<'_, str>> {
         match self {

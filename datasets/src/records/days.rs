@@ -16,7 +16,9 @@ pub(crate) fn days_of_date(date: NaiveDate) -> i64 {
 
 /// A date in ISO 8601, with its time where that is not midnight.
 pub(crate) fn spelled_day(days: f64) -> String {
-    let microseconds = (days * SECONDS_OF_DAY * 1e6).round();
+    // An f64 of days is not exact to the last microseconds: whole milliseconds are spelled as such.
+    let (exact, whole) = (days * SECONDS_OF_DAY * 1e6, (days * SECONDS_OF_DAY * 1e3).round() * 1e3);
+    let microseconds = if (exact - whole).abs() <= 3.0 { whole } else { exact.round() };
     match DateTime::from_timestamp_micros(microseconds as i64) {
         Some(time) if microseconds % (SECONDS_OF_DAY * 1e6) == 0.0 => time.format("%Y-%m-%d").to_string(),
         Some(time) => time.format("%Y-%m-%dT%H:%M:%S%.f").to_string(),

@@ -85,6 +85,11 @@ pub(crate) fn is_grouped(text: &str) -> bool {
         (Some('\''), ','),
         (None, ','),
     ];
+    // Most texts have other characters, too.
+    let may_be = |c: char| c.is_ascii_digit() || "+-,. '\u{a0}\u{202f}\u{2009}\u{2019}".contains(c);
+    if !text.chars().all(may_be) {
+        return false;
+    }
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let of = |(thousands, decimal)| NumberFormat { thousands, decimal }.plain(text);
     (2..=18).contains(&digits)

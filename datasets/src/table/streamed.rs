@@ -142,9 +142,10 @@ fn survey(
     most: usize,
     config: &TableConfig,
 ) -> Result<TableSchema, DataError> {
-    // Numbers that a file knows as such are categories only where the recipe says so.
+    // Numbers and dates that a file knows as such are categories only where the recipe says so.
     let (uri, untyped) = (source.uri(), source.index().format().is_untyped());
-    let may_be_categories = |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_));
+    let may_be_categories =
+        |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_) | Cells::Dates(_));
     let packing = Packing::new(config, None).of_typed(!untyped);
     let mut training = vec![false; source.len()];
     train.iter().for_each(|&block| training[block] = true);

@@ -58,9 +58,9 @@ pub(super) fn infer(
 
 /// Surveys the frames, several at a time.
 fn survey(frames: &Frames, rows: &RowsOfFrames, config: &TableConfig) -> Result<Survey, DataError> {
-    // A column that is numbers in every frame is a column of numbers; what they are need not be counted.
+    // A column that is numbers or dates in every frame is no column of categories; what they are need not be counted.
     let columns = || frames.frames.iter().flat_map(|frame| frame.names.iter().zip(&frame.columns));
-    let texts = columns().filter(|(_, cells)| !matches!(cells, Cells::Numbers(_)));
+    let texts = columns().filter(|(_, cells)| !matches!(cells, Cells::Numbers(_) | Cells::Dates(_)));
     let texts: HashSet<&str> = texts.map(|(name, _)| name.as_str()).collect();
     let may_be_categories = |name: &str, _: &Cells| texts.contains(name);
     let mut all = Survey::default();

@@ -30,7 +30,8 @@ pub(in crate::fields) fn readings(text: &str) -> Readings {
     const LONGEST: usize = 48;
     let mut readings = Readings::default();
     let first = text.bytes().next().unwrap_or_default();
-    if !(4..=LONGEST).contains(&text.len()) || !text.is_ascii() || !first.is_ascii_alphanumeric() {
+    let may_be = (4..=LONGEST).contains(&text.len()) && text.is_ascii() && first.is_ascii_alphanumeric();
+    if !may_be || !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return readings;
     }
     let mut rest = Cursor(text);
