@@ -52,6 +52,16 @@ impl Schema {
         folder.join(file).exists().then(|| Schema::load(data, folder)).transpose()
     }
 
+    /// True where a folder keeps a schema of an earlier version, to which marks of the recipe belong: it is to be
+    /// written again before the recipe is, which may state them otherwise.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(crate) fn lacks_marks(data: &DataConfig, folder: &Path) -> Result<bool, DataError> {
+        let is_kept = matches!(data, DataConfig::Table(_)) && folder.join("columns.json").exists();
+        Ok(is_kept && TableSchema::load(folder)?.missing.is_none())
+    }
+
     /// Writes the schema into a run folder.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! them.
 
 pub(super) mod read;
+pub(super) mod tally;
 
 use super::number::scaled;
 use super::{EncodeCells, Field, Kept, Refuse, Scaling, Slots};

@@ -2,8 +2,10 @@
 //! person should know of the choice.
 
 use super::date::read::ORDERS;
+use super::date::tally::{DAY_FIRST, MONTH_FIRST};
 use super::label::TableTarget;
-use super::tally::{DAY_FIRST, Labels, MONTH_FIRST, MOST_CATEGORIES, Tally, are_most};
+use super::labels::Labels;
+use super::tally::{MOST_CATEGORIES, Tally, are_most};
 use super::wishes::{Stated, Wishes};
 use super::{Category, Column, Date, DateOrder, Encoding, Facts, Number, Why};
 use crate::records::{shortened, sort_labels};
@@ -170,7 +172,10 @@ impl Tally {
         let counts =
             (0.0..=1.0 + rows / 8.0).contains(&numbers.low) && numbers.high - numbers.low < 4.0 * rows;
         (counts || NAMES.contains(&name.to_lowercase().as_str())).then(|| {
-            format!("`{name}` rises from row to row as the number of a row does: if it is one, name it in data.ignore")
+            format!(
+                "`{name}` rises from row to row as the number of a row does: if it is one, name it in \
+                 data.ignore"
+            )
         })
     }
 
@@ -182,27 +187,33 @@ impl Tally {
         if are_most(self.looks.units + self.number_cells, self.values) {
             let unit = example(&self.looks.unit);
             notes.push(format!(
-                "`{name}` holds numbers with a unit (`{unit}`) and is taken as {distinct} categories: without the unit they would be numbers"
+                "`{name}` holds numbers with a unit (`{unit}`) and is taken as {distinct} categories: \
+                 without the unit they would be numbers"
             ));
         } else if are_most(self.looks.short_years, self.values) {
             let date = example(&self.looks.short_year);
             notes.push(format!(
-                "`{name}` holds dates with a year of two digits (`{date}`) and is taken as {distinct} categories: data.date_format says how they are to be read"
+                "`{name}` holds dates with a year of two digits (`{date}`) and is taken as {distinct} \
+                 categories: data.date_format says how they are to be read"
             ));
         } else if 4 * self.number_cells >= self.values && self.number_cells > 0 {
             let others = self.commonest_others();
             notes.push(format!(
-                "`{name}` is taken as {distinct} categories, though {} of its {} values are numbers; the commonest others are {others}: name it in data.numeric and the marks in data.missing, or name it in data.categorical",
+                "`{name}` is taken as {distinct} categories, though {} of its {} values are numbers; the \
+                 commonest others are {others}: name it in data.numeric and the marks in data.missing, or name it \
+                 in data.categorical",
                 self.number_cells, self.values
             ));
         } else if self.dates.orders.iter().map(|of| of.count).sum::<u64>() * 4 >= self.values {
             notes.push(format!(
-                "`{name}` is taken as {distinct} categories, though many of its values are dates: name it in data.dates, with data.date_format, or in data.categorical"
+                "`{name}` is taken as {distinct} categories, though many of its values are dates: name it in \
+                 data.dates, with data.date_format, or in data.categorical"
             ));
         }
         if self.values >= FEWEST_VALUES && distinct.saturating_mul(10) >= 9 * self.values {
             notes.push(format!(
-                "`{name}` has {distinct} categories in {} values: an identifier, or a text, says nothing of new rows; data.ignore leaves it out",
+                "`{name}` has {distinct} categories in {} values: an identifier, or a text, says nothing of new \
+                 rows; data.ignore leaves it out",
                 self.values
             ));
         }
@@ -245,7 +256,8 @@ impl Tally {
                     return Err(error);
                 }
                 if self.read_as_dates(None).is_some() {
-                    let expected = "classes or numbers to predict (data.target_kind = \"class\" makes each date a class)";
+                    let expected =
+                        "classes or numbers to predict (data.target_kind = \"class\" makes each date one)";
                     return Err(DataError::malformed(uri, format!("column `{name}`"), expected, "dates"));
                 }
                 false

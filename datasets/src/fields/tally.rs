@@ -1,17 +1,16 @@
 //! The cells of one column over the training rows, counted: block by block, as its type is not known before the
 //! last one.
 
-use super::date;
-use super::date::read::{ORDERS, days_in, readings};
+use super::Pairing;
+use super::date::tally::Dates;
 use super::label::ABSENT;
 use super::look::Look;
 use super::number::{FINITE, INPUT};
 use super::spread::Spread;
-use super::{DateOrder, Pairing};
 use crate::records::{Cells, Coded, Frame, canonical, shortened};
 use crate::{DataError, bounds};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Different categories that are counted of a column where not all rows are in memory.
 pub(super) const MOST_CATEGORIES: usize = bounds::MOST_CLASSES;
@@ -50,22 +49,6 @@ pub(crate) struct Tally {
     pub pairing: Pairing,
 }
 
-/// The dates of a column, in each order that they may be of.
-#[derive(Debug, Default)]
-pub(super) struct Dates {
-    /// In the orders of [`ORDERS`], and in the recipe's format behind them.
-    pub orders: [Spread; ORDERS.len() + 1],
-    /// Of each order the first cell that is a date of another one alone; the first cell that is none at all.
-    pub others: [Option<DataError>; ORDERS.len() + 1],
-    pub none: Option<DataError>,
-    /// The first cell that is one date with its day first, and another with its month first.
-    pub ambiguous: Option<DataError>,
-    /// Cells that are dates with their day first, and with their month first.
-    pub both: u64,
-    /// True where a format knows them as dates.
-    pub typed: bool,
-}
-
 /// Cells that look like numbers but are none.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
@@ -81,13 +64,13 @@ pub(super) struct Looks {
 }
 
 /// Where a tally's cells stand, for its errors.
-struct Place<'a> {
-    frame: &'a Frame,
-    index: usize,
+pub(in crate::fields) struct Place<'a> {
+    pub frame: &'a Frame,
+    pub index: usize,
 }
 
 impl Place<'_> {
-    fn error(&self, row: usize, expected: &str) -> DataError {
+    pub(in crate::fields) fn error(&self, row: usize, expected: &str) -> DataError {
         let found = self.frame.columns[self.index].text(row).unwrap_or_default();
         let name = &self.frame.names[self.index];
         self.frame.cell_error(row, name, expected, format!("`{}`", shortened(&found)))
@@ -279,6 +262,11 @@ impl Tally {
         are_most(self.number_cells, self.values)
     }
 
+    /// True where every value is the same number.
+    pub(crate) fn is_one_number(&self) -> bool {
+        self.numbers.different() == Some(1) && self.numbers.count == self.values
+    }
+
     /// Stops counting the different numbers or dates of a column; refuses a text that is different everywhere.
     pub(crate) fn check_categories(&mut self, uri: &str, name: &str) -> Result<(), DataError> {
         if self.categories.as_ref().is_none_or(|categories| categories.len() <= MOST_CATEGORIES) {
@@ -313,92 +301,8 @@ pub(super) fn are_most(count: u64, values: u64) -> bool {
     count > 0 && 4 * count >= 3 * values
 }
 
-impl Dates {
-    /// Adds the dates among words, of which `seen` are the cells and the first row of each.
-    fn add_words(
-        &mut self,
-        coded: &Coded,
-        rows: &[usize],
-        seen: &[(u64, usize)],
-        date_format: Option<&str>,
-        place: &Place<'_>,
-    ) {
-        let format = date_format.map(|format| DateOrder::Format(format.to_string()));
-        let mut any = false;
-        let read = |(word, &(count, _)): (usize, &(u64, usize))| {
-            let mut days = [f64::NAN; ORDERS.len() + 1];
-            // A number is a date in a format alone.
-            let is_number = !coded.numbers()[word].is_nan();
-            if count > 0 && (!is_number || format.is_some()) {
-                let text = &coded.words()[word];
-                if !is_number {
-                    for (days, reading) in days.iter_mut().zip(readings(text)) {
-                        *days = reading.unwrap_or(f64::NAN);
-                    }
-                }
-                let of_format = format.as_ref().and_then(|format| days_in(format, text));
-                days[ORDERS.len()] = of_format.unwrap_or(f64::NAN);
-            }
-            any |= days.iter().any(|days| !days.is_nan());
-            days
-        };
-        let words: Vec<_> = seen.iter().enumerate().map(read).collect();
-        let seen_words = || words.iter().zip(seen).filter(|(_, (count, _))| *count > 0);
-        if !any {
-            let first = seen_words().map(|(_, &(_, row))| row).min();
-            self.none = first.map(|row| place.error(row, "a date"));
-            return;
-        }
-        for (order, spread) in self.orders.iter_mut().enumerate() {
-            if words.iter().all(|days| days[order].is_nan()) {
-                continue;
-            }
-            let code = |&row: &usize| (coded.codes()[row] as usize).checked_sub(1);
-            let days: Vec<f64> = rows.iter().filter_map(code).map(|word| words[word][order]).collect();
-            *spread = Spread::of(&days.into_iter().filter(|days| !days.is_nan()).collect::<Vec<_>>());
-        }
-        let first = |fits: &dyn Fn(&[f64]) -> bool| {
-            seen_words().filter(|(days, _)| fits(&days[..])).map(|(_, &(_, row))| row).min()
-        };
-        let is_date = |days: &[f64]| days.iter().any(|days| !days.is_nan());
-        self.none = first(&|days| !is_date(days)).map(|row| place.error(row, "a date"));
-        for (order, other) in self.others.iter_mut().enumerate() {
-            let expected =
-                ORDERS.get(order).cloned().or_else(|| format.clone()).map(|order| date::expected(&order));
-            let row = first(&|days| is_date(days) && days[order].is_nan());
-            *other = row.map(|row| place.error(row, &expected.unwrap_or_default()));
-        }
-        let is_both = |days: &[f64]| !days[DAY_FIRST].is_nan() && !days[MONTH_FIRST].is_nan();
-        self.both = seen_words().filter(|(days, _)| is_both(&days[..])).map(|(_, (count, _))| count).sum();
-        let ambiguous = first(&is_both);
-        self.ambiguous = ambiguous.map(|row| place.error(row, AMBIGUOUS));
-    }
-
-    /// Cells that are dates with day and month in one order or the other.
-    pub(super) fn of_two_orders(&self) -> u64 {
-        self.orders[DAY_FIRST].count + self.orders[MONTH_FIRST].count - self.both
-    }
-
-    fn merge(&mut self, other: Dates) {
-        self.orders.iter_mut().zip(other.orders).for_each(|(all, more)| all.merge(more));
-        self.others.iter_mut().zip(other.others).for_each(|(first, next)| or_next(first, next));
-        or_next(&mut self.none, other.none);
-        or_next(&mut self.ambiguous, other.ambiguous);
-        self.both += other.both;
-        self.typed |= other.typed;
-    }
-}
-
-/// The places of two orders among [`ORDERS`].
-pub(super) const DAY_FIRST: usize = 1;
-pub(super) const MONTH_FIRST: usize = 2;
-
-/// What a date of two orders should have been.
-const AMBIGUOUS: &str = "a date of one order: neither day nor month is above 12 in the whole column, or each is in \
-                         some cell (data.date_format = \"%d/%m/%Y\" or \"%m/%d/%Y\" says which is which, or \
-                         data.categorical that the column holds categories)";
-
-fn or_next<T>(first: &mut Option<T>, next: Option<T>) {
+/// Keeps the first of two that there may be.
+pub(super) fn or_next<T>(first: &mut Option<T>, next: Option<T>) {
     if first.is_none() {
         *first = next;
     }
@@ -427,60 +331,4 @@ pub(super) fn counted(
         *categories.entry(spell(text).into_owned()).or_default() += count;
     }
     categories
-}
-
-/// The labels of a table, each with its training rows.
-#[derive(Debug)]
-pub(crate) struct Labels(Option<BTreeMap<String, u64>>);
-
-impl Default for Labels {
-    fn default() -> Self {
-        Labels(Some(BTreeMap::new()))
-    }
-}
-
-impl Labels {
-    /// Every label of some cells as `spell` has it, and how many of `training`, which ascend, have it.
-    pub(crate) fn of(cells: &Cells, training: &[usize], spell: impl Fn(&str) -> String) -> Self {
-        let (mut texts, mut counts): (Vec<String>, Vec<u64>) = Default::default();
-        let all: Vec<usize> = (0..cells.len()).collect();
-        let mut training = training.iter().copied().peekable();
-        let place = |text: &str| {
-            texts.push(spell(text));
-            texts.len() - 1
-        };
-        cells.each(&all, place, |row, place| {
-            let trains = training.next_if_eq(&row).is_some();
-            let Some(place) = place else { return };
-            if place >= counts.len() {
-                counts.resize(place + 1, 0);
-            }
-            counts[place] += u64::from(trains);
-        });
-        let mut labels = Labels::default();
-        texts.into_iter().zip(counts).for_each(|(label, count)| labels.add(label, count));
-        labels
-    }
-
-    fn add(&mut self, label: String, count: u64) {
-        if let Some(known) = &mut self.0 {
-            *known.entry(label).or_default() += count;
-            if known.len() > bounds::MOST_CLASSES {
-                self.0 = None;
-            }
-        }
-    }
-
-    /// Adds the labels of other rows.
-    pub(crate) fn merge(&mut self, other: Labels) {
-        match other.0 {
-            Some(labels) => labels.into_iter().for_each(|(label, count)| self.add(label, count)),
-            None => self.0 = None,
-        }
-    }
-
-    /// The labels and the training rows of each; `None` where there are too many for classes.
-    pub(super) fn counts(self) -> Option<BTreeMap<String, u64>> {
-        self.0
-    }
 }

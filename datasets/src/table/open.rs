@@ -125,18 +125,21 @@ fn split_rows(frames: &Frames, config: &TableConfig, seed: u64) -> Result<Split,
 }
 
 #[cfg(test)]
+mod guesses;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::records::Format;
-    use crate::table::{Category, Encoding, Number, TableTarget, TargetKind};
+    use crate::table::{Category, Encoding, TableTarget, TargetKind};
     use crate::{Dataset, Draw, OnCorrupt};
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
 
-    struct Files(tempfile::TempDir);
+    pub(super) struct Files(tempfile::TempDir);
 
     impl Files {
-        fn new(files: &[(&str, &str)]) -> Self {
+        pub(super) fn new(files: &[(&str, &str)]) -> Self {
             let folder = tempfile::tempdir().unwrap();
             for (name, text) in files {
                 std::fs::write(folder.path().join(name), text).unwrap();
@@ -144,17 +147,17 @@ mod tests {
             Files(folder)
         }
 
-        fn uri(&self, name: &str) -> String {
+        pub(super) fn uri(&self, name: &str) -> String {
             self.0.path().join(name).to_str().unwrap().to_string()
         }
 
-        fn config(&self, name: &str) -> TableConfig {
+        pub(super) fn config(&self, name: &str) -> TableConfig {
             TableConfig { train: self.uri(name), target: "y".into(), workers: 0, ..Default::default() }
         }
     }
 
     /// The whole set as one batch: numeric rows, category rows, targets.
-    fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
+    pub(super) fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
         let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (table, target) = set.collate(samples, &Device::flex());
         let ([_, n], [_, m]) = (table.numeric.dims(), table.categories.dims());
@@ -173,7 +176,7 @@ mod tests {
         )
     }
 
-    fn message<T>(result: Result<T, DataError>) -> String {
+    pub(super) fn message<T>(result: Result<T, DataError>) -> String {
         match result {
             Ok(_) => panic!("expected an error"),
             Err(error) => {
@@ -547,267 +550,5 @@ mod tests {
         let batches = opened.train.batches(Default::default(), 3, &Device::flex());
         let sizes: Vec<u64> = batches.map(|batch| batch.unwrap().consumed).collect();
         assert_eq!(sizes, [3, 1]);
-    }
-
-    /// `pandas.read_csv(...).isna().sum()` counts the same 13 cells, and 12 where `keep_default_na` is false and
-    /// `na_values` are `""` and `"-"` alone.
-    #[test]
-    fn marks_of_no_value_are_those_of_pandas_and_the_recipe_adds_to_them() {
-        let marks =
-            ["n/a", "N/A", "NULL", "None", "<NA>", "#N/A", "NaN", "nan", "-nan", "", "NA", "null", "-"];
-        let numbers: String =
-            marks.iter().enumerate().map(|(row, mark)| format!("{row},a\n{mark},b\n")).collect();
-        let names = "c,y\nNA,a\nDE,b\nNA,a\n-,b\n";
-        let files = Files::new(&[("n.csv", &format!("n,y\n{numbers}")), ("names.csv", names)]);
-        let dash = TableConfig { missing: vec!["-".into()], ..files.config("n.csv") };
-        let schema = open(&dash, 0).unwrap().schema;
-        assert_eq!(schema.columns[0].missing, 13);
-        let Encoding::Numeric(Number { mean, .. }) = &schema.columns[0].encoding else {
-            panic!("{schema:?}")
-        };
-        assert_eq!(*mean, 6.0);
-        // Without its mark the dash is a cell that is no number, in a column that reads as numbers.
-        assert!(message(open(&files.config("n.csv"), 0)).ends_with("line 27, column `n`: expected a number (or its mark in data.missing, the marks between its digits in data.thousands and data.decimal, or the column in data.categorical), found `-`"));
-        let countries = |config: TableConfig| open(&config, 0).unwrap().schema.columns[0].clone();
-        assert_eq!(countries(files.config("names.csv")).missing, 2);
-        let alone = TableConfig {
-            keep_default_missing: false,
-            missing: vec!["-".into()],
-            ..files.config("names.csv")
-        };
-        let column = countries(alone);
-        assert_eq!(
-            (column.missing, column.encoding.field().categories().join(" ")),
-            (1, "DE NA".to_string())
-        );
-    }
-
-    #[test]
-    fn a_mark_of_no_value_is_no_class_unless_the_recipe_says_so() {
-        let files = Files::new(&[("t.csv", "x,y\n1,None\n2,mild\n3,mild\n4,None\n5,strong\n")]);
-        let error = message(open(&files.config("t.csv"), 0));
-        assert!(error.contains("line 2, column `y`: expected a target, found no value"), "{error}");
-        assert!(error.contains("data.keep_default_missing"), "{error}");
-        let kept = TableConfig { keep_default_missing: false, ..files.config("t.csv") };
-        let schema = open(&kept, 0).unwrap().schema;
-        assert_eq!(
-            (schema.labels().join(" "), schema.class_rows),
-            ("None mild strong".into(), vec![2, 2, 1])
-        );
-        let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..files.config("t.csv") };
-        assert_eq!(open(&skip, 0).unwrap().schema.skipped, 2);
-    }
-
-    /// A run of an earlier version stated the marks that it had, and its schema none.
-    #[test]
-    fn a_run_of_earlier_versions_keeps_its_marks_and_the_types_of_its_columns() {
-        let text: String = (0..30)
-            .map(|row| {
-                format!("{},{},2024-01-{:02},{}\n", ["None", "NA", "x"][row % 3], row, row % 9 + 1, row % 2)
-            })
-            .collect();
-        let files = Files::new(&[
-            ("t.csv", &format!("c,n,d,y\n{text}")),
-            ("e.csv", "c,n,d,y\nNone,NAN,2024-01-01,0\n"),
-        ]);
-        let missing = ["", "?", "NA", "NaN", "null"].map(String::from).to_vec();
-        let stated = TableConfig {
-            missing: missing.clone(),
-            one_hot: false,
-            standardise: false,
-            ..files.config("t.csv")
-        };
-        let began = TableConfig {
-            keep_default_missing: false,
-            numeric: vec!["n".into()],
-            categorical: vec!["c".into(), "d".into()],
-            ..stated.clone()
-        };
-        let mut json = serde_json::to_value(open(&began, 0).unwrap().schema).unwrap();
-        let object = json.as_object_mut().unwrap();
-        ["missing", "days", "class_rows", "notes"].iter().for_each(|key| _ = object.remove(*key));
-        for column in object["columns"].as_array_mut().unwrap() {
-            column.as_object_mut().unwrap().remove("facts");
-        }
-        let schema: TableSchema = serde_json::from_value(json).unwrap();
-        assert!(schema.missing.is_none() && !schema.days && !schema.to_string().contains("distinct"));
-        let again = reopen(&stated, 0, schema.clone()).unwrap();
-        assert_eq!(again.schema, schema);
-        let (_, categories, _) = rows(again.train.dataset());
-        assert_eq!(categories[..3].iter().map(|row| row[0]).collect::<Vec<_>>(), [1, 0, 2]);
-        let evaluated = open_evaluation(&stated, &schema, Some(&files.uri("e.csv")), 0).unwrap();
-        let (numbers, categories, _) = rows(evaluated.dataset());
-        assert_eq!((numbers[0][0], categories[0].clone()), (14.5, vec![1, 1]));
-        assert_eq!(schema.with_marks_of(&stated).missing.unwrap()[..5], missing);
-    }
-
-    #[test]
-    fn thousands_and_decimal_commas_are_read_as_the_recipe_says_and_refused_where_it_says_nothing() {
-        let english: String =
-            (0..40).map(|row| format!("\"{},{:03}\",{}\n", row / 4 + 1, row * 7, row % 2)).collect();
-        let german: String =
-            (0..40).map(|row| format!("{}.{:03},5;{}\n", row / 4 + 1, row * 7, row % 2)).collect();
-        let plain: String =
-            (0..40).map(|row| format!("{}{:03},{}\n", row / 4 + 1, row * 7, row % 2)).collect();
-        let text = |rows: &str| format!("n,y\n{rows}");
-        let files = Files::new(&[
-            ("en.csv", &text(&english)),
-            ("de.csv", &text(&german).replace("n,y", "n;y")),
-            ("plain.csv", &text(&plain)),
-        ]);
-        let error = message(open(&files.config("en.csv"), 0));
-        assert!(
-            error.contains("en.csv, line 2, column `n`: expected a plain number (data.thousands"),
-            "{error}"
-        );
-        let config = TableConfig { standardise: false, ..files.config("plain.csv") };
-        let numbers = |config: &TableConfig| rows(open(config, 0).unwrap().train.dataset()).0;
-        let expected = numbers(&config);
-        for stream in [false, true] {
-            let stream = Some(stream);
-            let english =
-                TableConfig { train: files.uri("en.csv"), thousands: Some(','), stream, ..config.clone() };
-            let mut found = numbers(&english);
-            found.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            assert_eq!(found, expected);
-            let german = TableConfig {
-                train: files.uri("de.csv"),
-                separator: Some(";".into()),
-                thousands: Some('.'),
-                decimal: ',',
-                stream,
-                ..config.clone()
-            };
-            let mut found = numbers(&german);
-            found.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            assert!(found.iter().zip(&expected).all(|(found, expected)| found[0] == expected[0] + 0.5));
-        }
-    }
-
-    #[test]
-    fn what_was_guessed_is_told_with_the_key_that_decides_otherwise() {
-        let text: String = (0..60)
-            .map(|row| {
-                let class = ["no", "yes"][row * row % 7 % 2];
-                let code = ["n", "y"][row * row % 7 % 2];
-                let note = if row % 3 == 0 { "n.v.".to_string() } else { (row % 7).to_string() };
-                format!("{row},name{row},7,,{code},{note},{class}\n")
-            })
-            .collect();
-        let text = format!("id,name,same,empty,code,note,y\n{text}");
-        let files = Files::new(&[("t.csv", &text)]);
-        let schema = open(&files.config("t.csv"), 0).unwrap().schema;
-        assert_eq!(schema.left_out, ["empty"]);
-        let told = schema.to_string();
-        for line in [
-            "target: y, 2 classes: `no` 43, `yes` 17",
-            "column  kind      why              missing  distinct  range or commonest",
-            "id      number    reads as numbers 0        60        0 to 59",
-            "note    category  reads as text    0        8         `n.v.` in 20",
-            "left out, without a value in the training rows: `empty`",
-            "warning: `id` rises from row to row",
-            "warning: `name` has 60 categories in 60 values",
-            "warning: `same` is the same in every training row",
-            "warning: `code` has one value for each of the target's",
-            "warning: `note` is taken as 8 categories, though 40 of its 60 values are numbers",
-        ] {
-            let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(squeezed(&told).contains(&squeezed(line)), "{line}\n{told}");
-        }
-        assert_eq!(told.matches("warning: ").count(), 5, "{told}");
-        let folder = tempfile::tempdir().unwrap();
-        schema.save(folder.path()).unwrap();
-        assert_eq!(TableSchema::load(folder.path()).unwrap(), schema);
-        // By the recipe nothing is guessed.
-        let said = TableConfig {
-            ignore: ["id", "name", "same", "empty", "code"].map(String::from).to_vec(),
-            categorical: vec!["note".into()],
-            ..files.config("t.csv")
-        };
-        let schema = open(&said, 0).unwrap().schema;
-        assert!(schema.notes.is_empty() && schema.to_string().contains("by the recipe"), "{schema}");
-    }
-
-    #[test]
-    fn of_a_wide_table_the_columns_to_look_at_are_told() {
-        let names: Vec<String> = (0..60).map(|column| format!("c{column}")).collect();
-        let row = |row: usize| {
-            (0..60).map(|column| (row * (column + 3) % 11).to_string()).collect::<Vec<_>>().join(",")
-        };
-        let lines: String =
-            (0..30).map(|at| format!("{},,{}\n", row(at), at % 2).replacen("0,", ",", 1)).collect();
-        let files = Files::new(&[("t.csv", &format!("{},e,y\n{lines}", names.join(",")))]);
-        let told = open(&files.config("t.csv"), 0).unwrap().schema.to_string();
-        assert!(told.contains("columns more, each with its line in columns.json"), "{told}");
-        assert!(told.lines().count() < 40, "{told}");
-    }
-
-    #[test]
-    fn a_class_without_a_training_row_is_told() {
-        let lines: String = (0..40).map(|row| format!("{row}.5,{}\n", ["a", "b"][row % 2])).collect();
-        let files = Files::new(&[("t.csv", &format!("x,y\n{lines}0.5,rare\n"))]);
-        let told = (0..20).find_map(|seed| {
-            let config = TableConfig { test_fraction: 0.5, ..files.config("t.csv") };
-            let schema = open(&config, seed).ok()?.schema;
-            schema.class_rows.contains(&0).then(|| schema.to_string())
-        });
-        if let Some(told) = told {
-            assert!(told.contains("warning: no training row is of `rare`"), "{told}");
-        }
-    }
-
-    #[test]
-    fn cells_that_say_less_than_in_training_are_counted() {
-        let lines: String =
-            (0..30).map(|row| format!("{row}.5,{},{}\n", ["red", "blue"][row % 2], row % 2)).collect();
-        let files = Files::new(&[
-            ("t.csv", &format!("n,c,y\n{lines}")),
-            ("e.csv", "n,c,y\n1,red,0\n,green,1\n2,?,0\nNA,violet,1\n"),
-        ]);
-        let config = files.config("t.csv");
-        let schema = open(&config, 0).unwrap().schema;
-        for stream in [false, true] {
-            let config = TableConfig { stream: Some(stream), ..config.clone() };
-            let opened = open_evaluation(&config, &schema, Some(&files.uri("e.csv")), 0).unwrap();
-            for _ in 0..2 {
-                rows(opened.dataset());
-            }
-            assert_eq!(
-                opened.dataset().unseen().summary().unwrap(),
-                "cells of 4 rows: `c` 2 of no category that was learned (`green`, `violet`), 1 without a value; `n` 2 without a value"
-            );
-            let known = open_evaluation(&config, &schema, Some(&files.uri("t.csv")), 0).unwrap();
-            rows(known.dataset());
-            assert_eq!(known.dataset().unseen().summary(), None);
-        }
-    }
-
-    #[test]
-    fn a_test_set_may_spell_its_labels_otherwise() {
-        for (train, test) in [
-            (["1", "0"], ["1.0", "0.0"]),
-            (["True", "False"], ["true", "FALSE"]),
-            (["1.0", "2.0"], ["1", "2"]),
-        ] {
-            let table = |labels: [&str; 2]| -> String {
-                "x,y\n".to_string()
-                    + &(0..20).map(|row| format!("{row}.5,{}\n", labels[row % 2])).collect::<String>()
-            };
-            let object =
-                |row: usize| format!("{{\"x\": {row}.5, \"y\": {}}}\n", test[row % 2].to_lowercase());
-            let jsonl: String = (0..20).map(object).collect();
-            let files = Files::new(&[("t.csv", &table(train)), ("e.csv", &table(test)), ("e.jsonl", &jsonl)]);
-            for test in ["e.csv", "e.jsonl"] {
-                let opened =
-                    open(&TableConfig { test: Some(files.uri(test)), ..files.config("t.csv") }, 0).unwrap();
-                assert_eq!(opened.schema.labels().len(), 2);
-                let of = |set: &TableSet| rows(set).2;
-                assert_eq!(
-                    of(opened.train.dataset()),
-                    of(opened.test.unwrap().dataset()),
-                    "{train:?} {test}"
-                );
-            }
-        }
     }
 }

@@ -221,9 +221,12 @@ impl Survey {
         if columns.is_empty() {
             return Err(DataError::source(uri, "at least one input column", "the target alone"));
         }
-        let wishes = config.wishes(&config.target, known);
+        let (wishes, is_constant) = (config.wishes(&config.target, known), tally.is_one_number());
         let (target, class_rows) = tally.target(uri, name, self.labels, &wishes)?;
         let values = matches!(target, TableTarget::Value { .. });
+        if values && is_constant {
+            notes.push(format!("the target `{}` is the same in every training row", target.name()));
+        }
         notes.extend(columns.iter().zip(&pairings).filter_map(|(column, pairing)| {
             let says = match pairing.says(values)? {
                 Says::Same => "has the value of the target in every training row",

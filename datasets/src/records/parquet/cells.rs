@@ -1,8 +1,9 @@
 //! Arrow arrays as cells: flat columns of numbers, truth values and text.
 //!
 //! Numbers become f64: whole numbers beyond 2^53 lose their last digits. Dates and times become days since 1970
-//! or, to a reader that does not ask for dates, numbers of the file's own unit and origin. Truth values become the categories `false` and
-//! `true`. Null is a missing value. Where text or labels are wanted, whole numbers are spelled out instead.
+//! or, to a reader that does not ask for dates, numbers of the file's own unit and origin. Truth values become
+//! the categories `false` and `true`. Null is a missing value. Where text or labels are wanted, whole numbers are
+//! spelled out instead.
 
 use crate::DataError;
 use crate::records::cells::{Cells, TextCells};
@@ -394,6 +395,59 @@ mod tests {
             (Some("red"), None, Some("blue"))
         );
         assert_eq!(frame.columns[5].number(2), Some(Ok(9.0)));
+    }
+
+    #[test]
+    fn dates_and_times_of_every_unit_are_days() {
+        use arrow_array::{
+            Date64Array, Time32SecondArray, Time64NanosecondArray, TimestampMillisecondArray,
+            TimestampNanosecondArray, TimestampSecondArray,
+        };
+        // 1969-12-31T18:00 and 2024-12-31T06:00, days -0.25 and 20,088.25; a quarter of a day.
+        let seconds = [-21_600i64, 20_088 * 86_400 + 21_600];
+        let of = |unit: i64| seconds.map(|seconds| Some(seconds * unit)).to_vec();
+        let in_dictionary: DictionaryArray<Int32Type> = DictionaryArray::new(
+            Int32Array::from(vec![Some(1), None]),
+            Arc::new(TimestampSecondArray::from(of(1))),
+        );
+        let bytes = file(vec![
+            ("s", Arc::new(TimestampSecondArray::from(of(1)).with_timezone("UTC"))),
+            ("ms", Arc::new(TimestampMillisecondArray::from(of(1_000)))),
+            ("ns", Arc::new(TimestampNanosecondArray::from(of(1_000_000_000)))),
+            ("date", Arc::new(Date64Array::from(of(1_000)))),
+            ("day", Arc::new(Date32Array::from(vec![Some(-1), None]))),
+            ("time", Arc::new(Time32SecondArray::from(vec![21_600, 43_200]))),
+            ("fine", Arc::new(Time64NanosecondArray::from(vec![21_600_000_000_000, 0]))),
+            ("words", Arc::new(in_dictionary)),
+        ]);
+        let options = ReadOptions { dates: true, ..ReadOptions::plain(CELLS) };
+        let mut columns = Vec::new();
+        ParquetRecords
+            .read("t.parquet", bytes.into(), &options, &mut |found| {
+                if let Found::Frame(frame) = found {
+                    columns = frame.columns;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let days: Vec<Vec<Option<f64>>> = columns
+            .iter()
+            .map(|cells| {
+                assert!(matches!(cells, Cells::Dates(_)));
+                (0..2).map(|row| cells.number(row).map(Result::unwrap)).collect()
+            })
+            .collect();
+        let both = vec![Some(-0.25), Some(20_088.25)];
+        assert_eq!(days[..3], [both.clone(), both.clone(), both]);
+        // A date of milliseconds is whole in a file that its own format checks; its unit is what counts here.
+        assert_eq!(days[3][0].map(f64::floor), Some(-1.0));
+        assert_eq!(days[4], [Some(-1.0), None]);
+        assert_eq!(
+            (&days[5][..], &days[6][..]),
+            (&[Some(0.25), Some(0.5)][..], &[Some(0.25), Some(0.0)][..])
+        );
+        assert_eq!(days[7], [Some(20_088.25), None]);
+        assert_eq!(columns[0].text(1).unwrap(), "2024-12-31T06:00:00");
     }
 
     #[test]
