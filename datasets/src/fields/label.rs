@@ -30,8 +30,7 @@ pub enum TableTarget {
 }
 
 /// What the target is where a row has none.
-pub(super) const ABSENT: &str =
-    "no value (the cell is empty or a mark such as `None`: see data.missing and data.keep_default_missing)";
+pub(crate) const ABSENT: &str = "no value";
 
 /// The targets of rows.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,6 +14,12 @@ impl Default for Labels {
     }
 }
 
+impl From<Option<BTreeMap<String, u64>>> for Labels {
+    fn from(counts: Option<BTreeMap<String, u64>>) -> Self {
+        Labels(counts)
+    }
+}
+
 impl Labels {
     /// Every label of some cells as `spell` has it, and how many of `training`, which ascend, have it.
     pub(crate) fn of(cells: &Cells, training: &[usize], spell: impl Fn(&str) -> String) -> Self {

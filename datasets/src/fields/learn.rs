@@ -251,6 +251,7 @@ impl Tally {
                 let is_many = numbers.different().is_none_or(|different| different > MOST_CLASSES);
                 !numbers.whole || is_many || self.not_finite.is_some()
             }
+            None if !wishes.spelled => false,
             None => {
                 if let Some(error) = self.grouped() {
                     return Err(error);
@@ -293,13 +294,12 @@ fn no_value(uri: &str, name: &str) -> DataError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Kind;
     use crate::fields::tally::Counting;
-    use crate::fields::{DatePart, Kind};
     use crate::records::{Cells, Frame, TextCells};
 
     fn wishes(kind: Option<Kind<'static>>) -> Wishes<'static> {
-        let date_parts = &[DatePart::Days];
-        Wishes { kind, max_categories: 9, on_corrupt: OnCorrupt::Stop, date_parts, date_format: None }
+        Wishes { kind, spelled: true, ..Wishes::none(9, OnCorrupt::Stop) }
     }
 
     fn labels(cells: &[&str]) -> Labels {

@@ -29,7 +29,7 @@ pub use column::{Column, Encoding};
 pub use date::{Date, DateOrder, DatePart};
 pub use facts::{Facts, Why};
 pub use label::TableTarget;
-pub(crate) use label::{TargetEncoder, Targets, label};
+pub(crate) use label::{ABSENT, TargetEncoder, Targets, label};
 pub(crate) use labels::Labels;
 pub(crate) use learn::Learned;
 pub use number::Number;

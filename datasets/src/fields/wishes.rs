@@ -16,6 +16,9 @@ pub(crate) struct Wishes<'a> {
     pub date_parts: &'a [DatePart],
     /// The format of dates that the recipe states.
     pub date_format: Option<&'a str>,
+    /// True where keys of the recipe say how numbers and dates are spelled: a target that may be some is refused
+    /// until they do.
+    pub spelled: bool,
 }
 
 /// What a column is to hold.
@@ -29,6 +32,14 @@ pub(crate) enum Kind<'a> {
     Dates,
     /// What a run holds that began with it, whatever its cells look like.
     As(&'a Encoding),
+}
+
+impl Wishes<'static> {
+    /// Of a recipe that says nothing of the column.
+    pub(crate) fn none(max_categories: usize, on_corrupt: OnCorrupt) -> Self {
+        let date_parts = &[DatePart::Days];
+        Wishes { kind: None, max_categories, on_corrupt, date_parts, date_format: None, spelled: false }
+    }
 }
 
 impl Wishes<'_> {

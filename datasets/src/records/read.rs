@@ -51,6 +51,9 @@ pub(crate) struct ReadOptions<'a> {
     /// True where dates and times that a format knows as such are [`Cells::Dates`](super::Cells::Dates); they are
     /// numbers of the file's own unit otherwise.
     pub dates: bool,
+    /// True to read the whole numbers of a column as the names of classes that the file gives them, and -1 as
+    /// no value.
+    pub class_names: bool,
     /// Records of a frame at most.
     pub at_once: usize,
 }
@@ -59,7 +62,8 @@ impl<'a> ReadOptions<'a> {
     /// Cells as they stand in files that say by themselves how they are cut.
     pub(crate) fn plain(column: &'a dyn Fn(&str) -> Use) -> Self {
         let (dialect, given) = (Dialect::default(), Given::default());
-        ReadOptions { dialect, given, column, missing: None, dates: false, at_once: usize::MAX }
+        let (missing, class_names, dates, at_once) = (None, false, false, usize::MAX);
+        ReadOptions { dialect, given, column, missing, class_names, dates, at_once }
     }
 
     /// The value of a cell; `None` where its text means that there is none.

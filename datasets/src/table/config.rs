@@ -89,6 +89,9 @@ pub struct TableConfig {
     /// whole or more than 20 differ, and everything else is a class. Spellings of one value (`1` and `1.0`,
     /// `True` and `true`) are one class.
     pub target_kind: Option<TargetKind>,
+    /// True to read the whole numbers of a column as the names that a Parquet file gives them (Hugging Face's
+    /// `ClassLabel`), and the number -1 as a missing value; false to read them as they stand.
+    pub class_names: bool,
     /// Taken off the end of class labels: `"."` for the test file of Adult.
     pub strip_label_suffix: Option<String>,
     /// Columns that hold numbers, whatever their cells look like.
@@ -145,6 +148,7 @@ impl Default for TableConfig {
             comment: None,
             target: String::new(),
             target_kind: None,
+            class_names: true,
             strip_label_suffix: None,
             numeric: Vec::new(),
             categorical: Vec::new(),
@@ -232,7 +236,7 @@ impl TableConfig {
     }
 
     /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(super) fn format(&self, uri: &str) -> Format {
+    pub(crate) fn format(&self, uri: &str) -> Format {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
     }
 
@@ -253,7 +257,7 @@ impl TableConfig {
     ///
     /// # Errors
     /// As [`dialect`](TableConfig::dialect).
-    pub(super) fn options<'a>(
+    pub(crate) fn options<'a>(
         &'a self,
         uri: &str,
         format: Format,
@@ -263,11 +267,17 @@ impl TableConfig {
     ) -> Result<ReadOptions<'a>, DataError> {
         let given = Given { names: self.column_names.as_deref(), optional };
         let (dialect, missing) = (self.dialect(uri, format)?, Some(packing.missing.as_slice()));
-        Ok(ReadOptions { dialect, given, missing, dates: packing.dates, ..ReadOptions::plain(column) })
+        let (class_names, dates) = (self.class_names, packing.dates);
+        Ok(ReadOptions { dialect, given, missing, class_names, dates, ..ReadOptions::plain(column) })
+    }
+
+    /// The recipe for a run that has a schema: columns are read as they were when the run began.
+    pub(super) fn as_trained(&self, schema: &TableSchema) -> Self {
+        TableConfig { class_names: schema.class_names, ..self.clone() }
     }
 
     /// The use of a column where the schema is not known yet.
-    pub(super) fn column(&self, name: &str) -> Use {
+    pub(crate) fn column(&self, name: &str) -> Use {
         if self.ignore.iter().any(|ignored| ignored == name) { Use::Nothing } else { Use::Cell }
     }
 
@@ -302,6 +312,7 @@ impl TableConfig {
             on_corrupt: self.on_corrupt,
             date_parts: &self.date_parts,
             date_format: self.date_format.as_deref(),
+            spelled: true,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Rows of a frame into numbers, by a schema.
 
 use super::config::TableConfig;
+use super::missing::told;
 use super::rows::{RowLayout, Rows};
 use super::schema::{TableSchema, column_indices};
 use super::unseen::Unseen;
@@ -78,7 +79,7 @@ impl Encoder {
         if let (Some(encoder), Some(&index)) = (&self.target, indices.get(self.columns.len())) {
             let name = encoder.target.name();
             encoder.check(&frame.columns[index], rows, &mut |row, expected, found| {
-                refused.entry(row).or_insert_with(|| frame.cell_error(row, name, expected, found));
+                refused.entry(row).or_insert_with(|| told(frame.cell_error(row, name, expected, found)));
             });
         }
         if refused.is_empty() {

@@ -2,6 +2,8 @@
 
 use super::config::TableConfig;
 use super::schema::TableSchema;
+use crate::DataError;
+use crate::fields::ABSENT;
 
 /// The marks that every table has unless its recipe says otherwise: those of pandas (`STR_NA_VALUES`), in the same
 /// case, and `?`, which sets of UCI have.
@@ -31,6 +33,18 @@ impl TableConfig {
             Some(marks) => marks.clone(),
             None => self.missing.iter().cloned().chain(ANY_NAN.map(String::from)).collect(),
         }
+    }
+}
+
+/// The error of a row, with the keys that decide what has no value where that is what its target has.
+pub(super) fn told(error: DataError) -> DataError {
+    match error {
+        DataError::Malformed { uri, place, expected, found } if found == ABSENT => {
+            let keys =
+                "an empty cell or a mark such as `None`: see data.missing and data.keep_default_missing";
+            DataError::malformed(uri, place, expected, format!("{found} ({keys})"))
+        }
+        other => other,
     }
 }
 

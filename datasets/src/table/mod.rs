@@ -38,6 +38,7 @@ pub use crate::fields::{
 pub use config::{TableConfig, TargetKind};
 pub use missing::MISSING;
 pub use open::{open, open_evaluation, reopen};
+pub(crate) use packing::Packing;
 pub use predict::open_prediction;
 pub use request::{Cell, Row, records};
 pub use schema::TableSchema;

@@ -6,6 +6,7 @@
 
 use super::config::TableConfig;
 use super::encode::Encoder;
+use super::missing::told;
 use super::read::{Frames, RowsOfFrames};
 use super::schema::{TableSchema, check_names};
 use crate::fields::{Counting, Labels, Learned, Pairing, Says, TableTarget, Tally, label};
@@ -222,7 +223,7 @@ impl Survey {
             return Err(DataError::source(uri, "at least one input column", "the target alone"));
         }
         let (wishes, is_constant) = (config.wishes(&config.target, known), tally.is_one_number());
-        let (target, class_rows) = tally.target(uri, name, self.labels, &wishes)?;
+        let (target, class_rows) = tally.target(uri, name, self.labels, &wishes).map_err(told)?;
         let values = matches!(target, TableTarget::Value { .. });
         if values && is_constant {
             notes.push(format!("the target `{}` is the same in every training row", target.name()));
