@@ -385,9 +385,13 @@ mod tests {
 
     #[test]
     fn marks_between_digits_are_refused_where_the_recipe_says_nothing() {
-        for cells in
-            [&["1,234", "2,500"][..], &["1,234", "900", "3,000"], &["0,5", "1,25"], &["1.234.567", "2.5"]]
-        {
+        for cells in [
+            &["1,234", "2,500"][..],
+            &["1,234", "900", "3,000"],
+            &["0,5", "1,25"],
+            &["1.234.567", "2.5"],
+            &["1,234", "2,000", "3,000", "x"],
+        ] {
             let error = learned(cells).unwrap_err();
             assert!(error.contains("line 1, column `x`: expected a plain number (data.thousands"), "{error}");
         }

@@ -284,11 +284,11 @@ impl Tally {
         Err(DataError::malformed(uri, format!("column `{name}`"), expected, "more"))
     }
 
-    /// The first cell with marks between its digits, where all cells are numbers but for such marks: the marks
-    /// may be those of thousands or of a fraction.
+    /// The first cell with marks between its digits, where the column would read as numbers but for such marks:
+    /// they may be those of thousands or of a fraction.
     pub(super) fn grouped(&self) -> Option<DataError> {
-        let all = self.looks.grouped > 0 && self.looks.grouped + self.number_cells == self.values;
-        self.looks.first_grouped.clone().filter(|_| all)
+        let reads = are_most(self.looks.grouped + self.number_cells, self.values);
+        self.looks.first_grouped.clone().filter(|_| reads)
     }
 }
 
