@@ -3,8 +3,8 @@
 use super::config::TextConfig;
 use super::schema::{TextSchema, specials};
 use super::tokenizer::Coverage;
-use crate::DataError;
 use crate::records::round;
+use crate::{DataError, SplitBy};
 
 /// Refuses labels from which nothing can be learned.
 pub(super) fn check_labels(uri: &str, labels: &[String]) -> Result<(), DataError> {
@@ -36,6 +36,7 @@ pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<Te
         whole_files: false,
         labels: Vec::new(),
         characters_per_token: 1.0,
+        split: SplitBy::default(),
         streamed: None,
     })
 }

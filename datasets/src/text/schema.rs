@@ -4,7 +4,7 @@ use super::config::{MOST_TOKENS, TextTask};
 use super::tokenizer::{Coverage, Specials, Tokenizer, UnknownSymbol, VocabularyKind};
 use crate::resumed::check_names;
 use crate::store::Known;
-use crate::{DataError, saved};
+use crate::{DataError, SplitBy, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::Path;
@@ -38,6 +38,8 @@ pub struct TextSchema {
     /// Mean characters per token over the training texts, to 12 significant digits: 1 for characters, at
     /// most 1 for bytes, and for words with the white space between them.
     pub characters_per_token: f64,
+    /// The way that texts were held out of the training texts.
+    pub split: SplitBy,
     /// The training texts, where they are streamed; in a file of its own.
     pub(crate) streamed: Option<Known>,
 }
@@ -57,6 +59,8 @@ struct Saved {
     whole_files: bool,
     labels: Vec<String>,
     characters_per_token: f64,
+    #[serde(default)]
+    split: SplitBy,
     /// Names of the first ids.
     specials: Vec<String>,
     /// The tokens of the ids behind; none for bytes.
@@ -84,6 +88,7 @@ impl From<TextSchema> for Saved {
             whole_files: schema.whole_files,
             labels: schema.labels,
             characters_per_token: schema.characters_per_token,
+            split: schema.split,
             specials: schema.tokenizer.specials().names(),
             symbols: schema.tokenizer.symbols().to_vec(),
         }
@@ -120,6 +125,7 @@ impl TryFrom<Saved> for TextSchema {
             whole_files: saved.whole_files,
             labels: saved.labels,
             characters_per_token: saved.characters_per_token,
+            split: saved.split,
             streamed: None,
         })
     }
@@ -244,6 +250,7 @@ mod tests {
             whole_files: false,
             labels: vec!["a".into(), "b".into()],
             characters_per_token: 4.25,
+            split: SplitBy::Groups("author".into()),
             streamed: None,
         }
     }
@@ -259,6 +266,17 @@ mod tests {
             schema.save(folder.path()).unwrap();
             assert_eq!(TextSchema::load(folder.path()).unwrap(), schema);
         }
+    }
+
+    #[test]
+    fn a_schema_of_earlier_versions_held_out_at_random() {
+        let folder = tempfile::tempdir().unwrap();
+        schema(TextTask::Classify, VocabularyKind::Word, &["so"]).save(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove("split").unwrap();
+        std::fs::write(&path, json.to_string()).unwrap();
+        assert_eq!(TextSchema::load(folder.path()).unwrap().split, SplitBy::Random);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::corpus::Corpus;
 use super::stream::Stream;
 use super::tokenizer::PADDING;
 use super::windows::Windows;
+use crate::records::split::count;
 use crate::store::BlockSet;
 use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Target, Tokens};
@@ -55,6 +56,16 @@ impl TextSet {
             ends.push(stream.len());
         }
         TextSet { parts: Parts::Texts { stream, ends, classes }, skipped }
+    }
+
+    /// The texts of each of `num` classes, where they are in memory and have classes.
+    pub(super) fn classes_of(&self, num: usize) -> Option<Vec<u64>> {
+        match &self.parts {
+            Parts::Texts { classes: Some(classes), .. } => {
+                Some(count(classes.iter().map(|&class| class as usize), num))
+            }
+            _ => None,
+        }
     }
 
     /// Labelled texts that are read when they are wanted.

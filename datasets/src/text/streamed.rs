@@ -10,10 +10,10 @@ use super::set::TextSet;
 use super::tokenizer::Counts;
 use crate::index::Block;
 use crate::records::sort_labels;
+use crate::records::split::{LabelCounts, tell_lacking};
 use crate::store::{BlockSet, Divided, Known, Source};
 use crate::{DataError, Opened, Pipeline, PipelineConfig, ShardOrder, bounds};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Opens labelled texts for training by their blocks; `known` is the schema of a run that goes on.
@@ -28,14 +28,16 @@ pub(super) fn open(
     known: Option<TextSchema>,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
     let source = Arc::new(source(&config.train, config)?);
-    let Divided { train, valid, test } = source.divide(config.fractions(), seed)?;
+    config.held_out().check_blocks()?;
+    let divided = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
             Known::kept(&schema.streamed, &source)?;
             schema
         }
-        None => survey(&source, &train, config)?,
+        None => survey(&source, &divided, config)?,
     };
+    let Divided { train, valid, test } = divided;
     let part = |uri: &Option<String>, blocks: Vec<usize>| -> Result<Option<Pipeline<TextSet>>, DataError> {
         let set = match uri {
             Some(uri) => file::open(uri, config, &schema)?,
@@ -66,18 +68,17 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> R
 /// The labels and symbols of some texts.
 #[derive(Default)]
 struct Learned {
-    /// The labels of all texts, whatever part they fall into.
-    labels: BTreeSet<String>,
+    /// The labels of all texts, with how many each part has of them.
+    labels: LabelCounts,
     counts: Counts,
     characters: usize,
     tokens: usize,
 }
 
-/// Reads all blocks once: all for the labels, those in `train` for the vocabulary.
-fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextSchema, DataError> {
+/// Reads all blocks once: all for the labels, those for training for the vocabulary.
+fn survey(source: &Source, divided: &Divided, config: &TextConfig) -> Result<TextSchema, DataError> {
     let uri = source.uri();
-    let mut training = vec![false; source.len()];
-    train.iter().for_each(|&block| training[block] = true);
+    let parts = divided.parts(source.len());
     let survey = config.vocabulary.survey();
     let work = |number: usize, shard: usize, block: &Block| {
         let mut learned = Learned::default();
@@ -87,8 +88,8 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
                 // Counted where it is met in training.
                 Err(error) => return config.on_corrupt.refuse(error, &mut 0),
             };
-            learned.labels.extend(label);
-            if training[number] {
+            label.into_iter().for_each(|label| learned.labels.add(label, parts[number], 1));
+            if parts[number] == 0 {
                 let text: Cow<'_, str> =
                     if config.lowercase { text.to_lowercase().into() } else { text.into() };
                 survey.count(&text, usize::MAX, &mut learned.counts);
@@ -101,15 +102,18 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
     };
     let mut all = Learned::default();
     source.survey("vocabulary", source.len(), work, |learned| {
-        all.labels.extend(learned.labels);
+        all.labels.merge(learned.labels);
         all.counts.merge(learned.counts);
         all.characters += learned.characters;
         all.tokens += learned.tokens;
-        bounds::classes(uri, &config.label_column, all.labels.len())
+        let least = if all.labels.are_few() { 0 } else { usize::MAX };
+        bounds::classes(uri, &config.label_column, least)
     })?;
-    let mut labels: Vec<String> = all.labels.into_iter().collect();
+    let mut labels = all.labels.labels().unwrap_or_default();
     sort_labels(&mut labels);
     check_labels(uri, &labels)?;
+    config.held_out().tell_blocks(uri);
+    tell_lacking(uri, &labels, all.labels.of(&labels, config.fractions()));
     let symbols = all.counts.frequent(config.min_count, config.max_vocabulary);
     let characters_per_token = mean_characters(all.characters, all.tokens);
     let streamed = Some(Known::of(source, Vec::new()));
