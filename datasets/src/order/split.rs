@@ -112,6 +112,6 @@ mod tests {
     fn the_split_is_the_one_that_earlier_runs_used() {
         // Runs are evaluated on what they held out: a change must be noticed.
         let split = Split::new(12, 0.25, 0.25, 7);
-        assert_eq!((split.valid, split.test), (vec![], vec![]));
+        assert_eq!((split.valid, split.test), (vec![2, 3, 8], vec![1, 4, 11]));
     }
 }

@@ -3,11 +3,15 @@
 mod by;
 mod counts;
 mod times;
+#[cfg(test)]
+mod told;
 
 pub use by::SplitBy;
 pub(crate) use by::{Samples, Wishes};
 pub(crate) use counts::{LabelCounts, count, tell_lacking};
 pub(crate) use times::{EXPECTED as EXPECTED_TIME, Time, TimeKind};
+#[cfg(test)]
+pub(crate) use told::told;
 
 use crate::{DataError, Split};
 use std::ops::Range;

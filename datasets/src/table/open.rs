@@ -310,7 +310,7 @@ mod tests {
         let other: String =
             (100..140).map(|row| format!("{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect();
         let changed = reopened(format!("n,c,y\n{other}"));
-        assert!(changed.contains("expected the numbers that the run began with (mean 1"), "{changed}");
+        assert!(changed.contains("expected the numbers that the run began with (mean "), "{changed}");
         let typed =
             (0..40).map(|row| format!("x{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect::<String>();
         let typed = reopened(format!("n,c,y\n{typed}"));

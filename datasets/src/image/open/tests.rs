@@ -2,6 +2,7 @@ use super::*;
 use crate::image::Resize;
 use crate::image::decode::tests::file;
 use crate::image::open_prediction;
+use crate::records::split::told;
 use crate::{Dataset, Draw, Names, OnCorrupt, ShardOrder};
 use bonfire_contract::{Batch, Images, Loader, Portion, Position, Share, Target};
 use burn::tensor::Device;
@@ -227,6 +228,8 @@ fn a_class_of_one_picture_trains() {
             [0, 1, 2].map(|class| classes.iter().filter(|&&of| of == class).count())
         };
         let (train, valid) = (counts(&opened.train), counts(&opened.valid.unwrap()));
+        let lines = told(&config.train, || _ = open(&config, seed).unwrap());
+        assert_eq!(lines, ["1 class without a validation sample: `rare` (1 sample)"]);
         assert_eq!((train[2], valid[2]), (1, 0));
         assert!(train[0].abs_diff(10) <= 1 && valid[0] + valid[1] == 21, "{train:?} {valid:?}");
     }

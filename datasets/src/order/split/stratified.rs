@@ -174,7 +174,7 @@ mod tests {
         // Runs are evaluated on what they held out: a change must be noticed.
         let classes = [0, 1, 0, 0, 1, 0, 2, 0, 0, 1, 0, 0];
         let split = Split::stratified(&classes, 0.25, 0.25, 7);
-        assert_eq!((split.valid, split.test), (vec![], vec![]));
+        assert_eq!((split.valid, split.test), (vec![3, 4, 8], vec![1, 2, 11]));
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use crate::records::split::told;
 use crate::table::{TableConfig, TableSchema, TableSet, open, open_evaluation, reopen};
 use crate::{DataError, Dataset, OnCorrupt, Opened, SplitBy};
 use bonfire_contract::Loader;
@@ -157,6 +158,38 @@ fn a_class_keeps_a_row_to_train_on() {
 }
 
 #[test]
+fn classes_that_a_part_lacks_are_told_when_a_run_begins() {
+    let table = Table::new(
+        "id,y",
+        (0..400).map(|row| format!("{row},{}", if row == 40 { "d" } else { ["a", "b"][row % 2] })),
+    );
+    let (uri, config) = (table.uri(), table.config());
+    let lacking = |parts: &[&str]| -> Vec<String> {
+        parts.iter().map(|part| format!("1 class without a {part} sample: `d` (1 sample)")).collect()
+    };
+    let mut schema = None;
+    let begun = told(&uri, || schema = Some(open(&config, 1).unwrap().schema));
+    assert_eq!(begun, lacking(&["validation", "test"]));
+    let goes_on = told(&uri, || _ = reopen(&config, 1, schema.unwrap()).unwrap());
+    assert!(goes_on.is_empty(), "{goes_on:?}");
+    let whole = TableConfig { valid_fraction: 0.0, test_fraction: 0.0, ..config.clone() };
+    assert_eq!(told(&uri, || _ = open(&whole, 1).unwrap()), ["1 class of a single sample: `d` (1 sample)"]);
+    // At random the row may be held out; then no model learns its class.
+    let alike = TableConfig { stratify: Some(false), ..config.clone() };
+    let lost = (0..40).map(|seed| told(&uri, || _ = open(&alike, seed).unwrap())).filter(|lines| {
+        lines
+            .iter()
+            .any(|line| line == "1 class without a training sample, which no model learns: `d` (1 sample)")
+    });
+    assert!((5..35).contains(&lost.count()));
+    // Of a streamed table it is a block that is held out or not.
+    let streamed = TableConfig { stream: Some(true), window_bytes: 1500, ..config };
+    let lines = told(&uri, || _ = open(&streamed, 1).unwrap());
+    assert_eq!(lines[0], "streamed sets hold out whole blocks of samples: not stratified");
+    assert!(lines.len() == 3 && lines[1..].iter().all(|line| line.ends_with("`d` (1 sample)")), "{lines:?}");
+}
+
+#[test]
 fn spellings_of_a_class_and_rows_that_are_skipped_have_their_places() {
     let label = |row: u64| match row % 10 {
         0 => "",
@@ -165,7 +198,7 @@ fn spellings_of_a_class_and_rows_that_are_skipped_have_their_places() {
         _ => "x",
     };
     let table = Table::new("id,y", (0..200).map(|row| format!("{row},{}", label(row))));
-    assert!(message(open(&table.config(), 1)).contains("line 2, column `y`: expected a target"));
+    assert!(message(open(&table.config(), 1)).contains("column `y`: expected a target, found no value"));
     let skip = TableConfig { on_corrupt: OnCorrupt::Skip, ..table.config() };
     let parts = assert_found_again(&skip, 1);
     let ones = parts.each_ref().map(|part| part.iter().filter(|&&row| label(row).starts_with('1')).count());

@@ -1,3 +1,4 @@
+use crate::records::split::told;
 use crate::text::{TextConfig, TextSchema, TextSet, open, open_evaluation, reopen};
 use crate::{DataError, Dataset, Draw, OnCorrupt, Opened, SplitBy};
 use bonfire_contract::Loader;
@@ -92,6 +93,25 @@ fn runs_of_earlier_versions_hold_out_what_they_did() {
     assert_eq!(parts(&reopen(&config, 1, began.schema.clone()).unwrap()), parts(&began));
     let tested = open_evaluation(&config, &began.schema, None, 1).unwrap();
     assert_eq!(samples(tested.dataset()), parts(&began)[2]);
+}
+
+#[test]
+fn classes_that_a_part_lacks_are_told_when_a_run_begins() {
+    let row = |row: usize| format!("t{row},{}\n", if row == 40 { "d" } else { ["a", "b"][row % 2] });
+    let (_folder, config) =
+        texts("t.csv", &("text,label\n".to_string() + &(0..90).map(row).collect::<String>()));
+    let uri = config.train.clone();
+    let mut schema = None;
+    let begun = told(&uri, || schema = Some(open(&config, 1).unwrap().schema));
+    let lacking =
+        ["validation", "test"].map(|part| format!("1 class without a {part} sample: `d` (1 sample)"));
+    assert_eq!(begun, lacking);
+    let goes_on = told(&uri, || _ = reopen(&config, 1, schema.unwrap()).unwrap());
+    assert!(goes_on.is_empty(), "{goes_on:?}");
+    let streamed = TextConfig { stream: Some(true), window_bytes: 1500, ..config };
+    let lines = told(&uri, || _ = open(&streamed, 1).unwrap());
+    assert_eq!(lines[0], "streamed sets hold out whole blocks of samples: not stratified");
+    assert!(lines.len() == 3 && lines[1..].iter().all(|line| line.ends_with("`d` (1 sample)")), "{lines:?}");
 }
 
 #[test]
