@@ -29,8 +29,8 @@ pub(super) fn open(
     seed: u64,
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
-    let source = Arc::new(source(&config.train, config)?);
     config.held_out().check_blocks()?;
+    let source = Arc::new(source(&config.train, config)?);
     let divided = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {

@@ -27,8 +27,8 @@ pub(super) fn open(
     seed: u64,
     known: Option<TextSchema>,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
-    let source = Arc::new(source(&config.train, config)?);
     config.held_out().check_blocks()?;
+    let source = Arc::new(source(&config.train, config)?);
     let divided = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
