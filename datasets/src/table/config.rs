@@ -1,5 +1,6 @@
 //! The keys of `[data]` for tables.
 
+use super::schema::TableSchema;
 use crate::fields::Wishes;
 use crate::records::{Dialect, Format, Given, ReadOptions, Use, is_missing, one_of, split};
 use crate::store::WINDOW_BYTES;
@@ -87,6 +88,9 @@ pub struct TableConfig {
     /// whole or more than 20 differ, and everything else is a class. Spellings of one value (`1` and `1.0`,
     /// `True` and `true`) are one class.
     pub target_kind: Option<TargetKind>,
+    /// True to read the whole numbers of a column as the names that a Parquet file gives them (Hugging Face's
+    /// `ClassLabel`), and the number -1 as a missing value; false to read them as they stand.
+    pub class_names: bool,
     /// Taken off the end of class labels: `"."` for the test file of Adult.
     pub strip_label_suffix: Option<String>,
     /// Columns that hold numbers, whatever their cells look like.
@@ -132,6 +136,7 @@ impl Default for TableConfig {
             comment: None,
             target: String::new(),
             target_kind: None,
+            class_names: true,
             strip_label_suffix: None,
             numeric: Vec::new(),
             categorical: Vec::new(),
@@ -204,7 +209,7 @@ impl TableConfig {
     }
 
     /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(super) fn format(&self, uri: &str) -> Format {
+    pub(crate) fn format(&self, uri: &str) -> Format {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
     }
 
@@ -225,7 +230,7 @@ impl TableConfig {
     ///
     /// # Errors
     /// As [`dialect`](TableConfig::dialect).
-    pub(super) fn options<'a>(
+    pub(crate) fn options<'a>(
         &'a self,
         uri: &str,
         format: Format,
@@ -234,11 +239,17 @@ impl TableConfig {
     ) -> Result<ReadOptions<'a>, DataError> {
         let given = Given { names: self.column_names.as_deref(), optional };
         let (dialect, missing) = (self.dialect(uri, format)?, Some(self.missing.as_slice()));
-        Ok(ReadOptions { dialect, given, missing, ..ReadOptions::plain(column) })
+        let class_names = self.class_names;
+        Ok(ReadOptions { dialect, given, missing, class_names, ..ReadOptions::plain(column) })
+    }
+
+    /// The recipe for a run that has a schema: columns are read as they were when the run began.
+    pub(super) fn as_trained(&self, schema: &TableSchema) -> Self {
+        TableConfig { class_names: schema.class_names, ..self.clone() }
     }
 
     /// The use of a column where the schema is not known yet.
-    pub(super) fn column(&self, name: &str) -> Use {
+    pub(crate) fn column(&self, name: &str) -> Use {
         let divides = self.held_out().column().is_some_and(|(_, column)| column == name);
         if self.is_ignored(name) && !divides { Use::Nothing } else { Use::Cell }
     }

@@ -29,6 +29,10 @@ pub struct TableSchema {
     /// The way that rows were held out of the training table.
     #[serde(default)]
     pub split: SplitBy,
+    /// True where whole numbers are read by the names that their file gives them; false in runs of earlier
+    /// versions, whose columns hold the numbers.
+    #[serde(default)]
+    pub class_names: bool,
     /// The inputs, in the order of the training file.
     pub columns: Vec<Column>,
     /// The column to predict.
@@ -49,6 +53,7 @@ impl TableSchema {
             one_hot: config.one_hot,
             standardise: config.standardise,
             split: SplitBy::default(),
+            class_names: config.class_names,
             columns,
             target,
             streamed: None,

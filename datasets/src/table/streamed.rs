@@ -171,7 +171,7 @@ fn survey(
         let survey = Survey::of(&frame, &rows, config, &may_be_categories);
         let mut counts = LabelCounts::default();
         if countable.load(Ordering::Relaxed) {
-            count_labels(&frame, config, &mut |label, rows| counts.add(label, parts[number], rows));
+            count_labels(&frame, config, &mut |label, rows| counts.add(&label, parts[number], rows));
         }
         // The columns of the frame are compared, its cells are not wanted any more.
         frame.columns.clear();

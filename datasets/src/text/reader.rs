@@ -131,7 +131,8 @@ impl Reader<'_> {
             _ => Use::Nothing,
         };
         let dialect = self.config.dialect(self.uri, self.format)?;
-        work(&ReadOptions { dialect, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
+        let class_names = self.config.class_names;
+        work(&ReadOptions { dialect, class_names, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
     }
 
     /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.

@@ -24,11 +24,15 @@ impl Default for LabelCounts {
 
 impl LabelCounts {
     /// Adds so many samples of a label in a part: 0 for training, 1 for validation, 2 for tests.
-    pub(crate) fn add(&mut self, label: String, part: usize, samples: u64) {
-        if let Some(counts) = &mut self.0 {
-            counts.entry(label).or_default()[part] += samples;
-            if counts.len() > bounds::MOST_CLASSES {
-                self.0 = None;
+    pub(crate) fn add(&mut self, label: &str, part: usize, samples: u64) {
+        let Some(counts) = &mut self.0 else { return };
+        match counts.get_mut(label) {
+            Some(parts) => parts[part] += samples,
+            None => {
+                counts.entry(label.to_string()).or_default()[part] = samples;
+                if counts.len() > bounds::MOST_CLASSES {
+                    self.0 = None;
+                }
             }
         }
     }
@@ -41,7 +45,7 @@ impl LabelCounts {
         };
         for (label, parts) in counts {
             (0..).zip(parts).filter(|&(_, samples)| samples > 0).for_each(|(part, samples)| {
-                self.add(label.clone(), part, samples);
+                self.add(&label, part, samples);
             });
         }
     }
@@ -49,11 +53,6 @@ impl LabelCounts {
     /// True while the labels are few enough for classes.
     pub(crate) fn are_few(&self) -> bool {
         self.0.is_some()
-    }
-
-    /// The different labels; none where they are too many.
-    pub(crate) fn labels(&self) -> Option<Vec<String>> {
-        Some(self.0.as_ref()?.keys().cloned().collect())
     }
 
     /// The samples of each of `labels` in each part that was held out by these `(valid, test)` fractions.
@@ -146,14 +145,14 @@ mod tests {
     #[test]
     fn labels_are_counted_part_by_part_until_they_are_too_many() {
         let (mut all, mut more) = (LabelCounts::default(), LabelCounts::default());
-        all.add("a".into(), 0, 3);
-        more.add("b".into(), 2, 1);
-        more.add("a".into(), 0, 2);
+        all.add("a", 0, 3);
+        more.add("b", 2, 1);
+        more.add("a", 0, 2);
         all.merge(more);
         let labels = ["a", "b"].map(String::from);
         assert_eq!(all.of(&labels, (0.0, 0.5)), [Some(vec![5, 0]), None, Some(vec![0, 1])]);
-        (0..70_000).for_each(|label| all.add(label.to_string(), 0, 1));
-        assert!(!all.are_few() && all.labels().is_none());
+        (0..70_000).for_each(|label| all.add(&label.to_string(), 0, 1));
+        assert!(!all.are_few());
         assert_eq!(all.of(&labels, (0.0, 0.5)), [None, None, None]);
     }
 }

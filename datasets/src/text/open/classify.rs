@@ -1,18 +1,17 @@
 //! Texts to classify: labels, a random split, and a vocabulary of the training texts.
 
+use crate::fields::TableTarget;
 use crate::records::split::{EXPECTED_TIME, Samples, Time, TimeKind, tell_lacking};
-use crate::records::{canonical, shortened, sort_labels};
+use crate::records::{canonical, shortened};
 use crate::text::config::TextConfig;
 use crate::text::file::{held, labelled};
-use crate::text::infer::{check_labels, mean_characters, new_schema};
+use crate::text::learn::{Learner, target_of_all};
 use crate::text::read::{self, Texts};
 use crate::text::reader::Text;
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
-use crate::text::tokenizer::Counts;
-use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split, SplitBy, bounds};
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split, SplitBy};
+use std::collections::HashMap;
 
 /// Opens texts with labels for training; `known` is the schema of a run that goes on.
 ///
@@ -25,29 +24,19 @@ pub(super) fn open(
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
     let whole_files = read::has_whole_files(&config.train, config)?;
     let texts = read::read(&config.train, config, whole_files, true)?;
-    let labels = labels(&texts, config)?;
     let by = match &known {
         Some(known) => known.split.clone(),
-        None => config.held_out().split(|| Ok(true))?,
+        None => config.held_out().split(|| {
+            let target = target_of_all(&config.train, &texts.texts, config, whole_files)?;
+            Ok(matches!(target, TableTarget::Classes { .. }))
+        })?,
     };
     let (split, undivided) = divide(&texts, config, &by, seed)?;
-    let (survey, mut counts) = (config.vocabulary.survey(), Counts::default());
-    let (mut characters, mut tokens) = (0, 0);
-    for &index in &split.train {
-        let text = &texts.texts[index as usize].text;
-        let text: Cow<'_, str> = if config.lowercase { text.to_lowercase().into() } else { text.into() };
-        survey.count(&text, usize::MAX, &mut counts);
-        characters += text.chars().count();
-        tokens += survey.num_tokens(&text);
-    }
-    let symbols = counts.frequent(config.min_count, config.max_vocabulary);
-    let learned = TextSchema {
-        labels,
-        whole_files,
-        split: by,
-        characters_per_token: mean_characters(characters, tokens),
-        ..new_schema(config, symbols)?
-    };
+    let mut training = vec![false; texts.texts.len()];
+    split.train.iter().for_each(|&index| training[index as usize] = true);
+    let mut learned = Learner::new(config, known.as_ref()).all(&texts.texts, &training);
+    learned.skip(texts.skipped + undivided);
+    let learned = TextSchema { split: by, ..learned.schema(&config.train, config, whole_files)? };
     let begins = known.is_none();
     let schema = match known {
         Some(known) => {
@@ -86,16 +75,6 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> R
     let (split, _) = divide(&texts, config, &schema.split, seed)?;
     let rows = if split.test.is_empty() { split.valid } else { split.test };
     labelled(&texts.texts, &rows, config, schema, 0)
-}
-
-/// The distinct labels of the training file, whatever part they fall into.
-fn labels(texts: &Texts, config: &TextConfig) -> Result<Vec<String>, DataError> {
-    let distinct: BTreeSet<&String> = texts.texts.iter().filter_map(|text| text.label.as_ref()).collect();
-    bounds::classes(&config.train, &config.label_column, distinct.len())?;
-    let mut labels: Vec<String> = distinct.into_iter().cloned().collect();
-    sort_labels(&mut labels);
-    check_labels(&config.train, &labels)?;
-    Ok(labels)
 }
 
 /// Divides the training texts, and counts those in no part, as they have no group or no time.

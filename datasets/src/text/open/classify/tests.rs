@@ -1,4 +1,5 @@
 use crate::records::split::told;
+use crate::table::TargetKind;
 use crate::text::{TextConfig, TextSchema, TextSet, open, open_evaluation, reopen};
 use crate::{DataError, Dataset, Draw, OnCorrupt, Opened, SplitBy};
 use bonfire_contract::Loader;
@@ -112,6 +113,19 @@ fn classes_that_a_part_lacks_are_told_when_a_run_begins() {
     let lines = told(&uri, || _ = open(&streamed, 1).unwrap());
     assert_eq!(lines[0], "streamed sets hold out whole blocks of samples: not stratified");
     assert!(lines.len() == 3 && lines[1..].iter().all(|line| line.ends_with("`d` (1 sample)")), "{lines:?}");
+}
+
+#[test]
+fn values_have_no_shares() {
+    let row = |row: usize| format!("t{row},{}.5\n", row % 7);
+    let (_folder, config) =
+        texts("t.csv", &("text,label\n".to_string() + &(0..90).map(row).collect::<String>()));
+    let (_, schema) = assert_found_again(&config, 1);
+    assert_eq!((schema.split, schema.labels.len()), (SplitBy::Random, 0));
+    let error = message(open(&TextConfig { stratify: Some(true), ..config.clone() }, 1));
+    assert_eq!(error, "data.stratify: expected false where the target is no class, found true");
+    let classes = TextConfig { target_kind: Some(TargetKind::Class), ..config };
+    assert_eq!(assert_found_again(&classes, 1).1.split, SplitBy::Stratified);
 }
 
 #[test]
