@@ -129,7 +129,7 @@ fn rows(frame: &Frame) -> Vec<usize> {
 /// When the frame has no such column.
 fn position(frames: &Frames, frame: &Frame, key: &str, column: &str) -> Result<usize, DataError> {
     frame.position(column).ok_or_else(|| {
-        let nearest = nearest(&frame.all_names(), &column.to_string());
+        let nearest = nearest(&frame.all_names(), column);
         DataError::config(key, format!("a column of {} ({nearest})", frames.uri), format!("`{column}`"))
     })
 }

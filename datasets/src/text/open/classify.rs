@@ -1,4 +1,4 @@
-//! Texts to classify: labels, a random split, and a vocabulary of the training texts.
+//! Texts to classify: their targets, what is held out, and a vocabulary of the training texts.
 
 use crate::fields::TableTarget;
 use crate::records::split::{EXPECTED_TIME, Samples, Time, TimeKind, tell_lacking};
