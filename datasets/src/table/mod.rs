@@ -39,3 +39,6 @@ pub use request::{Cell, Row, records};
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
 pub(crate) use streamed::first_blocks;
+
+#[cfg(test)]
+mod written;
