@@ -12,6 +12,7 @@ mod csv;
 mod cut;
 mod days;
 mod dialect;
+mod encoding;
 mod entry;
 mod files;
 mod format;
@@ -33,8 +34,10 @@ pub(crate) use blocks::open_blocks;
 pub(crate) use cells::{Cells, Coded, TextCells};
 pub(crate) use cut::BLOCK;
 pub(crate) use days::{days, days_of_date, spelled_day};
-pub use dialect::Dialect;
-pub(crate) use dialect::Given;
+pub use dialect::{Dialect, Quoting};
+pub(crate) use dialect::{DialectKeys, Given};
+pub use encoding::EncodingErrors;
+pub(crate) use encoding::{AUTO, Content, Decoding};
 pub(crate) use entry::File;
 pub use entry::{Entry, Member};
 pub(crate) use files::{SIDECAR_ENDING, files};
@@ -48,6 +51,11 @@ pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing
 pub(crate) use shard::{Block, Shard};
 pub(crate) use spelling::{NumberFormat, canonical, is_grouped};
 pub(crate) use wording::{nearest, quoted, shortened};
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use csv::hostile_csv;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use encoding::hostile_text;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -28,6 +28,7 @@ mod resumed;
 mod rows;
 mod schema;
 mod set;
+mod split;
 mod streamed;
 mod survey;
 mod unseen;
@@ -45,3 +46,6 @@ pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
 pub(crate) use streamed::first_blocks;
 pub use unseen::Unseen;
+
+#[cfg(test)]
+mod written;

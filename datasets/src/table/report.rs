@@ -1,6 +1,7 @@
 //! A table in words: what was learned of its columns and why, for people to look at before training.
 
 use super::schema::TableSchema;
+use crate::SplitBy;
 use crate::fields::{Category, Column, DateOrder, Encoding, TableTarget, Why};
 use crate::records::{quoted, shortened, spelled_day};
 use std::fmt;
@@ -32,6 +33,9 @@ impl fmt::Display for TableSchema {
             TableTarget::Value { name, mean, std } => {
                 writeln!(f, "target: {name}, mean {mean:.6}, standard deviation {std:.6}")?;
             }
+        }
+        if self.split != SplitBy::Random {
+            writeln!(f, "held out: {}", self.split)?;
         }
         self.write_columns(f)?;
         for column in self.columns.iter().filter(|column| column.missing > 0) {

@@ -4,7 +4,7 @@ use super::config::TableConfig;
 use crate::fields::{Column, Encoding, TableTarget, share_spellings};
 use crate::records::{Frame, nearest};
 use crate::store::Known;
-use crate::{DataError, saved};
+use crate::{DataError, SplitBy, saved};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -25,6 +25,9 @@ pub struct TableSchema {
     pub one_hot: bool,
     /// True where numbers are shifted and scaled by their mean and standard deviation.
     pub standardise: bool,
+    /// The way that rows were held out of the training table.
+    #[serde(default)]
+    pub split: SplitBy,
     /// True where whole numbers are read by the names that their file gives them; false in runs of earlier
     /// versions, whose columns hold the numbers.
     #[serde(default)]
@@ -64,6 +67,7 @@ impl TableSchema {
             skipped: 0,
             one_hot: config.one_hot,
             standardise: config.standardise,
+            split: SplitBy::default(),
             class_names: config.class_names,
             columns,
             target,
@@ -189,6 +193,11 @@ pub(super) fn check_names(
             if !columns.contains(name) && !ignored.contains(name) {
                 return Err(no_such_column(key, name));
             }
+        }
+    }
+    for (key, name) in [("group_column", &config.group_column), ("time_column", &config.time_column)] {
+        if let Some(name) = name.as_ref().filter(|name| !columns.contains(name) && !ignored.contains(name)) {
+            return Err(no_such_column(key, name));
         }
     }
     let target = columns.iter().position(|column| *column == config.target);

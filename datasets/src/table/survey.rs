@@ -9,8 +9,8 @@ use super::encode::Encoder;
 use super::missing::told;
 use super::read::{Frames, RowsOfFrames};
 use super::schema::{TableSchema, check_names};
-use crate::fields::{Counting, Labels, Learned, Pairing, Says, TableTarget, Tally, label};
-use crate::records::{Cells, Frame, add_names, quoted};
+use crate::fields::{Counting, Labels, Learned, Pairing, Says, TableTarget, Tally, Wishes, label};
+use crate::records::{Cells, Frame, add_names};
 use crate::{DataError, OnCorrupt, pool};
 use std::collections::{HashMap, HashSet};
 
@@ -116,13 +116,10 @@ impl Survey {
         may_be_categories: &dyn Fn(&str, &Cells) -> bool,
     ) -> Self {
         let target = frame.position(&config.target).map(|at| &frame.columns[at]);
-        let suffix = config.strip_label_suffix.as_deref();
-        let labels = target
-            .map(|cells| Labels::of(cells, rows, |cell| label(cell, suffix).into_owned()))
-            .unwrap_or_default();
+        let labels = labels_of(frame, rows, config);
         let tally = |index: usize| {
             let (name, cells) = (&frame.names[index], &frame.columns[index]);
-            if config.ignore.contains(name) {
+            if !config.may_be_input(name) {
                 return Tally::lacking(rows.len() as u64);
             }
             if *name == config.target {
@@ -206,7 +203,7 @@ impl Survey {
         let (mut columns, mut notes, mut left_out, mut pairings) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (name, mut tally) in self.names.into_iter().zip(self.tallies) {
-            if config.ignore.contains(&name) {
+            if !config.may_be_input(&name) {
                 continue;
             }
             let pairing = std::mem::take(&mut tally.pairing);
@@ -241,16 +238,35 @@ impl Survey {
             ))
         }));
         let schema = TableSchema::new(self.rows, columns, target, config);
-        let without: Vec<String> = schema
-            .labels()
-            .iter()
-            .zip(&class_rows)
-            .filter(|(_, rows)| **rows == 0)
-            .map(|(label, _)| label.clone())
-            .collect();
-        if !without.is_empty() {
-            notes.push(format!("no training row is of {}: no model can learn it", quoted(&without)));
-        }
         Ok(TableSchema { class_rows, left_out, notes, ..schema })
     }
+}
+
+/// The target by all rows of a table, those to be held out among them.
+///
+/// # Errors
+/// When there is no such column, it has too many classes, or one alone.
+pub(super) fn target_of_all(frames: &Frames, config: &TableConfig) -> Result<TableTarget, DataError> {
+    let (mut tally, mut labels) = (Tally::default(), Labels::default());
+    for frame in &frames.frames {
+        let Some(index) = frame.position(&config.target) else {
+            return Err(check_names(&frames.uri, &frame.names, &frame.ignored, config)
+                .err()
+                .unwrap_or_else(|| DataError::source(&frame.uri, "the target's column", "none")));
+        };
+        labels.merge(labels_of(frame, &[], config));
+        tally.merge(Tally::of_target(frame, index, &(0..frame.len()).collect::<Vec<_>>()));
+    }
+    // What cannot be read is for the survey of the training rows to tell, or to skip.
+    let wishes = Wishes { on_corrupt: OnCorrupt::Skip, ..config.wishes(&config.target, None) };
+    let (target, _) = tally.target(&frames.uri, config.target.clone(), labels, &wishes).map_err(told)?;
+    Ok(target)
+}
+
+/// The labels of all rows of a frame, and the training rows of each.
+fn labels_of(frame: &Frame, training: &[usize], config: &TableConfig) -> Labels {
+    let target = frame.position(&config.target).map(|at| &frame.columns[at]);
+    let suffix = config.strip_label_suffix.as_deref();
+    let spell = |cell: &str| label(cell, suffix).into_owned();
+    target.map(|cells| Labels::of(cells, training, spell)).unwrap_or_default()
 }
