@@ -153,12 +153,12 @@ fn labels_of_an_earlier_run_are_matched_as_they_were() {
     let config = config(folder.write("t.csv", &csv(&["1", "1.0", "2.50", "1"])));
     let classes = TextConfig { target_kind: Some(TargetKind::Class), ..config.clone() };
     let schema = open(&classes, 0).unwrap().schema;
-    let labels = ["1", "1.0", "2.50"].map(String::from).to_vec();
+    let labels = ["1.0", "1", "2.50"].map(String::from).to_vec();
     let earlier = TextSchema { labels, class_names: false, summary: None, ..schema };
     // The recipe of that run says nothing of the target's kind, and the labels are no values for that.
     let again = reopen(&config, 0, earlier.clone()).unwrap();
-    assert_eq!(again.schema.labels, ["1", "1.0", "2.50"]);
-    assert_eq!(targets(again.train.dataset()).1, [0.0, 1.0, 2.0, 0.0]);
+    assert_eq!(again.schema.labels, ["1.0", "1", "2.50"]);
+    assert_eq!(targets(again.train.dataset()).1, [1.0, 0.0, 2.0, 1.0]);
     let alone = TextSchema { labels: ["1.0", "2.50"].map(String::from).to_vec(), ..earlier };
     let again = reopen(&config, 0, alone).unwrap();
     assert_eq!(targets(again.train.dataset()).1, [0.0, 0.0, 1.0, 0.0]);
