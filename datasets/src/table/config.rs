@@ -2,7 +2,10 @@
 
 use super::schema::TableSchema;
 use crate::fields::Wishes;
-use crate::records::{Dialect, Format, Given, ReadOptions, Use, is_missing, one_of, split};
+use crate::records::{
+    AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Given, Quoting, ReadOptions, Use,
+    is_missing, one_of, split,
+};
 use crate::store::WINDOW_BYTES;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -66,8 +69,19 @@ pub struct TableConfig {
     /// has columns `0`, `1`, `2` …
     pub column_names: Option<Vec<String>>,
     /// One ASCII character between the cells of a CSV; spaces around cells never count, so `", "`
-    /// is `","`. When not given, a comma, or a tab in `.tsv` files.
+    /// is `","`. When not given, or `auto`, it is told by the first lines of each file: a comma, `;`, a tab or
+    /// `|`.
     pub separator: Option<String>,
+    /// The meaning of quotes in a CSV: `minimal` (a quote opens a cell, and one that cannot be meant so is
+    /// refused), `backslash` (as `minimal`, and one before a quote keeps it from closing), `lenient` (none is
+    /// doubted) or `none` (a quote is a character like any other).
+    pub quoting: Quoting,
+    /// The encoding of CSV and JSON lines: a name such as `latin-1` (which is `windows-1252`), `utf-16` or
+    /// `shift_jis`; `auto` is UTF-8, and UTF-16 where its mark says so.
+    pub encoding: String,
+    /// The fate of bytes that are no text in the encoding: `stop` (their row is corrupt, see `on_corrupt`),
+    /// `replace` (by U+FFFD) or `skip` (their row is left out and counted).
+    pub encoding_errors: EncodingErrors,
     /// Cells that mean "no value", besides null and not-a-number.
     pub missing: Vec<String>,
     /// Lines of a CSV that begin with this ASCII character are left out.
@@ -119,6 +133,9 @@ impl Default for TableConfig {
             has_header: None,
             column_names: None,
             separator: None,
+            quoting: Quoting::Minimal,
+            encoding: AUTO.to_string(),
+            encoding_errors: EncodingErrors::Stop,
             missing: ["", "?", "NA", "NaN", "null"].map(String::from).to_vec(),
             comment: None,
             target: String::new(),
@@ -162,6 +179,7 @@ impl TableConfig {
             let found = format!("`{both}`, which data.categorical names too");
             return Err(DataError::config("numeric", "columns of one type", found));
         }
+        self.decoding()?;
         self.check_sizes()?;
         split::check(self.valid_fraction, self.test_fraction)
     }
@@ -173,20 +191,35 @@ impl TableConfig {
     }
 
     /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(super) fn format(&self, uri: &str) -> Format {
+    pub(crate) fn format(&self, uri: &str) -> Format {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
+    }
+
+    /// The way from a file's bytes to text.
+    ///
+    /// # Errors
+    /// When no encoding has the name.
+    pub(super) fn decoding(&self) -> Result<Decoding, DataError> {
+        Decoding::new(&self.encoding, self.encoding_errors)
     }
 
     /// The cut of a file's lines, where its format leaves that to the recipe.
     ///
     /// # Errors
-    /// When the separator or the comment mark is not one ASCII character.
+    /// When the separator or the comment mark is not one ASCII character, and when the first lines of the file
+    /// do not tell the separator.
     pub(super) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
         if !format.has_dialect() {
             return Ok(Dialect::default());
         }
-        let header = self.has_header.unwrap_or(self.column_names.is_none());
-        Dialect::new(uri, self.separator.as_deref(), self.comment, header)
+        let keys = DialectKeys {
+            separator: self.separator.as_deref(),
+            comment: self.comment,
+            header: self.has_header.unwrap_or(self.column_names.is_none()),
+            quoting: self.quoting,
+            names: self.column_names.as_ref().map(Vec::len),
+        };
+        Dialect::new(uri, &keys, self.decoding()?)
     }
 
     /// The reading of a file: cells as the recipe spells them, of the columns that have a use. Files without a
@@ -194,17 +227,31 @@ impl TableConfig {
     ///
     /// # Errors
     /// As [`dialect`](TableConfig::dialect).
-    pub(super) fn options<'a>(
+    pub(crate) fn options<'a>(
         &'a self,
         uri: &str,
         format: Format,
         column: &'a dyn Fn(&str) -> Use,
         optional: Option<&'a str>,
     ) -> Result<ReadOptions<'a>, DataError> {
-        let given = Given { names: self.column_names.as_deref(), optional };
-        let (dialect, missing) = (self.dialect(uri, format)?, Some(self.missing.as_slice()));
+        self.options_as(self.dialect(uri, format)?, column, optional)
+    }
+
+    /// As [`options`](TableConfig::options), of a file whose dialect is known.
+    ///
+    /// # Errors
+    /// When no encoding has the name.
+    pub(super) fn options_as<'a>(
+        &'a self,
+        dialect: Dialect,
+        column: &'a dyn Fn(&str) -> Use,
+        optional: Option<&'a str>,
+    ) -> Result<ReadOptions<'a>, DataError> {
+        let has_header = self.has_header.is_some();
+        let given = Given { names: self.column_names.as_deref(), optional, has_header };
+        let (decoding, missing) = (self.decoding()?, Some(self.missing.as_slice()));
         let class_names = self.class_names;
-        Ok(ReadOptions { dialect, given, missing, class_names, ..ReadOptions::plain(column) })
+        Ok(ReadOptions { dialect, decoding, given, missing, class_names, ..ReadOptions::plain(column) })
     }
 
     /// The recipe for a run that has a schema: columns are read as they were when the run began.
@@ -213,7 +260,7 @@ impl TableConfig {
     }
 
     /// The use of a column where the schema is not known yet.
-    pub(super) fn column(&self, name: &str) -> Use {
+    pub(crate) fn column(&self, name: &str) -> Use {
         if self.ignore.iter().any(|ignored| ignored == name) { Use::Nothing } else { Use::Cell }
     }
 

@@ -2,7 +2,7 @@
 
 use super::ngrams::{NgramShape, NgramUnit};
 use super::tokenizer::{Coverage, Survey, VocabularyKind};
-use crate::records::{Dialect, Format, one_of, split};
+use crate::records::{AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Quoting, one_of, split};
 use crate::store::WINDOW_BYTES;
 use crate::table::TargetKind;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
@@ -80,9 +80,20 @@ pub struct TextConfig {
     pub class_names: bool,
     /// True when a CSV's first row names the columns.
     pub has_header: bool,
-    /// One ASCII character between the cells of a CSV; when not given, a comma, or a tab in `.tsv`
-    /// files.
+    /// One ASCII character between the cells of a CSV; when not given, or `auto`, it is told by the first lines
+    /// of each file: a comma, `;`, a tab or `|`.
     pub separator: Option<String>,
+    /// The meaning of quotes in a CSV: `minimal` (a quote opens a cell, and one that cannot be meant so is
+    /// refused), `backslash` (as `minimal`, and one before a quote keeps it from closing), `lenient` (none is
+    /// doubted) or `none` (a quote is a character like any other).
+    pub quoting: Quoting,
+    /// The encoding of plain text, CSV and JSON lines: a name such as `latin-1` (which is `windows-1252`),
+    /// `utf-16` or `shift_jis`; `auto` is UTF-8, and UTF-16 where its mark says so.
+    pub encoding: String,
+    /// The fate of bytes that are no text in the encoding: `stop` (their text is corrupt, see `on_corrupt`),
+    /// `replace` (by U+FFFD) or `skip` (their text is left out and counted; plain text of language models
+    /// stops).
+    pub encoding_errors: EncodingErrors,
     /// The kind of the tokens: `character`, `byte` or `word`, to be read in their order; or `ngrams`, which
     /// `linear` and `logistic` read as weighted counts (TF-IDF).
     pub vocabulary: VocabularyKind,
@@ -134,6 +145,9 @@ impl Default for TextConfig {
             class_names: true,
             has_header: true,
             separator: None,
+            quoting: Quoting::Minimal,
+            encoding: AUTO.to_string(),
+            encoding_errors: EncodingErrors::Stop,
             vocabulary: VocabularyKind::Word,
             ngrams: NgramShape::default().lengths,
             ngram_unit: NgramUnit::default(),
@@ -160,6 +174,7 @@ impl TextConfig {
         if self.train.is_empty() {
             return Err(DataError::config("train", "the URI of texts", "nothing"));
         }
+        self.decoding()?;
         self.check_sizes()?;
         self.check_ngrams()?;
         if self.task == TextTask::LanguageModel
@@ -240,15 +255,25 @@ impl TextConfig {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_blocks, Format::Text))
     }
 
+    /// The way from a file's bytes to text.
+    ///
+    /// # Errors
+    /// When no encoding has the name.
+    pub(super) fn decoding(&self) -> Result<Decoding, DataError> {
+        Decoding::new(&self.encoding, self.encoding_errors)
+    }
+
     /// The cut of a file's lines, where its format leaves that to the recipe.
     ///
     /// # Errors
-    /// When the separator is not one ASCII character.
+    /// When the separator is not one ASCII character, and when the first lines of the file do not tell it.
     pub(super) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
-        match format.has_dialect() {
-            true => Dialect::new(uri, self.separator.as_deref(), None, self.has_header),
-            false => Ok(Dialect::default()),
+        if !format.has_dialect() {
+            return Ok(Dialect::default());
         }
+        let (separator, header, quoting) = (self.separator.as_deref(), self.has_header, self.quoting);
+        let keys = DialectKeys { separator, header, quoting, ..DialectKeys::default() };
+        Dialect::new(uri, &keys, self.decoding()?)
     }
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.

@@ -42,3 +42,6 @@ pub use schema::{Ngrams, TextSchema};
 pub use set::{TextSample, TextSet};
 pub use summary::TextSummary;
 pub use tokenizer::{Specials, Tokenizer, UnknownSymbol, VocabularyKind};
+
+#[cfg(test)]
+mod encodings;

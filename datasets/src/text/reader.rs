@@ -2,7 +2,9 @@
 
 use super::config::TextConfig;
 use crate::index::Block;
-use crate::records::{Format, Found, Frame, ReadOptions, TakeFound, Use, nearest, utf8, without_mark};
+use crate::records::{
+    Content, Dialect, Format, Found, Frame, ReadOptions, TakeFound, Use, nearest, utf8, without_mark,
+};
 use crate::store::Source;
 use crate::{DataError, source};
 
@@ -49,8 +51,10 @@ impl Reader<'_> {
     /// # Errors
     /// `take`'s own.
     pub(super) fn whole(&self, label: Option<String>, take: Take<'_>) -> Result<(), DataError> {
+        let decoding = self.config.decoding()?;
         let read = source::read_unpacked(self.uri)
-            .and_then(|bytes| utf8(self.uri, without_mark(&bytes), 1).map(String::from));
+            .and_then(|bytes| decoding.bytes(self.uri, bytes, Content::Prose))
+            .and_then(|bytes| utf8(self.uri, without_mark(&bytes), 1, decoding).map(String::from));
         take(read.map(|text| Text { text, label, uri: self.uri.to_string(), line: None }))
     }
 
@@ -59,9 +63,13 @@ impl Reader<'_> {
     /// # Errors
     /// `take`'s own, when the file cannot be read, and when there is no such column.
     pub(super) fn read(&self, take: Take<'_>) -> Result<(), DataError> {
-        let bytes = source::read_unpacked(self.uri)?;
-        let reader = self.format.reader(self.uri)?;
-        self.each(take, |options, take| reader.read(self.uri, bytes, options, take))
+        let mut bytes = source::read_unpacked(self.uri)?;
+        let content = if self.format.is_plain() { Some(Content::Lines) } else { self.format.content() };
+        if let Some(content) = content {
+            bytes = self.config.decoding()?.bytes(self.uri, bytes, content)?;
+        }
+        let (reader, dialect) = (self.format.reader(self.uri)?, self.dialect()?);
+        self.each(dialect, take, |options, take| reader.read(self.uri, bytes, options, take))
     }
 
     /// As [`read`](Reader::read), of a file of which some records at a time are in memory.
@@ -69,18 +77,27 @@ impl Reader<'_> {
     /// # Errors
     /// As [`read`](Reader::read).
     pub(super) fn pieces(&self, take: Take<'_>) -> Result<(), DataError> {
-        let reader = self.format.reader(self.uri)?;
-        self.each(take, |options, take| reader.pieces(self.uri, options, take))
+        let (reader, dialect) = (self.format.reader(self.uri)?, self.dialect()?);
+        self.each(dialect, take, |options, take| reader.pieces(self.uri, options, take))
+    }
+
+    /// The cut of the file's lines.
+    ///
+    /// # Errors
+    /// When the recipe and its first lines do not tell it.
+    fn dialect(&self) -> Result<Dialect, DataError> {
+        self.config.dialect(self.uri, self.format)
     }
 
     /// Hands the texts of what `read` finds to `take`. One that cannot be read may come before its turn,
     /// unless it ends the reading.
     fn each(
         &self,
+        dialect: Dialect,
         take: Take<'_>,
         read: impl FnOnce(&ReadOptions<'_>, TakeFound<'_>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        self.with_options(|options| {
+        self.with_options(dialect, |options| {
             read(options, &mut |found| match found {
                 Found::Unreadable(_, error) => take(Err(error)),
                 Found::Frame(frame) => self.texts(&frame, &mut Vec::new(), take),
@@ -100,7 +117,7 @@ impl Reader<'_> {
         take: Take<'_>,
     ) -> Result<(), DataError> {
         let mut unreadable = Vec::new();
-        self.with_options(|options| {
+        self.with_options(source.index().layout().dialect(), |options| {
             source.read(shard, block, options, &mut |found| match found {
                 Found::Unreadable(number, error) => {
                     unreadable.push((number, error));
@@ -114,6 +131,7 @@ impl Reader<'_> {
     /// Does `work` with the wishes for the columns of the text and of the label, where that is asked for.
     fn with_options(
         &self,
+        dialect: Dialect,
         work: impl FnOnce(&ReadOptions<'_>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let TextConfig { text_column, label_column, .. } = self.config;
@@ -122,9 +140,9 @@ impl Reader<'_> {
             name if self.labelled && name == label_column => Use::Label,
             _ => Use::Nothing,
         };
-        let dialect = self.config.dialect(self.uri, self.format)?;
-        let class_names = self.config.class_names;
-        work(&ReadOptions { dialect, class_names, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
+        let (decoding, class_names) = (self.config.decoding()?, self.config.class_names);
+        let plain = ReadOptions::plain(&column);
+        work(&ReadOptions { dialect, decoding, class_names, at_once: AT_ONCE, ..plain })
     }
 
     /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.
