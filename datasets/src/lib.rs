@@ -55,6 +55,7 @@ pub use inputs::{InputPiece, InputPieces, Names};
 pub use opened::Opened;
 pub use order::{Order, ShardOrder, Shards, Shuffle, Split, Window};
 pub use pipeline::{PREFETCH_BYTES, Pipeline, PipelineConfig};
+pub use records::split::SplitBy;
 pub use request::Requested;
 pub use size::{parse_size, size};
 pub use source::cache::path as cache_path;

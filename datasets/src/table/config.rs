@@ -35,10 +35,20 @@ pub struct TableConfig {
     pub valid: Option<String>,
     /// Test rows. Without it, `test_fraction` of the training file is held out.
     pub test: Option<String>,
-    /// Share of the training file's rows, drawn at random with the seed, that validate; 0 = none.
+    /// Share of the training file's rows that validate, drawn with the seed (or by `time_column`); 0 = none.
     pub valid_fraction: f64,
-    /// Share of the training file's rows, drawn at random with the seed, that test; 0 = none.
+    /// Share of the training file's rows that test, drawn with the seed (or by `time_column`); 0 = none.
     pub test_fraction: f64,
+    /// True to hold out its share of each class, false to draw from all rows alike. When not given, true where
+    /// the target is a class, neither `group_column` nor `time_column` is given, and the table is in memory: of
+    /// a streamed one whole blocks of rows are held out.
+    pub stratify: Option<bool>,
+    /// Rows of one value in this column (a patient, a customer) are held out together or not at all. It is no
+    /// input. Not for streamed tables.
+    pub group_column: Option<String>,
+    /// The last rows by this column of numbers or ISO 8601 dates test, and those before them validate. It is
+    /// an input unless `ignore` names it. Not for streamed tables.
+    pub time_column: Option<String>,
     /// The fate of a row that cannot be read: a wrong number of cells, a cell that is no number in a numeric
     /// column, a label outside the set. Skipped rows are left out when the file is opened, and counted;
     /// streamed ones when they are met.
@@ -123,6 +133,9 @@ impl Default for TableConfig {
             test: None,
             valid_fraction: 0.0,
             test_fraction: 0.0,
+            stratify: None,
+            group_column: None,
+            time_column: None,
             on_corrupt: OnCorrupt::Stop,
             workers: 1,
             stream: None,
@@ -179,9 +192,32 @@ impl TableConfig {
             let found = format!("`{both}`, which data.categorical names too");
             return Err(DataError::config("numeric", "columns of one type", found));
         }
+        for (key, column) in [("group_column", &self.group_column), ("time_column", &self.time_column)] {
+            if column.as_ref() == Some(&self.target) {
+                let found = format!("the target `{}`", self.target);
+                return Err(DataError::config(key, "another column than the target", found));
+            }
+        }
+        for (key, columns) in [("numeric", &self.numeric), ("categorical", &self.categorical)] {
+            if let Some(group) = self.group_column.as_ref().filter(|group| columns.contains(group)) {
+                let found = format!("`{group}`, which data.group_column names");
+                return Err(DataError::config(key, "input columns", found));
+            }
+        }
         self.decoding()?;
         self.check_sizes()?;
-        split::check(self.valid_fraction, self.test_fraction)
+        split::check(self.valid_fraction, self.test_fraction)?;
+        self.held_out().check()
+    }
+
+    /// The recipe's wishes about what is held out.
+    pub(super) fn held_out(&self) -> split::Wishes<'_> {
+        split::Wishes {
+            stratify: self.stratify,
+            group_column: self.group_column.as_deref(),
+            time_column: self.time_column.as_deref(),
+            fractions: self.fractions(),
+        }
     }
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.
@@ -261,15 +297,27 @@ impl TableConfig {
 
     /// The use of a column where the schema is not known yet.
     pub(crate) fn column(&self, name: &str) -> Use {
-        if self.ignore.iter().any(|ignored| ignored == name) { Use::Nothing } else { Use::Cell }
+        let divides = self.held_out().column().is_some_and(|(_, column)| column == name);
+        if self.is_ignored(name) && !divides { Use::Nothing } else { Use::Cell }
+    }
+
+    /// True for a column that is left out.
+    fn is_ignored(&self, name: &str) -> bool {
+        self.ignore.iter().any(|ignored| ignored == name)
+    }
+
+    /// True for a column that may be an input, as it is neither left out nor the name of a group.
+    pub(super) fn may_be_input(&self, name: &str) -> bool {
+        !self.is_ignored(name) && self.group_column.as_deref() != Some(name)
     }
 
     /// The use of a column where the schema has the columns `names`: a row that could not be learned from
     /// cannot be encoded.
     pub(super) fn column_of(&self, names: &HashSet<String>, name: &str) -> Use {
-        match self.column(name) {
-            Use::Cell if !names.contains(name) => Use::Check,
-            of_recipe => of_recipe,
+        match names.contains(name) {
+            _ if self.is_ignored(name) => Use::Nothing,
+            true => Use::Cell,
+            false => Use::Check,
         }
     }
 
@@ -347,6 +395,15 @@ mod tests {
         assert!(ignored.check().unwrap_err().to_string().contains("data.ignore"));
         let busy = TableConfig { workers: 257, ..good.clone() };
         assert_eq!(busy.check().unwrap_err().to_string(), "data.workers: expected 0 to 256, found 257");
+        let twice =
+            TableConfig { group_column: Some("g".into()), time_column: Some("t".into()), ..good.clone() };
+        assert!(twice.check().unwrap_err().to_string().starts_with("data.group_column"));
+        let target = TableConfig { time_column: Some("y".into()), ..good.clone() };
+        let error = target.check().unwrap_err().to_string();
+        assert_eq!(error, "data.time_column: expected another column than the target, found the target `y`");
+        let input =
+            TableConfig { group_column: Some("g".into()), categorical: vec!["g".into()], ..good.clone() };
+        assert!(input.check().unwrap_err().to_string().contains("`g`, which data.group_column names"));
         let much = TableConfig { valid_fraction: 0.6, test_fraction: 0.4, ..good };
         assert!(much.check().is_err());
     }

@@ -26,6 +26,7 @@ mod resumed;
 mod rows;
 mod schema;
 mod set;
+mod split;
 mod streamed;
 mod survey;
 

@@ -15,7 +15,7 @@ use super::tokenizer::{Counts, Survey, VocabularyKind};
 use crate::fields::{TableTarget, Tally, Wishes, label, share_spellings};
 use crate::records::{Cells, Frame, TextCells};
 use crate::table::TargetKind;
-use crate::{DataError, bounds, pool};
+use crate::{DataError, OnCorrupt, bounds, pool};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -231,12 +231,7 @@ impl Learned {
     ) -> Result<TextSchema, DataError> {
         let Learned { tally, labels, texts, counts, hashed, characters, mut summary, .. } = self;
         let names = labels.as_ref().map(|labels| labels.keys().cloned().collect::<BTreeSet<String>>());
-        let numeric = config.target_kind.map(|kind| kind == TargetKind::Value);
-        let wishes = Wishes {
-            numeric: numeric.or(whole_files.then_some(false)),
-            max_categories: bounds::MOST_CLASSES,
-            on_corrupt: config.on_corrupt,
-        };
+        let wishes = wishes(config, whole_files);
         let target = tally.target(uri, config.label_column.clone(), names, wishes)?;
         let (labels, value) = match target {
             TableTarget::Value { mean, std, .. } => (Vec::new(), Some((mean, std))),
@@ -289,6 +284,40 @@ impl Learned {
             summary: Some(summary),
             ..schema
         })
+    }
+}
+
+/// The target by all texts, those to be held out among them.
+///
+/// # Errors
+/// When there are not two labels, or too many for classes.
+pub(super) fn target_of_all(
+    uri: &str,
+    texts: &[Text],
+    config: &TextConfig,
+    whole_files: bool,
+) -> Result<TableTarget, DataError> {
+    let (mut cells, mut labels) = (TextCells::default(), Some(BTreeMap::new()));
+    for text in texts {
+        cells.push(text.label.as_deref());
+        add_label(&mut labels, &label(text.label.as_deref().unwrap_or_default(), None), 0);
+    }
+    let name = config.label_column.clone();
+    let lines = texts.iter().map(|text| text.line.unwrap_or(0)).collect();
+    let frame = Frame::new(uri, vec![name.clone()], vec![Cells::Text(cells)], lines, "line");
+    let tally = Tally::of_target(&frame, 0, &(0..texts.len()).collect::<Vec<_>>());
+    // What cannot be read is told of the training texts, or skipped.
+    let wishes = Wishes { on_corrupt: OnCorrupt::Skip, ..wishes(config, whole_files) };
+    tally.target(uri, name, labels.map(|labels| labels.into_keys().collect()), wishes)
+}
+
+/// The recipe's wishes about the target.
+fn wishes(config: &TextConfig, whole_files: bool) -> Wishes {
+    let numeric = config.target_kind.map(|kind| kind == TargetKind::Value);
+    Wishes {
+        numeric: numeric.or(whole_files.then_some(false)),
+        max_categories: bounds::MOST_CLASSES,
+        on_corrupt: config.on_corrupt,
     }
 }
 

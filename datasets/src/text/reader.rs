@@ -17,6 +17,8 @@ pub(super) struct Text {
     pub text: String,
     /// Absent where the data have none or none is asked for.
     pub label: Option<String>,
+    /// The cell that decides whether it is held out, where a column does.
+    pub key: Option<String>,
     /// The file.
     pub uri: String,
     /// The line it begins on, counted from 1; `None` for a whole file.
@@ -55,7 +57,7 @@ impl Reader<'_> {
         let read = source::read_unpacked(self.uri)
             .and_then(|bytes| decoding.bytes(self.uri, bytes, Content::Prose))
             .and_then(|bytes| utf8(self.uri, without_mark(&bytes), 1, decoding).map(String::from));
-        take(read.map(|text| Text { text, label, uri: self.uri.to_string(), line: None }))
+        take(read.map(|text| Text { text, label, key: None, uri: self.uri.to_string(), line: None }))
     }
 
     /// The records of the file, a text each, all of it in memory.
@@ -128,6 +130,11 @@ impl Reader<'_> {
         })
     }
 
+    /// The column that decides whether a labelled text is held out, and the recipe's key that names it.
+    fn key(&self) -> Option<(&'static str, &str)> {
+        self.config.held_out().column().filter(|_| self.labelled)
+    }
+
     /// Does `work` with the wishes for the columns of the text and of the label, where that is asked for.
     fn with_options(
         &self,
@@ -138,6 +145,7 @@ impl Reader<'_> {
         let column = |name: &str| match name {
             name if name == text_column => Use::Text,
             name if self.labelled && name == label_column => Use::Label,
+            name if self.key().is_some_and(|(_, key)| name == key) => Use::Label,
             _ => Use::Nothing,
         };
         let (decoding, class_names) = (self.config.decoding()?, self.config.class_names);
@@ -157,6 +165,8 @@ impl Reader<'_> {
             true => self.column(frame, "label_column", &self.config.label_column)?,
             false => None,
         };
+        let key = self.key().map(|(key, name)| self.column(frame, key, &name.to_string())).transpose()?;
+        let columns = (text, label, key.flatten());
         let mut unreadable = unreadable.drain(..).peekable();
         let mut number = 0;
         for row in 0..frame.len() {
@@ -164,7 +174,7 @@ impl Reader<'_> {
                 take(Err(error))?;
                 number += 1;
             }
-            take(self.text(frame, row, text, label))?;
+            take(self.text(frame, row, columns))?;
             number += 1;
         }
         unreadable.try_for_each(|(_, error)| take(Err(error)))
@@ -192,8 +202,7 @@ impl Reader<'_> {
         &self,
         frame: &Frame,
         row: usize,
-        text: Option<usize>,
-        label: Option<usize>,
+        (text, label, key): (Option<usize>, Option<usize>, Option<usize>),
     ) -> Result<Text, DataError> {
         let cell = |column: Option<usize>| column.and_then(|at| frame.columns[at].text(row));
         let missing = |expected: &str, name: &str, found: &str| {
@@ -209,6 +218,7 @@ impl Reader<'_> {
             return Err(missing("a label", &self.config.label_column, "none"));
         }
         let (uri, line) = (self.uri.to_string(), Some(frame.lines[row]));
-        Ok(Text { text: text.into_owned(), label, uri, line })
+        let key = cell(key).map(|key| key.trim().to_string()).filter(|key| !key.is_empty());
+        Ok(Text { text: text.into_owned(), label, key, uri, line })
     }
 }
