@@ -1,6 +1,7 @@
 //! The keys that a run may change when it goes on.
 
 use crate::Recipe;
+use bonfire_datasets::table::MISSING;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -57,6 +58,12 @@ impl Recipe {
     fn keys(&self) -> BTreeMap<String, Value> {
         let mut keys = BTreeMap::new();
         self.sections().into_iter().for_each(|(name, value)| flatten(name, value, &mut keys));
+        // Marks that every table has add none, stated or not: earlier versions stated some of them.
+        if keys.get("data.keep_default_missing") == Some(&Value::Bool(true))
+            && let Some(Value::Array(marks)) = keys.get_mut("data.missing")
+        {
+            marks.retain(|mark| mark.as_str().is_none_or(|mark| !MISSING.contains(&mark)));
+        }
         keys
     }
 }
@@ -122,6 +129,21 @@ mod tests {
         // The held out rows are trained on where a test set is given.
         let difference = rows(share).difference(&beside("b.csv")).unwrap();
         assert_eq!(difference, "no 'data.test' against 'data.test = \"b.csv\"'");
+    }
+
+    #[test]
+    fn marks_that_every_table_has_may_be_stated() {
+        let rows = |keys: &str| {
+            let text = format!(
+                "[data]\nkind = 'table'\ntrain = 'x.csv'\ntarget = 'y'\n{keys}\n[model]\nname = 'mlp'"
+            );
+            Recipe::resolve(&Document::parse("r.toml", &text).unwrap()).unwrap()
+        };
+        let stated = "missing = ['', '?', 'NA', 'NaN', 'null']";
+        assert_eq!(rows("").difference(&rows(stated)), None);
+        assert!(rows("").difference(&rows("missing = ['-']")).is_some());
+        let alone = format!("keep_default_missing = false\n{stated}");
+        assert!(rows("").difference(&rows(&alone)).is_some());
     }
 
     #[test]

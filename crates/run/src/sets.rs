@@ -32,6 +32,8 @@ pub struct SampleSet {
     pub views: usize,
     /// The same samples one by one, where they are pictures.
     pub pictures: Option<Pictures>,
+    /// Cells that say less than they did in training, where they are rows of a table; counted as they are read.
+    pub unseen: Option<Arc<table::Unseen>>,
 }
 
 /// Some inputs to predict, and the name of each.
@@ -75,15 +77,15 @@ impl SampleSet {
     pub(crate) fn of_pictures(pipeline: Pipeline<ImageSet>, schema: &ImageSchema, views: usize) -> Self {
         let set = Arc::new(pipeline);
         let loader = Wrapped::boxed(set.clone(), AnyInput::Images);
-        SampleSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }) }
+        SampleSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }), unseen: None }
     }
 
     pub(crate) fn of<D: Dataset>(pipeline: Pipeline<D>, wrap: fn(D::Input) -> AnyInput) -> Self {
-        SampleSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None }
+        SampleSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None, unseen: None }
     }
 
     pub(crate) fn of_texts(pipeline: Pipeline<TextSet>, schema: &TextSchema) -> Self {
-        SampleSet { loader: texts(pipeline, schema), views: 1, pictures: None }
+        SampleSet { loader: texts(pipeline, schema), views: 1, pictures: None, unseen: None }
     }
 }
 
@@ -140,7 +142,9 @@ pub fn open_evaluation(
             SampleSet::of_texts(text::open_evaluation(config, schema, uri, seed)?, schema)
         }
         (DataConfig::Table(config), Schema::Table(schema)) => {
-            SampleSet::of(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
+            let pipeline = table::open_evaluation(config, schema, uri, seed)?;
+            let unseen = Some(pipeline.dataset().unseen().clone());
+            SampleSet { unseen, ..SampleSet::of(pipeline, AnyInput::Table) }
         }
         _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
     })

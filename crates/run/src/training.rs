@@ -172,6 +172,7 @@ fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError>
             );
             return Err(RunError::unexpected(path.display(), "the recipe that the run began with", found));
         }
+        return Ok(Schema::load_if_kept(&begun.data, path)?);
     }
     Ok(Schema::load_if_kept(&recipe.data, path)?)
 }

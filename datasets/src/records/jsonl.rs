@@ -156,7 +156,7 @@ impl<'a> Objects<'a> {
                 let text = text.as_deref().and_then(|text| self.options.value(text));
                 match value {
                     Value::String(_) | Value::Bool(_) => cells.push_text(text),
-                    _ => cells.push(text),
+                    _ => cells.push_number(text),
                 }
             }
         }

@@ -10,6 +10,7 @@ mod blocks;
 mod cells;
 mod csv;
 mod cut;
+mod days;
 mod dialect;
 mod encoding;
 mod entry;
@@ -30,8 +31,9 @@ pub(crate) mod tar;
 mod wording;
 
 pub(crate) use blocks::open_blocks;
-pub(crate) use cells::{Cells, TextCells};
+pub(crate) use cells::{Cells, Coded, TextCells};
 pub(crate) use cut::BLOCK;
+pub(crate) use days::{days, days_of_date, spelled_day};
 pub use dialect::{Dialect, Quoting};
 pub(crate) use dialect::{DialectKeys, Given};
 pub use encoding::EncodingErrors;
@@ -47,7 +49,7 @@ pub(crate) use lines::{utf8, without_mark};
 pub(crate) use numbers::round;
 pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing};
 pub(crate) use shard::{Block, Shard};
-pub(crate) use spelling::canonical;
+pub(crate) use spelling::{NumberFormat, canonical, is_grouped};
 pub(crate) use wording::{nearest, quoted, shortened};
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -17,10 +17,12 @@ mod blocks;
 mod config;
 mod encode;
 mod file;
+mod missing;
 mod open;
 mod packing;
 mod predict;
 mod read;
+mod report;
 mod request;
 mod resumed;
 mod rows;
@@ -29,9 +31,13 @@ mod set;
 mod split;
 mod streamed;
 mod survey;
+mod unseen;
 
-pub use crate::fields::{Category, Column, Encoding, Number, TableTarget};
+pub use crate::fields::{
+    Category, Column, Date, DateOrder, DatePart, Encoding, Facts, Number, TableTarget, UnseenCells, Why,
+};
 pub use config::{TableConfig, TargetKind};
+pub use missing::MISSING;
 pub use open::{open, open_evaluation, reopen};
 pub(crate) use packing::Packing;
 pub use predict::open_prediction;
@@ -39,6 +45,7 @@ pub use request::{Cell, Row, records};
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
 pub(crate) use streamed::first_blocks;
+pub use unseen::Unseen;
 
 #[cfg(test)]
 mod written;

@@ -5,6 +5,7 @@ use super::encode::Encoder;
 use super::packing::Packing;
 use super::schema::{TableSchema, column_indices};
 use super::set::TableSet;
+use super::unseen::Unseen;
 use crate::inputs::Put;
 use crate::records::{Format, Found, Frame, files};
 use crate::{DataError, InputPiece, InputPieces, Names, Pipeline};
@@ -31,15 +32,22 @@ pub fn open_prediction(
     let (config, schema, inputs) = (config.as_trained(schema), schema.clone(), inputs.to_vec());
     let (encoder, packing) = (Encoder::new(&schema, &config, false), Packing::new(&config, Some(&schema)));
     Ok(InputPieces::of(move |put| {
-        inputs.iter().try_for_each(|uri| {
+        let unseen = Unseen::default();
+        let read = inputs.iter().try_for_each(|uri| {
             // The recipe's format is the training file's; rows to predict may come in another.
             let format = if tells_format(uri) { None } else { config.format };
             let config = TableConfig { format, ..config.clone() };
             let names = schema.columns.iter().map(|column| column.name.clone()).collect();
             let (config, schema, encoder) = (&config, &schema, &encoder);
-            let packing = &packing;
-            RowPieces { config, schema, encoder, packing, names, put: &mut *put, any: false }.read(uri)
-        })
+            let (packing, unseen) = (&packing, &unseen);
+            let pieces =
+                RowPieces { config, schema, encoder, packing, unseen, names, put: &mut *put, any: false };
+            pieces.read(uri)
+        });
+        if let Some(summary) = unseen.summary() {
+            log::warn!("{summary}");
+        }
+        read
     }))
 }
 
@@ -54,6 +62,7 @@ struct RowPieces<'a> {
     schema: &'a TableSchema,
     encoder: &'a Encoder,
     packing: &'a Packing,
+    unseen: &'a Unseen,
     /// The names of the input columns.
     names: HashSet<String>,
     put: Put<'a, TableSet>,
@@ -73,10 +82,10 @@ impl RowPieces<'_> {
     }
 
     fn file(&mut self, uri: &str) -> Result<(), DataError> {
-        let RowPieces { config, schema, .. } = *self;
+        let RowPieces { config, schema, packing, .. } = *self;
         let (format, names) = (config.format(uri), self.names.clone());
         let column = |name: &str| config.column_of(&names, name);
-        let options = config.options(uri, format, &column, Some(schema.target.name()))?;
+        let options = config.options(uri, format, packing, &column, Some(schema.target.name()))?;
         let (mut first, mut skipped) = (true, 0);
         format.reader(uri)?.pieces(uri, &options, &mut |found| match found {
             Found::Unreadable(_, error) => config.on_corrupt.refuse(error, &mut skipped),
@@ -91,7 +100,7 @@ impl RowPieces<'_> {
 
     /// Encodes rows and puts them; `skipped` of their file could not be read.
     fn piece(&mut self, mut frame: Frame, mut skipped: u64) -> Result<(), DataError> {
-        let RowPieces { config, encoder, packing, .. } = *self;
+        let RowPieces { config, encoder, packing, unseen, .. } = *self;
         packing.pack(&mut frame);
         let all: Vec<usize> = (0..frame.len()).collect();
         let (rows, left_out) = encoder.keep_readable(&frame, &all)?;
@@ -100,6 +109,7 @@ impl RowPieces<'_> {
             return Ok(());
         }
         self.any |= !rows.is_empty();
+        encoder.count_unseen(&frame, &rows, unseen)?;
         let names = rows.iter().map(|&row| format!("{}:{}", frame.file(row), frame.lines[row])).collect();
         let set = TableSet::held(encoder.encode(&frame, &rows)?, skipped);
         (self.put)(InputPiece { samples: Pipeline::new(set, config.in_order(0)), names: Names::Each(names) })
