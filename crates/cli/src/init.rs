@@ -3,6 +3,7 @@
 use crate::args::InitArguments;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::write_atomically;
+use bonfire_recipe::paths::is_relative;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -28,15 +29,27 @@ enum Found {
 
 /// Writes the recipe and says how to use it.
 pub fn init(arguments: &InitArguments) -> Result<()> {
-    let found = look(&arguments.folder)?;
-    let pretrained = arguments.pretrained.as_deref();
+    let beside = arguments.output.parent().is_none_or(|folder| folder.as_os_str().is_empty());
+    // A recipe's paths start at its own folder.
+    let folder = match beside {
+        true => arguments.folder.clone(),
+        false => std::path::absolute(&arguments.folder).context("the working folder")?,
+    };
+    let found = look(&folder)?;
+    let pretrained = match &arguments.pretrained {
+        Some(file) if !beside && is_relative(file) => {
+            Some(std::path::absolute(file).context("the working folder")?.display().to_string())
+        }
+        given => given.clone(),
+    };
+    let pretrained = pretrained.as_deref();
     if let (Some(_), false) = (pretrained, takes_pretrained(&found)) {
         bail!(
             "--pretrained: expected pictures of more than {SMALL} pixels a side, or tar shards, found {}",
             about(&found)
         );
     }
-    let recipe = recipe(&arguments.folder, &found, pretrained);
+    let recipe = recipe(&folder, &found, pretrained);
     if arguments.output.exists() {
         bail!("{}: expected no file here, found one; --output names another", arguments.output.display());
     }

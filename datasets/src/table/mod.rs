@@ -32,7 +32,7 @@ mod survey;
 pub use crate::fields::{Category, Column, Encoding, Number, TableTarget};
 pub use config::{TableConfig, TargetKind};
 pub use open::{open, open_evaluation, reopen};
-pub use predict::open_prediction;
+pub use predict::{open_prediction, open_prediction_keeping};
 pub use request::{Cell, Row, records};
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};

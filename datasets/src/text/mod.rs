@@ -30,7 +30,7 @@ mod windows;
 pub use config::{TextConfig, TextTask};
 pub(crate) use open::first_blocks;
 pub use open::{open, open_evaluation, reopen};
-pub use predict::open_prediction;
+pub use predict::{open_prediction, open_prediction_keeping};
 pub use request::records;
 pub use schema::TextSchema;
 pub use set::{TextSample, TextSet};

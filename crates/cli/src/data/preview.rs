@@ -40,6 +40,8 @@ pub fn preview(arguments: &PreviewArguments) -> Result<()> {
     for assignment in &arguments.sets {
         document.set(assignment)?;
     }
+    let notices: bonfire_run::Notices = std::rc::Rc::new(|line| eprintln!("{line}"));
+    bonfire_run::anchor(&mut document, Some(&arguments.recipe), &notices)?;
     let recipe = Recipe::resolve(&document)?;
     let DataConfig::Image(config) = &recipe.data else {
         bail!("{}: expected a recipe for pictures, found one for {}s", arguments.recipe, recipe.data.kind());
