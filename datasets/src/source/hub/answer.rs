@@ -103,9 +103,11 @@ impl Answers {
     ) -> HttpResponse {
         if !response.status().is_success() {
             let has_token = self.settings.authorization.is_some();
-            let said = words(response.status(), response.headers(), has_token).filter(|_| of_hub);
-            if let Some(words) = said {
-                *response.body_mut() = HttpResponseBody::from(format!("{SAID}{words}"));
+            if of_hub {
+                // Nothing else of the body is worth the risk of what it may repeat.
+                let said = words(response.status(), response.headers(), has_token);
+                let said = said.map(|words| format!("{SAID}{words}")).unwrap_or_default();
+                *response.body_mut() = HttpResponseBody::from(said);
             }
             return response;
         }
