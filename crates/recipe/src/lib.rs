@@ -16,6 +16,7 @@ mod error;
 mod finetune;
 pub mod model_options;
 pub mod paths;
+pub mod propose;
 mod recipe;
 mod resume;
 pub mod section;

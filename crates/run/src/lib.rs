@@ -35,6 +35,7 @@ mod model;
 mod places;
 mod predictor;
 mod pretrained;
+mod probe;
 mod ranks;
 mod record;
 mod run;

@@ -80,8 +80,8 @@ impl Build<'_> {
             return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
         }
         let records = self.layout.format().records();
-        let (compression, entries) =
-            records.entries(&File { object, stat, dialect: self.layout.dialect() })?;
+        let (dialect, decoding) = (self.layout.dialect(), Some(self.layout.decoding()));
+        let (compression, entries) = records.entries(&File { object, stat, dialect, decoding })?;
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));

@@ -162,8 +162,9 @@ fn frames(
     block: &Block,
     take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let dialect = source.index().layout().dialect();
-    let options = ReadOptions { dialect, ..ReadOptions::plain(&|_| Use::Cell) };
+    let layout = source.index().layout();
+    let (dialect, decoding) = (layout.dialect(), layout.decoding());
+    let options = ReadOptions { dialect, decoding, ..ReadOptions::plain(&|_| Use::Cell) };
     source.read(shard, block, &options, &mut |found| match found {
         Found::Frame(frame) => take(frame),
         Found::Unreadable(_, error) => Err(error),

@@ -11,6 +11,7 @@ mod cells;
 mod csv;
 mod cut;
 mod dialect;
+mod encoding;
 mod entry;
 mod files;
 mod format;
@@ -31,8 +32,10 @@ mod wording;
 pub(crate) use blocks::open_blocks;
 pub(crate) use cells::{Cells, TextCells};
 pub(crate) use cut::BLOCK;
-pub use dialect::Dialect;
-pub(crate) use dialect::Given;
+pub use dialect::{Dialect, Quoting};
+pub(crate) use dialect::{DialectKeys, Given};
+pub use encoding::EncodingErrors;
+pub(crate) use encoding::{AUTO, Content, Decoding};
 pub(crate) use entry::File;
 pub use entry::{Entry, Member};
 pub(crate) use files::{SIDECAR_ENDING, files};
@@ -46,6 +49,11 @@ pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing
 pub(crate) use shard::{Block, Shard};
 pub(crate) use spelling::canonical;
 pub(crate) use wording::{nearest, quoted, shortened};
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use csv::hostile_csv;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use encoding::hostile_text;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -23,7 +23,8 @@ pub(super) fn source(uri: &str, config: &TableConfig) -> Result<Source, DataErro
     let shards = files(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
     let format = config.format(first);
-    Source::open(uri, &Layout::new(format, config.dialect(first, format)?))
+    let layout = Layout::new(format, config.dialect(first, format)?);
+    Source::open(uri, &layout.decoded(config.decoding()?))
 }
 
 /// The rows of a block, of the columns that have a use; those that cannot be read go to `unreadable`, by their
@@ -39,7 +40,7 @@ pub(super) fn read(
     unreadable: &mut dyn FnMut(usize, DataError) -> Result<(), DataError>,
 ) -> Result<Frame, DataError> {
     let uri = source.shard_uri(shard);
-    let options = config.options(uri, source.index().format(), column, None)?;
+    let options = config.options_as(source.index().layout().dialect(), column, None)?;
     let mut frame = joined(uri, |take| source.read(shard, block, &options, take), unreadable)?;
     packing.pack(&mut frame);
     Ok(frame)

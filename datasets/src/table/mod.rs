@@ -26,14 +26,19 @@ mod resumed;
 mod rows;
 mod schema;
 mod set;
+mod split;
 mod streamed;
 mod survey;
 
 pub use crate::fields::{Category, Column, Encoding, Number, TableTarget};
 pub use config::{TableConfig, TargetKind};
 pub use open::{open, open_evaluation, reopen};
+pub(crate) use packing::Packing;
 pub use predict::{open_prediction, open_prediction_keeping};
 pub use request::{Cell, Row, records};
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
 pub(crate) use streamed::first_blocks;
+
+#[cfg(test)]
+mod written;

@@ -7,15 +7,17 @@ use super::resumed::check_same;
 use super::rows::Rows;
 use super::schema::TableSchema;
 use super::set::TableSet;
+use super::split::{Divided, divide};
 use super::survey::infer;
 use super::{file, streamed};
 use crate::records::split;
 use crate::store::{Known, is_streamed};
-use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};
+use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle};
 
 /// Reads the training table, infers its columns, and splits off the parts that the recipe asks for.
 ///
-/// Fractions are cut at random with `seed`; the rows of each part keep the file's order.
+/// Fractions are drawn with `seed`, or cut by time, as the recipe says; the rows of each part keep the file's
+/// order.
 ///
 /// # Errors
 /// When the recipe does not fit the data, or the data cannot be read: see the crate's
@@ -39,6 +41,7 @@ pub fn reopen(
     schema: TableSchema,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
     config.check()?;
+    let config = &config.as_trained(&schema);
     match schema.streamed.is_some() {
         true => streamed::open(config, seed, Some(schema)),
         false if is_streamed(&config.train, config.stream) => Err(Known::none(&config.train)),
@@ -53,10 +56,10 @@ fn held(
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
     let frames = Frames::read(&config.train, config, known.as_ref())?;
-    let split = split_rows(&frames, config, seed)?;
+    let Divided { split, by, skipped: undivided } = divide(&frames, config, known.as_ref(), seed)?;
     let mut rows = frames.divide(&split.train);
     let found = infer(&frames, &mut rows, config)?;
-    let left_out = found.skipped + frames.skipped;
+    let left_out = found.skipped + frames.skipped + undivided;
     let mut skipped = left_out;
     let schema = match &known {
         Some(known) => {
@@ -77,8 +80,14 @@ fn held(
     };
     let (valid, test) = (part(&config.valid, valid)?, part(&config.test, test)?);
     let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
-    let schema = known.unwrap_or(TableSchema { skipped, ..found });
-    Ok(Opened { train: Pipeline::new(TableSet::held(train, left_out), shuffled), valid, test, schema })
+    let train = Pipeline::new(TableSet::held(train, left_out), shuffled);
+    let schema = known.unwrap_or_else(|| {
+        let counts = |part: &Pipeline<TableSet>| part.dataset().classes_of(found.labels().len());
+        let parts = [counts(&train), valid.as_ref().and_then(counts), test.as_ref().and_then(counts)];
+        split::tell_lacking(&config.train, found.labels(), parts);
+        TableSchema { skipped, split: by, ..found }
+    });
+    Ok(Opened { train, valid, test, schema })
 }
 
 /// Reads a table to evaluate on: `uri`, or the recipe's test set, or else its validation set, split
@@ -93,6 +102,7 @@ pub fn open_evaluation(
     seed: u64,
 ) -> Result<Pipeline<TableSet>, DataError> {
     config.check_sizes()?;
+    let config = &config.as_trained(schema);
     let uri = uri.map(String::from);
     let given = match (&uri, &config.test, &config.valid) {
         (Some(uri), _, _) | (None, Some(uri), _) => Some(uri),
@@ -111,17 +121,12 @@ pub fn open_evaluation(
                 return Ok(Pipeline::new(set, config.in_order(seed)));
             }
             let frames = Frames::read(&config.train, config, Some(schema))?;
-            let split = split_rows(&frames, config, seed)?;
+            let Divided { split, .. } = divide(&frames, config, Some(schema), seed)?;
             let rows = frames.divide(if split.test.is_empty() { &split.valid } else { &split.test });
             file::held(Frames { skipped: 0, ..frames }, rows, config, schema)?
         }
     };
     Ok(Pipeline::new(set, config.in_order(seed)))
-}
-
-fn split_rows(frames: &Frames, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
-    let (valid, test) = config.fractions();
-    split::random(frames.len(), valid, test, seed)
 }
 
 #[cfg(test)]
@@ -307,7 +312,7 @@ mod tests {
         let other: String =
             (100..140).map(|row| format!("{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect();
         let changed = reopened(format!("n,c,y\n{other}"));
-        assert!(changed.contains("expected the numbers that the run began with (mean 1"), "{changed}");
+        assert!(changed.contains("expected the numbers that the run began with (mean "), "{changed}");
         let typed =
             (0..40).map(|row| format!("x{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect::<String>();
         let typed = reopened(format!("n,c,y\n{typed}"));

@@ -44,7 +44,8 @@ pub fn open_prediction_keeping(
     if inputs.is_empty() {
         return Err(DataError::source("predict", "at least one file of rows", "no input"));
     }
-    let (config, schema, inputs, keep) = (config.clone(), schema.clone(), inputs.to_vec(), keep.to_vec());
+    let (config, schema) = (config.as_trained(schema), schema.clone());
+    let (inputs, keep) = (inputs.to_vec(), keep.to_vec());
     let (encoder, packing) = (Encoder::new(&schema, &config, false), Packing::new(&config, Some(&schema)));
     Ok(InputPieces::of(move |put| {
         inputs.iter().try_for_each(|uri| {

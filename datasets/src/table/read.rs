@@ -142,9 +142,12 @@ fn read_file(
     packing: &Packing,
     take: TakeFound<'_>,
 ) -> Result<(), DataError> {
-    let (object, format) = (Object::unpacked(uri)?, config.format(uri));
-    let column = |name: &str| config.column(name);
-    let options = config.options(uri, format, &column, None)?;
+    let (mut object, format) = (Object::unpacked(uri)?, config.format(uri));
+    if let Some(content) = format.content() {
+        object = config.decoding()?.object(object, content)?;
+    }
+    let (dialect, column) = (config.dialect(uri, format)?, |name: &str| config.column(name));
+    let options = config.options_as(dialect, &column, None)?;
     let Some((blocks, places)) = open_blocks(&object, format, &options)? else {
         return format.reader(uri)?.read(uri, object.read()?, &options, &mut |mut found| {
             if let Found::Frame(frame) = &mut found {
@@ -158,7 +161,7 @@ fn read_file(
         places,
         |block| {
             let column = |name: &str| config.column(name);
-            let options = config.options(uri, format, &column, None)?;
+            let options = config.options_as(dialect, &column, None)?;
             let mut all = Vec::new();
             blocks.read(&block, &options, &mut |mut found| {
                 if let Found::Frame(frame) = &mut found {

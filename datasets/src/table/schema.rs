@@ -4,7 +4,7 @@ use super::config::TableConfig;
 use crate::fields::{Category, Column, Encoding, TableTarget, share_spellings};
 use crate::records::{Frame, nearest};
 use crate::store::Known;
-use crate::{DataError, saved};
+use crate::{DataError, SplitBy, saved};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
@@ -26,6 +26,13 @@ pub struct TableSchema {
     pub one_hot: bool,
     /// True where numbers are shifted and scaled by their mean and standard deviation.
     pub standardise: bool,
+    /// The way that rows were held out of the training table.
+    #[serde(default)]
+    pub split: SplitBy,
+    /// True where whole numbers are read by the names that their file gives them; false in runs of earlier
+    /// versions, whose columns hold the numbers.
+    #[serde(default)]
+    pub class_names: bool,
     /// The inputs, in the order of the training file.
     pub columns: Vec<Column>,
     /// The column to predict.
@@ -45,6 +52,8 @@ impl TableSchema {
             skipped: 0,
             one_hot: config.one_hot,
             standardise: config.standardise,
+            split: SplitBy::default(),
+            class_names: config.class_names,
             columns,
             target,
             streamed: None,
@@ -160,6 +169,11 @@ pub(super) fn check_names(
             }
         }
     }
+    for (key, name) in [("group_column", &config.group_column), ("time_column", &config.time_column)] {
+        if let Some(name) = name.as_ref().filter(|name| !columns.contains(name) && !ignored.contains(name)) {
+            return Err(no_such_column(key, name));
+        }
+    }
     let target = columns.iter().position(|column| *column == config.target);
     target.ok_or_else(|| no_such_column("target", &config.target))
 }
@@ -199,6 +213,9 @@ impl fmt::Display for TableSchema {
             TableTarget::Value { name, mean, std } => {
                 writeln!(f, "target: {name}, mean {mean:.6}, standard deviation {std:.6}")?;
             }
+        }
+        if self.split != SplitBy::Random {
+            writeln!(f, "held out: {}", self.split)?;
         }
         for column in self.columns.iter().filter(|column| column.missing > 0) {
             writeln!(f, "missing: {} in {} cells", column.name, column.missing)?;

@@ -42,6 +42,14 @@ impl TableSet {
         TableSet { rows: Place::Streamed(Box::new(blocks)), skipped: 0 }
     }
 
+    /// The rows of each of `num` classes, where they are in memory and their targets are classes.
+    pub(super) fn classes_of(&self, num: usize) -> Option<Vec<u64>> {
+        match &self.rows {
+            Place::Held(rows) => rows.classes_of(num),
+            Place::Streamed(_) => None,
+        }
+    }
+
     /// The rows in memory.
     #[cfg(test)]
     pub(super) fn rows(&self) -> &Rows {

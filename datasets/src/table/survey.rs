@@ -8,7 +8,7 @@ use super::config::{TableConfig, TargetKind};
 use super::encode::Encoder;
 use super::read::{Frames, RowsOfFrames};
 use super::schema::{TableSchema, check_names};
-use crate::fields::{Column, Counting, Encoding, TableTarget, Tally, label};
+use crate::fields::{Column, Counting, Encoding, TableTarget, Tally, Wishes, label};
 use crate::records::{Cells, Frame, add_names};
 use crate::{DataError, OnCorrupt, bounds, pool};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -124,15 +124,10 @@ impl Survey {
         may_be_categories: &dyn Fn(&str, &Cells) -> bool,
     ) -> Self {
         let mut labels = Some(BTreeSet::new());
-        if let Some(target) = frame.position(&config.target) {
-            let suffix = config.strip_label_suffix.as_deref();
-            let all: Vec<usize> = (0..frame.len()).collect();
-            let add = |cell: &str| add_label(&mut labels, label(cell, suffix).into_owned());
-            frame.columns[target].each(&all, add, |_, _| {});
-        }
+        add_labels(&mut labels, frame, config);
         let tally = |index: usize| {
             let name = &frame.names[index];
-            if config.ignore.contains(name) {
+            if !config.may_be_input(name) {
                 Tally::lacking(rows.len() as u64)
             } else if *name == config.target {
                 Tally::of_target(frame, index, rows)
@@ -208,7 +203,7 @@ impl Survey {
         let (name, tally) = (self.names.remove(at), self.tallies.remove(at));
         let mut columns = Vec::new();
         for (name, tally) in self.names.into_iter().zip(self.tallies) {
-            if !config.ignore.contains(&name) {
+            if config.may_be_input(&name) {
                 let wishes = config.wishes(&name);
                 columns.push(tally.column(uri, name, wishes)?);
             }
@@ -219,6 +214,35 @@ impl Survey {
         let target = tally.target(uri, name, self.labels, config.wishes(&config.target))?;
         Ok(TableSchema::new(self.rows, columns, target, config))
     }
+}
+
+/// The target by all rows of a table, those to be held out among them.
+///
+/// # Errors
+/// When there is no such column, it has too many classes, or one alone.
+pub(super) fn target_of_all(frames: &Frames, config: &TableConfig) -> Result<TableTarget, DataError> {
+    let (mut tally, mut labels) = (Tally::default(), Some(BTreeSet::new()));
+    for frame in &frames.frames {
+        let Some(index) = frame.position(&config.target) else {
+            return Err(check_names(&frames.uri, &frame.names, &frame.ignored, config)
+                .err()
+                .unwrap_or_else(|| DataError::source(&frame.uri, "the target's column", "none")));
+        };
+        add_labels(&mut labels, frame, config);
+        tally.merge(Tally::of_target(frame, index, &(0..frame.len()).collect::<Vec<_>>()));
+    }
+    // What cannot be read is for the survey of the training rows to tell, or to skip.
+    let wishes = Wishes { on_corrupt: OnCorrupt::Skip, ..config.wishes(&config.target) };
+    tally.target(&frames.uri, config.target.clone(), labels, wishes)
+}
+
+/// Adds the labels of all rows of a frame.
+fn add_labels(labels: &mut Option<BTreeSet<String>>, frame: &Frame, config: &TableConfig) {
+    let Some(target) = frame.position(&config.target) else { return };
+    let suffix = config.strip_label_suffix.as_deref();
+    let all: Vec<usize> = (0..frame.len()).collect();
+    let add = |cell: &str| add_label(labels, label(cell, suffix).into_owned());
+    frame.columns[target].each(&all, add, |_, _| {});
 }
 
 fn add_label(labels: &mut Option<BTreeSet<String>>, label: String) {

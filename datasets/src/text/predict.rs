@@ -143,7 +143,7 @@ impl Collector<'_> {
             return Ok(());
         }
         let (tokens, refused) = (std::mem::take(&mut self.tokens), std::mem::take(&mut self.refused));
-        let set = TextSet::texts(self.schema.len(), &tokens, None, 0);
+        let set = TextSet::texts(self.schema.len(), &tokens, Vec::new(), 0);
         let (names, kept) = (std::mem::take(&mut self.names), std::mem::take(&mut self.kept));
         let (samples, names) = (Pipeline::new(set, self.config.in_order(0)), Names::Each(names));
         (self.put)(InputPiece { samples, names, kept, refused })
