@@ -94,9 +94,9 @@ impl Build<'_> {
 /// Copies a finished index beside its shards.
 ///
 /// # Errors
-/// When the place cannot be written to. A web server is not even asked.
+/// When the place cannot be written to. A web server and the Hub are not even asked.
 fn publish(index: &Object, uri: &str) -> Result<Object, DataError> {
-    if uri.starts_with("http") {
+    if source::is_read_only(uri) {
         return Err(DataError::source(uri, "a place to write to", "a web server"));
     }
     let beside = Object::create(uri)?;
