@@ -42,7 +42,8 @@ impl Build<'_> {
             Err(_) => Object::create(&places.beside)?,
         };
         let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
-        let mut sidecar = SidecarWriter::new(Writer::new(object.clone()), *self.layout).map_err(refused)?;
+        let mut sidecar =
+            SidecarWriter::new(Writer::new(object.clone()), self.layout.clone()).map_err(refused)?;
         let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
         let mut done = Progress { shards: 0, of: self.objects.len(), bytes: 0, of_bytes };
         progress(done);
@@ -80,8 +81,12 @@ impl Build<'_> {
             return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
         }
         let records = self.layout.format().records();
-        let (compression, entries) =
-            records.entries(&File { object, stat, dialect: self.layout.dialect() })?;
+        let (compression, entries) = records.entries(&File {
+            object,
+            stat,
+            dialect: self.layout.dialect(),
+            sheet: self.layout.sheet(),
+        })?;
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));

@@ -74,7 +74,7 @@ type Columns = Vec<(String, Kind)>;
 /// # Errors
 /// When a record cannot be read or a shard not be written. Shards written before stay.
 pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
-    let layout = Layout::of(&convert.source);
+    let layout = Layout::of(&convert.source)?;
     if !layout.format().is_untyped() {
         let found = layout.format().name();
         return Err(DataError::source(&convert.source, "CSV or JSONL to convert", found));
@@ -162,8 +162,9 @@ fn frames(
     block: &Block,
     take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let dialect = source.index().layout().dialect();
-    let options = ReadOptions { dialect, ..ReadOptions::plain(&|_| Use::Cell) };
+    let layout = source.index().layout();
+    let (dialect, sheet) = (layout.dialect(), layout.sheet());
+    let options = ReadOptions { dialect, sheet, ..ReadOptions::plain(&|_| Use::Cell) };
     source.read(shard, block, &options, &mut |found| match found {
         Found::Frame(frame) => take(frame),
         Found::Unreadable(_, error) => Err(error),

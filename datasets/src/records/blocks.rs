@@ -21,7 +21,12 @@ pub(crate) fn open_blocks(
     options: &ReadOptions<'_>,
 ) -> Result<Option<OpenedBlocks>, DataError> {
     let stat = object.stat()?;
-    let (_, entries) = format.records().entries(&File { object, stat: &stat, dialect: options.dialect })?;
+    let (_, entries) = format.records().entries(&File {
+        object,
+        stat: &stat,
+        dialect: options.dialect,
+        sheet: options.sheet,
+    })?;
     let mut blocks: Vec<Block> = Vec::new();
     for entry in entries {
         let part = &entry.parts[0];

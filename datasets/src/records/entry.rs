@@ -1,9 +1,10 @@
 //! The entries of a file, which the index keeps: where its samples lie, or its blocks of consecutive ones.
 
 use super::dialect::Dialect;
+use super::sniff;
 use crate::DataError;
 use crate::source::packing::{self, Compression};
-use crate::source::{Object, Stat, one_line};
+use crate::source::{Object, Stat};
 use std::io::Read;
 
 /// One sample of a shard, or a block of consecutive ones.
@@ -53,6 +54,8 @@ pub(crate) struct File<'a> {
     pub stat: &'a Stat,
     /// The cut of a CSV's lines; other formats do not need it.
     pub dialect: Dialect,
+    /// The sheet of a workbook, where it is not the first; other formats have none.
+    pub sheet: Option<&'a str>,
 }
 
 /// The packing of a file, and its samples or its blocks.
@@ -70,17 +73,27 @@ pub(crate) trait Records: Sync {
 /// The taker of each entry of a file.
 pub(super) type TakeEntry<'a> = &'a mut dyn FnMut(Entry) -> Result<(), DataError>;
 
-/// The entries that `scan` finds in the unpacked bytes of a file, whose URI it is told.
+/// The entries that `scan` finds in the unpacked text of a file, whose URI it is told.
 ///
 /// # Errors
-/// `scan`'s own, and when the file cannot be read.
+/// `scan`'s own, when the file cannot be read, and when it is none of text.
 pub(super) fn scanned(
     file: &File<'_>,
     scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
 ) -> Result<Entries, DataError> {
+    scanned_bytes(file, |uri, unpacked, take| scan(uri, sniff::text(uri, unpacked)?, take))
+}
+
+/// As [`scanned`], of a file that need not be text.
+///
+/// # Errors
+/// `scan`'s own, and when the file cannot be read.
+pub(super) fn scanned_bytes(
+    file: &File<'_>,
+    scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
+) -> Result<Entries, DataError> {
     let uri = file.object.uri();
-    let (compression, unpacked) = packing::reader(file.object.stream()?)
-        .map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?;
+    let (compression, unpacked) = packing::open(file.object)?;
     let mut entries = Vec::new();
     scan(uri, unpacked, &mut |entry| {
         entries.push(entry);

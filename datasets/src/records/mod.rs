@@ -2,30 +2,38 @@
 //! [`format`](Format); all that the formats share stands beside them.
 //!
 //! ```text
-//! URI -> files -> Format, by the ending -> entries, for the index: samples of a tar, blocks of records
+//! URI -> files -> Format, by the ending or the first bytes -> entries, for the index: samples of a tar, blocks of records
 //!                                       -> Frames: of bytes in memory, of one block, or as records arrive
 //! ```
 
+mod avro;
 mod blocks;
 mod cells;
 mod csv;
 mod cut;
 mod dialect;
 mod entry;
+mod excel;
 mod files;
 mod format;
 mod frame;
+mod ipc;
+mod json;
 mod jsonl;
 mod labels;
+mod libsvm;
 mod lines;
 mod numbers;
+mod objects;
 pub(crate) mod parquet;
 mod pieces;
 mod read;
 mod shard;
+mod sniff;
 mod spelling;
 pub(crate) mod split;
 pub(crate) mod tar;
+mod whole;
 mod wording;
 
 pub(crate) use blocks::open_blocks;

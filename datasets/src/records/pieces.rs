@@ -2,6 +2,7 @@
 //! it: for what is read a second time there are blocks.
 
 use super::cut::BLOCK;
+use super::sniff;
 use crate::DataError;
 use crate::source::{Object, one_line, packing};
 use std::io::{BufRead, BufReader, Read};
@@ -9,10 +10,12 @@ use std::io::{BufRead, BufReader, Read};
 /// Bytes of the longest line.
 const LONGEST_LINE: u64 = 64 << 20;
 
-/// The bytes of a file as they arrive, unpacked.
+/// The text of a file as it arrives, unpacked.
+///
+/// # Errors
+/// When the file cannot be read, and when it is none of text.
 pub(super) fn unpacked(uri: &str) -> Result<Box<dyn Read + Send>, DataError> {
-    let reader = packing::reader(Object::open(uri)?.stream()?);
-    Ok(reader.map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?.1)
+    sniff::text(uri, packing::open(&Object::open(uri)?)?.1)
 }
 
 /// Hands whole lines to `take`, about 1 MiB of them at a time, and the line they begin on, counted from 1.

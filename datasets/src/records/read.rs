@@ -43,6 +43,8 @@ pub(crate) struct ReadOptions<'a> {
     pub dialect: Dialect,
     /// The names of a CSV's columns.
     pub given: Given<'a>,
+    /// The sheet of a workbook; the first that has cells when not given.
+    pub sheet: Option<&'a str>,
     /// The use of a column, by its name.
     pub column: &'a dyn Fn(&str) -> Use,
     /// Cells that mean "no value", besides not-a-number; spaces around cells do not count then. Without it
@@ -56,7 +58,7 @@ impl<'a> ReadOptions<'a> {
     /// Cells as they stand in files that say by themselves how they are cut.
     pub(crate) fn plain(column: &'a dyn Fn(&str) -> Use) -> Self {
         let (dialect, given) = (Dialect::default(), Given::default());
-        ReadOptions { dialect, given, column, missing: None, at_once: usize::MAX }
+        ReadOptions { dialect, given, sheet: None, column, missing: None, at_once: usize::MAX }
     }
 
     /// The value of a cell; `None` where its text means that there is none.

@@ -55,7 +55,7 @@ fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
             false => DataError::malformed(object.uri(), place, expected, one_line(error)),
         }
     };
-    let (_, mut unpacked) = packing::reader(object.stream()?).map_err(refused)?;
+    let (_, mut unpacked) = packing::open(object)?;
     io::copy(&mut unpacked, &mut writer).map_err(refused)?;
     writer.finish()?;
     Ok(copy)

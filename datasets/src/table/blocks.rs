@@ -22,8 +22,9 @@ pub(super) fn source(uri: &str, config: &TableConfig) -> Result<Source, DataErro
     // The files of a set are of one kind, that of the first.
     let shards = files(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
-    let format = config.format(first);
-    Source::open(uri, &Layout::new(format, config.dialect(first, format)?))
+    let format = config.format(first)?;
+    let layout = Layout::new(format, config.dialect(first, format)?);
+    Source::open(uri, &layout.of_sheet(config.sheet.as_deref()))
 }
 
 /// The rows of a block, of the columns that have a use; those that cannot be read go to `unreadable`, by their

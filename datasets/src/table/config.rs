@@ -55,9 +55,13 @@ pub struct TableConfig {
     /// of this number, or of a divisor of it, read each shard once together; the order is the same whatever
     /// their number.
     pub canonical_ranks: u64,
-    /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
+    /// `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro`, `libsvm` or `excel`; when not given, by the file's
+    /// extension or, where that says nothing, by its first bytes. The columns of LIBSVM are `label`, `qid` and
+    /// the indices of the features; a feature that a row lacks is 0.
     #[serde(deserialize_with = "table_format")]
     pub format: Option<Format>,
+    /// The sheet of a workbook (Excel, OpenDocument); the first that has cells when not given.
+    pub sheet: Option<String>,
     /// True where a CSV's first row names the columns; when not given, it does unless `column_names`
     /// are.
     pub has_header: Option<bool>,
@@ -112,6 +116,7 @@ impl Default for TableConfig {
             window_bytes: WINDOW_BYTES,
             canonical_ranks: 1,
             format: None,
+            sheet: None,
             has_header: None,
             column_names: None,
             separator: None,
@@ -167,9 +172,16 @@ impl TableConfig {
         bounds::workers(self.workers)
     }
 
-    /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(super) fn format(&self, uri: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
+    /// The format of a file: the recipe's, or by the file's ending or its first bytes; CSV for text that is
+    /// nothing else.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is known to be of a format that holds no table.
+    pub(super) fn format(&self, uri: &str) -> Result<Format, DataError> {
+        match self.format {
+            Some(format) => Ok(format),
+            None => Format::told(uri, Format::has_columns, Format::Csv),
+        }
     }
 
     /// The cut of a file's lines, where its format leaves that to the recipe.
@@ -198,7 +210,8 @@ impl TableConfig {
     ) -> Result<ReadOptions<'a>, DataError> {
         let given = Given { names: self.column_names.as_deref(), optional };
         let (dialect, missing) = (self.dialect(uri, format)?, Some(self.missing.as_slice()));
-        Ok(ReadOptions { dialect, given, missing, ..ReadOptions::plain(column) })
+        let sheet = self.sheet.as_deref();
+        Ok(ReadOptions { dialect, given, sheet, missing, ..ReadOptions::plain(column) })
     }
 
     /// The use of a column where the schema is not known yet.
@@ -266,10 +279,9 @@ mod tests {
         assert_eq!(format("jsonl"), Ok(Some(Format::Jsonl)));
         assert_eq!(
             format("txt").unwrap_err(),
-            "unknown variant `txt`, expected one of `csv`, `jsonl`, `parquet`"
+            "unknown variant `txt`, expected one of `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro`, `libsvm`, `excel`"
         );
-        let tar = TableConfig::default().format("x.tar");
-        assert_eq!((tar, TableConfig::default().format("x.pq")), (Format::Csv, Format::Parquet));
+        assert_eq!(TableConfig::default().format("x.pq").unwrap(), Format::Parquet);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl RowPieces<'_> {
 
     fn file(&mut self, uri: &str) -> Result<(), DataError> {
         let RowPieces { config, schema, .. } = *self;
-        let (format, names) = (config.format(uri), self.names.clone());
+        let (format, names) = (config.format(uri)?, self.names.clone());
         let column = |name: &str| config.column_of(&names, name);
         let options = config.options(uri, format, &column, Some(schema.target.name()))?;
         let (mut first, mut skipped) = (true, 0);
@@ -112,7 +112,8 @@ impl RowPieces<'_> {
 /// When one of these is missing: a key that none of so many objects has is misspelt rather than missing.
 fn complete(frame: &mut Frame, schema: &TableSchema, first: bool) -> Result<(), DataError> {
     let columns = || schema.columns.iter().map(|column| column.name.as_str());
-    if first && frame.len() > 0 {
+    // What an object lacks may be misspelt; a feature that is 0 everywhere may just not be there.
+    if first && frame.len() > 0 && !frame.sparse {
         column_indices(frame, columns())?;
     }
     frame.complete(columns());

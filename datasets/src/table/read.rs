@@ -142,7 +142,8 @@ fn read_file(
     packing: &Packing,
     take: TakeFound<'_>,
 ) -> Result<(), DataError> {
-    let (object, format) = (Object::unpacked(uri)?, config.format(uri));
+    let format = config.format(uri)?;
+    let object = Object::unpacked(uri)?;
     let column = |name: &str| config.column(name);
     let options = config.options(uri, format, &column, None)?;
     let Some((blocks, places)) = open_blocks(&object, format, &options)? else {
@@ -190,6 +191,14 @@ impl SameColumns {
         if frame.varies {
             return Ok(());
         }
+        self.require(frame)
+    }
+
+    /// Compares the columns of a frame with those of the first one.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub(super) fn require(&mut self, frame: &Frame) -> Result<(), DataError> {
         let mut names = frame.names.clone();
         names.sort_unstable();
         let (file, expected) = self.first.get_or_insert_with(|| (frame.uri.clone(), names.clone()));

@@ -162,7 +162,8 @@ fn survey(
     };
     let (mut all, mut same) = (Survey::default(), SameColumns::default());
     source.survey("columns", most, work, |(frame, survey)| {
-        same.check(&frame)?;
+        // What one file lacks is 0 there, and not missing: it has to be known before the statistics are.
+        if frame.sparse { same.require(&frame) } else { same.check(&frame) }?;
         all.merge(survey);
         all.check_categories(uri)
     })?;

@@ -74,7 +74,7 @@ impl Collector<'_> {
         let folder = source::is_folder(input);
         let mut any = false;
         for file in files(input, &config)? {
-            let format = config.format(&file);
+            let format = config.format(&file)?;
             let reader = Reader { uri: &file, config: &config, format, labelled: false };
             let mut take = |text: Result<Text, DataError>| match text {
                 Ok(text) => {

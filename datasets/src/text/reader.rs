@@ -61,6 +61,7 @@ impl Reader<'_> {
     pub(super) fn read(&self, take: Take<'_>) -> Result<(), DataError> {
         let bytes = source::read_unpacked(self.uri)?;
         let reader = self.format.reader(self.uri)?;
+        self.format.check(self.uri, &bytes)?;
         self.each(take, |options, take| reader.read(self.uri, bytes, options, take))
     }
 
@@ -122,8 +123,8 @@ impl Reader<'_> {
             name if self.labelled && name == label_column => Use::Label,
             _ => Use::Nothing,
         };
-        let dialect = self.config.dialect(self.uri, self.format)?;
-        work(&ReadOptions { dialect, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
+        let (dialect, sheet) = (self.config.dialect(self.uri, self.format)?, self.config.sheet.as_deref());
+        work(&ReadOptions { dialect, sheet, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
     }
 
     /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.

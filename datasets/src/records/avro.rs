@@ -1,0 +1,351 @@
+//! Apache Avro's object container files: rows in blocks, each behind its counts and packed by itself.
+//!
+//! ```text
+//! Obj 1 [metadata: avro.schema, avro.codec] [mark: 16 bytes]
+//! [rows: varint] [bytes: varint] [rows, packed] [mark: 16 bytes] ...      some of these are one block here
+//! ```
+//!
+//! A block is decoded as a file of its own, behind the header. Avro 1.12, by `arrow-avro`: records of
+//! primitives, enumerations, dates and times, and unions of one of them and null.
+
+use super::cut::{BLOCK, Cutter};
+use super::entry::{Entries, File, Records, scanned_bytes};
+use super::parquet::Columns;
+use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
+use super::shard::{Block, Shard};
+use super::whole::guarded;
+use crate::DataError;
+use crate::source::{Object, one_line, packing};
+use arrow_avro::reader::ReaderBuilder;
+use bytes::Bytes;
+use serde_json::Value;
+use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
+
+/// What a file should be.
+const WHOLE: &str = "a whole Avro file";
+
+const MAGIC: &[u8] = b"Obj\x01";
+const MARK: u64 = 16;
+
+/// Bytes of the largest block, unpacked, and of the largest header.
+const LARGEST: u64 = if cfg!(test) { 8 << 20 } else { 256 << 20 };
+const LARGEST_HEADER: u64 = 16 << 20;
+
+/// Rows of a block that need no bytes, as null does not.
+const ROWS_OF_NOTHING: u64 = 1 << 20;
+
+/// Rows of a frame.
+const FRAME_ROWS: usize = 8192;
+
+/// The format.
+pub(super) struct AvroRecords;
+
+impl Records for AvroRecords {
+    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
+        scanned_bytes(file, |uri, unpacked, take| {
+            let mut cutter = Cutter::new("avro", take);
+            scan(uri, unpacked, |head, bytes, row, records| {
+                if cutter.begin == 0 {
+                    cutter.begin = head.len() as u64;
+                }
+                (cutter.records, cutter.line) = (records, row);
+                cutter.cut(bytes, row + u64::from(records))
+            })
+            .map(drop)
+        })
+    }
+}
+
+impl ReadRecords for AvroRecords {
+    fn read(
+        &self,
+        uri: &str,
+        bytes: Bytes,
+        options: &ReadOptions<'_>,
+        take: TakeFound<'_>,
+    ) -> Result<(), DataError> {
+        read_all(uri, &bytes[..], options, take)
+    }
+
+    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        read_all(uri, packing::open(&Object::open(uri)?)?.1, options, take)
+    }
+
+    fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
+        let head = shard.head()?;
+        Ok(Arc::new(AvroBlocks { shard, head }))
+    }
+
+    fn is_typed(&self) -> bool {
+        true
+    }
+}
+
+/// Reads a file from its beginning to its end.
+fn read_all(
+    uri: &str,
+    reader: impl Read,
+    options: &ReadOptions<'_>,
+    take: TakeFound<'_>,
+) -> Result<(), DataError> {
+    let mut any = false;
+    let head = scan(uri, reader, |head, bytes, row, _| {
+        any = true;
+        decode(uri, head, bytes, row, options, take).map(drop)
+    })?;
+    if any { Ok(()) } else { decode(uri, &head, b"", 1, options, take).map(drop) }
+}
+
+/// The blocks of an indexed file.
+#[derive(Debug)]
+struct AvroBlocks {
+    shard: Shard,
+    head: Bytes,
+}
+
+impl ReadBlocks for AvroBlocks {
+    fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
+        let bytes = self.shard.fetch(block)?;
+        match decode(self.shard.uri(), &self.head, &bytes, block.line, options, take)? {
+            rows if rows == block.records => Ok(()),
+            rows => {
+                let place = format!("block at row {}", block.line);
+                Err(DataError::malformed(self.shard.uri(), place, format!("{} rows", block.records), rows))
+            }
+        }
+    }
+}
+
+/// Hands the rows of a block to `take`, the first of which is row `row` of the file; how many they are.
+///
+/// # Errors
+/// `take`'s own, and when a row cannot be decoded.
+fn decode(
+    uri: &str,
+    head: &[u8],
+    bytes: &[u8],
+    row: u64,
+    options: &ReadOptions<'_>,
+    take: TakeFound<'_>,
+) -> Result<u64, DataError> {
+    let damaged = |error| DataError::source(uri, WHOLE, one_line(error));
+    let file = || Cursor::new(head).chain(Cursor::new(bytes));
+    guarded(uri, WHOLE, || {
+        let schema = ReaderBuilder::new().build(file()).map_err(damaged)?.schema();
+        let columns = Columns::of_schema(uri, &schema, options)?;
+        let rows = options.at_once.min(FRAME_ROWS);
+        let builder = ReaderBuilder::new().with_batch_size(rows).with_projection(columns.at().to_vec());
+        let mut next = row;
+        if columns.at().is_empty() {
+            // Nothing is asked of the rows: that they can be decoded is.
+            for batch in ReaderBuilder::new().with_batch_size(rows).build(file()).map_err(damaged)? {
+                let batch = batch.map_err(damaged)?;
+                let none = batch.project(&[]).map_err(damaged)?;
+                take(Found::Frame(columns.frame(uri, next, &none, options)))?;
+                next += batch.num_rows() as u64;
+            }
+        } else {
+            for batch in builder.build(file()).map_err(damaged)? {
+                let batch = batch.map_err(damaged)?;
+                take(Found::Frame(columns.frame(uri, next, &batch, options)))?;
+                next += batch.num_rows() as u64;
+            }
+        }
+        if next == row {
+            take(Found::Frame(columns.none(uri)))?;
+        }
+        Ok(next - row)
+    })
+}
+
+/// Reads a file, and hands out its blocks, about [`BLOCK`] bytes together: the header, their own bytes, the
+/// number of their first row, counted from 1, and how many rows they have. Gives the header back.
+///
+/// # Errors
+/// When it cannot be read, is damaged or cut short, a block is too large, and when `take` fails.
+fn scan(
+    uri: &str,
+    reader: impl Read,
+    mut take: impl FnMut(&[u8], &[u8], u64, u32) -> Result<(), DataError>,
+) -> Result<Vec<u8>, DataError> {
+    let mut file = Reading { uri, reader: BufReader::with_capacity(1 << 18, reader), read: 0 };
+    let (mut head, mut codec) = (Vec::new(), "null".to_string());
+    file.take(&mut head, MAGIC.len() as u64)?;
+    if head != MAGIC {
+        return Err(DataError::source(uri, WHOLE, "another file"));
+    }
+    loop {
+        let pairs = file.number(&mut head)?.ok_or_else(|| file.ended())?;
+        if pairs == 0 {
+            break;
+        }
+        if pairs < 0 {
+            file.number(&mut head)?;
+        }
+        for _ in 0..pairs.unsigned_abs() {
+            let key = file.text(&mut head)?;
+            let value = file.text(&mut head)?;
+            match &key[..] {
+                b"avro.schema" => check_schema(uri, &value)?,
+                b"avro.codec" => codec = String::from_utf8_lossy(&value).into_owned(),
+                _ => {}
+            }
+        }
+    }
+    file.take(&mut head, MARK)?;
+    let mark = head[head.len() - MARK as usize..].to_vec();
+    let (mut bytes, mut row, mut records) = (Vec::new(), 1u64, 0u64);
+    while let Some(rows) = file.number(&mut bytes)? {
+        let size = file.number(&mut bytes)?.ok_or_else(|| file.ended())?;
+        let (Ok(rows), Some(size)) =
+            (u64::try_from(rows), u64::try_from(size).ok().filter(|&size| size <= LARGEST))
+        else {
+            let expected = format!("a block of at most {} MiB", LARGEST >> 20);
+            return Err(file.malformed(&expected, format!("{rows} rows in {size} bytes")));
+        };
+        let begin = bytes.len();
+        file.take(&mut bytes, size)?;
+        let unpacked =
+            unpacked_size(&codec, &bytes[begin..]).map_err(|error| file.malformed(WHOLE, one_line(error)))?;
+        if unpacked > LARGEST {
+            let expected = format!("a block of at most {} MiB, unpacked", LARGEST >> 20);
+            return Err(file.malformed(&expected, "more"));
+        }
+        if rows > ROWS_OF_NOTHING.max(8 * unpacked) {
+            return Err(
+                file.malformed("a row in no less than a bit", format!("{rows} rows in {unpacked} bytes"))
+            );
+        }
+        file.take(&mut bytes, MARK)?;
+        if !bytes.ends_with(&mark) {
+            return Err(file.malformed("the mark that ends a block", "other bytes"));
+        }
+        records += rows;
+        if records > 0 && bytes.len() as u64 >= BLOCK {
+            take(&head, &bytes, row, u32::try_from(records).unwrap_or(u32::MAX))?;
+            (row, records) = (row + records, 0);
+            bytes.clear();
+        }
+    }
+    if records > 0 {
+        take(&head, &bytes, row, u32::try_from(records).unwrap_or(u32::MAX))?;
+    }
+    Ok(head)
+}
+
+/// Refuses a schema that is none of rows, and lists of what has no bytes: their counts would be believed.
+fn check_schema(uri: &str, schema: &[u8]) -> Result<(), DataError> {
+    fn has_lists_of_nothing(schema: &Value) -> bool {
+        match schema {
+            Value::Array(options) => options.iter().any(has_lists_of_nothing),
+            Value::Object(keys) => {
+                let items = keys.get("items").or(keys.get("values"));
+                items.is_some_and(is_nothing) || keys.values().any(has_lists_of_nothing)
+            }
+            _ => false,
+        }
+    }
+    fn is_nothing(schema: &Value) -> bool {
+        let of_fields = |fields: &Vec<Value>| fields.iter().all(|field| is_nothing(&field["type"]));
+        match schema {
+            Value::String(name) => name == "null",
+            Value::Object(keys) => match keys.get("type") {
+                Some(Value::String(name)) if name == "record" => {
+                    keys["fields"].as_array().is_some_and(of_fields)
+                }
+                Some(Value::String(name)) if name == "fixed" => keys["size"].as_u64() == Some(0),
+                Some(within) => is_nothing(within),
+                None => false,
+            },
+            _ => false,
+        }
+    }
+    let malformed = |found: String| DataError::malformed(uri, "header", "the schema of a record", found);
+    let schema: Value = serde_json::from_slice(schema).map_err(|error| malformed(one_line(error)))?;
+    match &schema["type"] {
+        Value::String(kind) if kind == "record" && !has_lists_of_nothing(&schema) => Ok(()),
+        Value::String(kind) if kind == "record" => Err(malformed("a list of null".to_string())),
+        kind => Err(malformed(kind.to_string())),
+    }
+}
+
+/// Bytes that a block unpacks to; more than [`LARGEST`] where it is too large.
+fn unpacked_size(codec: &str, packed: &[u8]) -> io::Result<u64> {
+    let count = |reader: &mut dyn Read| io::copy(&mut reader.take(LARGEST + 1), &mut io::sink());
+    match codec {
+        "deflate" => count(&mut flate2::read::DeflateDecoder::new(packed)),
+        "zstandard" => count(&mut zstd::Decoder::with_buffer(packed)?),
+        "snappy" => {
+            // [size: varint] [chunks]
+            let size = packed.iter().take(5).enumerate().try_fold(0u64, |size, (at, byte)| {
+                let size = size | u64::from(byte & 0x7f) << (7 * at);
+                if byte & 0x80 == 0 { Err(size) } else { Ok(size) }
+            });
+            Ok(size.unwrap_or_else(|size| size))
+        }
+        _ => Ok(packed.len() as u64),
+    }
+}
+
+/// A file on its way.
+struct Reading<'a, R> {
+    uri: &'a str,
+    reader: R,
+    /// The bytes that were read.
+    read: u64,
+}
+
+impl<R: Read> Reading<'_, R> {
+    fn malformed(&self, expected: &str, found: impl ToString) -> DataError {
+        DataError::malformed(self.uri, format!("byte {}", self.read), expected, found)
+    }
+
+    fn ended(&self) -> DataError {
+        self.malformed(WHOLE, "the end of the file")
+    }
+
+    /// Appends so many bytes to `bytes`.
+    fn take(&mut self, bytes: &mut Vec<u8>, many: u64) -> Result<(), DataError> {
+        // The length is a claim: the buffer grows with what is there.
+        let read = self.reader.by_ref().take(many).read_to_end(bytes);
+        let read = read.map_err(|error| self.malformed(WHOLE, one_line(error)))? as u64;
+        self.read += read;
+        if read < many { Err(self.ended()) } else { Ok(()) }
+    }
+
+    /// Appends a number of one to ten bytes, the lowest seven bits first, signed by zigzag; none at the end of
+    /// the file.
+    fn number(&mut self, bytes: &mut Vec<u8>) -> Result<Option<i64>, DataError> {
+        let mut number = 0u64;
+        for at in 0..10 {
+            let mut byte = [0];
+            let read = self.reader.read(&mut byte).map_err(|error| self.malformed(WHOLE, one_line(error)))?;
+            match (read, at) {
+                (0, 0) => return Ok(None),
+                (0, _) => return Err(self.ended()),
+                _ => self.read += 1,
+            }
+            bytes.push(byte[0]);
+            number |= u64::from(byte[0] & 0x7f) << (7 * at);
+            if byte[0] & 0x80 == 0 {
+                return Ok(Some((number >> 1) as i64 ^ -((number & 1) as i64)));
+            }
+        }
+        Err(self.malformed("a number of at most ten bytes", "more"))
+    }
+
+    /// Appends a length and as many bytes, which are given back.
+    fn text(&mut self, head: &mut Vec<u8>) -> Result<Vec<u8>, DataError> {
+        let length = self.number(head)?.ok_or_else(|| self.ended())?;
+        let length = u64::try_from(length).ok().filter(|length| head.len() as u64 + length <= LARGEST_HEADER);
+        let Some(length) = length else { return Err(self.malformed("a header of at most 16 MiB", "more")) };
+        let begin = head.len();
+        self.take(head, length)?;
+        Ok(head[begin..].to_vec())
+    }
+}
