@@ -62,6 +62,15 @@ pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
     packing::unpack(uri, read(uri)?)
 }
 
+/// Unpacks bytes, which errors call `uri`, as [`read_unpacked`] does.
+///
+/// # Errors
+/// When the packed stream is damaged or cut short.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn unpacked(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
+    packing::unpack(uri, bytes)
+}
+
 /// True where reading the URI crosses a network.
 pub fn is_remote(uri: &str) -> bool {
     matches!(Location::parse(uri), Ok(Location::Remote(_)))

@@ -349,3 +349,89 @@ impl<R: Read> Reading<'_, R> {
         Ok(head[begin..].to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::read::Use;
+
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/formats");
+
+    fn read(bytes: &[u8]) -> Result<u64, String> {
+        let (mut rows, options) = (0, ReadOptions::plain(&|_| Use::Cell));
+        let read = AvroRecords.read("t.avro", Bytes::copy_from_slice(bytes), &options, &mut |found| {
+            let Found::Frame(frame) = found else { panic!("every row of Avro can be read") };
+            rows += frame.len() as u64;
+            Ok(())
+        });
+        read.map(|()| rows).map_err(|error| {
+            assert!(!error.to_string().contains('\n'), "{error}");
+            error.to_string()
+        })
+    }
+
+    /// A number as Avro spells it.
+    fn number(number: i64) -> Vec<u8> {
+        let (mut rest, mut bytes) = (((number << 1) ^ (number >> 63)) as u64, Vec::new());
+        while rest >= 0x80 {
+            bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    }
+
+    fn text(text: &[u8]) -> Vec<u8> {
+        [number(text.len() as i64), text.to_vec()].concat()
+    }
+
+    /// A file of one block, whose sizes are claims.
+    fn file(schema: &str, codec: &str, rows: i64, size: i64, content: &[u8]) -> Vec<u8> {
+        let mark = [7; MARK as usize];
+        let pairs = [&b"avro.schema"[..], schema.as_bytes(), b"avro.codec", codec.as_bytes()];
+        let pairs: Vec<u8> = pairs.into_iter().flat_map(text).collect();
+        let head = [MAGIC, &number(2), &pairs, &number(0), &mark].concat();
+        [&head[..], &number(rows), &number(size), content, &mark].concat()
+    }
+
+    const ROW: &str = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"long"}]}"#;
+
+    #[test]
+    fn damage_is_an_error() {
+        assert_eq!(read(&file(ROW, "null", 2, 2, &[2, 4])), Ok(2));
+        for codec in ["null", "deflate", "snappy", "zstandard"] {
+            let whole = std::fs::read(format!("{GOLDEN}/{codec}.avro")).unwrap();
+            assert_eq!(read(&whole), Ok(24));
+            for length in (0..whole.len()).step_by(5) {
+                // At the end of a block a file is as whole as it looks.
+                let _ = read(&whole[..length]).map(|rows| assert!(rows < 24));
+            }
+            for position in 0..whole.len() {
+                let mut flipped = whole.clone();
+                flipped[position] ^= 0x5a;
+                let _ = read(&flipped);
+            }
+        }
+        assert!(read(&file(ROW, "null", 3, 2, &[2, 4])).is_err());
+        let other = read(&file(r#"{"type":"array","items":"long"}"#, "null", 1, 1, &[0])).unwrap_err();
+        assert!(other.ends_with("header: expected the schema of a record, found \"array\""), "{other}");
+    }
+
+    #[test]
+    fn absurd_claims_are_refused_without_their_memory() {
+        let error = read(&file(ROW, "null", 1, 1 << 40, &[2])).unwrap_err();
+        assert!(error.contains("a block of at most 8 MiB, found 1 rows in 1099511627776 bytes"), "{error}");
+        let nothing = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"null"}]}"#;
+        let error = read(&file(nothing, "null", 1 << 40, 0, &[])).unwrap_err();
+        assert!(error.contains("a row in no less than a bit, found 1099511627776 rows"), "{error}");
+        let list =
+            r#"{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"array","items":"null"}}]}"#;
+        assert!(read(&file(list, "null", 1, 1, &[0])).unwrap_err().ends_with("found a list of null"));
+        let zeros = vec![0; 9 << 20];
+        let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut deflate, &zeros).unwrap();
+        let bomb = deflate.finish().unwrap();
+        let error = read(&file(ROW, "deflate", 9 << 20, bomb.len() as i64, &bomb)).unwrap_err();
+        assert!(error.contains("a block of at most 8 MiB, unpacked"), "{error}");
+    }
+}

@@ -363,3 +363,100 @@ impl<R: Read> Messages<'_, R> {
 fn length(bytes: &[u8]) -> i32 {
     bytes.first_chunk::<4>().map_or(-1, |bytes| i32::from_le_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::read::Use;
+    use arrow_array::{ArrayRef, Int32Array, NullArray, RecordBatch as Batch, StringArray};
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+
+    fn read(bytes: &[u8]) -> Result<u64, String> {
+        let (mut rows, options) = (0, ReadOptions::plain(&|_| Use::Cell));
+        let read = IpcRecords.read("t.arrow", Bytes::copy_from_slice(bytes), &options, &mut |found| {
+            let Found::Frame(frame) = found else { panic!("every row of Arrow can be read") };
+            assert!(frame.lines.iter().eq((rows + 1..=rows + frame.len() as u64).collect::<Vec<_>>().iter()));
+            rows += frame.len() as u64;
+            Ok(())
+        });
+        read.map(|()| rows).map_err(|error| {
+            assert!(!error.to_string().contains('\n'), "{error}");
+            error.to_string()
+        })
+    }
+
+    fn batch(rows: i32) -> Batch {
+        let columns: [(&str, ArrayRef); 2] = [
+            ("a", Arc::new(Int32Array::from_iter_values(0..rows))),
+            ("s", Arc::new((0..rows).map(|row| Some(format!("text {row}"))).collect::<StringArray>())),
+        ];
+        Batch::try_from_iter(columns).unwrap()
+    }
+
+    fn file(batches: &[Batch], compression: Option<CompressionType>) -> Vec<u8> {
+        let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+        let mut writer = FileWriter::try_new_with_options(Vec::new(), &batches[0].schema(), options).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.into_inner().unwrap()
+    }
+
+    fn stream(batches: &[Batch]) -> Vec<u8> {
+        let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.into_inner().unwrap()
+    }
+
+    #[test]
+    fn files_and_streams_are_read_whole_and_without_rows() {
+        let batches = [batch(3), batch(0), batch(FRAME_ROWS as i32 + 5)];
+        for bytes in [file(&batches, None), stream(&batches)] {
+            assert_eq!(read(&bytes), Ok(FRAME_ROWS as u64 + 8));
+        }
+        assert_eq!(read(&file(&[batch(0)], None)), Ok(0));
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let whole = file(&[batch(20), batch(7)], Some(CompressionType::ZSTD));
+        for length in (0..whole.len()).step_by(7) {
+            assert!(read(&whole[..length]).is_err(), "{length}");
+        }
+        for bytes in [whole, stream(&[batch(20)])] {
+            for position in 0..bytes.len() {
+                let mut flipped = bytes.clone();
+                flipped[position] ^= 0x5a;
+                let _ = read(&flipped);
+            }
+        }
+        assert!(read(b"FEA1\0\0\0\0").unwrap_err().ends_with("found a Feather file of version 1"));
+        assert!(read(b"a,b\n1,2\n3,4\n").unwrap_err().ends_with("found another file"));
+    }
+
+    #[test]
+    fn absurd_lengths_are_refused_without_their_memory() {
+        let whole = stream(&[batch(3)]);
+        let absurd = |at: usize, length: i32| {
+            let mut bytes = whole.clone();
+            bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+            read(&bytes).unwrap_err()
+        };
+        assert!(absurd(4, i32::MAX).contains("expected the length of a message, found 2147483647"));
+        assert!(absurd(4, -5).contains("expected the length of a message, found -5"));
+        // A buffer that claims to unpack to 2^40 bytes.
+        let packed = file(&[batch(500)], Some(CompressionType::LZ4_FRAME));
+        let claim = 2_000i64.to_le_bytes();
+        let at = packed.windows(8).position(|window| window == claim).unwrap();
+        let mut bytes = packed.clone();
+        bytes[at..at + 8].copy_from_slice(&(1i64 << 40).to_le_bytes());
+        let error = read(&bytes).unwrap_err();
+        assert!(
+            error.contains("record batches of at most 8 MiB, found") && error.ends_with("unpacked"),
+            "{error}"
+        );
+        // 2^40 rows of null need no byte.
+        let nothing = Batch::try_from_iter([("n", Arc::new(NullArray::new(1 << 40)) as ArrayRef)]).unwrap();
+        let error = read(&stream(&[nothing])).unwrap_err();
+        assert!(error.contains("expected a row in no less than a bit, found 1099511627776 rows"), "{error}");
+    }
+}

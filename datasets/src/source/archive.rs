@@ -248,3 +248,74 @@ impl Seek for Seeking {
         Ok(self.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Cursor, Write};
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in members {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn unpacked(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let member = only_member("x.zip", Cursor::new(bytes.to_vec())).map_err(|error| error.to_string())?;
+        let mut unpacked = Vec::new();
+        let mut reader = member.ok_or("a workbook")?.reader;
+        reader.read_to_end(&mut unpacked).map_err(|error| error.to_string())?;
+        Ok(unpacked)
+    }
+
+    #[test]
+    fn the_one_member_with_data_is_read() {
+        let beside = ("__MACOSX/d/._x.csv", &b"y"[..]);
+        assert_eq!(unpacked(&zip(&[beside, ("d/x.csv", b"data"), ("d/.DS_Store", b"z")])).unwrap(), b"data");
+        assert_eq!(unpacked(&zip(&[("xl/workbook.xml", b"x")])), Err("a workbook".to_string()));
+        assert!(
+            unpacked(&zip(&[beside])).unwrap_err().ends_with("expected a zip with a file in it, found none")
+        );
+        let many: Vec<String> = (0..12).map(|number| format!("{number}.csv")).collect();
+        let many: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+        assert!(unpacked(&zip(&many)).unwrap_err().ends_with("7.csv, 8.csv, 9.csv and 2 more"));
+        assert_eq!(split("no/such.zip/x.csv"), None);
+    }
+
+    #[test]
+    fn what_a_zip_says_of_its_members_is_checked() {
+        let whole = zip(&[("x.csv", &b"some text, ".repeat(100))]);
+        for length in (0..whole.len()).step_by(11) {
+            assert!(unpacked(&whole[..length]).is_err(), "{length}");
+        }
+        for position in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[position] ^= 0x5a;
+            let _ = unpacked(&flipped).map(|text| assert_eq!(text.len(), 1100));
+        }
+        // The size in the directory: less than there is.
+        let directory = whole.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+        let mut short = whole.clone();
+        short[directory + 24..directory + 28].copy_from_slice(&100u32.to_le_bytes());
+        assert!(unpacked(&short).unwrap_err().contains("more bytes than the directory"));
+        let mut encrypted = whole.clone();
+        encrypted[6] |= 1;
+        encrypted[directory + 8] |= 1;
+        let error = unpacked(&encrypted).unwrap_err();
+        assert!(error.contains("member x.csv") && error.contains("an encrypted one"), "{error}");
+    }
+
+    #[test]
+    fn bombs_are_refused_where_they_grow() {
+        let zeros = vec![0; 32 << 20];
+        let packed = zip(&[("x.csv", &zeros)]);
+        assert!(packed.len() < 1 << 16);
+        let error = unpacked(&packed).unwrap_err();
+        assert!(error.contains("more than 250 bytes for each of the") && error.contains("a bomb"), "{error}");
+    }
+}

@@ -261,6 +261,20 @@ mod tests {
         assert!(matches!(reader(Cursor::new(vec![0x1f])), Ok((Compression::None, _))));
     }
 
+    #[test]
+    fn bombs_of_every_packing_are_refused_where_they_grow() {
+        let zeros = vec![0; 32 << 20];
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(&zeros).unwrap();
+        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+        xz.write_all(&zeros).unwrap();
+        let zstd = zstd::encode_all(&zeros[..], 1).unwrap();
+        for packed in [gzip(&zeros), zstd, bzip2.finish().unwrap(), xz.finish().unwrap()] {
+            let error = message(unpack("x", packed.into()));
+            assert!(error.contains("more than 250 bytes for each of the"), "{error}");
+        }
+    }
+
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(bytes).unwrap();
