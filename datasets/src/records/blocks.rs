@@ -6,6 +6,7 @@ use super::read::{ReadBlocks, ReadOptions};
 use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::Object;
+use crate::source::packing::Compression;
 use std::sync::Arc;
 
 /// A file that is opened for its blocks, and their places.
@@ -21,12 +22,15 @@ pub(crate) fn open_blocks(
     options: &ReadOptions<'_>,
 ) -> Result<Option<OpenedBlocks>, DataError> {
     let stat = object.stat()?;
-    let (_, entries) = format.records().entries(&File {
+    let (compression, entries) = format.records().entries(&File {
         object,
         stat: &stat,
         dialect: options.dialect,
         sheet: options.sheet,
     })?;
+    if compression != Compression::None {
+        return Err(DataError::source(object.uri(), "a file of text", "a packed file within a packed file"));
+    }
     let mut blocks: Vec<Block> = Vec::new();
     for entry in entries {
         let part = &entry.parts[0];

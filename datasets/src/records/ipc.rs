@@ -2,7 +2,7 @@
 //! cached as.
 //!
 //! ```text
-//! file:   ARROW1 0 0 [stream] [footer] [length: i32 le] ARROW1
+//! file:   ARROW1 0 0 [zeros] [stream] [footer] [length: i32 le] ARROW1
 //! stream: [schema] [dictionary] ... [record batch] [record batch] ... [ffffffff 00000000]
 //!         └─ head ─────────────────┴─ block 0 ────┴─ block 1
 //! message: [ffffffff] [length: i32 le] [flatbuffer: kind, rows, length of the body] [body]
@@ -30,6 +30,9 @@ const WHOLE: &str = "a whole Arrow IPC file or stream";
 /// The first bytes of a file, which a stream lacks, and the last ones.
 const MAGIC: &[u8] = b"ARROW1";
 const MAGIC_BYTES: usize = 8;
+
+/// Bytes of a file's magic bytes and the zeros behind them, at most.
+const LONGEST_PADDING: usize = 128;
 
 /// Before the length of a message; versions before 0.15 had none.
 const CONTINUES: [u8; 4] = [0xff; 4];
@@ -127,6 +130,15 @@ impl ReadBlocks for IpcBlocks {
     }
 }
 
+/// The stream of a file whose first bytes are `head`.
+fn behind_magic(head: &[u8]) -> &[u8] {
+    if !head.starts_with(MAGIC) {
+        return head;
+    }
+    let words = head[MAGIC_BYTES..].chunks(4).take_while(|word| *word == [0; 4]).count();
+    &head[MAGIC_BYTES + 4 * words..]
+}
+
 /// Hands the rows of a block to `take`, the first of which is row `row` of the file; how many they are.
 ///
 /// # Errors
@@ -140,7 +152,7 @@ fn decode(
     take: TakeFound<'_>,
 ) -> Result<u64, DataError> {
     let damaged = |error| DataError::source(uri, WHOLE, one_line(error));
-    let head = if head.starts_with(MAGIC) { &head[MAGIC_BYTES..] } else { head };
+    let head = behind_magic(head);
     let stream = || Cursor::new(head).chain(Cursor::new(bytes));
     guarded(uri, WHOLE, || {
         let schema = StreamReader::try_new(stream(), None).map_err(damaged)?.schema();
@@ -246,11 +258,23 @@ impl<R: Read> Messages<'_, R> {
         if read < many { Err(self.malformed(WHOLE, "the end of the file")) } else { Ok(()) }
     }
 
-    /// The magic bytes of a file; nothing of a stream.
+    /// The magic bytes of a file, which a stream has not, and the first message.
     fn beginning(&mut self) -> Result<Vec<u8>, DataError> {
         let mut first = Vec::new();
         self.take(&mut first, MAGIC_BYTES as u64)?;
         if first.starts_with(MAGIC) {
+            // Some writers let the stream begin at a multiple of 64 bytes.
+            while first.len() < LONGEST_PADDING {
+                self.take(&mut first, 4)?;
+                if !first.ends_with(&[0; 4]) {
+                    break;
+                }
+            }
+            if first.ends_with(&CONTINUES) {
+                self.take(&mut first, 4)?;
+            }
+            let length = length(&first[first.len() - 4..]);
+            self.message(&mut first, length)?;
             return Ok(first);
         }
         if !first.starts_with(&CONTINUES) {
@@ -445,7 +469,7 @@ mod tests {
         assert!(absurd(4, -5).contains("expected the length of a message, found -5"));
         // A buffer that claims to unpack to 2^40 bytes.
         let packed = file(&[batch(500)], Some(CompressionType::LZ4_FRAME));
-        let claim = 2_000i64.to_le_bytes();
+        let claim = 3_890i64.to_le_bytes();
         let at = packed.windows(8).position(|window| window == claim).unwrap();
         let mut bytes = packed.clone();
         bytes[at..at + 8].copy_from_slice(&(1i64 << 40).to_le_bytes());

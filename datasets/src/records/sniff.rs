@@ -150,9 +150,10 @@ fn magic(first: &[u8]) -> Option<Content> {
     let at = |place: usize, mark: &[u8]| first.get(place..).is_some_and(|rest| rest.starts_with(mark));
     // A word of text may be like the mark of a format; what follows the mark is no text.
     let then_binary = |place: usize| {
-        first
-            .get(place)
-            .is_none_or(|byte| !byte.is_ascii() || byte.is_ascii_control() && !byte.is_ascii_whitespace())
+        let is_binary =
+            |byte: &u8| !byte.is_ascii() || byte.is_ascii_control() && !byte.is_ascii_whitespace();
+        let rest = first.get(place..).unwrap_or_default();
+        rest.is_empty() || rest.iter().take(16).any(is_binary)
     };
     let known = |format| Some(Content::Known(format));
     if at(0, b"PAR1") && then_binary(4) {
@@ -293,7 +294,7 @@ mod tests {
             (b"\x89PNG\r\n\x1a\n\0\0", "a PNG picture"),
             (b"\x80\x04\x95\x10\0", "a pickle of Python"),
             (b"ab\0\0\0cd", "binary data"),
-            (b"a\0,\0b\0\n\0001\0,\0002\0", "text"),
+            (b"a\0,\0b\0\n\x001\0,\x002\0", "text"),
             (b"", "text"),
         ] {
             assert_eq!(known(first), expected, "{}", String::from_utf8_lossy(first));

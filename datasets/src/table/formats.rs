@@ -3,6 +3,7 @@
 use crate::dataset::{Dataset, Draw};
 use crate::table::{TableConfig, TableSchema, TableSet, open, open_prediction};
 use crate::{DataError, InputPiece};
+use arrow_array::types::Int32Type;
 use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
 };
@@ -49,7 +50,7 @@ fn batches() -> [RecordBatch; 2] {
         let keys = rows
             .iter()
             .map(|row| ["red", "blue", "green"].iter().position(|c| *c == row.0).map(|at| at as i32));
-        let colours = DictionaryArray::new(keys.collect(), words);
+        let colours = DictionaryArray::<Int32Type>::new(keys.collect(), words);
         let columns: [(&str, ArrayRef); 5] = [
             ("c", Arc::new(colours)),
             ("flag", Arc::new(rows.iter().map(|row| Some(row.1)).collect::<BooleanArray>())),
