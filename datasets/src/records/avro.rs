@@ -32,9 +32,6 @@ const MARK: u64 = 16;
 const LARGEST: u64 = if cfg!(test) { 8 << 20 } else { 256 << 20 };
 const LARGEST_HEADER: u64 = 16 << 20;
 
-/// Rows of a block that need no bytes, as null does not.
-const ROWS_OF_NOTHING: u64 = 1 << 20;
-
 /// Rows of a frame.
 const FRAME_ROWS: usize = 8192;
 
@@ -134,26 +131,42 @@ fn decode(
     take: TakeFound<'_>,
 ) -> Result<u64, DataError> {
     let damaged = |error| DataError::source(uri, WHOLE, one_line(error));
-    let file = || Cursor::new(head).chain(Cursor::new(bytes));
+    let file = |part| Cursor::new(head).chain(Cursor::new(part));
     guarded(uri, WHOLE, || {
-        let schema = ReaderBuilder::new().build(file()).map_err(damaged)?.schema();
+        let schema = ReaderBuilder::new().build(file(&b""[..])).map_err(damaged)?.schema();
         let columns = Columns::of_schema(uri, &schema, options)?;
-        let rows = options.at_once.min(FRAME_ROWS);
-        let builder = ReaderBuilder::new().with_batch_size(rows).with_projection(columns.at().to_vec());
+        // Nothing may be asked of the rows: that they can be decoded is.
+        let asked = Some(columns.at().to_vec()).filter(|at| !at.is_empty());
         let mut next = row;
-        if columns.at().is_empty() {
-            // Nothing is asked of the rows: that they can be decoded is.
-            for batch in ReaderBuilder::new().with_batch_size(rows).build(file()).map_err(damaged)? {
-                let batch = batch.map_err(damaged)?;
-                let none = batch.project(&[]).map_err(damaged)?;
-                take(Found::Frame(columns.frame(uri, next, &none, options)))?;
-                next += batch.num_rows() as u64;
+        let (mut left, mut parts) = (bytes, Reading { uri, reader: bytes, read: 0 });
+        while let Some(rows) = parts.number(&mut Vec::new())? {
+            let size = parts.number(&mut Vec::new())?.ok_or_else(|| parts.ended())?;
+            parts.take(&mut Vec::new(), u64::try_from(size).unwrap_or(u64::MAX).saturating_add(MARK))?;
+            let (part, rest) = left.split_at(left.len() - parts.reader.len());
+            left = rest;
+            // The reader goes round in circles where a block has bytes behind its last row: it is asked for
+            // all rows of one block at once, and never again.
+            let builder = ReaderBuilder::new().with_batch_size(usize::try_from(rows).unwrap_or(1).max(1));
+            let builder = match &asked {
+                Some(at) => builder.with_projection(at.clone()),
+                None => builder,
+            };
+            let batch = match rows {
+                0 => None,
+                _ => builder.build(file(part)).map_err(damaged)?.next().transpose().map_err(damaged)?,
+            };
+            let found = batch.as_ref().map_or(0, |batch| batch.num_rows());
+            if Ok(found) != usize::try_from(rows) {
+                let place = format!("block at row {next}");
+                return Err(DataError::malformed(uri, place, format!("{rows} rows"), found));
             }
-        } else {
-            for batch in builder.build(file()).map_err(damaged)? {
-                let batch = batch.map_err(damaged)?;
-                take(Found::Frame(columns.frame(uri, next, &batch, options)))?;
-                next += batch.num_rows() as u64;
+            let Some(batch) = batch else { continue };
+            let batch = if asked.is_some() { batch } else { batch.project(&[]).map_err(damaged)? };
+            let most = options.at_once.min(FRAME_ROWS);
+            for start in (0..found).step_by(most) {
+                let piece = batch.slice(start, most.min(found - start));
+                take(Found::Frame(columns.frame(uri, next, &piece, options)))?;
+                next += piece.num_rows() as u64;
             }
         }
         if next == row {
@@ -216,10 +229,10 @@ fn scan(
             let expected = format!("a block of at most {} MiB, unpacked", LARGEST >> 20);
             return Err(file.malformed(&expected, "more"));
         }
-        if rows > ROWS_OF_NOTHING.max(8 * unpacked) {
-            return Err(
-                file.malformed("a row in no less than a bit", format!("{rows} rows in {unpacked} bytes"))
-            );
+        // A row without bytes would be of null alone.
+        if rows > unpacked {
+            let found = format!("{rows} rows in {unpacked} bytes");
+            return Err(file.malformed("a row in no less than a byte", found));
         }
         file.take(&mut bytes, MARK)?;
         if !bytes.ends_with(&mark) {
@@ -423,7 +436,7 @@ mod tests {
         assert!(error.contains("a block of at most 8 MiB, found 1 rows in 1099511627776 bytes"), "{error}");
         let nothing = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"null"}]}"#;
         let error = read(&file(nothing, "null", 1 << 40, 0, &[])).unwrap_err();
-        assert!(error.contains("a row in no less than a bit, found 1099511627776 rows"), "{error}");
+        assert!(error.contains("a row in no less than a byte, found 1099511627776 rows"), "{error}");
         let list =
             r#"{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"array","items":"null"}}]}"#;
         assert!(read(&file(list, "null", 1, 1, &[0])).unwrap_err().ends_with("found a list of null"));
