@@ -28,6 +28,7 @@ pub mod hostile;
 pub mod image;
 pub mod index;
 mod inputs;
+pub mod look;
 pub mod measure;
 mod opened;
 mod order;

@@ -24,7 +24,7 @@ pub enum Command {
     Evaluate(EvaluateArguments),
     /// Answer for pictures, rows or texts, one JSON object a line; or write text with a language model.
     Predict(PredictArguments),
-    /// Write a recipe for a folder of data, to begin with.
+    /// Look at data, and write a recipe for them to begin with.
     Init(InitArguments),
     /// Write a trained model's weights as torchvision or timm name them, for PyTorch to read.
     Export(ExportArguments),
@@ -94,11 +94,22 @@ pub struct EvaluateArguments {
 
 #[derive(Args, Debug)]
 pub struct InitArguments {
-    /// Class folders of pictures, tar shards, a CSV table, or texts.
-    pub folder: PathBuf,
-    /// Published weights to begin with, for photographs: a ResNet-18 of torchvision.
+    /// Pictures in class folders or beside a table of their labels, tables, texts, shards: a file, folder, glob or
+    /// URI.
+    #[arg(value_name = "DATA")]
+    pub data: String,
+    /// The column to predict; by default the one whose name says so.
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Test data, in place of a fifth of DATA.
+    #[arg(long, value_name = "URI")]
+    pub test: Option<String>,
+    /// Published weights to begin with, whose architecture is told by their tensors.
     #[arg(long, value_name = "FILE or URI")]
     pub pretrained: Option<String>,
+    /// Print every column or class, and the recipe.
+    #[arg(long)]
+    pub explain: bool,
     /// The recipe to write.
     #[arg(short, long, default_value = "recipe.toml")]
     pub output: PathBuf,
@@ -108,8 +119,8 @@ pub struct InitArguments {
 pub struct ExportArguments {
     /// A run folder, which may lie in a bucket.
     pub run: PathBuf,
-    /// Whose names: `torchvision` or `timm`.
-    #[arg(long, default_value = "torchvision")]
+    /// Whose names: `torchvision`, `timm`, or `google`, as far as they have the model.
+    #[arg(long, default_value = "torchvision", value_name = "LIBRARY")]
     pub names: String,
     /// The safetensors file to write.
     #[arg(short, long, default_value = "model-export.safetensors")]

@@ -13,7 +13,7 @@ macro_rules! builtin {
 }
 
 builtin!(
-    "diamonds" "adult" "fashion" "fashion-autoencoder" "sms" "shakespeare-lstm" "shakespeare" "fashion-resnet" "finetune"
+    "diamonds" "adult" "fashion" "fashion-autoencoder" "sms-linear" "sms" "shakespeare-lstm" "shakespeare" "fashion-resnet" "finetune"
     "cifar10-resnet9" "imagenet-resnet18-16ep" "imagenet-resnet50" "imagenet-resnet50-a3" "imagenet-convnext-tiny"
     "imagenet-vit-s16"
 );

@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod finetune;
 pub mod model_options;
+pub mod propose;
 mod recipe;
 mod resume;
 pub mod section;

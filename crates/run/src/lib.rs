@@ -34,6 +34,7 @@ mod generate;
 mod model;
 mod predictor;
 mod pretrained;
+mod probe;
 mod ranks;
 mod record;
 mod run;

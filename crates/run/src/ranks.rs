@@ -181,6 +181,7 @@ fn of_batch(batch: Batch<AnyInput>) -> u64 {
     let mut parts: Vec<TensorData> = match batch.input {
         AnyInput::Images(images) => vec![images.pixels.into_data()],
         AnyInput::Tokens(tokens) => vec![tokens.tokens.into_data()],
+        AnyInput::Bags(bags) => vec![bags.features.into_data(), bags.weights.into_data()],
         AnyInput::Table(table) => vec![table.numeric.into_data(), table.categories.into_data()],
     };
     parts.extend(match batch.target {

@@ -137,15 +137,16 @@ impl Run {
     /// # Errors
     /// When that library has no such model, the run is not finished, or the file cannot be written.
     pub fn export(&self, library: &str, to: &Path) -> Result<usize, RunError> {
-        struct Export<'a>(&'a str, &'a Path);
+        struct Export<'a>(&'a str, &'a Path, &'a Path);
         impl VisitModel for Export<'_> {
             type Output = Result<usize, RunError>;
 
             fn visit<A: Architecture>(self, model: A::Model, config: A) -> Self::Output {
-                pretrained::export(&model, self.0, &config.names_elsewhere(), self.1)
+                pretrained::export(&model, self.0, &config.names_elsewhere(), self.1, self.2)
             }
         }
-        self.visit(&bonfire_device::first()?, Export(library, to))?
+        let own = self.name.join(self.folder.model().file_name().unwrap_or_default());
+        self.visit(&bonfire_device::first()?, Export(library, &own, to))?
     }
 
     /// Builds the run's model on `device`, loads its weights and hands it on.

@@ -75,10 +75,14 @@ impl Schema {
                 },
             ),
             Schema::Text(schema) => (
-                Sample::Text { vocabulary: schema.len(), max_tokens: schema.max_tokens },
-                match schema.task {
-                    TextTask::Classify => Question::Class(schema.labels().len()),
-                    TextTask::LanguageModel => Question::NextToken,
+                match schema.ngrams {
+                    Some(_) => Sample::Bag { features: schema.len() },
+                    None => Sample::Text { vocabulary: schema.len(), max_tokens: schema.max_tokens },
+                },
+                match (schema.task, schema.value) {
+                    (TextTask::LanguageModel, _) => Question::NextToken,
+                    (TextTask::Classify, None) => Question::Class(schema.labels().len()),
+                    (TextTask::Classify, Some(_)) => Question::Value(1),
                 },
             ),
             Schema::Table(schema) => (
@@ -110,7 +114,19 @@ impl Schema {
             Schema::Table(TableSchema { target: TableTarget::Value { mean, std, .. }, .. }) => {
                 Some(ValueScale { mean: *mean, std: *std })
             }
+            Schema::Text(TextSchema { value: Some((mean, std)), .. }) => {
+                Some(ValueScale { mean: *mean, std: *std })
+            }
             _ => None,
+        }
+    }
+
+    /// What was inferred of the data, in some lines, to be told before training; none of pictures.
+    pub fn summary(&self) -> Option<String> {
+        match self {
+            Schema::Image(_) => None,
+            Schema::Text(schema) => Some(schema.to_string()),
+            Schema::Table(schema) => Some(schema.to_string()),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::record::Record;
 use crate::schema::Schema;
 use bonfire_contract::AnyInput;
 use bonfire_datasets::image::{self, ImageConfig, ImageSchema, ImageSet, Shown};
+use bonfire_datasets::text::{BagSet, TextSchema, TextSet};
 use bonfire_datasets::{
     DataError, Dataset, InputPiece, InputPieces, Names, OnCorrupt, Opened, Pipeline, Requested, table, text,
 };
@@ -80,6 +81,10 @@ impl SampleSet {
     pub(crate) fn of<D: Dataset>(pipeline: Pipeline<D>, wrap: fn(D::Input) -> AnyInput) -> Self {
         SampleSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None }
     }
+
+    pub(crate) fn of_texts(pipeline: Pipeline<TextSet>, schema: &TextSchema) -> Self {
+        SampleSet { loader: texts(pipeline, schema), views: 1, pictures: None }
+    }
 }
 
 /// Opens the recipe's training, validation and test sets. A run that goes on keeps its schema, `kept`.
@@ -97,10 +102,18 @@ pub fn open(data: &DataConfig, seed: u64, kept: Option<Schema>) -> Result<Sets, 
             let test = test.map(|test| SampleSet::of_pictures(test, &opened.schema, 1));
             Sets { test, ..sets(opened, AnyInput::Images, Schema::Image) }
         }
-        (DataConfig::Text(config), Some(Schema::Text(kept))) => {
-            sets(text::reopen(config, seed, kept)?, AnyInput::Tokens, Schema::Text)
+        (DataConfig::Text(config), kept) => {
+            let Opened { train, valid, test, schema } = match kept {
+                Some(Schema::Text(kept)) => text::reopen(config, seed, kept)?,
+                _ => text::open(config, seed)?,
+            };
+            Sets {
+                train: texts(train, &schema),
+                valid: valid.map(|valid| texts(valid, &schema)),
+                test: test.map(|test| SampleSet::of_texts(test, &schema)),
+                schema: Schema::Text(schema),
+            }
         }
-        (DataConfig::Text(config), _) => sets(text::open(config, seed)?, AnyInput::Tokens, Schema::Text),
         (DataConfig::Table(config), Some(Schema::Table(kept))) => {
             sets(table::reopen(config, seed, kept)?, AnyInput::Table, Schema::Table)
         }
@@ -124,7 +137,7 @@ pub fn open_evaluation(
             SampleSet::of_pictures(pipeline, schema, config.crops)
         }
         (DataConfig::Text(config), Schema::Text(schema)) => {
-            SampleSet::of(text::open_evaluation(config, schema, uri, seed)?, AnyInput::Tokens)
+            SampleSet::of_texts(text::open_evaluation(config, schema, uri, seed)?, schema)
         }
         (DataConfig::Table(config), Schema::Table(schema)) => {
             SampleSet::of(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
@@ -159,7 +172,13 @@ pub fn open_prediction(
             }))
         }
         (DataConfig::Text(config), Schema::Text(schema)) => {
-            boxed(text::open_prediction(config, schema, inputs)?, AnyInput::Tokens)
+            let (parts, schema) = (text::open_prediction(config, schema, inputs)?, schema.clone());
+            Box::new(parts.map(move |part| {
+                part.map(|InputPiece { samples, names }| InputPart {
+                    set: SampleSet::of_texts(samples, &schema),
+                    names,
+                })
+            }))
         }
         (DataConfig::Table(config), Schema::Table(schema)) => {
             boxed(table::open_prediction(config, schema, inputs)?, AnyInput::Table)
@@ -204,8 +223,9 @@ pub(crate) fn open_records(
                 Record::Text(text) => Ok(text),
                 other => Err(other),
             });
-            let opened = text::records(config, schema, &kept.values)?;
-            Ok(with_others(opened, kept.refused, AnyInput::Tokens))
+            let Requested { samples, records, mut refused } = text::records(config, schema, &kept.values)?;
+            refused.extend(kept.refused);
+            Ok(OpenedRecords { set: SampleSet::of_texts(samples, schema), numbers: records, refused })
         }
         (DataConfig::Table(config), Schema::Table(schema)) => {
             let kept = keep(records, "a row of a table", |record| match record {
@@ -247,6 +267,14 @@ fn with_others<D: Dataset>(
 ) -> OpenedRecords {
     refused.extend(requested.refused);
     OpenedRecords { set: SampleSet::of(requested.samples, wrap), numbers: requested.records, refused }
+}
+
+/// Texts as the models of their schema take them: as tokens, or as counted n-grams.
+fn texts(pipeline: Pipeline<TextSet>, schema: &TextSchema) -> AnyLoader {
+    match schema.weigher() {
+        Some(weigher) => Wrapped::boxed(BagSet::of(pipeline, weigher), AnyInput::Bags),
+        None => Wrapped::boxed(pipeline, AnyInput::Tokens),
+    }
 }
 
 fn sets<D: Dataset, S>(

@@ -14,7 +14,7 @@ const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
 /// True for a name that ends as a picture's does. Hidden files are none: file managers and archives leave
 /// previews and metadata of such names.
-pub(super) fn is_picture(uri: &str) -> bool {
+pub(crate) fn is_picture(uri: &str) -> bool {
     let name = source::name(uri);
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     !name.starts_with('.')

@@ -18,6 +18,7 @@ mod gather;
 mod idx;
 mod infer;
 mod jpeg;
+mod look;
 mod mix;
 mod open;
 mod picture;
@@ -32,7 +33,10 @@ mod transform;
 pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
 pub(crate) use decode::check as check_picture;
+pub(crate) use folder::is_picture;
 pub use folder::pictures_of;
+pub use look::size_of;
+pub(crate) use look::{IdxLook, look_at_idx, size_of_bytes};
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
 pub use preview::{Preview, Shown, preview, show};
@@ -41,14 +45,6 @@ pub use schema::ImageSchema;
 pub use set::{ImageSample, ImageSet};
 pub(crate) use streamed::PICTURES;
 pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
-
-/// `[height, width]` of a picture file.
-///
-/// # Errors
-/// When it cannot be read or decoded.
-pub fn size_of(uri: &str) -> Result<[usize; 2], crate::DataError> {
-    Ok(decode::decode(&uri, &crate::source::read(uri)?, 1, &picture::whole)?.full)
-}
 
 /// Bytes of the pixels that a picture file has.
 #[cfg(any(test, feature = "fuzzing"))]

@@ -50,6 +50,9 @@ pub(crate) struct ReadOptions<'a> {
     /// Cells that mean "no value", besides not-a-number; spaces around cells do not count then. Without it
     /// cells are what stands in the file.
     pub missing: Option<&'a [String]>,
+    /// True to read the whole numbers of a column as the names of classes that the file gives them, and -1 as
+    /// no value.
+    pub class_names: bool,
     /// Records of a frame at most.
     pub at_once: usize,
 }
@@ -58,7 +61,8 @@ impl<'a> ReadOptions<'a> {
     /// Cells as they stand in files that say by themselves how they are cut.
     pub(crate) fn plain(column: &'a dyn Fn(&str) -> Use) -> Self {
         let (dialect, given) = (Dialect::default(), Given::default());
-        ReadOptions { dialect, given, sheet: None, column, missing: None, at_once: usize::MAX }
+        let (sheet, missing) = (None, None);
+        ReadOptions { dialect, given, sheet, column, missing, class_names: false, at_once: usize::MAX }
     }
 
     /// The value of a cell; `None` where its text means that there is none.

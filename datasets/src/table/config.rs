@@ -1,5 +1,6 @@
 //! The keys of `[data]` for tables.
 
+use super::schema::TableSchema;
 use crate::fields::Wishes;
 use crate::records::{Dialect, Format, Given, ReadOptions, Use, is_missing, one_of, split};
 use crate::store::WINDOW_BYTES;
@@ -81,6 +82,9 @@ pub struct TableConfig {
     /// whole or more than 20 differ, and everything else is a class. Spellings of one value (`1` and `1.0`,
     /// `True` and `true`) are one class.
     pub target_kind: Option<TargetKind>,
+    /// True to read the whole numbers of a column as the names that a Parquet file gives them (Hugging Face's
+    /// `ClassLabel`), and the number -1 as a missing value; false to read them as they stand.
+    pub class_names: bool,
     /// Taken off the end of class labels: `"."` for the test file of Adult.
     pub strip_label_suffix: Option<String>,
     /// Columns that hold numbers, whatever their cells look like.
@@ -124,6 +128,7 @@ impl Default for TableConfig {
             comment: None,
             target: String::new(),
             target_kind: None,
+            class_names: true,
             strip_label_suffix: None,
             numeric: Vec::new(),
             categorical: Vec::new(),
@@ -177,7 +182,7 @@ impl TableConfig {
     ///
     /// # Errors
     /// When the file cannot be read, or is known to be of a format that holds no table.
-    pub(super) fn format(&self, uri: &str) -> Result<Format, DataError> {
+    pub(crate) fn format(&self, uri: &str) -> Result<Format, DataError> {
         match self.format {
             Some(format) => Ok(format),
             None => Format::told(uri, Format::has_columns, Format::Csv),
@@ -201,7 +206,7 @@ impl TableConfig {
     ///
     /// # Errors
     /// As [`dialect`](TableConfig::dialect).
-    pub(super) fn options<'a>(
+    pub(crate) fn options<'a>(
         &'a self,
         uri: &str,
         format: Format,
@@ -211,11 +216,17 @@ impl TableConfig {
         let given = Given { names: self.column_names.as_deref(), optional };
         let (dialect, missing) = (self.dialect(uri, format)?, Some(self.missing.as_slice()));
         let sheet = self.sheet.as_deref();
-        Ok(ReadOptions { dialect, given, sheet, missing, ..ReadOptions::plain(column) })
+        let class_names = self.class_names;
+        Ok(ReadOptions { dialect, given, sheet, missing, class_names, ..ReadOptions::plain(column) })
+    }
+
+    /// The recipe for a run that has a schema: columns are read as they were when the run began.
+    pub(super) fn as_trained(&self, schema: &TableSchema) -> Self {
+        TableConfig { class_names: schema.class_names, ..self.clone() }
     }
 
     /// The use of a column where the schema is not known yet.
-    pub(super) fn column(&self, name: &str) -> Use {
+    pub(crate) fn column(&self, name: &str) -> Use {
         if self.ignore.iter().any(|ignored| ignored == name) { Use::Nothing } else { Use::Cell }
     }
 

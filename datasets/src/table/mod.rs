@@ -34,6 +34,7 @@ mod survey;
 pub use crate::fields::{Category, Column, Encoding, Number, TableTarget};
 pub use config::{TableConfig, TargetKind};
 pub use open::{open, open_evaluation, reopen};
+pub(crate) use packing::Packing;
 pub use predict::open_prediction;
 pub use request::{Cell, Row, records};
 pub use schema::TableSchema;

@@ -39,6 +39,7 @@ pub fn reopen(
     schema: TableSchema,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
     config.check()?;
+    let config = &config.as_trained(&schema);
     match schema.streamed.is_some() {
         true => streamed::open(config, seed, Some(schema)),
         false if is_streamed(&config.train, config.stream) => Err(Known::none(&config.train)),
@@ -93,6 +94,7 @@ pub fn open_evaluation(
     seed: u64,
 ) -> Result<Pipeline<TableSet>, DataError> {
     config.check_sizes()?;
+    let config = &config.as_trained(schema);
     let uri = uri.map(String::from);
     let given = match (&uri, &config.test, &config.valid) {
         (Some(uri), _, _) | (None, Some(uri), _) => Some(uri),

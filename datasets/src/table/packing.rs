@@ -6,8 +6,8 @@ use crate::records::Frame;
 use std::collections::HashSet;
 
 /// The packing of a table's cells.
-#[derive(Debug)]
-pub(super) struct Packing {
+#[derive(Clone, Debug)]
+pub(crate) struct Packing {
     /// The columns whose cells keep their spelling: the recipe calls them categories, a suffix is to be taken off
     /// them, or the schema tells spellings of one value apart.
     spelled: HashSet<String>,
@@ -17,7 +17,7 @@ pub(super) struct Packing {
 
 impl Packing {
     /// The packing of cells of a recipe, and of a schema where that is known.
-    pub(super) fn new(config: &TableConfig, schema: Option<&TableSchema>) -> Self {
+    pub(crate) fn new(config: &TableConfig, schema: Option<&TableSchema>) -> Self {
         let mut spelled: HashSet<String> = config.categorical.iter().cloned().collect();
         spelled.extend(config.strip_label_suffix.as_ref().map(|_| config.target.clone()));
         spelled.extend(schema.iter().flat_map(|schema| schema.spelled()).map(str::to_string));
@@ -26,12 +26,12 @@ impl Packing {
 
     /// The packing of cells of files that may tell numbers from text: those that are numbers afterwards were
     /// numbers in the file, then.
-    pub(super) fn of_typed(self, typed: bool) -> Self {
+    pub(crate) fn of_typed(self, typed: bool) -> Self {
         Packing { typed, ..self }
     }
 
     /// Makes the cells of a frame small.
-    pub(super) fn pack(&self, frame: &mut Frame) {
+    pub(crate) fn pack(&self, frame: &mut Frame) {
         for (name, cells) in frame.names.iter().zip(&mut frame.columns) {
             cells.pack(!self.typed && !self.spelled.contains(name));
         }

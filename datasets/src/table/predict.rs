@@ -28,7 +28,7 @@ pub fn open_prediction(
     if inputs.is_empty() {
         return Err(DataError::source("predict", "at least one file of rows", "no input"));
     }
-    let (config, schema, inputs) = (config.clone(), schema.clone(), inputs.to_vec());
+    let (config, schema, inputs) = (config.as_trained(schema), schema.clone(), inputs.to_vec());
     let (encoder, packing) = (Encoder::new(&schema, &config, false), Packing::new(&config, Some(&schema)));
     Ok(InputPieces::of(move |put| {
         inputs.iter().try_for_each(|uri| {

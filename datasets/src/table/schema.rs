@@ -26,6 +26,10 @@ pub struct TableSchema {
     pub one_hot: bool,
     /// True where numbers are shifted and scaled by their mean and standard deviation.
     pub standardise: bool,
+    /// True where whole numbers are read by the names that their file gives them; false in runs of earlier
+    /// versions, whose columns hold the numbers.
+    #[serde(default)]
+    pub class_names: bool,
     /// The inputs, in the order of the training file.
     pub columns: Vec<Column>,
     /// The column to predict.
@@ -45,6 +49,7 @@ impl TableSchema {
             skipped: 0,
             one_hot: config.one_hot,
             standardise: config.standardise,
+            class_names: config.class_names,
             columns,
             target,
             streamed: None,

@@ -1,8 +1,10 @@
 //! The keys of `[data]` for text.
 
-use super::tokenizer::{Coverage, VocabularyKind};
+use super::ngrams::{NgramShape, NgramUnit};
+use super::tokenizer::{Coverage, Survey, VocabularyKind};
 use crate::records::{Dialect, Format, one_of, split};
 use crate::store::WINDOW_BYTES;
+use crate::table::TargetKind;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -10,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextTask {
-    /// The label of each text.
+    /// The label of each text, or the value that it has.
     Classify,
     /// The token after each token.
     LanguageModel,
@@ -71,22 +73,40 @@ pub struct TextConfig {
     pub text_column: String,
     /// The column or key of the label; the index of the column in a CSV without a header.
     pub label_column: String,
+    /// `class` or `value`; when not given, labels that are numbers are values if one of them is not whole or
+    /// more than 20 differ, and everything else is a class. Spellings of one value (`1` and `1.0`, `True` and
+    /// `true`) are one class. The names of class folders are classes.
+    pub target_kind: Option<TargetKind>,
+    /// True to read the whole numbers of a label as the names that a Parquet file gives them (Hugging Face's
+    /// `ClassLabel`), and the number -1 as no label; false to read them as they stand.
+    pub class_names: bool,
     /// True when a CSV's first row names the columns.
     pub has_header: bool,
     /// One ASCII character between the cells of a CSV; when not given, a comma, or a tab in `.tsv`
     /// files.
     pub separator: Option<String>,
-    /// The kind of the tokens: `character`, `byte` or `word`.
+    /// The kind of the tokens: `character`, `byte` or `word`, to be read in their order; or `ngrams`, which
+    /// `linear` and `logistic` read as weighted counts (TF-IDF).
     pub vocabulary: VocabularyKind,
-    /// Tokens kept, the most frequent first, ties in the order of their text; all when not given.
-    /// Language models of characters keep every one in any case.
+    /// With `ngrams`: the pieces of the shortest n-grams and of the longest.
+    pub ngrams: [usize; 2],
+    /// With `ngrams`: what n-grams are runs of, `word` or `character`.
+    pub ngram_unit: NgramUnit,
+    /// With `ngrams`: the number of features that n-grams are dealt out to by their hash, so that none is left
+    /// out and no vocabulary is kept; 0 for a feature for each n-gram of the training texts.
+    pub hash_buckets: usize,
+    /// With `ngrams`: true to weigh an n-gram that is `c` times in a text by `1 + ln c` instead of `c`.
+    pub sublinear_tf: bool,
+    /// Tokens kept, the most frequent first, ties in the order of their text; when not given all, and of
+    /// n-grams the 262,144 that most texts hold. Language models of characters keep every one in any case.
     pub max_vocabulary: Option<usize>,
-    /// Times that a token occurs in the training texts at least, to be kept.
+    /// Times that a token occurs in the training texts at least, to be kept; of an n-gram, the training texts
+    /// that hold it.
     pub min_count: u64,
     /// True to lower-case texts first.
     pub lowercase: bool,
     /// Classification: tokens kept of a text, from its start. Language models: the context, which is
-    /// the length of every window.
+    /// the length of every window. N-grams are those of whole texts.
     pub max_tokens: usize,
     /// Language models: tokens from the start of one training window to the start of the next; 1
     /// when not given, so that every position begins a window. Evaluation always uses windows side
@@ -113,9 +133,15 @@ impl Default for TextConfig {
             sheet: None,
             text_column: "text".to_string(),
             label_column: "label".to_string(),
+            target_kind: None,
+            class_names: true,
             has_header: true,
             separator: None,
             vocabulary: VocabularyKind::Word,
+            ngrams: NgramShape::default().lengths,
+            ngram_unit: NgramUnit::default(),
+            hash_buckets: 0,
+            sublinear_tf: false,
             max_vocabulary: None,
             min_count: 1,
             lowercase: false,
@@ -138,12 +164,77 @@ impl TextConfig {
             return Err(DataError::config("train", "the URI of texts", "nothing"));
         }
         self.check_sizes()?;
-        let keeps_every = self.vocabulary.survey().coverage() == Coverage::Every;
+        self.check_ngrams()?;
+        if self.task == TextTask::LanguageModel
+            && let Some(kind) = self.target_kind
+        {
+            let found = format!("\"{kind:?}\"").to_lowercase();
+            return Err(DataError::config(
+                "target_kind",
+                "none for language models, which predict tokens",
+                found,
+            ));
+        }
+        let keeps_every = self.vocabulary.coverage() == Coverage::Every;
         if self.task == TextTask::LanguageModel && keeps_every && self.min_count > 1 {
             let expected = "1 for language models of characters, which keep every one";
             return Err(DataError::config("min_count", expected, self.min_count));
         }
         split::check(self.valid_fraction, self.test_fraction)
+    }
+
+    /// Refuses keys of n-grams without a use, and keys that n-grams have no use for.
+    fn check_ngrams(&self) -> Result<(), DataError> {
+        let usual = TextConfig::default();
+        let refuse =
+            |key: &str, expected: String, found: String| Err(DataError::config(key, expected, found));
+        if self.vocabulary != VocabularyKind::Ngrams {
+            let of_ngrams = [
+                ("ngrams", format!("{:?}", usual.ngrams), format!("{:?}", self.ngrams)),
+                (
+                    "ngram_unit",
+                    format!("{:?}", usual.ngram_unit).to_lowercase(),
+                    format!("{:?}", self.ngram_unit).to_lowercase(),
+                ),
+                ("hash_buckets", usual.hash_buckets.to_string(), self.hash_buckets.to_string()),
+                ("sublinear_tf", usual.sublinear_tf.to_string(), self.sublinear_tf.to_string()),
+            ];
+            return match of_ngrams.into_iter().find(|(_, usual, found)| usual != found) {
+                Some((key, usual, found)) => {
+                    refuse(key, format!("{usual}, the default, unless data.vocabulary = \"ngrams\""), found)
+                }
+                None => Ok(()),
+            };
+        }
+        self.ngram_shape().check()?;
+        if self.task == TextTask::LanguageModel {
+            let expected = "tokens in their order for a language model: character, byte or word";
+            return refuse("vocabulary", expected.to_string(), "\"ngrams\"".to_string());
+        }
+        if self.max_tokens != usual.max_tokens {
+            let expected =
+                format!("{}, the default, with n-grams, which are those of whole texts", usual.max_tokens);
+            return refuse("max_tokens", expected, self.max_tokens.to_string());
+        }
+        if self.hash_buckets > 0 && self.max_vocabulary.is_some() {
+            let found = format!("{:?}", self.max_vocabulary.unwrap_or_default());
+            return refuse("max_vocabulary", "none with data.hash_buckets".to_string(), found);
+        }
+        if self.hash_buckets > 0 && self.min_count != usual.min_count {
+            let expected = format!("{}, the default, with data.hash_buckets", usual.min_count);
+            return refuse("min_count", expected, self.min_count.to_string());
+        }
+        Ok(())
+    }
+
+    /// The n-grams that texts are cut into, where the vocabulary is one of n-grams.
+    pub(super) fn ngram_shape(&self) -> NgramShape {
+        NgramShape { unit: self.ngram_unit, lengths: self.ngrams, buckets: self.hash_buckets }
+    }
+
+    /// The survey of texts for the tokens that the recipe asks for.
+    pub(super) fn survey(&self) -> Box<dyn Survey> {
+        self.vocabulary.survey(self.ngram_shape())
     }
 
     /// The format of a file: the recipe's, or by the file's ending or its first bytes; plain text for text that
@@ -224,6 +315,17 @@ mod tests {
             TextConfig { stride: Some(0), ..good.clone() },
             TextConfig { max_vocabulary: Some(0), ..good.clone() },
             TextConfig { workers: usize::MAX, ..good.clone() },
+            TextConfig { hash_buckets: 8, ..good.clone() },
+            TextConfig { ngram_unit: NgramUnit::Character, ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, max_tokens: 9, ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, ngrams: [2, 1], ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, hash_buckets: 8, min_count: 2, ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, task: TextTask::LanguageModel, ..good.clone() },
+            TextConfig {
+                target_kind: Some(TargetKind::Value),
+                task: TextTask::LanguageModel,
+                ..good.clone()
+            },
             TextConfig { test_fraction: 1.0, ..good },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");

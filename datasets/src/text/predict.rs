@@ -104,7 +104,7 @@ impl Collector<'_> {
             return Ok(());
         }
         let (tokens, skipped) = (std::mem::take(&mut self.tokens), std::mem::take(&mut self.skipped));
-        let set = TextSet::texts(self.schema.len(), &tokens, None, skipped);
+        let set = TextSet::texts(self.schema.len(), &tokens, Vec::new(), skipped);
         let names = Names::Each(std::mem::take(&mut self.names));
         (self.put)(InputPiece { samples: Pipeline::new(set, self.config.in_order(0)), names })
     }

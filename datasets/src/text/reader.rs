@@ -124,7 +124,9 @@ impl Reader<'_> {
             _ => Use::Nothing,
         };
         let (dialect, sheet) = (self.config.dialect(self.uri, self.format)?, self.config.sheet.as_deref());
-        work(&ReadOptions { dialect, sheet, at_once: AT_ONCE, ..ReadOptions::plain(&column) })
+        let class_names = self.config.class_names;
+        let plain = ReadOptions::plain(&column);
+        work(&ReadOptions { dialect, sheet, class_names, at_once: AT_ONCE, ..plain })
     }
 
     /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.

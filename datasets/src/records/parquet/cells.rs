@@ -2,8 +2,10 @@
 //!
 //! Numbers, dates and times become f64 (days or the unit of the file, since its own origin): whole
 //! numbers beyond 2^53 lose their last digits. Truth values become the categories `false` and
-//! `true`. Null is a missing value. Where text or labels are wanted, whole numbers are spelled out instead.
+//! `true`. Null is a missing value. Where text or labels are wanted, whole numbers are spelled out instead, and
+//! of labels all numbers; and whole numbers whose classes the file names are these names.
 
+use super::classes::{append_named, class_names};
 use crate::DataError;
 use crate::records::cells::{Cells, TextCells};
 use crate::records::frame::Frame;
@@ -30,6 +32,8 @@ pub(in crate::records) struct Columns {
     names: Vec<String>,
     /// A column each, without a row.
     empty: Vec<Cells>,
+    /// The names that the file gives to the numbers of each; none without such.
+    classes: Vec<Vec<String>>,
     /// The names of the others.
     ignored: Vec<String>,
     /// Rows to decode at a time.
@@ -58,9 +62,9 @@ impl Columns {
         schema: &Schema,
         options: &ReadOptions<'_>,
     ) -> Result<Self, DataError> {
-        let (names, ignored) = (Vec::new(), Vec::new());
+        let (names, classes, ignored) = (Vec::new(), Vec::new(), Vec::new());
         let batch_rows = options.at_once.min(BATCH_ROWS);
-        let mut columns = Columns { at: Vec::new(), names, empty: Vec::new(), ignored, batch_rows };
+        let mut columns = Columns { at: Vec::new(), names, empty: Vec::new(), classes, ignored, batch_rows };
         for (at, field) in schema.fields().iter().enumerate() {
             let column = (options.column)(field.name());
             if !column.is_wanted() {
@@ -69,7 +73,13 @@ impl Columns {
             }
             columns.at.push(at);
             columns.names.push(field.name().clone());
-            columns.empty.push(empty_column(uri, field, column)?);
+            let named = options.class_names && column != Use::Text && field.data_type().is_integer();
+            let classes = if named { class_names(schema, field.name()) } else { Vec::new() };
+            columns.empty.push(match classes.is_empty() {
+                true => empty_column(uri, field, column)?,
+                false => Cells::Text(TextCells::default()),
+            });
+            columns.classes.push(classes);
         }
         Ok(columns)
     }
@@ -97,9 +107,14 @@ impl Columns {
         options: &ReadOptions<'_>,
     ) -> Frame {
         let mut columns = self.empty.clone();
-        for (cells, array) in columns.iter_mut().zip(batch.columns()) {
+        for ((cells, classes), array) in columns.iter_mut().zip(&self.classes).zip(batch.columns()) {
             match cells {
                 Cells::Numbers(numbers) => append_numbers(numbers, array),
+                Cells::Text(text) if !classes.is_empty() => {
+                    let mut numbers = TextCells::default();
+                    append_text(&mut numbers, array, options);
+                    append_named(text, &numbers, classes);
+                }
                 Cells::Text(text) => append_text(text, array, options),
                 // Cells are packed once they are read.
                 Cells::Coded(_) => {}
@@ -121,9 +136,8 @@ impl Columns {
 fn empty_column(uri: &str, field: &Field, column: Use) -> Result<Cells, DataError> {
     let text = || Cells::Text(TextCells::default());
     let (cells, expected) = match column {
-        Use::Text | Use::Label => {
-            (is_spelled(field.data_type()).then(text), "text, whole numbers or truth values")
-        }
+        Use::Text => (is_spelled(field.data_type()).then(text), "text, whole numbers or truth values"),
+        Use::Label => (is_label(field.data_type()).then(text), "text, numbers or truth values"),
         _ => (empty(field.data_type()), "numbers, truth values or text (or its name in data.ignore)"),
     };
     let place = || format!("column `{}`", field.name());
@@ -138,7 +152,16 @@ pub(super) fn spelled(array: &dyn Array) -> Option<TextCells> {
     Some(text)
 }
 
-/// True where the values of a type are text, or spell labels.
+/// True where the values of a type spell labels.
+fn is_label(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => true,
+        DataType::Dictionary(_, values) => is_label(values),
+        other => is_spelled(other),
+    }
+}
+
+/// True where the values of a type are text, whole numbers or truth values.
 fn is_spelled(data_type: &DataType) -> bool {
     match data_type {
         DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
@@ -225,8 +248,16 @@ fn append_numbers(numbers: &mut Vec<f64>, array: &dyn Array) {
     }
 }
 
-/// Appends an array of text, truth values or whole numbers.
+/// Appends an array of text, truth values or numbers; not-a-number is no value.
 fn append_text(text: &mut TextCells, array: &dyn Array, options: &ReadOptions<'_>) {
+    fn extend_floats<T: ArrowPrimitiveType<Native: ToString + PartialOrd>>(
+        text: &mut TextCells,
+        array: &dyn Array,
+    ) {
+        let array: &PrimitiveArray<T> = array.as_primitive();
+        let number = |value: T::Native| value.partial_cmp(&value).map(|_| value.to_string());
+        array.iter().for_each(|value| text.push(value.and_then(number).as_deref()));
+    }
     fn extend<T: ArrowPrimitiveType<Native: ToString>>(text: &mut TextCells, array: &dyn Array) {
         let array: &PrimitiveArray<T> = array.as_primitive();
         array.iter().for_each(|value| text.push(value.map(|value| value.to_string()).as_deref()));
@@ -248,6 +279,9 @@ fn append_text(text: &mut TextCells, array: &dyn Array, options: &ReadOptions<'_
         DataType::UInt16 => extend::<UInt16Type>(text, array),
         DataType::UInt32 => extend::<UInt32Type>(text, array),
         DataType::UInt64 => extend::<UInt64Type>(text, array),
+        DataType::Float16 => extend_floats::<Float16Type>(text, array),
+        DataType::Float32 => extend_floats::<Float32Type>(text, array),
+        DataType::Float64 => extend_floats::<Float64Type>(text, array),
         // A dictionary, the last of what is let through.
         _ => {
             let dictionary = array.as_any_dictionary();
@@ -398,6 +432,12 @@ mod tests {
         let frame = read(file(vec![("id", numbers)]).into(), &|_| Use::Label).unwrap();
         assert_eq!(frame.columns[0].text(0).unwrap(), large.to_string());
         assert_eq!(frame.columns[0].text(1), None);
+        let fractions: ArrayRef =
+            Arc::new(Float64Array::from(vec![Some(1.0), Some(-2.5), Some(f64::NAN), None]));
+        let frame = read(file(vec![("y", fractions)]).into(), &|_| Use::Label).unwrap();
+        let labels: Vec<Option<String>> =
+            (0..4).map(|row| frame.columns[0].text(row).map(Into::into)).collect();
+        assert_eq!(labels, [Some("1".to_string()), Some("-2.5".to_string()), None, None]);
         let error = read(sample().into(), &|name| if name == "size" { Use::Text } else { Use::Nothing });
         let error = error.unwrap_err().to_string();
         assert!(

@@ -1,16 +1,13 @@
 //! Texts to classify: labels, a random split, and a vocabulary of the training texts.
 
-use crate::records::{sort_labels, split};
+use crate::records::split;
 use crate::text::config::TextConfig;
 use crate::text::file::{held, labelled};
-use crate::text::infer::{check_labels, mean_characters, new_schema};
+use crate::text::learn::Learner;
 use crate::text::read::{self, Texts};
 use crate::text::schema::TextSchema;
 use crate::text::set::TextSet;
-use crate::text::tokenizer::Counts;
-use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split, bounds};
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Opens texts with labels for training; `known` is the schema of a run that goes on.
 ///
@@ -24,22 +21,11 @@ pub(super) fn open(
     let whole_files = read::has_whole_files(&config.train, config)?;
     let texts = read::read(&config.train, config, whole_files, true)?;
     let split = split_texts(&texts, config, seed)?;
-    let (survey, mut counts) = (config.vocabulary.survey(), Counts::default());
-    let (mut characters, mut tokens) = (0, 0);
-    for &index in &split.train {
-        let text = &texts.texts[index as usize].text;
-        let text: Cow<'_, str> = if config.lowercase { text.to_lowercase().into() } else { text.into() };
-        survey.count(&text, usize::MAX, &mut counts);
-        characters += text.chars().count();
-        tokens += survey.num_tokens(&text);
-    }
-    let symbols = counts.frequent(config.min_count, config.max_vocabulary);
-    let learned = TextSchema {
-        labels: labels(&texts, config)?,
-        whole_files,
-        characters_per_token: mean_characters(characters, tokens),
-        ..new_schema(config, symbols)?
-    };
+    let mut training = vec![false; texts.texts.len()];
+    split.train.iter().for_each(|&index| training[index as usize] = true);
+    let mut learned = Learner::new(config, known.as_ref()).all(&texts.texts, &training);
+    learned.skip(texts.skipped);
+    let learned = learned.schema(&config.train, config, whole_files)?;
     let schema = match known {
         Some(known) => {
             known.check(&config.train, &learned)?;
@@ -68,16 +54,6 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> R
     let split = split_texts(&texts, config, seed)?;
     let rows = if split.test.is_empty() { split.valid } else { split.test };
     labelled(&texts.texts, &rows, config, schema, 0)
-}
-
-/// The distinct labels of the training file, whatever part they fall into.
-fn labels(texts: &Texts, config: &TextConfig) -> Result<Vec<String>, DataError> {
-    let distinct: BTreeSet<&String> = texts.texts.iter().filter_map(|text| text.label.as_ref()).collect();
-    bounds::classes(&config.train, &config.label_column, distinct.len())?;
-    let mut labels: Vec<String> = distinct.into_iter().cloned().collect();
-    sort_labels(&mut labels);
-    check_labels(&config.train, &labels)?;
-    Ok(labels)
 }
 
 fn split_texts(texts: &Texts, config: &TextConfig, seed: u64) -> Result<Split, DataError> {
