@@ -53,6 +53,7 @@ fn real_weights_give_pytorchs_logits_on_real_pictures() {
         center_crop: Some([224, 224]),
         mean: vec![0.5; 3],
         std: vec![0.5; 3],
+        split: Default::default(),
     };
     let pictures = reference["pictures"].as_array().unwrap();
     let files: Vec<String> =

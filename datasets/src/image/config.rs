@@ -35,6 +35,9 @@ pub struct ImageConfig {
     pub valid_fraction: f64,
     /// Share of the training pictures held out from every decision; not used where `test` is given.
     pub test_fraction: f64,
+    /// True to hold out its share of each class, false to draw from all pictures alike. When not given, true
+    /// where pictures have classes.
+    pub stratify: Option<bool>,
     /// URI of the IDX labels of `train`; by default the name of the pictures with `images-idx3`
     /// replaced by `labels-idx1`, as for `valid` and `test`.
     pub labels: Option<String>,
@@ -123,6 +126,7 @@ impl Default for ImageConfig {
             test: None,
             valid_fraction: 0.0,
             test_fraction: 0.0,
+            stratify: None,
             labels: None,
             class_names: None,
             target: ImageTarget::Class,
@@ -203,6 +207,9 @@ impl ImageConfig {
                 "a share that leaves some to train on beside test_fraction",
                 sum,
             );
+        }
+        if self.stratify == Some(true) && self.target == ImageTarget::Input {
+            return refuse("stratify", "false where the target is the picture itself", "true".into());
         }
         if let Some(channels) = self.channels
             && channels != 1
@@ -290,6 +297,12 @@ impl ImageConfig {
         Ok(())
     }
 
+    /// The shares to hold out, for validation and test: none where a URI is given.
+    pub(super) fn fractions(&self) -> (f64, f64) {
+        let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
+        (fraction(&self.valid, self.valid_fraction), fraction(&self.test, self.test_fraction))
+    }
+
     /// Refuses several crops where they are one, or where there is nothing to average.
     fn check_crops(&self) -> Result<(), DataError> {
         let expected = match (self.center_crop, self.resize) {
@@ -341,7 +354,8 @@ mod tests {
         let growing = Some(Growth { from: 1, begin: 2, end: 1 });
         let jitter = |hue| ColorJitter { hue, ..ColorJitter::default() };
         let crop = |size| ImageConfig { center_crop: Some(size), resize: exact([8, 8]), ..base() };
-        let cases: [(&str, ImageConfig); 28] = [
+        let cases: [(&str, ImageConfig); 29] = [
+            ("data.stratify", ImageConfig { stratify: Some(true), target: ImageTarget::Input, ..base() }),
             ("data.crops", ImageConfig { crops: 3, ..crop([4, 4]) }),
             ("data.crops", ImageConfig { crops: 5, ..crop([8, 8]) }),
             ("data.crops", ImageConfig { crops: 10, ..base() }),

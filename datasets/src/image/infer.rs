@@ -4,7 +4,7 @@ use super::gather::{Gathered, Place};
 use super::picture::Picture;
 use super::transform::Resize;
 use super::{ImageConfig, ImageSchema};
-use crate::DataError;
+use crate::{DataError, SplitBy};
 
 /// The schema of pictures with `labels`; `size` finds out `[height, width]` where no key says it.
 pub(super) fn new_schema(
@@ -29,6 +29,7 @@ pub(super) fn new_schema(
         center_crop: config.center_crop,
         mean,
         std,
+        split: SplitBy::default(),
     })
 }
 

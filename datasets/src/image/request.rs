@@ -51,6 +51,7 @@ mod tests {
             center_crop: None,
             mean: vec![0.5; 3],
             std: vec![0.25; 3],
+            split: Default::default(),
         };
         let requested =
             records(&config, &schema, vec![(0, png.clone().into()), (3, png[..40].to_vec().into())]).unwrap();

@@ -124,6 +124,7 @@ impl Transform {
             center_crop: None,
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
+            split: Default::default(),
         };
         let augment = Augment { random_resized_crop: Some(0.08), flip: true, ..Augment::default() };
         Transform::new(&schema, augment)

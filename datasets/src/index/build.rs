@@ -81,12 +81,9 @@ impl Build<'_> {
             return Ok((Indexed { stat: stat.clone(), ..stale.shards()[known].clone() }, rows));
         }
         let records = self.layout.format().records();
-        let (compression, entries) = records.entries(&File {
-            object,
-            stat,
-            dialect: self.layout.dialect(),
-            sheet: self.layout.sheet(),
-        })?;
+        let (dialect, decoding) = (self.layout.dialect(), Some(self.layout.decoding()));
+        let file = File { object, stat, dialect, decoding, sheet: self.layout.sheet() };
+        let (compression, entries) = records.entries(&file)?;
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));
@@ -99,9 +96,9 @@ impl Build<'_> {
 /// Copies a finished index beside its shards.
 ///
 /// # Errors
-/// When the place cannot be written to. A web server is not even asked.
+/// When the place cannot be written to. A web server and the Hub are not even asked.
 fn publish(index: &Object, uri: &str) -> Result<Object, DataError> {
-    if uri.starts_with("http") {
+    if source::is_read_only(uri) {
         return Err(DataError::source(uri, "a place to write to", "a web server"));
     }
     let beside = Object::create(uri)?;

@@ -9,7 +9,7 @@
 //! primitives, enumerations, dates and times, and unions of one of them and null.
 
 use super::cut::{BLOCK, Cutter};
-use super::entry::{Entries, File, Records, scanned_bytes};
+use super::entry::{Entries, File, Records, scanned};
 use super::parquet::Columns;
 use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::{Block, Shard};
@@ -40,7 +40,7 @@ pub(super) struct AvroRecords;
 
 impl Records for AvroRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned_bytes(file, |uri, unpacked, take| {
+        scanned(file, |uri, unpacked, take| {
             let mut cutter = Cutter::new("avro", take);
             scan(uri, unpacked, |head, bytes, row, records| {
                 if cutter.begin == 0 {

@@ -12,7 +12,8 @@ use std::sync::Arc;
 /// A file that is opened for its blocks, and their places.
 pub(crate) type OpenedBlocks = (Arc<dyn ReadBlocks>, Vec<Block>);
 
-/// The blocks of a file whose bytes are not packed; `None` where it has no record.
+/// The blocks of a file whose bytes are not packed and, where they are text, UTF-8; `None` where it has no
+/// record.
 ///
 /// # Errors
 /// When it cannot be read, or is not of the format.
@@ -22,12 +23,9 @@ pub(crate) fn open_blocks(
     options: &ReadOptions<'_>,
 ) -> Result<Option<OpenedBlocks>, DataError> {
     let stat = object.stat()?;
-    let (compression, entries) = format.records().entries(&File {
-        object,
-        stat: &stat,
-        dialect: options.dialect,
-        sheet: options.sheet,
-    })?;
+    let (dialect, sheet) = (options.dialect, options.sheet);
+    let file = File { object, stat: &stat, dialect, decoding: None, sheet };
+    let (compression, entries) = format.records().entries(&file)?;
     if compression != Compression::None {
         return Err(DataError::source(object.uri(), "a file of text", "a packed file within a packed file"));
     }

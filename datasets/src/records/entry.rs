@@ -1,6 +1,7 @@
 //! The entries of a file, which the index keeps: where its samples lie, or its blocks of consecutive ones.
 
 use super::dialect::Dialect;
+use super::encoding::{Content, Decoding};
 use super::sniff;
 use crate::DataError;
 use crate::source::packing::{self, Compression};
@@ -56,6 +57,8 @@ pub(crate) struct File<'a> {
     pub dialect: Dialect,
     /// The sheet of a workbook, where it is not the first; other formats have none.
     pub sheet: Option<&'a str>,
+    /// The encoding of a file of text; none where its bytes are decoded already.
+    pub decoding: Option<Decoding>,
 }
 
 /// The packing of a file, and its samples or its blocks.
@@ -73,22 +76,11 @@ pub(crate) trait Records: Sync {
 /// The taker of each entry of a file.
 pub(super) type TakeEntry<'a> = &'a mut dyn FnMut(Entry) -> Result<(), DataError>;
 
-/// The entries that `scan` finds in the unpacked text of a file, whose URI it is told.
-///
-/// # Errors
-/// `scan`'s own, when the file cannot be read, and when it is none of text.
-pub(super) fn scanned(
-    file: &File<'_>,
-    scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
-) -> Result<Entries, DataError> {
-    scanned_bytes(file, |uri, unpacked, take| scan(uri, sniff::text(uri, unpacked)?, take))
-}
-
-/// As [`scanned`], of a file that need not be text.
+/// The entries that `scan` finds in the unpacked bytes of a file, whose URI it is told.
 ///
 /// # Errors
 /// `scan`'s own, and when the file cannot be read.
-pub(super) fn scanned_bytes(
+pub(super) fn scanned(
     file: &File<'_>,
     scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
 ) -> Result<Entries, DataError> {
@@ -100,4 +92,22 @@ pub(super) fn scanned_bytes(
         Ok(())
     })?;
     Ok((compression, entries))
+}
+
+/// As [`scanned`], of a file of text, of which `scan` sees UTF-8.
+///
+/// # Errors
+/// As [`scanned`], and when the file is no text.
+pub(super) fn scanned_text(
+    file: &File<'_>,
+    content: Content,
+    scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
+) -> Result<Entries, DataError> {
+    scanned(file, |uri, unpacked, take| {
+        let unpacked = sniff::text(uri, unpacked)?;
+        match file.decoding {
+            Some(decoding) => scan(uri, decoding.reader(uri, unpacked, content, true)?.1, take),
+            None => scan(uri, unpacked, take),
+        }
+    })
 }

@@ -44,7 +44,7 @@ pub(super) struct ExcelRecords;
 
 impl Records for ExcelRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        whole::entries(file, "excel", |uri, bytes| {
+        whole::entries(file, "excel", None, |uri, bytes| {
             let sheet = guarded(uri, WHOLE, || {
                 let mut workbook = Workbook::open(uri, bytes)?;
                 let sheet = workbook.sheet(uri, file.sheet)?;
@@ -294,7 +294,7 @@ impl Rows<'_> {
         cells.fill(rows - 1);
         match cell(value) {
             Some((text, true)) => cells.push_text(self.options.value(&text)),
-            Some((text, false)) => cells.push(self.options.value(&text)),
+            Some((text, false)) => cells.push_number(self.options.value(&text)),
             None => cells.push(None),
         }
         let columns = self.columns.len().max(self.names.len()) as u64;

@@ -2,7 +2,8 @@
 
 use super::avro::AvroRecords;
 use super::csv::CsvRecords;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, DialectKeys};
+use super::encoding::{AUTO, Content, Decoding, EncodingErrors};
 use super::entry::Records;
 use super::excel::ExcelRecords;
 use super::files::{ending, files};
@@ -13,7 +14,7 @@ use super::libsvm::LibsvmRecords;
 use super::lines::TextRecords;
 use super::parquet::ParquetRecords;
 use super::read::ReadRecords;
-use super::sniff::{self, Content};
+use super::sniff::{self, Told};
 use super::tar::TarRecords;
 use crate::DataError;
 use crate::source::{Object, packing};
@@ -136,12 +137,12 @@ impl Format {
         }
         let first = sniff::beginning(uri, packing::open(&object)?.1)?;
         match sniff::content(&first) {
-            Content::Known(format) if fits(&format) => Ok(format),
-            Content::Known(Format::Json | Format::Jsonl | Format::Libsvm) | Content::Text => {
+            Told::Known(format) if fits(&format) => Ok(format),
+            Told::Known(Format::Json | Format::Jsonl | Format::Libsvm) | Told::Text => {
                 Ok(named.unwrap_or(otherwise))
             }
-            Content::Known(format) => unfit(format.described().to_string()),
-            Content::Foreign(what) => unfit(what.to_string()),
+            Told::Known(format) => unfit(format.described().to_string()),
+            Told::Foreign(what) => unfit(what.to_string()),
         }
     }
 
@@ -178,12 +179,7 @@ impl Format {
     /// # Errors
     /// Names what it is.
     pub(crate) fn check(self, uri: &str, first: &[u8]) -> Result<(), DataError> {
-        if self.is_text() { sniff::check(uri, first) } else { Ok(()) }
-    }
-
-    /// True where a file is text of some form.
-    fn is_text(self) -> bool {
-        matches!(self, Format::Text | Format::Csv | Format::Jsonl | Format::Json | Format::Libsvm)
+        if self.content().is_some() { sniff::check(uri, first) } else { Ok(()) }
     }
 
     /// True where records are read in blocks; samples are found alone otherwise.
@@ -214,6 +210,16 @@ impl Format {
     /// True where files of many pictures may be of the format.
     pub(crate) fn may_hold_pictures(self) -> bool {
         self.known().pictures
+    }
+
+    /// The content of files that are text; none of those that are not.
+    pub(crate) fn content(self) -> Option<Content> {
+        match self {
+            Format::Text => Some(Content::Prose),
+            Format::Csv => Some(Content::Rows),
+            Format::Jsonl | Format::Json | Format::Libsvm => Some(Content::Lines),
+            _ => None,
+        }
     }
 
     /// True where a recipe says how lines are cut.
@@ -264,7 +270,9 @@ pub(crate) fn one_of<'de, D: Deserializer<'de>>(
 }
 
 /// The cut of a set's files into samples or blocks. An index depends on it, and states it: as the
-/// format's name, for CSV as `{"csv": dialect}`, for a sheet of a workbook as `{"excel": name}`.
+/// The cut of a set's files into samples or blocks. An index depends on it, and states it: as the
+/// format's name, for CSV as `{"csv": dialect}`, for a sheet of a workbook as `{"excel": name}`; where a recipe
+/// says how files are decoded, as `{"csv": dialect, "encoding": name, "encoding_errors": fate}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     format: Format,
@@ -272,18 +280,20 @@ pub struct Layout {
     dialect: Option<Dialect>,
     /// The sheet of a workbook, where it is not the first.
     sheet: Option<String>,
+    decoding: Decoding,
 }
 
 impl Layout {
     /// By the ending of a URI, or else of the first file that it names, or else by that file's first bytes; CSV
-    /// with a header for text that is nothing else, and where nothing is there.
+    /// with a header for text that is nothing else, and where nothing is there. The separator of CSV is told by
+    /// the first lines of the first file.
     ///
     /// # Errors
     /// When the file is known to be of a format that is not read.
     pub fn of(uri: &str) -> Result<Self, DataError> {
         let named = Format::named(uri).filter(|&format| format != Format::Json);
         let first = || files(uri).ok()?.into_iter().next();
-        let file = if named.is_some() { None } else { first() };
+        let file = first();
         let name = file.as_deref().unwrap_or(uri);
         let format = match named {
             Some(format) => format,
@@ -292,12 +302,26 @@ impl Layout {
                 told => told?,
             },
         };
-        Ok(Layout::new(format, Dialect::named(name)))
+        let sniffed = || Dialect::new(file.as_deref()?, &DialectKeys::default(), Decoding::default()).ok();
+        let dialect = if format.has_dialect() { sniffed() } else { None };
+        Ok(Layout::new(format, dialect.unwrap_or_else(|| Dialect::named(name))))
     }
 
     /// A format whose lines, where a recipe says how they are cut, are of a dialect.
     pub(crate) fn new(format: Format, dialect: Dialect) -> Self {
-        Layout { format, dialect: format.has_dialect().then_some(dialect), sheet: None }
+        let (dialect, decoding) = (format.has_dialect().then_some(dialect), Decoding::default());
+        Layout { format, dialect, decoding, sheet: None }
+    }
+
+    /// The layout of files that are decoded so, where they are text.
+    pub(crate) fn decoded(self, decoding: Decoding) -> Self {
+        let text = self.format.content().is_some();
+        Layout { decoding: if text { decoding } else { self.decoding }, ..self }
+    }
+
+    /// The way from the files' bytes to text.
+    pub(crate) fn decoding(&self) -> Decoding {
+        self.decoding
     }
 
     /// A format whose files say by themselves how they are cut; CSV with commas and a header.
@@ -330,13 +354,18 @@ impl Layout {
 impl Serialize for Layout {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let name = self.format.known().in_sidecar;
-        if self.dialect.is_none() && self.sheet.is_none() {
+        let decoded = self.decoding != Decoding::default();
+        if self.dialect.is_none() && self.sheet.is_none() && !decoded {
             return serializer.serialize_str(name);
         }
-        let mut map = serializer.serialize_map(Some(1))?;
-        match &self.dialect {
-            Some(dialect) => map.serialize_entry(name, dialect)?,
-            None => map.serialize_entry(name, &self.sheet)?,
+        let mut map = serializer.serialize_map(None)?;
+        match &self.sheet {
+            Some(sheet) => map.serialize_entry(name, sheet)?,
+            None => map.serialize_entry(name, &self.dialect)?,
+        }
+        if decoded {
+            map.serialize_entry("encoding", self.decoding.name())?;
+            map.serialize_entry("encoding_errors", &self.decoding.errors)?;
         }
         map.end()
     }
@@ -349,18 +378,27 @@ impl<'de> Deserialize<'de> for Layout {
         enum Spelled {
             Name(String),
             Sheet(BTreeMap<String, String>),
-            Dialect(BTreeMap<String, Dialect>),
+            Map {
+                #[serde(default)]
+                encoding: Option<String>,
+                #[serde(default)]
+                encoding_errors: EncodingErrors,
+                #[serde(flatten)]
+                format: BTreeMap<String, Option<Dialect>>,
+            },
         }
-        let (name, dialect, sheet) = match Spelled::deserialize(deserializer)? {
-            Spelled::Name(name) => (Some(name), None, None),
-            Spelled::Sheet(map) => map
-                .into_iter()
-                .next()
-                .map_or((None, None, None), |(name, sheet)| (Some(name), None, Some(sheet))),
-            Spelled::Dialect(map) => map
-                .into_iter()
-                .next()
-                .map_or((None, None, None), |(name, dialect)| (Some(name), Some(dialect), None)),
+        let usual = Decoding::default();
+        let (name, dialect, sheet, decoding) = match Spelled::deserialize(deserializer)? {
+            Spelled::Name(name) => (Some(name), None, None, usual),
+            Spelled::Sheet(map) => {
+                let (name, sheet) = map.into_iter().next().unzip();
+                (name, None, sheet, usual)
+            }
+            Spelled::Map { encoding, encoding_errors, format } => {
+                let decoding = Decoding::new(encoding.as_deref().unwrap_or(AUTO), encoding_errors);
+                let (name, dialect) = format.into_iter().next().unzip();
+                (name, dialect.flatten(), None, decoding.map_err(D::Error::custom)?)
+            }
         };
         let known = FORMATS.iter().find(|known| Some(known.in_sidecar) == name.as_deref());
         let fits = |known: &Known| {
@@ -368,7 +406,7 @@ impl<'de> Deserialize<'de> for Layout {
                 && (sheet.is_none() || known.format == Format::Excel)
         };
         match known {
-            Some(known) if fits(known) => Ok(Layout { format: known.format, dialect, sheet }),
+            Some(known) if fits(known) => Ok(Layout { format: known.format, dialect, sheet, decoding }),
             _ => Err(D::Error::custom("a format that this version does not know")),
         }
     }
@@ -377,6 +415,7 @@ impl<'de> Deserialize<'de> for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Quoting;
 
     #[test]
     fn the_table_has_the_order_of_the_variants() {
@@ -446,6 +485,14 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_string(&layout).unwrap(), spelled);
             assert_eq!(serde_json::from_str::<Layout>(spelled).unwrap(), layout);
+        }
+        let decoding = Decoding::new("latin-1", EncodingErrors::Skip).unwrap();
+        let dialect = Dialect { quoting: Quoting::None, ..Dialect::default() };
+        for layout in [Layout::new(Format::Csv, dialect), Layout::plain(Format::Text)] {
+            let layout = layout.decoded(decoding);
+            let spelled = serde_json::to_string(&layout).unwrap();
+            assert!(spelled.ends_with(r#""encoding":"windows-1252","encoding_errors":"skip"}"#), "{spelled}");
+            assert_eq!(serde_json::from_str::<Layout>(&spelled).unwrap(), layout);
         }
         assert!(serde_json::from_str::<Layout>(r#""csv""#).is_err());
         assert!(serde_json::from_str::<Layout>(r#""zip""#).is_err());

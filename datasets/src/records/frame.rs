@@ -80,7 +80,7 @@ impl Frame {
         for name in new {
             let mut cells = TextCells::default();
             if self.sparse {
-                self.lines.iter().for_each(|_| cells.push(Some("0")));
+                self.lines.iter().for_each(|_| cells.push_number(Some("0")));
             }
             cells.fill(self.lines.len());
             self.names.push(name);

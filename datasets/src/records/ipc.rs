@@ -11,7 +11,7 @@
 //! A block is decoded as a stream of its own, behind the head. Arrow's columnar format 1.5, by `arrow-ipc`.
 
 use super::cut::{BLOCK, Cutter};
-use super::entry::{Entries, File, Records, scanned_bytes};
+use super::entry::{Entries, File, Records, scanned};
 use super::parquet::Columns;
 use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::{Block, Shard};
@@ -52,7 +52,7 @@ pub(super) struct IpcRecords;
 
 impl Records for IpcRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned_bytes(file, |uri, unpacked, take| {
+        scanned(file, |uri, unpacked, take| {
             let mut cutter = Cutter::new("ipc", take);
             scan(uri, unpacked, |head, bytes, row, records| {
                 if cutter.begin == 0 {

@@ -6,7 +6,8 @@
 //! ```
 
 use super::cut::{BLOCK, Cutter, LONGEST_RECORD};
-use super::entry::{Entries, File, Records, scanned};
+use super::encoding::Content;
+use super::entry::{Entries, File, Records, scanned_text};
 use super::objects::{Objects, kind};
 use super::pieces;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
@@ -26,7 +27,7 @@ pub(super) struct JsonRecords;
 
 impl Records for JsonRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned(file, |uri, unpacked, take| {
+        scanned_text(file, Content::Lines, |uri, unpacked, take| {
             let mut cutter = Cutter::new("json", take);
             scan(uri, unpacked, |bytes, row, records| {
                 cutter.records = records;
@@ -48,7 +49,7 @@ impl ReadRecords for JsonRecords {
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        read_all(uri, pieces::unpacked(uri)?, options, take)
+        read_all(uri, pieces::unpacked(uri, options.decoding, Content::Lines, true)?, options, take)
     }
 
     fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {

@@ -1,7 +1,8 @@
 //! JSON lines: an object a line, its keys the columns.
 
 use super::cut::{BLOCK, Cutter, LONGEST_RECORD};
-use super::entry::{Entries, Entry, File, Records, scanned};
+use super::encoding::Content;
+use super::entry::{Entries, Entry, File, Records, scanned_text};
 use super::lines::lines_of;
 use super::objects::Objects;
 use super::pieces::line_pieces;
@@ -18,7 +19,7 @@ pub(super) struct JsonlRecords;
 
 impl Records for JsonlRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned(file, |uri, unpacked, take| scan_jsonl(uri, unpacked, BLOCK, take))
+        scanned_text(file, Content::Lines, |uri, unpacked, take| scan_jsonl(uri, unpacked, BLOCK, take))
     }
 }
 
@@ -34,7 +35,9 @@ impl ReadRecords for JsonlRecords {
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        line_pieces(uri, |bytes, line| frames(objects(uri, bytes, line, options), options.at_once, take))
+        line_pieces(uri, options.decoding, |bytes, line| {
+            frames(objects(uri, bytes, line, options), options.at_once, take)
+        })
     }
 
     fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {

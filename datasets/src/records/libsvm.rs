@@ -8,12 +8,13 @@
 //! file. A feature that a row lacks is 0.
 
 use super::cells::{Cells, TextCells};
+use super::encoding::{Content, Decoding};
 use super::entry::{Entries, File, Records};
 use super::frame::Frame;
 use super::lines::{lines_of, utf8};
+use super::pieces;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::Shard;
-use super::sniff;
 use super::whole::{self, WholeFile};
 use super::wording::shortened;
 use crate::DataError;
@@ -35,10 +36,7 @@ pub(super) struct LibsvmRecords;
 
 impl Records for LibsvmRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        whole::entries(file, "libsvm", |uri, bytes| {
-            sniff::check(uri, &bytes)?;
-            Ok(lines(&bytes).count() as u64)
-        })
+        whole::entries(file, "libsvm", Some(Content::Lines), |_, bytes| Ok(lines(&bytes).count() as u64))
     }
 }
 
@@ -50,14 +48,14 @@ impl ReadRecords for LibsvmRecords {
         options: &ReadOptions<'_>,
         take: TakeFound<'_>,
     ) -> Result<(), DataError> {
-        sniff::check(uri, &bytes)?;
         let rows = Rows::of(uri, &bytes, options)?;
         let most = (FRAME_CELLS / rows.columns.len()).max(1);
         frames(rows, options.at_once.min(most), take)
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        self.read(uri, whole::bytes(uri)?, options, take)
+        let text = pieces::unpacked(uri, options.decoding, Content::Lines, true)?;
+        self.read(uri, whole::all(uri, text)?, options, take)
     }
 
     fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
@@ -81,11 +79,11 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     /// # Errors
     /// When a word of the line is not what its place asks for.
-    fn of(uri: &str, line: u64, text: &'a [u8]) -> Result<Self, DataError> {
+    fn of(uri: &str, line: u64, text: &'a [u8], decoding: Decoding) -> Result<Self, DataError> {
         let malformed = |expected: &str, found: &str| {
             DataError::malformed(uri, format!("line {line}"), expected, format!("`{}`", shortened(found)))
         };
-        let text = utf8(uri, text, line)?;
+        let text = utf8(uri, text, line, decoding)?;
         let mut words = text.split('#').next().unwrap_or_default().split_ascii_whitespace();
         let label = words.next().unwrap_or_default();
         if label.contains(':') {
@@ -145,7 +143,7 @@ impl<'a> Rows<'a> {
         for (line, text) in lines(bytes) {
             rows += 1;
             // A row that cannot be read is told of when its turn comes.
-            let Ok(row) = Row::of(uri, line, text) else { continue };
+            let Ok(row) = Row::of(uri, line, text, options.decoding) else { continue };
             grouped |= row.group.is_some();
             first = first.min(row.features.first().map_or(1, |&(index, _)| index));
             last = last.max(row.features.last().map_or(0, |&(index, _)| index));
@@ -167,7 +165,9 @@ impl<'a> Rows<'a> {
     fn append(&mut self, line: u64, row: &Row<'_>) {
         let mut push = |column: usize, cell: Option<&str>| {
             if let Some(cells) = &mut self.columns[column] {
-                cells.push(cell.and_then(|cell| self.options.value(cell)));
+                let cell = cell.and_then(|cell| self.options.value(cell));
+                // A row may have several labels, `1,3`.
+                if column == 0 { cells.push(cell) } else { cells.push_number(cell) }
             }
         };
         push(0, Some(row.label));
@@ -187,7 +187,7 @@ impl<'a> Rows<'a> {
 impl Fill for Rows<'_> {
     fn next(&mut self) -> Option<Result<(), DataError>> {
         let (line, text) = self.left.next()?;
-        let row = Row::of(self.uri, line, text);
+        let row = Row::of(self.uri, line, text, self.options.decoding);
         Some(row.map(|row| self.append(line, &row)))
     }
 

@@ -2,6 +2,7 @@
 //! their own, `a.b` for `b` under `a`.
 
 use super::cells::{Cells, TextCells};
+use super::encoding::undecodable;
 use super::frame::Frame;
 use super::read::{Fill, ReadOptions, Use};
 use super::wording::shortened;
@@ -39,6 +40,9 @@ impl<'a, I: Iterator<Item = (u64, &'a [u8])>> Objects<'a, I> {
     fn append(&mut self, number: u64, text: &[u8]) -> Result<(), DataError> {
         let place = format!("{} {number}", self.unit);
         let object: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
+            if self.unit == "line" && std::str::from_utf8(text).is_err() {
+                return undecodable(self.uri, number, text, self.options.decoding);
+            }
             let of_array = text.trim_ascii_start().starts_with(b"[");
             let hint = if of_array { " (`format = \"json\"` reads an array of objects)" } else { "" };
             DataError::malformed(self.uri, &place, "a JSON object", format!("{error}{hint}"))
@@ -71,7 +75,7 @@ impl<'a, I: Iterator<Item = (u64, &'a [u8])>> Objects<'a, I> {
                 let text = text.as_deref().and_then(|text| self.options.value(text));
                 match value {
                     Value::String(_) | Value::Bool(_) => cells.push_text(text),
-                    _ => cells.push(text),
+                    _ => cells.push_number(text),
                 }
             }
         }

@@ -16,11 +16,11 @@ use std::io::{self, Cursor, Read};
 const BEGINNING: u64 = 256 << 10;
 
 /// Bytes that tell files of text from others.
-const MAGIC: u64 = 1024;
+pub(crate) const MAGIC: u64 = 1024;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum Told {
     /// A format that is read.
     Known(Format),
     /// Text of no format that its letters tell.
@@ -127,26 +127,27 @@ pub(super) fn text(uri: &str, mut unpacked: Box<dyn Read + Send>) -> Result<Box<
 /// Names what it is.
 pub(super) fn check(uri: &str, first: &[u8]) -> Result<(), DataError> {
     let found = match magic(first) {
-        Some(Content::Known(format)) => {
+        Some(Told::Known(format)) => {
             format!("{}, which `format = \"{}\"` reads", format.described(), format.name())
         }
-        Some(Content::Foreign(what)) => what.to_string(),
-        Some(Content::Text) | None => return Ok(()),
+        Some(Told::Foreign(what)) => what.to_string(),
+        Some(Told::Text) | None => return Ok(()),
     };
     Err(DataError::source(uri, "a file of text", found))
 }
 
 /// What a file with these first bytes holds; its text is told apart where `whole` says that they are all.
-pub(super) fn content(first: &[u8]) -> Content {
+pub(super) fn content(first: &[u8]) -> Told {
     magic(first).unwrap_or_else(|| match () {
-        () if json(first) => Content::Known(if is_lines(first) { Format::Jsonl } else { Format::Json }),
-        () if libsvm(first) => Content::Known(Format::Libsvm),
-        () => Content::Text,
+        () if is_binary(&first[..first.len().min(MAGIC as usize)]) => Told::Foreign("binary data"),
+        () if json(first) => Told::Known(if is_lines(first) { Format::Jsonl } else { Format::Json }),
+        () if libsvm(first) => Told::Known(Format::Libsvm),
+        () => Told::Text,
     })
 }
 
 /// What the first bytes say without being text.
-fn magic(first: &[u8]) -> Option<Content> {
+fn magic(first: &[u8]) -> Option<Told> {
     let at = |place: usize, mark: &[u8]| first.get(place..).is_some_and(|rest| rest.starts_with(mark));
     // A word of text may be like the mark of a format; what follows the mark is no text.
     let then_binary = |place: usize| {
@@ -155,7 +156,7 @@ fn magic(first: &[u8]) -> Option<Content> {
         let rest = first.get(place..).unwrap_or_default();
         rest.is_empty() || rest.iter().take(16).any(is_binary)
     };
-    let known = |format| Some(Content::Known(format));
+    let known = |format| Some(Told::Known(format));
     if at(0, b"PAR1") && then_binary(4) {
         return known(Format::Parquet);
     }
@@ -172,18 +173,18 @@ fn magic(first: &[u8]) -> Option<Content> {
         return known(Format::Tar);
     }
     if at(0, b"ORC") && then_binary(3) {
-        return Some(Content::Foreign("an ORC file"));
+        return Some(Told::Foreign("an ORC file"));
     }
     if at(0, b"BM") && at(6, b"\0\0\0\0") {
-        return Some(Content::Foreign("a BMP picture"));
+        return Some(Told::Foreign("a BMP picture"));
     }
     if packing::is_packed(first) {
-        return Some(Content::Foreign("a packed file within a packed file"));
+        return Some(Told::Foreign("a packed file within a packed file"));
     }
     if let Some((.., what)) = FOREIGN.iter().find(|(place, mark, _)| at(*place, mark)) {
-        return Some(Content::Foreign(what));
+        return Some(Told::Foreign(what));
     }
-    is_binary(&first[..first.len().min(MAGIC as usize)]).then_some(Content::Foreign("binary data"))
+    None
 }
 
 /// A message of Arrow's stream: `[ffffffff] [length of its metadata: i32 le] [flatbuffer]`.
@@ -268,9 +269,9 @@ mod tests {
     #[test]
     fn content_is_told_by_the_first_bytes() {
         let known = |first: &[u8]| match content(first) {
-            Content::Known(format) => format.name(),
-            Content::Text => "text",
-            Content::Foreign(what) => what,
+            Told::Known(format) => format.name(),
+            Told::Text => "text",
+            Told::Foreign(what) => what,
         };
         for (first, expected) in [
             (&b"PAR1\x15\x04"[..], "parquet"),

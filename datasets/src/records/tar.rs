@@ -15,7 +15,7 @@
 //! POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU's long names, by the `tar` crate. Aizman, Maltby and
 //! Breuel, "High performance I/O for large scale deep learning", 2019 (WebDataset).
 
-use super::entry::{Entries, Entry, File, Member, Records, scanned_bytes};
+use super::entry::{Entries, Entry, File, Member, Records, scanned};
 use crate::DataError;
 use crate::source::one_line;
 use std::cell::Cell;
@@ -33,7 +33,7 @@ pub(super) struct TarRecords;
 
 impl Records for TarRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned_bytes(file, |uri, unpacked, take| scan(uri, unpacked, take))
+        scanned(file, |uri, unpacked, take| scan(uri, unpacked, take))
     }
 }
 

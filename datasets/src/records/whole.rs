@@ -1,6 +1,7 @@
 //! Files that are read whole, as nothing within them says where a part begins: the file is one block.
 
-use super::entry::{Entries, Entry, File, Member, scanned_bytes};
+use super::encoding::Content;
+use super::entry::{Entries, Entry, File, Member, TakeEntry, scanned, scanned_text};
 use super::read::{ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::{Block, Shard};
 use crate::DataError;
@@ -13,16 +14,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Bytes of the largest file, unpacked.
 const LARGEST: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 
-/// The one entry of a file, of as many records as `count` finds; none of a file without records.
+/// The one entry of a file, which is text where it has a `content`, of as many records as `count` finds; none
+/// of a file without records.
 ///
 /// # Errors
 /// `count`'s own, and when the file cannot be read or is too large.
 pub(super) fn entries(
     file: &File<'_>,
     extension: &str,
+    content: Option<Content>,
     count: impl FnOnce(&str, Bytes) -> Result<u64, DataError>,
 ) -> Result<Entries, DataError> {
-    scanned_bytes(file, |uri, unpacked, take| {
+    let scan = |uri: &str, unpacked: Box<dyn Read + Send>, take: TakeEntry<'_>| {
         let bytes = all(uri, unpacked)?;
         let (length, crc32) = (bytes.len() as u64, crc32fast::hash(&bytes));
         let Some(records) = u32::try_from(count(uri, bytes)?).ok().filter(|&records| records > 0) else {
@@ -30,7 +33,11 @@ pub(super) fn entries(
         };
         let part = Member { extension: extension.to_string(), offset: 0, length, crc32 };
         take(Entry { key: String::new(), records, line: 1, class: None, parts: vec![part] })
-    })
+    };
+    match content {
+        Some(content) => scanned_text(file, content, scan),
+        None => scanned(file, scan),
+    }
 }
 
 /// The unpacked bytes of a file.
@@ -41,7 +48,11 @@ pub(super) fn bytes(uri: &str) -> Result<Bytes, DataError> {
     all(uri, packing::open(&Object::open(uri)?)?.1)
 }
 
-fn all(uri: &str, unpacked: impl Read) -> Result<Bytes, DataError> {
+/// All bytes of a file.
+///
+/// # Errors
+/// When they cannot be read or are too many.
+pub(super) fn all(uri: &str, unpacked: impl Read) -> Result<Bytes, DataError> {
     let mut bytes = Vec::new();
     unpacked
         .take(LARGEST + 1)

@@ -29,7 +29,8 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
         return Err(DataError::config("stream", expected, format!("true for {first}")));
     }
     let layout = Layout::new(format, config.dialect(first, format)?);
-    Source::open(uri, &layout.of_sheet(config.sheet.as_deref()))
+    let layout = layout.of_sheet(config.sheet.as_deref());
+    Source::open(uri, &layout.decoded(config.decoding()?))
 }
 
 /// Refuses files that a text in memory is not made of, and files of several kinds: they would be read by the
@@ -64,7 +65,7 @@ pub(super) fn long_texts(
     if source.index().format().is_plain() {
         let bytes = source.fetch(shard, block)?;
         let bytes = if block.bytes.start == 0 { without_mark(&bytes) } else { &bytes };
-        return take(utf8(source.shard_uri(shard), bytes, block.line)?, block.line);
+        return take(utf8(source.shard_uri(shard), bytes, block.line, config.decoding()?)?, block.line);
     }
     read(source, shard, block, config, &mut |text| match text {
         Ok(mut text) => {

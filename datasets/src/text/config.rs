@@ -2,7 +2,7 @@
 
 use super::ngrams::{NgramShape, NgramUnit};
 use super::tokenizer::{Coverage, Survey, VocabularyKind};
-use crate::records::{Dialect, Format, one_of, split};
+use crate::records::{AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Quoting, one_of, split};
 use crate::store::WINDOW_BYTES;
 use crate::table::TargetKind;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
@@ -33,13 +33,23 @@ pub struct TextConfig {
     pub valid: Option<String>,
     /// Test texts. Without it, `test_fraction` of the training texts is held out.
     pub test: Option<String>,
-    /// Share of the training texts that validates; 0 = none. Drawn at random with the seed when
-    /// classifying; for language models the tail of the file (before the test part), never random,
+    /// Share of the training texts that validates; 0 = none. Drawn at random with the seed (or by
+    /// `time_column`) when classifying; for language models the tail of the file (before the test part), never random,
     /// because windows overlap.
     pub valid_fraction: f64,
     /// Share of the training texts that tests; 0 = none. Cut like `valid_fraction`, at the very end
     /// for language models.
     pub test_fraction: f64,
+    /// Classification: true to hold out its share of each class, false to draw from all texts alike. When not
+    /// given, true where neither `group_column` nor `time_column` is given and the texts are in memory: of
+    /// streamed ones whole blocks of texts are held out.
+    pub stratify: Option<bool>,
+    /// Classification: texts of one value in this column or key (an author, a thread) are held out together or
+    /// not at all. Not for streamed texts.
+    pub group_column: Option<String>,
+    /// Classification: the last texts by this column or key of numbers or ISO 8601 dates test, and those before
+    /// them validate. Not for streamed texts.
+    pub time_column: Option<String>,
     /// Stops at a corrupt text, or skips it: a row of the wrong width, a line that is not
     /// UTF-8, a label outside the set. Skipped texts are left out when the file is opened, and
     /// counted; streamed ones when they are met. Language models read whole files and never skip inside them.
@@ -82,9 +92,20 @@ pub struct TextConfig {
     pub class_names: bool,
     /// True when a CSV's first row names the columns.
     pub has_header: bool,
-    /// One ASCII character between the cells of a CSV; when not given, a comma, or a tab in `.tsv`
-    /// files.
+    /// One ASCII character between the cells of a CSV; when not given, or `auto`, it is told by the first lines
+    /// of each file: a comma, `;`, a tab or `|`.
     pub separator: Option<String>,
+    /// The meaning of quotes in a CSV: `minimal` (a quote opens a cell, and one that cannot be meant so is
+    /// refused), `backslash` (as `minimal`, and one before a quote keeps it from closing), `lenient` (none is
+    /// doubted) or `none` (a quote is a character like any other).
+    pub quoting: Quoting,
+    /// The encoding of plain text, CSV and JSON lines: a name such as `latin-1` (which is `windows-1252`),
+    /// `utf-16` or `shift_jis`; `auto` is UTF-8, and UTF-16 where its mark says so.
+    pub encoding: String,
+    /// The fate of bytes that are no text in the encoding: `stop` (their text is corrupt, see `on_corrupt`),
+    /// `replace` (by U+FFFD) or `skip` (their text is left out and counted; plain text of language models
+    /// stops).
+    pub encoding_errors: EncodingErrors,
     /// The kind of the tokens: `character`, `byte` or `word`, to be read in their order; or `ngrams`, which
     /// `linear` and `logistic` read as weighted counts (TF-IDF).
     pub vocabulary: VocabularyKind,
@@ -122,6 +143,9 @@ impl Default for TextConfig {
             test: None,
             valid_fraction: 0.0,
             test_fraction: 0.0,
+            stratify: None,
+            group_column: None,
+            time_column: None,
             on_corrupt: OnCorrupt::Stop,
             workers: 1,
             task: TextTask::Classify,
@@ -137,6 +161,9 @@ impl Default for TextConfig {
             class_names: true,
             has_header: true,
             separator: None,
+            quoting: Quoting::Minimal,
+            encoding: AUTO.to_string(),
+            encoding_errors: EncodingErrors::Stop,
             vocabulary: VocabularyKind::Word,
             ngrams: NgramShape::default().lengths,
             ngram_unit: NgramUnit::default(),
@@ -163,6 +190,7 @@ impl TextConfig {
         if self.train.is_empty() {
             return Err(DataError::config("train", "the URI of texts", "nothing"));
         }
+        self.decoding()?;
         self.check_sizes()?;
         self.check_ngrams()?;
         if self.task == TextTask::LanguageModel
@@ -180,7 +208,46 @@ impl TextConfig {
             let expected = "1 for language models of characters, which keep every one";
             return Err(DataError::config("min_count", expected, self.min_count));
         }
-        split::check(self.valid_fraction, self.test_fraction)
+        split::check(self.valid_fraction, self.test_fraction)?;
+        self.check_split()
+    }
+
+    /// Refuses ways of holding out that exclude each other, or that the task has no use for.
+    fn check_split(&self) -> Result<(), DataError> {
+        let columns = [("group_column", &self.group_column), ("time_column", &self.time_column)];
+        for (key, column) in columns.iter().filter_map(|(key, column)| Some((key, column.as_ref()?))) {
+            if *column == self.label_column {
+                let found = format!("the label `{column}`");
+                return Err(DataError::config(key, "another column than the label", found));
+            }
+            if self.task == TextTask::LanguageModel {
+                let expected = "none for language models, which hold out the end of the text";
+                return Err(DataError::config(key, expected, format!("`{column}`")));
+            }
+        }
+        if self.task == TextTask::LanguageModel && self.stratify == Some(true) {
+            return Err(DataError::config(
+                "stratify",
+                "false for language models, which have no classes",
+                true,
+            ));
+        }
+        self.held_out().check()
+    }
+
+    /// The recipe's wishes about what is held out.
+    pub(super) fn held_out(&self) -> split::Wishes<'_> {
+        split::Wishes {
+            stratify: self.stratify,
+            group_column: self.group_column.as_deref(),
+            time_column: self.time_column.as_deref(),
+            fractions: self.fractions(),
+        }
+    }
+
+    /// The keys for texts that are not divided, which need no group and no time.
+    pub(super) fn undivided(&self) -> Self {
+        TextConfig { group_column: None, time_column: None, ..self.clone() }
     }
 
     /// Refuses keys of n-grams without a use, and keys that n-grams have no use for.
@@ -249,15 +316,25 @@ impl TextConfig {
         }
     }
 
+    /// The way from a file's bytes to text.
+    ///
+    /// # Errors
+    /// When no encoding has the name.
+    pub(super) fn decoding(&self) -> Result<Decoding, DataError> {
+        Decoding::new(&self.encoding, self.encoding_errors)
+    }
+
     /// The cut of a file's lines, where its format leaves that to the recipe.
     ///
     /// # Errors
-    /// When the separator is not one ASCII character.
+    /// When the separator is not one ASCII character, and when the first lines of the file do not tell it.
     pub(super) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
-        match format.has_dialect() {
-            true => Dialect::new(uri, self.separator.as_deref(), None, self.has_header),
-            false => Ok(Dialect::default()),
+        if !format.has_dialect() {
+            return Ok(Dialect::default());
         }
+        let (separator, header, quoting) = (self.separator.as_deref(), self.has_header, self.quoting);
+        let keys = DialectKeys { separator, header, quoting, ..DialectKeys::default() };
+        Dialect::new(uri, &keys, self.decoding()?)
     }
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.
@@ -326,7 +403,12 @@ mod tests {
                 task: TextTask::LanguageModel,
                 ..good.clone()
             },
-            TextConfig { test_fraction: 1.0, ..good },
+            TextConfig { test_fraction: 1.0, ..good.clone() },
+            TextConfig { group_column: Some("g".into()), time_column: Some("t".into()), ..good.clone() },
+            TextConfig { group_column: Some("label".into()), ..good.clone() },
+            TextConfig { stratify: Some(true), time_column: Some("t".into()), ..good.clone() },
+            TextConfig { stratify: Some(true), task: TextTask::LanguageModel, ..good.clone() },
+            TextConfig { time_column: Some("t".into()), task: TextTask::LanguageModel, ..good },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
         }

@@ -36,9 +36,12 @@ pub use config::{TextConfig, TextTask};
 pub use ngrams::{NgramShape, NgramUnit, Weigher};
 pub(crate) use open::first_blocks;
 pub use open::{open, open_evaluation, reopen};
-pub use predict::open_prediction;
+pub use predict::{open_prediction, open_prediction_keeping};
 pub use request::records;
 pub use schema::{Ngrams, TextSchema};
 pub use set::{TextSample, TextSet};
 pub use summary::TextSummary;
 pub use tokenizer::{Specials, Tokenizer, UnknownSymbol, VocabularyKind};
+
+#[cfg(test)]
+mod encodings;
