@@ -17,6 +17,8 @@ mod blocks;
 mod config;
 mod encode;
 mod file;
+#[cfg(test)]
+mod formats;
 mod missing;
 mod open;
 mod packing;
@@ -40,7 +42,7 @@ pub use config::{TableConfig, TargetKind};
 pub use missing::MISSING;
 pub use open::{open, open_evaluation, reopen};
 pub(crate) use packing::Packing;
-pub use predict::open_prediction;
+pub use predict::{open_prediction, open_prediction_keeping};
 pub use request::{Cell, Row, records};
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
