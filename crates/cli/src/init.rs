@@ -3,7 +3,8 @@
 use crate::args::InitArguments;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::write_atomically;
-use std::collections::BTreeMap;
+use bonfire_datasets::records::{PICTURE_ENDINGS, is_set_aside};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -54,9 +55,13 @@ fn ending(path: &Path) -> String {
     name.rsplit('.').next().unwrap_or_default().to_string()
 }
 
-/// Files below a folder by their ending, sorted, and no more than are looked at.
-fn files(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
-    let (mut found, mut left, mut folders) = (BTreeMap::new(), LOOKS, vec![folder.to_path_buf()]);
+/// Files below a folder by their ending, sorted, and no more than are looked at; none that no data set means.
+fn files(root: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
+    let (mut found, mut left, mut folders) = (BTreeMap::new(), LOOKS, vec![root.to_path_buf()]);
+    let is_aside = |path: &Path| {
+        let below = path.strip_prefix(root).unwrap_or(path);
+        is_set_aside(&below.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/"))
+    };
     while let Some(folder) = folders.pop() {
         let entries = std::fs::read_dir(&folder)
             .with_context(|| format!("{}: expected a folder of data", folder.display()))?;
@@ -65,7 +70,7 @@ fn files(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
         for path in paths {
             if path.is_dir() {
                 folders.push(path);
-            } else if left > 0 {
+            } else if left > 0 && !is_aside(&path) {
                 left -= 1;
                 found.entry(ending(&path)).or_insert_with(Vec::new).push(path);
             }
@@ -81,11 +86,13 @@ fn look(folder: &Path) -> Result<Found> {
         return Ok(Found::Shards(folder.join("*.tar").display().to_string()));
     }
     let pictures: Vec<&PathBuf> =
-        ["png", "jpg", "jpeg"].iter().filter_map(|ending| found.get(*ending)).flatten().collect();
+        PICTURE_ENDINGS.iter().filter_map(|ending| found.get(*ending)).flatten().collect();
     if let Some(picture) = pictures.first() {
-        let folders =
-            std::fs::read_dir(folder)?.filter(|entry| entry.as_ref().is_ok_and(|e| e.path().is_dir()));
-        let classes = folders.count();
+        let class = |picture: &&PathBuf| {
+            let mut below = picture.strip_prefix(folder).ok()?.components();
+            below.next().filter(|_| below.next().is_some()).map(|first| first.as_os_str().to_owned())
+        };
+        let classes = pictures.iter().filter_map(class).collect::<BTreeSet<_>>().len();
         if classes < 2 {
             bail!("{}: expected a folder for each class of pictures, found {classes}", folder.display());
         }

@@ -71,6 +71,7 @@ impl Schema {
                 Sample::Image([schema.channels, schema.height, schema.width]),
                 match schema.target {
                     ImageTarget::Class => Question::Class(schema.labels.len()),
+                    ImageTarget::Value => Question::Value(1),
                     ImageTarget::Input => Question::Reconstruction,
                 },
             ),
@@ -109,6 +110,9 @@ impl Schema {
         match self {
             Schema::Table(TableSchema { target: TableTarget::Value { mean, std, .. }, .. }) => {
                 Some(ValueScale { mean: *mean, std: *std })
+            }
+            Schema::Image(ImageSchema { value: Some(value), .. }) => {
+                Some(ValueScale { mean: value.mean, std: value.std })
             }
             _ => None,
         }

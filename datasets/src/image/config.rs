@@ -11,6 +11,8 @@ pub enum ImageTarget {
     /// The class that it shows.
     #[default]
     Class,
+    /// The number that a table says of it.
+    Value,
     /// The picture itself (autoencoders); labels are not read.
     Input,
 }
@@ -22,10 +24,10 @@ pub enum ImageTarget {
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
     /// URI of the training pictures: an IDX file, gzipped or not, a folder of class folders
-    /// (`root/<class>/**/*.{png,jpg,jpeg}`), tar shards in WebDataset's layout (a `.tar`, a glob
+    /// (`root/<class>/**/*.{png,jpg,webp,bmp,tiff,gif}`), tar shards in WebDataset's layout (a `.tar`, a glob
     /// or braces), whose classes are in `cls` or `json` parts or the folders of their members, or Parquet
-    /// files in Hugging Face's layout, whose classes are in a column `label`. For the target `input`, any
-    /// folder or glob of pictures.
+    /// files in Hugging Face's layout, whose classes are in a column `label`; or a CSV or JSONL of file names and
+    /// labels. For the target `input`, any folder or glob of pictures.
     pub train: String,
     /// URI of the pictures that decisions are made on.
     pub valid: Option<String>,
@@ -38,13 +40,27 @@ pub struct ImageConfig {
     /// URI of the IDX labels of `train`; by default the name of the pictures with `images-idx3`
     /// replaced by `labels-idx1`, as for `valid` and `test`.
     pub labels: Option<String>,
+    /// The folder that the file names of a table are relative to; by default the one that the table lies in.
+    pub folder: Option<String>,
+    /// The column of file names in a table of them; by default one named `image`, `file_name`, `filename`, `file`,
+    /// `path` or the like. With this key or `folder`, Parquet is such a table, too.
+    pub image_column: Option<String>,
+    /// The column of a table that says what a picture shows; by default the only one beside the file names, or
+    /// one named `label`, `class`, `category`, `target`, `value` or the like.
+    pub label_column: Option<String>,
     /// The names of the classes in the order of their indices; by default the sorted names of the
     /// class folders, or `0`, `1`, … up to the largest label of an IDX file.
     pub class_names: Option<Vec<String>>,
-    /// The question that the model answers: `class` or `input`.
+    /// The question that the model answers: `class`, `value` (of a table of file names) or `input`.
     pub target: ImageTarget,
     /// 1 for grey, 3 for red, green and blue; by default 1 for IDX and 3 for picture files.
     pub channels: Option<usize>,
+    /// The colour below transparent pixels, red, green and blue from 0 to 255: they are shown as they appear on
+    /// a page of that colour.
+    pub background: [u8; 3],
+    /// The ending of the picture among the members of a sample in tar shards, as in `image.png` beside
+    /// `mask.png`; by default the one member that ends as a picture does.
+    pub picture: Option<String>,
     /// Scale to this size, antialiased: `[height, width]` whatever the proportions were, or the length of the
     /// shorter side, which keeps them and so needs a `center_crop`.
     pub resize: Option<Resize>,
@@ -124,9 +140,14 @@ impl Default for ImageConfig {
             valid_fraction: 0.0,
             test_fraction: 0.0,
             labels: None,
+            folder: None,
+            image_column: None,
+            label_column: None,
             class_names: None,
             target: ImageTarget::Class,
             channels: None,
+            background: [255; 3],
+            picture: None,
             resize: None,
             interpolation: Interpolation::default(),
             center_crop: None,
@@ -272,12 +293,15 @@ impl ImageConfig {
             if !(0.0..=100.0).contains(&alpha) {
                 return refuse(key, "0 to 100", alpha.to_string());
             }
-            if alpha > 0.0 && self.target == ImageTarget::Input {
-                return refuse(key, "0 where the target is the picture itself", alpha.to_string());
+            if alpha > 0.0 && self.target != ImageTarget::Class {
+                return refuse(key, "0 where the target is no class", alpha.to_string());
             }
         }
         bounds::within("random_crop", self.random_crop, 0..=LARGEST_PADDING)?;
         if let Some(names) = &self.class_names {
+            if self.target == ImageTarget::Value {
+                return refuse("class_names", "none where the target is a value", format!("{names:?}"));
+            }
             if names.len() < 2 {
                 return refuse("class_names", "at least two names", names.len().to_string());
             }

@@ -1,14 +1,14 @@
 //! From a recipe's keys to pipelines of pictures.
 
+use super::form::Form;
 use super::gather::{Gathered, Item, Place, gather};
 use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
 use super::picture::whole;
 use super::set::Pictures;
-use super::streamed::Streamed;
+use super::streamed::{Streamed, is_shards};
 use super::transform::{Augment, Sizes};
-use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
-use crate::records::holds_pictures;
+use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, ValueMoments};
 use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split};
 
 /// Opens the training pictures, and the ones that are held out of them or given beside them. The seed decides
@@ -42,26 +42,33 @@ fn begin(
     known: Option<ImageSchema>,
 ) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
-    if holds_pictures(&config.train) {
+    if is_shards(config, &config.train) {
         return begin_shards(config, seed, known);
     }
-    let train = gather(&config.train, config.labels.as_deref(), config.target)?;
+    let mut train = gather(config, &config.train)?;
+    train.left_out.tell(&config.train);
     train.check_several_classes()?;
+    let left_out = std::mem::take(&mut train.left_out);
     let labels = match (&config.class_names, config.target) {
         (Some(names), ImageTarget::Class) => names.clone(),
         (_, ImageTarget::Class) => train.class_names(),
-        (_, ImageTarget::Input) => Vec::new(),
+        (_, ImageTarget::Value | ImageTarget::Input) => Vec::new(),
     };
     let from_files = matches!(train.places.first(), Some(Place::File(_)));
     let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
-    let size =
-        |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1, &whole)));
-    let schema = match known {
+    let size = |config: &ImageConfig| {
+        first_size(config, train.places.iter().map(|place| place.picture(&Form::new(config, 1), &whole)))
+    };
+    let mut schema = match known {
         Some(known) => known.with_labels(&config.train, &labels)?,
-        None => new_schema(config, channels, labels.clone(), size)?,
+        None => ImageSchema { left_out, ..new_schema(config, channels, labels.clone(), size)? },
     };
     check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, seed)?;
+    if config.target == ImageTarget::Value && schema.value.is_none() {
+        let values: Vec<f64> = parts.train.iter().filter_map(|item| item.value).collect();
+        schema.value = Some(ValueMoments::of(&values));
+    }
     let held_out = |uri: &Option<String>, part: &mut Option<Vec<Item>>| match uri {
         Some(uri) => more(config, uri, &labels).map(Some),
         None => Ok(part.take().map(Pictures::Held)),
@@ -88,15 +95,20 @@ fn begin_shards(
             return Err(DataError::config(key, expected, fraction));
         }
     }
+    if config.target == ImageTarget::Value {
+        let expected = "\"class\" or \"input\" with shards: values are in a table of file names";
+        return Err(DataError::config("target", expected, "\"value\""));
+    }
     let (train, shuffle) = Streamed::train(config, seed)?;
     let labels = match (&config.class_names, config.target) {
-        (_, ImageTarget::Input) => Vec::new(),
+        (_, ImageTarget::Value | ImageTarget::Input) => Vec::new(),
         (Some(names), ImageTarget::Class) => names.clone(),
         (None, ImageTarget::Class) => train.class_names()?,
     };
     let channels = config.channels.unwrap_or(3);
     let size = |config: &ImageConfig| {
-        first_size(config, (0..train.len()).map(|index| train.picture(index, 1, &whole).map(|found| found.0)))
+        let form = Form::new(config, 1);
+        first_size(config, (0..train.len()).map(|index| Ok(train.picture(index, &form, &whole)?.0)))
     };
     let schema = match known {
         Some(known) => known.with_labels(&config.train, &labels)?,
@@ -178,17 +190,18 @@ pub fn open_evaluation(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    if holds_pictures(uri) {
+    if is_shards(config, uri) {
         Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?))
     } else {
-        Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?))
+        let more = gather_more(config, uri)?;
+        more.left_out.tell(uri);
+        Ok(Pictures::Held(more.label(labels)?))
     }
 }
 
 /// The pictures of another URI than the training set's, unless it is that one.
 fn gather_more(config: &ImageConfig, uri: &str) -> Result<Gathered, DataError> {
-    let labels = config.labels.as_deref().filter(|_| uri == config.train);
-    gather(uri, labels, config.target)
+    gather(config, uri)
 }
 
 /// The training pictures divided, for evaluation.

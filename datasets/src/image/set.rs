@@ -1,10 +1,11 @@
 //! Pictures as a data set.
 
+use super::form::Form;
 use super::gather::Item;
 use super::mix::Mixing;
 use super::streamed::Streamed;
 use super::transform::{Augment, Transform};
-use super::{ImageSchema, ImageTarget};
+use super::{ImageSchema, ImageTarget, ValueMoments};
 use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Images, Target};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -15,9 +16,13 @@ use std::fmt;
 pub struct ImageSet {
     pictures: Pictures,
     transform: Transform,
+    /// The form of pixels as they are decoded.
+    form: Form,
     /// `[channels, height, width]` of every sample.
     shape: [usize; 3],
     target: ImageTarget,
+    /// The values of the training pictures, where the target is a value.
+    value: Option<ValueMoments>,
     /// The mixing of a batch, and the number of classes.
     mixing: Option<(Mixing, usize)>,
     /// Views of each picture.
@@ -42,6 +47,8 @@ pub struct ImageSample {
     size: [usize; 2],
     /// The index of its class, where the set has classes.
     class: Option<usize>,
+    /// Its value, standardised, where the set has values.
+    value: Option<f32>,
     /// The class of the picture that was mixed into it, and the share of its own.
     mixed: Option<(usize, f32)>,
 }
@@ -63,7 +70,16 @@ impl ImageSet {
     pub(super) fn new(pictures: Pictures, schema: &ImageSchema, augment: Augment) -> Self {
         let shape = [schema.channels, schema.height, schema.width];
         let transform = Transform::new(schema, augment);
-        ImageSet { pictures, transform, shape, target: schema.target, mixing: None, views: 1 }
+        ImageSet {
+            pictures,
+            transform,
+            form: Form::of(schema),
+            shape,
+            target: schema.target,
+            value: schema.value,
+            mixing: None,
+            views: 1,
+        }
     }
 
     /// Mixes the pictures of each batch, whose classes are `0..classes`.
@@ -111,7 +127,6 @@ impl Dataset for ImageSet {
 
     fn sample(&self, index: u64, Draw { epoch, seed }: Draw) -> Result<ImageSample, DataError> {
         let size = self.transform.size(epoch);
-        let channels = self.transform.channels();
         let transformed = |picture, place: &dyn fmt::Display| {
             let pixels = match self.views {
                 1 => self.transform.apply(picture, seed, epoch),
@@ -123,12 +138,15 @@ impl Dataset for ImageSet {
         match &self.pictures {
             Pictures::Held(items) => {
                 let item = &items[index as usize];
-                let pixels = transformed(item.place.picture(channels, &need)?, &item.place)?;
-                Ok(ImageSample { pixels, size, class: item.class, mixed: None })
+                let pixels = transformed(item.place.picture(&self.form, &need)?, &item.place)?;
+                let scaled = |value| self.value.map(|moments: ValueMoments| moments.scaled(value));
+                let value = item.value.and_then(scaled);
+                Ok(ImageSample { pixels, size, class: item.class, value, mixed: None })
             }
             Pictures::Streamed(streamed) => {
-                let (picture, place, class) = streamed.picture(index, channels, &need)?;
-                Ok(ImageSample { pixels: transformed(picture, &place)?, size, class, mixed: None })
+                let (picture, place, class) = streamed.picture(index, &self.form, &need)?;
+                let pixels = transformed(picture, &place)?;
+                Ok(ImageSample { pixels, size, class, value: None, mixed: None })
             }
         }
     }
@@ -170,8 +188,8 @@ impl Dataset for ImageSet {
         }
     }
 
-    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`; pictures to
-    /// predict the class of have no target.
+    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]` or values `[B, 1]`;
+    /// pictures to predict have no target.
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, ..] = self.shape;
         let [height, width] = samples.first().map_or([0, 0], |sample| sample.size);
@@ -201,6 +219,11 @@ impl Dataset for ImageSet {
             (None, ..) => match self.target {
                 ImageTarget::Input => Target::Input,
                 ImageTarget::Class => Target::Absent,
+                ImageTarget::Value => {
+                    let values: Option<Vec<f32>> = samples.iter().map(|sample| sample.value).collect();
+                    let tensor = |values| Tensor::from_data(TensorData::new(values, [batch, 1]), device);
+                    values.map_or(Target::Absent, |values| Target::Values(tensor(values))) // [B, 1]
+                }
             },
         };
         let data = TensorData::new(values, [rows, channels, height, width]);
