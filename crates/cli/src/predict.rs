@@ -105,7 +105,7 @@ impl Written<'_> {
     }
 }
 
-/// An answer as JSON: label and probabilities, a value in the target's unit, the reconstruction error, or a
+/// An answer as JSON: label or labels and probabilities, a value in the target's unit, the reconstruction error, or a
 /// text.
 fn object(answer: &Answer, labels: &[String]) -> Map<String, Value> {
     let label = |class: usize| labels.get(class).cloned().unwrap_or_else(|| class.to_string());
@@ -117,6 +117,16 @@ fn object(answer: &Answer, labels: &[String]) -> Map<String, Value> {
                 .map(|(class, probability)| (label(class), json!(probability)))
                 .collect();
             json!({ "label": label(*class), "probability": probabilities[*class], "probabilities": all })
+        }
+        Answer::Labels { probabilities } => {
+            let all: Map<String, Value> = probabilities
+                .iter()
+                .enumerate()
+                .map(|(at, probability)| (label(at), json!(probability)))
+                .collect();
+            let likely = probabilities.iter().enumerate().filter(|(_, probability)| **probability > 0.5);
+            let likely: Vec<String> = likely.map(|(at, _)| label(at)).collect();
+            json!({ "labels": likely, "probabilities": all })
         }
         Answer::Values(values) => match values[..] {
             [value] => json!({ "value": value }),
@@ -132,6 +142,16 @@ fn object(answer: &Answer, labels: &[String]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_those_that_are_likelier_than_not() {
+        let labels = ["sea".to_string(), "sky".to_string()];
+        let answer = Answer::Labels { probabilities: vec![0.25, 0.75] };
+        assert_eq!(
+            Value::Object(object(&answer, &labels)),
+            json!({ "labels": ["sky"], "probabilities": { "sea": 0.25, "sky": 0.75 } })
+        );
+    }
 
     #[test]
     fn a_class_names_its_label_and_all_probabilities() {

@@ -72,6 +72,7 @@ impl Schema {
                 match schema.target {
                     ImageTarget::Class => Question::Class(schema.labels.len()),
                     ImageTarget::Value => Question::Value(1),
+                    ImageTarget::Labels => Question::Labels(schema.labels.len()),
                     ImageTarget::Input => Question::Reconstruction,
                 },
             ),
@@ -103,6 +104,11 @@ impl Schema {
                 TableTarget::Value { .. } => &[],
             },
         }
+    }
+
+    /// True where a sample may have several labels, or none.
+    pub(crate) fn has_several_labels(&self) -> bool {
+        matches!(self, Schema::Image(ImageSchema { target: ImageTarget::Labels, .. }))
     }
 
     /// Mean and standard deviation of a target of values, in its own unit.

@@ -142,6 +142,7 @@ pub(super) mod tests {
     use super::super::picture::whole;
     use super::*;
     use image::{ExtendedColorType, GrayImage, ImageEncoder, RgbImage};
+    use proptest::prelude::*;
 
     /// A picture file of one colour ramp.
     pub(in crate::image) fn file(format: ImageFormat, height: u32, width: u32) -> Vec<u8> {
@@ -285,6 +286,47 @@ pub(super) mod tests {
         let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
         refused(&jpeg);
+    }
+
+    #[test]
+    fn huge_claims_of_the_other_formats_are_refused_before_they_are_allocated() {
+        let golden = golden();
+        let claiming = |name: &str, at: usize, bytes: &[u8]| {
+            let mut file = bytes_of(&golden[name]["file"]);
+            file[at..at + bytes.len()].copy_from_slice(bytes);
+            refused(&file)
+        };
+        // BMP: [width: i32 le] [height: i32 le] at byte 18. GIF: [width: u16 le] [height: u16 le] at byte 6.
+        claiming("bmp rgb", 18, &[0, 0, 1, 0, 0, 0, 1, 0]);
+        assert!(claiming("gif", 6, &[0xff; 4]).to_lowercase().contains("limit"));
+        // WebP: [2f] [width - 1: 14 bits] [height - 1: 14 bits] behind "VP8L" and its length.
+        claiming("webp lossless", 21, &[0xff, 0xff, 0xff, 0x0f]);
+        // TIFF: [0100] [type] [count: u32 le] [width], and 0101 for the height, 12 bytes each.
+        let mut tiff = bytes_of(&golden["tiff rgb"]["file"]);
+        let entry = tiff.windows(4).position(|tag| tag == [0, 1, 4, 0] || tag == [0, 1, 3, 0]).unwrap();
+        for side in [entry, entry + 12] {
+            tiff[side + 2..side + 12].copy_from_slice(&[4, 0, 1, 0, 0, 0, 0, 0, 1, 0]);
+        }
+        refused(&tiff);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn damaged_files_are_refused_or_decoded(
+            which in 0usize..29, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let golden = golden();
+            let (_, file) = golden.iter().nth(which).unwrap();
+            let mut bytes = bytes_of(&file["file"]);
+            for (at, value) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            let _ = decode(&"x", &bytes, &Form::colour(), &whole);
+            let _ = check(&"x", &bytes);
+            let _ = facts(&"x", &bytes);
+        }
     }
 
     #[test]

@@ -50,13 +50,23 @@ impl Place {
     }
 }
 
-/// A picture and the index of its class or its value, where it has one.
+/// A picture and the index of its class or what else is known of it.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub place: Place,
     pub class: Option<usize>,
-    /// The number that a table says of it.
-    pub value: Option<f64>,
+    pub said: Said,
+}
+
+/// What a table says of a picture beside its class.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Said {
+    #[default]
+    Nothing,
+    /// A number, in its own unit.
+    Value(f64),
+    /// The indices of its labels.
+    Labels(Arc<[usize]>),
 }
 
 /// Pictures, with their classes as their source has them.
@@ -78,6 +88,8 @@ pub(super) enum Classes {
     Named { uri: String, names: Vec<String>, classes: Vec<usize> },
     /// The value of each picture, as a table says it.
     Values { uri: String, values: Vec<f64> },
+    /// All labels, and those of each picture.
+    Several { uri: String, names: Vec<String>, sets: Vec<Vec<usize>> },
 }
 
 /// Finds the pictures of `uri`, and their classes or values when the recipe's target asks for them. The labels
@@ -86,8 +98,8 @@ pub(super) fn gather(config: &ImageConfig, uri: &str) -> Result<Gathered, DataEr
     if labels::is_table(uri, config) {
         return labels::gather(uri, config, config.target);
     }
-    if config.target == ImageTarget::Value {
-        let expected = "a table of file names and values (CSV, JSONL), as data.target is \"value\"";
+    if matches!(config.target, ImageTarget::Value | ImageTarget::Labels) {
+        let expected = "a table of file names (CSV, JSONL), as data.target is \"value\" or \"labels\"";
         return Err(DataError::source(uri, expected, "none of that"));
     }
     let labels = config.labels.as_deref().filter(|_| uri == config.train);
@@ -99,7 +111,7 @@ pub(super) fn gather(config: &ImageConfig, uri: &str) -> Result<Gathered, DataEr
         return Ok(Gathered { places, classes, left_out });
     }
     if !classed {
-        let (places, left_out) = places(uri)?;
+        let (places, left_out) = places_of(uri)?;
         return Ok(Gathered { places, classes: Classes::None, left_out });
     }
     let bytes = source::read_unpacked(uri)?;
@@ -126,7 +138,7 @@ pub(super) fn gather(config: &ImageConfig, uri: &str) -> Result<Gathered, DataEr
 
 /// The pictures of a folder, a glob, a picture file, an IDX file or shards, without classes; and what lies
 /// beside them.
-pub(super) fn places(uri: &str) -> Result<(Vec<Place>, LeftOut), DataError> {
+pub(super) fn places_of(uri: &str) -> Result<(Vec<Place>, LeftOut), DataError> {
     let nothing = LeftOut::default;
     if holds_pictures(uri) {
         let set = Streamed::open(uri, None, ShardOrder::Window, None)?.into_set();
@@ -182,7 +194,7 @@ impl Gathered {
                 let classes = labels.iter().max().map_or(0, |&largest| usize::from(largest) + 1);
                 (0..classes).map(|class| class.to_string()).collect()
             }
-            Classes::Named { names, .. } => names.clone(),
+            Classes::Named { names, .. } | Classes::Several { names, .. } => names.clone(),
         }
     }
 
@@ -195,6 +207,10 @@ impl Gathered {
                 (uri, one.then(|| labels[0].to_string()))
             }
             Classes::Named { uri, names, .. } => (uri, (names.len() == 1).then(|| names[0].clone())),
+            Classes::Several { uri, names, .. } if names.len() < 2 => {
+                return Err(DataError::source(uri, "at least two labels", names.len()));
+            }
+            Classes::Several { .. } => return Ok(()),
             Classes::Values { uri, values } => {
                 let one = values.iter().all(|value| Some(value) == values.first());
                 return match values.first().filter(|_| one) {
@@ -215,7 +231,7 @@ impl Gathered {
     /// up, the numbers of IDX are the indices.
     pub(super) fn label(self, labels: &[String]) -> Result<Vec<Item>, DataError> {
         let classes: Vec<Option<usize>> = match &self.classes {
-            Classes::None | Classes::Values { .. } => vec![None; self.places.len()],
+            Classes::None | Classes::Values { .. } | Classes::Several { .. } => vec![None; self.places.len()],
             Classes::Indices { uri, labels: indices } => {
                 if let Some(at) = indices.iter().position(|&label| usize::from(label) >= labels.len()) {
                     return Err(DataError::malformed(
@@ -228,21 +244,37 @@ impl Gathered {
                 indices.iter().map(|&label| Some(usize::from(label))).collect()
             }
             Classes::Named { uri, names, classes } => {
-                let index: HashMap<&str, usize> =
-                    labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
-                if let Some(name) = names.iter().find(|name| !index.contains_key(name.as_str())) {
-                    let known = labels.join(", ");
-                    let expected = format!("pictures of the classes {known}");
-                    return Err(DataError::source(uri, expected, format!("{name:?}")));
-                }
-                classes.iter().map(|&class| index.get(names[class].as_str()).copied()).collect()
+                let places = places(uri, names, labels)?;
+                classes.iter().map(|&class| Some(places[class])).collect()
             }
         };
-        let values: Vec<Option<f64>> = match self.classes {
-            Classes::Values { values, .. } => values.into_iter().map(Some).collect(),
-            _ => vec![None; self.places.len()],
+        let said: Vec<Said> = match self.classes {
+            Classes::Values { values, .. } => values.into_iter().map(Said::Value).collect(),
+            Classes::Several { uri, names, sets } => {
+                let places = places(&uri, &names, labels)?;
+                let set =
+                    |set: Vec<usize>| Said::Labels(set.into_iter().map(|label| places[label]).collect());
+                sets.into_iter().map(set).collect()
+            }
+            _ => vec![Said::Nothing; self.places.len()],
         };
-        let items = self.places.into_iter().zip(classes).zip(values);
-        Ok(items.map(|((place, class), value)| Item { place, class, value }).collect())
+        let items = self.places.into_iter().zip(classes).zip(said);
+        Ok(items.map(|((place, class), said)| Item { place, class, said }).collect())
     }
+}
+
+/// The place of each name among the labels of a run.
+///
+/// # Errors
+/// When there is none of that name.
+fn places(uri: &str, names: &[String], labels: &[String]) -> Result<Vec<usize>, DataError> {
+    let index: HashMap<&str, usize> =
+        labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
+    let place = |name: &String| {
+        index.get(name.as_str()).copied().ok_or_else(|| {
+            let expected = format!("pictures of the classes {}", labels.join(", "));
+            DataError::source(uri, expected, format!("{name:?}"))
+        })
+    };
+    names.iter().map(place).collect()
 }

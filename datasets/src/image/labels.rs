@@ -1,4 +1,4 @@
-//! A table of file names beside pictures, and what it says of each: a class or a value.
+//! A table of file names beside pictures, and what it says of each: a class, a value, or any number of labels.
 //!
 //! ```text
 //! file_name,label        d/metadata.csv names d/1.png, of the class "cat"
@@ -48,6 +48,8 @@ enum Answer {
     Nothing,
     Class(String),
     Value(f64),
+    /// In no order.
+    Labels(BTreeSet<String>),
 }
 
 /// The pictures that a table names, in its order, with their classes or values as `target` asks for them.
@@ -70,6 +72,7 @@ pub(super) fn gather(uri: &str, config: &ImageConfig, target: ImageTarget) -> Re
     }
     let classes = match target {
         ImageTarget::Input => Classes::None,
+        ImageTarget::Labels => several(uri, config, &rows)?,
         ImageTarget::Class => classes(uri, &rows)?,
         ImageTarget::Value => {
             let value = |row: &Row| if let Answer::Value(value) = row.answer { value } else { f64::NAN };
@@ -93,8 +96,8 @@ struct Reader<'a> {
 /// The columns that are read.
 struct Columns {
     image: String,
-    /// None where nothing is asked of a picture.
-    label: Option<String>,
+    /// None where nothing is asked of a picture; several where each says of one label whether it has it.
+    labels: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -104,7 +107,7 @@ impl Reader<'_> {
         let root = self.config.folder.as_deref().unwrap_or(above).trim_end_matches('/').to_string();
         let known = Known::of(&root);
         let wanted = |name: &str| match name {
-            name if name == columns.image || Some(name) == columns.label.as_deref() => Use::Label,
+            name if name == columns.image || columns.labels.iter().any(|label| label == name) => Use::Label,
             _ => Use::Nothing,
         };
         let (mut rows, mut errors) = (Vec::new(), Vec::new());
@@ -159,21 +162,32 @@ impl Reader<'_> {
             }
         };
         let image = find("image_column", &self.config.image_column, &IMAGES, "file names")?;
-        let (label, what) = match self.target {
-            ImageTarget::Input => (None, String::new()),
-            ImageTarget::Class | ImageTarget::Value => {
+        let of_labels = self.config.label_columns.iter();
+        let (labels, what) = match self.target {
+            ImageTarget::Input => (Vec::new(), String::new()),
+            ImageTarget::Labels if !self.config.label_columns.is_empty() => {
+                let find = |name: &String| find("label_columns", &Some(name.clone()), &[], "");
+                let labels = of_labels.map(find).collect::<Result<Vec<_>, _>>()?;
+                let told = format!(", a column for each of {} labels", labels.len());
+                (labels, told)
+            }
+            ImageTarget::Class | ImageTarget::Value | ImageTarget::Labels => {
                 let others: Vec<&String> = names.iter().filter(|name| **name != image).collect();
                 let label = match (&self.config.label_column, others.as_slice()) {
                     (None, [only]) => (*only).clone(),
                     (given, _) => find("label_column", given, &LABELS, "what the pictures show")?,
                 };
-                let what = if self.target == ImageTarget::Class { "classes" } else { "values" };
+                let what = match self.target {
+                    ImageTarget::Class => "classes",
+                    ImageTarget::Value => "values",
+                    _ => "labels",
+                };
                 let told = format!(", their {what} by column `{label}`");
-                (Some(label), told)
+                (vec![label], told)
             }
         };
         log::info!("{file}: pictures by column `{image}`{what}");
-        Ok(Columns { image, label })
+        Ok(Columns { image, labels })
     }
 
     /// What a row says.
@@ -205,27 +219,60 @@ impl Reader<'_> {
                 format!("`{}`, {found}", shortened(&name)),
             ));
         }
-        let answer = match &columns.label {
-            None => Answer::Nothing,
-            Some(column) => {
-                let Some(label) = cell(column) else {
-                    return Err(frame.cell_error(row, column, "what the picture shows", "nothing"));
-                };
-                match self.target {
-                    ImageTarget::Value => {
-                        let number = label.parse::<f64>().ok().filter(|number| (*number as f32).is_finite());
-                        let Some(number) = number else {
-                            let found = format!("`{}`", shortened(&label));
-                            return Err(frame.cell_error(row, column, "a finite number", found));
-                        };
-                        Answer::Value(number)
-                    }
-                    _ => Answer::Class(canonical(&label).into_owned()),
-                }
-            }
-        };
+        let answer = self.answer(frame, row, columns)?;
         let place = format!("{} {} of {}", frame.unit, frame.lines[row], frame.file(row));
         Ok(Row { uri, answer, place })
+    }
+
+    /// What a row says of its picture.
+    fn answer(&self, frame: &Frame, row: usize, columns: &Columns) -> Result<Answer, DataError> {
+        let cell = |name: &str| {
+            let text = frame.position(name).and_then(|at| frame.columns[at].text(row));
+            text.map(|text| text.trim().to_string()).filter(|text| !text.is_empty())
+        };
+        let Some(column) = columns.labels.first() else { return Ok(Answer::Nothing) };
+        if self.target == ImageTarget::Labels {
+            return self.labels(frame, row, columns, &cell);
+        }
+        let Some(label) = cell(column) else {
+            return Err(frame.cell_error(row, column, "what the picture shows", "nothing"));
+        };
+        if self.target != ImageTarget::Value {
+            return Ok(Answer::Class(canonical(&label).into_owned()));
+        }
+        let number = label.parse::<f64>().ok().filter(|number| (*number as f32).is_finite());
+        number.map(Answer::Value).ok_or_else(|| {
+            frame.cell_error(row, column, "a finite number", format!("`{}`", shortened(&label)))
+        })
+    }
+
+    /// The labels of a picture: those whose column says 1, or those of its one cell.
+    fn labels(
+        &self,
+        frame: &Frame,
+        row: usize,
+        columns: &Columns,
+        cell: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Answer, DataError> {
+        let mut labels = BTreeSet::new();
+        if let Some(separator) = &self.config.label_separator {
+            let all = columns.labels.first().and_then(|column| cell(column)).unwrap_or_default();
+            let named = all.split(separator.as_str()).map(str::trim).filter(|label| !label.is_empty());
+            labels.extend(named.map(|label| canonical(label).into_owned()));
+            return Ok(Answer::Labels(labels));
+        }
+        for column in &columns.labels {
+            let said = cell(column).unwrap_or_default();
+            match &*canonical(&said) {
+                "1" | "true" => _ = labels.insert(column.clone()),
+                "0" | "false" => {}
+                _ => {
+                    let found = format!("`{}`", shortened(&said));
+                    return Err(frame.cell_error(row, column, "0 or 1", found));
+                }
+            }
+        }
+        Ok(Answer::Labels(labels))
     }
 }
 
@@ -311,7 +358,7 @@ fn without_repeats(uri: &str, rows: Vec<Row>) -> Result<Vec<Row>, DataError> {
 fn classes(uri: &str, rows: &[Row]) -> Result<Classes, DataError> {
     let class = |row: &Row| match &row.answer {
         Answer::Class(class) => class.clone(),
-        Answer::Nothing | Answer::Value(_) => String::new(),
+        Answer::Nothing | Answer::Value(_) | Answer::Labels(_) => String::new(),
     };
     let mut names: Vec<String> = rows.iter().map(class).collect::<BTreeSet<_>>().into_iter().collect();
     if names.len() > bounds::MOST_CLASSES {
@@ -341,8 +388,41 @@ fn classes(uri: &str, rows: &[Row]) -> Result<Classes, DataError> {
     Ok(Classes::Named { uri: uri.to_string(), names, classes })
 }
 
+/// The labels of rows, of which a picture may have any number: in the order of their columns, or sorted.
+///
+/// # Errors
+/// When there are more than any model has.
+fn several(uri: &str, config: &ImageConfig, rows: &[Row]) -> Result<Classes, DataError> {
+    let of = |row: &Row| match &row.answer {
+        Answer::Labels(labels) => labels.clone(),
+        Answer::Nothing | Answer::Class(_) | Answer::Value(_) => BTreeSet::new(),
+    };
+    let mut names = config.label_columns.clone();
+    if names.is_empty() {
+        names = rows.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect();
+        sort_labels(&mut names);
+    }
+    if names.len() > bounds::MOST_CLASSES {
+        let found = format!("{} different ones", names.len());
+        return Err(DataError::source(uri, "labels that pictures share", found));
+    }
+    let index: HashMap<&str, usize> =
+        names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let set = |row: &Row| of(row).iter().map(|label| index[label.as_str()]).collect();
+    let sets: Vec<Vec<usize>> = rows.iter().map(set).collect();
+    let mut has = vec![false; names.len()];
+    sets.iter().flatten().for_each(|label| has[*label] = true);
+    let never: Vec<String> =
+        names.iter().zip(has).filter(|(_, has)| !has).map(|(name, _)| name.clone()).collect();
+    if !never.is_empty() {
+        log::warn!("{uri}: no picture has the labels {}", quoted(&never));
+    }
+    Ok(Classes::Several { uri: uri.to_string(), names, sets })
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::gather::Said;
     use super::*;
     use crate::OnCorrupt;
     use std::fs;
@@ -406,7 +486,41 @@ mod tests {
         );
         let value = ImageConfig { target: ImageTarget::Value, ..ImageConfig::default() };
         let items = gathered(&folder, "t.csv", &value).unwrap().label(&[]).unwrap();
-        assert_eq!(items.iter().map(|item| item.value).collect::<Vec<_>>(), [Some(0.25), Some(1.0)]);
+        let values: Vec<f64> = items
+            .iter()
+            .filter_map(|item| if let Said::Value(value) = item.said { Some(value) } else { None })
+            .collect();
+        assert_eq!(values, [0.25, 1.0]);
+    }
+
+    #[test]
+    fn several_labels_are_in_one_cell_or_in_a_column_each() {
+        let labels = ImageConfig { target: ImageTarget::Labels, ..ImageConfig::default() };
+        let sets = |text: &str, config: &ImageConfig| {
+            let folder = Folder::new("t.csv", text);
+            let found = gathered(&folder, "t.csv", config)?;
+            let names = found.class_names();
+            let items = found.label(&names)?;
+            let set = |item: &super::super::gather::Item| match &item.said {
+                Said::Labels(labels) => labels.to_vec(),
+                other => panic!("expected labels, found {other:?}"),
+            };
+            Ok::<_, DataError>((names, items.iter().map(set).collect::<Vec<_>>()))
+        };
+        let one = ImageConfig { label_separator: Some("|".into()), ..labels.clone() };
+        let (names, found) = sets("image,tags\n1.png,sea|sky\n2.png,\n4.webp, sky | dog\n", &one).unwrap();
+        assert_eq!(names, ["dog", "sea", "sky"]);
+        assert_eq!(found, [vec![1, 2], vec![], vec![0, 2]]);
+        let columns = ["sky", "sea"].map(String::from).to_vec();
+        let each = ImageConfig { label_columns: columns, ..labels };
+        let (names, found) =
+            sets("image,sea,sky\n1.png,1,0\n2.png,False,true\n4.webp,1.0,1\n", &each).unwrap();
+        assert_eq!(names, ["sky", "sea"]);
+        assert_eq!(found, [vec![1], vec![0], vec![0, 1]]);
+        let error = sets("image,sea,sky\n1.png,1,2\n", &each).unwrap_err().to_string();
+        assert!(error.ends_with("line 2, column `sky`: expected 0 or 1, found `2`"), "{error}");
+        let error = sets("image,sea\n1.png,1\n", &each).unwrap_err().to_string();
+        assert!(error.starts_with("data.label_columns: expected a column of"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From a recipe's keys to pipelines of pictures.
 
 use super::form::Form;
-use super::gather::{Gathered, Item, Place, gather};
+use super::gather::{Gathered, Item, Place, Said, gather};
 use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
 use super::picture::whole;
@@ -51,7 +51,7 @@ fn begin(
     let left_out = std::mem::take(&mut train.left_out);
     let labels = match (&config.class_names, config.target) {
         (Some(names), ImageTarget::Class) => names.clone(),
-        (_, ImageTarget::Class) => train.class_names(),
+        (_, ImageTarget::Class | ImageTarget::Labels) => train.class_names(),
         (_, ImageTarget::Value | ImageTarget::Input) => Vec::new(),
     };
     let from_files = matches!(train.places.first(), Some(Place::File(_)));
@@ -66,7 +66,11 @@ fn begin(
     check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, seed)?;
     if config.target == ImageTarget::Value && schema.value.is_none() {
-        let values: Vec<f64> = parts.train.iter().filter_map(|item| item.value).collect();
+        let values: Vec<f64> = parts
+            .train
+            .iter()
+            .filter_map(|item| if let Said::Value(value) = item.said { Some(value) } else { None })
+            .collect();
         schema.value = Some(ValueMoments::of(&values));
     }
     let held_out = |uri: &Option<String>, part: &mut Option<Vec<Item>>| match uri {
@@ -95,13 +99,13 @@ fn begin_shards(
             return Err(DataError::config(key, expected, fraction));
         }
     }
-    if config.target == ImageTarget::Value {
-        let expected = "\"class\" or \"input\" with shards: values are in a table of file names";
-        return Err(DataError::config("target", expected, "\"value\""));
+    if matches!(config.target, ImageTarget::Value | ImageTarget::Labels) {
+        let expected = "\"class\" or \"input\" with shards: a table of file names says the others";
+        return Err(DataError::config("target", expected, "another"));
     }
     let (train, shuffle) = Streamed::train(config, seed)?;
     let labels = match (&config.class_names, config.target) {
-        (_, ImageTarget::Value | ImageTarget::Input) => Vec::new(),
+        (_, ImageTarget::Value | ImageTarget::Labels | ImageTarget::Input) => Vec::new(),
         (Some(names), ImageTarget::Class) => names.clone(),
         (None, ImageTarget::Class) => train.class_names()?,
     };

@@ -1,7 +1,7 @@
 //! Pictures to predict: listed as they are read, some at a time.
 
 use super::folder::Sorting;
-use super::gather::{Item, Place};
+use super::gather::{Item, Place, Said};
 use super::set::Pictures;
 use super::streamed::{Streamed, is_shards};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, gather, labels, open};
@@ -58,7 +58,7 @@ impl Collector<'_> {
             return named.places.into_iter().try_for_each(|place| self.push(place));
         }
         if !source::is_folder(uri) {
-            let (places, left_out) = gather::places(uri)?;
+            let (places, left_out) = gather::places_of(uri)?;
             left_out.tell(uri);
             return places.into_iter().try_for_each(|place| self.push(place));
         }
@@ -85,7 +85,8 @@ impl Collector<'_> {
             return Ok(());
         }
         let names = Names::Each(places.iter().map(Place::to_string).collect());
-        let items = places.into_iter().map(|place| Item { place, class: None, value: None }).collect();
+        let items =
+            places.into_iter().map(|place| Item { place, class: None, said: Said::Nothing }).collect();
         self.piece(Pictures::Held(items), names)
     }
 

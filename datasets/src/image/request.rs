@@ -1,6 +1,6 @@
 //! Pictures from memory, to predict.
 
-use super::gather::{Item, Place};
+use super::gather::{Item, Place, Said};
 use super::set::Pictures;
 use super::{ImageConfig, ImageSchema, ImageSet, open};
 use crate::DataError;
@@ -19,7 +19,7 @@ pub fn records(
 ) -> Result<Requested<ImageSet>, DataError> {
     config.check()?;
     let records = files.iter().map(|(number, _)| *number).collect();
-    let item = |(number, file)| Item { place: Place::Memory(number, file), class: None, value: None };
+    let item = |(number, file)| Item { place: Place::Memory(number, file), class: None, said: Said::Nothing };
     let items = files.into_iter().map(item).collect();
     let samples = open::pipeline(config, schema, Pictures::Held(items), config.crops, 0);
     Ok(Requested { samples, records, refused: Vec::new() })

@@ -1,7 +1,7 @@
 //! Pictures as a data set.
 
 use super::form::Form;
-use super::gather::Item;
+use super::gather::{Item, Said};
 use super::mix::Mixing;
 use super::streamed::Streamed;
 use super::transform::{Augment, Transform};
@@ -10,6 +10,7 @@ use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Images, Target};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::fmt;
+use std::sync::Arc;
 
 /// Pictures of one size, decoded when they are asked for.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct ImageSet {
     target: ImageTarget,
     /// The values of the training pictures, where the target is a value.
     value: Option<ValueMoments>,
+    /// The number of labels, or of classes.
+    labels: usize,
     /// The mixing of a batch, and the number of classes.
     mixing: Option<(Mixing, usize)>,
     /// Views of each picture.
@@ -49,6 +52,8 @@ pub struct ImageSample {
     class: Option<usize>,
     /// Its value, standardised, where the set has values.
     value: Option<f32>,
+    /// The indices of its labels, where the set has several of a picture.
+    labels: Option<Arc<[usize]>>,
     /// The class of the picture that was mixed into it, and the share of its own.
     mixed: Option<(usize, f32)>,
 }
@@ -77,6 +82,7 @@ impl ImageSet {
             shape,
             target: schema.target,
             value: schema.value,
+            labels: schema.labels.len(),
             mixing: None,
             views: 1,
         }
@@ -139,14 +145,17 @@ impl Dataset for ImageSet {
             Pictures::Held(items) => {
                 let item = &items[index as usize];
                 let pixels = transformed(item.place.picture(&self.form, &need)?, &item.place)?;
-                let scaled = |value| self.value.map(|moments: ValueMoments| moments.scaled(value));
-                let value = item.value.and_then(scaled);
-                Ok(ImageSample { pixels, size, class: item.class, value, mixed: None })
+                let (value, labels) = match &item.said {
+                    Said::Nothing => (None, None),
+                    Said::Value(value) => (self.value.map(|moments| moments.scaled(*value)), None),
+                    Said::Labels(labels) => (None, Some(labels.clone())),
+                };
+                Ok(ImageSample { pixels, size, class: item.class, value, labels, mixed: None })
             }
             Pictures::Streamed(streamed) => {
                 let (picture, place, class) = streamed.picture(index, &self.form, &need)?;
                 let pixels = transformed(picture, &place)?;
-                Ok(ImageSample { pixels, size, class, value: None, mixed: None })
+                Ok(ImageSample { pixels, size, class, value: None, labels: None, mixed: None })
             }
         }
     }
@@ -188,7 +197,7 @@ impl Dataset for ImageSet {
         }
     }
 
-    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]` or values `[B, 1]`;
+    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`, values `[B, 1]` or labels `[B, K]`;
     /// pictures to predict have no target.
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, ..] = self.shape;
@@ -223,6 +232,20 @@ impl Dataset for ImageSet {
                     let values: Option<Vec<f32>> = samples.iter().map(|sample| sample.value).collect();
                     let tensor = |values| Tensor::from_data(TensorData::new(values, [batch, 1]), device);
                     values.map_or(Target::Absent, |values| Target::Values(tensor(values))) // [B, 1]
+                }
+                ImageTarget::Labels if samples.iter().any(|sample| sample.labels.is_none()) => Target::Absent,
+                ImageTarget::Labels => {
+                    let mut probabilities = vec![0.0f32; batch * self.labels];
+                    let rows = probabilities.chunks_exact_mut(self.labels.max(1));
+                    for (row, sample) in rows.zip(&samples) {
+                        sample
+                            .labels
+                            .iter()
+                            .flat_map(|labels| labels.iter())
+                            .for_each(|label| row[*label] = 1.0);
+                    }
+                    let data = TensorData::new(probabilities, [batch, self.labels]);
+                    Target::Probabilities(Tensor::from_data(data, device)) // [B, K]
                 }
             },
         };
