@@ -5,12 +5,12 @@
 //! `--features wgpu` the GPU, or Mesa's software driver, where the machine has one.
 //! `BONFIRE_REQUIRE_DEVICE=ndarray,wgpu` makes it an error when one of these is missing.
 
-use crate::support::architectures::{Descent, Trace, small, with};
+use crate::support::architectures::{Descent, Trace, cases, with};
 use crate::support::generator;
 use bonfire::burn::optim::SgdConfig;
 use bonfire::device;
-use bonfire::models::registry::{ARCHITECTURES, Entry};
-use bonfire::models::spec::Sample;
+use bonfire::models::registry::Entry;
+use bonfire::models::spec::{Sample, Spec};
 
 /// The devices of this build that the machine has.
 fn devices() -> Vec<String> {
@@ -23,12 +23,11 @@ fn devices() -> Vec<String> {
     names
 }
 
-fn step(device: &str, architecture: &Entry) -> Trace {
+fn step(device: &str, architecture: &Entry, spec: &Spec) -> Trace {
     let device = device::open(device).unwrap().autodiff();
-    let spec = small(architecture);
     let optimizer = SgdConfig::new().init();
-    let descent = Descent { spec: &spec, device: &device, optimizer, steps: 1, learning_rate: 0.1 };
-    with(architecture, &spec, &device, descent)
+    let descent = Descent { spec, device: &device, optimizer, steps: 1, learning_rate: 0.1 };
+    with(architecture, spec, &device, descent)
         .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name))
 }
 
@@ -48,10 +47,10 @@ fn every_architecture_takes_the_same_step_on_every_device() {
         eprintln!("left out: {first} is the only device of this build");
         return;
     }
-    for architecture in ARCHITECTURES {
-        let expected = step(first, architecture);
+    for (architecture, spec) in &cases() {
+        let expected = step(first, architecture, spec);
         for other in others.iter().filter(|other| is_tried(architecture, other)) {
-            let found = step(other, architecture);
+            let found = step(other, architecture, spec);
             agree(architecture.name, other, &expected, &found);
             eprintln!("{}: {first} and {other} agree", architecture.name);
         }

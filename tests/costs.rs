@@ -1,6 +1,6 @@
 //! The costs of a step, and the ways to reduce them, gradient checkpointing and bf16, on every architecture.
 
-use crate::support::architectures::{batch, calm, filled, small, weights};
+use crate::support::architectures::{batch, calm, cases, filled, small, weights};
 use crate::support::generator;
 use crate::support::program::Workshop;
 use anyhow::Result;
@@ -193,8 +193,8 @@ fn costs_count_weights_products_and_what_is_kept() {
 #[test]
 fn a_narrow_copy_computes_and_the_model_learns() {
     let _alone = generator::alone();
-    for architecture in ARCHITECTURES {
-        let (spec, options) = (small(architecture), calm(architecture));
+    for (architecture, spec) in cases() {
+        let options = calm(architecture);
         let narrow = TrainConfig { precision: Precision::Bf16, ..steps(2) };
         let (found, expected) = (
             fit(architecture, &spec, &options, narrow, 2)

@@ -6,7 +6,7 @@
 //! --ignored --nocapture`.
 
 use crate::support::generator;
-use bonfire::checkpoint::{Key, Weights};
+use bonfire::checkpoint::{Key, Names, Published, Weights};
 use bonfire::datasets::image::{
     Grey, ImageConfig, ImageSchema, ImageTarget, Interpolation, Resize, open_prediction,
 };
@@ -36,8 +36,10 @@ fn real_weights_give_pytorchs_logits_on_real_pictures() {
         .map(|key| Key { path: key.path, name: key.name, shape: key.shape, transposed: key.transposed })
         .collect();
     let file = Path::new(reference["weights"].as_str().unwrap());
+    let offered = [Names { library: "google", keys }];
+    let choice = Published::open(file).unwrap().choose(&offered, "head", None, file).unwrap();
     let (weights, replaced) =
-        Weights::published(file).unwrap().translated(&keys, &Weights::of(&model), "head", file).unwrap();
+        choice.weights.translated(&offered[0].keys, &Weights::of(&model), "head", file).unwrap();
     assert!(replaced.is_empty());
     let model = weights.apply(model, file).unwrap().valid();
 
@@ -56,6 +58,7 @@ fn real_weights_give_pytorchs_logits_on_real_pictures() {
         background: Some([255; 3]),
         left_out: LeftOut::default(),
         value: None,
+        split: Default::default(),
     };
     let pictures = reference["pictures"].as_array().unwrap();
     let files: Vec<String> =

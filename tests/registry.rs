@@ -1,6 +1,6 @@
 //! Tests that every registered architecture must pass.
 
-use crate::support::architectures::{Descent, answer, batch, filled, small, weights, with};
+use crate::support::architectures::{Descent, answer, batch, cases, filled, small, weights, with};
 use crate::support::generator;
 use anyhow::Result;
 use bonfire::burn::optim::AdamConfig;
@@ -14,8 +14,7 @@ use bonfire::run::VisitModel;
 fn the_loss_falls_on_a_tiny_set() {
     let _shared = generator::shared();
     let device = device::open("cpu").unwrap().autodiff();
-    for architecture in ARCHITECTURES {
-        let spec = small(architecture);
+    for (architecture, spec) in cases() {
         let optimizer = AdamConfig::new().init();
         let descent = Descent { spec: &spec, device: &device, optimizer, steps: 12, learning_rate: 0.002 };
         let losses = with(architecture, &spec, &device, descent).unwrap().losses;
@@ -49,8 +48,7 @@ impl VisitModel for SaveAndLoad<'_> {
 fn weights_survive_a_save_and_a_load() {
     let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
-    for architecture in ARCHITECTURES {
-        let spec = small(architecture);
+    for (architecture, spec) in cases() {
         with(architecture, &spec, &device, SaveAndLoad { spec: &spec, device: &device })
             .flatten()
             .unwrap_or_else(|error| panic!("{}: {error:#}", architecture.name));
@@ -69,12 +67,12 @@ impl VisitModel for Nothing {
 fn impossible_sizes_are_refused_with_a_message() {
     let _shared = generator::shared();
     let device = device::open("cpu").unwrap();
-    for architecture in ARCHITECTURES {
-        let spec = small(architecture);
+    for (architecture, spec) in cases() {
         let nothing = match spec.sample {
             Sample::Image(_) => Sample::Image([0, 28, 28]),
             Sample::Table { .. } => Sample::Table { num_numeric: 0, category_sizes: Vec::new() },
             Sample::Text { .. } => Sample::Text { vocabulary: 0, max_tokens: 6 },
+            Sample::Bag { .. } => Sample::Bag { features: 0 },
         };
         let error =
             with(architecture, &Spec { sample: nothing, ..spec.clone() }, &device, Nothing).unwrap_err();

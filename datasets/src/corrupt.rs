@@ -3,7 +3,8 @@
 use crate::DataError;
 use serde::{Deserialize, Serialize};
 
-/// The answer to a sample that is corrupt. One whose source cannot be reached stops, whatever the answer.
+/// The answer to a sample that is corrupt. One whose source cannot be reached, or that the recipe's keys do not
+/// fit, stops, whatever the answer; one that is no text in its encoding is left out where the recipe says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCorrupt {
@@ -17,7 +18,11 @@ pub enum OnCorrupt {
 impl OnCorrupt {
     /// True where a sample with this error is left out.
     pub(crate) fn skips(self, error: &DataError) -> bool {
-        self == OnCorrupt::Skip && !error.is_unreachable()
+        match error {
+            DataError::Unreachable { .. } | DataError::Config { .. } => false,
+            DataError::Undecodable { left_out: true, .. } => true,
+            _ => self == OnCorrupt::Skip,
+        }
     }
 
     /// The fate of a sample that cannot be read: counted in `skipped`, where it is left out.

@@ -37,6 +37,20 @@ pub enum DataError {
         /// The content of the bytes.
         found: String,
     },
+    /// Bytes of a record that are no text in the encoding of their file.
+    #[error("{uri}, {place}: expected {expected}, found {found}")]
+    Undecodable {
+        /// The URI as it was given.
+        uri: String,
+        /// The line.
+        place: String,
+        /// The encoding.
+        expected: String,
+        /// The bytes, and the encoding that they may be in.
+        found: String,
+        /// True where the recipe leaves such records out.
+        left_out: bool,
+    },
     /// A recipe's key that does not fit the data.
     #[error("data.{key}: expected {expected}, found {found}")]
     Config {

@@ -2,7 +2,7 @@
 //! that replays its corpus. Each must answer for any bytes, with what they hold or an error, and never panic.
 
 use crate::index::Sidecar;
-use crate::records::tar::scan;
+use crate::records::{self, tar::scan};
 use crate::source::{Object, packing};
 use crate::{DataError, image};
 use std::io::Cursor;
@@ -38,6 +38,22 @@ pub fn index(bytes: &[u8]) -> Result<usize, DataError> {
     Ok(entries)
 }
 
+/// Reads a CSV in a dialect and an encoding that its first two bytes choose, whole and in blocks; its rows.
+///
+/// # Errors
+/// When it is no text, or a quote in it cannot be meant.
+pub fn csv(bytes: &[u8]) -> Result<usize, DataError> {
+    records::hostile_csv(bytes)
+}
+
+/// Decodes text in an encoding that its first byte chooses; its bytes in UTF-8.
+///
+/// # Errors
+/// When it is UTF-16 without a mark, or no text.
+pub fn text(bytes: &[u8]) -> Result<usize, DataError> {
+    records::hostile_text(bytes)
+}
+
 /// Decodes a picture; its bytes of pixels.
 ///
 /// # Errors
@@ -65,5 +81,7 @@ mod tests {
         replay("tar", tar);
         replay("index", index);
         replay("picture", picture);
+        replay("csv", csv);
+        replay("text", text);
     }
 }

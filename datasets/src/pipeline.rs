@@ -62,6 +62,11 @@ impl<D: Dataset> Pipeline<D> {
         Pipeline { dataset: Arc::new(dataset), config, skipped: Mutex::default() }
     }
 
+    /// A pipeline of the same settings over a set that is made of this one, sample by sample.
+    pub(crate) fn over<E: Dataset>(self, make: impl FnOnce(Arc<D>) -> E) -> Pipeline<E> {
+        Pipeline::new(make(self.dataset), self.config)
+    }
+
     /// The data set behind the pipeline.
     pub fn dataset(&self) -> &D {
         &self.dataset

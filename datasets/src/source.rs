@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! URI -> braces and globs -> Location -> Object: stat, ranges, stream, write
-//!                                        local | builtin | s3 gs az http hdfs (features)
+//!                                        local | builtin | s3 gs az http hf hdfs (features)
 //! ```
 //!
 //! A URI is a path (`data/train`, `/data/train.csv`), `file:///…`, `builtin:NAME` for a set
-//! embedded in the binary, or remote: `s3://bucket/…`, `gs://…`, `az://…`, `https://…`, `hdfs://…`,
-//! each behind a cargo feature of this crate. Where files are listed, a URI may be a glob
-//! (`data/*.csv`) or have braces (`train-{000..127}.tar`); an existing file whose name has such
-//! characters is taken as it stands.
+//! embedded in the binary, or remote: `s3://bucket/…`, `gs://…`, `az://…`, `https://…`,
+//! `hf://datasets/OWNER/NAME@REVISION/…`, `hdfs://…`, each behind a cargo feature of this crate.
+//! Where files are listed, a URI may be a glob (`data/*.csv`) or have braces
+//! (`train-{000..127}.tar`); an existing file whose name has such characters is taken as it stands.
 //!
 //! Everything blocks. What crosses a network is asked for again after a wait that grows, and a body
 //! that breaks goes on at the byte where it broke.
@@ -18,6 +18,8 @@ mod body;
 mod builtin;
 pub(crate) mod cache;
 mod failure;
+#[cfg(feature = "http")]
+mod hub;
 mod kept;
 mod local;
 mod location;
@@ -62,6 +64,24 @@ pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
 /// True where reading the URI crosses a network.
 pub fn is_remote(uri: &str) -> bool {
     matches!(Location::parse(uri), Ok(Location::Remote(_)))
+}
+
+/// True where nothing can be written below the URI: on web servers, and on the Hugging Face Hub.
+pub fn is_read_only(uri: &str) -> bool {
+    matches!(Location::parse(uri), Ok(Location::Remote(remote)) if remote.feature == "http")
+}
+
+/// True where a local path is there, or a match of its glob, or one of the names that its braces mean. What
+/// is across a network is taken to be there.
+pub fn is_there(uri: &str) -> bool {
+    match Location::parse(uri) {
+        Ok(Location::Local(path)) if path.exists() => true,
+        Ok(Location::Local(_)) if pattern::is_glob(uri) || uri.contains('{') => {
+            list(uri).is_ok_and(|paths| paths.iter().any(|path| std::path::Path::new(path).exists()))
+        }
+        Ok(Location::Local(_)) | Err(_) => false,
+        Ok(Location::Builtin(_) | Location::Remote(_)) => true,
+    }
 }
 
 /// True where the URI names a folder rather than one object. A bucket has no folders: there it is the
@@ -117,7 +137,7 @@ pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
             let (store, path) = (remote::store(uri, &remote)?, remote.object(uri)?);
             let below = match list_below(uri, uri, &*store, &path, true) {
                 // Most web servers cannot list.
-                Err(_) if remote.feature == "http" => Vec::new(),
+                Err(_) if remote.is_web() => Vec::new(),
                 below => below?,
             };
             // A name that is one object's lists nothing below.
@@ -219,6 +239,9 @@ mod tests {
                 "./src/source/builtin.rs",
                 "./src/source/cache.rs",
                 "./src/source/failure.rs",
+                "./src/source/hub.rs",
+                "./src/source/hub/answer.rs",
+                "./src/source/hub/tests.rs",
                 "./src/source/kept.rs",
                 "./src/source/local.rs",
                 "./src/source/location.rs",

@@ -1,5 +1,6 @@
 //! The contract of an architecture: everything that is known of a model beside its weights.
 
+use crate::headed::Headed;
 use crate::keys::LayerNames;
 use crate::language::LanguageModel;
 use crate::spec::{Misfit, Spec};
@@ -57,6 +58,13 @@ pub trait Architecture: Config + Clone {
     /// The solution by least squares, where the model's values are weighted sums and its loss is the squared
     /// error.
     fn least_squares(&self) -> Option<LeastSquares<Self::Model>> {
+        None
+    }
+
+    /// The model as features and a head, where it ends in a head that answers about features. The head is the
+    /// model's field `head`.
+    fn headed(model: &Self::Model) -> Option<&dyn Headed<Input = <Self::Model as Task>::Input>> {
+        let _ = model;
         None
     }
 

@@ -14,9 +14,11 @@
 //! | [`Images`] | classes or values | [`VisionTransformer`] |
 //! | [`Tokens`] | classes or values | [`LstmClassifier`], [`GruClassifier`], [`TransformerClassifier`] |
 //! | [`Tokens`] | the next token | [`LstmLanguageModel`], [`GruLanguageModel`], [`Gpt`] |
+//! | [`Bags`] | classes or values | [`BagRegression`] |
 //! | [`Table`] | its input | [`DenseAutoencoder`], [`VariationalAutoencoder`] |
 //! | [`Images`] | its input | [`ConvAutoencoder`] |
 //!
+//! [`Bags`]: bonfire_contract::Bags
 //! [`Table`]: bonfire_contract::Table
 //! [`Images`]: bonfire_contract::Images
 //! [`Tokens`]: bonfire_contract::Tokens
@@ -32,6 +34,7 @@ mod autoencoder;
 mod check;
 mod cnn;
 mod drop_path;
+mod headed;
 mod keys;
 mod language;
 mod linear;
@@ -51,6 +54,7 @@ pub use architecture::Architecture;
 pub use attention::*;
 pub use autoencoder::*;
 pub use cnn::*;
+pub use headed::{Headed, Parts, Probe};
 pub use keys::{LayerNames, TensorKey, tensor_keys};
 pub use language::LanguageModel;
 pub use linear::*;

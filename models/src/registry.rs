@@ -4,7 +4,7 @@
 //! them.
 
 use crate::architecture::Architecture;
-use crate::spec::{Misfit, Spec};
+use crate::spec::{Misfit, Sample, Spec};
 use crate::*;
 use bonfire_contract::{did_you_mean, nearest};
 
@@ -16,6 +16,8 @@ pub struct Entry {
     pub about: &'static str,
     /// Data sizes to show and to test it with.
     pub example: fn() -> Spec,
+    /// The same of texts as counted n-grams, where it takes them, too.
+    pub counted: Option<fn() -> Spec>,
     /// True where pictures may have another size in each batch.
     pub any_picture_size: bool,
 }
@@ -30,12 +32,15 @@ pub trait Visit {
 }
 
 macro_rules! architectures {
-    ($($name:literal, $example:ident, $about:literal, $default:expr;)*) => {
+    ($(
+        $name:literal, $example:ident, $about:literal, $default:expr $(, or $counted:ident $of_counted:expr)?;
+    )*) => {
         /// Every architecture, sorted from simple to hard.
         pub const ARCHITECTURES: &[Entry] = &[$(Entry {
             name: $name,
             about: $about,
             example: example::$example,
+            counted: only(&[$(example::$counted)?]),
             any_picture_size: takes_any_picture_size($default),
         }),*];
 
@@ -45,6 +50,11 @@ macro_rules! architectures {
         /// When there is no such architecture, or it does not fit the data.
         pub fn visit<V: Visit>(name: &str, spec: &Spec, visitor: V) -> Result<V::Output, Misfit> {
             match name {
+                $($(
+                    $name if matches!(spec.sample, Sample::Bag { .. }) => {
+                        Ok(visitor.visit(default(spec, $of_counted)?))
+                    }
+                )?)*
                 $($name => Ok(visitor.visit(default(spec, $default)?)),)*
                 _ => Err(unknown(name)),
             }
@@ -53,8 +63,10 @@ macro_rules! architectures {
 }
 
 architectures! {
-    "linear", values, "linear regression: least squares", LinearRegressionConfig::for_data;
-    "logistic", rows, "logistic (softmax) regression", LogisticRegressionConfig::for_data;
+    "linear", values, "linear regression: least squares; also of counted n-grams", LinearRegressionConfig::for_data,
+        or value_of_ngrams BagRegressionConfig::for_data;
+    "logistic", rows, "logistic (softmax) regression; also of counted n-grams", LogisticRegressionConfig::for_data,
+        or class_of_ngrams |spec| Ok(BagRegressionConfig::new(spec.bag()?, spec.classes()?));
     "mlp", rows, "multi-layer perceptron, with embeddings for categories", MlpConfig::for_data;
     "lenet", pictures, "LeNet-5 (LeCun et al. 1998)", LeNetConfig::for_data;
     "cnn", pictures, "convolutions with batch norm, in stages", CnnConfig::for_data;
@@ -123,6 +135,14 @@ fn default<A: Architecture>(spec: &Spec, make: fn(&Spec) -> Result<A, Misfit>) -
     make(spec)
 }
 
+/// The only one of a few; none of none.
+const fn only(examples: &[fn() -> Spec]) -> Option<fn() -> Spec> {
+    match examples {
+        [example] => Some(*example),
+        _ => None,
+    }
+}
+
 const fn takes_any_picture_size<A: Architecture>(_: fn(&Spec) -> Result<A, Misfit>) -> bool {
     A::ANY_PICTURE_SIZE
 }
@@ -163,6 +183,14 @@ mod example {
         spec(Sample::Text { vocabulary: 5000, max_tokens: 128 }, Question::Class(2))
     }
 
+    pub fn value_of_ngrams() -> Spec {
+        spec(Sample::Bag { features: 50_000 }, Question::Value(1))
+    }
+
+    pub fn class_of_ngrams() -> Spec {
+        spec(Sample::Bag { features: 50_000 }, Question::Class(2))
+    }
+
     pub fn corpus() -> Spec {
         spec(Sample::Text { vocabulary: 76, max_tokens: 64 }, Question::NextToken)
     }
@@ -171,7 +199,7 @@ mod example {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Question, Sample};
+    use crate::spec::Question;
     use std::collections::BTreeSet;
 
     /// A config as JSON, and the keys that the data decide.
@@ -186,9 +214,15 @@ mod tests {
         }
     }
 
+    /// Every architecture with each kind of data that it takes.
+    fn examples() -> impl Iterator<Item = (&'static str, fn() -> Spec)> {
+        let each = |entry: &'static Entry| [Some(entry.example), entry.counted].map(|of| (entry.name, of));
+        ARCHITECTURES.iter().flat_map(each).filter_map(|(name, of)| Some((name, of?)))
+    }
+
     #[test]
     fn defaults_fit_their_examples_and_have_the_keys_that_data_decide() {
-        for Entry { name, example, .. } in ARCHITECTURES {
+        for (name, example) in examples() {
             let (config, of_data) =
                 visit(name, &example(), Json).unwrap_or_else(|error| panic!("{name}: {error}"));
             for key in of_data {
@@ -199,11 +233,12 @@ mod tests {
 
     #[test]
     fn other_data_change_no_key_that_a_recipe_gives() {
-        for Entry { name, example, .. } in ARCHITECTURES {
+        for (name, example) in examples() {
             let mut other = example();
             match &mut other.sample {
                 Sample::Image(shape) => *shape = [2, 64, 64],
                 Sample::Text { vocabulary, max_tokens } => (*vocabulary, *max_tokens) = (9, 5),
+                Sample::Bag { features } => *features = 3,
                 Sample::Table { num_numeric, .. } => *num_numeric = 3,
             }
             if let Question::Class(classes) = &mut other.question {
@@ -215,6 +250,35 @@ mod tests {
                 assert!(of_data.contains(&key.as_str()) || &second[key] == value, "{name}: {key}");
             }
         }
+    }
+
+    /// The keys of a recipe's `[model]` are known before the data are.
+    #[test]
+    fn options_are_the_same_for_every_kind_of_data() {
+        for Entry { name, example, counted, .. } in ARCHITECTURES {
+            let options = |example: &fn() -> Spec| {
+                let (config, of_data) = visit(name, &example(), Json).unwrap();
+                let mut keys = config.as_object().unwrap().clone();
+                keys.retain(|key, _| !of_data.contains(&key.as_str()));
+                keys
+            };
+            let of_counted = counted.as_ref().map(options);
+            assert!(of_counted.is_none_or(|keys| keys == options(example)), "{name}");
+        }
+    }
+
+    #[test]
+    fn counted_texts_are_for_linear_models_and_these_say_how_to_count() {
+        let counted = example::class_of_ngrams();
+        let message = |name: &str, spec: &Spec| visit(name, spec, Json).err().unwrap().to_string();
+        let error = message("lstm", &counted);
+        assert!(
+            error.contains("expected a model that eats text as counted n-grams (linear or logistic)"),
+            "{error}"
+        );
+        assert!(message("logistic", &example::texts()).contains("data.vocabulary = \"ngrams\""));
+        assert!(visit("linear", &counted, Json).is_ok());
+        assert!(message("logistic", &example::value_of_ngrams()).contains("a regression model"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) fn last_of_text(vectors: Tensor<3>, text: Tensor<2>) -> Tensor<2> {
 }
 
 /// `sum_t weights[b, t] * vectors[b, t, :]`, `[B, D]`.
-fn weighted_sum(vectors: Tensor<3>, weights: Tensor<2>) -> Tensor<2> {
+pub(crate) fn weighted_sum(vectors: Tensor<3>, weights: Tensor<2>) -> Tensor<2> {
     let [batch, tokens, _] = vectors.dims();
     assert_shape!(weights, [batch, tokens]);
     let weights = like(weights, &vectors);

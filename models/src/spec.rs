@@ -1,7 +1,7 @@
 //! The sizes of the data and the question asked of a model: everything that a config takes from the data.
 
 use crate::objective::{LossKind, Objective};
-use bonfire_contract::{AnyInput, Images, Table, Tokens};
+use bonfire_contract::{AnyInput, Bags, Images, Table, Tokens};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,11 @@ pub enum Sample {
         vocabulary: usize,
         /// The longest sequence, in tokens.
         max_tokens: usize,
+    },
+    /// Texts as weighted features.
+    Bag {
+        /// Different features.
+        features: usize,
     },
     /// Table rows.
     Table {
@@ -99,7 +104,7 @@ impl Sample {
         match self {
             Sample::Table { .. } => "table",
             Sample::Image(_) => "image",
-            Sample::Text { .. } => "text",
+            Sample::Text { .. } | Sample::Bag { .. } => "text",
         }
     }
 
@@ -116,6 +121,10 @@ impl Sample {
             Sample::Text { max_tokens, .. } => AnyInput::Tokens(Tokens {
                 tokens: Tensor::zeros([1, *max_tokens], device),
                 padding: Tensor::full([1, *max_tokens], false, device),
+            }),
+            Sample::Bag { .. } => AnyInput::Bags(Bags {
+                features: Tensor::zeros([1, 1], device),
+                weights: Tensor::zeros([1, 1], device),
             }),
         }
     }
@@ -138,12 +147,23 @@ impl Spec {
         }
     }
 
+    /// The number of different features, for models that eat texts as bags of them.
+    pub fn bag(&self) -> Fit<usize> {
+        match self.sample {
+            Sample::Bag { features } => Ok(features),
+            _ => self.wrong_sample("one that eats counted n-grams"),
+        }
+    }
+
     /// Numeric columns and category sizes, for models that eat tables; pictures are flattened.
     pub fn table(&self) -> Fit<(usize, Vec<usize>)> {
         match &self.sample {
             Sample::Table { num_numeric, category_sizes } => Ok((*num_numeric, category_sizes.clone())),
             Sample::Image(shape) => Ok((shape.iter().product(), Vec::new())),
-            Sample::Text { .. } => self.wrong_sample("one that eats table rows"),
+            Sample::Text { .. } => {
+                self.wrong_sample("one that eats table rows (linear and logistic also eat texts as n-grams: data.vocabulary = \"ngrams\")")
+            }
+            Sample::Bag { .. } => self.wrong_sample("one that eats table rows"),
         }
     }
 
@@ -285,6 +305,7 @@ impl Spec {
         let kind = match self.sample {
             Sample::Image(_) => "pictures",
             Sample::Text { .. } => "text",
+            Sample::Bag { .. } => "text as counted n-grams (linear or logistic)",
             Sample::Table { .. } => "table rows",
         };
         let expected = format!("a model that eats {kind}, as the data are");

@@ -2,8 +2,8 @@
 //! without a shared random generator.
 
 use anyhow::Result;
-use bonfire::contract::{AnyInput, Images, Input, Output, Table, Target, Task, Tokens};
-use bonfire::models::registry::Entry;
+use bonfire::contract::{AnyInput, Bags, Images, Input, Output, Table, Target, Task, Tokens};
+use bonfire::models::registry::{ARCHITECTURES, Entry};
 use bonfire::models::spec::{Question, Sample, Spec};
 use bonfire::prelude::*;
 use bonfire::recipe::{Document, model_options};
@@ -12,12 +12,25 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use serde_json::{Map, Value, json};
 
+/// Every architecture on each kind of data that it takes, of sizes that run in moments.
+pub fn cases() -> Vec<(&'static Entry, Spec)> {
+    let each = |entry: &'static Entry| {
+        let counted = entry.counted.map(|example| (entry, reduced(example())));
+        [Some((entry, small(entry))), counted]
+    };
+    ARCHITECTURES.iter().flat_map(each).flatten().collect()
+}
+
 /// An architecture's example, reduced to sizes that run in moments.
 pub fn small(architecture: &Entry) -> Spec {
-    let mut spec = (architecture.example)();
+    reduced((architecture.example)())
+}
+
+fn reduced(mut spec: Spec) -> Spec {
     match &mut spec.sample {
         Sample::Table { num_numeric, .. } => *num_numeric = 5,
         Sample::Text { vocabulary, max_tokens } => (*vocabulary, *max_tokens) = (11, 6),
+        Sample::Bag { features } => *features = 11,
         // the smallest size of ImageNet's models whose five halvings leave more than one place to norm
         Sample::Image([_, height, width]) if *height > 64 => (*height, *width) = (64, 64),
         Sample::Image(_) => {}
@@ -96,10 +109,19 @@ pub fn batch<I: Input>(spec: &Spec, samples: usize, device: &Device) -> (I, Targ
             let categories = Tensor::<2, Int>::zeros([samples, 0], device);
             (AnyInput::Table(Table { numeric: Tensor::from_data(data, device), categories }), 0)
         }
+        Sample::Bag { features } => {
+            const LENGTH: usize = 4;
+            let shape = [samples, LENGTH];
+            let numbers = TensorData::new(integers(samples * LENGTH, *features, 5), shape);
+            let weights = TensorData::new(wave(samples * LENGTH, 0.3), shape);
+            let (features, weights) =
+                (Tensor::from_data(numbers, device), Tensor::from_data(weights, device));
+            (AnyInput::Bags(Bags { features, weights }), 0)
+        }
         Sample::Text { vocabulary, max_tokens } => {
             let data =
                 TensorData::new(integers(samples * max_tokens, *vocabulary, 5), [samples, *max_tokens]);
-            let classify = matches!(spec.question, Question::Class(_));
+            let classify = spec.question != Question::NextToken;
             let padding = (0..samples * max_tokens).map(|index| {
                 let (row, column) = (index / max_tokens, index % max_tokens);
                 classify && row % 2 == 1 && column + 2 >= *max_tokens

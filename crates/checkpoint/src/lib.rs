@@ -15,19 +15,24 @@
 //! ```
 //!
 //! [`RunFolder`] knows the names. [`CheckpointStore`] writes, verifies and prunes checkpoints. [`Weights`]
-//! are a module's tensors by path, as safetensors. Every file appears whole or not at all:
+//! are a module's tensors by path, as safetensors; [`Published`] are those of a file that another program
+//! wrote. Every file appears whole or not at all:
 //! [`write_atomically`].
 
 mod atomic;
 mod error;
+mod pickle;
 mod published;
 mod run;
 mod store;
+mod torch;
+mod translation;
 mod weights;
 
 pub use atomic::write_atomically;
 pub use error::CheckpointError;
-pub use published::{Key, Replaced};
+pub use published::{Choice, Names, Published};
 pub use run::{Existing, RunFolder};
 pub use store::{CheckpointStore, Files, Loaded};
+pub use translation::{Key, Replaced};
 pub use weights::{Weights, load_weights, save_final_weights, save_weights, step_of_weights};

@@ -1,265 +1,384 @@
-//! Weights that other libraries have written: torchvision's and timm's, as PyTorch's own files or
-//! safetensors.
+//! Weights that other programs have written: torchvision's and timm's, and the checkpoints of training
+//! scripts, as PyTorch's own files or safetensors.
 //!
 //! ```text
-//! .pth .pt .bin      a pickle in a zip, or the older formats, by the crate of Burn's own store
+//! .pth .pt .ckpt     a pickle in a zip, or the older formats
 //! .safetensors       [header length: u64 le] [header: JSON] [numbers]
 //! ```
 //!
-//! A file's tensors are matched with the module's by name. A list of [`Key`]s gives each tensor's name on
-//! both sides and tells whether its rows and columns change places.
+//! A checkpoint holds more than weights (an optimizer, arguments), under names of its own
+//! (`state_dict_ema.module.blocks.0.…`): the prefix is found under which the file has most of a model's names.
 
+use crate::torch::{TorchFile, ZIP};
+use crate::translation::Key;
 use crate::{CheckpointError, Weights};
-use burn::tensor::{DType, TensorData};
-use pytorch_reader::{DType as TorchType, PytorchReader};
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-/// A tensor's name in the module and in another library.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// The tensor's path in the module, `stages.0.1.convolutions.0.norm.gamma`.
-    pub path: String,
-    /// The tensor's name in the other library, `layer1.1.bn1.weight`.
-    pub name: String,
-    /// The tensor's shape in the other library.
-    pub shape: Vec<usize>,
-    /// True if the other library keeps the transpose of the module's matrix.
-    pub transposed: bool,
+/// Parts of names that wrappers of a module add: `torch.compile`, data parallel, sharded, checkpointed.
+const WRAPPERS: [&str; 4] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+
+/// The file's places of weights, first those that are evaluated: averages, as timm takes them.
+const SECTIONS: [&str; 6] = ["state_dict", "model_state_dict", "model_state", "model", "net", "weights"];
+
+/// Names that a message lists.
+const LISTED: usize = 4;
+
+/// Parts of a file that are no weights, and their tensors.
+const BESIDE: usize = 6;
+
+/// A file of weights.
+pub struct Published {
+    path: PathBuf,
+    kind: Kind,
+    /// The shape of each tensor, by its name in the file.
+    shapes: BTreeMap<String, Vec<usize>>,
 }
 
-/// A tensor of a published file that was left out because its shape is not the model's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replaced {
-    /// The tensor's name in the file.
-    pub name: String,
-    /// The tensor's shape in the model.
-    pub expected: Vec<usize>,
-    /// The tensor's shape in the file.
-    pub found: Vec<usize>,
+enum Kind {
+    Torch(TorchFile),
+    Safetensors(Weights),
 }
 
-/// Prefixes that training scripts put before the names of all of a model's tensors.
-const WRAPPERS: [&str; 5] = ["state_dict.", "model_state_dict.", "model.", "module.", "weights."];
+/// A library's names for a model's tensors.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Whose names they are, in the genitive or not: `timm`.
+    pub library: &'static str,
+    /// The names.
+    pub keys: Vec<Key>,
+}
 
-/// Counters of batch normalisation, which only PyTorch keeps.
-const COUNTER: &str = "num_batches_tracked";
+/// The part of a file that holds a model's weights.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The place of the names among those that were offered.
+    pub names: usize,
+    /// Everything that stands before the names, `state_dict_ema.`; empty where nothing does.
+    pub prefix: String,
+    /// Other prefixes under which the file has as many of the names.
+    pub others: Vec<String>,
+    /// Parts of the file that hold other tensors, with the number of each.
+    pub beside: Vec<(String, usize)>,
+    /// Those tensors of the file that stand under the prefix, without it.
+    pub weights: Weights,
+}
 
-impl Weights {
-    /// The tensors of a file under the names it gives them, without a prefix that all of them share with a
-    /// training script's wrapper.
+impl Published {
+    /// Opens a file. Tensors of PyTorch's files are read when they are chosen.
     ///
     /// # Errors
-    /// When the file cannot be read, or is neither safetensors nor PyTorch's.
-    pub fn published(path: &Path) -> Result<Self, CheckpointError> {
-        let is_safetensors = path.extension().is_some_and(|ending| ending == "safetensors");
-        let mut weights = if is_safetensors {
+    /// When the file cannot be read, or is neither safetensors nor PyTorch's, or holds no tensor.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(CheckpointError::io("read", path))?;
+        file.take(9).read_to_end(&mut start).map_err(CheckpointError::io("read", path))?;
+        let named = path.extension().is_some_and(|ending| ending == "safetensors");
+        let (kind, shapes) = if named || start.get(8) == Some(&b'{') {
             let bytes = fs::read(path).map_err(CheckpointError::io("read", path))?;
-            Weights::from_safetensors(&bytes, path)?
+            let weights = Weights::from_safetensors(&bytes, path)?;
+            let shapes = weights.iter().map(|(name, data)| (name.to_string(), data.shape().to_vec()));
+            let shapes = shapes.collect();
+            (Kind::Safetensors(weights), shapes)
         } else {
-            of_pytorch(path)?
+            let file = TorchFile::open(path, start.starts_with(ZIP))?;
+            let shapes = file.shapes();
+            (Kind::Torch(file), shapes)
         };
-        while let Some(wrapper) = WRAPPERS.into_iter().find(|wrapper| {
-            let mut names = weights.iter().map(|(name, _)| name).peekable();
-            names.peek().is_some() && names.all(|name| name.starts_with(wrapper))
-        }) {
-            weights = weights.renamed(|name| name[wrapper.len()..].to_string());
+        if shapes.is_empty() {
+            let expected = "weights as PyTorch or safetensors write them";
+            return Err(CheckpointError::malformed(path, expected, "no tensor"));
         }
-        Ok(weights)
+        Ok(Published { path: path.to_path_buf(), kind, shapes })
     }
 
-    /// The same tensors under the names that `rename` gives.
-    fn renamed(self, rename: impl Fn(&str) -> String) -> Self {
-        let mut renamed = Weights::default();
-        for (name, data) in self.iter() {
-            renamed.insert(rename(name), data.clone());
-        }
-        renamed
+    /// The names of the file's tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shapes.keys().map(String::as_str)
     }
 
-    /// Published weights under the module's own paths, in single precision. A tensor below the module's path
-    /// `head` whose shape in the file is not the model's is taken from `own`, the module's weights, and
-    /// returned as [`Replaced`]. `path` names the file in errors.
+    /// The part of the file that has most of a model's names, by whichever library's. Of several parts that
+    /// have as many, averaged weights (`state_dict_ema`, `model_ema`) come first, as in timm, and a
+    /// checkpoint's usual places before others; `prefix` decides where it is given. The names of `head` count
+    /// as the others. `place` names the file in errors.
     ///
     /// # Errors
-    /// When a tensor is missing, unknown to `keys`, or of another shape; also when `own` lacks a tensor of
-    /// the head.
-    pub fn translated(
+    /// When no part has half of the names, or several parts have them and nothing says which is meant.
+    pub fn choose(
         &self,
-        keys: &[Key],
-        own: &Weights,
+        offered: &[Names],
         head: &str,
-        path: &Path,
-    ) -> Result<(Self, Vec<Replaced>), CheckpointError> {
-        let wrong = |tensor: &str, expected: String, found: String| CheckpointError::Tensor {
-            path: path.to_path_buf(),
-            tensor: tensor.to_string(),
-            expected,
-            found,
-        };
-        let (mut weights, mut replaced) = (Weights::default(), Vec::new());
-        let mut left: BTreeMap<&str, &TensorData> =
-            self.iter().filter(|(name, _)| !name.ends_with(COUNTER)).collect();
-        for key in keys {
-            let shape = || format!("shape {:?}", key.shape);
-            let Some(data) = left.remove(key.name.as_str()) else {
-                return Err(wrong(&key.name, shape(), "none".into()));
-            };
-            if data.shape().as_slice() == key.shape {
-                let data = data.clone().convert::<f32>();
-                weights.insert(&key.path, if key.transposed { transposed(&data, path)? } else { data });
-                continue;
+        prefix: Option<&str>,
+        place: &Path,
+    ) -> Result<Choice, CheckpointError> {
+        let bare = self.without_wrappers(offered);
+        let mut best: Option<(usize, usize, Vec<&str>)> = None;
+        for (index, names) in offered.iter().enumerate() {
+            let known: HashSet<&str> = names.keys.iter().map(|key| key.name.as_str()).collect();
+            let mut hits: BTreeMap<&str, usize> = BTreeMap::new();
+            for name in bare.keys() {
+                for before in prefixes(name).filter(|before| known.contains(&name[before.len()..])) {
+                    *hits.entry(before).or_default() += 1;
+                }
             }
-            let found = data.shape().to_vec();
-            let in_head = key.path.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'));
-            let Some(own) = own.get(&key.path).filter(|_| in_head) else {
-                return Err(wrong(&key.name, shape(), format!("shape {found:?}")));
-            };
-            weights.insert(&key.path, own.clone());
-            replaced.push(Replaced { name: key.name.clone(), expected: key.shape.clone(), found });
+            let wanted = |before: &str| prefix.is_none_or(|prefix| of_prefix(before, prefix));
+            hits.retain(|before, _| wanted(before));
+            let most = hits.values().copied().max().unwrap_or(0);
+            if best.as_ref().is_none_or(|(_, best, _)| most >= *best) {
+                let those = hits.into_iter().filter(|(_, count)| *count == most);
+                best = Some((index, most, those.map(|(before, _)| before).collect()));
+            }
         }
-        match left.pop_first() {
-            None => Ok((weights, replaced)),
-            Some((name, data)) => {
-                let found = format!("one of shape {:?}", data.shape().as_slice());
-                Err(wrong(name, "no such tensor in the model".into(), found))
+        let (index, most, mut before) = best.expect("a model has names of its own");
+        let keys = &offered[index].keys;
+        let body = keys.iter().filter(|key| !key.is_of(head)).count();
+        if most == 0 || 2 * most < body {
+            return Err(self.unknown(offered, most, prefix, place));
+        }
+        before.sort_by_key(|before| rank(before));
+        let chosen = before[0].to_string();
+        let tied: Vec<&&str> = before[1..].iter().filter(|other| rank(other) == rank(&chosen)).collect();
+        if !tied.is_empty() {
+            let tied: Vec<String> =
+                [&before[0]].into_iter().chain(tied).map(|before| format!("`{before}`")).collect();
+            let expected =
+                "the weights of one model, or finetune.prefix, which says what stands before the names";
+            let found = format!("{most} names of the model below each of {}", tied.join(", "));
+            return Err(CheckpointError::malformed(place, expected, found));
+        }
+        let others = before[1..].iter().map(|before| before.to_string()).collect();
+        let (mut within, mut beside) = (Vec::new(), BTreeMap::new());
+        for (bare, name) in &bare {
+            match bare.strip_prefix(&chosen).filter(|_| !is_beside(bare, &chosen)) {
+                Some(rest) => within.push((*name, rest)),
+                None => *beside.entry(bare.split('.').next().unwrap_or(bare)).or_insert(0) += 1,
+            }
+        }
+        let beside = beside.into_iter().map(|(part, count): (&str, usize)| (part.to_string(), count));
+        let beside = beside.collect();
+        let weights = self.read(&within)?;
+        Ok(Choice { names: index, prefix: chosen, others, beside, weights })
+    }
+
+    /// The names of the file without what wrappers add, and the names as they are in the file. A name that
+    /// another one would become stays as it is.
+    fn without_wrappers(&self, offered: &[Names]) -> BTreeMap<String, &str> {
+        let used: BTreeSet<&str> =
+            offered.iter().flat_map(|names| &names.keys).flat_map(|key| key.name.split('.')).collect();
+        let wrappers: Vec<&str> = WRAPPERS.into_iter().filter(|wrapper| !used.contains(wrapper)).collect();
+        let bare = |name: &str| {
+            let parts: Vec<&str> = name.split('.').filter(|part| !wrappers.contains(part)).collect();
+            parts.join(".")
+        };
+        let mut count: HashMap<String, usize> = HashMap::new();
+        self.names().for_each(|name| *count.entry(bare(name)).or_default() += 1);
+        let kept = |name: &str| {
+            let bare = bare(name);
+            if count[&bare] == 1 { bare } else { name.to_string() }
+        };
+        self.names().map(|name| (kept(name), name)).collect()
+    }
+
+    /// Tensors by their names in the file, under other names.
+    fn read(&self, names: &[(&str, &str)]) -> Result<Weights, CheckpointError> {
+        match &self.kind {
+            Kind::Torch(file) => file.read(&self.path, names),
+            Kind::Safetensors(all) => {
+                let mut weights = Weights::default();
+                for (name, ours) in names {
+                    if let Some(data) = all.get(name) {
+                        weights.insert(*ours, data.clone());
+                    }
+                }
+                Ok(weights)
             }
         }
     }
 
-    /// A module's weights under the names of another library. `path` names the file in errors.
-    ///
-    /// # Errors
-    /// When a tensor of `keys` is missing.
-    pub fn for_publication(&self, keys: &[Key], path: &Path) -> Result<Self, CheckpointError> {
-        let mut weights = Weights::default();
-        for key in keys {
-            let data = self.get(&key.path).ok_or_else(|| CheckpointError::Tensor {
-                path: path.to_path_buf(),
-                tensor: key.path.clone(),
-                expected: format!("shape {:?}", key.shape),
-                found: "none".into(),
-            })?;
-            weights.insert(&key.name, if key.transposed { transposed(data, path)? } else { data.clone() });
-        }
-        Ok(weights)
+    /// The error of a file that holds another model, or none.
+    fn unknown(&self, offered: &[Names], most: usize, prefix: Option<&str>, place: &Path) -> CheckpointError {
+        let libraries: Vec<&str> = offered.iter().map(|names| names.library).collect();
+        let example = offered.last().and_then(|names| names.keys.first()).map_or("", |key| &key.name);
+        let below = prefix.map_or(String::new(), |prefix| format!(" below `{prefix}`"));
+        let expected = format!(
+            "the tensors of this model by {} names, such as `{example}`{below}",
+            libraries.join(", or ")
+        );
+        let listed: Vec<String> =
+            self.shapes.iter().take(LISTED).map(|(name, shape)| format!("`{name}` {shape:?}")).collect();
+        let more = if self.shapes.len() > LISTED { ", …" } else { "" };
+        let found = format!(
+            "{} tensors, {most} of them by such names: {}{more}",
+            self.shapes.len(),
+            listed.join(", ")
+        );
+        CheckpointError::malformed(place, expected, found)
     }
 }
 
-/// The transpose of a matrix of single precision.
-fn transposed(data: &TensorData, path: &Path) -> Result<TensorData, CheckpointError> {
-    let values = data.as_slice::<f32>().map_err(|error| {
-        CheckpointError::malformed(path, "numbers of single precision", format!("{error:?}"))
-    })?;
-    let [rows, columns] = data.shape().as_slice() else {
-        return Err(CheckpointError::malformed(path, "a matrix", format!("shape {:?}", data.shape())));
-    };
-    let turned: Vec<f32> =
-        (0..*columns).flat_map(|column| (0..*rows).map(move |row| values[row * columns + column])).collect();
-    Ok(TensorData::new(turned, [*columns, *rows]))
+impl Choice {
+    /// Everything that was not taken, in words: other parts that would fit, and parts that are no weights.
+    /// None where all was taken.
+    pub fn left_out(&self) -> Option<String> {
+        let mut parts: Vec<String> =
+            self.beside.iter().take(BESIDE).map(|(part, count)| format!("{part} ({count})")).collect();
+        if self.beside.len() > BESIDE {
+            parts.push("…".into());
+        }
+        let total: usize = self.beside.iter().map(|(_, count)| count).sum();
+        let others: Vec<String> = self.others.iter().map(|prefix| format!("`{prefix}`")).collect();
+        let fit = match others.is_empty() {
+            true => String::new(),
+            false => format!("; the names also stand below {}", others.join(", ")),
+        };
+        (total > 0 || !fit.is_empty()).then(|| format!("{total} other tensors: {}{fit}", parts.join(", ")))
+    }
 }
 
-fn of_pytorch(path: &Path) -> Result<Weights, CheckpointError> {
-    // Opened first, so that a missing file is not reported as a malformed one.
-    fs::File::open(path).map_err(CheckpointError::io("read", path))?;
-    let expected = "weights as PyTorch or safetensors write them";
-    let reader =
-        PytorchReader::new(path).map_err(|error| CheckpointError::malformed(path, expected, error))?;
-    let mut weights = Weights::default();
-    for (name, tensor) in reader.into_tensors() {
-        let dtype = match tensor.dtype() {
-            TorchType::F64 => DType::F64,
-            TorchType::F32 => DType::F32,
-            TorchType::F16 => DType::F16,
-            TorchType::BF16 => DType::BF16,
-            TorchType::I64 => DType::I64,
-            TorchType::I32 => DType::I32,
-            // A tensor of any other type is no weight.
-            _ => continue,
-        };
-        let shape = tensor.shape().to_vec();
-        let bytes = tensor.read().map_err(|error| CheckpointError::malformed(path, expected, error))?;
-        weights.insert(name, TensorData::from_bytes_vec(bytes, shape, dtype));
+/// Everything that may stand before a name: nothing, and each beginning up to a dot, the dot included.
+fn prefixes(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::once("").chain(name.match_indices('.').map(|(at, _)| &name[..=at]))
+}
+
+/// True where `before` is the prefix that a person wrote, with or without its last dot.
+fn of_prefix(before: &str, prefix: &str) -> bool {
+    before.trim_end_matches('.') == prefix.trim_end_matches('.')
+}
+
+/// The order in which parts that fit alike are taken: averages, then names without a prefix, then a
+/// checkpoint's usual places, then any other.
+fn rank(prefix: &str) -> usize {
+    let mut parts = prefix.split('.').filter(|part| !part.is_empty());
+    let is_average = |part: &str| part.split('_').any(|word| word == "ema");
+    if parts.clone().any(is_average) {
+        return 0;
     }
-    match weights.iter().count() {
-        0 => Err(CheckpointError::malformed(path, expected, "no tensor")),
-        _ => Ok(weights),
+    match parts.next() {
+        None => 1,
+        Some(first) => 2 + SECTIONS.iter().position(|section| *section == first).unwrap_or(SECTIONS.len()),
     }
+}
+
+/// True for a tensor of a training script beside weights that have no prefix: an optimizer's, say.
+fn is_beside(name: &str, prefix: &str) -> bool {
+    const PARTS: [&str; 8] = [
+        "optimizer",
+        "optimizers",
+        "optimizer_states",
+        "lr_scheduler",
+        "scheduler",
+        "scaler",
+        "callbacks",
+        "loops",
+    ];
+    let first = name.split('.').next().unwrap_or(name);
+    prefix.is_empty() && (PARTS.contains(&first) || first.contains("rng_state"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translation::tests::{file, key};
 
-    fn key(path: &str, name: &str, shape: &[usize], transposed: bool) -> Key {
-        Key { path: path.into(), name: name.into(), shape: shape.to_vec(), transposed }
+    fn offered() -> [Names; 2] {
+        let ours = vec![
+            key("stem.gamma", "stem.gamma", &[2], false),
+            key("head.weight", "head.weight", &[2, 3], false),
+        ];
+        let theirs =
+            vec![key("stem.gamma", "bn.weight", &[2], false), key("head.weight", "fc.weight", &[3, 2], true)];
+        [Names { library: "Bonfire's", keys: ours }, Names { library: "timm", keys: theirs }]
     }
 
-    fn data(shape: &[usize]) -> TensorData {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|at: usize| at as f32).collect();
-        TensorData::new(values, shape.to_vec())
-    }
-
-    fn keys() -> Vec<Key> {
-        vec![key("stem.gamma", "bn.weight", &[2], false), key("head.weight", "fc.weight", &[3, 2], true)]
-    }
-
-    fn file(names: &[(&str, &[usize])]) -> Weights {
-        let mut weights = Weights::default();
-        for (name, shape) in names {
-            weights.insert(*name, data(shape));
-        }
-        weights
-    }
-
-    #[test]
-    fn names_and_rows_change_and_change_back() {
-        let (path, own) = (Path::new("x.pth"), Weights::default());
-        let theirs = file(&[("bn.weight", &[2]), ("fc.weight", &[3, 2]), ("bn.num_batches_tracked", &[1])]);
-        let (ours, replaced) = theirs.translated(&keys(), &own, "head", path).unwrap();
-        assert!(replaced.is_empty());
-        let head = ours.get("head.weight").unwrap();
-        assert_eq!(head.shape().as_slice(), [2, 3]);
-        assert_eq!(head.as_slice::<f32>().unwrap(), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
-        let back = ours.for_publication(&keys(), path).unwrap();
-        assert_eq!(back.get("fc.weight"), theirs.get("fc.weight"));
-        assert_eq!(back.iter().count(), 2);
-    }
-
-    #[test]
-    fn a_head_of_another_size_is_replaced_and_nothing_else() {
-        let path = Path::new("x.pth");
-        let mut own = Weights::default();
-        own.insert("head.weight", data(&[2, 3]));
-        let other = file(&[("bn.weight", &[2]), ("fc.weight", &[7, 2])]);
-        let (weights, replaced) = other.translated(&keys(), &own, "head", path).unwrap();
-        assert_eq!(weights.get("head.weight"), own.get("head.weight"));
-        let expected = Replaced { name: "fc.weight".into(), expected: vec![3, 2], found: vec![7, 2] };
-        assert_eq!(replaced, [expected]);
-        let message = |weights: Weights| {
-            weights.translated(&keys(), &own, "head", path).map(drop).unwrap_err().to_string()
-        };
-        let misshaped = message(file(&[("bn.weight", &[5]), ("fc.weight", &[3, 2])]));
-        assert!(misshaped.contains("bn.weight") && misshaped.contains("[2]") && misshaped.contains("[5]"));
-        assert!(message(file(&[("bn.weight", &[2])])).contains("fc.weight"));
-        let extra = message(file(&[("bn.weight", &[2]), ("fc.weight", &[3, 2]), ("fc.bias", &[3])]));
-        assert!(extra.contains("fc.bias") && extra.contains("no such tensor in the model"), "{extra}");
-    }
-
-    #[test]
-    fn wrappers_are_taken_off_and_strange_files_refused() {
+    fn chosen(names: &[&str], prefix: Option<&str>) -> Result<Choice, CheckpointError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
-        let wrapped = file(&[("state_dict.module.a.b", &[2]), ("state_dict.module.c", &[1])]);
-        fs::write(&path, wrapped.to_safetensors(&path).unwrap()).unwrap();
-        let names: Vec<String> =
-            Weights::published(&path).unwrap().iter().map(|(name, _)| name.to_string()).collect();
-        assert_eq!(names, ["a.b", "c"]);
+        let tensors: Vec<(&str, &[usize])> = names.iter().map(|name| (*name, &[2][..])).collect();
+        fs::write(&path, file(&tensors).to_safetensors(&path).unwrap()).unwrap();
+        Published::open(&path).unwrap().choose(&offered(), "head", prefix, Path::new("x"))
+    }
+
+    /// The two names of the model below each prefix, chosen among: the prefix.
+    fn of(prefixes: &[&str]) -> String {
+        let names = prefixes.iter().flat_map(|p| ["bn.weight", "fc.weight"].map(|name| format!("{p}{name}")));
+        let names: Vec<String> = names.chain(["optimizer.state.0.exp_avg".to_string()]).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let choice = chosen(&names, None).unwrap();
+        assert_eq!(choice.names, 1);
+        assert_eq!(
+            choice.weights.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["bn.weight", "fc.weight"]
+        );
+        choice.prefix
+    }
+
+    #[test]
+    fn wrappers_in_any_order_and_places_of_any_script_are_found() {
+        assert_eq!(of(&[""]), "");
+        assert_eq!(of(&["_orig_mod.module."]), "");
+        assert_eq!(of(&["module._orig_mod.module."]), "");
+        assert_eq!(of(&["state_dict.module."]), "state_dict.");
+        assert_eq!(of(&["state_dict.model._orig_mod."]), "state_dict.model.");
+        assert_eq!(of(&["state_dict.net.backbone."]), "state_dict.net.backbone.");
+        assert_eq!(of(&["my.own.place."]), "my.own.place.");
+        // As timm, averages first.
+        assert_eq!(of(&["state_dict.", "state_dict_ema."]), "state_dict_ema.");
+        assert_eq!(of(&["model.", "model_ema.module."]), "model_ema.");
+        assert_eq!(of(&["state_dict.model.", "state_dict.model_ema."]), "state_dict.model_ema.");
+        assert_eq!(of(&["model.", "state_dict."]), "state_dict.");
+        let inside = chosen(&["a.bn._orig_mod.weight", "a.fc.weight"], None).unwrap();
+        assert_eq!((inside.prefix.as_str(), inside.weights.iter().count()), ("a.", 2));
+    }
+
+    #[test]
+    fn other_parts_are_told_and_what_could_be_either_is_asked() {
+        let names = ["state_dict.bn.weight", "state_dict_ema.bn.weight", "optimizer.state.0.a", "loss.b"];
+        let choice = chosen(&names, None).unwrap();
+        assert_eq!(
+            choice.left_out().unwrap(),
+            "3 other tensors: loss (1), optimizer (1), state_dict (1); the names also stand below `state_dict.`"
+        );
+        assert_eq!(chosen(&["bn.weight", "fc.weight"], None).unwrap().left_out(), None);
+        let both = ["state_dict.student.bn.weight", "state_dict.teacher.bn.weight"];
+        let error = chosen(&both, None).unwrap_err().to_string();
+        assert!(error.contains("finetune.prefix") && error.contains("`state_dict.teacher.`"), "{error}");
+        let choice = chosen(&both, Some("state_dict.student")).unwrap();
+        assert_eq!(choice.prefix, "state_dict.student.");
+        let error = chosen(&["layer.a", "layer.b", "c", "d", "e"], None).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "x: expected the tensors of this model by Bonfire's, or timm names, such as `bn.weight`, found 5 \
+             tensors, 0 of them by such names: `c` [2], `d` [2], `e` [2], `layer.a` [2], …"
+        );
+        assert!(chosen(&both, Some("elsewhere")).unwrap_err().to_string().contains("below `elsewhere`"));
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_training_script_gives_its_averaged_weights() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/training.pth");
+        let published = Published::open(&path).unwrap();
+        let choice = published.choose(&offered(), "head", None, &path).unwrap();
+        assert_eq!(choice.prefix, "state_dict_ema.");
+        let (weights, replaced) =
+            choice.weights.translated(&offered()[1].keys, &Weights::default(), "head", &path).unwrap();
+        assert!(replaced.is_empty());
+        let values = |name: &str| weights.get(name).unwrap().as_slice::<f32>().unwrap().to_vec();
+        assert_eq!(values("stem.gamma"), [10.0, 11.0]);
+        assert_eq!(values("head.weight"), [12.0, 13.0, 14.0, 15.0, 16.0, 17.0]);
+    }
+
+    #[test]
+    fn strange_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
         let strange = folder.path().join("x.pth");
         fs::write(&strange, b"just some text").unwrap();
-        let error = Weights::published(&strange).unwrap_err().to_string();
+        let message = |path: &Path| Published::open(path).map(drop).unwrap_err().to_string();
+        let error = message(&strange);
         assert!(error.contains("x.pth") && error.contains("PyTorch"), "{error}");
-        assert!(Weights::published(&folder.path().join("none.pth")).is_err());
+        fs::write(&strange, b"PK\x03\x04 and no more").unwrap();
+        assert!(message(&strange).contains("x.pth"));
+        assert!(message(&folder.path().join("none.pth")).contains("cannot read"));
     }
 }

@@ -22,9 +22,9 @@ pub enum Command {
     Train(TrainArguments),
     /// Measure a trained model on its test set, or on other data.
     Evaluate(EvaluateArguments),
-    /// Answer for pictures, rows or texts, one JSON object a line; or write text with a language model.
+    /// Answer for pictures, rows or texts, as JSON lines, CSV or Parquet; or write text with a language model.
     Predict(PredictArguments),
-    /// Write a recipe for a folder of data, to begin with.
+    /// Look at data, and write a recipe for them to begin with.
     Init(InitArguments),
     /// Write a trained model's weights as torchvision or timm name them, for PyTorch to read.
     Export(ExportArguments),
@@ -94,11 +94,22 @@ pub struct EvaluateArguments {
 
 #[derive(Args, Debug)]
 pub struct InitArguments {
-    /// Class folders of pictures, tar shards, a CSV table, or texts.
-    pub folder: PathBuf,
-    /// Published weights to begin with, for photographs: a ResNet-18 of torchvision.
+    /// Pictures in class folders or beside a table of their labels, tables, texts, shards: a file, folder, glob or
+    /// URI.
+    #[arg(value_name = "DATA")]
+    pub data: String,
+    /// The column to predict; by default the one whose name says so.
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Test data, in place of a fifth of DATA.
+    #[arg(long, value_name = "URI")]
+    pub test: Option<String>,
+    /// Published weights to begin with, whose architecture is told by their tensors.
     #[arg(long, value_name = "FILE or URI")]
     pub pretrained: Option<String>,
+    /// Print every column or class, and the recipe.
+    #[arg(long)]
+    pub explain: bool,
     /// The recipe to write.
     #[arg(short, long, default_value = "recipe.toml")]
     pub output: PathBuf,
@@ -108,12 +119,23 @@ pub struct InitArguments {
 pub struct ExportArguments {
     /// A run folder, which may lie in a bucket.
     pub run: PathBuf,
-    /// Whose names: `torchvision` or `timm`.
-    #[arg(long, default_value = "torchvision")]
+    /// Whose names: `torchvision`, `timm`, or `google`, as far as they have the model.
+    #[arg(long, default_value = "torchvision", value_name = "LIBRARY")]
     pub names: String,
     /// The safetensors file to write.
     #[arg(short, long, default_value = "model-export.safetensors")]
     pub output: PathBuf,
+}
+
+/// The way that answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AnswerFormat {
+    /// A JSON object a line.
+    Jsonl,
+    /// Cells that are separated by commas, under a line of names.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
 }
 
 #[derive(Args, Debug)]
@@ -125,9 +147,19 @@ pub struct PredictArguments {
     /// a separator of paths or ends as a file of texts does.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
-    /// Write the JSON lines to a file.
+    /// Write the answers to a file.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// How answers are written: JSON lines, or a table with a column `p_LABEL` for the probability of each
+    /// class. By default as the ending of --output says, and JSON lines where it says nothing.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<AnswerFormat>,
+    /// Carry columns of the inputs along, such as an id, as their files spell them.
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub keep: Vec<String>,
+    /// Round probabilities and values to so many digits behind the point; as they are computed by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=17))]
+    pub digits: Option<u8>,
     /// Write a page with each picture, its likeliest classes and their probabilities; of the first 500
     /// pictures.
     #[arg(long, value_name = "FILE")]

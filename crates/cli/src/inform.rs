@@ -33,7 +33,11 @@ pub fn models(name: Option<&str>) -> Result<()> {
         bail!("model '{name}': expected one of {}{suggestion}", names.join(", "));
     };
     let description = describe(name)?;
-    writeln!(out, "{name}: {}\n\neats {}\n", architecture.about, sizes(&(architecture.example)()))?;
+    writeln!(out, "{name}: {}\n\neats {}", architecture.about, sizes(&(architecture.example)()))?;
+    if let Some(counted) = architecture.counted {
+        writeln!(out, "or {}", sizes(&counted()))?;
+    }
+    writeln!(out)?;
     writeln!(out, "options, below [model] in a recipe:")?;
     for (key, value) in &description.options {
         writeln!(out, "  {key} = {value}")?;
@@ -67,6 +71,7 @@ fn sizes(spec: &Spec) -> String {
         Sample::Text { vocabulary, max_tokens } => {
             format!("text (here a vocabulary of {vocabulary}, {max_tokens} tokens)")
         }
+        Sample::Bag { features } => format!("counted n-grams of texts (here {features} different ones)"),
     };
     format!("{sample}, {question}")
 }

@@ -13,6 +13,7 @@ mod export;
 mod inform;
 mod init;
 mod job;
+mod look;
 mod output;
 mod page;
 mod predict;

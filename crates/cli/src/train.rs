@@ -5,7 +5,7 @@ use crate::report::Report;
 use anyhow::Result;
 use bonfire_checkpoint::write_atomically;
 use bonfire_cluster::Communicator;
-use bonfire_run::{Beginning, Schema, Trained, Training};
+use bonfire_run::{Beginning, Trained, Training};
 use bonfire_train::{Stopped, Terminal};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -28,8 +28,8 @@ pub fn train(
     };
     let first = communicator.rank() == 0;
     let training = Training::begin(&beginning, communicator, Rc::new(|line| eprintln!("{line}")))?;
-    if let (Schema::Table(schema), true) = (&training.sets.schema, first) {
-        eprintln!("{schema}");
+    if let (Some(summary), true) = (training.sets.schema.summary(), first) {
+        eprintln!("{summary}");
     }
     if let (Some(layout), true) = (training.layout(), first) {
         eprintln!("{layout}");

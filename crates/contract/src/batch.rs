@@ -1,5 +1,5 @@
 //! Batches: the inputs of models of each kind, and their targets. `B` samples, `C` channels, `H` x `W`
-//! pixels, `T` tokens, `N` numeric columns, `M` categorical columns, `O` outputs.
+//! pixels, `T` tokens or features, `N` numeric columns, `M` categorical columns, `O` outputs.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
@@ -19,6 +19,16 @@ pub struct Tokens {
     pub padding: Tensor<2, Bool>,
 }
 
+/// Texts as weighted features, in no order: the words and n-grams that each holds. Texts of fewer features than
+/// the longest have features of the weight 0 at their end.
+#[derive(Clone, Debug)]
+pub struct Bags {
+    /// The numbers of the features, `[B, T]`.
+    pub features: Tensor<2, Int>,
+    /// The weight of each, `[B, T]`.
+    pub weights: Tensor<2>,
+}
+
 /// Rows of a table. Either part may have zero columns, never both.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -35,6 +45,8 @@ pub enum AnyInput {
     Images(Images),
     /// Token sequences.
     Tokens(Tokens),
+    /// Weighted features.
+    Bags(Bags),
     /// Table rows.
     Table(Table),
 }
@@ -66,6 +78,7 @@ impl Input for AnyInput {
         match self {
             AnyInput::Images(input) => input.len(),
             AnyInput::Tokens(input) => input.len(),
+            AnyInput::Bags(input) => input.len(),
             AnyInput::Table(input) => input.len(),
         }
     }
@@ -74,6 +87,7 @@ impl Input for AnyInput {
         match self {
             AnyInput::Images(input) => input.device(),
             AnyInput::Tokens(input) => input.device(),
+            AnyInput::Bags(input) => input.device(),
             AnyInput::Table(input) => input.device(),
         }
     }
@@ -107,12 +121,26 @@ impl Input for Tokens {
     }
 }
 
+impl Input for Bags {
+    fn from_any(input: AnyInput) -> Option<Self> {
+        if let AnyInput::Bags(bags) = input { Some(bags) } else { None }
+    }
+
+    fn len(&self) -> usize {
+        self.features.dims()[0]
+    }
+
+    fn device(&self) -> Device {
+        self.features.device()
+    }
+}
+
 impl Input for Table {
     fn from_any(input: AnyInput) -> Option<Self> {
         match input {
             AnyInput::Table(table) => Some(table),
             AnyInput::Images(images) => Some(images.into()),
-            AnyInput::Tokens(_) => None,
+            AnyInput::Tokens(_) | AnyInput::Bags(_) => None,
         }
     }
 

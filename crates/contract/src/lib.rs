@@ -23,7 +23,7 @@ mod random;
 mod task;
 
 pub use argmax::argmax;
-pub use batch::{AnyInput, Batch, Images, Input, Table, Target, Tokens};
+pub use batch::{AnyInput, Bags, Batch, Images, Input, Table, Target, Tokens};
 pub use least_squares::LeastSquares;
 pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};

@@ -27,7 +27,7 @@ pub enum Output {
 /// A model with the question it answers. The trainer is generic over this trait and knows no
 /// architecture.
 pub trait Task: Module + 'static {
-    /// Its input: [`Images`](crate::Images), [`Tokens`](crate::Tokens) or
+    /// Its input: [`Images`](crate::Images), [`Tokens`](crate::Tokens), [`Bags`](crate::Bags) or
     /// [`Table`](crate::Table).
     type Input: Input;
 

@@ -52,4 +52,14 @@ pub enum RecipeError {
         /// a second time.
         cause: std::io::Error,
     },
+    /// Data for which no recipe can be proposed.
+    #[error("{uri}: expected {expected}, found {found}")]
+    NoProposal {
+        /// The data, or the option that was given for them.
+        uri: String,
+        /// What is needed.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
 }

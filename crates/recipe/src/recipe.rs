@@ -94,6 +94,8 @@ impl Recipe {
         let model_options = model_options::resolve(document, &model, &options)?;
         let data = DataConfig::resolve(document, &data)?;
         check_train_size(document, &data, &model)?;
+        let finetune: FinetuneConfig = plain(document, "finetune")?;
+        finetune.check(document, &data)?;
         Ok(Recipe {
             name: head.name,
             description: head.description,
@@ -113,7 +115,7 @@ impl Recipe {
             )?,
             schedule: named(document, "schedule", "constant", &ScheduleConfig::NAMES, ScheduleConfig::named)?,
             checkpoint: plain(document, "checkpoint")?,
-            finetune: plain(document, "finetune")?,
+            finetune,
         })
     }
 

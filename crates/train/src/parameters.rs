@@ -25,10 +25,15 @@ impl Parameter {
         self.shape.iter().product()
     }
 
-    /// True for a running statistic, by the names that Burn's batch norm gives them. No gradient changes it.
+    /// True for a running statistic. No gradient changes it.
     pub fn is_statistic(&self) -> bool {
-        matches!(self.path.rsplit('.').next(), Some("running_mean" | "running_var"))
+        names_statistic(&self.path)
     }
+}
+
+/// True for the path of a running statistic, by the names that Burn's batch norm gives them.
+pub(crate) fn names_statistic(path: &str) -> bool {
+    matches!(path.rsplit('.').next(), Some("running_mean" | "running_var"))
 }
 
 /// The float tensors of a module in visiting order.

@@ -67,8 +67,9 @@ fn verify_blocks(
     verified: &mut Verified,
     report: &(dyn Fn(&DataError) + Sync),
 ) -> Result<(), DataError> {
-    let dialect = source.index().layout().dialect();
-    let options = ReadOptions { dialect, ..ReadOptions::plain(&|_| Use::Nothing) };
+    let layout = source.index().layout();
+    let (dialect, decoding) = (layout.dialect(), layout.decoding());
+    let options = ReadOptions { dialect, decoding, ..ReadOptions::plain(&|_| Use::Nothing) };
     for block in source.index().rows(shard)?.blocks() {
         verified.samples += block.records;
         verified.bytes += block.bytes.end - block.bytes.start;

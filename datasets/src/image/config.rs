@@ -39,6 +39,9 @@ pub struct ImageConfig {
     pub valid_fraction: f64,
     /// Share of the training pictures held out from every decision; not used where `test` is given.
     pub test_fraction: f64,
+    /// True to hold out its share of each class, false to draw from all pictures alike. When not given, true
+    /// where pictures have classes.
+    pub stratify: Option<bool>,
     /// URI of the IDX labels of `train`; by default the name of the pictures with `images-idx3`
     /// replaced by `labels-idx1`, as for `valid` and `test`.
     pub labels: Option<String>,
@@ -147,6 +150,7 @@ impl Default for ImageConfig {
             test: None,
             valid_fraction: 0.0,
             test_fraction: 0.0,
+            stratify: None,
             labels: None,
             folder: None,
             image_column: None,
@@ -234,6 +238,9 @@ impl ImageConfig {
                 "a share that leaves some to train on beside test_fraction",
                 sum,
             );
+        }
+        if self.stratify == Some(true) && self.target == ImageTarget::Input {
+            return refuse("stratify", "false where the target is the picture itself", "true".into());
         }
         if let Some(channels) = self.channels
             && channels != 1
@@ -355,6 +362,12 @@ impl ImageConfig {
         }
     }
 
+    /// The shares to hold out, for validation and test: none where a URI is given.
+    pub(super) fn fractions(&self) -> (f64, f64) {
+        let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
+        (fraction(&self.valid, self.valid_fraction), fraction(&self.test, self.test_fraction))
+    }
+
     /// Refuses several crops where they are one, or where there is nothing to average.
     fn check_crops(&self) -> Result<(), DataError> {
         let expected = match (self.center_crop, self.resize) {
@@ -409,7 +422,7 @@ mod tests {
         let crop = |size| ImageConfig { center_crop: Some(size), resize: exact([8, 8]), ..base() };
         let columns = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let labels = ImageConfig { target: ImageTarget::Labels, ..base() };
-        let cases: [(&str, ImageConfig); 35] = [
+        let cases: [(&str, ImageConfig); 36] = [
             ("data.label_separator", labels.clone()),
             ("data.label_separator", ImageConfig { label_separator: Some(String::new()), ..labels.clone() }),
             ("data.label_columns", ImageConfig { label_columns: columns(&["a"]), ..labels.clone() }),
@@ -430,6 +443,7 @@ mod tests {
                 "data.class_names",
                 ImageConfig { class_names: Some(columns(&["a", "b"])), target: ImageTarget::Value, ..base() },
             ),
+            ("data.stratify", ImageConfig { stratify: Some(true), target: ImageTarget::Input, ..base() }),
             ("data.crops", ImageConfig { crops: 3, ..crop([4, 4]) }),
             ("data.crops", ImageConfig { crops: 5, ..crop([8, 8]) }),
             ("data.crops", ImageConfig { crops: 10, ..base() }),

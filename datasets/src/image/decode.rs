@@ -61,7 +61,7 @@ pub(crate) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataEr
 
 /// What a picture file says of itself before its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// `[height, width]` of the picture set upright.
     pub size: [usize; 2],
     /// `grey`, `colour`, and either with transparency.

@@ -19,7 +19,7 @@ pub(super) fn expected() -> String {
 
 /// True for a name that ends as a picture's does. Hidden files are none: file managers and archives leave
 /// previews and metadata of such names.
-pub(super) fn is_picture(uri: &str) -> bool {
+pub(crate) fn is_picture(uri: &str) -> bool {
     let name = source::name(uri);
     !name.starts_with('.') && name.contains('.') && has_picture_ending(name)
 }

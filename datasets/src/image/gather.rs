@@ -173,7 +173,7 @@ fn numbered(pictures: IdxPictures) -> Vec<Place> {
 }
 
 /// `x/train-labels-idx1-ubyte.gz` for `x/train-images-idx3-ubyte.gz`.
-fn labels_beside(uri: &str) -> Result<String, DataError> {
+pub(super) fn labels_beside(uri: &str) -> Result<String, DataError> {
     const PICTURES: &str = "images-idx3";
     match uri.rfind(PICTURES) {
         Some(at) => Ok(format!("{}labels-idx1{}", &uri[..at], &uri[at + PICTURES.len()..])),

@@ -5,8 +5,8 @@ use super::gather::{Gathered, Place};
 use super::picture::Picture;
 use super::transform::Resize;
 use super::{ImageConfig, ImageSchema};
-use crate::DataError;
 use crate::records::LeftOut;
+use crate::{DataError, SplitBy};
 
 /// The schema of pictures with `labels`; `size` finds out `[height, width]` where no key says it.
 pub(super) fn new_schema(
@@ -35,6 +35,7 @@ pub(super) fn new_schema(
         background: Some(config.background),
         left_out: LeftOut::default(),
         value: None,
+        split: SplitBy::default(),
     })
 }
 

@@ -8,7 +8,7 @@
 use super::gather::{Classes, Gathered, Place};
 use super::{ImageConfig, ImageTarget, folder};
 use crate::records::{
-    Dialect, Format, Found, Frame, LeftOut, PICTURE_ENDINGS, ReadOptions, Use, below, canonical, files,
+    Decoding, Dialect, DialectKeys, Format, Found, Frame, LeftOut, ReadOptions, Use, below, canonical, files,
     nearest, quoted, shortened, sort_labels,
 };
 use crate::source::{self, Object};
@@ -210,15 +210,11 @@ impl Reader<'_> {
             true => name.clone(),
             false => format!("{root}/{}", name.trim_start_matches("./")),
         };
-        if let Some(found) = known.missing(root, &uri) {
+        let uri = known.find(root, uri).map_err(|found| {
             let expected = format!("the name of a picture in {root}");
-            return Err(frame.cell_error(
-                row,
-                &columns.image,
-                expected,
-                format!("`{}`, {found}", shortened(&name)),
-            ));
-        }
+            let found = format!("`{}`, {found}", shortened(&name));
+            frame.cell_error(row, &columns.image, expected, found)
+        })?;
         let answer = self.answer(frame, row, columns)?;
         let place = format!("{} {} of {}", frame.unit, frame.lines[row], frame.file(row));
         Ok(Row { uri, answer, place })
@@ -283,39 +279,74 @@ fn read_table(
     take: &mut dyn FnMut(Found) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let format = Format::among(file, Format::has_columns, Format::Csv);
-    let dialect =
-        if format.has_dialect() { Dialect::new(file, None, None, true)? } else { Dialect::default() };
-    let options = ReadOptions { dialect, ..ReadOptions::plain(column) };
-    format.reader(file)?.read(file, source::read_unpacked(file)?, &options, take)
+    let (mut bytes, decoding) = (source::read_unpacked(file)?, Decoding::default());
+    if let Some(content) = format.content() {
+        bytes = decoding.bytes(file, bytes, content)?;
+    }
+    let dialect = match format.has_dialect() {
+        true => Dialect::new(file, &DialectKeys::default(), decoding)?,
+        false => Dialect::default(),
+    };
+    let options = ReadOptions { dialect, class_names: true, ..ReadOptions::plain(column) };
+    format.reader(file)?.read(file, bytes, &options, take)
 }
 
 /// The files of the folder that names are relative to; none where it cannot be listed.
-struct Known(Option<HashSet<String>>);
+struct Known(Option<Files>);
+
+struct Files {
+    /// Below the folder.
+    names: HashSet<String>,
+    /// Pictures by their names without an ending; none where several have the same.
+    stems: HashMap<String, Option<String>>,
+}
+
+impl Files {
+    fn of(names: HashSet<String>) -> Self {
+        let mut stems: HashMap<String, Option<String>> = HashMap::new();
+        for name in names.iter().filter(|name| folder::is_picture(name)) {
+            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+            stems
+                .entry(stem.to_string())
+                .and_modify(|only| *only = None)
+                .or_insert_with(|| Some(name.clone()));
+        }
+        Files { names, stems }
+    }
+}
 
 impl Known {
     fn of(root: &str) -> Self {
         // Most web servers cannot list: what is not there is named when it is read.
         let listed = source::is_folder(root).then(|| source::list(root)).and_then(Result::ok);
         let below = |uris: Vec<String>| uris.iter().map(|uri| below(root, uri).to_string()).collect();
-        Known(listed.map(below))
+        Known(listed.map(|uris| Files::of(below(uris))))
     }
 
-    /// Why a picture is not there; none where it is, or nobody knows.
-    fn missing(&self, root: &str, uri: &str) -> Option<String> {
-        let names = self.0.as_ref()?;
-        let name = uri.strip_prefix(root).map(|name| name.trim_start_matches('/')).unwrap_or(uri);
-        let is_plain = uri.starts_with(root) && !name.split('/').any(|part| matches!(part, "" | "." | ".."));
-        if if is_plain { names.contains(name) } else { Object::open(uri).is_ok() } {
-            return None;
+    /// The picture that a row names, which may leave the ending out where one picture alone has the name.
+    ///
+    /// # Errors
+    /// Why it is not there.
+    fn find(&self, root: &str, uri: String) -> Result<String, &'static str> {
+        let Some(Files { names, stems }) = &self.0 else { return Ok(uri) };
+        let name = uri.strip_prefix(root).map(|name| name.trim_start_matches('/'));
+        let plain = name.filter(|name| !name.split('/').any(|part| matches!(part, "" | "." | "..")));
+        let Some(name) = plain else {
+            return Object::open(&uri).map(|_| uri).map_err(|_| "which is not there");
+        };
+        if names.contains(name) {
+            return Ok(uri);
         }
-        let with_ending = PICTURE_ENDINGS.iter().map(|ending| format!("{name}.{ending}"));
-        let nearest = with_ending.into_iter().find(|name| names.contains(name));
-        Some(nearest.map_or("which is not there".into(), |name| format!("which is not there; `{name}` is")))
+        match stems.get(name) {
+            Some(Some(only)) => Ok(format!("{root}/{only}")),
+            Some(None) => Err("which several pictures are called but for their endings"),
+            None => Err("which is not there"),
+        }
     }
 
     /// Tells the log of pictures of the folder that no row names.
     fn tell(&self, file: &str, root: &str, rows: &[Row]) {
-        let Some(names) = &self.0 else { return };
+        let Some(Files { names, .. }) = &self.0 else { return };
         let pictures = names.iter().filter(|name| folder::is_picture(name)).count();
         let named: HashSet<&str> = rows.iter().map(|row| row.uri.as_str()).collect();
         if named.len() < pictures {
@@ -537,8 +568,6 @@ mod tests {
             "{error}"
         );
         assert!(error.ends_with("found `9.png`, which is not there"), "{error}");
-        let error = refused("image,label\n1,a\n2,b\n", &usual);
-        assert!(error.ends_with("found `1`, which is not there; `1.png` is"), "{error}");
         let error = refused("image,label\n1.png,\n", &usual);
         assert!(
             error.ends_with("line 2, column `label`: expected what the picture shows, found nothing"),
@@ -562,6 +591,20 @@ mod tests {
         let value = ImageConfig { target: ImageTarget::Value, ..usual };
         assert!(
             refused("image,label\n1.png,tall\n", &value).ends_with("expected a finite number, found `tall`")
+        );
+    }
+
+    #[test]
+    fn names_may_lack_the_ending_where_one_picture_has_them() {
+        let folder = Folder::new("t.csv", "id,label\n1,a\ndeep/3,b\n4.webp,a\n");
+        let keys = ImageConfig { image_column: Some("id".into()), ..ImageConfig::default() };
+        let found = gathered(&folder, "t.csv", &keys).unwrap();
+        assert_eq!(names(&found, &folder), ["1.png", "deep/3.jpg", "4.webp"]);
+        fs::write(folder.uri("1.gif"), "").unwrap();
+        let error = gathered(&folder, "t.csv", &keys).unwrap_err().to_string();
+        assert!(
+            error.ends_with("found `1`, which several pictures are called but for their endings"),
+            "{error}"
         );
     }
 

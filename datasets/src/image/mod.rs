@@ -33,10 +33,12 @@ mod transform;
 
 pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
-pub(crate) use decode::check as check_picture;
+pub(crate) use decode::{Facts, check as check_picture};
+pub(crate) use folder::is_picture;
 pub use folder::pictures_of;
 pub use form::Grey;
-pub use look::{Look, Looked, is_look_of_pictures, look};
+pub use look::size_of;
+pub(crate) use look::{IdxLook, facts_of, facts_of_bytes, look_at_idx};
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
 pub use preview::{Preview, Shown, preview, show};
@@ -44,14 +46,6 @@ pub use request::records;
 pub use schema::{ImageSchema, ValueMoments};
 pub use set::{ImageSample, ImageSet};
 pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
-
-/// `[height, width]` of a picture file.
-///
-/// # Errors
-/// When it cannot be read, or is no picture.
-pub fn size_of(uri: &str) -> Result<[usize; 2], crate::DataError> {
-    Ok(decode::facts(&uri, &crate::source::read(uri)?)?.size)
-}
 
 /// Bytes of the pixels that a picture file has.
 #[cfg(any(test, feature = "fuzzing"))]

@@ -92,6 +92,6 @@ impl Collector<'_> {
 
     fn piece(&mut self, pictures: Pictures, names: Names) -> Result<(), DataError> {
         let samples = open::pipeline(self.config, self.schema, pictures, self.config.crops, 0);
-        (self.put)(InputPiece { samples, names })
+        (self.put)(InputPiece { samples, names, kept: Vec::new(), refused: Vec::new() })
     }
 }

@@ -55,6 +55,7 @@ mod tests {
             background: Some([255; 3]),
             left_out: Default::default(),
             value: None,
+            split: Default::default(),
         };
         let requested =
             records(&config, &schema, vec![(0, png.clone().into()), (3, png[..40].to_vec().into())]).unwrap();

@@ -6,7 +6,7 @@ use super::form::Grey;
 use super::transform::{Interpolation, Resize};
 use crate::records::{LeftOut, round};
 use crate::resumed::check_names;
-use crate::{DataError, saved, source::one_line};
+use crate::{DataError, SplitBy, saved, source::one_line};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -39,6 +39,9 @@ pub struct ImageSchema {
     pub mean: Vec<f64>,
     /// Divides pixels after that, one value a channel.
     pub std: Vec<f64>,
+    /// The way that pictures were held out of the training pictures.
+    #[serde(default)]
+    pub split: SplitBy,
     /// How colour becomes grey.
     #[serde(default)]
     pub grey: Grey,
@@ -155,6 +158,7 @@ pub(super) mod tests {
             background: Some([255; 3]),
             value: None,
             left_out: LeftOut::default(),
+            split: SplitBy::default(),
         }
     }
 
@@ -167,12 +171,19 @@ pub(super) mod tests {
             resize: Some(Resize::Exact([8, 9])),
             center_crop: Some([4, 6]),
             mean: vec![0.1, 0.2, 0.485],
+            split: SplitBy::Stratified,
             ..schema(3, 4, 6)
         };
         saved.save(folder.path()).unwrap();
         assert_eq!(ImageSchema::load(folder.path()).unwrap(), saved);
         let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
         assert!(text.contains("\"target\": \"class\""), "{text}");
+        // Earlier versions held out at random, and did not say so.
+        let earlier = text.replace(",\n  \"split\": \"stratified\"", "");
+        assert_ne!(earlier, text);
+        fs::write(folder.path().join(FILE), earlier).unwrap();
+        let split = SplitBy::Random;
+        assert_eq!(ImageSchema::load(folder.path()).unwrap(), ImageSchema { split, ..saved });
     }
 
     #[test]

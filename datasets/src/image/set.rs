@@ -6,6 +6,7 @@ use super::mix::Mixing;
 use super::streamed::Streamed;
 use super::transform::{Augment, Transform};
 use super::{ImageSchema, ImageTarget, ValueMoments};
+use crate::records::split::count;
 use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Images, Target};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -39,6 +40,19 @@ pub(super) enum Pictures {
     Held(Vec<Item>),
     /// In shards, whose index knows the places.
     Streamed(Streamed),
+}
+
+impl Pictures {
+    /// The pictures of each of `num` classes; none where one has no class.
+    pub(super) fn classes_of(&self, num: usize) -> Option<Vec<u64>> {
+        match self {
+            Pictures::Held(items) if items.iter().all(|item| item.class.is_some()) => {
+                Some(count(items.iter().filter_map(|item| item.class), num))
+            }
+            Pictures::Held(_) => None,
+            Pictures::Streamed(streamed) => streamed.classes_of(num),
+        }
+    }
 }
 
 /// A picture as numbers.

@@ -226,6 +226,14 @@ impl Streamed {
         Ok(self)
     }
 
+    /// The pictures of each of `num` labels, where they have labels.
+    pub(super) fn classes_of(&self, num: usize) -> Option<Vec<u64>> {
+        let (labels, found) = (self.classes.as_ref()?, self.set.index().classes()?);
+        let mut counts = vec![0; num];
+        labels.iter().zip(found.values()).for_each(|(&label, pictures)| counts[label] += pictures);
+        Some(counts)
+    }
+
     /// The name of picture `index`: the URI of the set, and its number there from 0 on.
     pub(super) fn place(&self, index: u64) -> String {
         format!("{}:{index}", self.uri())

@@ -130,6 +130,7 @@ impl Transform {
             background: None,
             left_out: LeftOut::default(),
             value: None,
+            split: Default::default(),
         };
         let augment = Augment { random_resized_crop: Some(0.08), flip: true, ..Augment::default() };
         Transform::new(&schema, augment)

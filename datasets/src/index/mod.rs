@@ -86,15 +86,7 @@ impl Index {
         layout: &Layout,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, DataError> {
-        Index::open_or_build(uri, layout, Begin::Open, progress)
-    }
-
-    /// As [`Index::open`], and writes nothing: an index that has to be built is held in memory.
-    ///
-    /// # Errors
-    /// As [`Index::open`].
-    pub fn look(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_or_build(uri, &Layout::of(uri), Begin::Look, progress)
+        Index::open_or_build(uri, layout, false, progress)
     }
 
     /// Builds the index of `uri` from the shards, whatever is there.
@@ -102,13 +94,13 @@ impl Index {
     /// # Errors
     /// As [`Index::open`].
     pub fn build(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_or_build(uri, &Layout::of(uri), Begin::Build, progress)
+        Index::open_or_build(uri, &Layout::of(uri), true, progress)
     }
 
     fn open_or_build(
         uri: &str,
         layout: &Layout,
-        begin: Begin,
+        anew: bool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, DataError> {
         let objects = files(uri)?.iter().map(|uri| Object::open(uri)).collect::<Result<Vec<_>, _>>()?;
@@ -118,7 +110,7 @@ impl Index {
         let stats = source::stats(&objects)?;
         let places = Places::of(uri);
         let mut stale = None;
-        for place in [&places.beside, &places.cached].into_iter().filter(|_| begin != Begin::Build) {
+        for place in [&places.beside, &places.cached].into_iter().filter(|_| !anew) {
             // One that cannot be read is built again, whatever is wrong with it.
             let Ok(sidecar) = Object::open(place).and_then(Sidecar::open) else { continue };
             if sidecar.fits(layout, &objects, &stats) {
@@ -127,10 +119,7 @@ impl Index {
             stale = stale.or(Some(sidecar).filter(|stale| stale.layout() == layout));
         }
         let build = build::Build { uri, layout, objects: &objects, stats: &stats, stale: stale.as_ref() };
-        let sidecar = match begin {
-            Begin::Look => build.held(&places, progress)?,
-            Begin::Open | Begin::Build => build.run(&places, progress)?,
-        };
+        let sidecar = build.run(&places, progress)?;
         Ok(Index::new(uri, objects, sidecar))
     }
 
@@ -151,7 +140,7 @@ impl Index {
         &self.uri
     }
 
-    /// The URI of the index itself; of one that is held in memory, where it would be.
+    /// The URI of the index itself.
     pub fn sidecar_uri(&self) -> &str {
         self.sidecar.uri()
     }
@@ -250,17 +239,6 @@ fn kept<T>(
     let value = Arc::new(value);
     recent().put(shard, value.clone(), bytes);
     Ok(value)
-}
-
-/// How an index is come by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begin {
-    /// Opened where there is one, or built and kept.
-    Open,
-    /// Built, whatever is there, and kept.
-    Build,
-    /// Opened where there is one, or built and not kept.
-    Look,
 }
 
 /// The places that a set's sidecar may lie in.

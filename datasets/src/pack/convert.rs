@@ -80,7 +80,7 @@ pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<
         return Err(DataError::source(&convert.source, "CSV or JSONL to convert", found));
     }
     let source = Source::open(&convert.source, &layout)?;
-    let missing = TableConfig::default().missing;
+    let missing = TableConfig::default().marks();
     let mut columns = Columns::new();
     pool::in_order(
         pool::requests(),
@@ -162,8 +162,9 @@ fn frames(
     block: &Block,
     take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let dialect = source.index().layout().dialect();
-    let options = ReadOptions { dialect, ..ReadOptions::plain(&|_| Use::Cell) };
+    let layout = source.index().layout();
+    let (dialect, decoding) = (layout.dialect(), layout.decoding());
+    let options = ReadOptions { dialect, decoding, ..ReadOptions::plain(&|_| Use::Cell) };
     source.read(shard, block, &options, &mut |found| match found {
         Found::Frame(frame) => take(frame),
         Found::Unreadable(_, error) => Err(error),
@@ -174,7 +175,7 @@ fn frames(
 fn spelled<'a>(frame: &Frame, name: &str, cells: &'a Cells) -> Result<&'a TextCells, DataError> {
     match cells {
         Cells::Text(text) => Ok(text),
-        Cells::Numbers(_) | Cells::Coded(_) => {
+        Cells::Numbers(_) | Cells::Dates(_) | Cells::Coded(_) => {
             let place = format!("column `{name}`");
             Err(DataError::malformed(&frame.uri, place, "cells that are spelled out", "numbers"))
         }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// A file that is opened for its blocks, and their places.
 pub(crate) type OpenedBlocks = (Arc<dyn ReadBlocks>, Vec<Block>);
 
-/// The blocks of a file whose bytes are not packed; `None` where it has no record.
+/// The blocks of a file whose bytes are not packed and, where they are text, UTF-8; `None` where it has no
+/// record.
 ///
 /// # Errors
 /// When it cannot be read, or is not of the format.
@@ -21,7 +22,8 @@ pub(crate) fn open_blocks(
     options: &ReadOptions<'_>,
 ) -> Result<Option<OpenedBlocks>, DataError> {
     let stat = object.stat()?;
-    let (_, entries) = format.records().entries(&File { object, stat: &stat, dialect: options.dialect })?;
+    let file = File { object, stat: &stat, dialect: options.dialect, decoding: None };
+    let (_, entries) = format.records().entries(&file)?;
     let mut blocks: Vec<Block> = Vec::new();
     for entry in entries {
         let part = &entry.parts[0];

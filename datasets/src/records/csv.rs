@@ -1,34 +1,42 @@
 //! CSV: lines of separated cells, with quotes, as RFC 4180 has them and files in the wild do.
 //!
 //! The `csv` crate splits the bytes; this file adds what it leaves to its caller: a header or none,
-//! lines of blanks, the true line of a row behind comments, quotes that never close, and row widths
+//! lines of blanks, the true line of a row behind comments, quotes that cannot be meant, and row widths
 //! with both numbers in the error.
 
+mod names;
 mod pieces;
+mod quotes;
 mod scan;
+pub(super) mod sniff;
 
 use pieces::csv_pieces;
+use quotes::check_quotes;
 use scan::scan_csv;
 
 use super::cells::{Cells, TextCells};
 use super::cut::BLOCK;
 use super::dialect::{Dialect, Given};
-use super::entry::{Entries, File, Records, scanned};
+use super::encoding::{Content, Decoding, undecodable};
+use super::entry::{Entries, File, Records, TakeEntry, scanned_text};
 use super::frame::Frame;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
-use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
+use ::csv::{ErrorKind, Position, Reader, StringRecord};
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The format.
 pub(super) struct CsvRecords;
 
 impl Records for CsvRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned(file, |uri, unpacked, take| scan_csv(uri, unpacked, file.dialect, BLOCK, take))
+        let scan =
+            |uri: &str, unpacked, take: TakeEntry<'_>| scan_csv(uri, unpacked, file.dialect, BLOCK, take);
+        scanned_text(file, Content::Rows, scan)
     }
 }
 
@@ -40,20 +48,18 @@ impl ReadRecords for CsvRecords {
         options: &ReadOptions<'_>,
         take: TakeFound<'_>,
     ) -> Result<(), DataError> {
-        let mut csv = Csv::open(uri, &bytes, options.dialect, options.given)?;
+        let mut csv = Csv::open(uri, &bytes, options)?;
         frames(Rows::of(&mut csv, options), options.at_once, take)
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        csv_pieces(uri, options.dialect, options.given, &mut |csv| {
-            frames(Rows::of(csv, options), options.at_once, take)
-        })
+        csv_pieces(uri, options, &mut |csv| frames(Rows::of(csv, options), options.at_once, take))
     }
 
     fn open(&self, shard: Shard, options: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
-        let (dialect, head) = (options.dialect, shard.head()?);
-        let names = Csv::open(shard.uri(), &head, dialect, options.given)?.names;
-        Ok(Arc::new(CsvBlocks { shard, dialect, names }))
+        let head = shard.head()?;
+        let columns = Csv::open(shard.uri(), &head, options)?.columns;
+        Ok(Arc::new(CsvBlocks { shard, columns }))
     }
 }
 
@@ -61,9 +67,18 @@ impl ReadRecords for CsvRecords {
 #[derive(Debug)]
 struct CsvBlocks {
     shard: Shard,
+    columns: Columns,
+}
+
+/// All that the rows of a file have in common.
+#[derive(Clone, Debug)]
+struct Columns {
     dialect: Dialect,
+    decoding: Decoding,
     /// The columns' names.
     names: Vec<String>,
+    /// True where it was told that rows have an empty cell more than there are columns.
+    told: Arc<AtomicBool>,
 }
 
 impl ReadBlocks for CsvBlocks {
@@ -73,8 +88,7 @@ impl ReadBlocks for CsvBlocks {
 
     fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
         let bytes = self.shard.fetch(block)?;
-        let names = self.names.clone();
-        let mut csv = Csv::block(self.shard.uri(), &bytes, self.dialect, names, block.line);
+        let mut csv = Csv::block(self.shard.uri(), &bytes, self.columns.clone(), block.line);
         frames(Rows::of(&mut csv, options), options.at_once, take)
     }
 }
@@ -83,10 +97,11 @@ impl ReadBlocks for CsvBlocks {
 pub(super) struct Csv<'a> {
     uri: &'a str,
     bytes: &'a [u8],
-    dialect: Dialect,
+    columns: Columns,
     reader: Reader<&'a [u8]>,
-    names: Vec<String>,
     record: StringRecord,
+    /// True where a quote that opens a cell may be among the bytes.
+    quoted: bool,
     /// The line that `bytes` begin on.
     first_line: u64,
     /// The first row, already read to learn the width of a file without a header.
@@ -97,20 +112,17 @@ impl<'a> Csv<'a> {
     /// Reads up to and including the header.
     ///
     /// # Errors
-    /// When there is no row at all, or two columns have one name.
-    pub(super) fn open(
-        uri: &'a str,
-        bytes: &'a [u8],
-        dialect: Dialect,
-        given: Given<'_>,
-    ) -> Result<Self, DataError> {
-        let mut csv = Csv::block(uri, bytes, dialect, Vec::new(), 1);
+    /// When there is no row at all, or the recipe names other columns.
+    pub(super) fn open(uri: &'a str, bytes: &'a [u8], options: &ReadOptions<'_>) -> Result<Self, DataError> {
+        let ReadOptions { dialect, decoding, given, .. } = *options;
+        let columns = Columns { dialect, decoding, names: Vec::new(), told: Arc::default() };
+        let mut csv = Csv::block(uri, bytes, columns, 1);
         let expected = if dialect.header { "a header and rows" } else { "rows" };
         let line = match csv.advance() {
             None => return Err(DataError::source(uri, expected, "an empty file")),
             Some(first) => first?,
         };
-        csv.names = csv.columns(line, given)?;
+        csv.columns.names = csv.names_by(line, given)?;
         if !dialect.header {
             csv.waiting = Some(line);
         }
@@ -118,64 +130,31 @@ impl<'a> Csv<'a> {
     }
 
     /// Reads rows out of the middle of a file: `bytes` begin on line `first_line` of it.
-    pub(super) fn block(
-        uri: &'a str,
-        bytes: &'a [u8],
-        dialect: Dialect,
-        names: Vec<String>,
-        first_line: u64,
-    ) -> Self {
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(dialect.separator)
-            .comment(dialect.comment)
-            .from_reader(bytes);
-        Csv { uri, bytes, dialect, reader, names, record: StringRecord::new(), first_line, waiting: None }
+    fn block(uri: &'a str, bytes: &'a [u8], columns: Columns, first_line: u64) -> Self {
+        let dialect = columns.dialect;
+        let reader = dialect.reader().from_reader(bytes);
+        let quoted = dialect.quoting.opens() && bytes.contains(&b'"');
+        let (record, waiting) = (StringRecord::new(), None);
+        Csv { uri, bytes, columns, reader, record, quoted, first_line, waiting }
     }
 
     /// The names of the columns, given the file's first row in `record`.
-    fn columns(&self, line: u64, given: Given<'_>) -> Result<Vec<String>, DataError> {
-        let width = self.record.len();
-        let names: Vec<String> = match given.names {
+    fn names_by(&self, line: u64, given: Given<'_>) -> Result<Vec<String>, DataError> {
+        let (width, header) = (self.record.len(), self.columns.dialect.header);
+        match given.names {
             Some(names) => {
-                let mut names = names.to_vec();
-                if names.len() == width + 1 && !self.dialect.header {
-                    names.retain(|name| Some(name.as_str()) != given.optional);
-                }
-                if names.len() != width {
-                    return Err(self.wrong_width(line, names.len(), width));
-                }
-                names
+                names::check_distinct(names)?;
+                names::of_recipe(names, width, header, given.optional)
+                    .map_err(|expected| self.wrong_width(line, expected, width))
             }
-            None if self.dialect.header => {
-                let name = |(index, cell): (usize, &str)| match cell.trim() {
-                    "" => format!("column {index}"),
-                    name => name.to_string(),
-                };
-                self.record.iter().enumerate().map(name).collect()
-            }
-            None => (0..width).map(|index| index.to_string()).collect(),
-        };
-        let mut sorted: Vec<&String> = names.iter().collect();
-        sorted.sort();
-        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => {
-                let found = format!("`{}` twice", pair[0]);
-                Err(DataError::malformed(self.uri, format!("line {line}"), "distinct column names", found))
-            }
-            None => Ok(names),
+            None if header => Ok(names::of_header(self.uri, line, &self.record, given)),
+            None => Ok((0..width).map(|index| index.to_string()).collect()),
         }
     }
 
     fn wrong_width(&self, line: u64, expected: usize, found: usize) -> DataError {
         let cells = |count| format!("{count} cell{}", if count == 1 { "" } else { "s" });
         DataError::malformed(self.uri, format!("line {line}"), cells(expected), cells(found))
-    }
-
-    /// The columns' names.
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
     }
 
     /// Goes to the next row and says on which line it begins, counted from 1; `None` at the end.
@@ -188,9 +167,16 @@ impl<'a> Csv<'a> {
             Ok(line) => line,
             Err(error) => return Some(Err(error)),
         };
-        match self.record.len() == self.names.len() {
-            true => Some(Ok(line)),
-            false => Some(Err(self.wrong_width(line, self.names.len(), self.record.len()))),
+        let (width, found) = (self.columns.names.len(), self.record.len());
+        match found == width || found == width + 1 && self.record[width].trim().is_empty() {
+            true => {
+                if found > width && !self.columns.told.swap(true, Ordering::Relaxed) {
+                    let uri = self.uri;
+                    log::warn!("{uri}, line {line}: an empty cell behind the last of {width} is left out");
+                }
+                Some(Ok(line))
+            }
+            false => Some(Err(self.wrong_width(line, width, found))),
         }
     }
 
@@ -203,22 +189,26 @@ impl<'a> Csv<'a> {
                 Err(error) => return Some(Err(self.translate(&error))),
             }
             let (start, line) = self.row_start(self.record.position());
-            if self.record.len() == 1 && self.record[0].trim().is_empty() && self.names.len() != 1 {
+            let width = self.columns.names.len();
+            if self.record.len() == 1 && self.record[0].trim().is_empty() && width != 1 {
                 continue;
             }
-            let at_end = self.reader.position().byte() >= self.bytes.len() as u64;
-            if at_end && let Some(opened) = unclosed_quote(&self.bytes[start..], self.dialect.separator) {
-                let lines = self.bytes[start..start + opened].iter().filter(|&&byte| byte == b'\n').count();
-                let place = format!("line {}", line + lines as u64);
-                return Some(Err(DataError::malformed(
-                    self.uri,
-                    place,
-                    "a closing quote",
-                    "the end of the file",
-                )));
+            let row = self.row(start);
+            if self.quoted && row.contains(&b'"') {
+                // The header has the width of the rows.
+                let width = if width == 0 { self.record.len() } else { width };
+                if let Err(error) = check_quotes(self.uri, row, line, width, self.columns.dialect) {
+                    return Some(Err(error));
+                }
             }
             return Some(Ok(line));
         }
+    }
+
+    /// The bytes of the row that was read last, which begins at byte `start`.
+    fn row(&self, start: usize) -> &'a [u8] {
+        let end = (self.reader.position().byte() as usize).min(self.bytes.len());
+        &self.bytes[start.min(end)..end]
     }
 
     /// The byte and line that a row really begins on: `csv` says where it began to look, which is before
@@ -230,7 +220,7 @@ impl<'a> Csv<'a> {
         while let Some(&first) = self.bytes.get(byte) {
             let length = match first {
                 b'\n' | b'\r' => 1,
-                _ if Some(first) == self.dialect.comment => {
+                _ if Some(first) == self.columns.dialect.comment => {
                     let rest = &self.bytes[byte..];
                     rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |end| end + 1)
                 }
@@ -244,32 +234,13 @@ impl<'a> Csv<'a> {
 
     fn translate(&self, error: &::csv::Error) -> DataError {
         match error.kind() {
-            ErrorKind::Utf8 { pos, err } => {
-                let (_, line) = self.row_start(pos.as_ref());
-                let found = format!("a byte that is not, in cell {}", err.field() + 1);
-                DataError::malformed(self.uri, format!("line {line}"), "UTF-8 text", found)
+            ErrorKind::Utf8 { pos, .. } => {
+                let (start, line) = self.row_start(pos.as_ref());
+                undecodable(self.uri, line, self.row(start), self.columns.decoding)
             }
             _ => DataError::source(self.uri, "a readable CSV", error),
         }
     }
-}
-
-/// The place of the quote that is still open at the end of `row`, by the rules of `csv`: a quote
-/// opens a cell at its first byte only, and a doubled quote inside stands for one.
-fn unclosed_quote(row: &[u8], separator: u8) -> Option<usize> {
-    let mut opened = None;
-    let mut cell_begins = true;
-    let mut bytes = row.iter().enumerate().peekable();
-    while let Some((index, &byte)) = bytes.next() {
-        match opened {
-            Some(_) if byte == b'"' && bytes.next_if(|&(_, &next)| next == b'"').is_none() => opened = None,
-            Some(_) => {}
-            None if byte == b'"' && cell_begins => opened = Some(index),
-            None => {}
-        }
-        cell_begins = opened.is_none() && (byte == separator || byte == b'\n' || byte == b'\r');
-    }
-    opened
 }
 
 /// The wanted cells of a CSV's rows.
@@ -288,7 +259,7 @@ struct Rows<'a, 'b> {
 impl<'a, 'b> Rows<'a, 'b> {
     fn of(csv: &'a mut Csv<'b>, options: &'a ReadOptions<'a>) -> Self {
         let (mut at, mut names, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, name) in csv.names.iter().enumerate() {
+        for (place, name) in csv.columns.names.iter().enumerate() {
             if (options.column)(name).is_wanted() {
                 names.push(name.clone());
                 at.push(place);
@@ -318,13 +289,23 @@ impl Fill for Rows<'_, '_> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod hostile;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use hostile::csv as hostile_csv;
+
+#[cfg(test)]
+mod written;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::dialect::Quoting;
     use crate::records::read::{Found, Use};
     use proptest::prelude::*;
 
-    const COMMA: Dialect = Dialect { separator: b',', comment: None, header: true };
+    const COMMA: Dialect =
+        Dialect { separator: b',', comment: None, header: true, quoting: Quoting::Minimal };
 
     type Rows = Vec<(u64, Vec<String>)>;
 
@@ -333,12 +314,13 @@ mod tests {
         dialect: Dialect,
         given: Given<'_>,
     ) -> Result<(Vec<String>, Rows), DataError> {
-        let mut csv = Csv::open("t.csv", text.as_ref(), dialect, given)?;
+        let options = ReadOptions { dialect, given, ..ReadOptions::plain(&|_| Use::Cell) };
+        let mut csv = Csv::open("t.csv", text.as_ref(), &options)?;
         let mut rows = Rows::new();
         while let Some(line) = csv.next_row() {
             rows.push((line?, csv.record.iter().map(String::from).collect()));
         }
-        Ok((csv.names, rows))
+        Ok((csv.columns.names, rows))
     }
 
     #[test]
@@ -355,7 +337,7 @@ mod tests {
     fn a_file_without_a_header_may_lack_the_optional_column() {
         let names = ["a", "b", "y"].map(String::from);
         let bare = Dialect { header: false, ..COMMA };
-        let given = Given { names: Some(&names), optional: None };
+        let given = Given { names: Some(&names), ..Given::default() };
         let error = read("1, 2\n", bare, given).unwrap_err().to_string();
         assert!(error.contains("expected 3 cells, found 2 cells"), "{error}");
         let given = Given { optional: Some("y"), ..given };
@@ -372,15 +354,18 @@ mod tests {
         let message = |text: &[u8]| read(text, COMMA, Given::default()).unwrap_err().to_string();
         assert_eq!(message(b"a,b\n1,2\n3\n"), "t.csv, line 3: expected 2 cells, found 1 cell");
         assert_eq!(
-            message(b"a,b\n1,\"2\n3,4\n"),
+            message(b"a,b\n1,\"2\n"),
             "t.csv, line 2: expected a closing quote, found the end of the file"
         );
+        assert!(
+            message(b"a,b\n1,\"2\n3,4\n").ends_with("found a quote of t.csv on line 2 that does not close")
+        );
         assert_eq!(
-            message(b"a,b\n1,2\n3,\xff\n"),
-            "t.csv, line 3: expected UTF-8 text, found a byte that is not, in cell 2"
+            message(b"a,b\n1,2\n3,caf\xe9 noir\n"),
+            "t.csv, line 3: expected UTF-8 text, found the byte 0xe9, number 6 of the line; as windows-1252 it \
+             reads `3,caf\u{e9} noir` (data.encoding = \"windows-1252\")"
         );
         assert!(message(b"").contains("empty"));
-        assert!(message(b"a,b,a\n").contains("`a` twice"));
         let inside = read("a,b\n1,it's 5\" long\n", COMMA, Given::default()).unwrap();
         assert_eq!(inside.1.len(), 1);
     }

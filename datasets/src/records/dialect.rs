@@ -1,8 +1,48 @@
 //! The dialects of CSV.
 
+use super::csv::sniff;
+use super::encoding::{Content, Decoding, HEAD};
 use super::files::ending;
+use super::pieces::unpacked;
 use crate::DataError;
+use crate::source::one_line;
+use ::csv::ReaderBuilder;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
+
+/// The meaning of quotes in a CSV.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quoting {
+    /// As RFC 4180 has them: a quote that is first in a cell opens it, up to the next one that is not
+    /// doubled. Quotes that cannot be meant so are refused: one that does not close, text behind one that
+    /// closes, and a cell whose lines look like rows.
+    #[default]
+    Minimal,
+    /// As `minimal`, and a backslash before a quote within a cell keeps it from closing, as Spark writes it.
+    Backslash,
+    /// As `minimal`, and none is doubted: text behind a closing quote belongs to the cell, whose lines may
+    /// look like anything.
+    Lenient,
+    /// A quote is a character like any other.
+    None,
+}
+
+impl Quoting {
+    fn is_minimal(&self) -> bool {
+        *self == Quoting::Minimal
+    }
+
+    /// True where a quote opens a cell.
+    pub(super) fn opens(self) -> bool {
+        self != Quoting::None
+    }
+
+    /// True where quotes that cannot be meant are refused.
+    pub(super) fn doubts(self) -> bool {
+        matches!(self, Quoting::Minimal | Quoting::Backslash)
+    }
+}
 
 /// The cut of a file's lines into cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,12 +53,34 @@ pub struct Dialect {
     pub comment: Option<u8>,
     /// True where the first row names the columns.
     pub header: bool,
+    /// The meaning of quotes.
+    #[serde(default, skip_serializing_if = "Quoting::is_minimal")]
+    pub quoting: Quoting,
 }
 
 impl Default for Dialect {
-    /// Commas and a header.
+    /// Commas, a header, and quotes as RFC 4180 has them.
     fn default() -> Self {
-        Dialect { separator: b',', comment: None, header: true }
+        Dialect { separator: b',', comment: None, header: true, quoting: Quoting::Minimal }
+    }
+}
+
+/// The wishes of a recipe for the cut of a file's lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DialectKeys<'a> {
+    /// None, or `auto`, where the first lines of the file tell it.
+    pub separator: Option<&'a str>,
+    pub comment: Option<char>,
+    pub header: bool,
+    pub quoting: Quoting,
+    /// The columns that the recipe names.
+    pub names: Option<usize>,
+}
+
+impl Default for DialectKeys<'_> {
+    fn default() -> Self {
+        let quoting = Quoting::default();
+        DialectKeys { separator: None, comment: None, header: true, quoting, names: None }
     }
 }
 
@@ -29,26 +91,59 @@ impl Dialect {
         Dialect { separator, ..Dialect::default() }
     }
 
-    /// From a recipe's keys, for the file `uri`.
+    /// A reader of rows, of any width, as the dialect cuts them.
+    pub(super) fn reader(self) -> ReaderBuilder {
+        let mut reader = ReaderBuilder::new();
+        reader
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.separator)
+            .comment(self.comment)
+            .quoting(self.quoting.opens())
+            .escape((self.quoting == Quoting::Backslash).then_some(b'\\'));
+        reader
+    }
+
+    /// From a recipe's keys, for the file `uri`, whose first lines are read where the recipe gives no
+    /// separator.
     ///
     /// # Errors
-    /// When a separator or comment mark is not one ASCII character.
-    pub(crate) fn new(
-        uri: &str,
-        separator: Option<&str>,
-        comment: Option<char>,
-        header: bool,
-    ) -> Result<Self, DataError> {
-        let separator = match separator {
-            None => Dialect::named(uri).separator,
-            Some(text) => separator_byte(text)?,
-        };
-        let comment = comment.map(|mark| match u8::try_from(mark) {
-            Ok(byte) if byte.is_ascii() && byte != separator && byte != b'"' => Ok(byte),
+    /// When a separator or comment mark is not one ASCII character, the first lines cannot be read, and when
+    /// they do not tell the separator.
+    pub(crate) fn new(uri: &str, keys: &DialectKeys<'_>, decoding: Decoding) -> Result<Self, DataError> {
+        let DialectKeys { header, quoting, .. } = *keys;
+        let given =
+            keys.separator.filter(|separator| *separator != "auto").map(separator_byte).transpose()?;
+        let comment = keys.comment.map(|mark| match u8::try_from(mark) {
+            Ok(byte) if byte.is_ascii() && Some(byte) != given && byte != b'"' => Ok(byte),
             _ => Err(DataError::config("comment", "an ASCII character", format!("`{mark}`"))),
         });
-        Ok(Dialect { separator, comment: comment.transpose()?, header })
+        let comment = comment.transpose()?;
+        let usual = Dialect { comment, header, quoting, ..Dialect::named(uri) };
+        let separator = match given {
+            Some(separator) => separator,
+            None => {
+                let (head, whole) = head(uri, decoding)?;
+                let found = sniff::separator(uri, &head, whole, usual, keys.names)?;
+                if found != usual.separator {
+                    log::info!("{uri}: cells between {}, by its first lines", sniff::spelled(found));
+                }
+                found
+            }
+        };
+        Ok(Dialect { separator, ..usual })
     }
+}
+
+/// The text at the beginning of a file, and whether that is all of it.
+fn head(uri: &str, decoding: Decoding) -> Result<(Vec<u8>, bool), DataError> {
+    let mut head = Vec::new();
+    let reader = unpacked(uri, decoding, Content::Rows, false)?;
+    reader.take(HEAD as u64).read_to_end(&mut head).map_err(|error| {
+        DataError::malformed(uri, "its first lines", "readable rows of a CSV", one_line(error))
+    })?;
+    let whole = head.len() < HEAD;
+    Ok((head, whole))
 }
 
 /// The one character of a separator that may be written with spaces around it.
@@ -68,6 +163,8 @@ pub(crate) struct Given<'a> {
     pub names: Option<&'a [String]>,
     /// One of `names` that a file without a header may lack (the target, in prediction).
     pub optional: Option<&'a str>,
+    /// True where the recipe says that there is a header.
+    pub has_header: bool,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The entries of a file, which the index keeps: where its samples lie, or its blocks of consecutive ones.
 
 use super::dialect::Dialect;
+use super::encoding::{Content, Decoding};
 use crate::DataError;
 use crate::source::packing::{self, Compression};
 use crate::source::{Object, Stat, one_line};
@@ -53,6 +54,8 @@ pub(crate) struct File<'a> {
     pub stat: &'a Stat,
     /// The cut of a CSV's lines; other formats do not need it.
     pub dialect: Dialect,
+    /// The encoding of a file of text; none where its bytes are decoded already.
+    pub decoding: Option<Decoding>,
 }
 
 /// The packing of a file, and its samples or its blocks.
@@ -87,4 +90,19 @@ pub(super) fn scanned(
         Ok(())
     })?;
     Ok((compression, entries))
+}
+
+/// As [`scanned`], of a file of text, of which `scan` sees UTF-8.
+///
+/// # Errors
+/// As [`scanned`], and when the file is no text.
+pub(super) fn scanned_text(
+    file: &File<'_>,
+    content: Content,
+    scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
+) -> Result<Entries, DataError> {
+    scanned(file, |uri, unpacked, take| match file.decoding {
+        Some(decoding) => scan(uri, decoding.reader(uri, unpacked, content, true)?.1, take),
+        None => scan(uri, unpacked, take),
+    })
 }

@@ -1,7 +1,8 @@
 //! The formats of files: what a recipe calls them, how their names end, and who reads them.
 
 use super::csv::CsvRecords;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, DialectKeys};
+use super::encoding::{AUTO, Content, Decoding, EncodingErrors};
 use super::entry::Records;
 use super::files::{ending, files};
 use super::jsonl::JsonlRecords;
@@ -64,7 +65,7 @@ impl Format {
     /// By the ending of a URI or, where that has none, of the first file that it names; CSV for all that end
     /// otherwise.
     pub fn of(uri: &str) -> Self {
-        Layout::of(uri).format
+        Format::named(&first_name(uri)).unwrap_or(Format::Csv)
     }
 
     /// By the ending of a name, the ending of a packing aside.
@@ -126,10 +127,27 @@ impl Format {
         self.known().pictures
     }
 
+    /// The content of files that are text; none of those that are not.
+    pub(crate) fn content(self) -> Option<Content> {
+        match self {
+            Format::Text => Some(Content::Prose),
+            Format::Csv => Some(Content::Rows),
+            Format::Jsonl => Some(Content::Lines),
+            _ => None,
+        }
+    }
+
     /// True where a recipe says how lines are cut.
     pub(crate) fn has_dialect(self) -> bool {
         self == Format::Csv
     }
+}
+
+/// The name that tells a format: a URI or, where that has no ending of one, the first file that it names.
+fn first_name(uri: &str) -> String {
+    let first = || files(uri).ok()?.into_iter().next().filter(|file| Format::named(file).is_some());
+    let file = if Format::named(uri).is_some() { None } else { first() };
+    file.unwrap_or_else(|| uri.to_string())
 }
 
 /// True for a URI whose name ends as a file of many pictures does: tar, or Parquet.
@@ -174,27 +192,43 @@ pub(crate) fn one_of<'de, D: Deserializer<'de>>(
 }
 
 /// The cut of a set's files into samples or blocks. An index depends on it, and states it: as the
-/// format's name or, for CSV, as `{"csv": dialect}`.
+/// format's name or, for CSV, as `{"csv": dialect}`; where a recipe says how files are decoded, as
+/// `{"csv": dialect, "encoding": name, "encoding_errors": fate}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     format: Format,
     /// The cut of lines, where a recipe says it.
     dialect: Option<Dialect>,
+    decoding: Decoding,
 }
 
 impl Layout {
     /// By the ending of a URI or, where that has none, of the first file that it names; CSV with a header for
-    /// all that end otherwise.
+    /// all that end otherwise. The separator of CSV is told by the first lines of the first file.
     pub fn of(uri: &str) -> Self {
-        let first = || files(uri).ok()?.into_iter().next().filter(|file| Format::named(file).is_some());
-        let file = if Format::named(uri).is_some() { None } else { first() };
-        let name = file.as_deref().unwrap_or(uri);
-        Layout::new(Format::named(name).unwrap_or(Format::Csv), Dialect::named(name))
+        let name = first_name(uri);
+        let format = Format::named(&name).unwrap_or(Format::Csv);
+        let first = || files(uri).ok()?.into_iter().next();
+        let sniffed = |file: String| Dialect::new(&file, &DialectKeys::default(), Decoding::default()).ok();
+        let dialect = if format.has_dialect() { first().and_then(sniffed) } else { None };
+        Layout::new(format, dialect.unwrap_or_else(|| Dialect::named(&name)))
     }
 
     /// A format whose lines, where a recipe says how they are cut, are of a dialect.
     pub(crate) fn new(format: Format, dialect: Dialect) -> Self {
-        Layout { format, dialect: format.has_dialect().then_some(dialect) }
+        let (dialect, decoding) = (format.has_dialect().then_some(dialect), Decoding::default());
+        Layout { format, dialect, decoding }
+    }
+
+    /// The layout of files that are decoded so, where they are text.
+    pub(crate) fn decoded(self, decoding: Decoding) -> Self {
+        let text = self.format.content().is_some();
+        Layout { decoding: if text { decoding } else { self.decoding }, ..self }
+    }
+
+    /// The way from the files' bytes to text.
+    pub(crate) fn decoding(&self) -> Decoding {
+        self.decoding
     }
 
     /// A format whose files say by themselves how they are cut; CSV with commas and a header.
@@ -216,9 +250,16 @@ impl Layout {
 impl Serialize for Layout {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let name = self.format.known().in_sidecar;
-        let Some(dialect) = &self.dialect else { return serializer.serialize_str(name) };
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(name, dialect)?;
+        let decoded = self.decoding != Decoding::default();
+        if self.dialect.is_none() && !decoded {
+            return serializer.serialize_str(name);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(name, &self.dialect)?;
+        if decoded {
+            map.serialize_entry("encoding", self.decoding.name())?;
+            map.serialize_entry("encoding_errors", &self.decoding.errors)?;
+        }
         map.end()
     }
 }
@@ -229,18 +270,27 @@ impl<'de> Deserialize<'de> for Layout {
         #[serde(untagged)]
         enum Spelled {
             Name(String),
-            Dialect(BTreeMap<String, Dialect>),
+            Map {
+                #[serde(default)]
+                encoding: Option<String>,
+                #[serde(default)]
+                encoding_errors: EncodingErrors,
+                #[serde(flatten)]
+                format: BTreeMap<String, Option<Dialect>>,
+            },
         }
-        let (name, dialect) = match Spelled::deserialize(deserializer)? {
-            Spelled::Name(name) => (Some(name), None),
-            Spelled::Dialect(map) => {
-                map.into_iter().next().map_or((None, None), |(name, dialect)| (Some(name), Some(dialect)))
+        let (name, dialect, decoding) = match Spelled::deserialize(deserializer)? {
+            Spelled::Name(name) => (Some(name), None, Decoding::default()),
+            Spelled::Map { encoding, encoding_errors, format } => {
+                let decoding = Decoding::new(encoding.as_deref().unwrap_or(AUTO), encoding_errors);
+                let (name, dialect) = format.into_iter().next().unzip();
+                (name, dialect.flatten(), decoding.map_err(D::Error::custom)?)
             }
         };
         let known = FORMATS.iter().find(|known| Some(known.in_sidecar) == name.as_deref());
         match known {
             Some(known) if dialect.is_some() == known.format.has_dialect() => {
-                Ok(Layout { format: known.format, dialect })
+                Ok(Layout { format: known.format, dialect, decoding })
             }
             _ => Err(D::Error::custom("a format that this version does not know")),
         }
@@ -250,6 +300,7 @@ impl<'de> Deserialize<'de> for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Quoting;
 
     #[test]
     fn the_table_has_the_order_of_the_variants() {
@@ -297,6 +348,14 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_string(&layout).unwrap(), spelled);
             assert_eq!(serde_json::from_str::<Layout>(spelled).unwrap(), layout);
+        }
+        let decoding = Decoding::new("latin-1", EncodingErrors::Skip).unwrap();
+        let dialect = Dialect { quoting: Quoting::None, ..Dialect::default() };
+        for layout in [Layout::new(Format::Csv, dialect), Layout::plain(Format::Text)] {
+            let layout = layout.decoded(decoding);
+            let spelled = serde_json::to_string(&layout).unwrap();
+            assert!(spelled.ends_with(r#""encoding":"windows-1252","encoding_errors":"skip"}"#), "{spelled}");
+            assert_eq!(serde_json::from_str::<Layout>(&spelled).unwrap(), layout);
         }
         assert!(serde_json::from_str::<Layout>(r#""csv""#).is_err());
         assert!(serde_json::from_str::<Layout>(r#""zip""#).is_err());

@@ -2,7 +2,8 @@
 
 use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter, LONGEST_RECORD};
-use super::entry::{Entries, Entry, File, Records, scanned};
+use super::encoding::{Content, undecodable};
+use super::entry::{Entries, Entry, File, Records, scanned_text};
 use super::frame::Frame;
 use super::lines::lines_of;
 use super::pieces::line_pieces;
@@ -25,7 +26,7 @@ pub(super) struct JsonlRecords;
 
 impl Records for JsonlRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned(file, |uri, unpacked, take| scan_jsonl(uri, unpacked, BLOCK, take))
+        scanned_text(file, Content::Lines, |uri, unpacked, take| scan_jsonl(uri, unpacked, BLOCK, take))
     }
 }
 
@@ -41,7 +42,9 @@ impl ReadRecords for JsonlRecords {
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        line_pieces(uri, |bytes, line| frames(Objects::of(uri, bytes, line, options), options.at_once, take))
+        line_pieces(uri, options.decoding, |bytes, line| {
+            frames(Objects::of(uri, bytes, line, options), options.at_once, take)
+        })
     }
 
     fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
@@ -129,9 +132,11 @@ impl<'a> Objects<'a> {
     /// # Errors
     /// When it is none, or a value is none that its column may have.
     fn append(&mut self, line: u64, text: &[u8]) -> Result<(), DataError> {
-        let object: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
-            DataError::malformed(self.uri, format!("line {line}"), "a JSON object", error)
-        })?;
+        let object: Map<String, Value> =
+            serde_json::from_slice(text).map_err(|error| match std::str::from_utf8(text) {
+                Err(_) => undecodable(self.uri, line, text, self.options.decoding),
+                Ok(_) => DataError::malformed(self.uri, format!("line {line}"), "a JSON object", error),
+            })?;
         for (name, value) in &object {
             let column = match self.columns.get(name) {
                 Some(&(column, _)) => column,
@@ -151,7 +156,7 @@ impl<'a> Objects<'a> {
                 let text = text.as_deref().and_then(|text| self.options.value(text));
                 match value {
                     Value::String(_) | Value::Bool(_) => cells.push_text(text),
-                    _ => cells.push(text),
+                    _ => cells.push_number(text),
                 }
             }
         }

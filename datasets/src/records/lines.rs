@@ -2,7 +2,8 @@
 
 use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter};
-use super::entry::{Entries, Entry, File, Records, scanned};
+use super::encoding::{Content, Decoding, undecodable};
+use super::entry::{Entries, Entry, File, Records, scanned_text};
 use super::frame::Frame;
 use super::pieces::line_pieces;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
@@ -20,7 +21,7 @@ pub(super) struct TextRecords;
 
 impl Records for TextRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned(file, |uri, unpacked, take| scan_text(uri, unpacked, BLOCK, take))
+        scanned_text(file, Content::Prose, |uri, unpacked, take| scan_text(uri, unpacked, BLOCK, take))
     }
 }
 
@@ -32,11 +33,13 @@ impl ReadRecords for TextRecords {
         options: &ReadOptions<'_>,
         take: TakeFound<'_>,
     ) -> Result<(), DataError> {
-        frames(Lines::of(uri, &bytes, 1), options.at_once, take)
+        frames(Lines::of(uri, &bytes, 1, options.decoding), options.at_once, take)
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        line_pieces(uri, |bytes, line| frames(Lines::of(uri, bytes, line), options.at_once, take))
+        line_pieces(uri, options.decoding, |bytes, line| {
+            frames(Lines::of(uri, bytes, line, options.decoding), options.at_once, take)
+        })
     }
 
     fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
@@ -59,17 +62,18 @@ impl ReadBlocks for TextBlocks {
 
     fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
         let bytes = self.0.fetch(block)?;
-        frames(Lines::of(self.0.uri(), &bytes, block.line), options.at_once, take)
+        frames(Lines::of(self.0.uri(), &bytes, block.line, options.decoding), options.at_once, take)
     }
 
     fn verify(&self, block: &Block, _: &mut dyn FnMut(DataError)) -> Result<(), DataError> {
-        utf8(self.0.uri(), &self.0.fetch(block)?, block.line).map(drop)
+        utf8(self.0.uri(), &self.0.fetch(block)?, block.line, Decoding::default()).map(drop)
     }
 }
 
 /// Lines of text, a column without a name; blank ones are no records.
 struct Lines<'a> {
     uri: &'a str,
+    decoding: Decoding,
     /// The lines that are left, of which the first is line `line`.
     left: Split<'a, u8, fn(&u8) -> bool>,
     line: u64,
@@ -79,8 +83,8 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// Reads the lines of `bytes`, the first of which is line `line` of the file.
-    fn of(uri: &'a str, bytes: &'a [u8], line: u64) -> Self {
-        Lines { uri, left: lines_of(bytes), line, cells: TextCells::default(), lines: Vec::new() }
+    fn of(uri: &'a str, bytes: &'a [u8], line: u64, decoding: Decoding) -> Self {
+        Lines { uri, decoding, left: lines_of(bytes), line, cells: TextCells::default(), lines: Vec::new() }
     }
 }
 
@@ -96,7 +100,7 @@ impl Fill for Lines<'_> {
                     self.lines.push(line);
                     return Some(Ok(()));
                 }
-                Err(error) => return Some(Err(not_utf8(self.uri, line, text[error.valid_up_to()]))),
+                Err(_) => return Some(Err(undecodable(self.uri, line, text, self.decoding))),
             }
         }
     }
@@ -121,17 +125,13 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
 ///
 /// # Errors
 /// Names the line of the first byte that is none.
-pub(crate) fn utf8<'a>(uri: &str, bytes: &'a [u8], first_line: u64) -> Result<&'a str, DataError> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let line =
-            first_line + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() as u64;
-        not_utf8(uri, line, bytes[error.valid_up_to()])
-    })
-}
-
-/// The error of a byte that is no text.
-fn not_utf8(uri: &str, line: u64, byte: u8) -> DataError {
-    DataError::malformed(uri, format!("line {line}"), "UTF-8 text", format!("the byte 0x{byte:02x}"))
+pub(crate) fn utf8<'a>(
+    uri: &str,
+    bytes: &'a [u8],
+    first_line: u64,
+    decoding: Decoding,
+) -> Result<&'a str, DataError> {
+    std::str::from_utf8(bytes).map_err(|_| undecodable(uri, first_line, bytes, decoding))
 }
 
 /// Reads lines of text from their beginning to their end, and hands out their blocks of about `block` bytes

@@ -10,7 +10,9 @@ mod blocks;
 mod cells;
 mod csv;
 mod cut;
+mod days;
 mod dialect;
+mod encoding;
 mod entry;
 mod files;
 mod format;
@@ -29,10 +31,13 @@ pub(crate) mod tar;
 mod wording;
 
 pub(crate) use blocks::open_blocks;
-pub(crate) use cells::{Cells, TextCells};
+pub(crate) use cells::{Cells, Coded, TextCells};
 pub(crate) use cut::BLOCK;
-pub use dialect::Dialect;
-pub(crate) use dialect::Given;
+pub(crate) use days::{days, days_of_date, spelled_day};
+pub use dialect::{Dialect, Quoting};
+pub(crate) use dialect::{DialectKeys, Given};
+pub use encoding::EncodingErrors;
+pub(crate) use encoding::{AUTO, Content, Decoding};
 pub(crate) use entry::File;
 pub use entry::{Entry, Member};
 pub use files::{LeftOut, PICTURE_ENDINGS, is_set_aside};
@@ -45,8 +50,13 @@ pub(crate) use lines::{utf8, without_mark};
 pub(crate) use numbers::round;
 pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing};
 pub(crate) use shard::{Block, Shard};
-pub(crate) use spelling::canonical;
+pub(crate) use spelling::{NumberFormat, canonical, is_grouped};
 pub(crate) use wording::{nearest, quoted, shortened};
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use csv::hostile_csv;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use encoding::hostile_text;
 
 #[cfg(test)]
 pub(crate) mod tests {

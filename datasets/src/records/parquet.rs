@@ -1,6 +1,7 @@
 //! Parquet, read where it lies: the footer first, then the wanted columns of one row group after the other.
 
 mod cells;
+mod classes;
 mod footer;
 mod group;
 mod guard;

@@ -2,6 +2,7 @@
 //! it: for what is read a second time there are blocks.
 
 use super::cut::BLOCK;
+use super::encoding::{Content, Decoding};
 use crate::DataError;
 use crate::source::{Object, one_line, packing};
 use std::io::{BufRead, BufReader, Read};
@@ -9,10 +10,20 @@ use std::io::{BufRead, BufReader, Read};
 /// Bytes of the longest line.
 const LONGEST_LINE: u64 = 64 << 20;
 
-/// The bytes of a file as they arrive, unpacked.
-pub(super) fn unpacked(uri: &str) -> Result<Box<dyn Read + Send>, DataError> {
+/// The text of a file as it arrives, unpacked; `tell` to say in the log what of it was replaced.
+///
+/// # Errors
+/// When the file cannot be read, and when it is no text.
+pub(super) fn unpacked(
+    uri: &str,
+    decoding: Decoding,
+    content: Content,
+    tell: bool,
+) -> Result<Box<dyn Read + Send>, DataError> {
     let reader = packing::reader(Object::open(uri)?.stream()?);
-    Ok(reader.map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?.1)
+    let (_, bytes) =
+        reader.map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?;
+    Ok(decoding.reader(uri, bytes, content, tell)?.1)
 }
 
 /// Hands whole lines to `take`, about 1 MiB of them at a time, and the line they begin on, counted from 1.
@@ -21,9 +32,10 @@ pub(super) fn unpacked(uri: &str) -> Result<Box<dyn Read + Send>, DataError> {
 /// `take`'s own, when the file cannot be read, and when a line is longer than 64 MiB.
 pub(super) fn line_pieces(
     uri: &str,
+    decoding: Decoding,
     mut take: impl FnMut(&[u8], u64) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let mut reader = BufReader::with_capacity(1 << 18, unpacked(uri)?);
+    let mut reader = BufReader::with_capacity(1 << 18, unpacked(uri, decoding, Content::Lines, true)?);
     let (mut bytes, mut first, mut line) = (Vec::new(), 1, 1);
     loop {
         let malformed =
@@ -63,7 +75,7 @@ pub(super) mod tests {
     fn all_lines(text: &[u8]) -> Vec<(String, u64)> {
         let (_folder, uri) = file(text);
         let mut found = Vec::new();
-        line_pieces(&uri, |bytes, line| {
+        line_pieces(&uri, Decoding::default(), |bytes, line| {
             found.push((String::from_utf8(bytes.to_vec()).unwrap(), line));
             Ok(())
         })

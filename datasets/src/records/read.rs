@@ -7,6 +7,7 @@
 //! ```
 
 use super::dialect::{Dialect, Given};
+use super::encoding::Decoding;
 use super::frame::Frame;
 use super::shard::{Block, Shard};
 use crate::DataError;
@@ -41,13 +42,21 @@ impl Use {
 pub(crate) struct ReadOptions<'a> {
     /// The cut of a CSV's lines.
     pub dialect: Dialect,
+    /// The encoding of a file of text.
+    pub decoding: Decoding,
     /// The names of a CSV's columns.
     pub given: Given<'a>,
     /// The use of a column, by its name.
     pub column: &'a dyn Fn(&str) -> Use,
-    /// Cells that mean "no value", besides not-a-number; spaces around cells do not count then. Without it
-    /// cells are what stands in the file.
+    /// Cells that mean "no value"; spaces around cells do not count then. Without it cells are what stands in
+    /// the file.
     pub missing: Option<&'a [String]>,
+    /// True where dates and times that a format knows as such are [`Cells::Dates`](super::Cells::Dates); they are
+    /// numbers of the file's own unit otherwise.
+    pub dates: bool,
+    /// True to read the whole numbers of a column as the names of classes that the file gives them, and -1 as
+    /// no value.
+    pub class_names: bool,
     /// Records of a frame at most.
     pub at_once: usize,
 }
@@ -55,8 +64,9 @@ pub(crate) struct ReadOptions<'a> {
 impl<'a> ReadOptions<'a> {
     /// Cells as they stand in files that say by themselves how they are cut.
     pub(crate) fn plain(column: &'a dyn Fn(&str) -> Use) -> Self {
-        let (dialect, given) = (Dialect::default(), Given::default());
-        ReadOptions { dialect, given, column, missing: None, at_once: usize::MAX }
+        let (dialect, decoding, given) = (Dialect::default(), Decoding::default(), Given::default());
+        let (missing, class_names, dates, at_once) = (None, false, false, usize::MAX);
+        ReadOptions { dialect, decoding, given, column, missing, class_names, dates, at_once }
     }
 
     /// The value of a cell; `None` where its text means that there is none.
@@ -67,9 +77,9 @@ impl<'a> ReadOptions<'a> {
     }
 }
 
-/// True where a cell's text means "no value": one of `marks`, or not-a-number.
+/// True where a cell's text means "no value": it is one of `marks`.
 pub(crate) fn is_missing(cell: &str, marks: &[String]) -> bool {
-    cell.eq_ignore_ascii_case("nan") || marks.iter().any(|mark| mark == cell)
+    marks.iter().any(|mark| mark == cell)
 }
 
 /// Records as they are found, in their order but for those that cannot be read, which come before the frame
@@ -119,7 +129,7 @@ pub(super) fn frames(mut records: impl Fill, at_once: usize, take: TakeFound<'_>
 
 /// A format of records that have columns, or that are lines of text.
 pub(crate) trait ReadRecords: Sync {
-    /// Reads a file in memory. There is one frame at least, however few the records.
+    /// Reads a file in memory, of which text is UTF-8. There is one frame at least, however few the records.
     ///
     /// # Errors
     /// `take`'s own, and when the file as a whole cannot be read.

@@ -1,7 +1,8 @@
-//! Local copies of the shards that had to be unpacked.
+//! Local copies of the shards that had to be unpacked or decoded.
 
 use crate::DataError;
 use crate::index::Index;
+use crate::records::{Content, Decoding};
 use crate::source::packing::{self, Compression};
 use crate::source::{Object, Writer, cache, is_of_transfer, one_line};
 use std::collections::HashMap;
@@ -22,8 +23,9 @@ impl Unpacked {
     /// When the shard cannot be unpacked, or the local cache not be written to.
     pub(crate) fn object(&self, index: &Index, shard: usize) -> Result<Object, DataError> {
         let object = index.object(shard);
-        let indexed = index.indexed(shard);
-        if indexed.compression == Compression::None {
+        let (indexed, layout) = (index.indexed(shard), index.layout());
+        let (packed, content) = (indexed.compression != Compression::None, layout.format().content());
+        if !packed && content.is_none() {
             return Ok(object.clone());
         }
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,19 +35,28 @@ impl Unpacked {
         if let Some(unpacked) = &*unpacked {
             return Ok(unpacked.clone());
         }
-        let version = format!("{} {} {}", object.uri(), indexed.stat.size, indexed.stat.version);
+        let decoding = content.map(|content| (layout.decoding(), content));
+        if let Some((decoding, content)) = decoding.filter(|_| !packed)
+            && !decoding.changes(object, indexed.stat.size, content)?
+        {
+            return Ok(unpacked.insert(object.clone()).clone());
+        }
+        let mut version = format!("{} {} {}", object.uri(), indexed.stat.size, indexed.stat.version);
+        if layout.decoding() != Decoding::default() {
+            version += &format!(" {:?}", layout.decoding());
+        }
         let path = cache::path("unpacked", &version, &format!("{}.unpacked", indexed.name));
         let path = path.display().to_string();
         let copy = match Object::open(&path) {
             Ok(copy) => copy,
-            Err(_) => unpack(object, &path)?,
+            Err(_) => unpack(object, decoding, &path)?,
         };
         Ok(unpacked.insert(copy).clone())
     }
 }
 
-/// Unpacks a shard to a local file, which appears whole.
-fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
+/// Unpacks a shard to a local file, which appears whole; text becomes UTF-8.
+fn unpack(object: &Object, decoding: Option<(Decoding, Content)>, path: &str) -> Result<Object, DataError> {
     let copy = Object::create(path)?;
     let mut writer = Writer::new(copy.clone());
     let refused = |error: io::Error| {
@@ -56,6 +67,9 @@ fn unpack(object: &Object, path: &str) -> Result<Object, DataError> {
         }
     };
     let (_, mut unpacked) = packing::reader(object.stream()?).map_err(refused)?;
+    if let Some((decoding, content)) = decoding {
+        unpacked = decoding.reader(object.uri(), unpacked, content, false)?.1;
+    }
     io::copy(&mut unpacked, &mut writer).map_err(refused)?;
     writer.finish()?;
     Ok(copy)
@@ -73,7 +87,7 @@ mod tests {
         let packed = zstd::encode_all(&b"what was packed".repeat(100)[..], 1).unwrap();
         let unpacked = |packed: &[u8], to: &str| {
             fs::write(path("x.zst"), packed).unwrap();
-            unpack(&Object::open(&path("x.zst")).unwrap(), &path(to)).map(drop)
+            unpack(&Object::open(&path("x.zst")).unwrap(), None, &path(to)).map(drop)
         };
         unpacked(&packed, "whole").unwrap();
         let damage = unpacked(&packed[..packed.len() / 2], "half").unwrap_err();

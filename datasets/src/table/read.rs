@@ -5,6 +5,7 @@ use super::encode::Encoder;
 use super::packing::Packing;
 use super::rows::Rows;
 use super::schema::TableSchema;
+use super::unseen::Unseen;
 use crate::records::{Found, Frame, TakeFound, files, open_blocks};
 use crate::source::Object;
 use crate::{DataError, pool};
@@ -92,7 +93,8 @@ impl Frames {
         self.frames.iter().map(|frame| (0..frame.len()).collect()).collect()
     }
 
-    /// Encodes some parts of the table, and counts the rows of each that cannot be encoded. A frame goes as soon
+    /// Encodes some parts of the table, and counts the rows of each that cannot be encoded; in `unseen` the cells
+    /// that say less than they did in training. A frame goes as soon
     /// as its rows are encoded.
     ///
     /// # Errors
@@ -102,6 +104,7 @@ impl Frames {
         self,
         encoder: &Encoder,
         parts: [RowsOfFrames; N],
+        unseen: Option<&Unseen>,
     ) -> Result<[(Rows, u64); N], DataError> {
         let rows_of = |part: &RowsOfFrames| part.iter().map(Vec::len).sum::<usize>();
         let mut encoded = parts.each_ref().map(|part| (Rows::empty(encoder.layout(), rows_of(part)), 0));
@@ -112,6 +115,9 @@ impl Frames {
                 let mut pieces = Vec::with_capacity(N);
                 for part in &parts {
                     let (kept, skipped) = encoder.keep_readable(&frame, &part[number])?;
+                    if let Some(unseen) = unseen {
+                        encoder.count_unseen(&frame, &kept, unseen)?;
+                    }
                     pieces.push((encoder.encode(&frame, &kept)?, skipped));
                 }
                 Ok(pieces)
@@ -142,9 +148,12 @@ fn read_file(
     packing: &Packing,
     take: TakeFound<'_>,
 ) -> Result<(), DataError> {
-    let (object, format) = (Object::unpacked(uri)?, config.format(uri));
-    let column = |name: &str| config.column(name);
-    let options = config.options(uri, format, &column, None)?;
+    let (mut object, format) = (Object::unpacked(uri)?, config.format(uri));
+    if let Some(content) = format.content() {
+        object = config.decoding()?.object(object, content)?;
+    }
+    let (dialect, column) = (config.dialect(uri, format)?, |name: &str| config.column(name));
+    let options = config.options_as(dialect, packing, &column, None)?;
     let Some((blocks, places)) = open_blocks(&object, format, &options)? else {
         return format.reader(uri)?.read(uri, object.read()?, &options, &mut |mut found| {
             if let Found::Frame(frame) = &mut found {
@@ -158,7 +167,7 @@ fn read_file(
         places,
         |block| {
             let column = |name: &str| config.column(name);
-            let options = config.options(uri, format, &column, None)?;
+            let options = config.options_as(dialect, packing, &column, None)?;
             let mut all = Vec::new();
             blocks.read(&block, &options, &mut |mut found| {
                 if let Found::Frame(frame) = &mut found {

@@ -1,16 +1,16 @@
 //! Blocks of texts: found in their files, read, and those with labels encoded by a schema.
 
 use super::config::{TextConfig, TextTask};
-use super::encode::{class, encode};
+use super::encode::{TextTarget, encode, target};
 use super::read as held;
 use super::reader::{Reader, Take};
 use super::schema::TextSchema;
 use super::stream::Stream;
 use crate::DataError;
+use crate::fields::TargetEncoder;
 use crate::index::Block;
 use crate::records::{Layout, files, utf8, without_mark};
 use crate::store::{Decode, Source};
-use std::collections::HashMap;
 
 /// The blocks of the files at a URI.
 ///
@@ -28,7 +28,8 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
         let expected = "false, or texts in CSV, JSONL or Parquet, which can be streamed";
         return Err(DataError::config("stream", expected, format!("true for {first}")));
     }
-    Source::open(uri, &Layout::new(format, config.dialect(first, format)?))
+    let layout = Layout::new(format, config.dialect(first, format)?);
+    Source::open(uri, &layout.decoded(config.decoding()?))
 }
 
 /// Refuses files that a text in memory is not made of, and files of several kinds: they would be read by the
@@ -62,7 +63,7 @@ pub(super) fn long_texts(
     if source.index().format().is_plain() {
         let bytes = source.fetch(shard, block)?;
         let bytes = if block.bytes.start == 0 { without_mark(&bytes) } else { &bytes };
-        return take(utf8(source.shard_uri(shard), bytes, block.line)?, block.line);
+        return take(utf8(source.shard_uri(shard), bytes, block.line, config.decoding()?)?, block.line);
     }
     read(source, shard, block, config, &mut |text| match text {
         Ok(mut text) => {
@@ -94,33 +95,33 @@ pub(super) fn read(
 pub(super) struct TextDecoder {
     config: TextConfig,
     schema: TextSchema,
-    classes: HashMap<String, u32>,
+    targets: TargetEncoder,
 }
 
 /// The encoded texts of a block.
 #[derive(Debug)]
 pub(super) struct TextBlock {
     stream: Stream,
-    /// The end of each text in the stream, and its class or the error of reading it.
-    texts: Vec<(usize, Result<u32, DataError>)>,
+    /// The end of each text in the stream, and its target or the error of reading it.
+    texts: Vec<(usize, Result<TextTarget, DataError>)>,
 }
 
 impl TextBlock {
-    /// The tokens and the class of text `number`.
+    /// The tokens and the target of text `number`.
     ///
     /// # Errors
     /// The text's own, when it cannot be read.
-    pub(super) fn text(&self, number: usize) -> Result<(Vec<u32>, u32), DataError> {
-        let (end, class) = &self.texts[number];
+    pub(super) fn text(&self, number: usize) -> Result<(Vec<u32>, TextTarget), DataError> {
+        let (end, target) = &self.texts[number];
         let start = number.checked_sub(1).map_or(0, |before| self.texts[before].0);
-        Ok((self.stream.get(start..*end), class.clone()?))
+        Ok((self.stream.get(start..*end), target.clone()?))
     }
 }
 
 impl TextDecoder {
     pub(super) fn new(config: &TextConfig, schema: &TextSchema) -> Self {
-        let classes = schema.labels.iter().cloned().zip(0..).collect();
-        TextDecoder { config: config.clone(), schema: schema.clone(), classes }
+        let targets = schema.target().encoder(None);
+        TextDecoder { config: config.clone(), schema: schema.clone(), targets }
     }
 }
 
@@ -128,18 +129,18 @@ impl Decode for TextDecoder {
     type Records = TextBlock;
 
     fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<TextBlock, DataError> {
-        let TextDecoder { config, schema, classes } = self;
+        let TextDecoder { config, schema, targets } = self;
         let mut decoded = TextBlock { stream: Stream::new(schema.len()), texts: Vec::new() };
         read(source, shard, block, config, &mut |text| {
             let encoded = text.and_then(|text| {
-                let class = class(&text, schema, |label| classes.get(label).copied())?;
-                Ok((encode(&text, schema)?, class))
+                let target = target(&text, targets)?;
+                Ok((encode(&text, schema)?, target))
             });
-            let class = encoded.map(|(tokens, class)| {
+            let target = encoded.map(|(tokens, target)| {
                 decoded.stream.extend(&tokens);
-                class
+                target
             });
-            decoded.texts.push((decoded.stream.len(), class));
+            decoded.texts.push((decoded.stream.len(), target));
             Ok(())
         })?;
         if decoded.texts.len() as u64 == block.records {

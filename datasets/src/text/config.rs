@@ -1,8 +1,10 @@
 //! The keys of `[data]` for text.
 
-use super::tokenizer::{Coverage, VocabularyKind};
-use crate::records::{Dialect, Format, one_of, split};
+use super::ngrams::{NgramShape, NgramUnit};
+use super::tokenizer::{Coverage, Survey, VocabularyKind};
+use crate::records::{AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Quoting, one_of, split};
 use crate::store::WINDOW_BYTES;
+use crate::table::TargetKind;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -10,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextTask {
-    /// The label of each text.
+    /// The label of each text, or the value that it has.
     Classify,
     /// The token after each token.
     LanguageModel,
@@ -31,13 +33,23 @@ pub struct TextConfig {
     pub valid: Option<String>,
     /// Test texts. Without it, `test_fraction` of the training texts is held out.
     pub test: Option<String>,
-    /// Share of the training texts that validates; 0 = none. Drawn at random with the seed when
-    /// classifying; for language models the tail of the file (before the test part), never random,
+    /// Share of the training texts that validates; 0 = none. Drawn at random with the seed (or by
+    /// `time_column`) when classifying; for language models the tail of the file (before the test part), never random,
     /// because windows overlap.
     pub valid_fraction: f64,
     /// Share of the training texts that tests; 0 = none. Cut like `valid_fraction`, at the very end
     /// for language models.
     pub test_fraction: f64,
+    /// Classification: true to hold out its share of each class, false to draw from all texts alike. When not
+    /// given, true where neither `group_column` nor `time_column` is given and the texts are in memory: of
+    /// streamed ones whole blocks of texts are held out.
+    pub stratify: Option<bool>,
+    /// Classification: texts of one value in this column or key (an author, a thread) are held out together or
+    /// not at all. Not for streamed texts.
+    pub group_column: Option<String>,
+    /// Classification: the last texts by this column or key of numbers or ISO 8601 dates test, and those before
+    /// them validate. Not for streamed texts.
+    pub time_column: Option<String>,
     /// Stops at a corrupt text, or skips it: a row of the wrong width, a line that is not
     /// UTF-8, a label outside the set. Skipped texts are left out when the file is opened, and
     /// counted; streamed ones when they are met. Language models read whole files and never skip inside them.
@@ -69,22 +81,51 @@ pub struct TextConfig {
     pub text_column: String,
     /// The column or key of the label; the index of the column in a CSV without a header.
     pub label_column: String,
+    /// `class` or `value`; when not given, labels that are numbers are values if one of them is not whole or
+    /// more than 20 differ, and everything else is a class. Spellings of one value (`1` and `1.0`, `True` and
+    /// `true`) are one class. The names of class folders are classes.
+    pub target_kind: Option<TargetKind>,
+    /// True to read the whole numbers of a label as the names that a Parquet file gives them (Hugging Face's
+    /// `ClassLabel`), and the number -1 as no label; false to read them as they stand.
+    pub class_names: bool,
     /// True when a CSV's first row names the columns.
     pub has_header: bool,
-    /// One ASCII character between the cells of a CSV; when not given, a comma, or a tab in `.tsv`
-    /// files.
+    /// One ASCII character between the cells of a CSV; when not given, or `auto`, it is told by the first lines
+    /// of each file: a comma, `;`, a tab or `|`.
     pub separator: Option<String>,
-    /// The kind of the tokens: `character`, `byte` or `word`.
+    /// The meaning of quotes in a CSV: `minimal` (a quote opens a cell, and one that cannot be meant so is
+    /// refused), `backslash` (as `minimal`, and one before a quote keeps it from closing), `lenient` (none is
+    /// doubted) or `none` (a quote is a character like any other).
+    pub quoting: Quoting,
+    /// The encoding of plain text, CSV and JSON lines: a name such as `latin-1` (which is `windows-1252`),
+    /// `utf-16` or `shift_jis`; `auto` is UTF-8, and UTF-16 where its mark says so.
+    pub encoding: String,
+    /// The fate of bytes that are no text in the encoding: `stop` (their text is corrupt, see `on_corrupt`),
+    /// `replace` (by U+FFFD) or `skip` (their text is left out and counted; plain text of language models
+    /// stops).
+    pub encoding_errors: EncodingErrors,
+    /// The kind of the tokens: `character`, `byte` or `word`, to be read in their order; or `ngrams`, which
+    /// `linear` and `logistic` read as weighted counts (TF-IDF).
     pub vocabulary: VocabularyKind,
-    /// Tokens kept, the most frequent first, ties in the order of their text; all when not given.
-    /// Language models of characters keep every one in any case.
+    /// With `ngrams`: the pieces of the shortest n-grams and of the longest.
+    pub ngrams: [usize; 2],
+    /// With `ngrams`: what n-grams are runs of, `word` or `character`.
+    pub ngram_unit: NgramUnit,
+    /// With `ngrams`: the number of features that n-grams are dealt out to by their hash, so that none is left
+    /// out and no vocabulary is kept; 0 for a feature for each n-gram of the training texts.
+    pub hash_buckets: usize,
+    /// With `ngrams`: true to weigh an n-gram that is `c` times in a text by `1 + ln c` instead of `c`.
+    pub sublinear_tf: bool,
+    /// Tokens kept, the most frequent first, ties in the order of their text; when not given all, and of
+    /// n-grams the 262,144 that most texts hold. Language models of characters keep every one in any case.
     pub max_vocabulary: Option<usize>,
-    /// Times that a token occurs in the training texts at least, to be kept.
+    /// Times that a token occurs in the training texts at least, to be kept; of an n-gram, the training texts
+    /// that hold it.
     pub min_count: u64,
     /// True to lower-case texts first.
     pub lowercase: bool,
     /// Classification: tokens kept of a text, from its start. Language models: the context, which is
-    /// the length of every window.
+    /// the length of every window. N-grams are those of whole texts.
     pub max_tokens: usize,
     /// Language models: tokens from the start of one training window to the start of the next; 1
     /// when not given, so that every position begins a window. Evaluation always uses windows side
@@ -100,6 +141,9 @@ impl Default for TextConfig {
             test: None,
             valid_fraction: 0.0,
             test_fraction: 0.0,
+            stratify: None,
+            group_column: None,
+            time_column: None,
             on_corrupt: OnCorrupt::Stop,
             workers: 1,
             task: TextTask::Classify,
@@ -110,9 +154,18 @@ impl Default for TextConfig {
             format: None,
             text_column: "text".to_string(),
             label_column: "label".to_string(),
+            target_kind: None,
+            class_names: true,
             has_header: true,
             separator: None,
+            quoting: Quoting::Minimal,
+            encoding: AUTO.to_string(),
+            encoding_errors: EncodingErrors::Stop,
             vocabulary: VocabularyKind::Word,
+            ngrams: NgramShape::default().lengths,
+            ngram_unit: NgramUnit::default(),
+            hash_buckets: 0,
+            sublinear_tf: false,
             max_vocabulary: None,
             min_count: 1,
             lowercase: false,
@@ -134,13 +187,118 @@ impl TextConfig {
         if self.train.is_empty() {
             return Err(DataError::config("train", "the URI of texts", "nothing"));
         }
+        self.decoding()?;
         self.check_sizes()?;
-        let keeps_every = self.vocabulary.survey().coverage() == Coverage::Every;
+        self.check_ngrams()?;
+        if self.task == TextTask::LanguageModel
+            && let Some(kind) = self.target_kind
+        {
+            let found = format!("\"{kind:?}\"").to_lowercase();
+            return Err(DataError::config(
+                "target_kind",
+                "none for language models, which predict tokens",
+                found,
+            ));
+        }
+        let keeps_every = self.vocabulary.coverage() == Coverage::Every;
         if self.task == TextTask::LanguageModel && keeps_every && self.min_count > 1 {
             let expected = "1 for language models of characters, which keep every one";
             return Err(DataError::config("min_count", expected, self.min_count));
         }
-        split::check(self.valid_fraction, self.test_fraction)
+        split::check(self.valid_fraction, self.test_fraction)?;
+        self.check_split()
+    }
+
+    /// Refuses ways of holding out that exclude each other, or that the task has no use for.
+    fn check_split(&self) -> Result<(), DataError> {
+        let columns = [("group_column", &self.group_column), ("time_column", &self.time_column)];
+        for (key, column) in columns.iter().filter_map(|(key, column)| Some((key, column.as_ref()?))) {
+            if *column == self.label_column {
+                let found = format!("the label `{column}`");
+                return Err(DataError::config(key, "another column than the label", found));
+            }
+            if self.task == TextTask::LanguageModel {
+                let expected = "none for language models, which hold out the end of the text";
+                return Err(DataError::config(key, expected, format!("`{column}`")));
+            }
+        }
+        if self.task == TextTask::LanguageModel && self.stratify == Some(true) {
+            return Err(DataError::config(
+                "stratify",
+                "false for language models, which have no classes",
+                true,
+            ));
+        }
+        self.held_out().check()
+    }
+
+    /// The recipe's wishes about what is held out.
+    pub(super) fn held_out(&self) -> split::Wishes<'_> {
+        split::Wishes {
+            stratify: self.stratify,
+            group_column: self.group_column.as_deref(),
+            time_column: self.time_column.as_deref(),
+            fractions: self.fractions(),
+        }
+    }
+
+    /// The keys for texts that are not divided, which need no group and no time.
+    pub(super) fn undivided(&self) -> Self {
+        TextConfig { group_column: None, time_column: None, ..self.clone() }
+    }
+
+    /// Refuses keys of n-grams without a use, and keys that n-grams have no use for.
+    fn check_ngrams(&self) -> Result<(), DataError> {
+        let usual = TextConfig::default();
+        let refuse =
+            |key: &str, expected: String, found: String| Err(DataError::config(key, expected, found));
+        if self.vocabulary != VocabularyKind::Ngrams {
+            let of_ngrams = [
+                ("ngrams", format!("{:?}", usual.ngrams), format!("{:?}", self.ngrams)),
+                (
+                    "ngram_unit",
+                    format!("{:?}", usual.ngram_unit).to_lowercase(),
+                    format!("{:?}", self.ngram_unit).to_lowercase(),
+                ),
+                ("hash_buckets", usual.hash_buckets.to_string(), self.hash_buckets.to_string()),
+                ("sublinear_tf", usual.sublinear_tf.to_string(), self.sublinear_tf.to_string()),
+            ];
+            return match of_ngrams.into_iter().find(|(_, usual, found)| usual != found) {
+                Some((key, usual, found)) => {
+                    refuse(key, format!("{usual}, the default, unless data.vocabulary = \"ngrams\""), found)
+                }
+                None => Ok(()),
+            };
+        }
+        self.ngram_shape().check()?;
+        if self.task == TextTask::LanguageModel {
+            let expected = "tokens in their order for a language model: character, byte or word";
+            return refuse("vocabulary", expected.to_string(), "\"ngrams\"".to_string());
+        }
+        if self.max_tokens != usual.max_tokens {
+            let expected =
+                format!("{}, the default, with n-grams, which are those of whole texts", usual.max_tokens);
+            return refuse("max_tokens", expected, self.max_tokens.to_string());
+        }
+        if self.hash_buckets > 0 && self.max_vocabulary.is_some() {
+            let found = format!("{:?}", self.max_vocabulary.unwrap_or_default());
+            return refuse("max_vocabulary", "none with data.hash_buckets".to_string(), found);
+        }
+        if self.hash_buckets > 0 && self.min_count != usual.min_count {
+            let expected = format!("{}, the default, with data.hash_buckets", usual.min_count);
+            return refuse("min_count", expected, self.min_count.to_string());
+        }
+        Ok(())
+    }
+
+    /// The n-grams that texts are cut into, where the vocabulary is one of n-grams.
+    pub(super) fn ngram_shape(&self) -> NgramShape {
+        NgramShape { unit: self.ngram_unit, lengths: self.ngrams, buckets: self.hash_buckets }
+    }
+
+    /// The survey of texts for the tokens that the recipe asks for.
+    pub(super) fn survey(&self) -> Box<dyn Survey> {
+        self.vocabulary.survey(self.ngram_shape())
     }
 
     /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of
@@ -149,15 +307,25 @@ impl TextConfig {
         self.format.unwrap_or_else(|| Format::among(uri, Format::has_blocks, Format::Text))
     }
 
+    /// The way from a file's bytes to text.
+    ///
+    /// # Errors
+    /// When no encoding has the name.
+    pub(super) fn decoding(&self) -> Result<Decoding, DataError> {
+        Decoding::new(&self.encoding, self.encoding_errors)
+    }
+
     /// The cut of a file's lines, where its format leaves that to the recipe.
     ///
     /// # Errors
-    /// When the separator is not one ASCII character.
+    /// When the separator is not one ASCII character, and when the first lines of the file do not tell it.
     pub(super) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
-        match format.has_dialect() {
-            true => Dialect::new(uri, self.separator.as_deref(), None, self.has_header),
-            false => Ok(Dialect::default()),
+        if !format.has_dialect() {
+            return Ok(Dialect::default());
         }
+        let (separator, header, quoting) = (self.separator.as_deref(), self.has_header, self.quoting);
+        let keys = DialectKeys { separator, header, quoting, ..DialectKeys::default() };
+        Dialect::new(uri, &keys, self.decoding()?)
     }
 
     /// Refuses sizes that no machine could hold, whatever the set is opened for.
@@ -215,7 +383,23 @@ mod tests {
             TextConfig { stride: Some(0), ..good.clone() },
             TextConfig { max_vocabulary: Some(0), ..good.clone() },
             TextConfig { workers: usize::MAX, ..good.clone() },
-            TextConfig { test_fraction: 1.0, ..good },
+            TextConfig { hash_buckets: 8, ..good.clone() },
+            TextConfig { ngram_unit: NgramUnit::Character, ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, max_tokens: 9, ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, ngrams: [2, 1], ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, hash_buckets: 8, min_count: 2, ..good.clone() },
+            TextConfig { vocabulary: VocabularyKind::Ngrams, task: TextTask::LanguageModel, ..good.clone() },
+            TextConfig {
+                target_kind: Some(TargetKind::Value),
+                task: TextTask::LanguageModel,
+                ..good.clone()
+            },
+            TextConfig { test_fraction: 1.0, ..good.clone() },
+            TextConfig { group_column: Some("g".into()), time_column: Some("t".into()), ..good.clone() },
+            TextConfig { group_column: Some("label".into()), ..good.clone() },
+            TextConfig { stratify: Some(true), time_column: Some("t".into()), ..good.clone() },
+            TextConfig { stratify: Some(true), task: TextTask::LanguageModel, ..good.clone() },
+            TextConfig { time_column: Some("t".into()), task: TextTask::LanguageModel, ..good },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
         }

@@ -2,7 +2,7 @@
 
 use super::blocks::{TextDecoder, source};
 use super::config::{TextConfig, TextTask};
-use super::encode::{class, encode};
+use super::encode::{encode, target};
 use super::read;
 use super::reader::Text;
 use super::schema::TextSchema;
@@ -10,7 +10,6 @@ use super::set::TextSet;
 use crate::DataError;
 use crate::records::{Format, files};
 use crate::store::{self, BlockSet, Source};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// True for texts to be streamed: the recipe says so, or they are too large to be held and of a format that
@@ -34,6 +33,7 @@ pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
 /// # Errors
 /// When they cannot be read, and are not to be skipped.
 pub(super) fn open(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
+    let config = &config.undivided();
     if is_streamed(uri, config) {
         let source = Arc::new(source(uri, config)?);
         let all = (0..source.len()).collect();
@@ -48,6 +48,7 @@ pub(super) fn open(uri: &str, config: &TextConfig, schema: &TextSchema) -> Resul
 /// # Errors
 /// As [`open`].
 pub(super) fn held(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
+    let config = &config.undivided();
     let texts = read::read(uri, config, schema.whole_files, true)?;
     let rows: Vec<u64> = (0..texts.texts.len() as u64).collect();
     labelled(&texts.texts, &rows, config, schema, texts.skipped)
@@ -65,14 +66,14 @@ pub(super) fn labelled(
     schema: &TextSchema,
     mut skipped: u64,
 ) -> Result<TextSet, DataError> {
-    let classes: HashMap<&str, u32> = schema.labels.iter().map(String::as_str).zip(0..).collect();
+    let encoder = schema.target().encoder(None);
     let mut encoded = Vec::with_capacity(rows.len());
     let mut targets = Vec::with_capacity(rows.len());
     for text in rows.iter().map(|&row| &texts[row as usize]) {
-        match class(text, schema, |label| classes.get(label).copied()) {
-            Ok(class) => {
+        match target(text, &encoder) {
+            Ok(target) => {
                 encoded.push(encode(text, schema)?);
-                targets.push(class);
+                targets.push(target);
             }
             Err(error) => config.on_corrupt.refuse(error, &mut skipped)?,
         }
@@ -81,7 +82,7 @@ pub(super) fn labelled(
         (true, Some(&row)) => {
             Err(DataError::source(&texts[row as usize].uri, "at least one text with a known label", "none"))
         }
-        _ => Ok(TextSet::texts(schema.len(), &encoded, Some(targets), skipped)),
+        _ => Ok(TextSet::texts(schema.len(), &encoded, targets, skipped)),
     }
 }
 

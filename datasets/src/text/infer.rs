@@ -1,24 +1,15 @@
 //! The schema of training texts, out of their symbols, labels and tokens.
 
-use super::config::TextConfig;
+use super::config::{MOST_TOKENS, TextConfig};
 use super::schema::{TextSchema, specials};
-use super::tokenizer::Coverage;
-use crate::DataError;
+use super::tokenizer::{Coverage, VocabularyKind};
 use crate::records::round;
-
-/// Refuses labels from which nothing can be learned.
-pub(super) fn check_labels(uri: &str, labels: &[String]) -> Result<(), DataError> {
-    match labels {
-        [] => Err(DataError::source(uri, "at least two classes", "no label")),
-        [only] => Err(DataError::source(uri, "at least two classes", format!("only `{only}`"))),
-        _ => Ok(()),
-    }
-}
+use crate::{DataError, SplitBy};
 
 /// A schema of these symbols, without labels, its tokens a character each.
 pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<TextSchema, DataError> {
-    let survey = config.vocabulary.survey();
-    if symbols.is_empty() && survey.coverage() != Coverage::Given {
+    let survey = config.survey();
+    if symbols.is_empty() && survey.coverage() != Coverage::Given && config.hash_buckets == 0 {
         let expected = format!("texts with a token that occurs at least {} times", config.min_count);
         return Err(DataError::source(&config.train, expected, "none"));
     }
@@ -30,12 +21,17 @@ pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<Te
         task: config.task,
         tokenizer,
         lowercase: config.lowercase,
-        max_tokens: config.max_tokens,
+        max_tokens: if config.vocabulary == VocabularyKind::Ngrams { MOST_TOKENS } else { config.max_tokens },
         text_column: config.text_column.clone(),
         label_column: config.label_column.clone(),
         whole_files: false,
         labels: Vec::new(),
+        value: None,
+        class_names: config.class_names,
+        ngrams: None,
+        summary: None,
         characters_per_token: 1.0,
+        split: SplitBy::default(),
         streamed: None,
     })
 }

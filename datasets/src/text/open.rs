@@ -5,11 +5,13 @@ mod language;
 
 use super::config::{TextConfig, TextTask};
 use super::file::is_streamed;
+use super::ngrams::NgramShape;
 use super::schema::TextSchema;
 use super::set::TextSet;
 use super::{file, streamed};
 use crate::records::split;
 use crate::store::Known;
+use crate::table::TargetKind;
 use crate::{DataError, Opened, Pipeline};
 
 /// Reads the training texts, learns the vocabulary, and splits off the parts that the recipe asks for: at
@@ -90,12 +92,22 @@ pub fn open_evaluation(
 
 /// The recipe, with the settings that the schema fixed in training.
 pub(super) fn as_trained(config: &TextConfig, schema: &TextSchema) -> TextConfig {
+    let shape = schema.ngrams.as_ref().map_or_else(NgramShape::default, |ngrams| ngrams.shape);
     TextConfig {
         task: schema.task,
         text_column: schema.text_column.clone(),
         label_column: schema.label_column.clone(),
         vocabulary: schema.tokenizer.kind(),
         lowercase: schema.lowercase,
+        target_kind: (schema.task == TextTask::Classify).then_some(match schema.value {
+            Some(_) => TargetKind::Value,
+            None => TargetKind::Class,
+        }),
+        class_names: schema.class_names,
+        ngrams: shape.lengths,
+        ngram_unit: shape.unit,
+        hash_buckets: shape.buckets,
+        sublinear_tf: schema.ngrams.as_ref().is_some_and(|ngrams| ngrams.sublinear_tf),
         ..config.clone()
     }
 }

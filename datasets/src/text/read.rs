@@ -2,7 +2,7 @@
 
 use super::config::TextConfig;
 use super::reader::{Reader, Text};
-use crate::records::{Format, utf8, without_mark};
+use crate::records::{Content, Format, utf8, without_mark};
 use crate::{DataError, records, source};
 
 /// The texts of some files.
@@ -89,7 +89,9 @@ pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, Data
     for file in files(uri, config)? {
         let format = config.format(&file);
         if format.is_plain() {
-            corpus += utf8(&file, without_mark(&source::read_unpacked(&file)?), 1)?;
+            let decoding = config.decoding()?;
+            let bytes = decoding.bytes(&file, source::read_unpacked(&file)?, Content::Prose)?;
+            corpus += utf8(&file, without_mark(&bytes), 1, decoding)?;
             continue;
         }
         let reader = Reader { uri: &file, config, format, labelled: false };
@@ -203,7 +205,9 @@ mod tests {
         let skip = TextConfig { on_corrupt: OnCorrupt::Skip, ..Default::default() };
         let message =
             |name, labelled| read(&folder.uri(name), &stop, false, labelled).unwrap_err().to_string();
-        assert!(message("a.txt", false).ends_with("line 2: expected UTF-8 text, found the byte 0xff"));
+        assert!(
+            message("a.txt", false).contains("line 2: expected UTF-8 text, found the byte 0xff, number 5")
+        );
         assert!(message("a.txt", true).contains("lines without labels"));
         assert!(message("a.csv", true).contains("line 3: expected UTF-8"));
         assert!(message("b.csv", true).contains("`txt`, `label`"));

@@ -28,7 +28,7 @@ pub fn records(
             Err(error) => refused.push((*number, error)),
         }
     }
-    let set = TextSet::texts(schema.len(), &tokens, None, 0);
+    let set = TextSet::texts(schema.len(), &tokens, Vec::new(), 0);
     Ok(Requested { samples: Pipeline::new(set, config.in_order(0)), records, refused })
 }
 

@@ -1,10 +1,14 @@
 //! The form that training texts were brought into, saved as `vocabulary.json`.
 
 use super::config::{MOST_TOKENS, TextTask};
+use super::ngrams::{NgramShape, Weigher};
+use super::summary::TextSummary;
 use super::tokenizer::{Coverage, Specials, Tokenizer, UnknownSymbol, VocabularyKind};
+use crate::fields::{TableTarget, share_spellings};
+use crate::records::{canonical, sort_labels};
 use crate::resumed::check_names;
 use crate::store::Known;
-use crate::{DataError, saved};
+use crate::{DataError, SplitBy, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::Path;
@@ -33,13 +37,37 @@ pub struct TextSchema {
     pub label_column: String,
     /// True when a `.txt` file is one sample, false when each of its lines is.
     pub whole_files: bool,
-    /// The classes, sorted, by value where all are numbers; empty for language models.
+    /// The classes, sorted, by value where all are numbers; empty for language models and values.
     pub labels: Vec<String>,
+    /// Mean and standard deviation of the value that texts have, over the training texts; none for classes.
+    pub value: Option<(f64, f64)>,
+    /// True where labels are read by the names that their file gives to numbers.
+    pub class_names: bool,
+    /// The n-grams, where texts are counted and not read in their order.
+    pub ngrams: Option<Ngrams>,
+    /// The training texts in numbers; none of language models, and of runs of earlier versions.
+    pub summary: Option<TextSummary>,
     /// Mean characters per token over the training texts, to 12 significant digits: 1 for characters, at
     /// most 1 for bytes, and for words with the white space between them.
     pub characters_per_token: f64,
+    /// The way that texts were held out of the training texts.
+    pub split: SplitBy,
     /// The training texts, where they are streamed; in a file of its own.
     pub(crate) streamed: Option<Known>,
+}
+
+/// Counted n-grams: all that turns the features of a text into weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ngrams {
+    /// The n-grams that a text is cut into.
+    pub shape: NgramShape,
+    /// True where the logarithm of a count stands for it.
+    pub sublinear_tf: bool,
+    /// Training texts.
+    pub documents: u64,
+    /// For each feature, the training texts that have it.
+    pub frequencies: Vec<u32>,
 }
 
 /// The file, as it reads.
@@ -56,11 +84,23 @@ struct Saved {
     label_column: String,
     whole_files: bool,
     labels: Vec<String>,
+    /// Mean and standard deviation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<(f64, f64)>,
+    /// A run of an earlier version has the numbers themselves as its labels.
+    #[serde(default)]
+    class_names: bool,
     characters_per_token: f64,
+    #[serde(default)]
+    split: SplitBy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summary: Option<TextSummary>,
     /// Names of the first ids.
     specials: Vec<String>,
     /// The tokens of the ids behind; none for bytes.
     symbols: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ngrams: Option<Ngrams>,
 }
 
 /// Two schemas are the same when their files are.
@@ -83,7 +123,12 @@ impl From<TextSchema> for Saved {
             label_column: schema.label_column,
             whole_files: schema.whole_files,
             labels: schema.labels,
+            value: schema.value,
+            class_names: schema.class_names,
+            summary: schema.summary,
+            ngrams: schema.ngrams,
             characters_per_token: schema.characters_per_token,
+            split: schema.split,
             specials: schema.tokenizer.specials().names(),
             symbols: schema.tokenizer.symbols().to_vec(),
         }
@@ -99,7 +144,26 @@ impl TryFrom<Saved> for TextSchema {
             return Err(format!("expected the specials {:?}, found {:?}", specials.names(), saved.specials));
         }
         let expected = "expected distinct symbols of the vocabulary's kind, found others";
-        let tokenizer = saved.vocabulary.survey().tokenizer(specials, saved.symbols).ok_or(expected)?;
+        if saved.ngrams.is_some() != (saved.vocabulary == VocabularyKind::Ngrams) {
+            return Err("expected frequencies with n-grams alone, found otherwise".to_string());
+        }
+        let shape = saved.ngrams.as_ref().map_or_else(NgramShape::default, |ngrams| ngrams.shape);
+        shape.check().map_err(|error| error.to_string())?;
+        let tokenizer = saved.vocabulary.survey(shape).tokenizer(specials, saved.symbols).ok_or(expected)?;
+        if let Some(Ngrams { documents, frequencies, .. }) = &saved.ngrams {
+            let counted = frequencies.iter().all(|&texts| u64::from(texts) <= *documents);
+            if frequencies.len() != tokenizer.size() || !counted {
+                let (features, found) = (tokenizer.size(), frequencies.len());
+                return Err(format!(
+                    "expected the texts of each of {features} features, found {found} numbers"
+                ));
+            }
+        }
+        if let Some((mean, std)) = saved.value
+            && !(mean.is_finite() && std.is_finite() && std > 0.0 && saved.labels.is_empty())
+        {
+            return Err(format!("expected a mean and a positive deviation, found {mean} and {std}"));
+        }
         if tokenizer.size() == 0 {
             return Err("expected at least one token, found none".to_string());
         }
@@ -119,7 +183,12 @@ impl TryFrom<Saved> for TextSchema {
             label_column: saved.label_column,
             whole_files: saved.whole_files,
             labels: saved.labels,
+            value: saved.value,
+            class_names: saved.class_names,
+            summary: saved.summary,
+            ngrams: saved.ngrams,
             characters_per_token: saved.characters_per_token,
+            split: saved.split,
             streamed: None,
         })
     }
@@ -128,7 +197,9 @@ impl TryFrom<Saved> for TextSchema {
 /// The special ids: language models need no padding, and a vocabulary that has every symbol needs no unknown
 /// one.
 pub(super) fn specials(task: TextTask, kind: VocabularyKind) -> Specials {
-    match (task, kind.survey().coverage()) {
+    match (task, kind.coverage()) {
+        // A text of no known n-gram has none, and padding weighs nothing.
+        _ if kind == VocabularyKind::Ngrams => Specials::NONE,
         (TextTask::Classify, _) => Specials::PADDED,
         (TextTask::LanguageModel, Coverage::Frequent) => Specials::UNKNOWN,
         (TextTask::LanguageModel, Coverage::Every | Coverage::Given) => Specials::NONE,
@@ -162,14 +233,57 @@ impl TextSchema {
     /// # Errors
     /// Names the labels or the tokens that differ, or else the mean length of the tokens.
     pub(super) fn check(&self, uri: &str, again: &TextSchema) -> Result<(), DataError> {
-        check_names(uri, "classes", &self.labels, &again.labels)?;
+        if self.value.is_some() != again.value.is_some() {
+            let kind = |schema: &TextSchema| if schema.value.is_some() { "values" } else { "classes" };
+            let expected = format!("labels that are {}, as when the run began", kind(self));
+            return Err(DataError::source(uri, expected, kind(again)));
+        }
+        check_names(uri, "classes", &self.values(), &again.values())?;
         check_names(uri, "tokens", self.tokenizer.symbols(), again.tokenizer.symbols())?;
         let (began, found) = (self.characters_per_token, again.characters_per_token);
         if began != found {
             let expected = format!("the texts that the run began with, {began} characters a token");
             return Err(DataError::source(uri, expected, format!("others, {found} characters a token")));
         }
+        if self.ngrams != again.ngrams {
+            let expected = "the texts that the run began with, by their n-grams";
+            return Err(DataError::source(uri, expected, "others, whose n-grams are in other texts"));
+        }
+        if let (Some(began), Some(found)) = (self.value, again.value) {
+            let most = 1e-9 * (began.0.abs() + began.1);
+            if (began.0 - found.0).abs() > most || (began.1 - found.1).abs() > most {
+                let words = |(mean, std)| format!("mean {mean}, standard deviation {std}");
+                let expected = format!("the labels that the run began with, {}", words(began));
+                return Err(DataError::source(uri, expected, words(found)));
+            }
+        }
         Ok(())
+    }
+
+    /// The labels in the spelling that texts of today have them in, sorted; as they are where two are spellings
+    /// of one value, as in runs of earlier versions.
+    fn values(&self) -> Vec<String> {
+        if share_spellings(&self.labels) {
+            return self.labels.clone();
+        }
+        let mut values: Vec<String> = self.labels.iter().map(|label| canonical(label).into_owned()).collect();
+        sort_labels(&mut values);
+        values
+    }
+
+    /// The labels as a target: classes, or values by their mean and deviation.
+    pub(crate) fn target(&self) -> TableTarget {
+        let name = self.label_column.clone();
+        match self.value {
+            Some((mean, std)) => TableTarget::Value { name, mean, std },
+            None => TableTarget::Classes { name, labels: self.labels.clone() },
+        }
+    }
+
+    /// The weights of the features of a text, where texts are counted.
+    pub fn weigher(&self) -> Option<Weigher> {
+        let Ngrams { sublinear_tf, documents, frequencies, .. } = self.ngrams.as_ref()?;
+        Some(Weigher::new(frequencies, *documents, *sublinear_tf))
     }
 
     /// The number of token ids, special ones included.
@@ -178,7 +292,7 @@ impl TextSchema {
         self.tokenizer.size()
     }
 
-    /// The classes; empty for language models.
+    /// The classes; empty for language models and values.
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
@@ -236,14 +350,24 @@ mod tests {
         let symbols = symbols.iter().map(|symbol| symbol.to_string()).collect();
         TextSchema {
             task,
-            tokenizer: kind.survey().tokenizer(specials(task, kind), symbols).unwrap(),
+            tokenizer: kind.survey(NgramShape::default()).tokenizer(specials(task, kind), symbols).unwrap(),
             lowercase: true,
             max_tokens: 4,
             text_column: "text".into(),
             label_column: "label".into(),
             whole_files: false,
             labels: vec!["a".into(), "b".into()],
+            value: None,
+            class_names: true,
+            ngrams: (kind == VocabularyKind::Ngrams).then(|| Ngrams {
+                shape: NgramShape::default(),
+                sublinear_tf: true,
+                documents: 7,
+                frequencies: vec![5, 2],
+            }),
+            summary: Some(TextSummary { texts: 3, counts: vec![2, 1], ..TextSummary::default() }),
             characters_per_token: 4.25,
+            split: SplitBy::Groups("author".into()),
             streamed: None,
         }
     }
@@ -255,10 +379,27 @@ mod tests {
             schema(TextTask::Classify, VocabularyKind::Word, &["so", "\"", "é"]),
             schema(TextTask::LanguageModel, VocabularyKind::Character, &["\n", " ", "a"]),
             schema(TextTask::LanguageModel, VocabularyKind::Byte, &[]),
+            schema(TextTask::Classify, VocabularyKind::Ngrams, &["so", "so much"]),
+            TextSchema {
+                labels: Vec::new(),
+                value: Some((-0.25, 1.5)),
+                ..schema(TextTask::Classify, VocabularyKind::Word, &["so"])
+            },
         ] {
             schema.save(folder.path()).unwrap();
             assert_eq!(TextSchema::load(folder.path()).unwrap(), schema);
         }
+    }
+
+    #[test]
+    fn a_schema_of_earlier_versions_held_out_at_random() {
+        let folder = tempfile::tempdir().unwrap();
+        schema(TextTask::Classify, VocabularyKind::Word, &["so"]).save(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove("split").unwrap();
+        std::fs::write(&path, json.to_string()).unwrap();
+        assert_eq!(TextSchema::load(folder.path()).unwrap().split, SplitBy::Random);
     }
 
     #[test]
@@ -277,6 +418,38 @@ mod tests {
             std::fs::write(&path, text.replace(from, to)).unwrap();
             let error = TextSchema::load(folder.path()).unwrap_err().to_string();
             assert!(error.contains("vocabulary.json") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    /// A file of an earlier version has neither values nor names of classes, and reads as what it meant.
+    #[test]
+    fn a_file_of_an_earlier_version_reads_as_it_did() {
+        let folder = tempfile::tempdir().unwrap();
+        schema(TextTask::Classify, VocabularyKind::Word, &["so"]).save(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        let mut file: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let keys = file.as_object_mut().unwrap();
+        assert!(keys.remove("class_names").is_some() && keys.remove("summary").is_some());
+        std::fs::write(&path, file.to_string()).unwrap();
+        let schema = TextSchema::load(folder.path()).unwrap();
+        assert_eq!((schema.value, schema.class_names, schema.ngrams), (None, false, None));
+        assert!(schema.summary.is_none() && schema.labels == ["a", "b"]);
+    }
+
+    #[test]
+    fn frequencies_that_are_not_of_the_features_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        schema(TextTask::Classify, VocabularyKind::Ngrams, &["so", "so much"]).save(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (from, to) in [
+            ("\"documents\": 7", "\"documents\": 4"),
+            ("\"buckets\": 0", "\"buckets\": 99999999999"),
+            ("\"so\",", ""),
+        ] {
+            std::fs::write(&path, text.replace(from, to)).unwrap();
+            let error = TextSchema::load(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("vocabulary.json") && error.contains("expected"), "{error}");
         }
     }
 

@@ -2,9 +2,11 @@
 
 use super::blocks::TextDecoder;
 use super::corpus::Corpus;
+use super::encode::{TextTarget, collated};
 use super::stream::Stream;
 use super::tokenizer::PADDING;
 use super::windows::Windows;
+use crate::records::split::count;
 use crate::store::BlockSet;
 use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Target, Tokens};
@@ -24,8 +26,8 @@ pub(super) enum Parts {
         stream: Stream,
         /// The end of each text in the stream.
         ends: Vec<usize>,
-        /// The class of each; `None` for texts to predict.
-        classes: Option<Vec<u32>>,
+        /// The target of each; none for texts to predict.
+        targets: Vec<TextTarget>,
     },
     /// Windows on a long text.
     Windows(Windows, Corpus),
@@ -36,16 +38,16 @@ pub(super) enum Parts {
 /// The tokens of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextSample {
-    tokens: Vec<u32>,
-    class: Option<u32>,
+    pub(super) tokens: Vec<u32>,
+    pub(super) target: TextTarget,
 }
 
 impl TextSet {
-    /// Texts and, unless they are to be predicted, their classes.
+    /// Texts and, unless they are to be predicted, their targets.
     pub(super) fn texts(
         vocabulary: usize,
         texts: &[Vec<u32>],
-        classes: Option<Vec<u32>>,
+        targets: Vec<TextTarget>,
         skipped: u64,
     ) -> Self {
         let mut stream = Stream::new(vocabulary);
@@ -54,7 +56,22 @@ impl TextSet {
             stream.extend(text);
             ends.push(stream.len());
         }
-        TextSet { parts: Parts::Texts { stream, ends, classes }, skipped }
+        TextSet { parts: Parts::Texts { stream, ends, targets }, skipped }
+    }
+
+    /// The texts of each of `num` classes, where they are in memory and have classes.
+    pub(super) fn classes_of(&self, num: usize) -> Option<Vec<u64>> {
+        match &self.parts {
+            Parts::Texts { targets, .. } => {
+                let class = |target: &TextTarget| match target {
+                    TextTarget::Class(class) => Some(*class as usize),
+                    TextTarget::Value(_) | TextTarget::Absent => None,
+                };
+                let classes: Option<Vec<usize>> = targets.iter().map(class).collect();
+                Some(count(classes?.into_iter(), num))
+            }
+            _ => None,
+        }
     }
 
     /// Labelled texts that are read when they are wanted.
@@ -114,19 +131,20 @@ impl Dataset for TextSet {
 
     fn sample(&self, index: u64, _draw: Draw) -> Result<TextSample, DataError> {
         Ok(match &self.parts {
-            Parts::Texts { stream, ends, classes } => {
+            Parts::Texts { stream, ends, targets } => {
                 let index = index as usize;
                 let start = index.checked_sub(1).map_or(0, |before| ends[before]);
-                let class = classes.as_ref().map(|classes| classes[index]);
-                TextSample { tokens: stream.get(start..ends[index]), class }
+                let target = targets.get(index).copied().unwrap_or(TextTarget::Absent);
+                TextSample { tokens: stream.get(start..ends[index]), target }
             }
             Parts::Windows(windows, corpus) => {
-                TextSample { tokens: corpus.get(windows.tokens(index as usize))?, class: None }
+                let tokens = corpus.get(windows.tokens(index as usize))?;
+                TextSample { tokens, target: TextTarget::Absent }
             }
             Parts::Streamed(blocks) => {
                 let (block, number) = blocks.read(index)?;
-                let (tokens, class) = block.text(number)?;
-                TextSample { tokens, class: Some(class) }
+                let (tokens, target) = block.text(number)?;
+                TextSample { tokens, target }
             }
         })
     }
@@ -136,7 +154,7 @@ impl Dataset for TextSet {
     }
 
     /// Texts: tokens `[B, T]`, padded at the end to the longest of the batch, and classes `[B]`
-    /// (texts to predict have none: their target is [`Target::Absent`]). Windows: tokens `[B, T]`
+    /// or values `[B, 1]` (texts to predict have none: their target is [`Target::Absent`]). Windows: tokens `[B, T]`
     /// without padding, and the tokens behind each, `[B, T]`.
     fn collate(&self, samples: Vec<TextSample>, device: &Device) -> (Tokens, Target) {
         let batch = samples.len();
@@ -152,13 +170,7 @@ impl Dataset for TextSet {
                     padding.extend((0..longest).map(|position| position >= length));
                 }
                 let padding = Tensor::from_data(TensorData::new(padding, [batch, longest]), device);
-                let class = |sample: &TextSample| sample.class.map(|class| class as i32);
-                let target = match samples.iter().map(class).collect::<Option<Vec<i32>>>() {
-                    Some(classes) => {
-                        Target::Classes(Tensor::from_data(TensorData::new(classes, [batch]), device))
-                    }
-                    None => Target::Absent,
-                };
+                let target = collated(samples.iter().map(|sample| sample.target), device);
                 (Tokens { tokens: tensor(tokens, batch, device), padding }, target)
             }
             Parts::Windows(windows, _) => {
@@ -185,7 +197,12 @@ mod tests {
 
     #[test]
     fn texts_are_padded_to_the_longest_of_the_batch() {
-        let set = TextSet::texts(10, &[vec![5], vec![6, 7, 8], vec![9, 2]], Some(vec![1, 0, 1]), 0);
+        let set = TextSet::texts(
+            10,
+            &[vec![5], vec![6, 7, 8], vec![9, 2]],
+            [1, 0, 1].map(TextTarget::Class).to_vec(),
+            0,
+        );
         let device = Device::flex();
         let samples = [0, 2].map(|index| set.sample(index, Draw::default()).unwrap()).to_vec();
         let (input, target) = set.collate(samples, &device);

@@ -3,17 +3,14 @@
 use super::blocks::{TextDecoder, read, source};
 use super::config::TextConfig;
 use super::file::{self, in_sequence};
-use super::infer::{check_labels, mean_characters, new_schema};
-use super::reader::Text;
+use super::learn::{Learned, Learner};
 use super::schema::TextSchema;
 use super::set::TextSet;
-use super::tokenizer::Counts;
+use crate::fields::label;
 use crate::index::Block;
-use crate::records::sort_labels;
+use crate::records::split::{LabelCounts, tell_lacking};
 use crate::store::{BlockSet, Divided, Known, Source};
-use crate::{DataError, Opened, Pipeline, PipelineConfig, ShardOrder, bounds};
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+use crate::{DataError, Opened, Pipeline, PipelineConfig, ShardOrder};
 use std::sync::Arc;
 
 /// Opens labelled texts for training by their blocks; `known` is the schema of a run that goes on.
@@ -27,15 +24,17 @@ pub(super) fn open(
     seed: u64,
     known: Option<TextSchema>,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
+    config.held_out().check_blocks()?;
     let source = Arc::new(source(&config.train, config)?);
-    let Divided { train, valid, test } = source.divide(config.fractions(), seed)?;
+    let divided = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
             Known::kept(&schema.streamed, &source)?;
             schema
         }
-        None => survey(&source, &train, config)?,
+        None => survey(&source, &divided, config)?,
     };
+    let Divided { train, valid, test } = divided;
     let part = |uri: &Option<String>, blocks: Vec<usize>| -> Result<Option<Pipeline<TextSet>>, DataError> {
         let set = match uri {
             Some(uri) => file::open(uri, config, &schema)?,
@@ -63,57 +62,40 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> R
     Ok(in_sequence(source, held_out, config, schema))
 }
 
-/// The labels and symbols of some texts.
-#[derive(Default)]
-struct Learned {
-    /// The labels of all texts, whatever part they fall into.
-    labels: BTreeSet<String>,
-    counts: Counts,
-    characters: usize,
-    tokens: usize,
-}
-
-/// Reads all blocks once: all for the labels, those in `train` for the vocabulary.
-fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextSchema, DataError> {
-    let uri = source.uri();
-    let mut training = vec![false; source.len()];
-    train.iter().for_each(|&block| training[block] = true);
-    let survey = config.vocabulary.survey();
+/// Reads all blocks once: all for the labels, those for training for the vocabulary.
+fn survey(source: &Source, divided: &Divided, config: &TextConfig) -> Result<TextSchema, DataError> {
+    let parts = divided.parts(source.len());
+    let learner = Learner::new(config, None);
     let work = |number: usize, shard: usize, block: &Block| {
-        let mut learned = Learned::default();
+        let (mut texts, mut counts, mut skipped) = (learner.block(), LabelCounts::default(), 0);
         read(source, shard, block, config, &mut |text| {
-            let Text { text, label, .. } = match text {
-                Ok(text) => text,
-                // Counted where it is met in training.
-                Err(error) => return config.on_corrupt.refuse(error, &mut 0),
-            };
-            learned.labels.extend(label);
-            if training[number] {
-                let text: Cow<'_, str> =
-                    if config.lowercase { text.to_lowercase().into() } else { text.into() };
-                survey.count(&text, usize::MAX, &mut learned.counts);
-                learned.characters += text.chars().count();
-                learned.tokens += survey.num_tokens(&text);
+            match text {
+                Ok(text) => {
+                    texts.add(&text, parts[number] == 0);
+                    counts.add(&label(text.label.as_deref().unwrap_or_default(), None), parts[number], 1);
+                }
+                // Counted again where it is met in training.
+                Err(error) => return config.on_corrupt.refuse(error, &mut skipped),
             }
             Ok(())
         })?;
-        Ok(learned)
+        let mut learned = texts.learned(source.shard_uri(shard));
+        learned.skip(skipped);
+        Ok((learned, counts))
     };
-    let mut all = Learned::default();
-    source.survey("vocabulary", source.len(), work, |learned| {
-        all.labels.extend(learned.labels);
-        all.counts.merge(learned.counts);
-        all.characters += learned.characters;
-        all.tokens += learned.tokens;
-        bounds::classes(uri, &config.label_column, all.labels.len())
+    let (mut all, mut labels) = (Learned::none(), LabelCounts::default());
+    source.survey("vocabulary", source.len(), work, |(learned, counts)| {
+        all.merge(learned);
+        labels.merge(counts);
+        Ok(())
     })?;
-    let mut labels: Vec<String> = all.labels.into_iter().collect();
-    sort_labels(&mut labels);
-    check_labels(uri, &labels)?;
-    let symbols = all.counts.frequent(config.min_count, config.max_vocabulary);
-    let characters_per_token = mean_characters(all.characters, all.tokens);
     let streamed = Some(Known::of(source, Vec::new()));
-    Ok(TextSchema { labels, characters_per_token, streamed, ..new_schema(config, symbols)? })
+    let schema = all.schema(source.uri(), config, false)?;
+    if !schema.labels.is_empty() {
+        config.held_out().tell_blocks(source.uri());
+        tell_lacking(source.uri(), &schema.labels, labels.of(&schema.labels, config.fractions()));
+    }
+    Ok(TextSchema { streamed, ..schema })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::block::{
 };
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::objective::Objective;
 use crate::sequence::{carries_text, mean_over_text};
 use crate::spec::{Misfit, Spec};
@@ -129,6 +130,10 @@ impl Architecture for TransformerClassifierConfig {
             objective: self.objective.clone(),
         }
     }
+
+    fn headed(model: &TransformerClassifier) -> Option<&dyn Headed<Input = Tokens>> {
+        Some(model)
+    }
 }
 
 /// Embeddings, blocks in which every token sees every token of its text, one vector a text, and a head.
@@ -160,27 +165,7 @@ impl TransformerClassifier {
     /// # Panics
     /// When the texts are longer than `max_tokens`.
     pub fn forward(&self, input: Tokens) -> Tensor<2> {
-        let [batch, length] = input.tokens.dims();
-        assert_shape!(input.padding, [batch, length]);
-        let most = self.max_tokens;
-        assert!(length <= most, "at most {most} tokens were expected, found {length}");
-        let device = input.tokens.device();
-        let x = embedding(&self.embedding, input.tokens); // [B, T, D]
-        let mut x = x + self.positions(length, &device).unsqueeze(); // [B, T, D]
-        let mut text = carries_text(input.padding); // [B, T]
-        if let Some(token) = &self.class_token {
-            let token = token.val().unsqueeze::<3>().expand([batch as i64, -1, -1]); // [B, 1, D]
-            x = Tensor::cat(vec![token, x], 1); // [B, 1 + T, D]
-            text = Tensor::cat(vec![Tensor::ones([batch, 1], &device), text], 1); // [B, 1 + T]
-        }
-        let x = dropout(&self.dropout, x);
-        let x = through_blocks(&self.blocks, x, &AttentionMask::Text(text.clone())); // [B, T, D]
-        let x = layer_norm(&self.norm, x, EPSILON);
-        let pooled = match self.class_token {
-            Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
-            None => mean_over_text(x, text),             // [B, D]
-        };
-        linear(&self.head, pooled, Activation::Identity) // [B, O]
+        self.answer(self.features(input))
     }
 
     /// The first `length` places' vectors, `[T, D]`.
@@ -205,6 +190,41 @@ fn sinusoids(length: usize, width: usize) -> Vec<f32> {
         (if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
     };
     (0..length).flat_map(|place| (0..width).map(move |column| number(place, column))).collect()
+}
+
+impl Headed for TransformerClassifier {
+    type Input = Tokens;
+
+    fn features(&self, input: Tokens) -> Tensor<2> {
+        let [batch, length] = input.tokens.dims();
+        assert_shape!(input.padding, [batch, length]);
+        let most = self.max_tokens;
+        assert!(length <= most, "at most {most} tokens were expected, found {length}");
+        let device = input.tokens.device();
+        let x = embedding(&self.embedding, input.tokens); // [B, T, D]
+        let mut x = x + self.positions(length, &device).unsqueeze(); // [B, T, D]
+        let mut text = carries_text(input.padding); // [B, T]
+        if let Some(token) = &self.class_token {
+            let token = token.val().unsqueeze::<3>().expand([batch as i64, -1, -1]); // [B, 1, D]
+            x = Tensor::cat(vec![token, x], 1); // [B, 1 + T, D]
+            text = Tensor::cat(vec![Tensor::ones([batch, 1], &device), text], 1); // [B, 1 + T]
+        }
+        let x = dropout(&self.dropout, x);
+        let x = through_blocks(&self.blocks, x, &AttentionMask::Text(text.clone())); // [B, T, D]
+        let x = layer_norm(&self.norm, x, EPSILON);
+        match self.class_token {
+            Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
+            None => mean_over_text(x, text),             // [B, D]
+        }
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, features, Activation::Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
+    }
 }
 
 impl Task for TransformerClassifier {

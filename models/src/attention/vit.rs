@@ -13,6 +13,7 @@ use super::block::{
 use super::resample::bicubic;
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
@@ -236,6 +237,10 @@ impl Architecture for VisionTransformerConfig {
             interpolated(found, [side, side], self.grid()).into_data()
         })
     }
+
+    fn headed(model: &VisionTransformer) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 /// An embedding of patches with learned positions, blocks in which every patch sees all, one vector a
@@ -271,28 +276,7 @@ impl VisionTransformer {
     /// # Panics
     /// When patches do not divide the picture.
     pub fn forward(&self, input: Images) -> Tensor<2> {
-        let channels = self.channels;
-        assert_shape!(input.pixels, [_, channels, _, _]);
-        let [batch, _, height, width] = input.pixels.dims();
-        let [patch, _] = self.embedding.stride;
-        assert!(
-            [height, width].iter().all(|size| *size > 0 && size.is_multiple_of(patch)),
-            "height and width in multiples of {patch} were expected, found {height} x {width}"
-        );
-        let x = conv2d(&self.embedding, input.pixels, Activation::Identity); // [B, D, H / P, W / P]
-        let mut x = x.flatten::<3>(2, 3).swap_dims(1, 2); // [B, H W / P^2, D]
-        if let Some(token) = &self.class_token {
-            let token = token.val().expand([batch as i64, -1, -1]); // [B, 1, D]
-            x = Tensor::cat(vec![token, x], 1); // [B, T, D]
-        }
-        let x = dropout(&self.dropout, x + self.positions([height / patch, width / patch]));
-        let x = through_blocks(&self.blocks, x, &AttentionMask::None); // [B, T, D]
-        let pooled = match self.class_token {
-            Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
-            None => x.mean_dim(1).squeeze_dim(1),        // [B, D]
-        };
-        let pooled: Tensor<2> = layer_norm(&self.norm, pooled, EPSILON);
-        linear(&self.head, pooled, Activation::Identity) // [B, O]
+        self.answer(self.features(input))
     }
 
     /// The same model for pictures of another size: its positions, interpolated, are what trains from here
@@ -329,6 +313,42 @@ fn interpolated(positions: Tensor<3>, [rows, columns]: [usize; 2], grid: [usize;
     match before {
         0 => patches,
         _ => Tensor::cat(vec![positions.narrow(1, 0, before), patches], 1),
+    }
+}
+
+impl Headed for VisionTransformer {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
+        let channels = self.channels;
+        assert_shape!(input.pixels, [_, channels, _, _]);
+        let [batch, _, height, width] = input.pixels.dims();
+        let [patch, _] = self.embedding.stride;
+        assert!(
+            [height, width].iter().all(|size| *size > 0 && size.is_multiple_of(patch)),
+            "height and width in multiples of {patch} were expected, found {height} x {width}"
+        );
+        let x = conv2d(&self.embedding, input.pixels, Activation::Identity); // [B, D, H / P, W / P]
+        let mut x = x.flatten::<3>(2, 3).swap_dims(1, 2); // [B, H W / P^2, D]
+        if let Some(token) = &self.class_token {
+            let token = token.val().expand([batch as i64, -1, -1]); // [B, 1, D]
+            x = Tensor::cat(vec![token, x], 1); // [B, T, D]
+        }
+        let x = dropout(&self.dropout, x + self.positions([height / patch, width / patch]));
+        let x = through_blocks(&self.blocks, x, &AttentionMask::None); // [B, T, D]
+        let pooled = match self.class_token {
+            Some(_) => x.narrow(1, 0, 1).squeeze_dim(1), // [B, D]
+            None => x.mean_dim(1).squeeze_dim(1),        // [B, D]
+        };
+        layer_norm(&self.norm, pooled, EPSILON)
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, features, Activation::Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

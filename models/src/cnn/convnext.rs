@@ -10,6 +10,7 @@ use super::check_picture;
 use crate::architecture::Architecture;
 use crate::check;
 use crate::drop_path::DropPath;
+use crate::headed::Headed;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
@@ -163,6 +164,10 @@ impl Architecture for ConvNeXtConfig {
     fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
         vec![("torchvision", self.torchvision_names())]
     }
+
+    fn headed(model: &ConvNeXt) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 /// A convolution of side-by-side squares.
@@ -289,6 +294,14 @@ impl ConvNeXt {
     /// - input: `[B, C, H, W]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Images) -> Tensor<2> {
+        self.answer(self.features(input))
+    }
+}
+
+impl Headed for ConvNeXt {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = channels_last(conv2d(&self.stem, input.pixels, Identity)); // [B, H / 4, W / 4, width]
@@ -300,8 +313,15 @@ impl ConvNeXt {
             x = stage.blocks.iter().fold(x, |x, block| checkpoint::block(block, x, Block::forward));
         }
         let x = x.flatten::<3>(1, 2).mean_dim(1).squeeze_dim(1); // [B, 8 * width]
-        let x = dropout(&self.dropout, layer_norm(&self.norm, x, EPSILON));
-        linear(&self.head, x, Identity) // [B, O]
+        layer_norm(&self.norm, x, EPSILON)
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, dropout(&self.dropout, features), Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

@@ -11,10 +11,11 @@ use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage};
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
-use bonfire_contract::ConfigError;
+use bonfire_contract::{ConfigError, Images};
 use burn::config::Config;
 use burn::nn::{Initializer, LinearConfig};
 use burn::tensor::Device;
@@ -233,12 +234,15 @@ impl Architecture for EfficientNetConfig {
             ("google", self.google_names()),
         ]
     }
+
+    fn headed(model: &EfficientNet) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bonfire_contract::Images;
     use burn::tensor::Tensor;
 
     #[test]

@@ -6,6 +6,7 @@
 
 use super::conv_norm::{ConvNorm, Shape, Ways};
 use crate::drop_path::DropPath;
+use crate::headed::Headed;
 use crate::objective::Objective;
 use bonfire_contract::{Images, Output, Target, Task};
 use bonfire_kernels::Activation::{self, Identity};
@@ -195,6 +196,14 @@ impl InvertedNetwork {
     /// - input: `[B, C, H, W]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Images) -> Tensor<2> {
+        self.answer(self.features(input))
+    }
+}
+
+impl Headed for InvertedNetwork {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
         let (channels, activation) = (self.channels, self.activation.fused());
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = self.stem.forward(input.pixels, activation); // [B, stem, H / 2, W / 2]
@@ -202,8 +211,15 @@ impl InvertedNetwork {
         let x = blocks
             .fold(x, |x, block| checkpoint::block(block, x, move |block, x| block.forward(x, activation))); // [B, C_out, H / 32, W / 32]
         let x = self.last.forward(x, activation); // [B, last, H / 32, W / 32]
-        let x = dropout(&self.dropout, global_avg_pool(x)); // [B, last]
-        linear(&self.head, x, Identity) // [B, O]
+        global_avg_pool(x) // [B, last]
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, dropout(&self.dropout, features), Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

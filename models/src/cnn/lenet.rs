@@ -7,6 +7,7 @@
 
 use super::check_picture;
 use crate::architecture::Architecture;
+use crate::headed::Headed;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
@@ -71,6 +72,10 @@ impl Architecture for LeNetConfig {
             objective: self.objective.clone(),
         }
     }
+
+    fn headed(model: &LeNet) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 /// The five layers.
@@ -99,6 +104,14 @@ impl LeNet {
     /// - input: `[B, C, H, W]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Images) -> Tensor<2> {
+        self.answer(self.features(input))
+    }
+}
+
+impl Headed for LeNet {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = conv2d(&self.first, input.pixels, Tanh); // [B, 6, H, W]
@@ -106,8 +119,15 @@ impl LeNet {
         let x = conv2d(&self.second, x, Tanh); // [B, 16, H / 2 - 4, W / 2 - 4]
         let x = avg_pool2d(&self.pool, x); // [B, 16, H', W']
         let x = linear(&self.third, x.flatten::<2>(1, 3), Tanh); // [B, 120]
-        let x = linear(&self.fourth, x, Tanh); // [B, 84]
-        linear(&self.head, x, Identity) // [B, O]
+        linear(&self.fourth, x, Tanh) // [B, 84]
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, features, Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

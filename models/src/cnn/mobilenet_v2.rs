@@ -8,10 +8,11 @@ use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage, rounded};
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
-use bonfire_contract::ConfigError;
+use bonfire_contract::{ConfigError, Images};
 use burn::config::Config;
 use burn::nn::{Initializer, LinearConfig};
 use burn::tensor::Device;
@@ -135,12 +136,15 @@ impl Architecture for MobileNetV2Config {
     fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
         vec![("torchvision", self.torchvision_names())]
     }
+
+    fn headed(model: &MobileNetV2) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bonfire_contract::Images;
     use burn::tensor::Tensor;
 
     #[test]

@@ -8,6 +8,7 @@
 use super::{HE_NORMAL, check_picture};
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
@@ -129,6 +130,10 @@ impl Architecture for CnnConfig {
             objective: self.objective.clone(),
         }
     }
+
+    fn headed(model: &Cnn) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 /// Convolutions of one width and the pooling after them.
@@ -207,17 +212,33 @@ impl Cnn {
     /// - input: `[B, C, H, W]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Images) -> Tensor<2> {
+        self.answer(self.features(input))
+    }
+}
+
+impl Headed for Cnn {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let mut x = input.pixels;
         for stage in &self.stages {
             x = stage.forward(x); // [B, C, H', W']
         }
-        let mut x = dropout(&self.dropout, x.flatten::<2>(1, 3)); // [B, C * H' * W']
-        if let Some(hidden) = &self.hidden {
-            x = dropout(&self.dropout, linear(hidden, x, Activation::Relu)); // [B, hidden]
+        let x = x.flatten::<2>(1, 3); // [B, C * H' * W']
+        match &self.hidden {
+            Some(hidden) => linear(hidden, dropout(&self.dropout, x), Activation::Relu), // [B, hidden]
+            None => x,
         }
-        linear(&self.head, x, Activation::Identity) // [B, O]
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, dropout(&self.dropout, features), Activation::Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

@@ -11,6 +11,7 @@ use super::conv_norm::{ConvNorm, Shape, names};
 use crate::architecture::Architecture;
 use crate::check;
 use crate::drop_path::DropPath;
+use crate::headed::Headed;
 use crate::keys::LayerNames;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
@@ -197,6 +198,10 @@ impl Architecture for ResNetConfig {
     fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
         vec![("torchvision", self.torchvision_names())]
     }
+
+    fn headed(model: &ResNet) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 /// Convolutions and the shortcut around them.
@@ -247,14 +252,29 @@ impl ResNet {
     /// - input: `[B, C, H, W]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Images) -> Tensor<2> {
+        self.answer(self.features(input))
+    }
+}
+
+impl Headed for ResNet {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = self.stem.forward(input.pixels, Relu); // [B, width, H / 2, W / 2]
         let x = max_pool2d(&self.pool, x); // [B, width, H / 4, W / 4]
         let blocks = self.stages.iter().flatten();
         let x = blocks.fold(x, |x, block| checkpoint::block(block, x, Block::forward)); // [B, C_out, H / 32, W / 32]
-        let x = dropout(&self.dropout, global_avg_pool(x)); // [B, C_out]
-        linear(&self.head, x, Identity) // [B, O]
+        global_avg_pool(x) // [B, C_out]
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, dropout(&self.dropout, features), Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

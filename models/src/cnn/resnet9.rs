@@ -8,6 +8,7 @@ use super::check_picture;
 use super::conv_norm::{ConvNorm, Shape};
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
@@ -91,6 +92,10 @@ impl Architecture for ResNet9Config {
             objective: self.objective.clone(),
         }
     }
+
+    fn headed(model: &ResNet9) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 /// A convolution, a pooling, and two more convolutions around a shortcut.
@@ -134,13 +139,29 @@ impl ResNet9 {
     /// - input: `[B, C, H, W]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Images) -> Tensor<2> {
+        self.answer(self.features(input))
+    }
+}
+
+impl Headed for ResNet9 {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = self.stem.forward(input.pixels, Relu); // [B, width, H, W]
         let x = self.layers.iter().fold(x, |x, layer| checkpoint::block(layer, x, Layer::forward)); // [B, 8 * width, H / 8, W / 8]
         let [_, _, height, width] = x.dims();
         let x = max_pool2d(x, [height, width], [1, 1], [0, 0], [1, 1]); // [B, 8 * width, 1, 1]
-        linear(&self.head, x.flatten::<2>(1, 3), Identity) * self.output_scale // [B, O]
+        x.flatten::<2>(1, 3) // [B, 8 * width]
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, features, Identity) * self.output_scale // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

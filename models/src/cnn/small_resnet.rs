@@ -8,6 +8,7 @@
 use super::{HE_NORMAL, check_picture, convolution_3x3};
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
@@ -83,6 +84,10 @@ impl Architecture for SmallResNetConfig {
             objective: self.objective.clone(),
         }
     }
+
+    fn headed(model: &SmallResNet) -> Option<&dyn Headed<Input = Images>> {
+        Some(model)
+    }
 }
 
 /// Two convolutions and the shortcut around them.
@@ -157,6 +162,14 @@ impl SmallResNet {
     /// - input: `[B, C, H, W]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Images) -> Tensor<2> {
+        self.answer(self.features(input))
+    }
+}
+
+impl Headed for SmallResNet {
+    type Input = Images;
+
+    fn features(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = conv2d(&self.stem, input.pixels, Identity); // [B, width, H, W]
@@ -164,7 +177,15 @@ impl SmallResNet {
         for block in &self.blocks {
             x = checkpoint::block(block, x, BasicBlock::forward);
         } // [B, 4 * width, H / 4, W / 4]
-        linear(&self.head, global_avg_pool(x), Identity) // [B, O]
+        global_avg_pool(x) // [B, 4 * width]
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, features, Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

@@ -1,10 +1,13 @@
-//! Models of table rows: linear, logistic and softmax regression, and the multi-layer perceptron.
+//! Models of table rows: linear, logistic and softmax regression, and the multi-layer perceptron; and the same
+//! regressions of texts.
 
 mod affine;
+mod bag;
 mod linear_regression;
 mod logistic_regression;
 mod mlp;
 
+pub use bag::{BagRegression, BagRegressionConfig};
 pub use linear_regression::{LinearRegression, LinearRegressionConfig};
 pub use logistic_regression::{LogisticRegression, LogisticRegressionConfig};
 pub use mlp::{Mlp, MlpConfig, Norm};

@@ -2,6 +2,7 @@
 
 use super::recurrent::Recurrent;
 use super::stack::{Stack, StackSizes};
+use crate::headed::Headed;
 use crate::objective::Objective;
 use crate::sequence::Pooling;
 use bonfire_contract::{Output, Target, Task, Tokens};
@@ -39,7 +40,23 @@ impl<R: Recurrent> RecurrentClassifier<R> {
     /// - input: tokens and padding, `[B, T]`
     /// - output: `[B, O]`, or `[B, 1]` for binary cross-entropy
     pub fn forward(&self, input: Tokens) -> Tensor<2> {
-        linear(&self.head, self.stack.pooled(input, self.pooling), Identity)
+        self.answer(self.features(input))
+    }
+}
+
+impl<R: Recurrent> Headed for RecurrentClassifier<R> {
+    type Input = Tokens;
+
+    fn features(&self, input: Tokens) -> Tensor<2> {
+        self.stack.pooled(input, self.pooling)
+    }
+
+    fn answer(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(&self.head, features, Identity) // [B, O]
+    }
+
+    fn objective(&self) -> &Objective {
+        &self.objective
     }
 }
 

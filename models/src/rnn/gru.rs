@@ -10,11 +10,12 @@ use super::recurrent::{self, Recurrent};
 use super::stack::StackSizes;
 use crate::architecture::Architecture;
 use crate::check;
+use crate::headed::Headed;
 use crate::language::LanguageModel;
 use crate::objective::Objective;
 use crate::sequence::Pooling;
 use crate::spec::{Misfit, Spec};
-use bonfire_contract::ConfigError;
+use bonfire_contract::{ConfigError, Tokens};
 use bonfire_kernels::modules;
 use burn::config::Config;
 use burn::nn::{Gru, GruConfig};
@@ -91,6 +92,10 @@ impl Architecture for GruClassifierConfig {
     /// The model with weights drawn from the device's generator.
     fn init(&self, device: &Device) -> GruClassifier {
         RecurrentClassifier::new(&self.sizes(), self.pooling, &self.objective, device)
+    }
+
+    fn headed(model: &GruClassifier) -> Option<&dyn Headed<Input = Tokens>> {
+        Some(model)
     }
 }
 

@@ -21,9 +21,9 @@ pub enum DataCommand {
     Index(index::IndexArguments),
     /// Read everything, and name each corrupt sample by its shard and offset.
     Verify(verify::VerifyArguments),
-    /// Show what shards hold, from their index and a few samples.
+    /// Show what data hold: columns or classes, histograms, first samples. Nothing is written.
     Inspect(inspect::InspectArguments),
-    /// Write a page of pictures as training sees them, augmented.
+    /// Write a page of samples as training sees them: pictures augmented, rows and texts encoded.
     Preview(preview::PreviewArguments),
     /// Measure how fast shards, tables or texts are read, and decoded or made into batches.
     Bench(bench::BenchArguments),

@@ -10,7 +10,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 pub(crate) const STATE: &str = "state.json";
-pub(crate) const WEIGHTS: &str = "weights.safetensors";
+/// The file of a checkpoint that holds the model's weights.
+pub const WEIGHTS: &str = "weights.safetensors";
 pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
 pub(crate) const AVERAGE: &str = "average.safetensors";
 pub(crate) const GRADIENT: &str = "gradient.safetensors";

@@ -7,7 +7,8 @@ mod checkpoint;
 mod log;
 mod state;
 
-pub(crate) use checkpoint::{AVERAGE, Checkpoint, GRADIENT, Tensors, WEIGHTS};
+pub use checkpoint::WEIGHTS;
+pub(crate) use checkpoint::{AVERAGE, Checkpoint, GRADIENT, Tensors};
 pub use log::MetricsLog;
 pub(crate) use state::{Best, Due, OpenStep, State, to_figures, to_metrics};
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::image::Resize;
 use crate::image::decode::tests::file;
 use crate::image::open_prediction;
+use crate::records::split::told;
 use crate::{Dataset, Draw, Names, OnCorrupt, ShardOrder};
 use bonfire_contract::{Batch, Images, Loader, Portion, Position, Share, Target};
 use burn::tensor::Device;
@@ -177,6 +178,61 @@ fn held_out_pictures_are_the_same_in_training_and_evaluation() {
     let nothing = ImageConfig { valid_fraction: 0.0, test_fraction: 0.0, ..config };
     let error = open_evaluation(&nothing, &opened.schema, None, 5).err().unwrap().to_string();
     assert!(error.starts_with("data.test: expected pictures to evaluate on"), "{error}");
+}
+
+/// The classes of a pipeline's pictures, counted.
+fn counted(pipeline: &Pipeline<ImageSet>) -> BTreeMap<i64, usize> {
+    let mut counts = BTreeMap::new();
+    epoch(pipeline).1.into_iter().for_each(|class| *counts.entry(class).or_default() += 1);
+    counts
+}
+
+#[test]
+fn classes_have_their_shares_unless_the_run_began_without() {
+    let (train, classes) = epoch(&open(&fashion(), 5).unwrap().train);
+    assert_eq!((train.len(), classes.len()), (2_500 * 28 * 28, 2_500));
+    let config = ImageConfig { valid_fraction: 0.1, test_fraction: 0.2, test: None, ..fashion() };
+    let opened = open(&config, 5).unwrap();
+    assert_eq!(opened.schema.split, SplitBy::Stratified);
+    let (valid, test) = (opened.valid.unwrap(), opened.test.unwrap());
+    for class in 0..10 {
+        let all = classes.iter().filter(|&&of| of == class).count() as f64;
+        for (part, share) in [(&valid, 0.1), (&test, 0.2)] {
+            let found = counted(part)[&class] as f64;
+            assert!((found - share * all).abs() < 1.0, "{found} of {all}");
+        }
+    }
+    // A run of an earlier version: its labels say nothing of its split.
+    let alike = open(&ImageConfig { stratify: Some(false), ..config.clone() }, 5).unwrap();
+    assert_eq!(alike.schema.split, SplitBy::Random);
+    let began = epoch(&alike.test.unwrap());
+    assert_ne!(began, epoch(&test));
+    assert_eq!(epoch(&open_evaluation(&config, &alike.schema, None, 5).unwrap()), began);
+    let goes_on = reopen(&config, 5, alike.schema).unwrap();
+    assert_eq!(epoch(&goes_on.test.unwrap()), began);
+    assert_eq!(epoch(&reopen(&config, 5, opened.schema).unwrap().test.unwrap()), epoch(&test));
+}
+
+#[test]
+fn a_class_of_one_picture_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in (0..20).flat_map(|number| [format!("a/{number}.png"), format!("b/{number}.png")]) {
+        write(folder.path(), &name, &file(ImageFormat::Png, 8, 6));
+    }
+    write(folder.path(), "rare/1.png", &file(ImageFormat::Png, 8, 6));
+    let config = ImageConfig { valid_fraction: 0.5, ..folder_config(&folder) };
+    for seed in 0..9 {
+        let opened = open(&config, seed).unwrap();
+        let counts = |pipeline: &Pipeline<ImageSet>| {
+            let classes = pipeline.dataset().classes();
+            [0, 1, 2].map(|class| classes.iter().filter(|&&of| of == class).count())
+        };
+        let (train, valid) = (counts(&opened.train), counts(&opened.valid.unwrap()));
+        let lines = told(&config.train, || _ = open(&config, seed).unwrap());
+        assert_eq!(lines, ["1 class without a validation sample: `rare` (1 sample)"]);
+        assert_eq!((train[2], valid[2]), (1, 0));
+        assert!(train[0].abs_diff(10) <= 1 && valid[0] + valid[1] == 21, "{train:?} {valid:?}");
+    }
 }
 
 #[test]

@@ -4,11 +4,12 @@
 //! file -> unpacked as it arrives -> header | about 1 MiB of whole records | about 1 MiB | …
 //! ```
 
-use super::{Csv, scan_csv};
+use super::{Columns, Csv, scan_csv};
 use crate::DataError;
 use crate::records::cut::BLOCK;
-use crate::records::dialect::{Dialect, Given};
+use crate::records::encoding::Content;
 use crate::records::pieces::unpacked;
+use crate::records::read::ReadOptions;
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -19,20 +20,19 @@ use std::rc::Rc;
 /// `take`'s own, when the file cannot be read, and when a row is longer than 64 MiB.
 pub(super) fn csv_pieces(
     uri: &str,
-    dialect: Dialect,
-    given: Given<'_>,
+    options: &ReadOptions<'_>,
     take: &mut dyn FnMut(&mut Csv<'_>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let mut names: Option<Vec<String>> = None;
-    rows(uri, dialect, |head, bytes, line| {
-        let names = match &names {
-            Some(names) => names.clone(),
+    let mut columns: Option<Columns> = None;
+    rows(uri, options, |head, bytes, line| {
+        let columns = match &columns {
+            Some(columns) => columns.clone(),
             None => {
-                let first = if dialect.header { head } else { bytes };
-                names.insert(Csv::open(uri, first, dialect, given)?.names().to_vec()).clone()
+                let first = if options.dialect.header { head } else { bytes };
+                columns.insert(Csv::open(uri, first, options)?.columns).clone()
             }
         };
-        take(&mut Csv::block(uri, bytes, dialect, names, line))
+        take(&mut Csv::block(uri, bytes, columns, line))
     })
 }
 
@@ -40,14 +40,15 @@ pub(super) fn csv_pieces(
 /// on.
 fn rows(
     uri: &str,
-    dialect: Dialect,
+    options: &ReadOptions<'_>,
     mut take: impl FnMut(&[u8], &[u8], u64) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let read = Rc::new(RefCell::new(Vec::new()));
-    let copied = Copied { reader: unpacked(uri)?, read: read.clone() };
+    let reader = unpacked(uri, options.decoding, Content::Rows, true)?;
+    let copied = Copied { reader, read: read.clone() };
     // Bytes of the file before those of `read`.
     let mut before = 0;
-    scan_csv(uri, copied, dialect, BLOCK, |entry| {
+    scan_csv(uri, copied, options.dialect, BLOCK, |entry| {
         let part = &entry.parts[0];
         let begin = (part.offset - before) as usize;
         let end = begin + part.length as usize;
@@ -77,11 +78,12 @@ impl<R: Read> Read for Copied<R> {
 mod tests {
     use super::*;
     use crate::records::pieces::tests::file;
+    use crate::records::read::Use;
 
     fn all_rows(text: &[u8]) -> Vec<(String, String, u64)> {
         let (_folder, uri) = file(text);
         let mut found = Vec::new();
-        rows(&uri, Dialect::default(), |head, bytes, line| {
+        rows(&uri, &ReadOptions::plain(&|_| Use::Cell), |head, bytes, line| {
             let [head, bytes] = [head, bytes].map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
             found.push((head, bytes, line));
             Ok(())

@@ -1,14 +1,18 @@
 //! CSV cut into blocks of whole rows.
 
+use super::quotes::{breaks, refused, swallowing};
 use crate::DataError;
 use crate::records::cut::{Cutter, LONGEST_RECORD};
 use crate::records::dialect::Dialect;
 use crate::records::entry::Entry;
 use crate::source::one_line;
-use ::csv::{ByteRecord, Error, ReaderBuilder};
-use std::cell::RefCell;
+use ::csv::{ByteRecord, Error};
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
+
+/// Bytes of a row from which on it is looked into: a quote may have opened that nobody meant.
+const LONG_ROW: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 
 /// Reads a CSV from its beginning to its end, and hands out its blocks of about `block` bytes with their
 /// checksums. `uri` names it in errors. Rows of a wrong width are records, too: reading them will say so.
@@ -23,34 +27,42 @@ pub(in crate::records) fn scan_csv(
     take: impl FnMut(Entry) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let kept = Rc::new(RefCell::new(Vec::new()));
+    let row = Rc::new(Row::default());
     let most = (block + LONGEST_RECORD) as usize;
-    let mut csv = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(dialect.separator)
-        .comment(dialect.comment)
-        .buffer_capacity(1 << 18)
-        .from_reader(Kept { reader, kept: kept.clone(), most });
+    let reader = Kept { reader, kept: kept.clone(), row: row.clone(), dialect, most, next: LONG_ROW };
+    let mut csv = dialect.reader().buffer_capacity(1 << 18).from_reader(reader);
     let mut cutter = Cutter::new("csv", take);
-    let (mut record, mut width) = (ByteRecord::new(), 0);
-    let malformed = |byte: u64, error: Error| {
-        DataError::malformed(uri, format!("byte {byte}"), "readable rows of a CSV", one_line(error))
+    let mut record = ByteRecord::new();
+    let malformed = |byte: u64, line: u64, error: Error| match row.opened.take() {
+        Some(open) => {
+            let lines = breaks(&kept.borrow()[row.begin.get()..][..open]);
+            refused(
+                uri,
+                format!("on line {} that does not close before lines that look like rows", line + lines),
+            )
+        }
+        None => DataError::malformed(uri, format!("byte {byte}"), "readable rows of a CSV", one_line(error)),
     };
     loop {
-        let read =
-            csv.read_byte_record(&mut record).map_err(|error| malformed(csv.position().byte(), error))?;
+        let read = csv.read_byte_record(&mut record).map_err(|error| {
+            let position = csv.position();
+            malformed(position.byte(), row.line.get().max(1), error)
+        })?;
         if !read {
             break;
         }
+        let (end, line) = (csv.position().byte(), csv.position().line());
+        row.line.set(line);
+        row.begin.set((end - cutter.begin) as usize);
         // Blanks alone are no row, as for the reader of blocks.
-        if width != 1 && record.len() == 1 && is_blank(&record[0]) {
+        if row.width.get() != 1 && record.len() == 1 && is_blank(&record[0]) {
             continue;
         }
-        let (end, line) = (csv.position().byte(), csv.position().line());
-        if width == 0 {
-            width = record.len();
+        if row.width.get() == 0 {
+            row.width.set(record.len());
             if dialect.header {
                 kept.borrow_mut().drain(..end as usize);
+                row.begin.set(0);
                 (cutter.begin, cutter.line) = (end, line);
                 continue;
             }
@@ -60,6 +72,7 @@ pub(in crate::records) fn scan_csv(
             let length = (end - cutter.begin) as usize;
             cutter.cut(&kept.borrow()[..length], line)?;
             kept.borrow_mut().drain(..length);
+            row.begin.set(0);
         }
     }
     if cutter.records > 0 {
@@ -67,6 +80,18 @@ pub(in crate::records) fn scan_csv(
         cutter.cut(&kept, csv.position().line())?;
     }
     Ok(())
+}
+
+/// The row that is being read.
+#[derive(Debug, Default)]
+struct Row {
+    /// The place of its first byte among those that are kept, and its line.
+    begin: Cell<usize>,
+    line: Cell<u64>,
+    /// The cells of the first row; 0 before it.
+    width: Cell<usize>,
+    /// The place of the quote in it that cannot be meant.
+    opened: Cell<Option<usize>>,
 }
 
 fn is_blank(cell: &[u8]) -> bool {
@@ -77,14 +102,33 @@ fn is_blank(cell: &[u8]) -> bool {
 struct Kept<R> {
     reader: R,
     kept: Rc<RefCell<Vec<u8>>>,
+    row: Rc<Row>,
+    dialect: Dialect,
     most: usize,
+    /// Bytes of a row from which on it is looked into again.
+    next: usize,
 }
 
 impl<R: Read> Read for Kept<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut kept = self.kept.borrow_mut();
+        let long = kept.len() - self.row.begin.get().min(kept.len());
+        if long < self.next {
+            self.next = self.next.min(LONG_ROW.max(2 * long));
+        } else if self.dialect.quoting.doubts() {
+            self.next = 2 * long;
+            let row = &kept[self.row.begin.get()..];
+            if let Some(open) = swallowing(row, self.row.width.get(), self.dialect) {
+                self.row.opened.set(Some(open));
+                return Err(io::Error::other("a quote that cannot be meant"));
+            }
+        }
         if kept.len() > self.most {
-            let message = format!("a row longer than {} MiB: is a quote not closed?", LONGEST_RECORD >> 20);
+            let message = format!(
+                "a row longer than {} MiB, from line {} on: is a quote not closed? (data.quoting)",
+                LONGEST_RECORD >> 20,
+                self.row.line.get().max(1)
+            );
             return Err(io::Error::other(message));
         }
         let read = self.reader.read(buffer)?;
@@ -96,6 +140,7 @@ impl<R: Read> Read for Kept<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::csv::ReaderBuilder;
     use crc32fast::hash;
     use proptest::prelude::*;
 

@@ -8,6 +8,7 @@
 //! The index keeps the class of each row, so that training reads the column of the bytes alone.
 
 use super::cells::spelled;
+use super::classes::class_names;
 use super::footer::{arrow, footer};
 use super::group::{group_range, group_reader};
 use super::guard::guarded;
@@ -107,7 +108,7 @@ fn classes(
 ) -> Result<Vec<Option<String>>, DataError> {
     let Some(label) = columns.label else { return Ok(vec![None; rows]) };
     let name = metadata.schema().field(label).name();
-    let names = class_names(metadata, name);
+    let names = class_names(metadata.schema(), name);
     let named = |class: String| match class.parse::<usize>().ok().and_then(|class| names.get(class)) {
         Some(name) => name.clone(),
         None => class,
@@ -123,18 +124,6 @@ fn classes(
         }
         check_rows(object, group, rows, classes)
     })
-}
-
-/// The names that Hugging Face's `datasets` gives to the numbers of a label; none without such.
-fn class_names(metadata: &ArrowReaderMetadata, label: &str) -> Vec<String> {
-    let pairs = metadata.metadata().file_metadata().key_value_metadata();
-    let pair = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == "huggingface"));
-    let value: serde_json::Value = pair
-        .and_then(|pair| pair.value.as_deref())
-        .and_then(|value| serde_json::from_str(value).ok())
-        .unwrap_or_default();
-    let names = value["info"]["features"][label]["names"].as_array().cloned().unwrap_or_default();
-    names.into_iter().map(|name| name.as_str().map_or_else(|| name.to_string(), String::from)).collect()
 }
 
 /// The one column of `mask` of a row group, batch by batch.

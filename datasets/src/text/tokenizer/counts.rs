@@ -28,7 +28,7 @@ impl Counts {
     }
 
     /// Counts a symbol.
-    pub(super) fn add(&mut self, symbol: &str) {
+    pub(in crate::text) fn add(&mut self, symbol: &str) {
         match symbol.as_bytes() {
             &[byte] => self.add_character(char::from(byte)),
             _ => self.add_other(symbol),
@@ -69,10 +69,20 @@ impl Counts {
     /// The symbols that occur `least` times or more, the most frequent first, ties in the order of their
     /// text, at most `most`.
     pub(in crate::text) fn frequent(self, least: u64, most: Option<usize>) -> Vec<String> {
+        self.frequencies(least, most).into_iter().map(|(symbol, _)| symbol).collect()
+    }
+
+    /// As [`frequent`](Counts::frequent), each with its count.
+    pub(in crate::text) fn frequencies(self, least: u64, most: Option<usize>) -> Vec<(String, u64)> {
         let mut counts: Vec<(String, u64)> = self.counted().filter(|&(_, count)| count >= least).collect();
         counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         counts.truncate(most.unwrap_or(usize::MAX));
-        counts.into_iter().map(|(symbol, _)| symbol).collect()
+        counts
+    }
+
+    /// The number of different symbols.
+    pub(in crate::text) fn distinct(&self) -> usize {
+        self.ascii.iter().filter(|&&count| count > 0).count() + self.others.len()
     }
 
     fn counted(self) -> impl Iterator<Item = (String, u64)> {

@@ -3,6 +3,7 @@
 //! ```text
 //! classification          0 padding, 1 unknown, then the symbols, most frequent first
 //! language model, words   0 unknown, then the symbols, most frequent first
+//! n-grams                 the symbols alone, those of most texts first
 //! language model, others  the symbols alone: characters sorted, bytes by value
 //! ```
 //!
@@ -20,7 +21,9 @@ mod tests;
 mod words;
 
 pub(super) use counts::Counts;
+pub(super) use words::words;
 
+use super::ngrams::{NgramShape, NgramSurvey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -36,16 +39,24 @@ pub enum VocabularyKind {
     /// A run of letters, digits and apostrophes; any other character that is not white space is a
     /// token of its own. White space is not kept.
     Word,
+    /// Runs of words or characters, counted and not read in their order, for `linear` and `logistic`.
+    Ngrams,
 }
 
 impl VocabularyKind {
-    /// The survey of texts for tokens of this kind.
-    pub(super) fn survey(self) -> &'static dyn Survey {
+    /// The survey of texts for tokens of this kind; `ngrams` says what n-grams are.
+    pub(super) fn survey(self, ngrams: NgramShape) -> Box<dyn Survey> {
         match self {
-            VocabularyKind::Character => &characters::CharacterSurvey,
-            VocabularyKind::Byte => &bytes::ByteSurvey,
-            VocabularyKind::Word => &words::WordSurvey,
+            VocabularyKind::Character => Box::new(characters::CharacterSurvey),
+            VocabularyKind::Byte => Box::new(bytes::ByteSurvey),
+            VocabularyKind::Word => Box::new(words::WordSurvey),
+            VocabularyKind::Ngrams => Box::new(NgramSurvey(ngrams)),
         }
+    }
+
+    /// The symbols that a language model learns.
+    pub(super) fn coverage(self) -> Coverage {
+        self.survey(NgramShape::default()).coverage()
     }
 }
 

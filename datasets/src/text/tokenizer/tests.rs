@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 fn counted(kind: VocabularyKind, text: &str) -> Counts {
     let mut counts = Counts::default();
-    kind.survey().count(text, usize::MAX, &mut counts);
+    kind.survey(NgramShape::default()).count(text, usize::MAX, &mut counts);
     counts
 }
 
 fn tokenizer(kind: VocabularyKind, specials: Specials, symbols: &[&str]) -> Option<Arc<dyn Tokenizer>> {
-    kind.survey().tokenizer(specials, symbols.iter().map(ToString::to_string).collect())
+    kind.survey(NgramShape::default()).tokenizer(specials, symbols.iter().map(ToString::to_string).collect())
 }
 
 fn encode(tokenizer: &dyn Tokenizer, text: &str) -> Vec<u32> {
@@ -67,7 +67,7 @@ proptest! {
     #[test]
     fn characters_round_trip(text in ".{0,60}", specials in prop::sample::select(SPECIALS.to_vec())) {
         let symbols = counted(VocabularyKind::Character, &text).sorted();
-        let tokenizer = VocabularyKind::Character.survey().tokenizer(specials, symbols).unwrap();
+        let tokenizer = VocabularyKind::Character.survey(NgramShape::default()).tokenizer(specials, symbols).unwrap();
         prop_assert_eq!(tokenizer.decode(&encode(&*tokenizer, &text)), text);
     }
 
@@ -82,7 +82,7 @@ proptest! {
     #[test]
     fn words_round_trip_but_for_white_space(text in "[a-c'!é \n]{0,60}") {
         let symbols = counted(VocabularyKind::Word, &text).frequent(1, None);
-        let tokenizer = VocabularyKind::Word.survey().tokenizer(Specials::PADDED, symbols).unwrap();
+        let tokenizer = VocabularyKind::Word.survey(NgramShape::default()).tokenizer(Specials::PADDED, symbols).unwrap();
         let ids = encode(&*tokenizer, &text);
         prop_assert!(ids.iter().all(|&id| id >= 2));
         let decoded = tokenizer.decode(&ids);
@@ -94,7 +94,7 @@ proptest! {
     #[test]
     fn tokens_are_as_many_as_were_counted_and_end_with_their_line(text in "[a-cé' \n]{0,60}") {
         for kind in [VocabularyKind::Character, VocabularyKind::Byte, VocabularyKind::Word] {
-            let survey = kind.survey();
+            let survey = kind.survey(NgramShape::default());
             let symbols = counted(kind, &text).sorted();
             let tokenizer = survey.tokenizer(Specials::PADDED, symbols).unwrap();
             let ids = encode(&*tokenizer, &text);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The word tokens of a text.
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(in crate::text) fn words(text: &str) -> impl Iterator<Item = &str> {
     let in_word = |character: char| character.is_alphanumeric() || character == '\'' || character == '’';
     let mut rest = text;
     std::iter::from_fn(move || {

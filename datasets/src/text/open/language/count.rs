@@ -34,7 +34,7 @@ pub(super) fn count(
     symbols: impl Fn(usize) -> bool + Sync,
     mut take: impl FnMut(Counted),
 ) -> Result<(), DataError> {
-    let survey = config.vocabulary.survey();
+    let survey = config.survey();
     let work = |number: usize, shard: usize, block: &Block| {
         let (mut tokens, mut characters, mut counts) = (0, 0, Counts::default());
         each_text(source, (shard, block), config, &mut |text| {
@@ -81,7 +81,7 @@ pub(super) fn survey(
     most: usize,
     config: &TextConfig,
 ) -> Result<(TextSchema, Shards), DataError> {
-    let coverage = config.vocabulary.survey().coverage();
+    let coverage = config.vocabulary.coverage();
     let (mut tokens, mut characters, mut counts) = (Vec::new(), Vec::new(), Counts::default());
     // Which tokens are for training is known once all are counted.
     let at_once = coverage != Coverage::Frequent || config.fractions() == (0.0, 0.0);
@@ -128,7 +128,7 @@ fn of_first_tokens(
     last: usize,
     within: usize,
 ) -> Result<Counts, DataError> {
-    let survey = config.vocabulary.survey();
+    let survey = config.survey();
     let work = |number: usize, shard: usize, block: &Block| {
         let mut counts = Counts::default();
         let mut left = if number < last { usize::MAX } else { within };
@@ -154,7 +154,7 @@ fn characters_of(
     number: usize,
     within: usize,
 ) -> Result<u64, DataError> {
-    let survey = config.vocabulary.survey();
+    let survey = config.survey();
     let (shard, block) = source.find(number)?;
     let (mut characters, mut left) = (0, Some(within));
     each_text(source, (shard, &block), config, &mut |text| {

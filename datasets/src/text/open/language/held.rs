@@ -24,7 +24,7 @@ pub(super) fn open(config: &TextConfig, seed: u64, known: Option<TextSchema>) ->
     if config.lowercase {
         corpus = corpus.to_lowercase();
     }
-    let (survey, mut counts) = (config.vocabulary.survey(), Counts::default());
+    let (survey, mut counts) = (config.survey(), Counts::default());
     let symbols = match survey.coverage() {
         Coverage::Given => Vec::new(),
         Coverage::Every => {

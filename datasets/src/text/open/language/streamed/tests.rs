@@ -264,7 +264,7 @@ fn what_is_no_text_of_one_kind_is_refused() {
     assert!(open(&config, 1).is_ok());
     fs::write(folder.path().join("b.txt"), b"fine\nbad \xff\nfine\n").unwrap();
     let error = message(open(&config, 1));
-    assert!(error.ends_with("b.txt, line 2: expected UTF-8 text, found the byte 0xff"), "{error}");
+    assert!(error.contains("b.txt, line 2: expected UTF-8 text, found the byte 0xff, number 5"), "{error}");
     fs::write(folder.path().join("b.txt"), "fine").unwrap();
     fs::write(folder.path().join("c.csv"), "text\nx\n").unwrap();
     let error = message(open(&config, 1));

@@ -1,0 +1,114 @@
+//! A recipe to begin with, out of a look at data: every line says why it stands there.
+//!
+//! ```text
+//! Look ─┬─ pictures ─┐
+//!       ├─ rows ─────┼─> Lines (key, value, reason) -> TOML
+//!       └─ texts ────┘
+//! ```
+
+mod lines;
+mod pictures;
+mod rows;
+mod texts;
+
+use crate::{Document, Recipe, RecipeError};
+use bonfire_datasets::look::{Found, Look};
+use lines::Lines;
+
+/// The wishes of the one who asks.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// The name of the recipe and of its run folder.
+    pub name: String,
+    /// The column to predict; by default the likely one.
+    pub target: Option<String>,
+    /// Samples that no decision is made on, in place of a share of the training ones.
+    pub test: Option<String>,
+    /// Published weights to begin with.
+    pub pretrained: Option<Pretrained>,
+}
+
+/// Published weights, and the pictures that they were trained on.
+#[derive(Clone, Debug)]
+pub struct Pretrained {
+    /// The URI of the weights.
+    pub uri: String,
+    /// The name of their architecture.
+    pub architecture: String,
+    /// Pixels a side of the pictures that they saw.
+    pub size: usize,
+    /// Subtracted from pixels in 0..1.
+    pub mean: Vec<f64>,
+    /// Divides pixels after that.
+    pub std: Vec<f64>,
+}
+
+/// A recipe and what to tell of it.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// TOML, each line with its reason.
+    pub recipe: String,
+    /// Lines for a person to read: what the data are, and what was guessed.
+    pub told: Vec<String>,
+}
+
+/// Proposes a recipe for what was found.
+///
+/// # Errors
+/// When nothing sane can be proposed: the message says what is needed.
+pub fn propose(look: &Look, asked: &Asked) -> Result<Proposal, RecipeError> {
+    let mut lines = Lines::new(&asked.name);
+    let mut told = look.notes.clone();
+    match &look.found {
+        Found::Pictures(pictures) => pictures::propose(look, pictures, asked, &mut lines, &mut told)?,
+        Found::Rows(rows) => rows::propose(look, rows, asked, &mut lines, &mut told)?,
+        Found::TextFolders { classes, unnamed } => {
+            texts::folders(look, (classes, *unnamed), asked, &mut lines, &mut told)?;
+        }
+        Found::Corpus { files, bytes } => {
+            texts::corpus(look, (*files, *bytes), asked, &mut lines, &mut told)?
+        }
+    }
+    let recipe = lines.text();
+    // A recipe that does not resolve would be worse than none.
+    Recipe::resolve(&Document::parse("the proposed recipe", &recipe)?)?;
+    Ok(Proposal { recipe, told })
+}
+
+/// The refusal to propose: what is needed, and what is there.
+fn refuse(look: &Look, expected: impl Into<String>, found: impl Into<String>) -> RecipeError {
+    RecipeError::NoProposal { uri: look.train.clone(), expected: expected.into(), found: found.into() }
+}
+
+/// Refuses a wish that these data cannot have.
+fn refuse_option(option: &'static str, expected: &str, look: &Look) -> RecipeError {
+    RecipeError::NoProposal {
+        uri: format!("--{option}"),
+        expected: expected.into(),
+        found: look.train.clone(),
+    }
+}
+
+/// The keys of the parts of a set: files where they are given, shares of the training samples otherwise.
+fn parts(look: &Look, asked: &Asked, samples: Option<u64>, lines: &mut Lines) {
+    const FEW: u64 = 200;
+    let test = asked.test.clone().or_else(|| look.test.clone());
+    if let Some(valid) = &look.valid {
+        lines.key("valid", valid, "decides which epoch is kept");
+    }
+    if let Some(test) = &test {
+        lines.key("test", test, "never looked at for a decision");
+    }
+    if look.valid.is_none() && samples.is_none_or(|samples| samples >= FEW) {
+        lines.key("valid_fraction", 0.1, "held out; decides which epoch is kept");
+    }
+    if test.is_none() {
+        lines.key("test_fraction", 0.2, "held out from every decision; the figures at the end are of it");
+    }
+}
+
+/// Epochs that make about so many steps, within sane bounds.
+fn epochs(samples: u64, batch_size: u64, steps: u64, bounds: (u64, u64)) -> u64 {
+    let steps_of_epoch = samples.div_ceil(batch_size).max(1);
+    steps.div_ceil(steps_of_epoch).clamp(bounds.0, bounds.1)
+}

@@ -1,0 +1,170 @@
+//! Rows with columns: the first of them, and what each column holds.
+
+use super::columns::{self, ColumnLook, Seen};
+use super::pictures::file_name;
+use super::target::{self, Targets};
+use crate::DataError;
+use crate::records::{Cells, Format, Found, Frame};
+use crate::source::{Object, stats};
+use crate::table::{Packing, TableConfig};
+use std::collections::HashSet;
+
+/// Rows that are looked at, and bytes of the files about which reading stops.
+const MOST_ROWS: usize = 400_000;
+const MOST_BYTES: u64 = 128 << 20;
+
+/// Rows with columns.
+#[derive(Debug)]
+pub struct RowsLook {
+    /// The files.
+    pub files: u64,
+    /// The bytes of all files, as they are stored.
+    pub bytes: u64,
+    /// Rows that were looked at: all, unless `is_whole` is false.
+    pub rows: u64,
+    /// True where every row was looked at.
+    pub is_whole: bool,
+    /// Rows that cannot be read, with the first error.
+    pub unreadable: Option<(u64, DataError)>,
+    /// The columns, in the files' order.
+    pub columns: Vec<ColumnLook>,
+    /// The rows that were looked at.
+    frames: Vec<Frame>,
+}
+
+/// The names of the columns of a file.
+pub(super) fn names(file: &str) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    let config = TableConfig::default();
+    let read = read(file, (&config, &Packing::new(&config, None)), &mut |frame| {
+        names = frame.all_names();
+        false
+    });
+    read.map(|_| names)
+}
+
+/// Looks at the first rows of some files of the same columns.
+pub(super) fn look(uri: &str, files: &[String]) -> Result<RowsLook, DataError> {
+    let config = TableConfig::default();
+    let objects = files.iter().map(|file| Object::open(file)).collect::<Result<Vec<_>, _>>()?;
+    let sizes: Vec<u64> = stats(&objects)?.iter().map(|stat| stat.size).collect();
+    let packing = Packing::new(&config, None);
+    let (mut frames, mut rows, mut bytes, mut is_whole) = (Vec::new(), 0, 0, true);
+    let mut unreadable: Option<(u64, DataError)> = None;
+    for (number, (file, size)) in files.iter().zip(&sizes).enumerate() {
+        let typed = Format::of(file).has_columns() && !Format::of(file).is_untyped();
+        let packing = packing.clone().of_typed(typed);
+        let outcome = read(file, (&config, &packing), &mut |mut frame| {
+            rows += frame.len();
+            packing.pack(&mut frame);
+            frames.push(frame);
+            rows < MOST_ROWS
+        })?;
+        if let Some((count, error)) = outcome.unreadable {
+            unreadable.get_or_insert((0, error)).0 += count;
+        }
+        bytes += size;
+        is_whole = outcome.is_whole && (number + 1 == files.len() || bytes < MOST_BYTES);
+        if !is_whole || bytes >= MOST_BYTES {
+            is_whole = is_whole && number + 1 == files.len();
+            break;
+        }
+    }
+    if rows == 0 {
+        return match unreadable {
+            Some((_, error)) => Err(error),
+            None => Err(DataError::source(uri, "at least one row", "none")),
+        };
+    }
+    let columns = columns::look(uri, &frames)?;
+    Ok(RowsLook {
+        files: files.len() as u64,
+        bytes: sizes.iter().sum(),
+        rows: rows as u64,
+        is_whole,
+        unreadable,
+        columns,
+        frames,
+    })
+}
+
+/// The end of reading a file.
+struct Outcome {
+    is_whole: bool,
+    unreadable: Option<(u64, DataError)>,
+}
+
+/// Hands the frames of a file to `take`, until it says false.
+fn read(
+    file: &str,
+    (config, packing): (&TableConfig, &Packing),
+    take: &mut dyn FnMut(Frame) -> bool,
+) -> Result<Outcome, DataError> {
+    let format = config.format(file);
+    let column = |name: &str| config.column(name);
+    let options = config.options(file, format, packing, &column, None)?;
+    let mut outcome = Outcome { is_whole: true, unreadable: None };
+    let stop = || DataError::source(file, "no more rows", "enough");
+    let read = format.reader(file)?.pieces(file, &options, &mut |found| match found {
+        Found::Unreadable(_, error) => {
+            outcome.unreadable.get_or_insert((0, error)).0 += 1;
+            Ok(())
+        }
+        Found::Frame(frame) if frame.len() == 0 && !frame.names.is_empty() && frame.varies => Ok(()),
+        Found::Frame(frame) => match take(frame) {
+            true => Ok(()),
+            false => {
+                outcome.is_whole = false;
+                Err(stop())
+            }
+        },
+    });
+    match read {
+        Err(error) if outcome.is_whole => Err(error),
+        _ => Ok(outcome),
+    }
+}
+
+impl RowsLook {
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&ColumnLook> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns that may be asked for, the likely ones first.
+    pub fn targets(&self) -> Targets {
+        target::targets(self)
+    }
+
+    /// The columns besides `target` that say the same: from each of its values `target`'s follows, in all rows that
+    /// were looked at, though there are fewer values than half the rows; or, of two columns of numbers, one is the
+    /// other but for unit and zero.
+    pub fn leaks(&self, target: &str) -> Vec<String> {
+        columns::leaks(&self.frames, &self.columns, target)
+    }
+
+    /// The column whose cells are names of these pictures.
+    pub(super) fn column_of_names(&self, pictures: &[String]) -> Option<&ColumnLook> {
+        let names: HashSet<&str> = pictures.iter().map(|uri| file_name(uri)).collect();
+        let stems: HashSet<&str> =
+            names.iter().map(|name| name.rsplit_once('.').map_or(*name, |(stem, _)| stem)).collect();
+        self.columns.iter().find(|column| {
+            let mut seen = Seen::cells(&self.frames, &column.name).take(32).peekable();
+            seen.peek().is_some()
+                && seen.all(|cell| names.contains(file_name(&cell)) || stems.contains(file_name(&cell)))
+        })
+    }
+
+    /// Some of the first rows, as they are spelled; `None` for a cell without a value.
+    pub fn first_rows(&self, most: usize) -> Vec<Vec<Option<String>>> {
+        let rows = self.frames.iter().flat_map(|frame| (0..frame.len()).map(move |row| (frame, row)));
+        let cell = |frame: &Frame, row: usize, name: &str| {
+            let cells: &Cells = &frame.columns[frame.position(name)?];
+            cells.text(row).map(|text| text.into_owned())
+        };
+        let row = |(frame, row): (&Frame, usize)| {
+            self.columns.iter().map(|column| cell(frame, row, &column.name)).collect()
+        };
+        rows.take(most).map(row).collect()
+    }
+}
