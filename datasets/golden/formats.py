@@ -1,102 +1,47 @@
-"""Small picture files of every format, and their pixels as Pillow has them, for the tests of `src/image/decode.rs`.
+"""Writes golden/formats: one table in the formats that the tests do not write themselves.
 
-usage: python formats.py       needs: pip install pillow
-writes formats.json beside itself
-
-Pixels are set upright by their orientation and laid over a background, by `ImageOps.exif_transpose` and
-`Image.alpha_composite`; grey is `convert("L")` of these. Sixteen bits are rounded to eight here, which Pillow does
-not do. Files and pixels are hexadecimal.
+pandas 2, openpyxl, odfpy, fastavro; the values are those of `every_format_is_the_same_table`.
 """
 
-import io
-import json
 import pathlib
+from datetime import datetime, time, timedelta
 
-from PIL import Image, ImageOps
+import fastavro
+import pandas as pd
 
-WIDTH, HEIGHT = 7, 5
-WHITE = (255, 255, 255)
-
-
-def values(count):
-    return bytes((i * i * 7919 + i * 104729) // 1000 % 256 for i in range(count))
-
-
-def picture(mode, channels, shift=0):
-    return Image.frombytes(mode, (WIDTH, HEIGHT), values(WIDTH * HEIGHT * channels + shift)[shift:])
-
-
-def file(image, format, **options):
-    out = io.BytesIO()
-    image.save(out, format, **options)
-    return out.getvalue()
-
-
-def turned():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return exif
-
-
-colour, alpha, grey_alpha = picture("RGB", 3), picture("RGBA", 4), picture("LA", 2)
-paletted = colour.quantize(16)
-bits = picture("L", 1).point(lambda value: 255 * (value > 127)).convert("1")
-sixteen = Image.frombytes("I;16", (WIDTH, HEIGHT), values(2 * WIDTH * HEIGHT))
-frames = [picture("RGB", 3, shift) for shift in (1, 2)]
-
-files = {
-    "png rgb": file(colour, "PNG"),
-    "png rgba": file(alpha, "PNG"),
-    "png la": file(grey_alpha, "PNG"),
-    "png paletted": file(paletted, "PNG"),
-    "png paletted, transparent": file(paletted, "PNG", transparency=3),
-    "png rgb, transparent": file(colour, "PNG", transparency=colour.getpixel((2, 1))),
-    "png bits": file(bits, "PNG"),
-    "webp lossless": file(colour, "WEBP", lossless=True),
-    "webp rgba": file(alpha, "WEBP", lossless=True, exact=True),
-    "webp turned": file(colour, "WEBP", lossless=True, exif=turned()),
-    "webp animated": file(frames[0], "WEBP", lossless=True, save_all=True, append_images=frames[1:]),
-    "bmp rgb": file(colour, "BMP"),
-    "bmp paletted": file(paletted, "BMP"),
-    "bmp bits": file(bits, "BMP"),
-    "tiff rgb": file(colour, "TIFF"),
-    "tiff lzw": file(colour, "TIFF", compression="tiff_lzw"),
-    "tiff deflate": file(colour, "TIFF", compression="tiff_adobe_deflate"),
-    "tiff packbits": file(colour, "TIFF", compression="packbits"),
-    "tiff rgba": file(alpha, "TIFF"),
-    "tiff cmyk": file(colour.convert("CMYK"), "TIFF"),
-    "tiff bits": file(bits, "TIFF"),
-    "tiff grey": file(colour.convert("L"), "TIFF"),
-    "tiff turned": file(colour, "TIFF", tiffinfo={0x0112: 6}),
-    "tiff paletted": file(paletted, "TIFF"),
-    "gif": file(paletted, "GIF"),
-    "gif transparent": file(paletted, "GIF", transparency=3),
-    "gif animated": file(frames[0].quantize(16), "GIF", save_all=True, append_images=[frames[1].quantize(16)]),
-    "tiff sixteen": file(sixteen, "TIFF"),
-    "png sixteen": file(sixteen, "PNG"),
-}
-
-
-def pixels(bytes, background):
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(bytes)))
-    if image.mode == "I;16":
-        shorts = memoryview(image.tobytes()).cast("H")
-        image = Image.frombytes("L", image.size, b"".join(((value + 128) // 257).to_bytes() for value in shorts))
-    if image.mode == "CMYK":
-        image = image.convert("RGB")
-    ground = Image.new("RGBA", image.size, background)
-    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
-
-
-results = {}
-for name, bytes in files.items():
-    white = pixels(bytes, WHITE)
-    results[name] = {
-        "file": bytes.hex(),
-        "size": [white.height, white.width],
-        "white": white.tobytes().hex(),
-        "green": pixels(bytes, (10, 200, 90)).tobytes().hex(),
-        "grey": white.convert("L").tobytes().hex(),
+folder = pathlib.Path(__file__).parent / "formats"
+folder.mkdir(exist_ok=True)
+rows = [
+    {"c": ["red", "blue", "green"][i % 3], "flag": i % 4 == 0, "n": None if i == 5 else i, "x": i * 0.25 - 3.5, "y": "ab"[i % 2]}
+    for i in range(24)
+]
+table = pd.DataFrame(rows)
+with pd.ExcelWriter(folder / "table.xlsx", engine="openpyxl") as book:
+    table.to_excel(book, sheet_name="rows", index=False)
+    pd.DataFrame({"other": [1, 2], "y": ["p", "q"]}).to_excel(book, sheet_name="notes", index=False)
+    sheet = book.book.create_sheet("dates")
+    for row in [
+        [],
+        [None, "day", "day", None, "late"],
+        [None, datetime(2024, 5, 1), datetime(2024, 5, 2, 12, 30), 1, timedelta(hours=36)],
+        [],
+        [None, None, time(6, 30), 2.5, "=1/0"],
+    ]:
+        sheet.append(row)
+table.to_excel(folder / "table.ods", engine="odf", index=False)
+schema = fastavro.parse_schema(
+    {
+        "type": "record",
+        "name": "row",
+        "fields": [
+            {"name": "c", "type": {"type": "enum", "name": "colour", "symbols": ["red", "blue", "green"]}},
+            {"name": "flag", "type": "boolean"},
+            {"name": "n", "type": ["null", "long"]},
+            {"name": "x", "type": "double"},
+            {"name": "y", "type": "string"},
+        ],
     }
-path = pathlib.Path(__file__).parent / "formats.json"
-path.write_text(json.dumps(results, indent=1) + "\n")
+)
+for codec in ["null", "deflate", "snappy", "zstandard"]:
+    with open(folder / f"{codec}.avro", "wb") as file:
+        fastavro.writer(file, schema, rows, codec=codec, sync_interval=200)

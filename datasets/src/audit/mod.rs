@@ -68,8 +68,9 @@ fn verify_blocks(
     report: &(dyn Fn(&DataError) + Sync),
 ) -> Result<(), DataError> {
     let layout = source.index().layout();
-    let (dialect, decoding) = (layout.dialect(), layout.decoding());
-    let options = ReadOptions { dialect, decoding, ..ReadOptions::plain(&|_| Use::Nothing) };
+    let (dialect, decoding, sheet) = (layout.dialect(), layout.decoding(), layout.sheet());
+    let plain = ReadOptions::plain(&|_| Use::Nothing);
+    let options = ReadOptions { dialect, decoding, sheet, ..plain };
     for block in source.index().rows(shard)?.blocks() {
         verified.samples += block.records;
         verified.bytes += block.bytes.end - block.bytes.start;

@@ -159,10 +159,10 @@ pub(super) mod tests {
         message
     }
 
-    /// The files that `golden/formats.py` writes, each with its pixels as Pillow has them.
+    /// The files that `golden/picture_files.py` writes, each with its pixels as Pillow has them.
     fn golden() -> serde_json::Map<String, serde_json::Value> {
         let files: serde_json::Value =
-            serde_json::from_str(include_str!("../../golden/formats.json")).expect("the file is JSON");
+            serde_json::from_str(include_str!("../../golden/picture_files.json")).expect("the file is JSON");
         files.as_object().expect("a map").clone()
     }
 

@@ -278,7 +278,7 @@ fn read_table(
     column: &dyn Fn(&str) -> Use,
     take: &mut dyn FnMut(Found) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let format = Format::among(file, Format::has_columns, Format::Csv);
+    let format = Format::told(file, Format::has_columns, Format::Csv)?;
     let (mut bytes, decoding) = (source::read_unpacked(file)?, Decoding::default());
     if let Some(content) = format.content() {
         bytes = decoding.bytes(file, bytes, content)?;

@@ -42,7 +42,8 @@ impl Build<'_> {
             Err(_) => Object::create(&places.beside)?,
         };
         let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
-        let mut sidecar = SidecarWriter::new(Writer::new(object.clone()), *self.layout).map_err(refused)?;
+        let mut sidecar =
+            SidecarWriter::new(Writer::new(object.clone()), self.layout.clone()).map_err(refused)?;
         let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
         let mut done = Progress { shards: 0, of: self.objects.len(), bytes: 0, of_bytes };
         progress(done);
@@ -81,7 +82,8 @@ impl Build<'_> {
         }
         let records = self.layout.format().records();
         let (dialect, decoding) = (self.layout.dialect(), Some(self.layout.decoding()));
-        let (compression, entries) = records.entries(&File { object, stat, dialect, decoding })?;
+        let file = File { object, stat, dialect, decoding, sheet: self.layout.sheet() };
+        let (compression, entries) = records.entries(&file)?;
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));

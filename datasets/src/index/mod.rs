@@ -74,7 +74,7 @@ impl Index {
     /// # Errors
     /// When a shard is missing, damaged or cut short.
     pub fn open(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_as(uri, &Layout::of(uri), progress)
+        Index::open_as(uri, &Layout::of(uri)?, progress)
     }
 
     /// As [`Index::open`], of shards of a layout.
@@ -94,7 +94,7 @@ impl Index {
     /// # Errors
     /// As [`Index::open`].
     pub fn build(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_or_build(uri, &Layout::of(uri), true, progress)
+        Index::open_or_build(uri, &Layout::of(uri)?, true, progress)
     }
 
     fn open_or_build(

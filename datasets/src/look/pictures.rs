@@ -120,8 +120,13 @@ pub(super) fn of_shards(uri: &str, files: &[String]) -> Result<PicturesLook, Dat
     let object = Object::open(first)?;
     let stat = object.stat()?;
     let dialect = Default::default();
-    let (_, entries) =
-        Format::Tar.records().entries(&File { object: &object, stat: &stat, dialect, decoding: None })?;
+    let (_, entries) = Format::Tar.records().entries(&File {
+        object: &object,
+        stat: &stat,
+        dialect,
+        decoding: None,
+        sheet: None,
+    })?;
     let mut sizes = Sizes::default();
     // A packed shard has its pictures at places of its unpacked bytes.
     let unpacked = Object::unpacked(first)?;
@@ -154,8 +159,13 @@ pub(super) fn of_parquet(uri: &str, files: &[String]) -> Result<Option<PicturesL
     }
     let stat = object.stat()?;
     let dialect = Default::default();
-    let (_, entries) =
-        Format::Parquet.records().entries(&File { object: &object, stat: &stat, dialect, decoding: None })?;
+    let (_, entries) = Format::Parquet.records().entries(&File {
+        object: &object,
+        stat: &stat,
+        dialect,
+        decoding: None,
+        sheet: None,
+    })?;
     let mut sizes = Sizes::default();
     if let Some(block) = blocks.first() {
         let pictures = shard.pictures(block)?;
