@@ -58,6 +58,10 @@ fn write_pictures(pictures: &PicturesLook, out: &mut dyn Write) -> io::Result<()
     if let Some([least, middle, most]) = pictures.shorter_side {
         writeln!(out, "shorter side: {least} to {most} pixels, {middle} in the middle")?;
     }
+    let modes: Vec<String> = pictures.modes.iter().map(|(mode, count)| format!("{count} {mode}")).collect();
+    if !modes.is_empty() {
+        writeln!(out, "of those looked at: {}", modes.join(", "))?;
+    }
     if let Some((count, error)) = &pictures.unreadable {
         writeln!(out, "cannot be read, of those looked at: {count}, the first: {error}")?;
     }

@@ -20,7 +20,7 @@ mod rows;
 mod sidecar;
 
 pub use build::Progress;
-pub(crate) use lookup::Lookup;
+pub(crate) use lookup::{Lookup, Place};
 pub use progress::{Show, report, show};
 pub(crate) use rows::Rows;
 
