@@ -68,8 +68,11 @@ fn write_pictures(pictures: &PicturesLook, out: &mut dyn Write) -> io::Result<()
     write_classes(&pictures.classes, out)
 }
 
-/// Classes by their counts.
-fn write_classes(classes: &[(String, u64)], out: &mut dyn Write) -> io::Result<()> {
+/// Writes classes by their counts.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_classes(classes: &[(String, u64)], out: &mut dyn Write) -> io::Result<()> {
     let mut classes: Vec<&(String, u64)> = classes.iter().collect();
     classes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let most = classes.first().map_or(1, |class| class.1.max(1));
