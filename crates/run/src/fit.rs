@@ -110,6 +110,9 @@ impl Training {
         let folder = first.then(|| RunFolder::create(&self.path, existing)).transpose()?;
         let recipe = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
         if let Some(folder) = &folder {
+            if Schema::lacks_marks(&self.recipe.data, folder.path())? {
+                self.sets.schema.save(folder.path())?;
+            }
             write_atomically(&folder.recipe(), self.recipe.to_toml()?.as_bytes())?;
             // The schema is the run's: it is written once.
             if Schema::load_if_kept(&self.recipe.data, folder.path())?.is_none() {

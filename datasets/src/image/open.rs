@@ -1,15 +1,16 @@
 //! From a recipe's keys to pipelines of pictures.
 
-use super::gather::{Gathered, Item, Place, gather};
+use super::form::Form;
+use super::gather::{Item, Place, Said, gather};
 use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
 use super::picture::whole;
 use super::set::Pictures;
-use super::streamed::Streamed;
+use super::streamed::{Streamed, is_shards};
 use super::transform::{Augment, Sizes};
-use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
-use crate::records::holds_pictures;
-use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, Split};
+use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, ValueMoments};
+use crate::records::split::{Samples, Wishes, tell_lacking};
+use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, SplitBy};
 
 /// Opens the training pictures, and the ones that are held out of them or given beside them. The seed decides
 /// the order of each epoch, the augmentation, and which ones are held out.
@@ -42,33 +43,48 @@ fn begin(
     known: Option<ImageSchema>,
 ) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
-    if holds_pictures(&config.train) {
+    if is_shards(config, &config.train) {
         return begin_shards(config, seed, known);
     }
-    let train = gather(&config.train, config.labels.as_deref(), config.target)?;
+    let mut train = gather(config, &config.train)?;
+    train.left_out.tell(&config.train);
     train.check_several_classes()?;
+    let left_out = std::mem::take(&mut train.left_out);
     let labels = match (&config.class_names, config.target) {
         (Some(names), ImageTarget::Class) => names.clone(),
-        (_, ImageTarget::Class) => train.class_names(),
-        (_, ImageTarget::Input) => Vec::new(),
+        (_, ImageTarget::Class | ImageTarget::Labels) => train.class_names(),
+        (_, ImageTarget::Value | ImageTarget::Input) => Vec::new(),
     };
     let from_files = matches!(train.places.first(), Some(Place::File(_)));
     let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
-    let size =
-        |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1, &whole)));
-    let schema = match known {
+    let size = |config: &ImageConfig| {
+        first_size(config, train.places.iter().map(|place| place.picture(&Form::new(config, 1), &whole)))
+    };
+    let begins = known.is_none();
+    let mut schema = match known {
         Some(known) => known.with_labels(&config.train, &labels)?,
-        None => new_schema(config, channels, labels.clone(), size)?,
+        None => {
+            let split = split_by(config)?;
+            ImageSchema { split, left_out, ..new_schema(config, channels, labels.clone(), size)? }
+        }
     };
     check_crop(config, &train)?;
-    let mut parts = cut(config, train.label(&labels)?, seed)?;
+    let mut parts = cut(config, train.label(&labels)?, &schema.split, seed)?;
+    if config.target == ImageTarget::Value && schema.value.is_none() {
+        let value = |item: &Item| if let Said::Value(value) = item.said { Some(value) } else { None };
+        schema.value = Some(ValueMoments::of(&parts.train.iter().filter_map(value).collect::<Vec<_>>()));
+    }
     let held_out = |uri: &Option<String>, part: &mut Option<Vec<Item>>| match uri {
         Some(uri) => more(config, uri, &labels).map(Some),
         None => Ok(part.take().map(Pictures::Held)),
     };
     let (valid, test) =
         (held_out(&config.valid, &mut parts.valid)?, held_out(&config.test, &mut parts.test)?);
-    Ok(opened(config, schema, Pictures::Held(parts.train), Shuffle::Full(seed), [valid, test], seed))
+    let train = Pictures::Held(parts.train);
+    if begins {
+        tell(config, &schema, [Some(&train), valid.as_ref(), test.as_ref()]);
+    }
+    Ok(opened(config, schema, train, Shuffle::Full(seed), [valid, test], seed))
 }
 
 /// As [`begin`], of shards: nothing but their index is held.
@@ -88,16 +104,22 @@ fn begin_shards(
             return Err(DataError::config(key, expected, fraction));
         }
     }
+    if matches!(config.target, ImageTarget::Value | ImageTarget::Labels) {
+        let expected = "\"class\" or \"input\" with shards: a table of file names says the others";
+        return Err(DataError::config("target", expected, "another"));
+    }
     let (train, shuffle) = Streamed::train(config, seed)?;
     let labels = match (&config.class_names, config.target) {
-        (_, ImageTarget::Input) => Vec::new(),
+        (_, ImageTarget::Value | ImageTarget::Labels | ImageTarget::Input) => Vec::new(),
         (Some(names), ImageTarget::Class) => names.clone(),
         (None, ImageTarget::Class) => train.class_names()?,
     };
     let channels = config.channels.unwrap_or(3);
     let size = |config: &ImageConfig| {
-        first_size(config, (0..train.len()).map(|index| train.picture(index, 1, &whole).map(|found| found.0)))
+        let form = Form::new(config, 1);
+        first_size(config, (0..train.len()).map(|index| Ok(train.picture(index, &form, &whole)?.0)))
     };
+    let begins = known.is_none();
     let schema = match known {
         Some(known) => known.with_labels(&config.train, &labels)?,
         None => new_schema(config, channels, labels.clone(), size)?,
@@ -105,7 +127,22 @@ fn begin_shards(
     let held_out = |uri: &Option<String>| uri.as_ref().map(|uri| more(config, uri, &labels)).transpose();
     let (valid, test) = (held_out(&config.valid)?, held_out(&config.test)?);
     let train = Pictures::Streamed(train.label(config, &labels)?);
+    if begins {
+        tell(config, &schema, [Some(&train), valid.as_ref(), test.as_ref()]);
+    }
     Ok(opened(config, schema, train, shuffle, [valid, test], seed))
+}
+
+/// The way that the recipe asks for to hold pictures out.
+fn split_by(config: &ImageConfig) -> Result<SplitBy, DataError> {
+    let wishes = Wishes { stratify: config.stratify, fractions: config.fractions(), ..Wishes::default() };
+    wishes.split(|| Ok(config.target == ImageTarget::Class))
+}
+
+/// Tells the log of the classes that the pictures for training, validation or tests lack.
+fn tell(config: &ImageConfig, schema: &ImageSchema, parts: [Option<&Pictures>; 3]) {
+    let counts = parts.map(|part| part.and_then(|part| part.classes_of(schema.labels.len())));
+    tell_lacking(&config.train, &schema.labels, counts);
 }
 
 /// Pipelines of the training pictures, and of those for validation and test.
@@ -178,22 +215,18 @@ pub fn open_evaluation(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    if holds_pictures(uri) {
+    if is_shards(config, uri) {
         Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?))
     } else {
-        Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?))
+        let more = gather(config, uri)?;
+        more.left_out.tell(uri);
+        Ok(Pictures::Held(more.label(labels)?))
     }
-}
-
-/// The pictures of another URI than the training set's, unless it is that one.
-fn gather_more(config: &ImageConfig, uri: &str) -> Result<Gathered, DataError> {
-    let labels = config.labels.as_deref().filter(|_| uri == config.train);
-    gather(uri, labels, config.target)
 }
 
 /// The training pictures divided, for evaluation.
 fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Divided, DataError> {
-    cut(config, gather_more(config, &config.train)?.label(&schema.labels)?, seed)
+    cut(config, gather(config, &config.train)?.label(&schema.labels)?, &schema.split, seed)
 }
 
 /// The training pictures, and the ones that are held out.
@@ -204,29 +237,25 @@ struct Divided {
 }
 
 /// Holds out the fractions for which no URI is given.
-fn cut(config: &ImageConfig, items: Vec<Item>, seed: u64) -> Result<Divided, DataError> {
-    let wanted = |uri: &Option<String>, fraction: f64| if uri.is_none() { fraction } else { 0.0 };
-    let valid_fraction = wanted(&config.valid, config.valid_fraction);
-    let test_fraction = wanted(&config.test, config.test_fraction);
-    let split = Split::new(items.len() as u64, valid_fraction, test_fraction, seed);
-    if split.train.is_empty() {
-        let found = format!("{valid_fraction} + {test_fraction} of {} pictures", items.len());
-        return Err(DataError::config("valid_fraction", "shares that leave a picture to train on", found));
-    }
-    let part = |indices: &[u64]| indices.iter().map(|&index| items[index as usize].clone()).collect();
-    let held_out = |key: &str, fraction: f64, indices: &[u64]| match (fraction > 0.0, indices.is_empty()) {
-        (false, _) => Ok(None),
-        (true, false) => Ok(Some(part(indices))),
-        (true, true) => {
-            let found = format!("{fraction} of {}", items.len());
-            Err(DataError::config(key, "a share that holds at least one picture", found))
-        }
+///
+/// # Errors
+/// When a part that is asked for, or the training part, holds no picture.
+fn cut(config: &ImageConfig, items: Vec<Item>, by: &SplitBy, seed: u64) -> Result<Divided, DataError> {
+    let classes: Option<Vec<u32>> = items.iter().map(|item| item.class.map(|class| class as u32)).collect();
+    let samples = match (by, classes) {
+        (SplitBy::Stratified, Some(classes)) => Samples::Classes(classes),
+        _ => Samples::Alike(items.len()),
     };
-    Ok(Divided {
-        train: part(&split.train),
-        valid: held_out("valid_fraction", valid_fraction, &split.valid)?,
-        test: held_out("test_fraction", test_fraction, &split.test)?,
-    })
+    let (valid, test) = config.fractions();
+    let split = samples.divide((valid, test), seed).map_err(|error| match error {
+        DataError::Config { key, expected, found } => {
+            DataError::Config { key, expected: expected.replace("sample", "picture"), found }
+        }
+        other => other,
+    })?;
+    let part = |indices: &[u64]| indices.iter().map(|&index| items[index as usize].clone()).collect();
+    let held_out = |indices: &[u64]| (!indices.is_empty()).then(|| part(indices));
+    Ok(Divided { train: part(&split.train), valid: held_out(&split.valid), test: held_out(&split.test) })
 }
 
 /// Pictures in their own order, not augmented, each as so many views.

@@ -1,5 +1,18 @@
 //! One file into training, validation and test samples.
 
+mod by;
+mod counts;
+mod times;
+#[cfg(test)]
+mod told;
+
+pub use by::SplitBy;
+pub(crate) use by::{Samples, Wishes};
+pub(crate) use counts::{LabelCounts, count, tell_lacking};
+pub(crate) use times::{EXPECTED as EXPECTED_TIME, Time, TimeKind};
+#[cfg(test)]
+pub(crate) use told::told;
+
 use crate::{DataError, Split};
 use std::ops::Range;
 
@@ -23,22 +36,6 @@ pub(crate) fn check(valid_fraction: f64, test_fraction: f64) -> Result<(), DataE
     }
 }
 
-/// Splits `len` samples at random, a pure function of the arguments.
-///
-/// # Errors
-/// When a part that is asked for, or the training part, holds no sample.
-pub(crate) fn random(
-    len: usize,
-    valid_fraction: f64,
-    test_fraction: f64,
-    seed: u64,
-) -> Result<Split, DataError> {
-    let split = Split::new(len as u64, valid_fraction, test_fraction, seed);
-    let parts = [split.train.len(), split.valid.len(), split.test.len()];
-    check_parts(parts, len, valid_fraction, test_fraction)?;
-    Ok(split)
-}
-
 /// Splits the blocks of `uri` at random, a pure function of the arguments.
 ///
 /// # Errors
@@ -50,13 +47,15 @@ pub(crate) fn blocks(
     test_fraction: f64,
     seed: u64,
 ) -> Result<Split, DataError> {
-    random(len, valid_fraction, test_fraction, seed).map_err(|error| match error {
+    let split = Split::new(len as u64, valid_fraction, test_fraction, seed);
+    let parts = [split.train.len(), split.valid.len(), split.test.len()];
+    check_parts(parts, "block of samples", valid_fraction, test_fraction).map_err(|error| match error {
         DataError::Config { key, expected, found } => {
-            let expected = expected.replace("sample", "block of samples");
             DataError::Config { key, expected, found: format!("{found} blocks of {uri}") }
         }
         other => other,
-    })
+    })?;
+    Ok(split)
 }
 
 /// Numbers as positions in memory.
@@ -77,28 +76,31 @@ pub(crate) fn tail(
     let test = count(test_fraction).min(len);
     let valid = count(valid_fraction).min(len - test);
     let train = len - valid - test;
-    check_parts([train, valid, test], len, valid_fraction, test_fraction)?;
+    check_parts([train, valid, test], "sample", valid_fraction, test_fraction)?;
     Ok([0..train, train..train + valid, train + valid..len])
 }
 
+/// Refuses parts of which one that is asked for, or the training part, is empty.
 fn check_parts(
     [train, valid, test]: [usize; 3],
-    len: usize,
+    unit: &str,
     valid_fraction: f64,
     test_fraction: f64,
 ) -> Result<(), DataError> {
+    let len = train + valid + test;
     for (key, fraction, held_out) in
         [("valid_fraction", valid_fraction, valid), ("test_fraction", test_fraction, test)]
     {
         if fraction > 0.0 && held_out == 0 {
             let found = format!("{fraction} of {len}");
-            return Err(DataError::config(key, "a share that holds at least one sample", found));
+            let expected = format!("a share that holds at least one {unit}");
+            return Err(DataError::config(key, expected, found));
         }
     }
     match train {
         0 => {
             let found = format!("{valid_fraction} + {test_fraction} of {len}");
-            Err(DataError::config("valid_fraction", "shares that leave a sample to train on", found))
+            Err(DataError::config("valid_fraction", format!("shares that leave a {unit} to train on"), found))
         }
         _ => Ok(()),
     }
@@ -126,7 +128,7 @@ mod tests {
         fn a_random_split_is_disjoint_and_complete(
             len in 20usize..400, valid in 0.1f64..0.4, test in 0.1f64..0.4, seed: u64,
         ) {
-            let split = random(len, valid, test, seed).unwrap();
+            let split = Samples::Alike(len).divide((valid, test), seed).unwrap();
             let mut all = [&split.train[..], &split.valid, &split.test].concat();
             all.sort_unstable();
             prop_assert_eq!(all, (0..len as u64).collect::<Vec<_>>());
@@ -135,8 +137,8 @@ mod tests {
 
     #[test]
     fn a_part_without_a_sample_is_an_error() {
-        assert!(random(3, 0.1, 0.0, 0).is_err());
-        assert!(random(1, 0.0, 0.6, 0).is_err());
+        assert!(Samples::Alike(3).divide((0.1, 0.0), 0).is_err());
+        assert!(Samples::Alike(1).divide((0.0, 0.6), 0).is_err());
         assert!(tail(3, 0.0, 0.1).is_err());
         assert!(tail(2, 0.9, 0.0).is_err());
         assert_eq!(tail(3, 0.0, 0.0).unwrap(), [0..3, 3..3, 3..3]);

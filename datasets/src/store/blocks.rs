@@ -30,6 +30,7 @@ pub(crate) struct Source {
 }
 
 /// The numbers of blocks for training, validation and tests.
+#[derive(Debug, Default)]
 pub(crate) struct Divided {
     pub train: Vec<usize>,
     pub valid: Vec<usize>,
@@ -37,6 +38,15 @@ pub(crate) struct Divided {
 }
 
 impl Divided {
+    /// The part of each of `len` blocks: 0 for training, 1 for validation, 2 for tests.
+    pub(crate) fn parts(&self, len: usize) -> Vec<usize> {
+        let mut parts = vec![0; len];
+        for (part, blocks) in [(1, &self.valid), (2, &self.test)] {
+            blocks.iter().for_each(|&block| parts[block] = part);
+        }
+        parts
+    }
+
     /// The test part or, without one, the validation part.
     pub(crate) fn held_out(self) -> Vec<usize> {
         if self.test.is_empty() { self.valid } else { self.test }

@@ -7,15 +7,17 @@ use super::resumed::check_same;
 use super::rows::Rows;
 use super::schema::TableSchema;
 use super::set::TableSet;
+use super::split::{Divided, divide};
 use super::survey::infer;
 use super::{file, streamed};
 use crate::records::split;
 use crate::store::{Known, is_streamed};
-use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle, Split};
+use crate::{DataError, Dataset, Opened, Pipeline, PipelineConfig, Shuffle};
 
 /// Reads the training table, infers its columns, and splits off the parts that the recipe asks for.
 ///
-/// Fractions are cut at random with `seed`; the rows of each part keep the file's order.
+/// Fractions are drawn with `seed`, or cut by time, as the recipe says; the rows of each part keep the file's
+/// order.
 ///
 /// # Errors
 /// When the recipe does not fit the data, or the data cannot be read: see the crate's
@@ -54,10 +56,10 @@ fn held(
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
     let frames = Frames::read(&config.train, config, known.as_ref())?;
-    let split = split_rows(&frames, config, seed)?;
+    let Divided { split, by, skipped: undivided } = divide(&frames, config, known.as_ref(), seed)?;
     let mut rows = frames.divide(&split.train);
-    let found = infer(&frames, &mut rows, config)?;
-    let left_out = found.skipped + frames.skipped;
+    let found = infer(&frames, &mut rows, config, known.as_ref().filter(|known| !known.days))?;
+    let left_out = found.skipped + frames.skipped + undivided;
     let mut skipped = left_out;
     let schema = match &known {
         Some(known) => {
@@ -67,7 +69,7 @@ fn held(
         None => &found,
     };
     let parts = [rows, frames.divide(&split.valid), frames.divide(&split.test)];
-    let [(train, _), valid, test] = frames.encode(&Encoder::new(schema, config, true), parts)?;
+    let [(train, _), valid, test] = frames.encode(&Encoder::new(schema, config, true), parts, None)?;
     let mut part = |uri: &Option<String>, (rows, left_out): (Rows, u64)| {
         let set = match uri {
             Some(uri) => Some(file::open(uri, config, schema)?),
@@ -78,8 +80,14 @@ fn held(
     };
     let (valid, test) = (part(&config.valid, valid)?, part(&config.test, test)?);
     let shuffled = PipelineConfig { shuffle: Shuffle::Full(seed), ..config.in_order(seed) };
-    let schema = known.unwrap_or(TableSchema { skipped, ..found });
-    Ok(Opened { train: Pipeline::new(TableSet::held(train, left_out), shuffled), valid, test, schema })
+    let train = Pipeline::new(TableSet::held(train, left_out), shuffled);
+    let schema = known.unwrap_or_else(|| {
+        let counts = |part: &Pipeline<TableSet>| part.dataset().classes_of(found.labels().len());
+        let parts = [counts(&train), valid.as_ref().and_then(counts), test.as_ref().and_then(counts)];
+        split::tell_lacking(&config.train, found.labels(), parts);
+        TableSchema { skipped, split: by, ..found }
+    });
+    Ok(Opened { train, valid, test, schema })
 }
 
 /// Reads a table to evaluate on: `uri`, or the recipe's test set, or else its validation set, split
@@ -113,7 +121,7 @@ pub fn open_evaluation(
                 return Ok(Pipeline::new(set, config.in_order(seed)));
             }
             let frames = Frames::read(&config.train, config, Some(schema))?;
-            let split = split_rows(&frames, config, seed)?;
+            let Divided { split, .. } = divide(&frames, config, Some(schema), seed)?;
             let rows = frames.divide(if split.test.is_empty() { &split.valid } else { &split.test });
             file::held(Frames { skipped: 0, ..frames }, rows, config, schema)?
         }
@@ -121,10 +129,8 @@ pub fn open_evaluation(
     Ok(Pipeline::new(set, config.in_order(seed)))
 }
 
-fn split_rows(frames: &Frames, config: &TableConfig, seed: u64) -> Result<Split, DataError> {
-    let (valid, test) = config.fractions();
-    split::random(frames.len(), valid, test, seed)
-}
+#[cfg(test)]
+mod guesses;
 
 #[cfg(test)]
 mod tests {
@@ -135,10 +141,10 @@ mod tests {
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
 
-    struct Files(tempfile::TempDir);
+    pub(super) struct Files(tempfile::TempDir);
 
     impl Files {
-        fn new(files: &[(&str, &str)]) -> Self {
+        pub(super) fn new(files: &[(&str, &str)]) -> Self {
             let folder = tempfile::tempdir().unwrap();
             for (name, text) in files {
                 std::fs::write(folder.path().join(name), text).unwrap();
@@ -146,17 +152,17 @@ mod tests {
             Files(folder)
         }
 
-        fn uri(&self, name: &str) -> String {
+        pub(super) fn uri(&self, name: &str) -> String {
             self.0.path().join(name).to_str().unwrap().to_string()
         }
 
-        fn config(&self, name: &str) -> TableConfig {
+        pub(super) fn config(&self, name: &str) -> TableConfig {
             TableConfig { train: self.uri(name), target: "y".into(), workers: 0, ..Default::default() }
         }
     }
 
     /// The whole set as one batch: numeric rows, category rows, targets.
-    fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
+    pub(super) fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
         let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (table, target) = set.collate(samples, &Device::flex());
         let ([_, n], [_, m]) = (table.numeric.dims(), table.categories.dims());
@@ -175,7 +181,7 @@ mod tests {
         )
     }
 
-    fn message<T>(result: Result<T, DataError>) -> String {
+    pub(super) fn message<T>(result: Result<T, DataError>) -> String {
         match result {
             Ok(_) => panic!("expected an error"),
             Err(error) => {
@@ -309,7 +315,7 @@ mod tests {
         let other: String =
             (100..140).map(|row| format!("{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect();
         let changed = reopened(format!("n,c,y\n{other}"));
-        assert!(changed.contains("expected the numbers that the run began with (mean 1"), "{changed}");
+        assert!(changed.contains("expected the numbers that the run began with (mean "), "{changed}");
         let typed =
             (0..40).map(|row| format!("x{row},{},l{}\n", ["a", "b"][row % 2], row % 2)).collect::<String>();
         let typed = reopened(format!("n,c,y\n{typed}"));
@@ -404,7 +410,8 @@ mod tests {
         assert!(error("huge.csv").contains("line 3"));
         assert!(error("unlabelled.csv").contains("line 3, column `y`: expected a target, found no value"));
         assert!(error("one.csv").contains("at least two classes, found only `a`"));
-        assert!(error("none.csv").contains("column `z`"));
+        let named = TableConfig { numeric: vec!["z".into()], ..files.config("none.csv") };
+        assert!(message(open(&named, 0)).contains("column `z`: expected a value in some training row"));
         assert!(error("price.csv").contains("line 4, column `y`"));
         let opened = open(&files.config("nan.csv"), 0).unwrap();
         assert_eq!(opened.schema.numeric_names(), ["n", "n_missing"]);

@@ -9,6 +9,7 @@
 
 use super::schema::TableSchema;
 use crate::fields::{Column, Targets};
+use crate::records::split::count;
 use crate::{Gathered, Held};
 use bonfire_contract::{Table, Target};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -166,6 +167,14 @@ impl Rows {
         match &self.targets {
             Targets::Classes(classes) => classes,
             Targets::Values(_) | Targets::Absent => &[],
+        }
+    }
+
+    /// The rows of each of `num` classes; none where the targets are not classes.
+    pub(super) fn classes_of(&self, num: usize) -> Option<Vec<u64>> {
+        match &self.targets {
+            Targets::Classes(classes) => Some(count(classes.iter().map(|&class| class as usize), num)),
+            Targets::Values(_) | Targets::Absent => None,
         }
     }
 

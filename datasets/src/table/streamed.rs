@@ -9,11 +9,14 @@ use super::read::SameColumns;
 use super::schema::TableSchema;
 use super::set::TableSet;
 use super::survey::Survey;
+use crate::fields::{TableTarget, label};
 use crate::index::Block;
-use crate::records::{Cells, Use};
+use crate::records::split::{LabelCounts, tell_lacking};
+use crate::records::{Cells, Frame, Use};
 use crate::store::{BlockSet, Decode, Divided, Known, Source};
 use crate::{DataError, OnCorrupt, Opened, Pipeline, PipelineConfig, ShardOrder};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Opens the training table by its blocks; `known` are the columns of a run that goes on.
 ///
@@ -26,15 +29,25 @@ pub(super) fn open(
     seed: u64,
     known: Option<TableSchema>,
 ) -> Result<Opened<TableSet, TableSchema>, DataError> {
+    config.held_out().check_blocks()?;
     let source = Arc::new(source(&config.train, config)?);
-    let Divided { train, valid, test } = source.divide(config.fractions(), seed)?;
+    let divided = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
             Known::kept(&schema.streamed, &source)?;
             schema
         }
-        None => survey(&source, &train, source.len(), config)?,
+        None => {
+            let (schema, counts) = survey(&source, &divided, source.len(), config)?;
+            if matches!(schema.target, TableTarget::Classes { .. }) {
+                config.held_out().tell_blocks(source.uri());
+                let labels = schema.labels();
+                tell_lacking(source.uri(), labels, counts.of(labels, config.held_out().fractions));
+            }
+            schema
+        }
     };
+    let Divided { train, valid, test } = divided;
     let part = |uri: &Option<String>, blocks: Vec<usize>| -> Result<Option<Pipeline<TableSet>>, DataError> {
         let set = match uri {
             Some(uri) => file::open(uri, config, &schema)?,
@@ -115,8 +128,8 @@ pub(crate) fn first_blocks(
             frame.names.last().cloned().unwrap_or_default()
         }
     };
-    let all: Vec<usize> = (0..source.len()).collect();
-    let schema = survey(&source, &all, most, &config)?;
+    let all = Divided { train: (0..source.len()).collect(), ..Divided::default() };
+    let (schema, _) = survey(&source, &all, most, &config)?;
     Ok(Surveyed { source, schema, config })
 }
 
@@ -135,38 +148,66 @@ fn training(
     Pipeline::new(TableSet::streamed(set), shuffled)
 }
 
-/// Reads the first `most` blocks once for the columns; those not in `train` for the labels alone.
+/// Reads the first `most` blocks once for the columns; those not for training for the labels alone. The rows of
+/// each label are counted.
 fn survey(
     source: &Source,
-    train: &[usize],
+    divided: &Divided,
     most: usize,
     config: &TableConfig,
-) -> Result<TableSchema, DataError> {
-    // Numbers that a file knows as such are categories only where the recipe says so.
+) -> Result<(TableSchema, LabelCounts), DataError> {
+    // Numbers and dates that a file knows as such are categories only where the recipe says so.
     let (uri, untyped) = (source.uri(), source.index().format().is_untyped());
-    let may_be_categories = |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_));
+    let may_be_categories =
+        |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_) | Cells::Dates(_));
     let packing = Packing::new(config, None).of_typed(!untyped);
-    let mut training = vec![false; source.len()];
-    train.iter().for_each(|&block| training[block] = true);
+    let parts = divided.parts(source.len());
+    let countable = AtomicBool::new(true);
     let work = |number: usize, shard: usize, block: &Block| {
         let mut skipped = 0;
         let mut unreadable = |_: usize, error| config.on_corrupt.refuse(error, &mut skipped);
         let mut frame =
             read(source, (shard, block), (config, &packing), &|name| config.column(name), &mut unreadable)?;
-        let rows: Vec<usize> = if training[number] { (0..frame.len()).collect() } else { Vec::new() };
+        let rows: Vec<usize> = if parts[number] == 0 { (0..frame.len()).collect() } else { Vec::new() };
         let survey = Survey::of(&frame, &rows, config, &may_be_categories);
+        let mut counts = LabelCounts::default();
+        if countable.load(Ordering::Relaxed) {
+            count_labels(&frame, config, &mut |label, rows| counts.add(&label, parts[number], rows));
+        }
         // The columns of the frame are compared, its cells are not wanted any more.
         frame.columns.clear();
         frame.lines.clear();
-        Ok((frame, survey))
+        Ok((frame, survey, counts))
     };
-    let (mut all, mut same) = (Survey::default(), SameColumns::default());
-    source.survey("columns", most, work, |(frame, survey)| {
-        same.check(&frame)?;
+    let (mut all, mut same, mut labels) = (Survey::default(), SameColumns::default(), LabelCounts::default());
+    source.survey("columns", most, work, |(frame, survey, counts)| {
+        // What one file lacks is 0 there, and not missing: it has to be known before the statistics are.
+        if frame.sparse { same.require(&frame) } else { same.check(&frame) }?;
         all.merge(survey);
+        labels.merge(counts);
+        countable.store(labels.are_few(), Ordering::Relaxed);
         all.check_categories(uri)
     })?;
-    Ok(TableSchema { streamed: Some(Known::of(source, Vec::new())), ..all.schema(uri, config)? })
+    let streamed = Some(Known::of(source, Vec::new()));
+    Ok((TableSchema { streamed, ..all.schema(uri, config, None)? }, labels))
+}
+
+/// Hands each different label of a frame to `add`, with the number of its rows.
+fn count_labels(frame: &Frame, config: &TableConfig, add: &mut dyn FnMut(String, u64)) {
+    let Some(target) = frame.position(&config.target) else { return };
+    let suffix = config.strip_label_suffix.as_deref();
+    let (mut labels, mut counts) = (Vec::new(), Vec::new());
+    let place = |cell: &str| {
+        labels.push(label(cell, suffix).into_owned());
+        labels.len() - 1
+    };
+    let all: Vec<usize> = (0..frame.len()).collect();
+    frame.columns[target].each(&all, place, |_, place| {
+        let Some(place) = place else { return };
+        counts.resize(counts.len().max(place + 1), 0);
+        counts[place] += 1;
+    });
+    labels.into_iter().zip(counts).for_each(|(label, rows)| add(label, rows));
 }
 
 #[cfg(test)]

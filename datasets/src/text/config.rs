@@ -19,7 +19,7 @@ pub enum TextTask {
 }
 
 fn text_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
-    one_of(deserializer, Format::has_blocks)
+    one_of(deserializer, Format::holds_texts)
 }
 
 /// Texts, their labels, tokens and splits.
@@ -33,13 +33,23 @@ pub struct TextConfig {
     pub valid: Option<String>,
     /// Test texts. Without it, `test_fraction` of the training texts is held out.
     pub test: Option<String>,
-    /// Share of the training texts that validates; 0 = none. Drawn at random with the seed when
-    /// classifying; for language models the tail of the file (before the test part), never random,
+    /// Share of the training texts that validates; 0 = none. Drawn at random with the seed (or by
+    /// `time_column`) when classifying; for language models the tail of the file (before the test part), never random,
     /// because windows overlap.
     pub valid_fraction: f64,
     /// Share of the training texts that tests; 0 = none. Cut like `valid_fraction`, at the very end
     /// for language models.
     pub test_fraction: f64,
+    /// Classification: true to hold out its share of each class, false to draw from all texts alike. When not
+    /// given, true where neither `group_column` nor `time_column` is given and the texts are in memory: of
+    /// streamed ones whole blocks of texts are held out.
+    pub stratify: Option<bool>,
+    /// Classification: texts of one value in this column or key (an author, a thread) are held out together or
+    /// not at all. Not for streamed texts.
+    pub group_column: Option<String>,
+    /// Classification: the last texts by this column or key of numbers or ISO 8601 dates test, and those before
+    /// them validate. Not for streamed texts.
+    pub time_column: Option<String>,
     /// Stops at a corrupt text, or skips it: a row of the wrong width, a line that is not
     /// UTF-8, a label outside the set. Skipped texts are left out when the file is opened, and
     /// counted; streamed ones when they are met. Language models read whole files and never skip inside them.
@@ -63,10 +73,12 @@ pub struct TextConfig {
     /// of this number, or of a divisor of it, read each shard once between them; the order is the same
     /// whatever their number.
     pub canonical_ranks: u64,
-    /// `txt`, `csv`, `jsonl` or `parquet`; by the file's extension (that of a packing aside) when not
-    /// given.
+    /// `txt`, `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro` or `excel`; when not given, by the file's
+    /// extension (that of a packing aside) or, where that says nothing, by its first bytes.
     #[serde(deserialize_with = "text_format")]
     pub format: Option<Format>,
+    /// The sheet of a workbook (Excel, OpenDocument); the first that has cells when not given.
+    pub sheet: Option<String>,
     /// The column or key of the text; the index of the column in a CSV without a header.
     pub text_column: String,
     /// The column or key of the label; the index of the column in a CSV without a header.
@@ -131,6 +143,9 @@ impl Default for TextConfig {
             test: None,
             valid_fraction: 0.0,
             test_fraction: 0.0,
+            stratify: None,
+            group_column: None,
+            time_column: None,
             on_corrupt: OnCorrupt::Stop,
             workers: 1,
             task: TextTask::Classify,
@@ -139,6 +154,7 @@ impl Default for TextConfig {
             window_bytes: WINDOW_BYTES,
             canonical_ranks: 1,
             format: None,
+            sheet: None,
             text_column: "text".to_string(),
             label_column: "label".to_string(),
             target_kind: None,
@@ -192,7 +208,46 @@ impl TextConfig {
             let expected = "1 for language models of characters, which keep every one";
             return Err(DataError::config("min_count", expected, self.min_count));
         }
-        split::check(self.valid_fraction, self.test_fraction)
+        split::check(self.valid_fraction, self.test_fraction)?;
+        self.check_split()
+    }
+
+    /// Refuses ways of holding out that exclude each other, or that the task has no use for.
+    fn check_split(&self) -> Result<(), DataError> {
+        let columns = [("group_column", &self.group_column), ("time_column", &self.time_column)];
+        for (key, column) in columns.iter().filter_map(|(key, column)| Some((key, column.as_ref()?))) {
+            if *column == self.label_column {
+                let found = format!("the label `{column}`");
+                return Err(DataError::config(key, "another column than the label", found));
+            }
+            if self.task == TextTask::LanguageModel {
+                let expected = "none for language models, which hold out the end of the text";
+                return Err(DataError::config(key, expected, format!("`{column}`")));
+            }
+        }
+        if self.task == TextTask::LanguageModel && self.stratify == Some(true) {
+            return Err(DataError::config(
+                "stratify",
+                "false for language models, which have no classes",
+                true,
+            ));
+        }
+        self.held_out().check()
+    }
+
+    /// The recipe's wishes about what is held out.
+    pub(super) fn held_out(&self) -> split::Wishes<'_> {
+        split::Wishes {
+            stratify: self.stratify,
+            group_column: self.group_column.as_deref(),
+            time_column: self.time_column.as_deref(),
+            fractions: self.fractions(),
+        }
+    }
+
+    /// The keys for texts that are not divided, which need no group and no time.
+    pub(super) fn undivided(&self) -> Self {
+        TextConfig { group_column: None, time_column: None, ..self.clone() }
     }
 
     /// Refuses keys of n-grams without a use, and keys that n-grams have no use for.
@@ -249,10 +304,16 @@ impl TextConfig {
         self.vocabulary.survey(self.ngram_shape())
     }
 
-    /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of
-    /// the others.
-    pub(super) fn format(&self, uri: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::among(uri, Format::has_blocks, Format::Text))
+    /// The format of a file: the recipe's, or by the file's ending or its first bytes; plain text for text that
+    /// is nothing else.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is known to be of a format that holds no texts.
+    pub(super) fn format(&self, uri: &str) -> Result<Format, DataError> {
+        match self.format {
+            Some(format) => Ok(format),
+            None => Format::told(uri, Format::holds_texts, Format::Text),
+        }
     }
 
     /// The way from a file's bytes to text.
@@ -342,7 +403,12 @@ mod tests {
                 task: TextTask::LanguageModel,
                 ..good.clone()
             },
-            TextConfig { test_fraction: 1.0, ..good },
+            TextConfig { test_fraction: 1.0, ..good.clone() },
+            TextConfig { group_column: Some("g".into()), time_column: Some("t".into()), ..good.clone() },
+            TextConfig { group_column: Some("label".into()), ..good.clone() },
+            TextConfig { stratify: Some(true), time_column: Some("t".into()), ..good.clone() },
+            TextConfig { stratify: Some(true), task: TextTask::LanguageModel, ..good.clone() },
+            TextConfig { time_column: Some("t".into()), task: TextTask::LanguageModel, ..good },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
         }

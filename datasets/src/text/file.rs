@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
     let format = || {
         let first = files(uri).ok().and_then(|files| files.into_iter().next());
-        config.format.or_else(|| first.map(|first| config.format(&first)))
+        config.format.or_else(|| first.and_then(|first| config.format(&first).ok()))
     };
     match config.stream {
         Some(wish) => wish,
@@ -33,6 +33,7 @@ pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
 /// # Errors
 /// When they cannot be read, and are not to be skipped.
 pub(super) fn open(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
+    let config = &config.undivided();
     if is_streamed(uri, config) {
         let source = Arc::new(source(uri, config)?);
         let all = (0..source.len()).collect();
@@ -47,6 +48,7 @@ pub(super) fn open(uri: &str, config: &TextConfig, schema: &TextSchema) -> Resul
 /// # Errors
 /// As [`open`].
 pub(super) fn held(uri: &str, config: &TextConfig, schema: &TextSchema) -> Result<TextSet, DataError> {
+    let config = &config.undivided();
     let texts = read::read(uri, config, schema.whole_files, true)?;
     let rows: Vec<u64> = (0..texts.texts.len() as u64).collect();
     labelled(&texts.texts, &rows, config, schema, texts.skipped)

@@ -3,8 +3,8 @@
 use super::config::{MOST_TOKENS, TextConfig};
 use super::schema::{TextSchema, specials};
 use super::tokenizer::{Coverage, VocabularyKind};
-use crate::DataError;
 use crate::records::round;
+use crate::{DataError, SplitBy};
 
 /// A schema of these symbols, without labels, its tokens a character each.
 pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<TextSchema, DataError> {
@@ -31,6 +31,7 @@ pub(super) fn new_schema(config: &TextConfig, symbols: Vec<String>) -> Result<Te
         ngrams: None,
         summary: None,
         characters_per_token: 1.0,
+        split: SplitBy::default(),
         streamed: None,
     })
 }

@@ -8,7 +8,7 @@ use crate::fields::{TableTarget, share_spellings};
 use crate::records::{canonical, sort_labels};
 use crate::resumed::check_names;
 use crate::store::Known;
-use crate::{DataError, saved};
+use crate::{DataError, SplitBy, saved};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::Path;
@@ -50,6 +50,8 @@ pub struct TextSchema {
     /// Mean characters per token over the training texts, to 12 significant digits: 1 for characters, at
     /// most 1 for bytes, and for words with the white space between them.
     pub characters_per_token: f64,
+    /// The way that texts were held out of the training texts.
+    pub split: SplitBy,
     /// The training texts, where they are streamed; in a file of its own.
     pub(crate) streamed: Option<Known>,
 }
@@ -89,6 +91,8 @@ struct Saved {
     #[serde(default)]
     class_names: bool,
     characters_per_token: f64,
+    #[serde(default)]
+    split: SplitBy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     summary: Option<TextSummary>,
     /// Names of the first ids.
@@ -124,6 +128,7 @@ impl From<TextSchema> for Saved {
             summary: schema.summary,
             ngrams: schema.ngrams,
             characters_per_token: schema.characters_per_token,
+            split: schema.split,
             specials: schema.tokenizer.specials().names(),
             symbols: schema.tokenizer.symbols().to_vec(),
         }
@@ -183,6 +188,7 @@ impl TryFrom<Saved> for TextSchema {
             summary: saved.summary,
             ngrams: saved.ngrams,
             characters_per_token: saved.characters_per_token,
+            split: saved.split,
             streamed: None,
         })
     }
@@ -361,6 +367,7 @@ mod tests {
             }),
             summary: Some(TextSummary { texts: 3, counts: vec![2, 1], ..TextSummary::default() }),
             characters_per_token: 4.25,
+            split: SplitBy::Groups("author".into()),
             streamed: None,
         }
     }
@@ -382,6 +389,17 @@ mod tests {
             schema.save(folder.path()).unwrap();
             assert_eq!(TextSchema::load(folder.path()).unwrap(), schema);
         }
+    }
+
+    #[test]
+    fn a_schema_of_earlier_versions_held_out_at_random() {
+        let folder = tempfile::tempdir().unwrap();
+        schema(TextTask::Classify, VocabularyKind::Word, &["so"]).save(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove("split").unwrap();
+        std::fs::write(&path, json.to_string()).unwrap();
+        assert_eq!(TextSchema::load(folder.path()).unwrap().split, SplitBy::Random);
     }
 
     #[test]

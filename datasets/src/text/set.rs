@@ -6,6 +6,7 @@ use super::encode::{TextTarget, collated};
 use super::stream::Stream;
 use super::tokenizer::PADDING;
 use super::windows::Windows;
+use crate::records::split::count;
 use crate::store::BlockSet;
 use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Target, Tokens};
@@ -56,6 +57,21 @@ impl TextSet {
             ends.push(stream.len());
         }
         TextSet { parts: Parts::Texts { stream, ends, targets }, skipped }
+    }
+
+    /// The texts of each of `num` classes, where they are in memory and have classes.
+    pub(super) fn classes_of(&self, num: usize) -> Option<Vec<u64>> {
+        match &self.parts {
+            Parts::Texts { targets, .. } => {
+                let class = |target: &TextTarget| match target {
+                    TextTarget::Class(class) => Some(*class as usize),
+                    TextTarget::Value(_) | TextTarget::Absent => None,
+                };
+                let classes: Option<Vec<usize>> = targets.iter().map(class).collect();
+                Some(count(classes?.into_iter(), num))
+            }
+            _ => None,
+        }
     }
 
     /// Labelled texts that are read when they are wanted.

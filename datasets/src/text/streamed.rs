@@ -6,7 +6,9 @@ use super::file::{self, in_sequence};
 use super::learn::{Learned, Learner};
 use super::schema::TextSchema;
 use super::set::TextSet;
+use crate::fields::label;
 use crate::index::Block;
+use crate::records::split::{LabelCounts, tell_lacking};
 use crate::store::{BlockSet, Divided, Known, Source};
 use crate::{DataError, Opened, Pipeline, PipelineConfig, ShardOrder};
 use std::sync::Arc;
@@ -22,15 +24,17 @@ pub(super) fn open(
     seed: u64,
     known: Option<TextSchema>,
 ) -> Result<Opened<TextSet, TextSchema>, DataError> {
+    config.held_out().check_blocks()?;
     let source = Arc::new(source(&config.train, config)?);
-    let Divided { train, valid, test } = source.divide(config.fractions(), seed)?;
+    let divided = source.divide(config.fractions(), seed)?;
     let schema = match known {
         Some(schema) => {
             Known::kept(&schema.streamed, &source)?;
             schema
         }
-        None => survey(&source, &train, config)?,
+        None => survey(&source, &divided, config)?,
     };
+    let Divided { train, valid, test } = divided;
     let part = |uri: &Option<String>, blocks: Vec<usize>| -> Result<Option<Pipeline<TextSet>>, DataError> {
         let set = match uri {
             Some(uri) => file::open(uri, config, &schema)?,
@@ -58,16 +62,18 @@ pub(super) fn held_out(config: &TextConfig, schema: &TextSchema, seed: u64) -> R
     Ok(in_sequence(source, held_out, config, schema))
 }
 
-/// Reads all blocks once: all for the labels, those in `train` for the vocabulary.
-fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextSchema, DataError> {
-    let mut training = vec![false; source.len()];
-    train.iter().for_each(|&block| training[block] = true);
+/// Reads all blocks once: all for the labels, those for training for the vocabulary.
+fn survey(source: &Source, divided: &Divided, config: &TextConfig) -> Result<TextSchema, DataError> {
+    let parts = divided.parts(source.len());
     let learner = Learner::new(config, None);
     let work = |number: usize, shard: usize, block: &Block| {
-        let (mut texts, mut skipped) = (learner.block(), 0);
+        let (mut texts, mut counts, mut skipped) = (learner.block(), LabelCounts::default(), 0);
         read(source, shard, block, config, &mut |text| {
             match text {
-                Ok(text) => texts.add(&text, training[number]),
+                Ok(text) => {
+                    texts.add(&text, parts[number] == 0);
+                    counts.add(&label(text.label.as_deref().unwrap_or_default(), None), parts[number], 1);
+                }
                 // Counted again where it is met in training.
                 Err(error) => return config.on_corrupt.refuse(error, &mut skipped),
             }
@@ -75,15 +81,21 @@ fn survey(source: &Source, train: &[usize], config: &TextConfig) -> Result<TextS
         })?;
         let mut learned = texts.learned(source.shard_uri(shard));
         learned.skip(skipped);
-        Ok(learned)
+        Ok((learned, counts))
     };
-    let mut all = Learned::none();
-    source.survey("vocabulary", source.len(), work, |learned| {
+    let (mut all, mut labels) = (Learned::none(), LabelCounts::default());
+    source.survey("vocabulary", source.len(), work, |(learned, counts)| {
         all.merge(learned);
+        labels.merge(counts);
         Ok(())
     })?;
     let streamed = Some(Known::of(source, Vec::new()));
-    Ok(TextSchema { streamed, ..all.schema(source.uri(), config, false)? })
+    let schema = all.schema(source.uri(), config, false)?;
+    if !schema.labels.is_empty() {
+        config.held_out().tell_blocks(source.uri());
+        tell_lacking(source.uri(), &schema.labels, labels.of(&schema.labels, config.fractions()));
+    }
+    Ok(TextSchema { streamed, ..schema })
 }
 
 #[cfg(test)]

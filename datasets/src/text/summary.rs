@@ -3,6 +3,7 @@
 use super::schema::{Ngrams, TextSchema};
 use super::tokenizer::VocabularyKind;
 use super::{NgramUnit, TextTask};
+use crate::SplitBy;
 use crate::records::shortened;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -52,6 +53,9 @@ impl fmt::Display for TextSchema {
             writeln!(f, "{} training texts, {} texts skipped as corrupt", summary.texts, summary.skipped)?;
         }
         self.tell_target(summary, f)?;
+        if self.split != SplitBy::Random {
+            writeln!(f, "held out: {}", self.split)?;
+        }
         if self.summary.is_some() {
             self.tell_tokens(summary, f)?;
         }
@@ -82,13 +86,6 @@ impl TextSchema {
             write!(f, ", and {} others of {least} to {most} texts", counts.len() - TOLD)?;
         }
         writeln!(f)?;
-        let untrained: Vec<&str> =
-            counts.iter().filter(|(_, count)| *count == 0).map(|(label, _)| label.as_str()).collect();
-        if !untrained.is_empty() {
-            let names =
-                untrained.iter().take(TOLD).map(|label| shortened(label)).collect::<Vec<_>>().join(", ");
-            writeln!(f, "warning: {} classes have no training text: {names}", untrained.len())?;
-        }
         let labels = self.labels.len() as u64;
         if labels > super::learn::FEW_LABELS as u64 && SHARE_OF_LABELS * labels > summary.texts {
             let texts = summary.texts;
