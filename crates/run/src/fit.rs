@@ -3,12 +3,12 @@
 use crate::bucket::Publisher;
 use crate::feed::Unwrapped;
 use crate::model::{Build, VisitModel};
-use crate::pretrained::HEAD;
 use crate::probe::Computing;
 use crate::ranks::agreed;
 use crate::schema::Schema;
 use crate::sets::Sets;
 use crate::training::{Trained, Training, of_key};
+use crate::pretrained::HEAD;
 use crate::{RunError, pretrained};
 use bonfire_checkpoint::{Existing, RunFolder, Weights, write_atomically};
 use bonfire_contract::{Loader, Table, Task};
@@ -100,8 +100,7 @@ impl Training {
             _ => model,
         };
         let frozen = if tuning.probe { self.all_but_the_head(&model)? } else { tuning.freeze.clone() };
-        let mut model =
-            bonfire_train::freeze(model, &frozen).map_err(|error| of_key(&self.document, error))?;
+        let mut model = bonfire_train::freeze(model, &frozen).map_err(|error| of_key(&self.document, error))?;
         if tuning.probe && !starts {
             // Features are computed anew, by the weights that the run began with.
             model = self.with_kept_weights(model)?;
