@@ -8,6 +8,7 @@
 mod support;
 
 mod agreement;
+mod answers;
 mod commands;
 mod costs;
 mod data;
@@ -16,9 +17,12 @@ mod finetune;
 mod hostile;
 #[cfg(all(feature = "mpi", target_os = "linux"))]
 mod hosts;
+#[cfg(feature = "http")]
+mod hub;
 #[cfg(feature = "mozjpeg")]
 mod jpeg;
 mod memory;
+mod moved;
 mod pretrained;
 #[cfg(feature = "mpi")]
 mod ranks;

@@ -2,10 +2,10 @@
 //! not decide.
 //!
 //! ```text
-//! inputs -> thread: list, read, encode -> InputPiece (samples, names) -> model -> answers
+//! inputs -> thread: list, read, encode -> InputPiece (samples, names, refused) -> model -> answers
 //! ```
 
-use crate::{DataError, Dataset, Pipeline};
+use crate::{DataError, Dataset, Kept, Pipeline};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -16,6 +16,39 @@ pub struct InputPiece<D: Dataset> {
     pub samples: Pipeline<D>,
     /// The name of each sample.
     pub names: Names,
+    /// The cells of each sample that are carried along into its answer, in the order in which they were asked
+    /// for; empty where none are.
+    pub kept: Vec<Kept>,
+    /// The inputs that were left out, in their sequence.
+    pub refused: Vec<Refused>,
+}
+
+/// An input that no sample can be made of, where the recipe leaves such ones out.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The number of the sample that comes behind it.
+    pub before: u64,
+    /// Its name: its place, or that of the record.
+    pub name: String,
+    /// Its cells that are carried along; none where not even those can be read.
+    pub kept: Kept,
+    /// Why no sample can be made of it.
+    pub error: DataError,
+}
+
+impl Refused {
+    /// A record that an error is about, named as samples are: by its line or row, where the error tells it.
+    pub(crate) fn record(before: u64, error: DataError) -> Self {
+        let name = match &error {
+            DataError::Malformed { uri, place, .. } | DataError::Undecodable { uri, place, .. } => {
+                let number = place.split([' ', ',']).nth(1).and_then(|number| number.parse::<u64>().ok());
+                number.map_or_else(|| uri.clone(), |number| format!("{uri}:{number}"))
+            }
+            DataError::Source { uri, .. } | DataError::Unreachable { uri, .. } => uri.clone(),
+            DataError::Config { key, .. } => format!("data.{key}"),
+        };
+        Refused { before, name, kept: Kept::new(), error }
+    }
 }
 
 /// The names of the samples of a piece.
@@ -124,7 +157,12 @@ mod tests {
             workers: 0,
             prefetch_bytes: 0,
         };
-        InputPiece { samples: Pipeline::new(One, config), names: Names::Each(vec![name.to_string()]) }
+        InputPiece {
+            samples: Pipeline::new(One, config),
+            names: Names::Each(vec![name.to_string()]),
+            kept: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     #[test]

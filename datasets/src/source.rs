@@ -2,22 +2,27 @@
 //!
 //! ```text
 //! URI -> braces and globs -> Location -> Object: stat, ranges, stream, write
-//!                                        local | builtin | s3 gs az http hdfs (features)
+//!                                        local | builtin | s3 gs az http hf hdfs (features)
 //! ```
 //!
 //! A URI is a path (`data/train`, `/data/train.csv`), `file:///…`, `builtin:NAME` for a set
-//! embedded in the binary, or remote: `s3://bucket/…`, `gs://…`, `az://…`, `https://…`, `hdfs://…`,
-//! each behind a cargo feature of this crate. Where files are listed, a URI may be a glob
-//! (`data/*.csv`) or have braces (`train-{000..127}.tar`); an existing file whose name has such
-//! characters is taken as it stands.
+//! embedded in the binary, or remote: `s3://bucket/…`, `gs://…`, `az://…`, `https://…`,
+//! `hf://datasets/OWNER/NAME@REVISION/…`, `hdfs://…`, each behind a cargo feature of this crate.
+//! Where files are listed, a URI may be a glob (`data/*.csv`) or have braces
+//! (`train-{000..127}.tar`); an existing file whose name has such characters is taken as it stands.
+//!
+//! A member of a zip is `file.zip/member.csv`, whatever store the zip is in.
 //!
 //! Everything blocks. What crosses a network is asked for again after a wait that grows, and a body
 //! that breaks goes on at the byte where it broke.
 
+mod archive;
 mod body;
 mod builtin;
 pub(crate) mod cache;
 mod failure;
+#[cfg(feature = "http")]
+mod hub;
 mod kept;
 mod local;
 mod location;
@@ -50,8 +55,8 @@ pub fn read(uri: &str) -> Result<Bytes, DataError> {
     Object::open(uri)?.read()
 }
 
-/// Reads a whole object, and unpacks it when its first bytes are gzip's or zstd's. Several gzip members
-/// or zstd frames, one after the other, are unpacked as one.
+/// Reads a whole object, and unpacks it when its first bytes are those of gzip, zstd, bzip2, xz or zip. Several
+/// streams of one packing, one after the other, are unpacked as one; of a zip it is the one member with data.
 ///
 /// # Errors
 /// When nothing readable is there, or the packed stream is damaged or cut short.
@@ -59,9 +64,36 @@ pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
     packing::unpack(uri, read(uri)?)
 }
 
+/// Unpacks bytes, which errors call `uri`, as [`read_unpacked`] does.
+///
+/// # Errors
+/// When the packed stream is damaged or cut short.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn unpacked(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
+    packing::unpack(uri, bytes)
+}
+
 /// True where reading the URI crosses a network.
 pub fn is_remote(uri: &str) -> bool {
     matches!(Location::parse(uri), Ok(Location::Remote(_)))
+}
+
+/// True where nothing can be written below the URI: on web servers, and on the Hugging Face Hub.
+pub fn is_read_only(uri: &str) -> bool {
+    matches!(Location::parse(uri), Ok(Location::Remote(remote)) if remote.feature == "http")
+}
+
+/// True where a local path is there, or a match of its glob, or one of the names that its braces mean. What
+/// is across a network is taken to be there.
+pub fn is_there(uri: &str) -> bool {
+    match Location::parse(uri) {
+        Ok(Location::Local(path)) if path.exists() => true,
+        Ok(Location::Local(_)) if pattern::is_glob(uri) || uri.contains('{') => {
+            list(uri).is_ok_and(|paths| paths.iter().any(|path| std::path::Path::new(path).exists()))
+        }
+        Ok(Location::Local(_)) | Err(_) => false,
+        Ok(Location::Builtin(_) | Location::Remote(_)) => true,
+    }
 }
 
 /// True where the URI names a folder rather than one object. A bucket has no folders: there it is the
@@ -86,6 +118,9 @@ pub fn is_folder(uri: &str) -> bool {
 /// # Errors
 /// When nothing of that name is there, or nothing matches the glob.
 pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
+    if archive::split(uri).is_some() {
+        return Ok(vec![uri.to_string()]);
+    }
     let location = Location::parse(uri)?;
     let taken_as_it_stands = matches!(&location, Location::Local(path) if path.exists());
     if uri.contains('{') && !taken_as_it_stands {
@@ -117,7 +152,7 @@ pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
             let (store, path) = (remote::store(uri, &remote)?, remote.object(uri)?);
             let below = match list_below(uri, uri, &*store, &path, true) {
                 // Most web servers cannot list.
-                Err(_) if remote.feature == "http" => Vec::new(),
+                Err(_) if remote.is_web() => Vec::new(),
                 below => below?,
             };
             // A name that is one object's lists nothing below.
@@ -172,7 +207,8 @@ pub fn name(uri: &str) -> &str {
 /// The last part of a URI in lower case, without the ending of a packing: `part.csv` of `data/Part.csv.gz`.
 pub(crate) fn unpacked_name(uri: &str) -> String {
     let name = name(uri).to_lowercase();
-    let packing = [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending));
+    let packing =
+        [".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip"].iter().find_map(|ending| name.strip_suffix(ending));
     packing.unwrap_or(&name).to_string()
 }
 
@@ -215,10 +251,14 @@ mod tests {
         assert_eq!(
             list("./src/source/").unwrap(),
             [
+                "./src/source/archive.rs",
                 "./src/source/body.rs",
                 "./src/source/builtin.rs",
                 "./src/source/cache.rs",
                 "./src/source/failure.rs",
+                "./src/source/hub.rs",
+                "./src/source/hub/answer.rs",
+                "./src/source/hub/tests.rs",
                 "./src/source/kept.rs",
                 "./src/source/local.rs",
                 "./src/source/location.rs",

@@ -109,8 +109,8 @@ impl<M: Task> Module for Probe<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{ARCHITECTURES, Visit, visit};
     use crate::Architecture;
+    use crate::registry::{ARCHITECTURES, Visit, visit};
     use bonfire_contract::{AnyInput, Input};
     use burn::tensor::Tolerance;
 
@@ -145,7 +145,10 @@ mod tests {
         let mut names = Vec::new();
         // Depth and width are sized for photographs: the small ones of each family are enough.
         for entry in ARCHITECTURES {
-            if ["34", "50", "101", "152", "_small", "_s16", "_b16"].iter().any(|end| entry.name.ends_with(end)) {
+            if ["34", "50", "101", "152", "_small", "_s16", "_b16"]
+                .iter()
+                .any(|end| entry.name.ends_with(end))
+            {
                 continue;
             }
             let spec = (entry.example)();

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 const MOST_VALUES: usize = 4_000_000;
 
 /// Names that a walk through the values may meet: a value can be held in several places.
-const MOST_NAMES: usize = 4_000_000;
+const MOST_NAMES: usize = 1_000_000;
 
 /// Containers within containers.
 const DEEPEST: usize = 64;
@@ -242,17 +242,21 @@ impl Machine<'_> {
                 let made = self.described(arguments, Some(kind.unwrap_or_default()));
                 self.add(made)
             }
-            ("torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state", [data, ..]) => {
-                Ok(*data)
-            }
+            (
+                "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
+                [data, ..],
+            ) => Ok(*data),
             ("torch._tensor._rebuild_from_type_v2", &[function, _, arguments, ..]) if deepest > 0 => {
                 self.call(function, arguments, deepest - 1)
             }
-            ("builtins.set" | "builtins.frozenset" | "__builtin__.set" | "__builtin__.frozenset", [items]) => {
-                Ok(*items)
-            }
+            (
+                "builtins.set" | "builtins.frozenset" | "__builtin__.set" | "__builtin__.frozenset",
+                [items],
+            ) => Ok(*items),
             ("collections.OrderedDict", &[items]) => {
-                let Value::List(items) = &self.values[items] else { return self.add(Value::Dict(Vec::new())) };
+                let Value::List(items) = &self.values[items] else {
+                    return self.add(Value::Dict(Vec::new()));
+                };
                 let pair = |place: &Place| match &self.values[*place] {
                     Value::List(pair) if pair.len() == 2 => Some((pair[0], pair[1])),
                     _ => None,
@@ -320,9 +324,8 @@ impl Machine<'_> {
         };
         let pairs: Vec<(Place, Place)> = match tables {
             [Some(parameters), Some(buffers), Some(modules)] => {
-                let buffers = buffers
-                    .iter()
-                    .filter(|(name, _)| text(name).is_none_or(|name| !passing.contains(&name)));
+                let buffers =
+                    buffers.iter().filter(|(name, _)| text(name).is_none_or(|name| !passing.contains(&name)));
                 parameters.iter().chain(buffers).chain(modules).copied().collect()
             }
             _ => attributes.clone(),
@@ -505,7 +508,9 @@ mod tests {
     #[test]
     fn hostile_pickles_are_errors_and_bounded() {
         let error = |pickle: &[u8]| tensors(pickle).unwrap_err();
-        for cut in [&b""[..], b"\x80", b"X\xff\xff\xff\xffab", b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffab", b"cabc\n"] {
+        for cut in
+            [&b""[..], b"\x80", b"X\xff\xff\xff\xffab", b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffab", b"cabc\n"]
+        {
             error(cut);
         }
         assert_eq!(error(b"."), "a value on the stack");

@@ -143,7 +143,8 @@ impl Published {
         if !tied.is_empty() {
             let tied: Vec<String> =
                 [&before[0]].into_iter().chain(tied).map(|before| format!("`{before}`")).collect();
-            let expected = "the weights of one model, or finetune.prefix, which says what stands before the names";
+            let expected =
+                "the weights of one model, or finetune.prefix, which says what stands before the names";
             let found = format!("{most} names of the model below each of {}", tied.join(", "));
             return Err(CheckpointError::malformed(place, expected, found));
         }
@@ -197,13 +198,7 @@ impl Published {
     }
 
     /// The error of a file that holds another model, or none.
-    fn unknown(
-        &self,
-        offered: &[Names],
-        most: usize,
-        prefix: Option<&str>,
-        place: &Path,
-    ) -> CheckpointError {
+    fn unknown(&self, offered: &[Names], most: usize, prefix: Option<&str>, place: &Path) -> CheckpointError {
         let libraries: Vec<&str> = offered.iter().map(|names| names.library).collect();
         let example = offered.last().and_then(|names| names.keys.first()).map_or("", |key| &key.name);
         let below = prefix.map_or(String::new(), |prefix| format!(" below `{prefix}`"));
@@ -268,8 +263,16 @@ fn rank(prefix: &str) -> usize {
 
 /// True for a tensor of a training script beside weights that have no prefix: an optimizer's, say.
 fn is_beside(name: &str, prefix: &str) -> bool {
-    const PARTS: [&str; 8] =
-        ["optimizer", "optimizers", "optimizer_states", "lr_scheduler", "scheduler", "scaler", "callbacks", "loops"];
+    const PARTS: [&str; 8] = [
+        "optimizer",
+        "optimizers",
+        "optimizer_states",
+        "lr_scheduler",
+        "scheduler",
+        "scaler",
+        "callbacks",
+        "loops",
+    ];
     let first = name.split('.').next().unwrap_or(name);
     prefix.is_empty() && (PARTS.contains(&first) || first.contains("rng_state"))
 }
@@ -280,8 +283,12 @@ mod tests {
     use crate::translation::tests::{file, key};
 
     fn offered() -> [Names; 2] {
-        let ours = vec![key("stem.gamma", "stem.gamma", &[2], false), key("head.weight", "head.weight", &[2, 3], false)];
-        let theirs = vec![key("stem.gamma", "bn.weight", &[2], false), key("head.weight", "fc.weight", &[3, 2], true)];
+        let ours = vec![
+            key("stem.gamma", "stem.gamma", &[2], false),
+            key("head.weight", "head.weight", &[2, 3], false),
+        ];
+        let theirs =
+            vec![key("stem.gamma", "bn.weight", &[2], false), key("head.weight", "fc.weight", &[3, 2], true)];
         [Names { library: "Bonfire's", keys: ours }, Names { library: "timm", keys: theirs }]
     }
 
@@ -300,7 +307,10 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let choice = chosen(&names, None).unwrap();
         assert_eq!(choice.names, 1);
-        assert_eq!(choice.weights.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["bn.weight", "fc.weight"]);
+        assert_eq!(
+            choice.weights.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["bn.weight", "fc.weight"]
+        );
         choice.prefix
     }
 

@@ -258,10 +258,10 @@ mod tests {
     fn a_module_has_the_names_of_its_state() {
         let path = golden("module.pth");
         let file = TorchFile::open(&path, true).unwrap();
-        assert_eq!(file.shapes().into_iter().collect::<Vec<_>>(), [
-            ("bn.weight".to_string(), vec![2]),
-            ("fc.weight".to_string(), vec![3, 2])
-        ]);
+        assert_eq!(
+            file.shapes().into_iter().collect::<Vec<_>>(),
+            [("bn.weight".to_string(), vec![2]), ("fc.weight".to_string(), vec![3, 2])]
+        );
     }
 
     #[test]

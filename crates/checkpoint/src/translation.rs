@@ -203,7 +203,8 @@ pub(crate) mod tests {
         let misshaped = message(file(&[("bn.weight", &[5]), ("fc.weight", &[3, 2])]));
         assert!(misshaped.contains("bn.weight") && misshaped.contains("[2]") && misshaped.contains("[5]"));
         let missing = message(file(&[("bm.weight", &[2]), ("fc.weight", &[3, 2])]));
-        let expected = "`bn.weight`: expected shape [2], found none among 2 tensors; the nearest names: `bm.weight`";
+        let expected =
+            "`bn.weight`: expected shape [2], found none among 2 tensors; the nearest names: `bm.weight`";
         assert!(missing.contains(expected), "{missing}");
         let extra = message(file(&[("bn.weight", &[2]), ("fc.weight", &[3, 2]), ("fc.bias", &[3])]));
         assert!(extra.contains("fc.bias") && extra.contains("no such tensor in the model"), "{extra}");

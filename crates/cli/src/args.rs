@@ -22,7 +22,7 @@ pub enum Command {
     Train(TrainArguments),
     /// Measure a trained model on its test set, or on other data.
     Evaluate(EvaluateArguments),
-    /// Answer for pictures, rows or texts, one JSON object a line; or write text with a language model.
+    /// Answer for pictures, rows or texts, as JSON lines, CSV or Parquet; or write text with a language model.
     Predict(PredictArguments),
     /// Look at data, and write a recipe for them to begin with.
     Init(InitArguments),
@@ -127,6 +127,17 @@ pub struct ExportArguments {
     pub output: PathBuf,
 }
 
+/// The way that answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AnswerFormat {
+    /// A JSON object a line.
+    Jsonl,
+    /// Cells that are separated by commas, under a line of names.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
 #[derive(Args, Debug)]
 pub struct PredictArguments {
     /// A run folder, which may lie in a bucket.
@@ -136,9 +147,19 @@ pub struct PredictArguments {
     /// a separator of paths or ends as a file of texts does.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
-    /// Write the JSON lines to a file.
+    /// Write the answers to a file.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// How answers are written: JSON lines, or a table with a column `p_LABEL` for the probability of each
+    /// class. By default as the ending of --output says, and JSON lines where it says nothing.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<AnswerFormat>,
+    /// Carry columns of the inputs along, such as an id, as their files spell them.
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub keep: Vec<String>,
+    /// Round probabilities and values to so many digits behind the point; as they are computed by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=17))]
+    pub digits: Option<u8>,
     /// Write a page with each picture, its likeliest classes and their probabilities; of the first 500
     /// pictures.
     #[arg(long, value_name = "FILE")]

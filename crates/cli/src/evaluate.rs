@@ -15,6 +15,9 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let device = run.device(arguments.device.as_deref())?;
     let set = run.evaluation_set(arguments.data.as_deref(), arguments.crops)?;
     let evaluation = run.evaluate(&set, &device)?;
+    if let Some(summary) = set.unseen.as_ref().and_then(|unseen| unseen.summary()) {
+        eprintln!("warning: {summary}");
+    }
     let found = Figures {
         evaluation: &evaluation,
         labels: run.schema.labels(),

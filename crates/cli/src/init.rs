@@ -21,7 +21,10 @@ pub fn init(arguments: &InitArguments) -> Result<()> {
         name: name(&arguments.data),
         target: arguments.target.clone(),
         test: arguments.test.as_ref().map(|test| readable_from(output, test)).transpose()?,
-        pretrained: arguments.pretrained.as_deref().map(bonfire_run::identify).transpose()?,
+        pretrained: match &arguments.pretrained {
+            Some(file) => Some(bonfire_run::identify(&readable_from(output, file)?)?),
+            None => None,
+        },
     };
     let proposal = propose(&found, &asked)?;
     let mut out = stdout().lock();

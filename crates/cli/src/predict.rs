@@ -1,28 +1,70 @@
-//! `bonfire predict`: one JSON object a line for each picture, row, text or prompt.
+//! `bonfire predict`: an answer for each picture, row, text or prompt, as JSON lines or as a table.
+//!
+//! ```text
+//! inputs -> Predictor -> Answered -> Row (input, kept cells, answer or error) -> JSON lines | CSV | Parquet
+//! ```
 
-use crate::args::PredictArguments;
+mod rows;
+mod write;
+
+use crate::args::{AnswerFormat, PredictArguments};
 use crate::output::OutputFile;
 use crate::sheet::Sheet;
 use anyhow::{Result, bail};
 use bonfire_recipe::DataConfig;
-use bonfire_run::{Answer, Answered, Generation, Run};
-use serde_json::{Map, Value, json};
-use std::io::{BufWriter, Write, stdout};
+use bonfire_run::{Answered, Generation, Run};
+use rows::{Layout, Row};
+use std::io::{BufWriter, IsTerminal, Write, stdout};
 use std::ops::ControlFlow;
+use std::path::Path;
+use write::{WriteRows, writer};
 
 /// Runs the subcommand.
 pub fn predict(arguments: &PredictArguments) -> Result<()> {
     let run = crate::open(&arguments.run)?;
+    let format = format(arguments);
     let Some(path) = &arguments.output else {
-        return answer_all(&run, arguments, &mut BufWriter::new(stdout().lock()));
+        if format == AnswerFormat::Parquet && stdout().is_terminal() {
+            bail!("--format parquet: expected --output FILE, found a terminal to write to");
+        }
+        return answer_all(&run, arguments, format, &mut BufWriter::new(stdout()));
     };
     let mut file = OutputFile::create(path)?;
-    answer_all(&run, arguments, &mut file)?;
+    answer_all(&run, arguments, format, &mut file)?;
     file.finish()
 }
 
-/// Writes one JSON object a line for each input.
-fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> Result<()> {
+/// The format that was asked for, or that the ending of the output says.
+fn format(arguments: &PredictArguments) -> AnswerFormat {
+    let output = arguments.output.as_deref().filter(|path| !path.exists() || path.is_file());
+    match (arguments.format, output) {
+        (Some(format), _) => format,
+        (None, None) => AnswerFormat::Jsonl,
+        (None, Some(path)) => of_ending(path).unwrap_or_else(|| {
+            eprintln!("{}: written as JSON lines; --format csv or parquet writes a table", path.display());
+            AnswerFormat::Jsonl
+        }),
+    }
+}
+
+/// The format that a file's ending names; none for the ending of something else.
+fn of_ending(path: &Path) -> Option<AnswerFormat> {
+    let Some(ending) = path.extension() else { return Some(AnswerFormat::Jsonl) };
+    match ending.to_string_lossy().to_lowercase().as_str() {
+        "csv" => Some(AnswerFormat::Csv),
+        "parquet" | "pq" => Some(AnswerFormat::Parquet),
+        "jsonl" | "ndjson" | "json" => Some(AnswerFormat::Jsonl),
+        _ => None,
+    }
+}
+
+/// Writes an answer for each input.
+fn answer_all(
+    run: &Run,
+    arguments: &PredictArguments,
+    format: AnswerFormat,
+    out: &mut (dyn Write + Send),
+) -> Result<()> {
     let device = run.device(arguments.device.as_deref())?;
     let (data, generation) = (&run.recipe.data, generation(run, arguments)?);
     let sheet = match (&arguments.sheet, data) {
@@ -31,8 +73,14 @@ fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> R
         (Some(_), _) => bail!("--sheet: expected a run on pictures, found one on {}s", data.kind()),
     };
     let mut predictor = run.predictor_with(device, arguments.crops, generation)?;
-    let labels = predictor.labels().to_vec();
-    let mut written = Written { out, sheet, labels: &labels };
+    predictor.keep(arguments.keep.clone())?;
+    let question = run.schema.spec(&run.recipe.loss).question;
+    let layout = Layout::new(&question, predictor.labels().to_vec(), &arguments.keep)?;
+    for (column, name) in layout.renamed() {
+        eprintln!("--keep: `{column}` is written as `{name}`, as answers have a `{column}` of their own");
+    }
+    let rows = writer(format, &layout, out)?;
+    let mut written = Written { rows, sheet, layout: &layout, digits: arguments.digits };
     let mut refused = None;
     let unanswered = predictor.predict(&arguments.inputs, &mut |batch| match written.batch(batch) {
         Ok(()) => ControlFlow::Continue(()),
@@ -48,7 +96,7 @@ fn answer_all(run: &Run, arguments: &PredictArguments, out: &mut dyn Write) -> R
         eprintln!("warning: {unanswered} inputs have no answer");
     }
     written.sheet.map_or(Ok(()), Sheet::finish)?;
-    Ok(out.flush()?)
+    written.rows.finish()
 }
 
 /// The options of a language model, which no other model has.
@@ -71,62 +119,30 @@ fn generation(run: &Run, arguments: &PredictArguments) -> Result<Generation> {
     })
 }
 
-/// The lines and the page that answers are written to.
+/// The rows and the page that answers are written to.
 struct Written<'a> {
-    out: &'a mut dyn Write,
+    rows: Box<dyn WriteRows + 'a>,
     sheet: Option<Sheet>,
-    labels: &'a [String],
+    layout: &'a Layout,
+    digits: Option<u8>,
 }
 
 impl Written<'_> {
     /// Writes the answers of a batch, and hands them on before the next one is read.
     fn batch(&mut self, batch: Vec<Answered<'_>>) -> Result<()> {
+        let mut rows = Vec::with_capacity(batch.len());
         for answered in batch {
-            let object = match &answered.answer {
-                Ok(answer) => object(answer, self.labels),
-                Err(error) => Map::from_iter([("error".to_string(), Value::from(error.to_string()))]),
-            };
-            if let (Some(sheet), Ok(_)) = (&mut self.sheet, &answered.answer) {
+            if let (Some(sheet), Ok(answer)) = (&mut self.sheet, &answered.answer) {
+                let object = self.layout.object(answer, self.digits);
                 sheet.add(&answered.input, &object, || {
                     Ok(answered.picture().transpose()?.unwrap_or_default())
                 })?;
             }
-            self.line(answered.input, object)?;
+            let Answered { input, kept, answer, .. } = answered;
+            rows.push(Row { input, kept, answer: answer.map_err(|error| error.to_string()) });
         }
-        Ok(self.out.flush()?)
+        self.rows.write(&rows, self.digits)
     }
-
-    fn line(&mut self, input: String, answer: Map<String, Value>) -> Result<()> {
-        let mut line = Map::from_iter([("input".to_string(), Value::from(input))]);
-        line.extend(answer);
-        // An error of the output itself, so that a pipe that was closed passes for an end.
-        serde_json::to_writer(&mut *self.out, &line).map_err(std::io::Error::from)?;
-        Ok(self.out.write_all(b"\n")?)
-    }
-}
-
-/// An answer as JSON: label and probabilities, a value in the target's unit, the reconstruction error, or a
-/// text.
-fn object(answer: &Answer, labels: &[String]) -> Map<String, Value> {
-    let label = |class: usize| labels.get(class).cloned().unwrap_or_else(|| class.to_string());
-    let object = match answer {
-        Answer::Class { class, probabilities } => {
-            let all: Map<String, Value> = probabilities
-                .iter()
-                .enumerate()
-                .map(|(class, probability)| (label(class), json!(probability)))
-                .collect();
-            json!({ "label": label(*class), "probability": probabilities[*class], "probabilities": all })
-        }
-        Answer::Values(values) => match values[..] {
-            [value] => json!({ "value": value }),
-            _ => json!({ "values": values }),
-        },
-        Answer::Reconstruction { error, .. } => json!({ "reconstruction_error": error }),
-        Answer::Text(text) => json!({ "text": text }),
-    };
-    let Value::Object(object) = object else { unreachable!("an object is written above") };
-    object
 }
 
 #[cfg(test)]
@@ -134,12 +150,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_names_its_label_and_all_probabilities() {
-        let labels = ["ham".to_string(), "spam".to_string()];
-        let answer = Answer::Class { class: 1, probabilities: vec![0.25, 0.75] };
-        assert_eq!(
-            Value::Object(object(&answer, &labels)),
-            json!({ "label": "spam", "probability": 0.75, "probabilities": { "ham": 0.25, "spam": 0.75 } })
-        );
+    fn the_ending_of_the_output_says_how_it_is_written() {
+        let of = |name: &str| of_ending(Path::new(name));
+        assert_eq!(of("a/b.CSV"), Some(AnswerFormat::Csv));
+        assert_eq!(of("b.parquet"), Some(AnswerFormat::Parquet));
+        assert_eq!([of("b.jsonl"), of("b"), of("b.json")], [Some(AnswerFormat::Jsonl); 3]);
+        assert_eq!([of("b.xlsx"), of("b.csv.gz")], [None; 2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Document, RecipeError};
 use bonfire_contract::{did_you_mean, nearest};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 macro_rules! builtin {
     ($($name:literal)*) => {
@@ -36,13 +36,31 @@ pub fn builtin(name: &str) -> Result<&'static str, RecipeError> {
 /// # Errors
 /// When no such recipe is there, or it is not TOML.
 pub fn read(recipe: &str) -> Result<Document, RecipeError> {
-    let path = Path::new(recipe);
-    if path.is_file() || path.extension().is_some() || path.components().count() > 1 {
-        let text = std::fs::read_to_string(path)
+    if is_file(recipe) {
+        let text = std::fs::read_to_string(recipe)
             .map_err(|cause| RecipeError::Unreadable { path: recipe.to_string(), cause })?;
         return Document::parse(recipe, &text);
     }
     Document::parse(recipe, builtin(recipe)?)
+}
+
+/// True for a path: a name with an extension or a separator, or of a file that is there.
+fn is_file(recipe: &str) -> bool {
+    let path = Path::new(recipe);
+    path.is_file() || path.extension().is_some() || path.components().count() > 1
+}
+
+/// The folder that a recipe's relative paths start at, absolute and without links; none for a built-in one.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn folder(recipe: &str) -> Result<Option<PathBuf>, RecipeError> {
+    if !is_file(recipe) {
+        return Ok(None);
+    }
+    let above = Path::new(recipe).parent().filter(|above| !above.as_os_str().is_empty());
+    let folder = above.unwrap_or(Path::new(".")).canonicalize();
+    folder.map(Some).map_err(|cause| RecipeError::Unreadable { path: recipe.to_string(), cause })
 }
 
 #[cfg(test)]

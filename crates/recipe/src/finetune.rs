@@ -124,7 +124,9 @@ mod tests {
         assert_eq!(refused("flip = true", "pretrained = 'x.pth'"), "");
         let error = refused("flip = true", probe);
         assert!(error.contains("data.flip") && error.contains("false with finetune.probe"), "{error}");
-        for key in ["random_crop = 4", "mixup = 0.2", "random_resized_crop = 0.5", "color_jitter = { hue = 0.1 }"] {
+        for key in
+            ["random_crop = 4", "mixup = 0.2", "random_resized_crop = 0.5", "color_jitter = { hue = 0.1 }"]
+        {
             let name = key.split(' ').next().unwrap();
             assert!(refused(key, probe).contains(&format!("data.{name}")), "{key}");
         }

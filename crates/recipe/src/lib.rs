@@ -15,12 +15,13 @@ mod document;
 mod error;
 mod finetune;
 pub mod model_options;
+pub mod paths;
 pub mod propose;
 mod recipe;
 mod resume;
 pub mod section;
 
-pub use builtin::{BUILTIN, builtin, read};
+pub use builtin::{BUILTIN, builtin, folder, read};
 pub use data::DataConfig;
 pub use document::Document;
 pub use error::RecipeError;

@@ -1,6 +1,8 @@
 //! The keys that a run may change when it goes on.
 
 use crate::Recipe;
+use crate::paths::{PATHS, is_one_place};
+use bonfire_datasets::table::MISSING;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -30,6 +32,12 @@ impl Recipe {
     /// The first key in which two recipes differ and that a run may not change when it goes on, with both its
     /// values; none where the second recipe describes the same run.
     pub fn difference(&self, other: &Recipe) -> Option<String> {
+        self.difference_but(other, &[])
+    }
+
+    /// As [`difference`](Self::difference); where both recipes have a key of `moved`, its values may differ:
+    /// the same data lie elsewhere.
+    pub fn difference_but(&self, other: &Recipe, moved: &[&str]) -> Option<String> {
         let free = |key: &str| {
             MAY_CHANGE.iter().any(|free| is_at_or_below(key, free))
                 || LENGTH.contains(&key)
@@ -45,7 +53,12 @@ impl Recipe {
         let free = |key: &str| free(key) || key == TEST && !shares;
         let mut keys: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
         keys.sort();
-        let differing = keys.into_iter().find(|key| ours.get(*key) != theirs.get(*key) && !free(key))?;
+        let same = |key: &str| match (ours.get(key), theirs.get(key)) {
+            (Some(_), Some(_)) if moved.contains(&key) => true,
+            (Some(a), Some(b)) if PATHS.contains(&key) => is_one_place(a, b),
+            (a, b) => a == b,
+        };
+        let differing = keys.into_iter().find(|key| !same(key) && !free(key))?;
         let stated = |keys: &BTreeMap<String, Value>| match keys.get(differing) {
             Some(value) => format!("'{differing} = {value}'"),
             None => format!("no '{differing}'"),
@@ -57,6 +70,12 @@ impl Recipe {
     fn keys(&self) -> BTreeMap<String, Value> {
         let mut keys = BTreeMap::new();
         self.sections().into_iter().for_each(|(name, value)| flatten(name, value, &mut keys));
+        // Marks that every table has add none, stated or not: earlier versions stated some of them.
+        if keys.get("data.keep_default_missing") == Some(&Value::Bool(true))
+            && let Some(Value::Array(marks)) = keys.get_mut("data.missing")
+        {
+            marks.retain(|mark| mark.as_str().is_none_or(|mark| !MISSING.contains(&mark)));
+        }
         keys
     }
 }
@@ -122,6 +141,37 @@ mod tests {
         // The held out rows are trained on where a test set is given.
         let difference = rows(share).difference(&beside("b.csv")).unwrap();
         assert_eq!(difference, "no 'data.test' against 'data.test = \"b.csv\"'");
+    }
+
+    #[test]
+    fn marks_that_every_table_has_may_be_stated() {
+        let rows = |keys: &str| {
+            let text = format!(
+                "[data]\nkind = 'table'\ntrain = 'x.csv'\ntarget = 'y'\n{keys}\n[model]\nname = 'mlp'"
+            );
+            Recipe::resolve(&Document::parse("r.toml", &text).unwrap()).unwrap()
+        };
+        let stated = "missing = ['', '?', 'NA', 'NaN', 'null']";
+        assert_eq!(rows("").difference(&rows(stated)), None);
+        assert!(rows("").difference(&rows("missing = ['-']")).is_some());
+        let alone = format!("keep_default_missing = false\n{stated}");
+        assert!(rows("").difference(&rows(&alone)).is_some());
+    }
+
+    #[test]
+    fn a_path_is_the_same_from_its_folder_on_and_may_be_told_to_have_moved() {
+        let rows = |keys: &str| {
+            let text = format!("[data]\nkind = 'table'\ntarget = 'y'\n{keys}\n[model]\nname = 'mlp'");
+            Recipe::resolve(&Document::parse("r.toml", &text).unwrap()).unwrap()
+        };
+        let (relative, here) = (rows("train = 'd/x.csv'"), rows("train = '/r/d/x.csv'"));
+        assert_eq!(relative.difference(&here), None);
+        let there = rows("train = '/s/d/x.csv'");
+        assert!(here.difference(&there).unwrap().starts_with("'data.train = "));
+        assert_eq!(here.difference_but(&there, &["data.train"]), None);
+        // A set that was not there is no set that has moved.
+        let more = rows("train = '/r/d/x.csv'\nvalid = 'v.csv'");
+        assert!(here.difference_but(&more, &["data.train", "data.valid"]).is_some());
     }
 
     #[test]

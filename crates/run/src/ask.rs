@@ -14,7 +14,7 @@ impl Run {
     /// The run's model on `device`, to be asked; a language model writes by [`Generation`]'s defaults.
     ///
     /// # Errors
-    /// When the run is not finished, or its weights are damaged.
+    /// When the run has no weights yet, or they are damaged.
     pub fn predictor(&self, device: Device) -> Result<Box<dyn Predictor + Send>, RunError> {
         self.predictor_with(device, None, Generation::default())
     }

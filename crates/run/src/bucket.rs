@@ -43,9 +43,9 @@ impl BucketRun {
     /// When its copy cannot be made.
     pub fn of(path: &Path) -> Result<Option<Self>, RunError> {
         let Some(uri) = path.to_str().filter(|path| source::is_remote(path)) else { return Ok(None) };
-        if uri.starts_with("http") {
+        if source::is_read_only(uri) {
             let expected = "a run folder on a disk or in a bucket";
-            return Err(RunError::unexpected(uri, expected, "a web server"));
+            return Err(RunError::unexpected(uri, expected, "a place where nothing is written"));
         }
         let uri = uri.trim_end_matches('/').to_string();
         let beginning = cache_path("runs", &uri, source::name(&uri));

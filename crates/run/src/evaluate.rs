@@ -4,6 +4,7 @@ use crate::feed::Unwrapped;
 use crate::model::VisitModel;
 use crate::sets::{self, SampleSet};
 use crate::{Run, RunError};
+use bonfire_datasets::DataError;
 use bonfire_models::Architecture;
 use bonfire_train::{Evaluation, evaluate_views};
 use burn::tensor::Device;
@@ -17,13 +18,20 @@ impl Run {
     /// pictures.
     pub fn evaluation_set(&self, uri: Option<&str>, crops: Option<usize>) -> Result<SampleSet, RunError> {
         let data = self.data(crops)?;
-        Ok(sets::open_evaluation(&data, &self.schema, uri, self.recipe.seed)?)
+        let opened = sets::open_evaluation(&data, &self.schema, uri, self.recipe.seed);
+        opened.map_err(|error| match error {
+            DataError::Unreachable { uri: gone, expected, found } if uri.is_none() => {
+                let found = format!("{found}; --data URI says where data to evaluate on are");
+                RunError::unexpected(gone, expected, found)
+            }
+            other => other.into(),
+        })
     }
 
     /// The metrics of the run's model on a set.
     ///
     /// # Errors
-    /// When the run is not finished, its weights are damaged, or a sample cannot be read.
+    /// When the run has no weights yet, they are damaged, or a sample cannot be read.
     pub fn evaluate(&self, set: &SampleSet, device: &Device) -> Result<Evaluation, RunError> {
         self.visit(device, Measure { run: self, set, device })?
     }

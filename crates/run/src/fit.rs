@@ -3,12 +3,12 @@
 use crate::bucket::Publisher;
 use crate::feed::Unwrapped;
 use crate::model::{Build, VisitModel};
+use crate::pretrained::HEAD;
 use crate::probe::Computing;
 use crate::ranks::agreed;
 use crate::schema::Schema;
 use crate::sets::Sets;
 use crate::training::{Trained, Training, of_key};
-use crate::pretrained::HEAD;
 use crate::{RunError, pretrained};
 use bonfire_checkpoint::{Existing, RunFolder, Weights, write_atomically};
 use bonfire_contract::{Loader, Table, Task};
@@ -100,7 +100,8 @@ impl Training {
             _ => model,
         };
         let frozen = if tuning.probe { self.all_but_the_head(&model)? } else { tuning.freeze.clone() };
-        let mut model = bonfire_train::freeze(model, &frozen).map_err(|error| of_key(&self.document, error))?;
+        let mut model =
+            bonfire_train::freeze(model, &frozen).map_err(|error| of_key(&self.document, error))?;
         if tuning.probe && !starts {
             // Features are computed anew, by the weights that the run began with.
             model = self.with_kept_weights(model)?;
@@ -109,6 +110,9 @@ impl Training {
         let folder = first.then(|| RunFolder::create(&self.path, existing)).transpose()?;
         let recipe = folder.as_ref().and_then(|folder| std::fs::read(folder.recipe()).ok());
         if let Some(folder) = &folder {
+            if Schema::lacks_marks(&self.recipe.data, folder.path())? {
+                self.sets.schema.save(folder.path())?;
+            }
             write_atomically(&folder.recipe(), self.recipe.to_toml()?.as_bytes())?;
             // The schema is the run's: it is written once.
             if Schema::load_if_kept(&self.recipe.data, folder.path())?.is_none() {

@@ -2,7 +2,7 @@
 
 use crate::RunError;
 use crate::answer::{Answer, NotFinite, finite, numbers};
-use crate::predictor::{Answered, Each, Predictor};
+use crate::predictor::{Answered, Each, Predictor, no_columns};
 use crate::record::Record;
 use bonfire_contract::{SplitMix64, Task, Tokens};
 use bonfire_datasets::text::TextSchema;
@@ -146,11 +146,17 @@ impl<M: Task> Predictor for Writer<M> {
             let answer = self.continued(prompt, number as u64)?;
             unanswered += u64::from(answer.is_err());
             let answer = answer.map_err(|error| error.at(format!("'{input}'")));
-            if each(vec![Answered { input: input.clone(), answer, picture: None }]).is_break() {
+            if each(vec![Answered { input: input.clone(), kept: Vec::new(), answer, picture: None }])
+                .is_break()
+            {
                 break;
             }
         }
         Ok(unanswered)
+    }
+
+    fn keep(&mut self, columns: Vec<String>) -> Result<(), RunError> {
+        if columns.is_empty() { Ok(()) } else { Err(no_columns("prompts")) }
     }
 }
 

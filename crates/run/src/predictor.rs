@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::schema::Schema;
 use crate::sets::{self, InputPart, OpenedRecords, Pictures, SampleSet};
 use bonfire_contract::{LoadError, Loader, Position, Task};
-use bonfire_datasets::{DataError, Names};
+use bonfire_datasets::{DataError, Kept, Refused};
 use bonfire_kernels::threads;
 use bonfire_recipe::DataConfig;
 use bonfire_train::{ValueScale, average_views};
@@ -25,8 +25,11 @@ pub struct Answered<'a> {
     /// The name of the input: its URI, with line or number where a file holds several, or the beginning of a
     /// text.
     pub input: String,
-    /// The answer, or why there is none: the model says no finite numbers, or a picture could not be read
-    /// where the recipe leaves corrupt ones out.
+    /// The cells of the input that [`Predictor::keep`] asked for, in that order; none where the input could not
+    /// be read so far.
+    pub kept: Kept,
+    /// The answer, or why there is none: the model says no finite numbers, or the input could not be read where
+    /// the recipe leaves corrupt ones out.
     pub answer: Result<Answer, DataError>,
     /// The set that the input is a picture of, and its number there.
     pub(crate) picture: Option<(&'a Pictures, u64)>,
@@ -69,6 +72,13 @@ pub trait Predictor: Send {
     /// # Errors
     /// On an input that is not there, or not as the run's schema says.
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError>;
+
+    /// Has [`predict`](Self::predict) carry these columns of the inputs' files along, whether the model reads
+    /// them or not: [`Answered::kept`].
+    ///
+    /// # Errors
+    /// When the inputs are pictures or prompts, which have no columns.
+    fn keep(&mut self, columns: Vec<String>) -> Result<(), RunError>;
 }
 
 /// A model with everything that turns files and records into its input.
@@ -76,6 +86,8 @@ pub(crate) struct Model<M> {
     model: M,
     data: DataConfig,
     schema: Schema,
+    /// Columns of files that are carried along.
+    keep: Vec<String>,
     /// The unit of a target of values.
     scale: Option<ValueScale>,
     /// Samples of a batch of files.
@@ -85,7 +97,7 @@ pub(crate) struct Model<M> {
 
 impl<M: Task> Model<M> {
     pub(crate) fn new(model: M, data: DataConfig, schema: Schema, batch_size: usize, device: Device) -> Self {
-        Model { scale: schema.value_scale(), model, data, schema, batch_size, device }
+        Model { scale: schema.value_scale(), model, data, schema, keep: Vec::new(), batch_size, device }
     }
 }
 
@@ -101,15 +113,22 @@ impl<M: Task> Predictor for Model<M> {
 
     fn predict(&mut self, inputs: &[String], each: Each<'_>) -> Result<u64, RunError> {
         let mut unanswered = 0;
-        for part in sets::open_prediction(&self.data, &self.schema, inputs)? {
-            let InputPart { set, names } = part?;
-            let Asked { flow, no_numbers } = self.answer_part(&set, &names, each)?;
-            unanswered += set.loader.skipped().count() + no_numbers;
+        for part in sets::open_prediction(&self.data, &self.schema, inputs, &self.keep)? {
+            let (flow, without) = self.answer_part(part?, each)?;
+            unanswered += without;
             if flow.is_break() {
                 break;
             }
         }
         Ok(unanswered)
+    }
+
+    fn keep(&mut self, columns: Vec<String>) -> Result<(), RunError> {
+        if let (DataConfig::Image(_), false) = (&self.data, columns.is_empty()) {
+            return Err(no_columns("pictures"));
+        }
+        self.keep = columns;
+        Ok(())
     }
 }
 
@@ -142,15 +161,40 @@ impl<M: Task> Model<M> {
         Ok(answers.into_iter().map(|answer| answer.expect("an answer for each record")).collect())
     }
 
-    fn answer_part(&self, set: &SampleSet, names: &Names, each: Each<'_>) -> Result<Asked, RunError> {
-        let named = |(sample, answer): (u64, Result<Answer, DataError>)| Answered {
-            input: names.of(sample),
-            answer,
-            picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
+    /// Answers about some inputs, each in its turn, and hands back whether to go on and how many have none.
+    fn answer_part(&self, part: InputPart, each: Each<'_>) -> Result<(ControlFlow<()>, u64), RunError> {
+        let InputPart { set, names, mut kept, refused } = part;
+        let without = refused.len() as u64;
+        let left_out = |Refused { name, kept, error, .. }: Refused| Answered {
+            input: name,
+            kept,
+            answer: Err(error),
+            picture: None,
+        };
+        let mut refused = refused.into_iter().peekable();
+        let mut each_batch = |batch: Numbered| {
+            let mut answered = Vec::with_capacity(batch.len());
+            for (sample, answer) in batch {
+                while let Some(before) = refused.next_if(|refused| refused.before <= sample) {
+                    answered.push(left_out(before));
+                }
+                answered.push(Answered {
+                    input: names.of(sample),
+                    kept: kept.get_mut(sample as usize).map(std::mem::take).unwrap_or_default(),
+                    answer,
+                    picture: set.pictures.as_ref().map(|pictures| (pictures, sample)),
+                });
+            }
+            each(answered)
         };
         let place = |sample| names.of(sample);
-        let mut each = |batch: Numbered| each(batch.into_iter().map(named).collect());
-        self.answer_set(set, self.batch_size(set), &place, &mut each)
+        let Asked { mut flow, no_numbers } =
+            self.answer_set(&set, self.batch_size(&set), &place, &mut each_batch)?;
+        let last: Vec<Answered<'_>> = refused.map(left_out).collect();
+        if flow.is_continue() && !last.is_empty() {
+            flow = each(last);
+        }
+        Ok((flow, set.loader.skipped().count() + no_numbers + without))
     }
 
     /// The samples of a batch, of which each is seen in so many views.
@@ -210,8 +254,15 @@ impl<M: Task> Model<M> {
         input: M::Input,
         views: usize,
     ) -> Result<Vec<Result<Answer, NotFinite>>, RunError> {
-        answers(average_views(self.model.predict(input), views)?, self.scale.as_ref())
+        let output = average_views(self.model.predict(input), views)?;
+        answers(output, self.scale.as_ref(), self.schema.has_several_labels())
     }
+}
+
+/// The error of a run whose inputs have no columns to keep.
+pub(crate) fn no_columns(inputs: &str) -> RunError {
+    let found = format!("one on {inputs}");
+    RunError::argument("keep", "a run on tables or labelled texts, whose files have columns", found)
 }
 
 /// True for the error of a sample that may be left out.

@@ -116,7 +116,9 @@ fn check_size(samples: u64, width: usize) -> Result<(), TrainError> {
 impl Targets {
     fn extend(&mut self, target: Target, count: usize) -> Result<(), TrainError> {
         match (target, self) {
-            (Target::Classes(classes), Targets::Classes(all)) => all.extend(classes.into_data().iter::<i64>()),
+            (Target::Classes(classes), Targets::Classes(all)) => {
+                all.extend(classes.into_data().iter::<i64>())
+            }
             (Target::Values(values), this) => {
                 let values: Vec<f32> = values.into_data().iter::<f32>().collect();
                 let each = values.len() / count.max(1);
@@ -155,7 +157,8 @@ impl Targets {
 
 impl Features {
     fn batch(&self, places: &[usize], consumed: u64, device: &Device) -> Batch<Table> {
-        let rows = places.iter().flat_map(|place| &self.numbers[place * self.width..(place + 1) * self.width]);
+        let rows =
+            places.iter().flat_map(|place| &self.numbers[place * self.width..(place + 1) * self.width]);
         let rows: Vec<f32> = rows.copied().collect();
         let count = places.len();
         let numeric = Tensor::from_data(TensorData::new(rows, [count, self.width]), device);

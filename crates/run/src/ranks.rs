@@ -1,6 +1,7 @@
 //! A run as the ranks of a job begin it: errors that all agree on, data that all have alike.
 
 use crate::RunError;
+use crate::places::{path_from_here, seen_from_here};
 use crate::schema::Schema;
 use crate::sets::{self, Sets};
 use bonfire_checkpoint::Files;
@@ -52,10 +53,16 @@ pub(crate) fn open(
     recipe: &Recipe,
     kept: Option<Schema>,
 ) -> Result<Sets, RunError> {
+    let data = seen_from_here(&recipe.data);
+    let goes_on = kept.is_some();
     let open = |kept: Option<Schema>| {
-        sets::open(&recipe.data, recipe.seed, kept).map_err(|error| match error {
+        sets::open(&data, recipe.seed, kept).map_err(|error| match error {
             DataError::Config { key, expected, found } => {
                 document.wrong(&format!("data.{key}"), expected, found).into()
+            }
+            DataError::Unreachable { uri, expected, found } if goes_on => {
+                let keys = "--set data.train=URI (or data.valid, data.test) says where the run's data are";
+                RunError::unexpected(uri, expected, format!("{found}; {keys}"))
             }
             other => RunError::from(other),
         })
@@ -120,7 +127,7 @@ pub(crate) fn check(
     let facts = [
         ("program", program()?),
         ("instructions (BONFIRE_CPU)", format!("{:?}", Isa::chosen()).to_lowercase()),
-        ("recipe", recipe.to_toml()?),
+        ("recipe", as_typed(recipe)?),
         ("samples to train", samples(Some(&*sets.train))),
         ("samples to validate", samples(sets.valid.as_deref())),
         ("samples to test", samples(sets.test.as_ref().map(|test| &*test.loader))),
@@ -147,6 +154,14 @@ pub(crate) fn check(
         }
     }
     Ok(())
+}
+
+/// The recipe with the paths that a person in the working folder would type: machines may have that folder in
+/// different places.
+fn as_typed(recipe: &Recipe) -> Result<String, RunError> {
+    let mut recipe = Recipe { data: seen_from_here(&recipe.data), ..recipe.clone() };
+    recipe.finetune.pretrained = recipe.finetune.pretrained.map(|path| path_from_here(&path));
+    Ok(recipe.to_toml()?)
 }
 
 /// The version and a hash of the running program.

@@ -2,14 +2,16 @@
 
 use crate::bucket::BucketRun;
 use crate::model::{Build, VisitModel};
+use crate::places::seen_from_here;
 use crate::schema::Schema;
 use crate::{RunError, pretrained};
-use bonfire_checkpoint::{RunFolder, load_weights, step_of_weights, write_atomically};
+use bonfire_checkpoint::{RunFolder, Weights, load_weights, step_of_weights, write_atomically};
 use bonfire_datasets::source::Object;
 use bonfire_models::Architecture;
 use bonfire_recipe::{DataConfig, Document, Recipe};
 use burn::module::Module;
 use burn::tensor::Device;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// A run: its folder, its recipe, and the schema of its data.
@@ -27,6 +29,44 @@ pub struct Run {
     /// The run folder as it was named.
     name: PathBuf,
     notices: Vec<String>,
+    /// The weights of the newest checkpoint, of a run that has not ended.
+    unfinished: Option<Unfinished>,
+}
+
+/// The weights of a run that has not ended.
+struct Unfinished {
+    /// Their file in the checkpoint.
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// The files of a checkpoint that hold weights to answer with: their average, where the run keeps one.
+const WEIGHTS: [&str; 2] = ["average.safetensors", "weights.safetensors"];
+
+/// The newest intact checkpoint of a run without final weights, and lines about it and its run, which was
+/// named `name`; none of a run that has ended, or has no checkpoint.
+fn unfinished(folder: &RunFolder, name: &Path) -> Result<Option<(Unfinished, Vec<String>)>, RunError> {
+    if folder.model().is_file() {
+        return Ok(None);
+    }
+    let store = folder.checkpoint_store();
+    let Some(mut loaded) = store.load_newest()? else { return Ok(None) };
+    let place = store.path(&loaded.name);
+    let weights = WEIGHTS.iter().find_map(|file| Some((file, loaded.files.remove(*file)?)));
+    let Some((file, bytes)) = weights else {
+        return Err(RunError::unexpected(place.display(), "weights in a checkpoint", "none"));
+    };
+    let state: Option<Value> =
+        loaded.files.get("state.json").and_then(|state| serde_json::from_slice(state).ok());
+    let step = state.and_then(|state| state["step"].as_u64());
+    let step = step.map_or(loaded.name.clone(), |step| format!("step {step}"));
+    let name = name.display();
+    let mut notices = loaded.warnings;
+    notices.push(format!(
+        "{name}: the run is not finished: the weights are those of its checkpoint at {step}; `bonfire train --run {name} \
+         --resume` goes on with it"
+    ));
+    Ok(Some((Unfinished { path: place.join(file), bytes }, notices)))
 }
 
 /// A line about weights that are older than the run's newest checkpoint, of the run that was named `name`.
@@ -74,17 +114,28 @@ impl Run {
             None => RunFolder::open(path)?,
             Some(bucket) => {
                 bucket.fetch(false)?;
-                RunFolder::open(bucket.local())?
+                let folder = RunFolder::open(bucket.local())?;
+                if !folder.model().is_file() {
+                    // Of a run that has not ended, the weights lie in its checkpoints.
+                    bucket.fetch(true)?;
+                }
+                folder
             }
         };
         let (document, recipe) = read_recipe(&folder)?;
         let schema = Schema::load(&recipe.data, folder.path())?;
-        let notices = older_weights(&folder, path)?.into_iter().collect();
-        Ok(Run { folder, recipe, schema, document, bucket, name: path.to_path_buf(), notices })
+        let mut notices: Vec<String> = older_weights(&folder, path)?.into_iter().collect();
+        let unfinished = unfinished(&folder, path)?.map(|(unfinished, lines)| {
+            notices.extend(lines);
+            unfinished
+        });
+        let name = path.to_path_buf();
+        Ok(Run { folder, recipe, schema, document, bucket, name, notices, unfinished })
     }
 
     /// Lines for a person to read before the run's answers: that a finished run was resumed and has not ended
-    /// again, so that its weights are older than its newest checkpoint.
+    /// again, so that its weights are older than its newest checkpoint; or that it has never ended, and its
+    /// weights are those of that checkpoint.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
@@ -102,7 +153,7 @@ impl Run {
     /// # Errors
     /// When the data are no pictures.
     pub fn data(&self, crops: Option<usize>) -> Result<DataConfig, RunError> {
-        let mut data = self.recipe.data.clone();
+        let mut data = seen_from_here(&self.recipe.data);
         match (crops, &mut data) {
             (None, _) => {}
             (Some(crops), DataConfig::Image(config)) => config.crops = crops,
@@ -135,7 +186,7 @@ impl Run {
     /// Hands back the number of tensors.
     ///
     /// # Errors
-    /// When that library has no such model, the run is not finished, or the file cannot be written.
+    /// When that library has no such model, the run has no weights yet, or the file cannot be written.
     pub fn export(&self, library: &str, to: &Path) -> Result<usize, RunError> {
         struct Export<'a>(&'a str, &'a Path, &'a Path);
         impl VisitModel for Export<'_> {
@@ -152,7 +203,7 @@ impl Run {
     /// Builds the run's model on `device`, loads its weights and hands it on.
     ///
     /// # Errors
-    /// When the run is not finished or its weights are damaged.
+    /// When the run has no weights yet, or they are damaged.
     pub fn visit<V: VisitModel>(&self, device: &Device, visitor: V) -> Result<V::Output, RunError> {
         let recipe = &self.recipe;
         let build = Build {
@@ -177,12 +228,18 @@ impl<V: VisitModel> VisitModel for Load<'_, V> {
 
     fn visit<A: Architecture>(self, model: A::Model, config: A) -> Self::Output {
         let path = self.run.folder.model();
-        if !path.is_file() {
-            let run = self.run.folder.path().display();
-            let found = format!("none; `bonfire train --run {run} --resume` goes on with it");
-            return Err(RunError::unexpected(path.display(), "the weights of a finished run", found));
-        }
-        let model = load_weights(model, &path)?;
+        let model = match &self.run.unfinished {
+            Some(Unfinished { path, bytes }) => Weights::from_safetensors(bytes, path)?.apply(model, path)?,
+            None if !path.is_file() => {
+                let expected = "the weights of a finished run, or a checkpoint of another";
+                let found = format!(
+                    "neither; `bonfire train --run {} --resume` goes on with it",
+                    self.run.name.display()
+                );
+                return Err(RunError::unexpected(path.display(), expected, found));
+            }
+            None => load_weights(model, &path)?,
+        };
         Ok(self.visitor.visit(model.valid(), config))
     }
 }

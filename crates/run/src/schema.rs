@@ -26,7 +26,7 @@ pub enum Schema {
 }
 
 impl Schema {
-    /// Reads the schema that a run folder keeps.
+    /// Reads the schema that a run folder keeps; `data` are those of the run's own recipe.
     ///
     /// # Errors
     /// When it is missing or damaged.
@@ -34,7 +34,7 @@ impl Schema {
         Ok(match data {
             DataConfig::Image(_) => Schema::Image(ImageSchema::load(folder)?),
             DataConfig::Text(_) => Schema::Text(TextSchema::load(folder)?),
-            DataConfig::Table(_) => Schema::Table(TableSchema::load(folder)?),
+            DataConfig::Table(config) => Schema::Table(TableSchema::load(folder)?.with_marks_of(config)),
         })
     }
 
@@ -50,6 +50,16 @@ impl Schema {
             DataConfig::Table(_) => "columns.json",
         };
         folder.join(file).exists().then(|| Schema::load(data, folder)).transpose()
+    }
+
+    /// True where a folder keeps a schema of an earlier version, to which marks of the recipe belong: it is to be
+    /// written again before the recipe is, which may state them otherwise.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(crate) fn lacks_marks(data: &DataConfig, folder: &Path) -> Result<bool, DataError> {
+        let is_kept = matches!(data, DataConfig::Table(_)) && folder.join("columns.json").exists();
+        Ok(is_kept && TableSchema::load(folder)?.missing.is_none())
     }
 
     /// Writes the schema into a run folder.
@@ -71,6 +81,8 @@ impl Schema {
                 Sample::Image([schema.channels, schema.height, schema.width]),
                 match schema.target {
                     ImageTarget::Class => Question::Class(schema.labels.len()),
+                    ImageTarget::Value => Question::Value(1),
+                    ImageTarget::Labels => Question::Labels(schema.labels.len()),
                     ImageTarget::Input => Question::Reconstruction,
                 },
             ),
@@ -108,11 +120,19 @@ impl Schema {
         }
     }
 
+    /// True where a sample may have several labels, or none.
+    pub(crate) fn has_several_labels(&self) -> bool {
+        matches!(self, Schema::Image(ImageSchema { target: ImageTarget::Labels, .. }))
+    }
+
     /// Mean and standard deviation of a target of values, in its own unit.
     pub fn value_scale(&self) -> Option<ValueScale> {
         match self {
             Schema::Table(TableSchema { target: TableTarget::Value { mean, std, .. }, .. }) => {
                 Some(ValueScale { mean: *mean, std: *std })
+            }
+            Schema::Image(ImageSchema { value: Some(value), .. }) => {
+                Some(ValueScale { mean: value.mean, std: value.std })
             }
             Schema::Text(TextSchema { value: Some((mean, std)), .. }) => {
                 Some(ValueScale { mean: *mean, std: *std })

@@ -7,7 +7,8 @@ use bonfire_contract::AnyInput;
 use bonfire_datasets::image::{self, ImageConfig, ImageSchema, ImageSet, Shown};
 use bonfire_datasets::text::{BagSet, TextSchema, TextSet};
 use bonfire_datasets::{
-    DataError, Dataset, InputPiece, InputPieces, Names, OnCorrupt, Opened, Pipeline, Requested, table, text,
+    DataError, Dataset, InputPiece, InputPieces, Kept, Names, OnCorrupt, Opened, Pipeline, Refused,
+    Requested, table, text,
 };
 use bonfire_recipe::DataConfig;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct SampleSet {
     pub views: usize,
     /// The same samples one by one, where they are pictures.
     pub pictures: Option<Pictures>,
+    /// Cells that say less than they did in training, where they are rows of a table; counted as they are read.
+    pub unseen: Option<Arc<table::Unseen>>,
 }
 
 /// Some inputs to predict, and the name of each.
@@ -40,6 +43,10 @@ pub struct InputPart {
     pub set: SampleSet,
     /// By the numbers of the samples.
     pub names: Names,
+    /// The cells of each that are carried along into its answer; empty where none are.
+    pub kept: Vec<Kept>,
+    /// Those that no sample could be made of, in their sequence.
+    pub refused: Vec<Refused>,
 }
 
 /// Inputs to predict, in their sequence.
@@ -75,15 +82,15 @@ impl SampleSet {
     pub(crate) fn of_pictures(pipeline: Pipeline<ImageSet>, schema: &ImageSchema, views: usize) -> Self {
         let set = Arc::new(pipeline);
         let loader = Wrapped::boxed(set.clone(), AnyInput::Images);
-        SampleSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }) }
+        SampleSet { loader, views, pictures: Some(Pictures { set, schema: schema.clone() }), unseen: None }
     }
 
     pub(crate) fn of<D: Dataset>(pipeline: Pipeline<D>, wrap: fn(D::Input) -> AnyInput) -> Self {
-        SampleSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None }
+        SampleSet { loader: Wrapped::boxed(pipeline, wrap), views: 1, pictures: None, unseen: None }
     }
 
     pub(crate) fn of_texts(pipeline: Pipeline<TextSet>, schema: &TextSchema) -> Self {
-        SampleSet { loader: texts(pipeline, schema), views: 1, pictures: None }
+        SampleSet { loader: texts(pipeline, schema), views: 1, pictures: None, unseen: None }
     }
 }
 
@@ -140,13 +147,15 @@ pub fn open_evaluation(
             SampleSet::of_texts(text::open_evaluation(config, schema, uri, seed)?, schema)
         }
         (DataConfig::Table(config), Schema::Table(schema)) => {
-            SampleSet::of(table::open_evaluation(config, schema, uri, seed)?, AnyInput::Table)
+            let pipeline = table::open_evaluation(config, schema, uri, seed)?;
+            let unseen = Some(pipeline.dataset().unseen().clone());
+            SampleSet { unseen, ..SampleSet::of(pipeline, AnyInput::Table) }
         }
         _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
     })
 }
 
-/// Opens inputs without targets, some at a time.
+/// Opens inputs without targets, some at a time; the columns `keep` are carried along.
 ///
 /// # Errors
 /// When there is none. An input that is not there, or not as the schema says, is an error among the parts.
@@ -154,10 +163,16 @@ pub fn open_prediction(
     data: &DataConfig,
     schema: &Schema,
     inputs: &[String],
+    keep: &[String],
 ) -> Result<InputParts, DataError> {
     fn boxed<D: Dataset>(parts: InputPieces<D>, wrap: fn(D::Input) -> AnyInput) -> InputParts {
         Box::new(parts.map(move |part| {
-            part.map(|InputPiece { samples, names }| InputPart { set: SampleSet::of(samples, wrap), names })
+            part.map(|InputPiece { samples, names, kept, refused }| InputPart {
+                set: SampleSet::of(samples, wrap),
+                names,
+                kept,
+                refused,
+            })
         }))
     }
     Ok(match (data, schema) {
@@ -165,23 +180,28 @@ pub fn open_prediction(
             let (views, schema) = (config.crops, schema.clone());
             let parts = image::open_prediction(config, &schema, inputs)?;
             Box::new(parts.map(move |part| {
-                part.map(|InputPiece { samples, names }| InputPart {
+                part.map(|InputPiece { samples, names, kept, refused }| InputPart {
                     set: SampleSet::of_pictures(samples, &schema, views),
                     names,
+                    kept,
+                    refused,
                 })
             }))
         }
         (DataConfig::Text(config), Schema::Text(schema)) => {
-            let (parts, schema) = (text::open_prediction(config, schema, inputs)?, schema.clone());
+            let parts = text::open_prediction_keeping(config, schema, inputs, keep)?;
+            let schema = schema.clone();
             Box::new(parts.map(move |part| {
-                part.map(|InputPiece { samples, names }| InputPart {
+                part.map(|InputPiece { samples, names, kept, refused }| InputPart {
                     set: SampleSet::of_texts(samples, &schema),
                     names,
+                    kept,
+                    refused,
                 })
             }))
         }
         (DataConfig::Table(config), Schema::Table(schema)) => {
-            boxed(table::open_prediction(config, schema, inputs)?, AnyInput::Table)
+            boxed(table::open_prediction_keeping(config, schema, inputs, keep)?, AnyInput::Table)
         }
         _ => unreachable!("a schema is loaded by the kind of its recipe's data"),
     })
@@ -240,13 +260,13 @@ pub(crate) fn open_records(
 }
 
 /// The records of one kind, with their numbers among all records, and the others.
-struct Kept<T> {
+struct OfKind<T> {
     values: Vec<(usize, T)>,
     refused: Vec<(usize, DataError)>,
 }
 
-fn keep<T>(records: Vec<Record>, expected: &str, take: fn(Record) -> Result<T, Record>) -> Kept<T> {
-    let mut kept = Kept { values: Vec::new(), refused: Vec::new() };
+fn keep<T>(records: Vec<Record>, expected: &str, take: fn(Record) -> Result<T, Record>) -> OfKind<T> {
+    let mut kept = OfKind { values: Vec::new(), refused: Vec::new() };
     for (number, record) in records.into_iter().enumerate() {
         match take(record) {
             Ok(value) => kept.values.push((number, value)),

@@ -9,6 +9,7 @@
 //! first step is an error of all.
 
 use crate::bucket::BucketRun;
+use crate::places::anchor;
 use crate::ranks::{self, agreed};
 use crate::run::{read_recipe, recipe_text};
 use crate::schema::Schema;
@@ -17,6 +18,7 @@ use crate::{Notices, RunError};
 use bonfire_checkpoint::RunFolder;
 use bonfire_cluster::Communicator;
 use bonfire_device::DeviceName;
+use bonfire_recipe::paths::PATHS;
 use bonfire_recipe::{Document, Recipe};
 use bonfire_train::{Evaluation, Precision, Stopped, TrainError};
 use burn::tensor::Device;
@@ -91,9 +93,10 @@ impl Training {
         let place = copy.as_deref().or(beginning.run.as_deref());
         let begun = agreed(ranks, if first { begun(beginning, place) } else { Ok(String::new()) })?;
         let begun = ranks.broadcast(0, begun.into_bytes());
-        let (document, recipe, device) = agreed(ranks, plan(beginning, place, begun))?;
+        let told: Notices = if first { notices.clone() } else { Rc::new(|_: &str| ()) };
+        let (document, recipe, device) = agreed(ranks, plan(beginning, place, begun, &told))?;
         let path = place.map_or_else(|| default_path(resume, &recipe), Path::to_path_buf);
-        let kept = if resume && first { kept_schema(&path, &recipe) } else { Ok(None) };
+        let kept = if resume && first { kept_schema(&path, &document, &recipe, &told) } else { Ok(None) };
         let kept = agreed(ranks, kept)?;
         let sets = ranks::open(ranks, &document, &recipe, kept)?;
         ranks::check(ranks, &recipe, &sets, &device)?;
@@ -134,6 +137,7 @@ fn plan(
     beginning: &Beginning,
     place: Option<&Path>,
     begun: Vec<u8>,
+    notices: &Notices,
 ) -> Result<(Document, Recipe, Device), RunError> {
     let mut document = match &beginning.recipe {
         Some(recipe) => bonfire_recipe::read(recipe)?,
@@ -146,6 +150,7 @@ fn plan(
     for assignment in &beginning.changes {
         document.set(assignment)?;
     }
+    anchor(&mut document, beginning.recipe.as_deref(), notices)?;
     let mut recipe = Recipe::resolve(&document)?;
     if let Some(device) = &beginning.device {
         recipe.device.clone_from(device);
@@ -161,17 +166,32 @@ fn plan(
 }
 
 /// The schema of the run that goes on; none of a run that was stopped before it kept one. A run goes on by
-/// its own recipe alone: by another one it would be a run that no recipe describes.
-fn kept_schema(path: &Path, recipe: &Recipe) -> Result<Option<Schema>, RunError> {
+/// its own recipe alone: by another one it would be a run that no recipe describes. Data of which `--set` says
+/// that they lie elsewhere are held against the schema.
+fn kept_schema(
+    path: &Path,
+    document: &Document,
+    recipe: &Recipe,
+    notices: &Notices,
+) -> Result<Option<Schema>, RunError> {
     if path.join("recipe.toml").exists() {
-        let (_, begun) = read_recipe(&RunFolder::open(path)?)?;
-        if let Some(difference) = begun.difference(recipe) {
+        let (began_as, begun) = read_recipe(&RunFolder::open(path)?)?;
+        let moved: Vec<&str> = PATHS.into_iter().filter(|key| document.is_argument(key)).collect();
+        if let Some(difference) = begun.difference_but(recipe, &moved) {
             let found = format!(
                 "another: {difference} (evaluation, reading ahead, checkpoints and the device may change, and the length where the \
                  schedule does not depend on it)"
             );
             return Err(RunError::unexpected(path.display(), "the recipe that the run began with", found));
         }
+        for key in moved {
+            if let (Some(began), Some(now)) = (began_as.text(key), document.text(key))
+                && began != now
+            {
+                notices(&format!("{key}: the run began with {began}, and goes on with {now}"));
+            }
+        }
+        return Ok(Schema::load_if_kept(&begun.data, path)?);
     }
     Ok(Schema::load_if_kept(&recipe.data, path)?)
 }

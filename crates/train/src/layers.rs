@@ -238,9 +238,9 @@ impl ModuleMapper for Freezer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::module::ParamId;
     use bonfire_checkpoint::Weights;
     use bonfire_contract::{Output, Table, Target, Task};
+    use burn::module::ParamId;
     use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
     use burn::optim::{GradientsParams, SgdConfig};
     use burn::tensor::{Device, Distribution};

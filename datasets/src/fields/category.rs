@@ -1,7 +1,7 @@
 //! Columns of categories.
 
-use super::{EncodeCells, Field, Kept, Refuse, Scaling, Slots};
-use crate::records::{Cells, canonical, sort_labels};
+use super::{EncodeCells, Field, Kept, Refuse, Scaling, Slots, UnseenCells};
+use crate::records::{Cells, canonical, shortened, sort_labels};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -57,6 +57,22 @@ impl EncodeCells for CategoryEncoder {
     fn encode(&self, cells: &Cells, rows: &[usize], out: &mut Slots<'_>) {
         let index = |text: &str| self.places.of(text).map_or(0, |place| place + 1);
         cells.each(rows, index, |row, index| *out.index(row) = index.unwrap_or(0));
+    }
+
+    fn unseen(&self, cells: &Cells, rows: &[usize]) -> UnseenCells {
+        let (mut missing, mut unknown, mut examples) = (0, 0, Vec::new());
+        let known = |text: &str| {
+            let known = self.places.of(text).is_some();
+            if !known && examples.len() < UnseenCells::EXAMPLES {
+                examples.push(shortened(text));
+            }
+            known
+        };
+        cells.each(rows, known, |_, known| {
+            missing += u64::from(known.is_none());
+            unknown += u64::from(known == Some(false));
+        });
+        UnseenCells { missing, unknown, examples }
     }
 }
 

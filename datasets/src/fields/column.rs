@@ -1,6 +1,6 @@
 //! The columns of a table as a schema keeps them.
 
-use super::{Category, Field, Number};
+use super::{Category, Date, Facts, Field, Number};
 use serde::{Deserialize, Serialize};
 
 /// An input column and how its cells become numbers.
@@ -12,6 +12,9 @@ pub struct Column {
     pub missing: u64,
     /// The way of a cell to numbers.
     pub encoding: Encoding,
+    /// What else is known of its training cells; none in a schema of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
 }
 
 /// The way of the cells of a column to numbers.
@@ -22,6 +25,8 @@ pub enum Encoding {
     Numeric(Number),
     /// One of some categories.
     Categorical(Category),
+    /// A date or a time.
+    Date(Date),
 }
 
 impl Encoding {
@@ -30,11 +35,17 @@ impl Encoding {
         match self {
             Encoding::Numeric(number) => number,
             Encoding::Categorical(category) => category,
+            Encoding::Date(date) => date,
         }
     }
 }
 
 impl Column {
+    /// The categories that its index is one of, behind the unknown; none where it holds numbers or dates.
+    pub fn categories(&self) -> &[String] {
+        self.encoding.field().categories()
+    }
+
     /// The numeric columns of a batch that this one becomes; `one_hot` where categories become some.
     pub(crate) fn width(&self, one_hot: bool) -> usize {
         let field = self.encoding.field();

@@ -29,6 +29,9 @@ pub enum TableTarget {
     },
 }
 
+/// What the target is where a row has none.
+pub(crate) const ABSENT: &str = "no value";
+
 /// The targets of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Targets {
@@ -78,7 +81,7 @@ impl TargetEncoder {
             TableTarget::Value { mean, std, .. } => {
                 each_number(cells, rows, |place, number| {
                     if number.is_none() {
-                        refuse(rows[place], "a target", "no value".to_string());
+                        refuse(rows[place], "a target", ABSENT.to_string());
                     }
                 });
                 check_numbers(cells, rows, (*mean, *std), "a number", refuse);
@@ -87,7 +90,7 @@ impl TargetEncoder {
                 let known = |text: &str| self.class(text).is_some();
                 cells.each(rows, known, |place, known| match known {
                     Some(true) => {}
-                    None => refuse(rows[place], "a target", "no value".to_string()),
+                    None => refuse(rows[place], "a target", ABSENT.to_string()),
                     Some(false) => {
                         let cell = cells.text(rows[place]).unwrap_or_default();
                         let found = format!("`{}`", shortened(without(&cell, self.suffix.as_deref())));

@@ -10,18 +10,32 @@
 
 mod category;
 mod column;
+mod date;
+mod facts;
 mod label;
+mod labels;
+mod learn;
+mod look;
 mod moments;
 mod number;
+mod pairing;
+mod spread;
 mod tally;
+mod wishes;
 
 pub use category::Category;
 pub(crate) use category::share_spellings;
 pub use column::{Column, Encoding};
+pub use date::{Date, DateOrder, DatePart};
+pub use facts::{Facts, Why};
 pub use label::TableTarget;
-pub(crate) use label::{TargetEncoder, Targets, label};
+pub(crate) use label::{ABSENT, TargetEncoder, Targets, label};
+pub(crate) use labels::Labels;
+pub(crate) use learn::Learned;
 pub use number::Number;
-pub(crate) use tally::{Counting, Tally, Wishes};
+pub(crate) use pairing::{Pairing, Says};
+pub(crate) use tally::{Counting, Tally};
+pub(crate) use wishes::{Kind, Wishes};
 
 use crate::records::Cells;
 use std::fmt::Debug;
@@ -60,6 +74,39 @@ pub(crate) trait EncodeCells: Debug + Send + Sync {
     /// Writes the cells of `rows`, which [`check`](EncodeCells::check) let through, to where each row keeps
     /// them.
     fn encode(&self, cells: &Cells, rows: &[usize], out: &mut Slots<'_>);
+
+    /// The cells of `rows` that say less than they did in training.
+    fn unseen(&self, cells: &Cells, rows: &[usize]) -> UnseenCells {
+        let missing = rows.iter().filter(|&&row| cells.is_missing(row)).count() as u64;
+        UnseenCells { missing, ..UnseenCells::default() }
+    }
+}
+
+/// Cells of a column that say less to a model than those that it was trained on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnseenCells {
+    /// Cells without a value.
+    pub missing: u64,
+    /// Cells with a category that has no slot of its own.
+    pub unknown: u64,
+    /// The first few of these categories.
+    pub examples: Vec<String>,
+}
+
+impl UnseenCells {
+    /// Examples that are kept.
+    const EXAMPLES: usize = 3;
+
+    /// Adds the cells of other rows.
+    pub(crate) fn merge(&mut self, other: UnseenCells) {
+        self.missing += other.missing;
+        self.unknown += other.unknown;
+        for example in other.examples {
+            if self.examples.len() < UnseenCells::EXAMPLES && !self.examples.contains(&example) {
+                self.examples.push(example);
+            }
+        }
+    }
 }
 
 /// The taker of a row that cannot be encoded, of what its cell was expected to be, and of what it is.

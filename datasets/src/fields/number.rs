@@ -16,7 +16,8 @@ pub struct Number {
 }
 
 /// The cells that an input column of numbers may have.
-pub(super) const INPUT: &str = "a number (or its mark in data.missing, or the column in data.categorical)";
+pub(super) const INPUT: &str = "a number (or its mark in data.missing, the marks between its digits in data.thousands \
+                                and data.decimal, or the column in data.categorical)";
 
 /// The numbers that a batch can hold.
 pub(super) const FINITE: &str = "a finite number of single precision";
@@ -103,17 +104,20 @@ pub(super) fn each_number<'a>(
 ) {
     // One loop a variant: that of numbers is the one that a large table spends its time in.
     match cells {
-        Cells::Numbers(numbers) => {
+        Cells::Numbers(numbers) | Cells::Dates(numbers) => {
             for (place, &row) in rows.iter().enumerate() {
                 let number = numbers[row];
                 take(place, if number.is_nan() { None } else { Some(Ok(number)) });
             }
         }
         Cells::Coded(coded) => {
-            let parsed: Vec<_> = coded.words().iter().map(|word| word.parse().map_err(|_| &**word)).collect();
             for (place, &row) in rows.iter().enumerate() {
                 let word = (coded.codes()[row] as usize).checked_sub(1);
-                take(place, word.map(|word| parsed[word]));
+                let number = |word: usize| match coded.numbers()[word] {
+                    number if number.is_nan() => Err(&*coded.words()[word]),
+                    number => Ok(number),
+                };
+                take(place, word.map(number));
             }
         }
         Cells::Text(_) => {

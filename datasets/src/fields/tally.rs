@@ -1,31 +1,19 @@
 //! The cells of one column over the training rows, counted: block by block, as its type is not known before the
 //! last one.
 
-use super::label::TableTarget;
-use super::moments::Moments;
-use super::number::{FINITE, INPUT, each_number};
-use super::{Category, Column, Encoding, Number};
-use crate::records::{Cells, Frame, canonical, shortened, sort_labels};
-use crate::{DataError, OnCorrupt, bounds};
+use super::Pairing;
+use super::date::tally::Dates;
+use super::label::ABSENT;
+use super::look::Look;
+use super::number::{FINITE, INPUT};
+use super::spread::Spread;
+use crate::records::{Cells, Coded, Frame, canonical, shortened};
+use crate::{DataError, bounds};
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// Different categories that are counted of a column where not all rows are in memory.
-const MOST_CATEGORIES: usize = bounds::MOST_CLASSES;
-
-/// Different whole numbers of a target column that is a class.
-const MOST_CLASSES: usize = 20;
-
-/// The recipe's wishes about a column.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wishes {
-    /// True where it is to hold numbers, false where it is not to; absent where its cells decide.
-    pub numeric: Option<bool>,
-    /// Categories that are kept, the most frequent first.
-    pub max_categories: usize,
-    /// The fate of a cell that is none of the column's type.
-    pub on_corrupt: OnCorrupt,
-}
+pub(super) const MOST_CATEGORIES: usize = bounds::MOST_CLASSES;
 
 /// The counting of a column's different cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,31 +30,69 @@ pub(crate) enum Counting {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub missing: u64,
-    values: u64,
-    moments: Moments,
+    pub(super) values: u64,
+    /// The numbers that an f32 holds; days, where a format knows them as dates.
+    pub(super) numbers: Spread,
     /// Cells that are numbers, whether an f32 holds them or not.
-    numbers: u64,
+    pub(super) number_cells: u64,
     /// The first cell that is no number, and the first that no f32 holds.
-    not_a_number: Option<DataError>,
-    not_finite: Option<DataError>,
+    pub(super) not_a_number: Option<DataError>,
+    pub(super) not_finite: Option<DataError>,
     /// The first row without a value.
-    absent: Option<DataError>,
+    pub(super) absent: Option<DataError>,
     /// `None` when they are not counted, or too many.
-    categories: Option<HashMap<String, u64>>,
-    /// Different numbers, as many as decide whether a target is a value; whether one is not whole.
-    different: Vec<f64>,
-    fractions: bool,
+    pub(super) categories: Option<HashMap<String, u64>>,
+    pub(super) dates: Dates,
+    /// Cells that look like numbers but are none, with an example of each look.
+    pub(super) looks: Looks,
+    /// The cells beside those of the target.
+    pub pairing: Pairing,
+}
+
+/// Cells that look like numbers but are none.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    /// With marks between their digits; the first one.
+    pub grouped: u64,
+    pub first_grouped: Option<DataError>,
+    /// With a unit; an example.
+    pub units: u64,
+    pub unit: Option<String>,
+    /// Dates with a year of two digits; an example.
+    pub short_years: u64,
+    pub short_year: Option<String>,
+}
+
+/// Where a tally's cells stand, for its errors.
+pub(in crate::fields) struct Place<'a> {
+    pub frame: &'a Frame,
+    pub index: usize,
+}
+
+impl Place<'_> {
+    pub(in crate::fields) fn error(&self, row: usize, expected: &str) -> DataError {
+        let found = self.frame.columns[self.index].text(row).unwrap_or_default();
+        let name = &self.frame.names[self.index];
+        self.frame.cell_error(row, name, expected, format!("`{}`", shortened(&found)))
+    }
 }
 
 impl Tally {
     /// The cells of `missing` rows that lack the column.
     pub(crate) fn lacking(missing: u64) -> Self {
-        Tally { missing, categories: Some(HashMap::new()), ..Tally::default() }
+        let (categories, pairing) = (Some(HashMap::new()), Pairing::none(missing));
+        Tally { missing, categories, pairing, ..Tally::default() }
     }
 
     /// The cells of an input column in `rows`, of which the different ones are counted as `counting` says.
-    pub(crate) fn of_input(frame: &Frame, index: usize, rows: &[usize], counting: Counting) -> Self {
-        let mut tally = Tally::of(frame, index, rows, INPUT);
+    pub(crate) fn of_input(
+        frame: &Frame,
+        index: usize,
+        rows: &[usize],
+        counting: Counting,
+        date_format: Option<&str>,
+    ) -> Self {
+        let mut tally = Tally::of(frame, index, rows, INPUT, date_format);
         let cells = &frame.columns[index];
         tally.categories = match counting {
             Counting::Values => Some(counted(cells, rows, canonical)),
@@ -78,68 +104,149 @@ impl Tally {
 
     /// The cells of the target in `rows`.
     pub(crate) fn of_target(frame: &Frame, index: usize, rows: &[usize]) -> Self {
-        let (name, cells) = (&frame.names[index], &frame.columns[index]);
-        let mut tally = Tally::of(frame, index, rows, "a number");
-        each_number(cells, rows, |place, number| match number {
-            None if tally.absent.is_none() => {
-                tally.absent = Some(frame.cell_error(rows[place], name, "a target", "no value"));
-            }
-            Some(Ok(number)) => tally.see_different(number),
-            None | Some(Err(_)) => {}
-        });
-        tally
-    }
-
-    fn of(frame: &Frame, index: usize, rows: &[usize], expected: &str) -> Self {
-        let (name, cells) = (&frame.names[index], &frame.columns[index]);
-        let mut tally = Tally::default();
-        let mut finite = Vec::with_capacity(rows.len());
-        each_number(cells, rows, |place, number| match number {
-            None => tally.missing += 1,
-            Some(Ok(number)) => {
-                tally.numbers += 1;
-                if (number as f32).is_finite() {
-                    finite.push(number);
-                } else if tally.not_finite.is_none() {
-                    tally.not_finite = Some(frame.cell_error(rows[place], name, FINITE, number));
-                }
-            }
-            Some(Err(cell)) if tally.not_a_number.is_none() => {
-                let found = format!("`{}`", shortened(cell));
-                tally.not_a_number = Some(frame.cell_error(rows[place], name, expected, found));
-            }
-            Some(Err(_)) => {}
-        });
-        tally.values = rows.len() as u64 - tally.missing;
-        tally.moments = Moments::of(&finite);
-        tally
-    }
-
-    /// Takes note of a number that decides whether the target is a value.
-    fn see_different(&mut self, number: f64) {
-        self.fractions |= number.fract() != 0.0;
-        if self.different.len() <= MOST_CLASSES && !self.different.contains(&number) {
-            self.different.push(number);
+        let cells = &frame.columns[index];
+        let mut tally = Tally::of(frame, index, rows, "a number", None);
+        if tally.missing > 0 {
+            let absent = rows.iter().find(|&&row| cells.is_missing(row));
+            let error = |&row: &usize| frame.cell_error(row, &frame.names[index], "a target", ABSENT);
+            tally.absent = absent.map(error);
         }
+        tally
+    }
+
+    fn of(frame: &Frame, index: usize, rows: &[usize], expected: &str, date_format: Option<&str>) -> Self {
+        let mut tally = Tally::default();
+        let place = Place { frame, index };
+        match &frame.columns[index] {
+            Cells::Numbers(numbers) => tally.add_numbers(numbers, rows, &place),
+            Cells::Dates(days) => {
+                let days: Vec<f64> = rows.iter().map(|&row| days[row]).filter(|day| !day.is_nan()).collect();
+                tally.missing = (rows.len() - days.len()) as u64;
+                tally.dates.typed = true;
+                tally.numbers = Spread::of(&days);
+                tally.dates.orders[0] = Spread::of(&days);
+            }
+            Cells::Coded(coded) => tally.add_words(coded, rows, expected, date_format, &place),
+            // Cells are packed once they are read; those of a test may not be.
+            Cells::Text(text) => {
+                tally.add_words(&text.coded(true, Default::default()), rows, expected, date_format, &place);
+            }
+        }
+        tally.values = rows.len() as u64 - tally.missing;
+        tally
+    }
+
+    fn add_numbers(&mut self, numbers: &[f64], rows: &[usize], place: &Place<'_>) {
+        let mut finite = Vec::with_capacity(rows.len());
+        for &row in rows {
+            let number = numbers[row];
+            if (number as f32).is_finite() {
+                finite.push(number);
+            } else if number.is_nan() {
+                self.missing += 1;
+            } else if self.not_finite.is_none() {
+                let name = &place.frame.names[place.index];
+                self.not_finite = Some(place.frame.cell_error(row, name, FINITE, number));
+            }
+        }
+        self.number_cells = rows.len() as u64 - self.missing;
+        self.numbers = Spread::of(&finite);
+    }
+
+    /// Adds words, each of which is looked at once.
+    fn add_words(
+        &mut self,
+        coded: &Coded,
+        rows: &[usize],
+        expected: &str,
+        date_format: Option<&str>,
+        place: &Place<'_>,
+    ) {
+        let (words, numbers) = (coded.words(), coded.numbers());
+        // The cells of each word, and the first row with it.
+        let mut seen: Vec<(u64, usize)> = vec![(0, 0); words.len()];
+        let mut finite = Vec::new();
+        for &row in rows {
+            let Some(word) = (coded.codes()[row] as usize).checked_sub(1) else {
+                self.missing += 1;
+                continue;
+            };
+            let (count, first) = &mut seen[word];
+            if *count == 0 {
+                *first = row;
+            }
+            *count += 1;
+            let number = numbers[word];
+            if (number as f32).is_finite() {
+                finite.push(number);
+            }
+            self.number_cells += u64::from(!number.is_nan());
+        }
+        self.numbers = Spread::of(&finite);
+        let is_first = |before: &Option<usize>, row: usize| before.is_none_or(|before| row < before);
+        let (mut stray, mut infinite, mut grouped) = (None, None, None);
+        for (word, &(count, row)) in seen.iter().enumerate().filter(|(_, (count, _))| *count > 0) {
+            let number = numbers[word];
+            if number.is_nan() {
+                if is_first(&stray, row) {
+                    stray = Some(row);
+                }
+                let text = || Some(shortened(&words[word]));
+                match Look::of(&words[word]) {
+                    Look::Grouped => {
+                        self.looks.grouped += count;
+                        if is_first(&grouped, row) {
+                            grouped = Some(row);
+                        }
+                    }
+                    Look::Unit => {
+                        self.looks.units += count;
+                        self.looks.unit = self.looks.unit.take().or_else(text);
+                    }
+                    Look::ShortYear => {
+                        self.looks.short_years += count;
+                        self.looks.short_year = self.looks.short_year.take().or_else(text);
+                    }
+                    Look::Other => {}
+                }
+            } else if !(number as f32).is_finite() && is_first(&infinite, row) {
+                infinite = Some(row);
+            }
+        }
+        self.not_a_number = stray.map(|row| place.error(row, expected));
+        self.looks.first_grouped = grouped.map(|row| place.error(row, GROUPED));
+        self.not_finite = infinite.map(|row| {
+            place.frame.cell_error(
+                row,
+                &place.frame.names[place.index],
+                FINITE,
+                place.frame.columns[place.index].text(row).unwrap_or_default(),
+            )
+        });
+        self.dates.add_words(coded, rows, &seen, date_format, place);
     }
 
     /// Adds the cells of the rows that come next.
     pub(crate) fn merge(&mut self, other: Tally) {
         self.missing += other.missing;
         self.values += other.values;
-        self.numbers += other.numbers;
-        self.moments.merge(other.moments);
+        self.number_cells += other.number_cells;
+        self.numbers.merge(other.numbers);
         for (first, next) in [
             (&mut self.not_a_number, other.not_a_number),
             (&mut self.not_finite, other.not_finite),
             (&mut self.absent, other.absent),
+            (&mut self.looks.first_grouped, other.looks.first_grouped),
         ] {
-            if first.is_none() {
-                *first = next;
-            }
+            or_next(first, next);
         }
-        self.fractions |= other.fractions;
-        other.different.into_iter().for_each(|number| self.see_different(number));
+        self.looks.grouped += other.looks.grouped;
+        self.looks.units += other.looks.units;
+        self.looks.short_years += other.looks.short_years;
+        or_next(&mut self.looks.unit, other.looks.unit);
+        or_next(&mut self.looks.short_year, other.looks.short_year);
+        self.dates.merge(other.dates);
+        self.pairing.merge(other.pairing);
         self.categories = match (self.categories.take(), other.categories) {
             (Some(mut counts), Some(more)) => {
                 more.into_iter().for_each(|(text, count)| *counts.entry(text).or_default() += count);
@@ -151,96 +258,62 @@ impl Tally {
 
     /// True where the column reads as numbers: at least three in four of its values are. One stray cell is then
     /// an error with its line, where it would otherwise turn the column into categories.
-    fn reads_as_numbers(&self) -> bool {
-        self.numbers > 0 && 4 * self.numbers >= 3 * self.values
+    pub(super) fn reads_as_numbers(&self) -> bool {
+        are_most(self.number_cells, self.values)
     }
 
-    /// True where an input column holds numbers: as the recipe says, or as it reads.
-    fn is_numeric(&self, wishes: Wishes) -> bool {
-        wishes.numeric.unwrap_or_else(|| self.reads_as_numbers())
+    /// True where every value is the same number.
+    pub(crate) fn is_one_number(&self) -> bool {
+        self.numbers.different() == Some(1) && self.numbers.count == self.values
     }
 
-    /// Stops counting the different numbers of a column; refuses a text that is different everywhere.
+    /// Stops counting the different numbers or dates of a column; refuses a text that is different everywhere.
     pub(crate) fn check_categories(&mut self, uri: &str, name: &str) -> Result<(), DataError> {
         if self.categories.as_ref().is_none_or(|categories| categories.len() <= MOST_CATEGORIES) {
             return Ok(());
         }
-        if self.reads_as_numbers() {
+        if self.reads_as_numbers() || self.dates.orders.iter().any(|of| are_most(of.count, self.values)) {
             self.categories = None;
             return Ok(());
+        }
+        if let Some(error) = self.grouped() {
+            return Err(error);
         }
         let expected =
             format!("at most {MOST_CATEGORIES} different categories (or the column in data.ignore)");
         Err(DataError::malformed(uri, format!("column `{name}`"), expected, "more"))
     }
 
-    /// An input column.
-    pub(crate) fn column(self, uri: &str, name: String, wishes: Wishes) -> Result<Column, DataError> {
-        if self.values == 0 {
-            return Err(no_value(uri, &name));
-        }
-        let missing = self.missing;
-        if !self.is_numeric(wishes) {
-            let Some(counts) = self.categories else {
-                let expected = "a column of one type (its name in data.numeric or data.categorical)";
-                let found = "more different numbers than categories may be, and then text";
-                return Err(DataError::malformed(uri, format!("column `{name}`"), expected, found));
-            };
-            let category = Category::most_frequent(counts, wishes.max_categories);
-            return Ok(Column { name, missing, encoding: Encoding::Categorical(category) });
-        }
-        let (mean, std) = self.statistics(uri, &name, wishes.on_corrupt)?;
-        let encoding = Encoding::Numeric(Number { mean, std, indicator: missing > 0 });
-        Ok(Column { name, missing, encoding })
+    /// The first cell with marks between its digits, where the column would read as numbers but for such marks:
+    /// they may be those of thousands or of a fraction.
+    pub(super) fn grouped(&self) -> Option<DataError> {
+        let reads = are_most(self.looks.grouped + self.number_cells, self.values);
+        self.looks.first_grouped.clone().filter(|_| reads)
     }
+}
 
-    /// Mean and deviation of numbers; a cell that is none stops here, unless it is to be skipped.
-    fn statistics(self, uri: &str, name: &str, on_corrupt: OnCorrupt) -> Result<(f64, f64), DataError> {
-        if on_corrupt == OnCorrupt::Stop
-            && let Some(error) = self.not_a_number.or(self.not_finite)
-        {
-            return Err(error);
-        }
-        let (mean, std) = self.moments.mean_and_std();
-        if mean.is_finite() && std.is_finite() {
-            return Ok((mean, std));
-        }
-        let found = format!("mean {mean}, standard deviation {std}");
-        let place = format!("column `{name}`");
-        Err(DataError::malformed(uri, place, "numbers of a finite mean and spread", found))
-    }
+/// What a cell with marks between its digits should have been.
+const GROUPED: &str = "a plain number (data.thousands and data.decimal say what the marks in it mean, or \
+                       data.categorical that the column holds categories)";
 
-    /// The column to predict: a value where its numbers are not whole or more than 20 differ, unless the
-    /// recipe says which. `labels` are the different ones, `None` when they are too many.
-    pub(crate) fn target(
-        self,
-        uri: &str,
-        name: String,
-        labels: Option<BTreeSet<String>>,
-        wishes: Wishes,
-    ) -> Result<TableTarget, DataError> {
-        if wishes.on_corrupt == OnCorrupt::Stop
-            && let Some(error) = self.absent
-        {
-            return Err(error);
-        }
-        let reads_as_value =
-            self.reads_as_numbers() && (self.fractions || self.different.len() > MOST_CLASSES);
-        if wishes.numeric.unwrap_or(reads_as_value) {
-            let (mean, std) = self.statistics(uri, &name, wishes.on_corrupt)?;
-            return Ok(TableTarget::Value { name, mean, std });
-        }
-        match labels {
-            Some(labels) => classes(uri, name, labels),
-            None => {
-                Err(bounds::classes(uri, &name, usize::MAX).err().unwrap_or_else(|| no_value(uri, &name)))
-            }
-        }
+/// True where at least three in four of some values are of a kind.
+pub(super) fn are_most(count: u64, values: u64) -> bool {
+    count > 0 && 4 * count >= 3 * values
+}
+
+/// Keeps the first of two that there may be.
+pub(super) fn or_next<T>(first: &mut Option<T>, next: Option<T>) {
+    if first.is_none() {
+        *first = next;
     }
 }
 
 /// The categories in `rows`, each with the number of its cells.
-fn counted(cells: &Cells, rows: &[usize], spell: fn(&str) -> Cow<'_, str>) -> HashMap<String, u64> {
+pub(super) fn counted(
+    cells: &Cells,
+    rows: &[usize],
+    spell: fn(&str) -> Cow<'_, str>,
+) -> HashMap<String, u64> {
     let (mut texts, mut counts) = (Vec::new(), Vec::new());
     let place = |text: &str| {
         texts.push(text.to_string());
@@ -258,66 +331,4 @@ fn counted(cells: &Cells, rows: &[usize], spell: fn(&str) -> Cow<'_, str>) -> Ha
         *categories.entry(spell(text).into_owned()).or_default() += count;
     }
     categories
-}
-
-/// A target of these labels.
-fn classes(uri: &str, name: String, labels: BTreeSet<String>) -> Result<TableTarget, DataError> {
-    let mut labels: Vec<String> = labels.into_iter().collect();
-    sort_labels(&mut labels);
-    if labels.len() < 2 {
-        let found = labels.first().map_or("none".to_string(), |label| format!("only `{label}`"));
-        let place = format!("column `{name}`");
-        return Err(DataError::malformed(uri, place, "at least two classes", found));
-    }
-    Ok(TableTarget::Classes { name, labels })
-}
-
-/// The error of a column without a value.
-fn no_value(uri: &str, name: &str) -> DataError {
-    let expected = "a value in some training row (or the column in data.ignore)";
-    DataError::malformed(uri, format!("column `{name}`"), expected, "none")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::records::TextCells;
-
-    /// The tally of a column of these cells, as an input or as the target.
-    fn tally(cells: &[&str], is_target: bool) -> Tally {
-        let mut column = TextCells::default();
-        cells.iter().for_each(|&cell| column.push((!cell.is_empty()).then_some(cell)));
-        let lines = (1..=cells.len() as u64).collect();
-        let frame = Frame::new("t.csv", vec!["x".to_string()], vec![Cells::Text(column)], lines, "line");
-        let rows: Vec<usize> = (0..cells.len()).collect();
-        match is_target {
-            true => Tally::of_target(&frame, 0, &rows),
-            false => Tally::of_input(&frame, 0, &rows, Counting::Values),
-        }
-    }
-
-    #[test]
-    fn a_stray_cell_does_not_turn_numbers_into_categories() {
-        let check = |cells: &[&str]| tally(cells, false).reads_as_numbers();
-        assert!(check(&["1", "2.5", "-3e4", "oops"]));
-        assert!(check(&["", "1"]));
-        assert!(!check(&["1", "x"]));
-        assert!(!check(&["", ""]));
-    }
-
-    #[test]
-    fn values_are_fractions_or_many_numbers() {
-        let check = |cells: &[&str]| {
-            let wishes = Wishes { numeric: None, max_categories: 9, on_corrupt: OnCorrupt::Stop };
-            let labels = Some(cells.iter().map(|cell| cell.to_string()).collect());
-            let target = tally(cells, true).target("t", "x".to_string(), labels, wishes);
-            matches!(target.unwrap(), TableTarget::Value { .. })
-        };
-        assert!(check(&["1", "2.5"]));
-        assert!(!check(&["0", "1", "1", "0"]));
-        assert!(!check(&["yes", "no"]));
-        let many: Vec<String> = (0..21).map(|number| number.to_string()).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(check(&many) && !check(&many[..20]));
-    }
 }

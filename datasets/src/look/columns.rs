@@ -1,7 +1,7 @@
 //! Columns: their kinds as training would tell them, and what a person wants to know of their cells.
 
 use crate::DataError;
-use crate::fields::{Column, Counting, Encoding, Tally, Wishes};
+use crate::fields::{Column, Counting, Encoding, Learned, Tally, Wishes};
 use crate::records::{Cells, Frame};
 use crate::{OnCorrupt, bounds};
 use std::borrow::Cow;
@@ -212,7 +212,7 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
         let more = match frame.position(&name) {
             Some(at) => {
                 seen.add(&frame.columns[at]);
-                Tally::of_input(frame, at, &rows, Counting::Values)
+                Tally::of_input(frame, at, &rows, Counting::Values, None)
             }
             None => {
                 seen.missing += rows.len() as u64;
@@ -224,12 +224,12 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
             None => tally = Some(more),
         }
     }
-    let wishes = Wishes { numeric: None, max_categories: bounds::MOST_CLASSES, on_corrupt: OnCorrupt::Stop };
+    let wishes = Wishes::none(bounds::MOST_CLASSES, OnCorrupt::Stop);
     let (distinct, words) = (seen.distinct(), seen.words as f64 / seen.values.max(1) as f64);
     let (encoding, refused) =
-        match tally.filter(|_| seen.values > 0).map(|tally| tally.column(uri, name.clone(), wishes)) {
-            None => (None, None),
-            Some(Ok(column)) => (Some(column), None),
+        match tally.filter(|_| seen.values > 0).map(|tally| tally.column(uri, name.clone(), &wishes)) {
+            None | Some(Ok(Learned::Empty)) => (None, None),
+            Some(Ok(Learned::Column(column, _))) => (Some(column), None),
             Some(Err(error)) => (None, Some(error.to_string())),
         };
     let kind = kind(&name, &seen, encoding.as_ref(), words);

@@ -35,7 +35,8 @@ pub struct RowsLook {
 /// The names of the columns of a file.
 pub(super) fn names(file: &str) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
-    let read = read(file, &TableConfig::default(), &mut |frame| {
+    let config = TableConfig::default();
+    let read = read(file, (&config, &Packing::new(&config, None)), &mut |frame| {
         names = frame.all_names();
         false
     });
@@ -51,9 +52,10 @@ pub(super) fn look(uri: &str, files: &[String]) -> Result<RowsLook, DataError> {
     let (mut frames, mut rows, mut bytes, mut is_whole) = (Vec::new(), 0, 0, true);
     let mut unreadable: Option<(u64, DataError)> = None;
     for (number, (file, size)) in files.iter().zip(&sizes).enumerate() {
-        let typed = Format::of(file).has_columns() && !Format::of(file).is_untyped();
+        let format = Format::of(file)?;
+        let typed = format.has_columns() && !format.is_untyped();
         let packing = packing.clone().of_typed(typed);
-        let outcome = read(file, &config, &mut |mut frame| {
+        let outcome = read(file, (&config, &packing), &mut |mut frame| {
             rows += frame.len();
             packing.pack(&mut frame);
             frames.push(frame);
@@ -94,10 +96,14 @@ struct Outcome {
 }
 
 /// Hands the frames of a file to `take`, until it says false.
-fn read(file: &str, config: &TableConfig, take: &mut dyn FnMut(Frame) -> bool) -> Result<Outcome, DataError> {
-    let format = config.format(file);
+fn read(
+    file: &str,
+    (config, packing): (&TableConfig, &Packing),
+    take: &mut dyn FnMut(Frame) -> bool,
+) -> Result<Outcome, DataError> {
+    let format = config.format(file)?;
     let column = |name: &str| config.column(name);
-    let options = config.options(file, format, &column, None)?;
+    let options = config.options(file, format, packing, &column, None)?;
     let mut outcome = Outcome { is_whole: true, unreadable: None };
     let stop = || DataError::source(file, "no more rows", "enough");
     let read = format.reader(file)?.pieces(file, &options, &mut |found| match found {

@@ -74,13 +74,13 @@ type Columns = Vec<(String, Kind)>;
 /// # Errors
 /// When a record cannot be read or a shard not be written. Shards written before stay.
 pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
-    let layout = Layout::of(&convert.source);
+    let layout = Layout::of(&convert.source)?;
     if !layout.format().is_untyped() {
         let found = layout.format().name();
         return Err(DataError::source(&convert.source, "CSV or JSONL to convert", found));
     }
     let source = Source::open(&convert.source, &layout)?;
-    let missing = TableConfig::default().missing;
+    let missing = TableConfig::default().marks();
     let mut columns = Columns::new();
     pool::in_order(
         pool::requests(),
@@ -163,8 +163,9 @@ fn frames(
     take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let layout = source.index().layout();
-    let (dialect, decoding) = (layout.dialect(), layout.decoding());
-    let options = ReadOptions { dialect, decoding, ..ReadOptions::plain(&|_| Use::Cell) };
+    let (dialect, decoding, sheet) = (layout.dialect(), layout.decoding(), layout.sheet());
+    let plain = ReadOptions::plain(&|_| Use::Cell);
+    let options = ReadOptions { dialect, decoding, sheet, ..plain };
     source.read(shard, block, &options, &mut |found| match found {
         Found::Frame(frame) => take(frame),
         Found::Unreadable(_, error) => Err(error),
@@ -175,7 +176,7 @@ fn frames(
 fn spelled<'a>(frame: &Frame, name: &str, cells: &'a Cells) -> Result<&'a TextCells, DataError> {
     match cells {
         Cells::Text(text) => Ok(text),
-        Cells::Numbers(_) | Cells::Coded(_) => {
+        Cells::Numbers(_) | Cells::Dates(_) | Cells::Coded(_) => {
             let place = format!("column `{name}`");
             Err(DataError::malformed(&frame.uri, place, "cells that are spelled out", "numbers"))
         }

@@ -3,9 +3,11 @@
 //! ```text
 //! a file's spelling: Text ─ pack ─┬─> Numbers, where each cell is one    8 bytes a cell
 //!                                 └─> Coded: numbers of a dictionary     4 bytes a cell
+//! a file's own dates: Dates                                              8 bytes a cell
 //! ```
 
-use super::spelling::plain_number;
+use super::days::spelled_day;
+use super::spelling::NumberFormat;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -14,6 +16,8 @@ use std::collections::HashMap;
 pub(crate) enum Cells {
     /// Not-a-number where there is no value.
     Numbers(Vec<f64>),
+    /// Days since 1970 began in UTC, as a format knows its dates and times; not-a-number where there is no value.
+    Dates(Vec<f64>),
     /// Text, one string after the other.
     Text(TextCells),
     /// Text, each different one once.
@@ -24,6 +28,8 @@ pub(crate) enum Cells {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coded {
     words: Vec<String>,
+    /// The number that each word is; not-a-number where it is none.
+    numbers: Vec<f64>,
     /// For each cell 1 + the place of its word; 0 without a value.
     codes: Vec<u32>,
 }
@@ -32,6 +38,11 @@ impl Coded {
     /// The different texts.
     pub(crate) fn words(&self) -> &[String] {
         &self.words
+    }
+
+    /// The number that each of the texts is; not-a-number where it is none.
+    pub(crate) fn numbers(&self) -> &[f64] {
+        &self.numbers
     }
 
     /// For each cell 1 + the place of its word; 0 without a value.
@@ -63,6 +74,8 @@ enum Mark {
     Spelled,
     /// A value that its format says is text, even where its letters are those of a number.
     Text,
+    /// A value that its format says is a number, with a point before its fraction.
+    Number,
 }
 
 impl TextCells {
@@ -74,6 +87,11 @@ impl TextCells {
     /// Appends a cell that is text, whatever it looks like; `None` has no value.
     pub(crate) fn push_text(&mut self, cell: Option<&str>) {
         self.append(cell, Mark::Text);
+    }
+
+    /// Appends a number as a format that knows its numbers spells it; `None` has no value.
+    pub(crate) fn push_number(&mut self, cell: Option<&str>) {
+        self.append(cell, Mark::Number);
     }
 
     fn append(&mut self, cell: Option<&str>, mark: Mark) {
@@ -98,23 +116,40 @@ impl TextCells {
         self.ends[row].1 == Mark::Text
     }
 
-    /// The numbers that the cells are, where each of them with a value is plainly one.
-    fn numbers(&self) -> Option<Vec<f64>> {
-        (0..self.len()).map(|row| self.get(row).map_or(Some(f64::NAN), plain_number)).collect()
+    /// The format of a cell's number.
+    fn format(&self, row: usize, format: NumberFormat) -> NumberFormat {
+        if self.ends[row].1 == Mark::Number { NumberFormat::default() } else { format }
     }
 
-    /// The cells by their places in a dictionary.
-    fn coded(&self) -> Coded {
-        let mut words: Vec<String> = Vec::new();
-        let mut known: HashMap<&str, u32> = HashMap::new();
-        let mut code = |cell| {
-            *known.entry(cell).or_insert_with(|| {
-                words.push(cell.to_string());
-                words.len() as u32
-            })
-        };
-        let codes = (0..self.len()).map(|row| self.get(row).map_or(0, &mut code)).collect();
-        Coded { words, codes }
+    /// The numbers that the cells are, where each of them with a value is plainly one.
+    fn numbers(&self, format: NumberFormat) -> Option<Vec<f64>> {
+        let number = |row, cell| self.format(row, format).plain_number(cell);
+        (0..self.len()).map(|row| self.get(row).map_or(Some(f64::NAN), |cell| number(row, cell))).collect()
+    }
+
+    /// The cells by their places in a dictionary. Where they `may_be_numbers`, those of a format of their own
+    /// are spelled as all others are.
+    pub(crate) fn coded(&self, may_be_numbers: bool, format: NumberFormat) -> Coded {
+        let mut coded = Coded::default();
+        let mut known: HashMap<(&str, bool), u32> = HashMap::new();
+        let plain = format == NumberFormat::default();
+        coded.codes.reserve(self.len());
+        for row in 0..self.len() {
+            let Some(cell) = self.get(row) else {
+                coded.codes.push(0);
+                continue;
+            };
+            let of_format = self.format(row, format);
+            let code = known.entry((cell, !plain && of_format == format)).or_insert_with(|| {
+                let number = of_format.number(cell);
+                let word = if may_be_numbers && number.is_some() { of_format.plain(cell) } else { None };
+                coded.words.push(word.map_or_else(|| cell.to_string(), Cow::into_owned));
+                coded.numbers.push(number.unwrap_or(f64::NAN));
+                coded.words.len() as u32
+            });
+            coded.codes.push(*code);
+        }
+        coded
     }
 
     /// Fills up with cells of no value to `rows` of them.
@@ -127,9 +162,18 @@ impl Cells {
     /// The number of rows.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Cells::Numbers(numbers) => numbers.len(),
+            Cells::Numbers(numbers) | Cells::Dates(numbers) => numbers.len(),
             Cells::Text(text) => text.len(),
             Cells::Coded(coded) => coded.codes.len(),
+        }
+    }
+
+    /// True where the cell has no value.
+    pub(crate) fn is_missing(&self, row: usize) -> bool {
+        match self {
+            Cells::Numbers(numbers) | Cells::Dates(numbers) => numbers[row].is_nan(),
+            Cells::Text(text) => text.ends[row].1 == Mark::None,
+            Cells::Coded(coded) => coded.codes[row] == 0,
         }
     }
 
@@ -138,27 +182,34 @@ impl Cells {
         match self {
             Cells::Numbers(numbers) if numbers[row].is_nan() => None,
             Cells::Numbers(numbers) => Some(spelled(numbers[row]).into()),
+            Cells::Dates(days) if days[row].is_nan() => None,
+            Cells::Dates(days) => Some(spelled_day(days[row]).into()),
             Cells::Text(text) => text.get(row).map(Into::into),
             Cells::Coded(coded) => coded.get(row).map(Into::into),
         }
     }
 
-    /// The cell as a number: `None` without a value, the text itself when it is no number.
+    /// The cell as a number, a date in days since 1970: `None` without a value, the text itself when it is no
+    /// number.
     pub(crate) fn number(&self, row: usize) -> Option<Result<f64, &str>> {
+        let number = |number: f64, cell| if number.is_nan() { Err(cell) } else { Ok(number) };
         match self {
-            Cells::Numbers(numbers) if numbers[row].is_nan() => None,
-            Cells::Numbers(numbers) => Some(Ok(numbers[row])),
-            Cells::Text(text) => text.get(row).map(|cell| cell.parse().map_err(|_| cell)),
-            Cells::Coded(coded) => coded.get(row).map(|cell| cell.parse().map_err(|_| cell)),
+            Cells::Numbers(numbers) | Cells::Dates(numbers) if numbers[row].is_nan() => None,
+            Cells::Numbers(numbers) | Cells::Dates(numbers) => Some(Ok(numbers[row])),
+            Cells::Text(text) => text.get(row).map(|cell| number(cell.parse().unwrap_or(f64::NAN), cell)),
+            Cells::Coded(coded) => {
+                let word = (coded.codes[row] as usize).checked_sub(1);
+                word.map(|word| number(coded.numbers[word], &coded.words[word]))
+            }
         }
     }
 
     /// Makes text smaller: numbers, where every cell with a value plainly is one and `may_be_numbers`; elsewhere
     /// places in a dictionary. Numbers have the shortest of their spellings afterwards.
-    pub(crate) fn pack(&mut self, may_be_numbers: bool) {
+    pub(crate) fn pack(&mut self, may_be_numbers: bool, format: NumberFormat) {
         if let Cells::Text(text) = self {
-            let numbers = if may_be_numbers { text.numbers() } else { None };
-            *self = numbers.map_or_else(|| Cells::Coded(text.coded()), Cells::Numbers);
+            let numbers = if may_be_numbers { text.numbers(format) } else { None };
+            *self = numbers.map_or_else(|| Cells::Coded(text.coded(may_be_numbers, format)), Cells::Numbers);
         }
     }
 
@@ -171,7 +222,8 @@ impl Cells {
         mut take: impl FnMut(usize, Option<T>),
     ) {
         match self {
-            Cells::Numbers(numbers) => {
+            Cells::Numbers(numbers) | Cells::Dates(numbers) => {
+                let spelled = if matches!(self, Cells::Dates(_)) { spelled_day } else { spelled };
                 let mut known: HashMap<u64, T> = HashMap::new();
                 for (place, &row) in rows.iter().enumerate() {
                     let number = Some(numbers[row]).filter(|number| !number.is_nan());
@@ -198,10 +250,11 @@ impl Cells {
         }
     }
 
-    /// Adds the rows of `other`; false when one holds numbers and the other text.
+    /// Adds the rows of `other`; false when one holds numbers and the other text or dates.
     pub(crate) fn append(&mut self, other: Cells) -> bool {
         match (self, other) {
             (Cells::Numbers(numbers), Cells::Numbers(more)) => numbers.extend(more),
+            (Cells::Dates(days), Cells::Dates(more)) => days.extend(more),
             (Cells::Text(cells), Cells::Text(more)) => {
                 let offset = cells.text.len();
                 cells.text.push_str(&more.text);
@@ -234,7 +287,7 @@ mod tests {
     fn numbers_are_packed_as_such_only_where_nothing_is_lost() {
         let packed = |cells: &[Option<&str>], may_be_numbers| {
             let mut column = text(cells);
-            column.pack(may_be_numbers);
+            column.pack(may_be_numbers, NumberFormat::default());
             let spelled: Vec<_> =
                 (0..column.len()).map(|row| column.text(row).map(Cow::into_owned)).collect();
             (matches!(column, Cells::Numbers(_)), spelled)
@@ -250,6 +303,27 @@ mod tests {
         assert_eq!(packed(&[None, Some("3")], true), (true, vec![None, Some("3".into())]));
     }
 
+    #[test]
+    fn numbers_of_a_format_are_packed_as_such_and_those_that_a_file_knows_as_they_are() {
+        let format = NumberFormat { thousands: Some('.'), decimal: ',' };
+        let mut cells = TextCells::default();
+        for cell in ["1.234,5", "2.000"] {
+            cells.push(Some(cell));
+        }
+        cells.push_number(Some("1.234"));
+        let mut column = Cells::Text(cells.clone());
+        column.pack(true, format);
+        let Cells::Numbers(numbers) = &column else { panic!("{column:?}") };
+        assert_eq!(numbers, &[1234.5, 2000.0, 1.234]);
+        cells.push_text(Some("1.234"));
+        cells.push(Some("1.5"));
+        let mut column = Cells::Text(cells);
+        column.pack(true, format);
+        let numbers: Vec<_> = (0..5).map(|row| column.number(row).unwrap().ok()).collect();
+        assert_eq!(numbers, [Some(1234.5), Some(2000.0), Some(1.234), Some(1234.0), None]);
+        assert_eq!(column.text(0).unwrap(), "1234.5");
+    }
+
     proptest! {
         #[test]
         fn packed_cells_are_the_cells(
@@ -258,7 +332,7 @@ mod tests {
         ) {
             let cells: Vec<Option<&str>> = cells.iter().map(|cell| cell.as_deref()).collect();
             let (plain, mut packed) = (text(&cells), text(&cells));
-            packed.pack(may_be_numbers);
+            packed.pack(may_be_numbers, NumberFormat::default());
             let numbers = matches!(packed, Cells::Numbers(_));
             let rows: Vec<usize> = (0..cells.len()).rev().collect();
             for (row, cell) in cells.iter().enumerate() {

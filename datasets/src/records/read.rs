@@ -46,11 +46,16 @@ pub(crate) struct ReadOptions<'a> {
     pub decoding: Decoding,
     /// The names of a CSV's columns.
     pub given: Given<'a>,
+    /// The sheet of a workbook; the first that has cells when not given.
+    pub sheet: Option<&'a str>,
     /// The use of a column, by its name.
     pub column: &'a dyn Fn(&str) -> Use,
-    /// Cells that mean "no value", besides not-a-number; spaces around cells do not count then. Without it
-    /// cells are what stands in the file.
+    /// Cells that mean "no value"; spaces around cells do not count then. Without it cells are what stands in
+    /// the file.
     pub missing: Option<&'a [String]>,
+    /// True where dates and times that a format knows as such are [`Cells::Dates`](super::Cells::Dates); they are
+    /// numbers of the file's own unit otherwise.
+    pub dates: bool,
     /// True to read the whole numbers of a column as the names of classes that the file gives them, and -1 as
     /// no value.
     pub class_names: bool,
@@ -62,8 +67,8 @@ impl<'a> ReadOptions<'a> {
     /// Cells as they stand in files that say by themselves how they are cut.
     pub(crate) fn plain(column: &'a dyn Fn(&str) -> Use) -> Self {
         let (dialect, decoding, given) = (Dialect::default(), Decoding::default(), Given::default());
-        let (missing, class_names, at_once) = (None, false, usize::MAX);
-        ReadOptions { dialect, decoding, given, column, missing, class_names, at_once }
+        let (sheet, missing, class_names, dates, at_once) = (None, None, false, false, usize::MAX);
+        ReadOptions { dialect, decoding, given, sheet, column, missing, class_names, dates, at_once }
     }
 
     /// The value of a cell; `None` where its text means that there is none.
@@ -74,9 +79,9 @@ impl<'a> ReadOptions<'a> {
     }
 }
 
-/// True where a cell's text means "no value": one of `marks`, or not-a-number.
+/// True where a cell's text means "no value": it is one of `marks`.
 pub(crate) fn is_missing(cell: &str, marks: &[String]) -> bool {
-    cell.eq_ignore_ascii_case("nan") || marks.iter().any(|mark| mark == cell)
+    marks.iter().any(|mark| mark == cell)
 }
 
 /// Records as they are found, in their order but for those that cannot be read, which come before the frame

@@ -6,6 +6,9 @@
 use super::one_line;
 use object_store::Error;
 
+/// Stands before words that a store of ours says itself, which are shown as they are.
+pub(super) const SAID: &str = "said in words: ";
+
 /// Letters of a message that are shown.
 const LONGEST: usize = 500;
 
@@ -33,6 +36,9 @@ pub(super) fn expected<'a>(error: &Error, otherwise: &'a str) -> &'a str {
 
 /// The words for the thing that was there instead.
 pub(super) fn found(error: &Error) -> String {
+    if let Some((_, words)) = one_line(error).rsplit_once(SAID) {
+        return words.chars().take(LONGEST).collect();
+    }
     if matches!(error, Error::NotFound { .. }) {
         return "nothing of that name".to_string();
     }

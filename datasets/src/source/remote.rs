@@ -1,8 +1,8 @@
 //! Buckets and servers as object stores, and the one runtime that talks to them.
 //!
 //! Credentials and endpoints come from the environment as each store of `object_store` reads it
-//! (`AWS_*`, `GOOGLE_*`, `AZURE_*`; Hadoop's configuration files for HDFS) and from AWS's own files,
-//! never from a URI.
+//! (`AWS_*`, `GOOGLE_*`, `AZURE_*`; Hadoop's configuration files for HDFS; `HF_*` for the Hugging Face Hub) and
+//! from AWS's and the Hub's own files, never from a URI.
 
 use super::location::Remote;
 use crate::DataError;
@@ -59,6 +59,8 @@ fn build(remote: &Remote) -> Option<object_store::Result<Arc<dyn ObjectStore>>> 
         "gcs" => Some(cloud::gcs(remote)),
         #[cfg(feature = "azure")]
         "azure" => Some(cloud::azure(remote)),
+        #[cfg(feature = "http")]
+        "http" if remote.scheme == super::location::HUB => Some(cloud::hub(remote)),
         #[cfg(feature = "http")]
         "http" => Some(cloud::http(remote)),
         #[cfg(feature = "hdfs")]
@@ -157,6 +159,12 @@ mod cloud {
         use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
         let builder = timed!(MicrosoftAzureBuilder::from_env(), AzureConfigKey::Client, "AZURE_");
         Ok(Arc::new(builder.with_url(remote.root()).build()?))
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn hub(remote: &Remote) -> Result<Arc<dyn ObjectStore>> {
+        use crate::source::hub::{Hub, Settings};
+        Ok(Arc::new(Hub::new(&remote.authority, Settings::of_environment()?, retry()?)?))
     }
 
     #[cfg(feature = "http")]

@@ -21,7 +21,7 @@ pub fn walk(uri: &str, take: &mut dyn FnMut(String) -> Result<(), DataError>) ->
         }
         // The whole of a web server is not listed page by page, and most cannot list.
         Location::Remote(remote)
-            if remote.feature != "http" && !pattern::is_glob(&remote.path) && !uri.contains('{') =>
+            if !remote.is_web() && !pattern::is_glob(&remote.path) && !uri.contains('{') =>
         {
             walk_bucket(uri, &remote, take)
         }

@@ -6,6 +6,7 @@ use super::packing::Packing;
 use super::read::joined;
 use super::rows::Rows;
 use super::schema::TableSchema;
+use super::unseen::Unseen;
 use crate::DataError;
 use crate::index::Block;
 use crate::records::{Frame, Layout, Use, files};
@@ -22,8 +23,8 @@ pub(super) fn source(uri: &str, config: &TableConfig) -> Result<Source, DataErro
     // The files of a set are of one kind, that of the first.
     let shards = files(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
-    let format = config.format(first);
-    let layout = Layout::new(format, config.dialect(first, format)?);
+    let format = config.format(first)?;
+    let layout = Layout::new(format, config.dialect(first, format)?).of_sheet(config.sheet.as_deref());
     Source::open(uri, &layout.decoded(config.decoding()?))
 }
 
@@ -40,7 +41,7 @@ pub(super) fn read(
     unreadable: &mut dyn FnMut(usize, DataError) -> Result<(), DataError>,
 ) -> Result<Frame, DataError> {
     let uri = source.shard_uri(shard);
-    let options = config.options_as(source.index().layout().dialect(), column, None)?;
+    let options = config.options_as(source.index().layout().dialect(), packing, column, None)?;
     let mut frame = joined(uri, |take| source.read(shard, block, &options, take), unreadable)?;
     packing.pack(&mut frame);
     Ok(frame)
@@ -54,6 +55,8 @@ pub(super) struct RowDecoder {
     packing: Packing,
     /// The names of the schema's columns, the target among them.
     names: HashSet<String>,
+    /// Counts the cells that say less than they did in training, where these are wanted.
+    unseen: Option<Arc<Unseen>>,
 }
 
 /// The encoded rows of a block.
@@ -82,7 +85,12 @@ impl RowDecoder {
         let names = schema.columns.iter().map(|column| column.name.as_str());
         let names = names.chain([schema.target.name()]).map(str::to_string).collect();
         let (encoder, packing) = (Encoder::new(schema, config, true), Packing::new(config, Some(schema)));
-        RowDecoder { config: config.clone(), encoder, packing, names }
+        RowDecoder { config: config.clone(), encoder, packing, names, unseen: None }
+    }
+
+    /// The decoder, which counts cells in `unseen`.
+    pub(super) fn counting(self, unseen: Arc<Unseen>) -> Self {
+        RowDecoder { unseen: Some(unseen), ..self }
     }
 }
 
@@ -90,7 +98,7 @@ impl Decode for RowDecoder {
     type Records = RowBlock;
 
     fn decode(&self, source: &Source, shard: usize, block: &Block) -> Result<RowBlock, DataError> {
-        let RowDecoder { config, encoder, packing, names } = self;
+        let RowDecoder { config, encoder, packing, names, unseen } = self;
         let column = |name: &str| config.column_of(names, name);
         let mut errors: HashMap<usize, DataError> = HashMap::new();
         let mut unreadable = |number: usize, error| {
@@ -113,6 +121,9 @@ impl Decode for RowDecoder {
             errors.insert(numbers[row], error);
             ControlFlow::Continue(())
         })?;
+        if let Some(unseen) = unseen.as_ref().filter(|unseen| unseen.is_new(shard, block.bytes.start)) {
+            encoder.count_unseen(&frame, &rows, unseen)?;
+        }
         let encoded = Arc::new(encoder.encode(&frame, &rows)?);
         let mut next = 0..rows.len();
         let mut place = |number: usize| match errors.remove(&number) {

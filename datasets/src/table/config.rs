@@ -1,13 +1,15 @@
 //! The keys of `[data]` for tables.
 
+use super::packing::Packing;
 use super::schema::TableSchema;
-use crate::fields::Wishes;
+use crate::fields::{DatePart, Kind, TableTarget, Wishes};
 use crate::records::{
-    AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Given, Quoting, ReadOptions, Use,
-    is_missing, one_of, split,
+    AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Given, Quoting, ReadOptions, Use, one_of,
+    split,
 };
 use crate::store::WINDOW_BYTES;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, PipelineConfig, ShardOrder, Shuffle, bounds};
+use chrono::format::{Item, StrftimeItems};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashSet;
 
@@ -69,9 +71,13 @@ pub struct TableConfig {
     /// of this number, or of a divisor of it, read each shard once together; the order is the same whatever
     /// their number.
     pub canonical_ranks: u64,
-    /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
+    /// `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro`, `libsvm` or `excel`; when not given, by the file's
+    /// extension or, where that says nothing, by its first bytes. The columns of LIBSVM are `label`, `qid` and
+    /// the indices of the features; a feature that a row lacks is 0.
     #[serde(deserialize_with = "table_format")]
     pub format: Option<Format>,
+    /// The sheet of a workbook (Excel, OpenDocument); the first that has cells when not given.
+    pub sheet: Option<String>,
     /// True where a CSV's first row names the columns; when not given, it does unless `column_names`
     /// are.
     pub has_header: Option<bool>,
@@ -92,8 +98,17 @@ pub struct TableConfig {
     /// The fate of bytes that are no text in the encoding: `stop` (their row is corrupt, see `on_corrupt`),
     /// `replace` (by U+FFFD) or `skip` (their row is left out and counted).
     pub encoding_errors: EncodingErrors,
-    /// Cells that mean "no value", besides null and not-a-number.
+    /// Cells that mean "no value", besides null and the marks that every table has: an empty cell, `?`, `NA`,
+    /// `N/A`, `#N/A`, `NaN`, `NULL`, `None`, `<NA>` and the others of pandas, in the same case.
     pub missing: Vec<String>,
+    /// False to take the marks that every table has for values, but for those that `missing` names: `NA` is the
+    /// code of Namibia, `None` an answer.
+    pub keep_default_missing: bool,
+    /// The character between groups of digits: `","` for `1,234`, `"."` for `1.234,5`, `" "` for any space. When
+    /// not given, numbers with one are refused.
+    pub thousands: Option<char>,
+    /// The character before the fraction of a number: `"."` or `","`.
+    pub decimal: char,
     /// Lines of a CSV that begin with this ASCII character are left out.
     pub comment: Option<char>,
     /// The column to predict.
@@ -113,6 +128,17 @@ pub struct TableConfig {
     /// `1.1` and `1.10` are two. In all other columns spellings of one value are one category: `1` and `1.0`,
     /// `True` and `true`.
     pub categorical: Vec<String>,
+    /// Columns that hold dates or times, whatever their cells look like.
+    pub dates: Vec<String>,
+    /// The format of dates, as strftime has it: `"%d/%m/%Y %H:%M"`, `"%Y%m%d"`, `"%s"` for seconds since 1970.
+    /// Columns whose cells read so are dates; those of digits alone have to be named in `dates`, too. When not
+    /// given, ISO 8601 and the usual orders are read, and those that may be day and month as well as month and
+    /// day are refused.
+    pub date_format: Option<String>,
+    /// The numbers that a date becomes: `days` since 1970 in UTC with the time as a fraction, `year`, `month`,
+    /// `day`, `weekday` (Monday is 0), `hour`, and `sine_cosine`: six numbers for the time of the year, of the week
+    /// and of the day.
+    pub date_parts: Vec<DatePart>,
     /// Columns to leave out.
     pub ignore: Vec<String>,
     /// Categories kept a column, the most frequent first; the others share the unknown slot.
@@ -143,13 +169,17 @@ impl Default for TableConfig {
             window_bytes: WINDOW_BYTES,
             canonical_ranks: 1,
             format: None,
+            sheet: None,
             has_header: None,
             column_names: None,
             separator: None,
             quoting: Quoting::Minimal,
             encoding: AUTO.to_string(),
             encoding_errors: EncodingErrors::Stop,
-            missing: ["", "?", "NA", "NaN", "null"].map(String::from).to_vec(),
+            missing: Vec::new(),
+            keep_default_missing: true,
+            thousands: None,
+            decimal: '.',
             comment: None,
             target: String::new(),
             target_kind: None,
@@ -157,6 +187,9 @@ impl Default for TableConfig {
             strip_label_suffix: None,
             numeric: Vec::new(),
             categorical: Vec::new(),
+            dates: Vec::new(),
+            date_format: None,
+            date_parts: vec![DatePart::Days],
             ignore: Vec::new(),
             max_categories: 128,
             one_hot: true,
@@ -180,17 +213,20 @@ impl TableConfig {
         if self.max_categories == 0 {
             return Err(DataError::config("max_categories", "at least 1", 0));
         }
-        for (key, columns) in
-            [("numeric", &self.numeric), ("categorical", &self.categorical), ("ignore", &self.ignore)]
-        {
+        for (key, columns) in self.named_columns() {
             if columns.contains(&self.target) {
                 let found = format!("the target `{}`", self.target);
                 return Err(DataError::config(key, "input columns", found));
             }
         }
-        if let Some(both) = self.numeric.iter().find(|name| self.categorical.contains(name)) {
-            let found = format!("`{both}`, which data.categorical names too");
-            return Err(DataError::config("numeric", "columns of one type", found));
+        let types = [("numeric", &self.numeric), ("dates", &self.dates), ("categorical", &self.categorical)];
+        for (at, (key, columns)) in types.iter().enumerate() {
+            for (other, others) in &types[at + 1..] {
+                if let Some(both) = columns.iter().find(|name| others.contains(name)) {
+                    let found = format!("`{both}`, which data.{other} names too");
+                    return Err(DataError::config(key, "columns of one type", found));
+                }
+            }
         }
         for (key, column) in [("group_column", &self.group_column), ("time_column", &self.time_column)] {
             if column.as_ref() == Some(&self.target) {
@@ -198,13 +234,14 @@ impl TableConfig {
                 return Err(DataError::config(key, "another column than the target", found));
             }
         }
-        for (key, columns) in [("numeric", &self.numeric), ("categorical", &self.categorical)] {
+        for (key, columns) in types {
             if let Some(group) = self.group_column.as_ref().filter(|group| columns.contains(group)) {
                 let found = format!("`{group}`, which data.group_column names");
                 return Err(DataError::config(key, "input columns", found));
             }
         }
         self.decoding()?;
+        self.check_spelling()?;
         self.check_sizes()?;
         split::check(self.valid_fraction, self.test_fraction)?;
         self.held_out().check()
@@ -220,15 +257,53 @@ impl TableConfig {
         }
     }
 
+    /// Refuses numbers and dates that no cell can be read as.
+    fn check_spelling(&self) -> Result<(), DataError> {
+        if !['.', ','].contains(&self.decimal) {
+            return Err(DataError::config("decimal", "\".\" or \",\"", format!("{:?}", self.decimal)));
+        }
+        let no_mark = |mark: &char| mark.is_alphanumeric() || "+-\"".contains(*mark) || *mark == self.decimal;
+        if let Some(mark) = self.thousands.filter(no_mark) {
+            let expected = "a mark between digits, and another one than data.decimal";
+            return Err(DataError::config("thousands", expected, format!("{mark:?}")));
+        }
+        let format = self.date_format.as_deref().unwrap_or_default();
+        if StrftimeItems::new(format).any(|item| matches!(item, Item::Error)) {
+            let expected = "a format of strftime, as \"%Y-%m-%d %H:%M\"";
+            return Err(DataError::config("date_format", expected, format!("{format:?}")));
+        }
+        match self.date_parts.is_empty() {
+            true => Err(DataError::config("date_parts", "at least one part, as \"days\"", "none")),
+            false => Ok(()),
+        }
+    }
+
+    /// The keys that name input columns, and the columns that they name.
+    pub(super) fn named_columns(&self) -> [(&'static str, &Vec<String>); 4] {
+        [
+            ("numeric", &self.numeric),
+            ("categorical", &self.categorical),
+            ("dates", &self.dates),
+            ("ignore", &self.ignore),
+        ]
+    }
+
     /// Refuses sizes that no machine could hold, whatever the set is opened for.
     pub(super) fn check_sizes(&self) -> Result<(), DataError> {
         bounds::canonical_ranks(self.canonical_ranks)?;
         bounds::workers(self.workers)
     }
 
-    /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(crate) fn format(&self, uri: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
+    /// The format of a file: the recipe's, or by the file's ending or its first bytes; CSV for text that is
+    /// nothing else.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is known to be of a format that holds no table.
+    pub(crate) fn format(&self, uri: &str) -> Result<Format, DataError> {
+        match self.format {
+            Some(format) => Ok(format),
+            None => Format::told(uri, Format::has_columns, Format::Csv),
+        }
     }
 
     /// The way from a file's bytes to text.
@@ -267,10 +342,11 @@ impl TableConfig {
         &'a self,
         uri: &str,
         format: Format,
+        packing: &'a Packing,
         column: &'a dyn Fn(&str) -> Use,
         optional: Option<&'a str>,
     ) -> Result<ReadOptions<'a>, DataError> {
-        self.options_as(self.dialect(uri, format)?, column, optional)
+        self.options_as(self.dialect(uri, format)?, packing, column, optional)
     }
 
     /// As [`options`](TableConfig::options), of a file whose dialect is known.
@@ -280,14 +356,24 @@ impl TableConfig {
     pub(super) fn options_as<'a>(
         &'a self,
         dialect: Dialect,
+        packing: &'a Packing,
         column: &'a dyn Fn(&str) -> Use,
         optional: Option<&'a str>,
     ) -> Result<ReadOptions<'a>, DataError> {
         let has_header = self.has_header.is_some();
         let given = Given { names: self.column_names.as_deref(), optional, has_header };
-        let (decoding, missing) = (self.decoding()?, Some(self.missing.as_slice()));
-        let class_names = self.class_names;
-        Ok(ReadOptions { dialect, decoding, given, missing, class_names, ..ReadOptions::plain(column) })
+        let (decoding, missing) = (self.decoding()?, Some(packing.missing.as_slice()));
+        let (sheet, class_names, dates) = (self.sheet.as_deref(), self.class_names, packing.dates);
+        Ok(ReadOptions {
+            dialect,
+            decoding,
+            given,
+            sheet,
+            missing,
+            class_names,
+            dates,
+            ..ReadOptions::plain(column)
+        })
     }
 
     /// The recipe for a run that has a schema: columns are read as they were when the run began.
@@ -321,20 +407,30 @@ impl TableConfig {
         }
     }
 
-    /// The recipe's wishes about a column.
-    pub(super) fn wishes(&self, name: &str) -> Wishes {
+    /// The recipe's wishes about a column; of a run that began with `known` columns, they are what they were.
+    pub(super) fn wishes<'a>(&'a self, name: &str, known: Option<&'a TableSchema>) -> Wishes<'a> {
         let named = |names: &[String]| names.iter().any(|named| named == name);
-        let numeric = match self.target_kind {
-            Some(kind) if name == self.target => Some(kind == TargetKind::Value),
-            _ if named(&self.numeric) => Some(true),
-            _ => named(&self.categorical).then_some(false),
+        let column = known.and_then(|known| known.columns.iter().find(|column| column.name == name));
+        let kind = match (self.target_kind, known) {
+            _ if column.is_some() => column.map(|column| Kind::As(&column.encoding)),
+            (_, Some(known)) if name == self.target => Some(match known.target {
+                TableTarget::Value { .. } => Kind::Numbers,
+                TableTarget::Classes { .. } => Kind::Categories,
+            }),
+            (Some(TargetKind::Value), _) if name == self.target => Some(Kind::Numbers),
+            (Some(TargetKind::Class), _) if name == self.target => Some(Kind::Categories),
+            _ if named(&self.numeric) => Some(Kind::Numbers),
+            _ if named(&self.dates) => Some(Kind::Dates),
+            _ => named(&self.categorical).then_some(Kind::Categories),
         };
-        Wishes { numeric, max_categories: self.max_categories, on_corrupt: self.on_corrupt }
-    }
-
-    /// True where a cell's text means "no value".
-    pub(super) fn is_missing(&self, cell: &str) -> bool {
-        is_missing(cell, &self.missing)
+        Wishes {
+            kind,
+            max_categories: self.max_categories,
+            on_corrupt: self.on_corrupt,
+            date_parts: &self.date_parts,
+            date_format: self.date_format.as_deref(),
+            spelled: true,
+        }
     }
 
     /// The shares to hold out, for validation and test: none where a file is given.
@@ -372,10 +468,9 @@ mod tests {
         assert_eq!(format("jsonl"), Ok(Some(Format::Jsonl)));
         assert_eq!(
             format("txt").unwrap_err(),
-            "unknown variant `txt`, expected one of `csv`, `jsonl`, `parquet`"
+            "unknown variant `txt`, expected one of `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro`, `libsvm`, `excel`"
         );
-        let tar = TableConfig::default().format("x.tar");
-        assert_eq!((tar, TableConfig::default().format("x.pq")), (Format::Csv, Format::Parquet));
+        assert_eq!(TableConfig::default().format("x.pq").unwrap(), Format::Parquet);
     }
 
     #[test]
@@ -395,6 +490,18 @@ mod tests {
         assert!(ignored.check().unwrap_err().to_string().contains("data.ignore"));
         let busy = TableConfig { workers: 257, ..good.clone() };
         assert_eq!(busy.check().unwrap_err().to_string(), "data.workers: expected 0 to 256, found 257");
+        for (key, config) in [
+            ("decimal", TableConfig { decimal: ';', ..good.clone() }),
+            ("thousands", TableConfig { thousands: Some('.'), ..good.clone() }),
+            ("thousands", TableConfig { thousands: Some('0'), ..good.clone() }),
+            ("date_format", TableConfig { date_format: Some("%Q".into()), ..good.clone() }),
+            ("date_parts", TableConfig { date_parts: Vec::new(), ..good.clone() }),
+            ("dates", TableConfig { dates: vec!["y".into()], ..good.clone() }),
+            ("dates", TableConfig { dates: vec!["a".into()], categorical: vec!["a".into()], ..good.clone() }),
+        ] {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("data.{key}: expected")), "{error}");
+        }
         let twice =
             TableConfig { group_column: Some("g".into()), time_column: Some("t".into()), ..good.clone() };
         assert!(twice.check().unwrap_err().to_string().starts_with("data.group_column"));

@@ -1,8 +1,10 @@
 //! Rows of a frame into numbers, by a schema.
 
 use super::config::TableConfig;
+use super::missing::told;
 use super::rows::{RowLayout, Rows};
 use super::schema::{TableSchema, column_indices};
+use super::unseen::Unseen;
 use crate::fields::{EncodeCells, Kept, Scaling, Slots, TargetEncoder, Targets};
 use crate::records::Frame;
 use crate::{DataError, OnCorrupt};
@@ -77,7 +79,7 @@ impl Encoder {
         if let (Some(encoder), Some(&index)) = (&self.target, indices.get(self.columns.len())) {
             let name = encoder.target.name();
             encoder.check(&frame.columns[index], rows, &mut |row, expected, found| {
-                refused.entry(row).or_insert_with(|| frame.cell_error(row, name, expected, found));
+                refused.entry(row).or_insert_with(|| told(frame.cell_error(row, name, expected, found)));
             });
         }
         if refused.is_empty() {
@@ -114,6 +116,24 @@ impl Encoder {
                 Err(error) => ControlFlow::Break(error),
             })?;
         Ok((kept, skipped))
+    }
+
+    /// Counts the cells of `rows` that say less than they did in training.
+    ///
+    /// # Errors
+    /// When a column is absent.
+    pub(super) fn count_unseen(
+        &self,
+        frame: &Frame,
+        rows: &[usize],
+        unseen: &Unseen,
+    ) -> Result<(), DataError> {
+        let indices = self.indices(frame)?;
+        let columns = self.columns.iter().zip(indices);
+        let cells =
+            |(column, index): (&'_ ColumnEncoder, usize)| column.cells.unseen(&frame.columns[index], rows);
+        unseen.add(rows.len(), columns.map(|found| (found.0.name.as_str(), cells(found))));
+        Ok(())
     }
 
     /// Encodes `rows`, which [`readable`](Encoder::readable) let through.

@@ -6,6 +6,7 @@ use super::encode::Encoder;
 use super::read::{Frames, RowsOfFrames};
 use super::schema::TableSchema;
 use super::set::TableSet;
+use super::unseen::Unseen;
 use crate::DataError;
 use crate::store::{BlockSet, Source, is_streamed};
 use std::sync::Arc;
@@ -36,8 +37,9 @@ pub(super) fn held(
     schema: &TableSchema,
 ) -> Result<TableSet, DataError> {
     let skipped = frames.skipped;
-    let [(rows, left_out)] = frames.encode(&Encoder::new(schema, config, true), [rows])?;
-    Ok(TableSet::held(rows, skipped + left_out))
+    let unseen = Arc::default();
+    let [(rows, left_out)] = frames.encode(&Encoder::new(schema, config, true), [rows], Some(&*unseen))?;
+    Ok(TableSet::held(rows, skipped + left_out).counting(unseen))
 }
 
 /// Rows that are read when they are wanted, block after block.
@@ -49,5 +51,7 @@ pub(super) fn in_sequence(
 ) -> TableSet {
     // Each worker is within a block, and the next one may have been begun.
     let window = config.workers.max(1);
-    TableSet::streamed(BlockSet::new(source, blocks, RowDecoder::new(config, schema), window))
+    let unseen: Arc<Unseen> = Arc::default();
+    let decoder = RowDecoder::new(config, schema).counting(unseen.clone());
+    TableSet::streamed(BlockSet::new(source, blocks, decoder, window)).counting(unseen)
 }

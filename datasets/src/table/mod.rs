@@ -17,10 +17,14 @@ mod blocks;
 mod config;
 mod encode;
 mod file;
+#[cfg(test)]
+mod formats;
+mod missing;
 mod open;
 mod packing;
 mod predict;
 mod read;
+mod report;
 mod request;
 mod resumed;
 mod rows;
@@ -29,16 +33,21 @@ mod set;
 mod split;
 mod streamed;
 mod survey;
+mod unseen;
 
-pub use crate::fields::{Category, Column, Encoding, Number, TableTarget};
+pub use crate::fields::{
+    Category, Column, Date, DateOrder, DatePart, Encoding, Facts, Number, TableTarget, UnseenCells, Why,
+};
 pub use config::{TableConfig, TargetKind};
+pub use missing::MISSING;
 pub use open::{open, open_evaluation, reopen};
 pub(crate) use packing::Packing;
-pub use predict::open_prediction;
+pub use predict::{open_prediction, open_prediction_keeping};
 pub use request::{Cell, Row, records};
 pub use schema::TableSchema;
 pub use set::{TableSample, TableSet};
 pub(crate) use streamed::first_blocks;
+pub use unseen::Unseen;
 
 #[cfg(test)]
 mod written;

@@ -58,7 +58,7 @@ fn held(
     let frames = Frames::read(&config.train, config, known.as_ref())?;
     let Divided { split, by, skipped: undivided } = divide(&frames, config, known.as_ref(), seed)?;
     let mut rows = frames.divide(&split.train);
-    let found = infer(&frames, &mut rows, config)?;
+    let found = infer(&frames, &mut rows, config, known.as_ref().filter(|known| !known.days))?;
     let left_out = found.skipped + frames.skipped + undivided;
     let mut skipped = left_out;
     let schema = match &known {
@@ -69,7 +69,7 @@ fn held(
         None => &found,
     };
     let parts = [rows, frames.divide(&split.valid), frames.divide(&split.test)];
-    let [(train, _), valid, test] = frames.encode(&Encoder::new(schema, config, true), parts)?;
+    let [(train, _), valid, test] = frames.encode(&Encoder::new(schema, config, true), parts, None)?;
     let mut part = |uri: &Option<String>, (rows, left_out): (Rows, u64)| {
         let set = match uri {
             Some(uri) => Some(file::open(uri, config, schema)?),
@@ -130,6 +130,9 @@ pub fn open_evaluation(
 }
 
 #[cfg(test)]
+mod guesses;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::records::Format;
@@ -138,10 +141,10 @@ mod tests {
     use bonfire_contract::{Loader, Target};
     use burn::tensor::Device;
 
-    struct Files(tempfile::TempDir);
+    pub(super) struct Files(tempfile::TempDir);
 
     impl Files {
-        fn new(files: &[(&str, &str)]) -> Self {
+        pub(super) fn new(files: &[(&str, &str)]) -> Self {
             let folder = tempfile::tempdir().unwrap();
             for (name, text) in files {
                 std::fs::write(folder.path().join(name), text).unwrap();
@@ -149,17 +152,17 @@ mod tests {
             Files(folder)
         }
 
-        fn uri(&self, name: &str) -> String {
+        pub(super) fn uri(&self, name: &str) -> String {
             self.0.path().join(name).to_str().unwrap().to_string()
         }
 
-        fn config(&self, name: &str) -> TableConfig {
+        pub(super) fn config(&self, name: &str) -> TableConfig {
             TableConfig { train: self.uri(name), target: "y".into(), workers: 0, ..Default::default() }
         }
     }
 
     /// The whole set as one batch: numeric rows, category rows, targets.
-    fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
+    pub(super) fn rows(set: &TableSet) -> (Vec<Vec<f32>>, Vec<Vec<i64>>, Vec<f32>) {
         let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
         let (table, target) = set.collate(samples, &Device::flex());
         let ([_, n], [_, m]) = (table.numeric.dims(), table.categories.dims());
@@ -178,7 +181,7 @@ mod tests {
         )
     }
 
-    fn message<T>(result: Result<T, DataError>) -> String {
+    pub(super) fn message<T>(result: Result<T, DataError>) -> String {
         match result {
             Ok(_) => panic!("expected an error"),
             Err(error) => {
@@ -407,7 +410,8 @@ mod tests {
         assert!(error("huge.csv").contains("line 3"));
         assert!(error("unlabelled.csv").contains("line 3, column `y`: expected a target, found no value"));
         assert!(error("one.csv").contains("at least two classes, found only `a`"));
-        assert!(error("none.csv").contains("column `z`"));
+        let named = TableConfig { numeric: vec!["z".into()], ..files.config("none.csv") };
+        assert!(message(open(&named, 0)).contains("column `z`: expected a value in some training row"));
         assert!(error("price.csv").contains("line 4, column `y`"));
         let opened = open(&files.config("nan.csv"), 0).unwrap();
         assert_eq!(opened.schema.numeric_names(), ["n", "n_missing"]);

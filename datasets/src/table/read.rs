@@ -5,7 +5,8 @@ use super::encode::Encoder;
 use super::packing::Packing;
 use super::rows::Rows;
 use super::schema::TableSchema;
-use crate::records::{Found, Frame, TakeFound, files, open_blocks};
+use super::unseen::Unseen;
+use crate::records::{Found, Frame, MAGIC_BYTES, TakeFound, files, open_blocks};
 use crate::source::Object;
 use crate::{DataError, pool};
 use std::collections::BTreeSet;
@@ -92,7 +93,8 @@ impl Frames {
         self.frames.iter().map(|frame| (0..frame.len()).collect()).collect()
     }
 
-    /// Encodes some parts of the table, and counts the rows of each that cannot be encoded. A frame goes as soon
+    /// Encodes some parts of the table, and counts the rows of each that cannot be encoded; in `unseen` the cells
+    /// that say less than they did in training. A frame goes as soon
     /// as its rows are encoded.
     ///
     /// # Errors
@@ -102,6 +104,7 @@ impl Frames {
         self,
         encoder: &Encoder,
         parts: [RowsOfFrames; N],
+        unseen: Option<&Unseen>,
     ) -> Result<[(Rows, u64); N], DataError> {
         let rows_of = |part: &RowsOfFrames| part.iter().map(Vec::len).sum::<usize>();
         let mut encoded = parts.each_ref().map(|part| (Rows::empty(encoder.layout(), rows_of(part)), 0));
@@ -112,6 +115,9 @@ impl Frames {
                 let mut pieces = Vec::with_capacity(N);
                 for part in &parts {
                     let (kept, skipped) = encoder.keep_readable(&frame, &part[number])?;
+                    if let Some(unseen) = unseen {
+                        encoder.count_unseen(&frame, &kept, unseen)?;
+                    }
                     pieces.push((encoder.encode(&frame, &kept)?, skipped));
                 }
                 Ok(pieces)
@@ -142,12 +148,15 @@ fn read_file(
     packing: &Packing,
     take: TakeFound<'_>,
 ) -> Result<(), DataError> {
-    let (mut object, format) = (Object::unpacked(uri)?, config.format(uri));
+    let format = config.format(uri)?;
+    let mut object = Object::unpacked(uri)?;
     if let Some(content) = format.content() {
+        let size = object.stat()?.size;
+        format.check(uri, &object.range(0..size.min(MAGIC_BYTES))?)?;
         object = config.decoding()?.object(object, content)?;
     }
     let (dialect, column) = (config.dialect(uri, format)?, |name: &str| config.column(name));
-    let options = config.options_as(dialect, &column, None)?;
+    let options = config.options_as(dialect, packing, &column, None)?;
     let Some((blocks, places)) = open_blocks(&object, format, &options)? else {
         return format.reader(uri)?.read(uri, object.read()?, &options, &mut |mut found| {
             if let Found::Frame(frame) = &mut found {
@@ -161,7 +170,7 @@ fn read_file(
         places,
         |block| {
             let column = |name: &str| config.column(name);
-            let options = config.options_as(dialect, &column, None)?;
+            let options = config.options_as(dialect, packing, &column, None)?;
             let mut all = Vec::new();
             blocks.read(&block, &options, &mut |mut found| {
                 if let Found::Frame(frame) = &mut found {
@@ -193,6 +202,14 @@ impl SameColumns {
         if frame.varies {
             return Ok(());
         }
+        self.require(frame)
+    }
+
+    /// Compares the columns of a frame with those of the first one.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub(super) fn require(&mut self, frame: &Frame) -> Result<(), DataError> {
         let mut names = frame.names.clone();
         names.sort_unstable();
         let (file, expected) = self.first.get_or_insert_with(|| (frame.uri.clone(), names.clone()));

@@ -69,8 +69,9 @@ pub fn records(
             }
         }
     }
-    let mut frame = frame(config, schema, &complete);
-    Packing::new(config, Some(schema)).pack(&mut frame);
+    let packing = Packing::new(config, Some(schema));
+    let mut frame = frame(&packing, schema, &complete);
+    packing.pack(&mut frame);
     let all: Vec<usize> = (0..frame.len()).collect();
     let encoder = Encoder::new(schema, config, false);
     let kept = encoder.readable(&frame, &all, |row, error| {
@@ -93,16 +94,16 @@ fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a Cell> {
 }
 
 /// The input columns of numbered rows.
-fn frame(config: &TableConfig, schema: &TableSchema, rows: &[(usize, &Row)]) -> Frame {
+fn frame(packing: &Packing, schema: &TableSchema, rows: &[(usize, &Row)]) -> Frame {
     let column = |name: &str| {
         let mut cells = TextCells::default();
         for (_, row) in rows {
             match cell(row, name) {
                 None | Some(Cell::Missing) => cells.push(None),
                 Some(Cell::Number(value)) if value.is_nan() => cells.push(None),
-                Some(Cell::Number(value)) => cells.push(Some(&value.to_string())),
+                Some(Cell::Number(value)) => cells.push_number(Some(&value.to_string())),
                 Some(Cell::Text(text)) => {
-                    cells.push(Some(text.trim()).filter(|text| !config.is_missing(text)));
+                    cells.push(Some(text.trim()).filter(|text| !packing.is_missing(text)));
                 }
             }
         }

@@ -61,12 +61,26 @@ fn check_encoding(uri: &str, name: &str, began: &Encoding, found: &Encoding) -> 
             &values(&began.categories),
             &values(&now.categories),
         ),
-        (Encoding::Numeric(_), Encoding::Categorical(_)) => {
-            Err(DataError::malformed(uri, place(), "numbers, which the run began with", "categories"))
+        (Encoding::Date(began), Encoding::Date(now)) => {
+            if began.order != now.order {
+                let expected = format!("dates that the run began with, {}", began.order);
+                return Err(DataError::malformed(uri, place(), expected, &now.order));
+            }
+            check_numbers(uri, name, (began.mean, began.std), (now.mean, now.std))
         }
-        (Encoding::Categorical(_), Encoding::Numeric(_)) => {
-            Err(DataError::malformed(uri, place(), "categories, which the run began with", "numbers"))
+        (began, now) => {
+            let expected = format!("{}, which the run began with", kind(began));
+            Err(DataError::malformed(uri, place(), expected, kind(now)))
         }
+    }
+}
+
+/// What a column holds.
+fn kind(encoding: &Encoding) -> &'static str {
+    match encoding {
+        Encoding::Numeric(_) => "numbers",
+        Encoding::Categorical(_) => "categories",
+        Encoding::Date(_) => "dates",
     }
 }
 

@@ -1,12 +1,11 @@
 //! The columns of a table as training saw them, saved as `columns.json`.
 
 use super::config::TableConfig;
-use crate::fields::{Category, Column, Encoding, TableTarget, share_spellings};
+use crate::fields::{Column, Encoding, TableTarget, share_spellings};
 use crate::records::{Frame, nearest};
 use crate::store::Known;
 use crate::{DataError, SplitBy, saved};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::Path;
 
 const FILE: &str = "columns.json";
@@ -37,6 +36,22 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// The column to predict.
     pub target: TableTarget,
+    /// Training rows of each class; empty where the target is a value, and in schemas of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_rows: Vec<u64>,
+    /// Columns without a value in the training rows, which are no inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// What a person should know of what was learned, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Cells that mean "no value". Schemas of earlier versions have none: the recipe's alone are meant then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<String>>,
+    /// True where dates that a format knows as such are days since 1970; in schemas of earlier versions they are
+    /// numbers of the file's own unit.
+    #[serde(default)]
+    pub(crate) days: bool,
     /// The training table, where it is streamed; in a file of its own.
     #[serde(skip)]
     pub(crate) streamed: Option<Known>,
@@ -56,6 +71,11 @@ impl TableSchema {
             class_names: config.class_names,
             columns,
             target,
+            class_rows: Vec::new(),
+            left_out: Vec::new(),
+            notes: Vec::new(),
+            missing: Some(config.marks()),
+            days: true,
             streamed: None,
         }
     }
@@ -79,6 +99,7 @@ impl TableSchema {
         let schema: TableSchema = saved::load(folder, FILE, FORMAT, VERSION)?;
         let numeric = schema.columns.iter().filter_map(|column| match &column.encoding {
             Encoding::Numeric(number) => Some((column.name.as_str(), number.mean, number.std)),
+            Encoding::Date(date) => Some((column.name.as_str(), date.mean, date.std)),
             Encoding::Categorical(_) => None,
         });
         let target = match &schema.target {
@@ -99,6 +120,13 @@ impl TableSchema {
             }
         }
         Ok(TableSchema { streamed: Known::load(folder)?, ..schema })
+    }
+
+    /// The schema with the marks of "no value" that `config`, the recipe of its own run, has, where it has none of
+    /// its own: it is of an earlier version then.
+    pub fn with_marks_of(mut self, config: &TableConfig) -> Self {
+        self.missing = Some(config.marks_of(&self));
+        self
     }
 
     /// The numeric columns `N` of a batch.
@@ -160,9 +188,7 @@ pub(super) fn check_names(
         let expected = format!("a column of {uri} ({})", nearest(columns, name));
         DataError::config(key, expected, format!("`{name}`"))
     };
-    for (key, names) in
-        [("numeric", &config.numeric), ("categorical", &config.categorical), ("ignore", &config.ignore)]
-    {
+    for (key, names) in config.named_columns() {
         for name in names {
             if !columns.contains(name) && !ignored.contains(name) {
                 return Err(no_such_column(key, name));
@@ -199,32 +225,4 @@ pub(super) fn column_indices<'a>(
         Ok(index)
     };
     names.map(index).collect()
-}
-
-/// The table in a few lines: rows, columns, and what was missing, rare or left out.
-impl fmt::Display for TableSchema {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numeric =
-            self.columns.iter().filter(|column| matches!(column.encoding, Encoding::Numeric(_))).count();
-        writeln!(f, "{} training rows, {} rows skipped as corrupt", self.rows, self.skipped)?;
-        writeln!(f, "inputs: {numeric} numeric, {} categorical", self.columns.len() - numeric)?;
-        match &self.target {
-            TableTarget::Classes { name, labels } => writeln!(f, "target: {name}, {} classes", labels.len())?,
-            TableTarget::Value { name, mean, std } => {
-                writeln!(f, "target: {name}, mean {mean:.6}, standard deviation {std:.6}")?;
-            }
-        }
-        if self.split != SplitBy::Random {
-            writeln!(f, "held out: {}", self.split)?;
-        }
-        for column in self.columns.iter().filter(|column| column.missing > 0) {
-            writeln!(f, "missing: {} in {} cells", column.name, column.missing)?;
-        }
-        for column in &self.columns {
-            if let Encoding::Categorical(Category { rare: rare @ 1.., .. }) = &column.encoding {
-                writeln!(f, "too rare for a category of their own: {} in {rare} cells", column.name)?;
-            }
-        }
-        Ok(())
-    }
 }

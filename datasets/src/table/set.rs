@@ -2,6 +2,7 @@
 
 use super::blocks::RowDecoder;
 use super::rows::Rows;
+use super::unseen::Unseen;
 use crate::store::BlockSet;
 use crate::{DataError, Dataset, Draw, Held};
 use bonfire_contract::{Table, Target};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub struct TableSet {
     rows: Place,
     skipped: u64,
+    unseen: Arc<Unseen>,
 }
 
 /// The place of the rows.
@@ -34,12 +36,23 @@ pub struct TableSample {
 impl TableSet {
     /// Rows in memory; `skipped` of their files could not be read.
     pub(super) fn held(rows: Rows, skipped: u64) -> Self {
-        TableSet { rows: Place::Held(Arc::new(rows)), skipped }
+        TableSet { rows: Place::Held(Arc::new(rows)), skipped, unseen: Arc::default() }
     }
 
     /// Rows that are read when they are wanted.
     pub(super) fn streamed(blocks: BlockSet<RowDecoder>) -> Self {
-        TableSet { rows: Place::Streamed(Box::new(blocks)), skipped: 0 }
+        TableSet { rows: Place::Streamed(Box::new(blocks)), skipped: 0, unseen: Arc::default() }
+    }
+
+    /// The set, whose cells that say less than they did in training are counted in `unseen`.
+    pub(super) fn counting(self, unseen: Arc<Unseen>) -> Self {
+        TableSet { unseen, ..self }
+    }
+
+    /// The cells that say less than they did in training: of all rows, or of those that have been read where they
+    /// are streamed. Rows to train on have none that are counted.
+    pub fn unseen(&self) -> &Arc<Unseen> {
+        &self.unseen
     }
 
     /// The rows of each of `num` classes, where they are in memory and their targets are classes.

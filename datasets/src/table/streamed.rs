@@ -156,9 +156,10 @@ fn survey(
     most: usize,
     config: &TableConfig,
 ) -> Result<(TableSchema, LabelCounts), DataError> {
-    // Numbers that a file knows as such are categories only where the recipe says so.
+    // Numbers and dates that a file knows as such are categories only where the recipe says so.
     let (uri, untyped) = (source.uri(), source.index().format().is_untyped());
-    let may_be_categories = |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_));
+    let may_be_categories =
+        |_: &str, cells: &Cells| untyped || !matches!(cells, Cells::Numbers(_) | Cells::Dates(_));
     let packing = Packing::new(config, None).of_typed(!untyped);
     let parts = divided.parts(source.len());
     let countable = AtomicBool::new(true);
@@ -180,14 +181,15 @@ fn survey(
     };
     let (mut all, mut same, mut labels) = (Survey::default(), SameColumns::default(), LabelCounts::default());
     source.survey("columns", most, work, |(frame, survey, counts)| {
-        same.check(&frame)?;
+        // What one file lacks is 0 there, and not missing: it has to be known before the statistics are.
+        if frame.sparse { same.require(&frame) } else { same.check(&frame) }?;
         all.merge(survey);
         labels.merge(counts);
         countable.store(labels.are_few(), Ordering::Relaxed);
         all.check_categories(uri)
     })?;
     let streamed = Some(Known::of(source, Vec::new()));
-    Ok((TableSchema { streamed, ..all.schema(uri, config)? }, labels))
+    Ok((TableSchema { streamed, ..all.schema(uri, config, None)? }, labels))
 }
 
 /// Hands each different label of a frame to `add`, with the number of its rows.

@@ -4,14 +4,15 @@
 //! does not grow with it; categories are counted exactly, up to 65,536 different ones a column, and a column
 //! of text with more is an error, as it is no category.
 
-use super::config::{TableConfig, TargetKind};
+use super::config::TableConfig;
 use super::encode::Encoder;
+use super::missing::told;
 use super::read::{Frames, RowsOfFrames};
 use super::schema::{TableSchema, check_names};
-use crate::fields::{Column, Counting, Encoding, TableTarget, Tally, Wishes, label};
+use crate::fields::{Counting, Labels, Learned, Pairing, Says, TableTarget, Tally, Wishes, label};
 use crate::records::{Cells, Frame, add_names};
-use crate::{DataError, OnCorrupt, bounds, pool};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use crate::{DataError, OnCorrupt, pool};
+use std::collections::{HashMap, HashSet};
 
 /// Some rows of a table, column by column.
 #[derive(Debug, Default)]
@@ -21,12 +22,13 @@ pub(super) struct Survey {
     names: Vec<String>,
     tallies: Vec<Tally>,
     ignored: Vec<String>,
-    /// Every label, of rows held out, too; `None` when there are too many for classes.
-    labels: Option<BTreeSet<String>>,
+    /// Every label, of rows held out, too.
+    labels: Labels,
 }
 
 /// Types and statistics of a table in memory from its training rows, and the labels from all of its rows.
-/// Training rows that cannot be read leave `rows`.
+/// Training rows that cannot be read leave `rows`. The columns of a run that began with `known` ones hold what
+/// they held, whatever they look like.
 ///
 /// # Errors
 /// When a column that the recipe names is not there, a cell is not of its column's type, a column has no
@@ -35,24 +37,31 @@ pub(super) fn infer(
     frames: &Frames,
     rows: &mut RowsOfFrames,
     config: &TableConfig,
+    known: Option<&TableSchema>,
 ) -> Result<TableSchema, DataError> {
     // A row that cannot be read is an error, or left out, by its line: after the types are known, and before
     // they count.
     let lenient = TableConfig { on_corrupt: OnCorrupt::Skip, ..config.clone() };
-    let mut schema = survey(frames, rows, &lenient)?.schema(&frames.uri, &lenient)?;
-    let skipped = keep_readable(frames, rows, &schema, config)?;
-    if skipped > 0 {
-        let survey = survey(frames, rows, &lenient)?;
-        schema = survey.schema(&frames.uri, &with_types_of(lenient, &schema))?;
+    let first = survey(frames, rows, &lenient)?.schema(&frames.uri, &lenient, known)?;
+    let skipped = keep_readable(frames, rows, &first, config)?;
+    if skipped == 0 {
+        return Ok(first);
     }
-    Ok(TableSchema { skipped, ..schema })
+    let mut schema = survey(frames, rows, &lenient)?.schema(&frames.uri, &lenient, Some(&first))?;
+    // What made the columns what they are is what made them so at first.
+    for (column, before) in schema.columns.iter_mut().zip(&first.columns) {
+        if let (Some(facts), Some(before)) = (&mut column.facts, &before.facts) {
+            facts.why = before.why;
+        }
+    }
+    Ok(TableSchema { skipped, notes: first.notes, ..schema })
 }
 
 /// Surveys the frames, several at a time.
 fn survey(frames: &Frames, rows: &RowsOfFrames, config: &TableConfig) -> Result<Survey, DataError> {
-    // A column that is numbers in every frame is a column of numbers; what they are need not be counted.
+    // A column that is numbers or dates in every frame is no column of categories; what they are need not be counted.
     let columns = || frames.frames.iter().flat_map(|frame| frame.names.iter().zip(&frame.columns));
-    let texts = columns().filter(|(_, cells)| !matches!(cells, Cells::Numbers(_)));
+    let texts = columns().filter(|(_, cells)| !matches!(cells, Cells::Numbers(_) | Cells::Dates(_)));
     let texts: HashSet<&str> = texts.map(|(name, _)| name.as_str()).collect();
     let may_be_categories = |name: &str, _: &Cells| texts.contains(name);
     let mut all = Survey::default();
@@ -97,23 +106,6 @@ fn keep_readable(
     Ok(skipped)
 }
 
-/// The recipe with the types of a schema written down.
-fn with_types_of(config: TableConfig, schema: &TableSchema) -> TableConfig {
-    let (numeric, categorical): (Vec<_>, Vec<_>) =
-        schema.columns.iter().partition(|column| matches!(column.encoding, Encoding::Numeric(_)));
-    let names = |columns: Vec<&Column>| columns.into_iter().map(|column| column.name.clone()).collect();
-    let target_kind = match schema.target {
-        TableTarget::Classes { .. } => TargetKind::Class,
-        TableTarget::Value { .. } => TargetKind::Value,
-    };
-    TableConfig {
-        numeric: names(numeric),
-        categorical: names(categorical),
-        target_kind: Some(target_kind),
-        ..config
-    }
-}
-
 impl Survey {
     /// Surveys the training `rows` of a frame; of the others, only their labels count. The different cells of a
     /// column are counted where they `may_be_categories`, or the recipe calls them so.
@@ -123,24 +115,28 @@ impl Survey {
         config: &TableConfig,
         may_be_categories: &dyn Fn(&str, &Cells) -> bool,
     ) -> Self {
-        let mut labels = Some(BTreeSet::new());
-        add_labels(&mut labels, frame, config);
+        let target = frame.position(&config.target).map(|at| &frame.columns[at]);
+        let labels = labels_of(frame, rows, config);
         let tally = |index: usize| {
-            let name = &frame.names[index];
+            let (name, cells) = (&frame.names[index], &frame.columns[index]);
             if !config.may_be_input(name) {
-                Tally::lacking(rows.len() as u64)
-            } else if *name == config.target {
-                Tally::of_target(frame, index, rows)
-            } else {
-                let counting = if config.categorical.contains(name) {
-                    Counting::Spellings
-                } else if !config.numeric.contains(name) && may_be_categories(name, &frame.columns[index]) {
-                    Counting::Values
-                } else {
-                    Counting::None
-                };
-                Tally::of_input(frame, index, rows, counting)
+                return Tally::lacking(rows.len() as u64);
             }
+            if *name == config.target {
+                return Tally::of_target(frame, index, rows);
+            }
+            let counting = if config.categorical.contains(name) {
+                Counting::Spellings
+            } else if !config.numeric.contains(name) && may_be_categories(name, cells) {
+                Counting::Values
+            } else {
+                Counting::None
+            };
+            let mut tally = Tally::of_input(frame, index, rows, counting, config.date_format.as_deref());
+            if let Some(target) = target {
+                tally.pairing = Pairing::of(cells, target, rows);
+            }
+            tally
         };
         let tallies = (0..frame.names.len()).map(tally).collect();
         let (names, ignored) = (frame.names.clone(), frame.ignored.clone());
@@ -169,10 +165,7 @@ impl Survey {
         }
         self.rows += other.rows;
         add_names(&mut self.ignored, other.ignored);
-        match other.labels {
-            Some(labels) => labels.into_iter().for_each(|label| add_label(&mut self.labels, label)),
-            None => self.labels = None,
-        }
+        self.labels.merge(other.labels);
     }
 
     /// Adds tallies of `rows` rows whose columns are others, or in another order.
@@ -181,7 +174,7 @@ impl Survey {
         for (name, tally) in self.names.iter().zip(&mut self.tallies) {
             match tallies.remove(name) {
                 Some(more) => tally.merge(more),
-                None => tally.missing += rows,
+                None => tally.merge(Tally::lacking(rows)),
             }
         }
         for (name, tally) in tallies {
@@ -193,26 +186,59 @@ impl Survey {
         }
     }
 
-    /// Types and statistics, and the labels of the target.
+    /// Types and statistics, and the labels of the target. Columns of a run that began with `known` ones hold what
+    /// they held.
     ///
     /// # Errors
-    /// When a column that the recipe names is not there, a cell is not of its column's type, a column has no
-    /// value, or the target only one class.
-    pub(super) fn schema(mut self, uri: &str, config: &TableConfig) -> Result<TableSchema, DataError> {
+    /// When a column that the recipe names is not there or has no value, a cell is not of its column's type, or
+    /// the target has only one class.
+    pub(super) fn schema(
+        mut self,
+        uri: &str,
+        config: &TableConfig,
+        known: Option<&TableSchema>,
+    ) -> Result<TableSchema, DataError> {
         let at = check_names(uri, &self.names, &self.ignored, config)?;
         let (name, tally) = (self.names.remove(at), self.tallies.remove(at));
-        let mut columns = Vec::new();
-        for (name, tally) in self.names.into_iter().zip(self.tallies) {
-            if config.may_be_input(&name) {
-                let wishes = config.wishes(&name);
-                columns.push(tally.column(uri, name, wishes)?);
+        let (mut columns, mut notes, mut left_out, mut pairings) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (name, mut tally) in self.names.into_iter().zip(self.tallies) {
+            if !config.may_be_input(&name) {
+                continue;
+            }
+            let pairing = std::mem::take(&mut tally.pairing);
+            match tally.column(uri, name.clone(), &config.wishes(&name, known))? {
+                Learned::Column(column, more) => {
+                    columns.push(column);
+                    notes.extend(more);
+                    pairings.push(pairing);
+                }
+                Learned::Empty => left_out.push(name),
             }
         }
         if columns.is_empty() {
             return Err(DataError::source(uri, "at least one input column", "the target alone"));
         }
-        let target = tally.target(uri, name, self.labels, config.wishes(&config.target))?;
-        Ok(TableSchema::new(self.rows, columns, target, config))
+        let (wishes, is_constant) = (config.wishes(&config.target, known), tally.is_one_number());
+        let (target, class_rows) = tally.target(uri, name, self.labels, &wishes).map_err(told)?;
+        let values = matches!(target, TableTarget::Value { .. });
+        if values && is_constant {
+            notes.push(format!("the target `{}` is the same in every training row", target.name()));
+        }
+        notes.extend(columns.iter().zip(&pairings).filter_map(|(column, pairing)| {
+            let says = match pairing.says(values)? {
+                Says::Same => "has the value of the target in every training row",
+                Says::OneToOne => {
+                    "has one value for each of the target's, and tells it in every training row"
+                }
+            };
+            Some(format!(
+                "`{}` {says}: where it is not known beforehand, name it in data.ignore",
+                column.name
+            ))
+        }));
+        let schema = TableSchema::new(self.rows, columns, target, config);
+        Ok(TableSchema { class_rows, left_out, notes, ..schema })
     }
 }
 
@@ -221,35 +247,26 @@ impl Survey {
 /// # Errors
 /// When there is no such column, it has too many classes, or one alone.
 pub(super) fn target_of_all(frames: &Frames, config: &TableConfig) -> Result<TableTarget, DataError> {
-    let (mut tally, mut labels) = (Tally::default(), Some(BTreeSet::new()));
+    let (mut tally, mut labels) = (Tally::default(), Labels::default());
     for frame in &frames.frames {
         let Some(index) = frame.position(&config.target) else {
             return Err(check_names(&frames.uri, &frame.names, &frame.ignored, config)
                 .err()
                 .unwrap_or_else(|| DataError::source(&frame.uri, "the target's column", "none")));
         };
-        add_labels(&mut labels, frame, config);
+        labels.merge(labels_of(frame, &[], config));
         tally.merge(Tally::of_target(frame, index, &(0..frame.len()).collect::<Vec<_>>()));
     }
     // What cannot be read is for the survey of the training rows to tell, or to skip.
-    let wishes = Wishes { on_corrupt: OnCorrupt::Skip, ..config.wishes(&config.target) };
-    tally.target(&frames.uri, config.target.clone(), labels, wishes)
+    let wishes = Wishes { on_corrupt: OnCorrupt::Skip, ..config.wishes(&config.target, None) };
+    let (target, _) = tally.target(&frames.uri, config.target.clone(), labels, &wishes).map_err(told)?;
+    Ok(target)
 }
 
-/// Adds the labels of all rows of a frame.
-fn add_labels(labels: &mut Option<BTreeSet<String>>, frame: &Frame, config: &TableConfig) {
-    let Some(target) = frame.position(&config.target) else { return };
+/// The labels of all rows of a frame, and the training rows of each.
+fn labels_of(frame: &Frame, training: &[usize], config: &TableConfig) -> Labels {
+    let target = frame.position(&config.target).map(|at| &frame.columns[at]);
     let suffix = config.strip_label_suffix.as_deref();
-    let all: Vec<usize> = (0..frame.len()).collect();
-    let add = |cell: &str| add_label(labels, label(cell, suffix).into_owned());
-    frame.columns[target].each(&all, add, |_, _| {});
-}
-
-fn add_label(labels: &mut Option<BTreeSet<String>>, label: String) {
-    if let Some(known) = labels {
-        known.insert(label);
-        if known.len() > bounds::MOST_CLASSES {
-            *labels = None;
-        }
-    }
+    let spell = |cell: &str| label(cell, suffix).into_owned();
+    target.map(|cells| Labels::of(cells, training, spell)).unwrap_or_default()
 }

@@ -12,12 +12,12 @@ use super::reader::Text;
 use super::schema::{Ngrams, TextSchema};
 use super::summary::TextSummary;
 use super::tokenizer::{Counts, Survey, VocabularyKind};
-use crate::fields::{TableTarget, Tally, Wishes, label, share_spellings};
+use crate::fields::{Kind, Labels, TableTarget, Tally, Wishes, label, share_spellings};
 use crate::records::{Cells, Frame, TextCells};
 use crate::table::TargetKind;
 use crate::{DataError, OnCorrupt, bounds, pool};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Different texts that are told from duplicates.
@@ -230,14 +230,14 @@ impl Learned {
         whole_files: bool,
     ) -> Result<TextSchema, DataError> {
         let Learned { tally, labels, texts, counts, hashed, characters, mut summary, .. } = self;
-        let names = labels.as_ref().map(|labels| labels.keys().cloned().collect::<BTreeSet<String>>());
         let wishes = wishes(config, whole_files);
-        let target = tally.target(uri, config.label_column.clone(), names, wishes)?;
+        let (target, _) =
+            tally.target(uri, config.label_column.clone(), Labels::from(labels.clone()), &wishes)?;
         let (labels, value) = match target {
             TableTarget::Value { mean, std, .. } => (Vec::new(), Some((mean, std))),
             TableTarget::Classes { labels: sorted, .. } => {
                 let distinct = sorted.len();
-                if distinct > FEW_LABELS && distinct as u64 == texts && wishes.numeric.is_none() {
+                if distinct > FEW_LABELS && distinct as u64 == texts && wishes.kind.is_none() {
                     let expected = "a label that texts share (or data.label_column names another column, or \
                                     data.target_kind = \"class\")";
                     let found = format!("one of its own for each of {texts} texts");
@@ -307,17 +307,18 @@ pub(super) fn target_of_all(
     let tally = Tally::of_target(&frame, 0, &(0..texts.len()).collect::<Vec<_>>());
     // What cannot be read is told of the training texts, or skipped.
     let wishes = Wishes { on_corrupt: OnCorrupt::Skip, ..wishes(config, whole_files) };
-    tally.target(uri, name, labels.map(|labels| labels.into_keys().collect()), wishes)
+    let (target, _) = tally.target(uri, name, Labels::from(labels), &wishes)?;
+    Ok(target)
 }
 
 /// The recipe's wishes about the target.
-fn wishes(config: &TextConfig, whole_files: bool) -> Wishes {
-    let numeric = config.target_kind.map(|kind| kind == TargetKind::Value);
-    Wishes {
-        numeric: numeric.or(whole_files.then_some(false)),
-        max_categories: bounds::MOST_CLASSES,
-        on_corrupt: config.on_corrupt,
-    }
+fn wishes(config: &TextConfig, whole_files: bool) -> Wishes<'static> {
+    let kind = match config.target_kind {
+        Some(TargetKind::Value) => Some(Kind::Numbers),
+        Some(TargetKind::Class) => Some(Kind::Categories),
+        None => whole_files.then_some(Kind::Categories),
+    };
+    Wishes { kind, ..Wishes::none(bounds::MOST_CLASSES, config.on_corrupt) }
 }
 
 fn add_label(labels: &mut Option<BTreeMap<String, u64>>, label: &str, texts: u64) {

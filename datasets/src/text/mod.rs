@@ -36,7 +36,7 @@ pub use config::{TextConfig, TextTask};
 pub use ngrams::{NgramShape, NgramUnit, Weigher};
 pub(crate) use open::first_blocks;
 pub use open::{open, open_evaluation, reopen};
-pub use predict::open_prediction;
+pub use predict::{open_prediction, open_prediction_keeping};
 pub use request::records;
 pub use schema::{Ngrams, TextSchema};
 pub use set::{TextSample, TextSet};

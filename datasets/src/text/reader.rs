@@ -2,6 +2,7 @@
 
 use super::config::TextConfig;
 use crate::index::Block;
+use crate::keep::{Kept, kept};
 use crate::records::{
     Content, Dialect, Format, Found, Frame, ReadOptions, TakeFound, Use, nearest, utf8, without_mark,
 };
@@ -68,19 +69,42 @@ impl Reader<'_> {
         let mut bytes = source::read_unpacked(self.uri)?;
         let content = if self.format.is_plain() { Some(Content::Lines) } else { self.format.content() };
         if let Some(content) = content {
+            self.format.check(self.uri, &bytes)?;
             bytes = self.config.decoding()?.bytes(self.uri, bytes, content)?;
         }
         let (reader, dialect) = (self.format.reader(self.uri)?, self.dialect()?);
         self.each(dialect, take, |options, take| reader.read(self.uri, bytes, options, take))
     }
 
-    /// As [`read`](Reader::read), of a file of which some records at a time are in memory.
+    /// As [`read`](Reader::read), of a file of which some records at a time are in memory, each in its turn, with
+    /// those of its cells that are to be carried along; none of a record that cannot be read.
     ///
     /// # Errors
-    /// As [`read`](Reader::read).
-    pub(super) fn pieces(&self, take: Take<'_>) -> Result<(), DataError> {
+    /// As [`read`](Reader::read), and when there is no such column as is to be kept.
+    pub(super) fn pieces_keeping(
+        &self,
+        keep: &[String],
+        take: &mut dyn FnMut(Result<Text, DataError>, Kept) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
         let (reader, dialect) = (self.format.reader(self.uri)?, self.dialect()?);
-        self.each(dialect, take, |options, take| reader.pieces(self.uri, options, take))
+        let (mut first, mut unreadable) = (true, Vec::new());
+        self.with_options(dialect, keep, |options| {
+            reader.pieces(self.uri, options, &mut |found| match found {
+                Found::Unreadable(_, error) if !self.config.on_corrupt.skips(&error) => Err(error),
+                Found::Unreadable(number, error) => {
+                    unreadable.push((number, error));
+                    Ok(())
+                }
+                Found::Frame(frame) => {
+                    let typed = self.format != Format::Csv;
+                    let mut kept = kept(&frame, keep, typed, std::mem::take(&mut first))?;
+                    self.rows(&frame, &mut unreadable, &mut |row, text| {
+                        let kept = row.and_then(|row| kept.get_mut(row)).map(std::mem::take);
+                        take(text, kept.unwrap_or_default())
+                    })
+                }
+            })
+        })
     }
 
     /// The cut of the file's lines.
@@ -99,7 +123,7 @@ impl Reader<'_> {
         take: Take<'_>,
         read: impl FnOnce(&ReadOptions<'_>, TakeFound<'_>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        self.with_options(dialect, |options| {
+        self.with_options(dialect, &[], |options| {
             read(options, &mut |found| match found {
                 Found::Unreadable(_, error) => take(Err(error)),
                 Found::Frame(frame) => self.texts(&frame, &mut Vec::new(), take),
@@ -119,7 +143,7 @@ impl Reader<'_> {
         take: Take<'_>,
     ) -> Result<(), DataError> {
         let mut unreadable = Vec::new();
-        self.with_options(source.index().layout().dialect(), |options| {
+        self.with_options(source.index().layout().dialect(), &[], |options| {
             source.read(shard, block, options, &mut |found| match found {
                 Found::Unreadable(number, error) => {
                     unreadable.push((number, error));
@@ -135,10 +159,12 @@ impl Reader<'_> {
         self.config.held_out().column().filter(|_| self.labelled)
     }
 
-    /// Does `work` with the wishes for the columns of the text and of the label, where that is asked for.
+    /// Does `work` with the wishes for the columns of the text, of the label, where that is asked for, and for
+    /// those to `keep`.
     fn with_options(
         &self,
         dialect: Dialect,
+        keep: &[String],
         work: impl FnOnce(&ReadOptions<'_>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let TextConfig { text_column, label_column, .. } = self.config;
@@ -146,11 +172,12 @@ impl Reader<'_> {
             name if name == text_column => Use::Text,
             name if self.labelled && name == label_column => Use::Label,
             name if self.key().is_some_and(|(_, key)| name == key) => Use::Label,
+            name if keep.iter().any(|kept| kept == name) => Use::Label,
             _ => Use::Nothing,
         };
         let (decoding, class_names) = (self.config.decoding()?, self.config.class_names);
-        let plain = ReadOptions::plain(&column);
-        work(&ReadOptions { dialect, decoding, class_names, at_once: AT_ONCE, ..plain })
+        let (sheet, plain) = (self.config.sheet.as_deref(), ReadOptions::plain(&column));
+        work(&ReadOptions { dialect, decoding, sheet, class_names, at_once: AT_ONCE, ..plain })
     }
 
     /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.
@@ -159,6 +186,16 @@ impl Reader<'_> {
         frame: &Frame,
         unreadable: &mut Vec<(usize, DataError)>,
         take: Take<'_>,
+    ) -> Result<(), DataError> {
+        self.rows(frame, unreadable, &mut |_, text| take(text))
+    }
+
+    /// As [`texts`](Reader::texts), each with the number of its row; a record that is `unreadable` has none.
+    fn rows(
+        &self,
+        frame: &Frame,
+        unreadable: &mut Vec<(usize, DataError)>,
+        take: &mut dyn FnMut(Option<usize>, Result<Text, DataError>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let text = self.column(frame, "text_column", &self.config.text_column)?;
         let label = match self.labelled {
@@ -171,13 +208,13 @@ impl Reader<'_> {
         let mut number = 0;
         for row in 0..frame.len() {
             while let Some((_, error)) = unreadable.next_if(|(lost, _)| *lost == number) {
-                take(Err(error))?;
+                take(None, Err(error))?;
                 number += 1;
             }
-            take(self.text(frame, row, columns))?;
+            take(Some(row), self.text(frame, row, columns))?;
             number += 1;
         }
-        unreadable.try_for_each(|(_, error)| take(Err(error)))
+        unreadable.try_for_each(|(_, error)| take(None, Err(error)))
     }
 
     /// The index of a column; none where the records name their own and none of these has it.

@@ -50,6 +50,8 @@ pub fn preview(arguments: &PreviewArguments) -> Result<()> {
     for assignment in &arguments.sets {
         document.set(assignment)?;
     }
+    let notices: bonfire_run::Notices = std::rc::Rc::new(|line| eprintln!("{line}"));
+    bonfire_run::anchor(&mut document, Some(&arguments.recipe), &notices)?;
     let recipe = Recipe::resolve(&document)?;
     let most = arguments.samples;
     let (page, told) = match &recipe.data {

@@ -223,7 +223,7 @@ fn records_are_answered_as_files_are_and_each_is_refused_alone() {
     assert_eq!(found[3].as_ref().unwrap(), &answers(&mut *predictor, &records[2..3])[0]);
     let refused = |at: usize| found[at].as_ref().unwrap_err().to_string();
     assert!(
-        refused(1).starts_with("request, record 1, picture: expected a complete PNG or JPEG"),
+        refused(1).starts_with("request, record 1, picture: expected a complete picture (PNG, JPEG"),
         "{}",
         refused(1)
     );
@@ -445,6 +445,71 @@ fn a_run_that_went_on_without_an_end_says_that_its_weights_are_older() {
     let on = Beginning { run: Some(path.clone()), resume: true, changes, ..Beginning::default() };
     assert!(train(&on).is_empty());
     assert!(Run::open(&path).unwrap().notices().is_empty());
+}
+
+#[test]
+fn a_run_that_has_not_ended_answers_with_its_newest_whole_checkpoint() {
+    let folder = TempDir::new().unwrap();
+    let (run, records) = rows(folder.path(), "kind", "name = 'linear'");
+    let ask = |run: &Run| answers(&mut *run.predictor(run.device(None).unwrap()).unwrap(), &records);
+    let expected = ask(&run);
+    // As a process leaves it that is killed behind its checkpoint at step 3.
+    std::fs::remove_file(run.folder.model()).unwrap();
+    let path = folder.path().join("run");
+    let unfinished = Run::open(&path).unwrap();
+    let [notice] = unfinished.notices() else { panic!("{:?}", unfinished.notices()) };
+    assert!(notice.contains("not finished") && notice.contains("its checkpoint at step 3"), "{notice}");
+    assert_eq!(ask(&unfinished), expected);
+    std::fs::write(run.folder.checkpoints().join("step-000000003/weights.safetensors"), "half").unwrap();
+    assert!(Run::open(&path).err().unwrap().to_string().contains("found 1 damaged"));
+    std::fs::remove_dir_all(run.folder.checkpoints()).unwrap();
+    let none = Run::open(&path).unwrap();
+    let error = none.predictor(none.device(None).unwrap()).err().unwrap().to_string();
+    assert!(error.contains("or a checkpoint of another, found neither"), "{error}");
+}
+
+#[test]
+fn columns_are_kept_and_what_cannot_be_read_has_its_error_in_its_place() {
+    let folder = TempDir::new().unwrap();
+    let (run, _) = rows(folder.path(), "kind", "name = 'linear'");
+    let mut skips = run;
+    let DataConfig::Table(config) = &mut skips.recipe.data else { panic!("a table") };
+    config.on_corrupt = bonfire_datasets::OnCorrupt::Skip;
+    let mut predictor = skips.predictor(skips.device(None).unwrap()).unwrap();
+    predictor.keep(vec!["id".into()]).unwrap();
+    let ask = folder.path().join("ask.csv");
+    let row = |id: &str, first: &str| format!("{id},red,{first},1,1,1,1,1\n");
+    let text =
+        ["no", "a", "b"].iter().map(|id| row(id, if *id == "b" { "1" } else { "x" })).collect::<String>();
+    std::fs::write(
+        &ask,
+        format!("id,colour,n0,n1,n2,n3,n4,n5\n{text}c,short\n{}{}", row("d", "2"), row("e", "y")),
+    )
+    .unwrap();
+    let mut found = Vec::new();
+    let unanswered = predictor.predict(&[ask.display().to_string()], &mut |batch| {
+        found.extend(batch.into_iter().map(|answered| {
+            let id = answered.kept.first().and_then(|id| id.text().map(String::from));
+            (answered.input.rsplit(':').next().unwrap().to_string(), id, answered.answer.is_ok())
+        }));
+        ControlFlow::Continue(())
+    });
+    let expected = [
+        ("2", Some("no"), false),
+        ("3", Some("a"), false),
+        ("4", Some("b"), true),
+        ("5", None, false),
+        ("6", Some("d"), true),
+        ("7", Some("e"), false),
+    ];
+    assert_eq!(found, expected.map(|(line, id, ok)| (line.to_string(), id.map(String::from), ok)));
+    assert_eq!(unanswered.unwrap(), 4);
+
+    let folder = TempDir::new().unwrap();
+    let (run, _) = pictures(folder.path(), "", "name = 'cnn'");
+    let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
+    let error = predictor.keep(vec!["id".into()]).unwrap_err().to_string();
+    assert!(error.starts_with("keep: expected a run on tables or labelled texts"), "{error}");
 }
 
 #[test]

@@ -107,29 +107,40 @@ fn frozen_is_frozen_and_checkpoints_of_scripts_begin_runs() {
     Run::open(place.path("first")).unwrap().export("timm", &place.path("timm.safetensors")).unwrap();
     let path = place.path("timm.safetensors");
     let timm = Weights::from_safetensors(&std::fs::read(&path).unwrap(), &path).unwrap();
-    let named = |prefix: &'static str| {
-        timm.iter().map(move |(name, data)| (format!("{prefix}{name}"), data.clone()))
-    };
+    let named =
+        |prefix: &'static str| timm.iter().map(move |(name, data)| (format!("{prefix}{name}"), data.clone()));
 
     // timm's own checkpoint: averages beside other weights, which are another run's here, and an optimizer.
-    let zeros = named("state_dict.").map(|(name, data)| (name, TensorData::zeros::<f32, _>(data.shape().clone())));
+    let zeros =
+        named("state_dict.").map(|(name, data)| (name, TensorData::zeros::<f32, _>(data.shape().clone())));
     let optimizer = [("optimizer.state.0.exp_avg".to_string(), TensorData::zeros::<f32, _>([2]))];
     let backbone = named("state_dict_ema.module._orig_mod.").filter(|(name, _)| !name.contains(".fc."));
     place.write("script.safetensors", zeros.chain(backbone).chain(optimizer));
     let frozen = "freeze = ['stem*', 'stages*']";
     let told = place.train("frozen", 20, &place.tuned("script.safetensors", frozen), false).unwrap();
     let told = told.join("\n");
-    assert!(told.contains("tensors by timm names from") && told.contains("below `state_dict_ema.`"), "{told}");
+    assert!(
+        told.contains("tensors by timm names from") && told.contains("below `state_dict_ema.`"),
+        "{told}"
+    );
     assert!(told.contains("fc.weight is drawn anew: expected shape [2, 32], found none"), "{told}");
     assert!(told.contains("left out: ") && told.contains("optimizer (1)"), "{told}");
     assert_only_the_head_differs(&place.weights("frozen"), &first);
 
     // A tensor that lacks elsewhere is told with the nearest names.
-    place.write("lacks.safetensors", named("net.").filter(|(name, _)| !name.ends_with("layer2.0.conv1.weight")));
-    let error = place.train("lacks", 1, &place.tuned("lacks.safetensors", ""), false).unwrap_err().to_string();
-    assert!(error.contains("`layer2.0.conv1.weight`") && error.contains("the nearest names: `layer2."), "{error}");
+    place.write(
+        "lacks.safetensors",
+        named("net.").filter(|(name, _)| !name.ends_with("layer2.0.conv1.weight")),
+    );
+    let error =
+        place.train("lacks", 1, &place.tuned("lacks.safetensors", ""), false).unwrap_err().to_string();
+    assert!(
+        error.contains("`layer2.0.conv1.weight`") && error.contains("the nearest names: `layer2."),
+        "{error}"
+    );
     place.write("other.safetensors", named("x").map(|(name, data)| (name.replace('.', "_"), data)));
-    let error = place.train("other", 1, &place.tuned("other.safetensors", ""), false).unwrap_err().to_string();
+    let error =
+        place.train("other", 1, &place.tuned("other.safetensors", ""), false).unwrap_err().to_string();
     assert!(error.contains("by Bonfire's, or torchvision, or timm names"), "{error}");
 }
 
@@ -190,7 +201,8 @@ fn a_probe_trains_the_head_on_features_and_goes_on() {
     assert!(error.contains("finetune.probe") && error.contains("linear"), "{error}");
 
     // A model that no library has says where its weights are.
-    let error = Run::open(place.path("rows")).unwrap().export("timm", Path::new("x")).unwrap_err().to_string();
+    let error =
+        Run::open(place.path("rows")).unwrap().export("timm", Path::new("x")).unwrap_err().to_string();
     assert!(error.contains("a model that another library has, too"), "{error}");
     assert!(error.contains("safetensors already") && error.contains("rows/model.safetensors"), "{error}");
 }

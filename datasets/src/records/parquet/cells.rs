@@ -1,13 +1,14 @@
 //! Arrow arrays as cells: flat columns of numbers, truth values and text.
 //!
-//! Numbers, dates and times become f64 (days or the unit of the file, since its own origin): whole
-//! numbers beyond 2^53 lose their last digits. Truth values become the categories `false` and
-//! `true`. Null is a missing value. Where text or labels are wanted, whole numbers are spelled out instead, and
-//! of labels all numbers; and whole numbers whose classes the file names are these names.
+//! Numbers become f64: whole numbers beyond 2^53 lose their last digits. Dates and times become days since 1970
+//! or, to a reader that does not ask for dates, numbers of the file's own unit and origin. Truth values become
+//! the categories `false` and `true`. Null is a missing value. Where text or labels are wanted, whole numbers are
+//! spelled out instead, and of labels all numbers; and whole numbers whose classes the file names are these names.
 
 use super::classes::{append_named, class_names};
 use crate::DataError;
 use crate::records::cells::{Cells, TextCells};
+use crate::records::days::days;
 use crate::records::frame::Frame;
 use crate::records::read::{ReadOptions, Use};
 use ::parquet::arrow::ProjectionMask;
@@ -20,13 +21,13 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 /// Rows decoded at a time, at most.
 const BATCH_ROWS: usize = 8192;
 
 /// The columns of a file that are wanted.
-pub(super) struct Columns {
+pub(in crate::records) struct Columns {
     /// Their numbers in the file.
     at: Vec<usize>,
     names: Vec<String>,
@@ -37,7 +38,7 @@ pub(super) struct Columns {
     /// The names of the others.
     ignored: Vec<String>,
     /// Rows to decode at a time.
-    pub batch_rows: usize,
+    pub(super) batch_rows: usize,
 }
 
 impl Columns {
@@ -50,10 +51,22 @@ impl Columns {
         metadata: &ArrowReaderMetadata,
         options: &ReadOptions<'_>,
     ) -> Result<Self, DataError> {
+        Columns::of_schema(uri, metadata.schema(), options)
+    }
+
+    /// Finds the wanted columns of a schema.
+    ///
+    /// # Errors
+    /// As [`of`](Columns::of).
+    pub(in crate::records) fn of_schema(
+        uri: &str,
+        schema: &Schema,
+        options: &ReadOptions<'_>,
+    ) -> Result<Self, DataError> {
         let (names, classes, ignored) = (Vec::new(), Vec::new(), Vec::new());
         let batch_rows = options.at_once.min(BATCH_ROWS);
         let mut columns = Columns { at: Vec::new(), names, empty: Vec::new(), classes, ignored, batch_rows };
-        for (at, field) in metadata.schema().fields().iter().enumerate() {
+        for (at, field) in schema.fields().iter().enumerate() {
             let column = (options.column)(field.name());
             if !column.is_wanted() {
                 columns.ignored.push(field.name().clone());
@@ -62,9 +75,9 @@ impl Columns {
             columns.at.push(at);
             columns.names.push(field.name().clone());
             let named = options.class_names && column != Use::Text && field.data_type().is_integer();
-            let classes = if named { class_names(metadata.schema(), field.name()) } else { Vec::new() };
+            let classes = if named { class_names(schema, field.name()) } else { Vec::new() };
             columns.empty.push(match classes.is_empty() {
-                true => empty_column(uri, field, column)?,
+                true => empty_column(uri, field, column, options.dates)?,
                 false => Cells::Text(TextCells::default()),
             });
             columns.classes.push(classes);
@@ -72,17 +85,22 @@ impl Columns {
         Ok(columns)
     }
 
+    /// The numbers of the wanted columns.
+    pub(in crate::records) fn at(&self) -> &[usize] {
+        &self.at
+    }
+
     pub(super) fn mask(&self, metadata: &ArrowReaderMetadata) -> ProjectionMask {
         ProjectionMask::roots(metadata.parquet_schema(), self.at.iter().copied())
     }
 
     /// No row of the file.
-    pub(super) fn none(&self, uri: &str) -> Frame {
+    pub(in crate::records) fn none(&self, uri: &str) -> Frame {
         self.rows(uri, self.empty.clone(), Vec::new())
     }
 
     /// The rows of a batch, of which the first is row `first_row` of the file.
-    pub(super) fn frame(
+    pub(in crate::records) fn frame(
         &self,
         uri: &str,
         first_row: u64,
@@ -93,6 +111,7 @@ impl Columns {
         for ((cells, classes), array) in columns.iter_mut().zip(&self.classes).zip(batch.columns()) {
             match cells {
                 Cells::Numbers(numbers) => append_numbers(numbers, array),
+                Cells::Dates(days) => append_dates(days, array),
                 Cells::Text(text) if !classes.is_empty() => {
                     let mut numbers = TextCells::default();
                     append_text(&mut numbers, array, options);
@@ -116,11 +135,12 @@ impl Columns {
 ///
 /// # Errors
 /// When the field's type cannot be used so.
-fn empty_column(uri: &str, field: &Field, column: Use) -> Result<Cells, DataError> {
+fn empty_column(uri: &str, field: &Field, column: Use, dates: bool) -> Result<Cells, DataError> {
     let text = || Cells::Text(TextCells::default());
     let (cells, expected) = match column {
         Use::Text => (is_spelled(field.data_type()).then(text), "text, whole numbers or truth values"),
         Use::Label => (is_label(field.data_type()).then(text), "text, numbers or truth values"),
+        _ if dates && is_date(field.data_type()) => (Some(Cells::Dates(Vec::new())), ""),
         _ => (empty(field.data_type()), "numbers, truth values or text (or its name in data.ignore)"),
     };
     let place = || format!("column `{}`", field.name());
@@ -150,6 +170,76 @@ fn is_spelled(data_type: &DataType) -> bool {
         DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, values) => is_spelled(values),
         other => other.is_integer(),
+    }
+}
+
+/// True where the values of a type are dates or times.
+fn is_date(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => true,
+        DataType::Time32(_) | DataType::Time64(_) => true,
+        DataType::Dictionary(_, values) => is_date(values),
+        _ => false,
+    }
+}
+
+/// Appends an array of a type that [`is_date`], in days; null becomes not-a-number.
+fn append_dates(dates: &mut Vec<f64>, array: &dyn Array) {
+    let mut numbers = Vec::with_capacity(array.len());
+    let units_of_second = match date_type(array.data_type()) {
+        DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => match unit {
+            TimeUnit::Second => 1,
+            TimeUnit::Millisecond => 1_000,
+            TimeUnit::Microsecond => 1_000_000,
+            TimeUnit::Nanosecond => 1_000_000_000,
+        },
+        DataType::Date64 => 1_000,
+        // Days as they are.
+        _ => return append_numbers(dates, array),
+    };
+    append_whole(&mut numbers, array);
+    dates.extend(numbers.into_iter().map(|units: Option<i64>| {
+        units.map_or(f64::NAN, |units| {
+            let (seconds, rest) = (units.div_euclid(units_of_second), units.rem_euclid(units_of_second));
+            days(seconds, (rest * (1_000_000_000 / units_of_second)) as u32)
+        })
+    }));
+}
+
+/// The type of the values of a dictionary, or the type itself.
+fn date_type(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => date_type(values),
+        other => other,
+    }
+}
+
+/// Appends the times of an array in its own unit, all digits of them.
+fn append_whole(numbers: &mut Vec<Option<i64>>, array: &dyn Array) {
+    fn extend<T: ArrowPrimitiveType<Native: Into<i64>>>(numbers: &mut Vec<Option<i64>>, array: &dyn Array) {
+        let array: &PrimitiveArray<T> = array.as_primitive();
+        numbers.extend(array.iter().map(|value| value.map(Into::into)));
+    }
+    use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+    match array.data_type() {
+        DataType::Date64 => extend::<Date64Type>(numbers, array),
+        DataType::Time32(Second) => extend::<Time32SecondType>(numbers, array),
+        DataType::Time32(_) => extend::<Time32MillisecondType>(numbers, array),
+        DataType::Time64(Microsecond) => extend::<Time64MicrosecondType>(numbers, array),
+        DataType::Time64(_) => extend::<Time64NanosecondType>(numbers, array),
+        DataType::Timestamp(Second, _) => extend::<TimestampSecondType>(numbers, array),
+        DataType::Timestamp(Millisecond, _) => extend::<TimestampMillisecondType>(numbers, array),
+        DataType::Timestamp(Microsecond, _) => extend::<TimestampMicrosecondType>(numbers, array),
+        DataType::Timestamp(Nanosecond, _) => extend::<TimestampNanosecondType>(numbers, array),
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let mut values = Vec::new();
+            append_whole(&mut values, dictionary.values());
+            let key = |row: usize| if array.is_null(row) { None } else { Some(row) };
+            let keys = if values.is_empty() { Vec::new() } else { dictionary.normalized_keys() };
+            numbers.extend((0..array.len()).map(|row| key(row).and_then(|row| values[keys[row]])));
+        }
+        _ => numbers.resize(numbers.len() + array.len(), None),
     }
 }
 
@@ -355,6 +445,59 @@ mod tests {
             (Some("red"), None, Some("blue"))
         );
         assert_eq!(frame.columns[5].number(2), Some(Ok(9.0)));
+    }
+
+    #[test]
+    fn dates_and_times_of_every_unit_are_days() {
+        use arrow_array::{
+            Date64Array, Time32SecondArray, Time64NanosecondArray, TimestampMillisecondArray,
+            TimestampNanosecondArray, TimestampSecondArray,
+        };
+        // 1969-12-31T18:00 and 2024-12-31T06:00, days -0.25 and 20,088.25; a quarter of a day.
+        let seconds = [-21_600i64, 20_088 * 86_400 + 21_600];
+        let of = |unit: i64| seconds.map(|seconds| Some(seconds * unit)).to_vec();
+        let in_dictionary: DictionaryArray<Int32Type> = DictionaryArray::new(
+            Int32Array::from(vec![Some(1), None]),
+            Arc::new(TimestampSecondArray::from(of(1))),
+        );
+        let bytes = file(vec![
+            ("s", Arc::new(TimestampSecondArray::from(of(1)).with_timezone("UTC"))),
+            ("ms", Arc::new(TimestampMillisecondArray::from(of(1_000)))),
+            ("ns", Arc::new(TimestampNanosecondArray::from(of(1_000_000_000)))),
+            ("date", Arc::new(Date64Array::from(of(1_000)))),
+            ("day", Arc::new(Date32Array::from(vec![Some(-1), None]))),
+            ("time", Arc::new(Time32SecondArray::from(vec![21_600, 43_200]))),
+            ("fine", Arc::new(Time64NanosecondArray::from(vec![21_600_000_000_000, 0]))),
+            ("words", Arc::new(in_dictionary)),
+        ]);
+        let options = ReadOptions { dates: true, ..ReadOptions::plain(CELLS) };
+        let mut columns = Vec::new();
+        ParquetRecords
+            .read("t.parquet", bytes.into(), &options, &mut |found| {
+                if let Found::Frame(frame) = found {
+                    columns = frame.columns;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let days: Vec<Vec<Option<f64>>> = columns
+            .iter()
+            .map(|cells| {
+                assert!(matches!(cells, Cells::Dates(_)));
+                (0..2).map(|row| cells.number(row).map(Result::unwrap)).collect()
+            })
+            .collect();
+        let both = vec![Some(-0.25), Some(20_088.25)];
+        assert_eq!(days[..3], [both.clone(), both.clone(), both]);
+        // A date of milliseconds is whole in a file that its own format checks; its unit is what counts here.
+        assert_eq!(days[3][0].map(f64::floor), Some(-1.0));
+        assert_eq!(days[4], [Some(-1.0), None]);
+        assert_eq!(
+            (&days[5][..], &days[6][..]),
+            (&[Some(0.25), Some(0.5)][..], &[Some(0.25), Some(0.0)][..])
+        );
+        assert_eq!(days[7], [Some(20_088.25), None]);
+        assert_eq!(columns[0].text(1).unwrap(), "2024-12-31T06:00:00");
     }
 
     #[test]

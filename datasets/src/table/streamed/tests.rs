@@ -1,6 +1,6 @@
 use crate::source::Object;
 use crate::table::TableSchema;
-use crate::table::{TableConfig, TableSet, open, open_evaluation, reopen};
+use crate::table::{DatePart, Encoding, TableConfig, TableSet, open, open_evaluation, reopen};
 use crate::{DataError, Dataset, Draw, OnCorrupt, Pipeline, ShardOrder};
 use bonfire_contract::{Loader, Position, Target};
 use burn::tensor::Device;
@@ -270,38 +270,81 @@ proptest! {
     }
 }
 
-/// A row of the table that is written in every format: a number, a word, a spelling, and a label.
-type Cells = (Option<i32>, Option<usize>, usize, bool);
+/// A row of the table that is written in every format.
+#[derive(Clone, Debug)]
+struct Row {
+    number: Option<i32>,
+    word: Option<usize>,
+    spelling: usize,
+    /// Seconds since 1970.
+    time: Option<i64>,
+    /// Written with marks between its digits where a format does not know numbers.
+    amount: Option<i32>,
+    /// How "no value" is written.
+    mark: usize,
+    label: bool,
+}
 
 const WORDS: [&str; 3] = ["red", "green, dark", "blue \"x\""];
 
 /// Spellings that are numbers, truth values or names; some of them are of one value.
 const SPELLINGS: [&str; 8] = ["1", "1.0", "x", "True", "true", "01", "1e0", "-0"];
 
+const MARKS: [&str; 6] = ["", "NA", "None", "#N/A", "nan", "?"];
+
+/// A number with marks between its digits: `1.234,5`.
+fn grouped(number: f64) -> String {
+    let text = number.abs().to_string();
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(w, f)| (w, Some(f)));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+            grouped.push('.');
+        }
+        grouped.push(digit);
+    }
+    let sign = if number < 0.0 { "-" } else { "" };
+    fraction.map_or(format!("{sign}{grouped}"), |fraction| format!("{sign}{grouped},{fraction}"))
+}
+
 /// Writes the same rows as CSV, JSON lines and Parquet; gives back their URIs.
-fn in_every_format(folder: &Path, rows: &[Cells]) -> [String; 3] {
-    use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+fn in_every_format(folder: &Path, rows: &[Row]) -> [String; 3] {
+    use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
     use std::sync::Arc;
-    let label = |row: &Cells| ["False", "True"][usize::from(row.3)];
-    let (mut csv, mut jsonl) = ("a,b,c,y\n".to_string(), String::new());
+    let label = |row: &Row| ["False", "True"][usize::from(row.label)];
+    let quarters = |number: Option<i32>| number.map(|quarters| f64::from(quarters) / 4.0);
+    let (mut csv, mut jsonl) = ("a,b,c,d,e,y\n".to_string(), String::new());
     for row in rows {
-        let number = row.0.map(|quarters| f64::from(quarters) / 4.0);
-        let (word, spelling) = (row.1.map(|word| WORDS[word]), SPELLINGS[row.2]);
-        let cell = word.map_or(String::new(), |word| format!("\"{}\"", word.replace('"', "\"\"")));
-        let spelled = number.map_or(String::new(), |number| number.to_string());
-        writeln!(csv, "{spelled},{cell},{spelling},{}", label(row)).unwrap();
-        let object = serde_json::json!({ "a": number, "b": word, "c": spelling, "y": row.3 });
+        let (number, amount, mark) = (quarters(row.number), quarters(row.amount), MARKS[row.mark]);
+        let (word, spelling) = (row.word.map(|word| WORDS[word]), SPELLINGS[row.spelling]);
+        let time = row.time.map(|seconds| {
+            chrono::DateTime::from_timestamp(seconds, 0).unwrap().format("%Y-%m-%d %H:%M:%S").to_string()
+        });
+        let cell = word.map_or(mark.to_string(), |word| format!("\"{}\"", word.replace('"', "\"\"")));
+        let spelled = number.map_or(mark.to_string(), |number| format!("\"{}\"", grouped(number)));
+        let amount_cell = amount.map_or(mark.to_string(), |amount| format!("\"{}\"", grouped(amount)));
+        let day = time.clone().unwrap_or(mark.to_string());
+        writeln!(csv, "{spelled},{cell},{spelling},{day},{amount_cell},{}", label(row)).unwrap();
+        let marked =
+            |text: Option<&str>| text.map_or(serde_json::json!(mark), |text| serde_json::json!(text));
+        let object = serde_json::json!({
+            "a": number, "b": marked(word), "c": spelling, "d": marked(time.as_deref()), "e": amount, "y": row.label
+        });
         writeln!(jsonl, "{object}").unwrap();
     }
-    let numbers: Float64Array =
-        rows.iter().map(|row| row.0.map(|quarters| f64::from(quarters) / 4.0)).collect();
-    let words: StringArray = rows.iter().map(|row| row.1.map(|word| WORDS[word])).collect();
-    let spellings: StringArray = rows.iter().map(|row| Some(SPELLINGS[row.2])).collect();
+    let numbers: Float64Array = rows.iter().map(|row| quarters(row.number)).collect();
+    let words: StringArray = rows.iter().map(|row| row.word.map(|word| WORDS[word])).collect();
+    let spellings: StringArray = rows.iter().map(|row| Some(SPELLINGS[row.spelling])).collect();
+    let times: TimestampMicrosecondArray =
+        rows.iter().map(|row| row.time.map(|seconds| seconds * 1_000_000)).collect();
+    let amounts: Float64Array = rows.iter().map(|row| quarters(row.amount)).collect();
     let labels: StringArray = rows.iter().map(|row| Some(label(row))).collect();
-    let columns: [(&str, ArrayRef); 4] = [
+    let columns: [(&str, ArrayRef); 6] = [
         ("a", Arc::new(numbers)),
         ("b", Arc::new(words)),
         ("c", Arc::new(spellings)),
+        ("d", Arc::new(times)),
+        ("e", Arc::new(amounts)),
         ("y", Arc::new(labels)),
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
@@ -317,26 +360,63 @@ fn in_every_format(folder: &Path, rows: &[Cells]) -> [String; 3] {
     ["csv", "jsonl", "parquet"].map(uri)
 }
 
+fn any_row() -> impl Strategy<Value = Row> {
+    let optional = prop::option::weighted::<std::ops::Range<i32>>;
+    (
+        optional(0.8, -9..9),
+        prop::option::weighted(0.9, 0usize..3),
+        0usize..8,
+        prop::option::weighted(0.8, -2_000_000_000i64..4_000_000_000),
+        optional(0.8, -9_000_000..9_000_000),
+        0usize..6,
+        any::<bool>(),
+    )
+        .prop_map(|(number, word, spelling, time, amount, mark, label)| Row {
+            number,
+            word,
+            spelling,
+            time,
+            amount,
+            mark,
+            label,
+        })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn the_same_table_is_the_same_in_every_format_held_or_streamed(
-        rows in prop::collection::vec(
-            (prop::option::weighted(0.8, -9i32..9), prop::option::weighted(0.9, 0usize..3), 0usize..8, any::<bool>()),
-            12..60,
-        ),
+        rows in prop::collection::vec(any_row(), 12..60),
         standardise: bool,
+        parts in 0usize..3,
     ) {
-        let columns = [rows.iter().all(|row| row.0.is_none()), rows.iter().all(|row| row.1.is_none())];
-        prop_assume!(!columns.contains(&true) && rows.iter().any(|row| row.3) && !rows.iter().all(|row| row.3));
+        prop_assume!(rows.iter().any(|row| row.label) && !rows.iter().all(|row| row.label));
+        // A column of no value alone is of a type in Parquet, and of none in CSV; it is left out in all.
         let folder = tempfile::tempdir().unwrap();
         let mut found = Vec::new();
+        let date_parts = [
+            vec![DatePart::Days],
+            vec![DatePart::Year, DatePart::Month, DatePart::Weekday],
+            vec![DatePart::Days, DatePart::Hour, DatePart::SineCosine],
+        ];
         for uri in in_every_format(folder.path(), &rows) {
             for stream in [false, true] {
-                let config = TableConfig { stream: Some(stream), standardise, ..config(&uri) };
-                let Ok(opened) = open(&config, 1) else {
-                    found.push((uri.clone(), stream, None));
-                    continue;
+                let config = TableConfig {
+                    stream: Some(stream),
+                    standardise,
+                    thousands: Some('.'),
+                    decimal: ',',
+                    date_parts: date_parts[parts].clone(),
+                    ..config(&uri)
+                };
+                let opened = match open(&config, 1) {
+                    Ok(opened) => opened,
+                    Err(error) => {
+                        let expected = error.to_string();
+                        let (_, expected) = expected.split_once("expected").unwrap();
+                        found.push((uri.clone(), stream, Err(expected.to_string())));
+                        continue;
+                    }
                 };
                 let set = opened.train.dataset();
                 let samples = (0..set.len()).map(|index| set.sample(index, Draw::default()).unwrap()).collect();
@@ -346,12 +426,48 @@ proptest! {
                 let classes: Vec<i64> = classes.into_data().iter().collect();
                 prop_assert_eq!(opened.schema.labels(), ["false", "true"]);
                 let schema = TableSchema { streamed: None, ..opened.schema };
-                found.push((uri.clone(), stream, Some((schema, numbers, classes))));
+                found.push((uri.clone(), stream, Ok((schema, numbers, classes))));
             }
         }
         // A few words among numbers are refused, whatever the format.
         for other in &found[1..] {
-            prop_assert_eq!(&other.2, &found[0].2, "{} streamed {}", other.0, other.1);
+            match (&other.2, &found[0].2) {
+                (Err(_), Err(_)) => {}
+                (other_found, first) => prop_assert_eq!(other_found, first, "{} streamed {}", other.0, other.1),
+            }
+        }
+        if let Ok((schema, ..)) = &found[0].2 {
+            let dates = schema.columns.iter().filter(|column| matches!(column.encoding, Encoding::Date(_)));
+            prop_assert_eq!(dates.count(), usize::from(rows.iter().any(|row| row.time.is_some())));
         }
     }
+}
+
+/// A date in CSV is the date that it is in Parquet, in the unit that earlier runs had for those that go on.
+#[test]
+fn runs_of_earlier_versions_have_dates_of_files_in_their_unit() {
+    let row = |at: usize| Row {
+        number: Some(1),
+        word: Some(at % 3),
+        spelling: 2,
+        time: Some(1_700_000_000 + 86_400 * at as i64),
+        amount: None,
+        mark: 0,
+        label: at.is_multiple_of(2),
+    };
+    let rows: Vec<Row> = (0..30).map(row).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let [_, _, uri] = in_every_format(folder.path(), &rows);
+    let config = TableConfig { numeric: vec!["d".into()], stream: Some(false), ..config(&uri) };
+    let mut schema = open(&config, 1).unwrap().schema;
+    let first = |schema: &TableSchema| {
+        let opened = open_evaluation(&config, schema, Some(&uri), 1).unwrap();
+        let set = opened.dataset();
+        let (table, _) = set.collate(vec![set.sample(0, Draw::default()).unwrap()], &Device::flex());
+        let at = schema.numeric_names().iter().position(|name| name == "d").unwrap();
+        table.numeric.into_data().iter::<f32>().nth(at).unwrap()
+    };
+    assert_eq!(first(&schema), (1_700_000_000.0 / 86_400.0) as f32);
+    schema.days = false;
+    assert_eq!(first(&schema), 1.7e15);
 }

@@ -300,7 +300,7 @@ fn a_label_of_its_own_for_every_text_is_no_class() {
 }
 
 #[test]
-fn prediction_counts_the_texts_it_skips_and_keeps_the_names_of_the_others() {
+fn prediction_names_the_texts_it_skips_and_keeps_the_names_of_the_others() {
     let files = Files::new(&[("t.csv", LABELLED), ("n.jsonl", "{\"text\": 1}\n{\"text\": \"c\"}\n[]\n")]);
     let config = TextConfig { on_corrupt: OnCorrupt::Skip, ..classify(&files) };
     let schema = open(&config, 0).unwrap().schema;
@@ -308,7 +308,9 @@ fn prediction_counts_the_texts_it_skips_and_keeps_the_names_of_the_others() {
     let (pipeline, names) = predicted(&config, &schema, &inputs).unwrap();
     assert_eq!(rows(pipeline.dataset()).0, [[4], [2]]);
     assert!(names[0].ends_with("n.jsonl:2") && names[1] == "b", "{names:?}");
-    assert_eq!(pipeline.skipped().count(), 2);
+    let pieces = open_prediction(&config, &schema, &inputs).unwrap();
+    let refused: usize = pieces.map(|piece| piece.unwrap().refused.len()).sum();
+    assert_eq!((refused, pipeline.skipped().count()), (2, 0));
 }
 
 #[test]
