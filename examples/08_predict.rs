@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Congratulations! You have won a prize of 1000 pounds. Call 09061701461 now to claim it, free of charge",
         "I am on the bus, shall we have dinner at seven?",
     ];
-    // `Record::Picture` takes the bytes of a PNG or JPEG file, `Record::Row` the cells of a row by their
+    // `Record::Picture` takes the bytes of a picture file, `Record::Row` the cells of a row by their
     // names.
     let records = messages.iter().map(|message| Record::Text(message.to_string())).collect();
     for (message, answer) in messages.iter().zip(predictor.answer(records)?) {

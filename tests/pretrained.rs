@@ -8,8 +8,9 @@
 use crate::support::generator;
 use bonfire::checkpoint::{Key, Names, Published, Weights};
 use bonfire::datasets::image::{
-    ImageConfig, ImageSchema, ImageTarget, Interpolation, Resize, open_prediction,
+    Grey, ImageConfig, ImageSchema, ImageTarget, Interpolation, Resize, open_prediction,
 };
+use bonfire::datasets::records::LeftOut;
 use bonfire::models::{EfficientNetConfig, Objective, tensor_keys};
 use bonfire::prelude::*;
 use burn::tensor::Device;
@@ -53,6 +54,10 @@ fn real_weights_give_pytorchs_logits_on_real_pictures() {
         center_crop: Some([224, 224]),
         mean: vec![0.5; 3],
         std: vec![0.5; 3],
+        grey: Grey::Rec601,
+        background: Some([255; 3]),
+        left_out: LeftOut::default(),
+        value: None,
         split: Default::default(),
     };
     let pictures = reference["pictures"].as_array().unwrap();

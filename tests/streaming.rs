@@ -87,7 +87,7 @@ fn streamed_tables_end_bit_identical_when_killed_and_packing_keeps_their_rows() 
     assert!(!again.contains("(0 were there)"), "{again}");
     for uri in ["rows.csv", "packed/*.parquet"] {
         let inspected = workshop.succeed(&["data", "inspect", uri]).stdout;
-        assert!(inspected.contains("30000 samples in "), "{inspected}");
+        assert!(inspected.contains("30000 rows of "), "{inspected}");
         let verified = workshop.succeed(&["data", "verify", uri]);
         assert!(verified.stderr.contains("30000 samples") && verified.stderr.contains(" 0 corrupt"));
     }

@@ -2,8 +2,8 @@
 //! that replays its corpus. Each must answer for any bytes, with what they hold or an error, and never panic.
 
 use crate::index::Sidecar;
-use crate::records::{self, tar::scan};
-use crate::source::{Object, packing};
+use crate::records::{self, Format, Found, ReadOptions, Use, tar::scan};
+use crate::source::{Object, packing, unpacked};
 use crate::{DataError, image};
 use std::io::Cursor;
 
@@ -62,6 +62,67 @@ pub fn picture(bytes: &[u8]) -> Result<usize, DataError> {
     image::decoded_bytes(bytes)
 }
 
+/// Reads the rows of a file of a format.
+fn rows(format: Format, bytes: &[u8]) -> Result<usize, DataError> {
+    let (mut rows, options) = (0, ReadOptions::plain(&|_| Use::Cell));
+    format.reader("x")?.read("x", bytes.to_vec().into(), &options, &mut |found| {
+        match found {
+            Found::Frame(frame) => rows += frame.len(),
+            Found::Unreadable(_, error) => return Err(error),
+        }
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// Reads JSON, its array or its objects.
+///
+/// # Errors
+/// When it is none.
+pub fn json(bytes: &[u8]) -> Result<usize, DataError> {
+    rows(Format::Json, bytes)
+}
+
+/// Reads the record batches of an Arrow IPC file or stream.
+///
+/// # Errors
+/// When it is no whole one.
+pub fn ipc(bytes: &[u8]) -> Result<usize, DataError> {
+    rows(Format::Ipc, bytes)
+}
+
+/// Reads the blocks of an Avro file.
+///
+/// # Errors
+/// When it is no whole one.
+pub fn avro(bytes: &[u8]) -> Result<usize, DataError> {
+    rows(Format::Avro, bytes)
+}
+
+/// Reads LIBSVM's rows.
+///
+/// # Errors
+/// When a row is none.
+pub fn libsvm(bytes: &[u8]) -> Result<usize, DataError> {
+    rows(Format::Libsvm, bytes)
+}
+
+/// Reads the first sheet of a workbook.
+///
+/// # Errors
+/// When it is no whole one.
+pub fn excel(bytes: &[u8]) -> Result<usize, DataError> {
+    rows(Format::Excel, bytes)
+}
+
+/// Unpacks a packed file, of whatever packing; its unpacked bytes.
+///
+/// # Errors
+/// When it is damaged, or grows beyond all measure.
+pub fn packed(bytes: &[u8]) -> Result<usize, DataError> {
+    unpacked("x", bytes.to_vec().into()).map(|unpacked| unpacked.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +144,11 @@ mod tests {
         replay("picture", picture);
         replay("csv", csv);
         replay("text", text);
+        replay("json", json);
+        replay("ipc", ipc);
+        replay("avro", avro);
+        replay("libsvm", libsvm);
+        replay("excel", excel);
+        replay("packed", packed);
     }
 }

@@ -46,7 +46,7 @@ pub struct Rate {
 /// # Errors
 /// When it cannot be read.
 pub fn holds_records(uri: &str) -> Result<bool, DataError> {
-    let format = Format::of(uri);
+    let format = Format::of(uri)?;
     let may_be_pictures = || PictureDecoder::fits(&Source::open(uri, &Layout::plain(format))?, 0);
     Ok(format.has_blocks() && !(format.may_hold_pictures() && may_be_pictures()?))
 }

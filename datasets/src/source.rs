@@ -11,9 +11,12 @@
 //! Where files are listed, a URI may be a glob (`data/*.csv`) or have braces
 //! (`train-{000..127}.tar`); an existing file whose name has such characters is taken as it stands.
 //!
+//! A member of a zip is `file.zip/member.csv`, whatever store the zip is in.
+//!
 //! Everything blocks. What crosses a network is asked for again after a wait that grows, and a body
 //! that breaks goes on at the byte where it broke.
 
+mod archive;
 mod body;
 mod builtin;
 pub(crate) mod cache;
@@ -52,13 +55,22 @@ pub fn read(uri: &str) -> Result<Bytes, DataError> {
     Object::open(uri)?.read()
 }
 
-/// Reads a whole object, and unpacks it when its first bytes are gzip's or zstd's. Several gzip members
-/// or zstd frames, one after the other, are unpacked as one.
+/// Reads a whole object, and unpacks it when its first bytes are those of gzip, zstd, bzip2, xz or zip. Several
+/// streams of one packing, one after the other, are unpacked as one; of a zip it is the one member with data.
 ///
 /// # Errors
 /// When nothing readable is there, or the packed stream is damaged or cut short.
 pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
     packing::unpack(uri, read(uri)?)
+}
+
+/// Unpacks bytes, which errors call `uri`, as [`read_unpacked`] does.
+///
+/// # Errors
+/// When the packed stream is damaged or cut short.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn unpacked(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
+    packing::unpack(uri, bytes)
 }
 
 /// True where reading the URI crosses a network.
@@ -106,6 +118,9 @@ pub fn is_folder(uri: &str) -> bool {
 /// # Errors
 /// When nothing of that name is there, or nothing matches the glob.
 pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
+    if archive::split(uri).is_some() {
+        return Ok(vec![uri.to_string()]);
+    }
     let location = Location::parse(uri)?;
     let taken_as_it_stands = matches!(&location, Location::Local(path) if path.exists());
     if uri.contains('{') && !taken_as_it_stands {
@@ -192,7 +207,8 @@ pub fn name(uri: &str) -> &str {
 /// The last part of a URI in lower case, without the ending of a packing: `part.csv` of `data/Part.csv.gz`.
 pub(crate) fn unpacked_name(uri: &str) -> String {
     let name = name(uri).to_lowercase();
-    let packing = [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending));
+    let packing =
+        [".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip"].iter().find_map(|ending| name.strip_suffix(ending));
     packing.unwrap_or(&name).to_string()
 }
 
@@ -235,6 +251,7 @@ mod tests {
         assert_eq!(
             list("./src/source/").unwrap(),
             [
+                "./src/source/archive.rs",
                 "./src/source/body.rs",
                 "./src/source/builtin.rs",
                 "./src/source/cache.rs",

@@ -8,6 +8,26 @@ use bonfire_contract::{ConfigError, LeastSquares, Task};
 use burn::config::Config;
 use burn::tensor::{Device, TensorData};
 
+/// The form of the pictures that published weights were trained on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PublishedPixels {
+    /// Pixels a side.
+    pub size: usize,
+    /// Subtracted from pixels in 0..1, for red, green and blue.
+    pub mean: [f64; 3],
+    /// Divides them after that.
+    pub std: [f64; 3],
+}
+
+impl PublishedPixels {
+    /// Mean and deviation of ImageNet's pixels, as torchvision's and most of timm's weights expect.
+    pub const IMAGENET: PublishedPixels =
+        PublishedPixels { size: 224, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+    /// Pixels from -1 to 1, as TensorFlow's weights expect, and those that came from them.
+    pub const SYMMETRIC: PublishedPixels = PublishedPixels { size: 224, mean: [0.5; 3], std: [0.5; 3] };
+}
+
 /// A config that makes a model, and knows what others must know of it.
 ///
 /// The config's fields are the keys below a recipe's `[model]`, but for [`DATA_KEYS`](Self::DATA_KEYS). A
@@ -43,6 +63,13 @@ pub trait Architecture: Config + Clone {
     /// the names. None where no other library has weights for it.
     fn names_elsewhere(&self) -> Vec<(&'static str, LayerNames)> {
         Vec::new()
+    }
+
+    /// The pictures that the weights of a library were trained on, where the model takes pictures: those of
+    /// ImageNet as torchvision brings them, unless the architecture says otherwise.
+    fn published_pixels(&self, library: &str) -> PublishedPixels {
+        let _ = library;
+        PublishedPixels::IMAGENET
     }
 
     /// Published weights of another shape than the model's, made to fit it: positions of patches, for

@@ -50,7 +50,7 @@ mod golden;
 mod published;
 
 pub use activation::Activation;
-pub use architecture::Architecture;
+pub use architecture::{Architecture, PublishedPixels};
 pub use attention::*;
 pub use autoencoder::*;
 pub use cnn::*;

@@ -47,6 +47,8 @@ pub enum Sample {
 pub enum Question {
     /// One of so many classes.
     Class(usize),
+    /// Each of so many labels, or not.
+    Labels(usize),
     /// So many values.
     Value(usize),
     /// The token after each token.
@@ -208,6 +210,10 @@ impl Spec {
                 "cross_entropy, sigmoid_cross_entropy or binary_cross_entropy for a target of classes",
                 "a loss for values",
             ),
+            (Question::Labels(labels), None | Some(SigmoidCrossEntropy)) => Ok((labels, SigmoidCrossEntropy)),
+            (Question::Labels(_), Some(_)) => {
+                wrong("sigmoid_cross_entropy, as a sample may have several labels", "another loss")
+            }
             (Question::Value(values), None) => Ok((values, Squared)),
             (Question::Value(values), Some(kind @ (Squared | Absolute | Huber))) => Ok((values, kind)),
             (Question::Value(_), Some(_)) => {
@@ -222,7 +228,7 @@ impl Spec {
     /// [`objective`](Self::objective), for models that answer with a class only.
     pub fn classes(&self) -> Fit<Objective> {
         match self.question {
-            Question::Class(_) => self.objective(),
+            Question::Class(_) | Question::Labels(_) => self.objective(),
             _ => self.wrong_question("a classifier"),
         }
     }
@@ -261,7 +267,7 @@ impl Spec {
         match self.question {
             Question::NextToken => self.usual_loss("with a language model", Some(LossKind::CrossEntropy)),
             Question::Reconstruction => self.usual_loss("with an autoencoder", None),
-            Question::Class(_) | Question::Value(_) => match self.outputs_and_loss()? {
+            Question::Class(_) | Question::Labels(_) | Question::Value(_) => match self.outputs_and_loss()? {
                 (_, LossKind::Huber) => Ok(()),
                 _ => self.usual_huber_delta("with another loss than huber"),
             },
@@ -309,6 +315,7 @@ impl Spec {
     fn wrong_question<T>(&self, found: &str) -> Fit<T> {
         let expected = match self.question {
             Question::Class(classes) => format!("a classifier, as the target has {classes} classes"),
+            Question::Labels(labels) => format!("a classifier, as the target is {labels} labels"),
             Question::Value(_) => "a regression model, as the target is a value".to_string(),
             Question::NextToken => "a language model, as the target is the next token".to_string(),
             Question::Reconstruction => "an autoencoder, as the target is the input".to_string(),

@@ -56,6 +56,7 @@ pub fn models(name: Option<&str>) -> Result<()> {
 fn sizes(spec: &Spec) -> String {
     let question = match spec.question {
         Question::Class(classes) => format!("answers with one of {classes} classes"),
+        Question::Labels(labels) => format!("answers which of {labels} labels fit"),
         Question::Value(values) => format!("answers with {values} value"),
         Question::NextToken => "answers with the next token".to_string(),
         Question::Reconstruction => "answers with its input".to_string(),

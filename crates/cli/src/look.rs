@@ -58,14 +58,21 @@ fn write_pictures(pictures: &PicturesLook, out: &mut dyn Write) -> io::Result<()
     if let Some([least, middle, most]) = pictures.shorter_side {
         writeln!(out, "shorter side: {least} to {most} pixels, {middle} in the middle")?;
     }
+    let modes: Vec<String> = pictures.modes.iter().map(|(mode, count)| format!("{count} {mode}")).collect();
+    if !modes.is_empty() {
+        writeln!(out, "of those looked at: {}", modes.join(", "))?;
+    }
     if let Some((count, error)) = &pictures.unreadable {
         writeln!(out, "cannot be read, of those looked at: {count}, the first: {error}")?;
     }
     write_classes(&pictures.classes, out)
 }
 
-/// Classes by their counts.
-fn write_classes(classes: &[(String, u64)], out: &mut dyn Write) -> io::Result<()> {
+/// Writes classes by their counts.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_classes(classes: &[(String, u64)], out: &mut dyn Write) -> io::Result<()> {
     let mut classes: Vec<&(String, u64)> = classes.iter().collect();
     classes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let most = classes.first().map_or(1, |class| class.1.max(1));

@@ -254,7 +254,8 @@ impl<M: Task> Model<M> {
         input: M::Input,
         views: usize,
     ) -> Result<Vec<Result<Answer, NotFinite>>, RunError> {
-        answers(average_views(self.model.predict(input), views)?, self.scale.as_ref())
+        let output = average_views(self.model.predict(input), views)?;
+        answers(output, self.scale.as_ref(), self.schema.has_several_labels())
     }
 }
 

@@ -26,22 +26,12 @@ pub(crate) fn load<A: Architecture>(
     tuning: &FinetuneConfig,
     notices: &Notices,
 ) -> Result<A::Model, RunError> {
-    let folder;
-    let local = Path::new(uri.strip_prefix("file://").unwrap_or(uri));
-    let path = if local.is_file() {
-        local.to_path_buf()
-    } else {
-        // The readers want a file.
-        folder = tempfile::tempdir().map_err(RunError::io(&std::env::temp_dir()))?;
-        let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("weights");
-        let path = folder.path().join(name);
-        write_atomically(&path, &source::read(uri)?)?;
-        path
-    };
     let place = Path::new(uri);
     let own = Weights::of(&model);
     let offered = candidates(&model, &config.names_elsewhere(), &own);
-    let mut choice = Published::open(&path)?.choose(&offered, HEAD, tuning.prefix.as_deref(), place)?;
+    let mut choice = with_local(uri, |path| {
+        Ok(Published::open(path)?.choose(&offered, HEAD, tuning.prefix.as_deref(), place)?)
+    })?;
     let Names { library, keys } = &offered[choice.names];
     fit(config, &mut choice.weights, keys, notices);
     let (weights, replaced) = choice.weights.translated(keys, &own, HEAD, place)?;
@@ -59,6 +49,22 @@ pub(crate) fn load<A: Architecture>(
         notices(&format!("pretrained: {name} is drawn anew: expected shape {expected:?}, found {found}"));
     }
     Ok(weights.apply(model, place)?)
+}
+
+/// Hands a file on this machine with the content of `uri` to `read`, as the readers of weights want one.
+pub(crate) fn with_local<T>(
+    uri: &str,
+    read: impl FnOnce(&Path) -> Result<T, RunError>,
+) -> Result<T, RunError> {
+    let local = Path::new(uri.strip_prefix("file://").unwrap_or(uri));
+    if local.is_file() {
+        return read(local);
+    }
+    let folder = tempfile::tempdir().map_err(RunError::io(&std::env::temp_dir()))?;
+    let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("weights");
+    let path = folder.path().join(name);
+    write_atomically(&path, &source::read(uri)?)?;
+    read(&path)
 }
 
 /// Fits tensors of another shape to the model's, as far as its architecture can.
@@ -109,7 +115,7 @@ fn keys<M: Module>(model: &M, names: &LayerNames) -> Vec<Key> {
 }
 
 /// Each library's keys, and the model's own.
-fn candidates<M: Module>(model: &M, libraries: &[(&'static str, LayerNames)], own: &Weights) -> Vec<Names> {
+pub(crate) fn candidates<M: Module>(model: &M, libraries: &[(&'static str, LayerNames)], own: &Weights) -> Vec<Names> {
     let ours = own.iter().map(|(path, data)| Key {
         path: path.to_string(),
         name: path.to_string(),

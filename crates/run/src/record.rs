@@ -6,7 +6,7 @@ use std::fmt;
 /// A record from memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A PNG or JPEG file.
+    /// A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.
     Picture(Vec<u8>),
     /// A row of a table.
     Row(Row),

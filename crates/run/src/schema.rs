@@ -81,6 +81,8 @@ impl Schema {
                 Sample::Image([schema.channels, schema.height, schema.width]),
                 match schema.target {
                     ImageTarget::Class => Question::Class(schema.labels.len()),
+                    ImageTarget::Value => Question::Value(1),
+                    ImageTarget::Labels => Question::Labels(schema.labels.len()),
                     ImageTarget::Input => Question::Reconstruction,
                 },
             ),
@@ -118,11 +120,19 @@ impl Schema {
         }
     }
 
+    /// True where a sample may have several labels, or none.
+    pub(crate) fn has_several_labels(&self) -> bool {
+        matches!(self, Schema::Image(ImageSchema { target: ImageTarget::Labels, .. }))
+    }
+
     /// Mean and standard deviation of a target of values, in its own unit.
     pub fn value_scale(&self) -> Option<ValueScale> {
         match self {
             Schema::Table(TableSchema { target: TableTarget::Value { mean, std, .. }, .. }) => {
                 Some(ValueScale { mean: *mean, std: *std })
+            }
+            Schema::Image(ImageSchema { value: Some(value), .. }) => {
+                Some(ValueScale { mean: value.mean, std: value.std })
             }
             Schema::Text(TextSchema { value: Some((mean, std)), .. }) => {
                 Some(ValueScale { mean: *mean, std: *std })

@@ -4,8 +4,8 @@ mod pictures;
 
 use crate::index::Index;
 use crate::records::{ReadOptions, Use};
-use crate::store::{PictureDecoder, ShardSet, Source};
-use crate::{DataError, image, pool};
+use crate::store::{PictureDecoder, PicturePart, ShardSet, Source};
+use crate::{DataError, pool};
 use pictures::{verify_row_groups, verify_tar};
 
 /// Samples that were checked.
@@ -29,7 +29,7 @@ pub fn verify(index: Index, report: &(dyn Fn(&DataError) + Sync)) -> Result<Veri
     let shards = index.shards().len();
     let format = index.format();
     if !format.has_blocks() {
-        let set = ShardSet::new(index, image::PICTURES, None);
+        let set = ShardSet::new(index, PicturePart::default(), None);
         return each(shards, |shard, verified| verify_tar(&set, shard, verified, report));
     }
     let source = Source::of(index)?;
@@ -68,8 +68,9 @@ fn verify_blocks(
     report: &(dyn Fn(&DataError) + Sync),
 ) -> Result<(), DataError> {
     let layout = source.index().layout();
-    let (dialect, decoding) = (layout.dialect(), layout.decoding());
-    let options = ReadOptions { dialect, decoding, ..ReadOptions::plain(&|_| Use::Nothing) };
+    let (dialect, decoding, sheet) = (layout.dialect(), layout.decoding(), layout.sheet());
+    let plain = ReadOptions::plain(&|_| Use::Nothing);
+    let options = ReadOptions { dialect, decoding, sheet, ..plain };
     for block in source.index().rows(shard)?.blocks() {
         verified.samples += block.records;
         verified.bytes += block.bytes.end - block.bytes.start;

@@ -2,8 +2,8 @@
 
 use super::Verified;
 use crate::DataError;
-use crate::image::{PICTURES, check_picture};
-use crate::store::{Decode, PictureDecoder, ShardSet, Source};
+use crate::image::check_picture;
+use crate::store::{Decode, PictureDecoder, ShardSet, Source, is_picture_part};
 
 /// Samples of a shard whose parts are read in one request.
 const AT_ONCE: u64 = 64;
@@ -37,7 +37,7 @@ pub(super) fn verify_tar(
                         let expected = format!("the checksum {:08x} of the index", part.crc32);
                         Err(DataError::malformed(uri, place, expected, format!("{crc32:08x}")))
                     }
-                    true if PICTURES.contains(&part.extension.as_str()) => {
+                    true if is_picture_part(&part.extension) => {
                         check_picture(&format!("{uri}, {place}"), &content)
                     }
                     true => Ok(()),

@@ -41,6 +41,11 @@ impl Encoding {
 }
 
 impl Column {
+    /// The categories that its index is one of, behind the unknown; none where it holds numbers or dates.
+    pub fn categories(&self) -> &[String] {
+        self.encoding.field().categories()
+    }
+
     /// The numeric columns of a batch that this one becomes; `one_hot` where categories become some.
     pub(crate) fn width(&self, one_hot: bool) -> usize {
         let field = self.encoding.field();

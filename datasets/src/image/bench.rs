@@ -1,6 +1,7 @@
 //! The pictures of a set of shards that are read, decoded and made into training tensors in a second.
 
 use super::decode;
+use super::form::Form;
 use super::picture::whole;
 use super::streamed::PictureSet;
 use super::transform::Transform;
@@ -55,7 +56,7 @@ pub fn bench(
         Work::Train(size) => Some(Transform::of_imagenet(size)),
         _ => None,
     };
-    let set = PictureSet::of(index, Some(window), ShardOrder::Window)?;
+    let set = PictureSet::of(index, Some(window), ShardOrder::Window, None)?;
     let len = set.len();
     let order = |epoch| match &set {
         PictureSet::Tar(set) => Order::windowed(1, epoch, set.index().shards(), window, 1),
@@ -85,7 +86,7 @@ pub fn bench(
                     Some(transform) => transform.need(size, draw, 0),
                     None => whole(size),
                 };
-                let picture = decode::decode(&set.place(index), &found.bytes, 3, &need)?;
+                let picture = decode::decode(&set.place(index), &found.bytes, &Form::colour(), &need)?;
                 if let Some(transform) = &transform {
                     let fits = "a random resized crop takes a picture of any size";
                     std::hint::black_box(transform.apply(picture, draw, 0).expect(fits));

@@ -11,6 +11,10 @@ pub enum ImageTarget {
     /// The class that it shows.
     #[default]
     Class,
+    /// The number that a table says of it.
+    Value,
+    /// Each of the labels that a table gives it, any number of them.
+    Labels,
     /// The picture itself (autoencoders); labels are not read.
     Input,
 }
@@ -22,10 +26,10 @@ pub enum ImageTarget {
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
     /// URI of the training pictures: an IDX file, gzipped or not, a folder of class folders
-    /// (`root/<class>/**/*.{png,jpg,jpeg}`), tar shards in WebDataset's layout (a `.tar`, a glob
+    /// (`root/<class>/**/*.{png,jpg,webp,bmp,tiff,gif}`), tar shards in WebDataset's layout (a `.tar`, a glob
     /// or braces), whose classes are in `cls` or `json` parts or the folders of their members, or Parquet
-    /// files in Hugging Face's layout, whose classes are in a column `label`. For the target `input`, any
-    /// folder or glob of pictures.
+    /// files in Hugging Face's layout, whose classes are in a column `label`; or a CSV or JSONL of file names and
+    /// labels. For the target `input`, any folder or glob of pictures.
     pub train: String,
     /// URI of the pictures that decisions are made on.
     pub valid: Option<String>,
@@ -41,13 +45,33 @@ pub struct ImageConfig {
     /// URI of the IDX labels of `train`; by default the name of the pictures with `images-idx3`
     /// replaced by `labels-idx1`, as for `valid` and `test`.
     pub labels: Option<String>,
+    /// The folder that the file names of a table are relative to; by default the one that the table lies in.
+    pub folder: Option<String>,
+    /// The column of file names in a table of them; by default one named `image`, `file_name`, `filename`, `file`,
+    /// `path` or the like. With this key or `folder`, Parquet is such a table, too.
+    pub image_column: Option<String>,
+    /// The column of a table that says what a picture shows; by default the only one beside the file names, or
+    /// one named `label`, `class`, `category`, `target`, `value` or the like.
+    pub label_column: Option<String>,
+    /// For the target `labels`: columns of a table that each say by 0 or 1 whether a picture has their label.
+    pub label_columns: Vec<String>,
+    /// For the target `labels`: what stands between the labels of a picture in the `label_column`, as a space or
+    /// `|`. A picture may have none.
+    pub label_separator: Option<String>,
     /// The names of the classes in the order of their indices; by default the sorted names of the
     /// class folders, or `0`, `1`, … up to the largest label of an IDX file.
     pub class_names: Option<Vec<String>>,
-    /// The question that the model answers: `class` or `input`.
+    /// The question that the model answers: `class`; `value` or `labels`, several of a picture, which a
+    /// table of file names says; or `input`.
     pub target: ImageTarget,
     /// 1 for grey, 3 for red, green and blue; by default 1 for IDX and 3 for picture files.
     pub channels: Option<usize>,
+    /// The colour below transparent pixels, red, green and blue from 0 to 255: they are shown as they appear on
+    /// a page of that colour.
+    pub background: [u8; 3],
+    /// The ending of the picture among the members of a sample in tar shards, as in `image.png` beside
+    /// `mask.png`; by default the one member that ends as a picture does.
+    pub picture: Option<String>,
     /// Scale to this size, antialiased: `[height, width]` whatever the proportions were, or the length of the
     /// shorter side, which keeps them and so needs a `center_crop`.
     pub resize: Option<Resize>,
@@ -128,9 +152,16 @@ impl Default for ImageConfig {
             test_fraction: 0.0,
             stratify: None,
             labels: None,
+            folder: None,
+            image_column: None,
+            label_column: None,
+            label_columns: Vec::new(),
+            label_separator: None,
             class_names: None,
             target: ImageTarget::Class,
             channels: None,
+            background: [255; 3],
+            picture: None,
             resize: None,
             interpolation: Interpolation::default(),
             center_crop: None,
@@ -279,12 +310,17 @@ impl ImageConfig {
             if !(0.0..=100.0).contains(&alpha) {
                 return refuse(key, "0 to 100", alpha.to_string());
             }
-            if alpha > 0.0 && self.target == ImageTarget::Input {
-                return refuse(key, "0 where the target is the picture itself", alpha.to_string());
+            if alpha > 0.0 && self.target != ImageTarget::Class {
+                return refuse(key, "0 where the target is no class", alpha.to_string());
             }
         }
+        self.check_labels()?;
         bounds::within("random_crop", self.random_crop, 0..=LARGEST_PADDING)?;
         if let Some(names) = &self.class_names {
+            if matches!(self.target, ImageTarget::Value | ImageTarget::Labels) {
+                let expected = "none where a table says values or labels";
+                return refuse("class_names", expected, format!("{names:?}"));
+            }
             if names.len() < 2 {
                 return refuse("class_names", "at least two names", names.len().to_string());
             }
@@ -295,6 +331,35 @@ impl ImageConfig {
             }
         }
         Ok(())
+    }
+
+    /// Refuses keys of several labels that do not go together.
+    fn check_labels(&self) -> Result<(), DataError> {
+        let is_given = [
+            ("label_columns", !self.label_columns.is_empty()),
+            ("label_separator", self.label_separator.is_some()),
+        ];
+        let given: Vec<&str> = is_given.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+        match (self.target, given.as_slice()) {
+            (ImageTarget::Labels, []) => {
+                let expected = "what stands between the labels of a picture, or data.label_columns";
+                Err(DataError::config("label_separator", expected, "none"))
+            }
+            (ImageTarget::Labels, [_, _]) => {
+                Err(DataError::config("label_separator", "none beside label_columns", "both"))
+            }
+            (ImageTarget::Labels, _) if self.label_separator.as_deref() == Some("") => {
+                Err(DataError::config("label_separator", "at least one character", "none"))
+            }
+            (ImageTarget::Labels, _) if self.label_columns.len() == 1 => {
+                Err(DataError::config("label_columns", "at least two columns", "one"))
+            }
+            (ImageTarget::Labels, _) | (_, []) => Ok(()),
+            (_, [key, ..]) => {
+                let expected = format!("\"labels\", as data.{key} is given");
+                Err(DataError::config("target", expected, "another"))
+            }
+        }
     }
 
     /// The shares to hold out, for validation and test: none where a URI is given.
@@ -309,6 +374,7 @@ impl ImageConfig {
             _ if self.crops == 1 => return Ok(()),
             _ if ![1, 5, 10].contains(&self.crops) => "1, 5 or 10",
             _ if self.target == ImageTarget::Input => "1 where the target is the picture itself",
+            _ if self.target != ImageTarget::Class => "1 where the target is no class",
             (None, _) => "1 without a center_crop, as the whole of each picture is shown",
             (Some(crop), Some(Resize::Exact(size))) if crop == size => {
                 "1 with a center_crop that is as large as resize: all crops would be the same"
@@ -354,7 +420,29 @@ mod tests {
         let growing = Some(Growth { from: 1, begin: 2, end: 1 });
         let jitter = |hue| ColorJitter { hue, ..ColorJitter::default() };
         let crop = |size| ImageConfig { center_crop: Some(size), resize: exact([8, 8]), ..base() };
-        let cases: [(&str, ImageConfig); 29] = [
+        let columns = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let labels = ImageConfig { target: ImageTarget::Labels, ..base() };
+        let cases: [(&str, ImageConfig); 36] = [
+            ("data.label_separator", labels.clone()),
+            ("data.label_separator", ImageConfig { label_separator: Some(String::new()), ..labels.clone() }),
+            ("data.label_columns", ImageConfig { label_columns: columns(&["a"]), ..labels.clone() }),
+            (
+                "data.label_separator",
+                ImageConfig {
+                    label_columns: columns(&["a", "b"]),
+                    label_separator: Some("|".into()),
+                    ..labels.clone()
+                },
+            ),
+            ("data.target", ImageConfig { label_columns: columns(&["a", "b"]), ..base() }),
+            (
+                "data.crops",
+                ImageConfig { crops: 5, target: ImageTarget::Value, label_separator: None, ..crop([4, 4]) },
+            ),
+            (
+                "data.class_names",
+                ImageConfig { class_names: Some(columns(&["a", "b"])), target: ImageTarget::Value, ..base() },
+            ),
             ("data.stratify", ImageConfig { stratify: Some(true), target: ImageTarget::Input, ..base() }),
             ("data.crops", ImageConfig { crops: 3, ..crop([4, 4]) }),
             ("data.crops", ImageConfig { crops: 5, ..crop([8, 8]) }),

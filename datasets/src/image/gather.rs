@@ -1,10 +1,11 @@
 //! The pictures that a URI names: the place of each, and its class.
 
+use super::form::Form;
 use super::idx::{self, IdxPictures};
 use super::picture::{Need, Picture};
 use super::streamed::{self, PictureSet, Streamed};
-use super::{ImageTarget, decode, folder};
-use crate::records::holds_pictures;
+use super::{ImageConfig, ImageTarget, decode, folder, labels};
+use crate::records::{LeftOut, holds_pictures};
 use crate::request::REQUEST;
 use crate::{DataError, ShardOrder, source};
 use bytes::Bytes;
@@ -37,54 +38,81 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Reads and decodes the picture; `channels` is 1 or 3.
-    pub(super) fn picture(&self, channels: usize, need: Need) -> Result<Picture<'_>, DataError> {
+    /// Reads and decodes the picture.
+    pub(super) fn picture(&self, form: &Form, need: Need) -> Result<Picture<'_>, DataError> {
         match self {
-            Place::File(uri) => decode::decode(uri, &source::read(uri)?, channels, need),
-            Place::Idx(idx, number) if channels == 1 => Ok(idx.picture(*number)),
+            Place::File(uri) => decode::decode(uri, &source::read(uri)?, form, need),
+            Place::Idx(idx, number) if form.channels == 1 => Ok(idx.picture(*number)),
             Place::Idx(idx, number) => Ok(idx.picture(*number).in_colour()),
-            Place::Shard(set, number) => Ok(streamed::picture(set, *number, channels, need)?.0),
-            Place::Memory(_, file) => decode::decode(self, file, channels, need),
+            Place::Shard(set, number) => Ok(streamed::picture(set, *number, form, need)?.0),
+            Place::Memory(_, file) => decode::decode(self, file, form, need),
         }
     }
 }
 
-/// A picture and the index of its class, where it has one.
+/// A picture and the index of its class or what else is known of it.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub place: Place,
     pub class: Option<usize>,
+    pub said: Said,
+}
+
+/// What a table says of a picture beside its class.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Said {
+    #[default]
+    Nothing,
+    /// A number, in its own unit.
+    Value(f64),
+    /// The indices of its labels.
+    Labels(Arc<[usize]>),
 }
 
 /// Pictures, with their classes as their source has them.
 #[derive(Debug)]
 pub(super) struct Gathered {
     pub places: Vec<Place>,
-    classes: Classes,
+    pub classes: Classes,
+    /// What lies beside them and is none.
+    pub left_out: LeftOut,
 }
 
 #[derive(Debug)]
-enum Classes {
+pub(super) enum Classes {
     /// Not asked for.
     None,
     /// The labels file and its labels, which are the indices of the classes.
     Indices { uri: String, labels: Bytes },
-    /// The names of the class folders, and the folder of each picture.
-    Folders { root: String, names: Vec<String>, folders: Vec<usize> },
+    /// The names of the class folders, or the classes that a table says, and the class of each picture.
+    Named { uri: String, names: Vec<String>, classes: Vec<usize> },
+    /// The value of each picture, as a table says it.
+    Values { uri: String, values: Vec<f64> },
+    /// All labels, and those of each picture.
+    Several { uri: String, names: Vec<String>, sets: Vec<Vec<usize>> },
 }
 
-/// Finds the pictures of `uri`, and their classes when `target` asks for them. `labels` is the URI
-/// of an IDX file's labels where they are not beside it.
-pub(super) fn gather(uri: &str, labels: Option<&str>, target: ImageTarget) -> Result<Gathered, DataError> {
-    let classed = target == ImageTarget::Class;
+/// Finds the pictures of `uri`, and their classes or values when the recipe's target asks for them. The labels
+/// of an IDX file are where the recipe says for its training pictures, and beside it for others.
+pub(super) fn gather(config: &ImageConfig, uri: &str) -> Result<Gathered, DataError> {
+    if labels::is_table(uri, config) {
+        return labels::gather(uri, config, config.target);
+    }
+    if matches!(config.target, ImageTarget::Value | ImageTarget::Labels) {
+        let expected = "a table of file names (CSV, JSONL), as data.target is \"value\" or \"labels\"";
+        return Err(DataError::source(uri, expected, "none of that"));
+    }
+    let labels = config.labels.as_deref().filter(|_| uri == config.train);
+    let classed = config.target == ImageTarget::Class;
     if classed && source::is_folder(uri) {
-        let folder::Classed { names, pictures } = folder::classed(uri)?;
-        let (places, folders) = pictures.into_iter().map(|(uri, class)| (Place::File(uri), class)).unzip();
-        let classes = Classes::Folders { root: uri.to_string(), names, folders };
-        return Ok(Gathered { places, classes });
+        let folder::Classed { names, pictures, left_out } = folder::classed(uri)?;
+        let (places, classes) = pictures.into_iter().map(|(uri, class)| (Place::File(uri), class)).unzip();
+        let classes = Classes::Named { uri: uri.to_string(), names, classes };
+        return Ok(Gathered { places, classes, left_out });
     }
     if !classed {
-        return Ok(Gathered { places: places(uri)?, classes: Classes::None });
+        let (places, left_out) = places_of(uri)?;
+        return Ok(Gathered { places, classes: Classes::None, left_out });
     }
     let bytes = source::read_unpacked(uri)?;
     if !idx::is_pictures(&bytes) {
@@ -104,39 +132,37 @@ pub(super) fn gather(uri: &str, labels: Option<&str>, target: ImageTarget) -> Re
     if pictures.count == 0 {
         return Err(DataError::source(uri, "pictures", "none"));
     }
-    Ok(Gathered { places: numbered(pictures), classes: Classes::Indices { uri: labels_uri, labels } })
+    let classes = Classes::Indices { uri: labels_uri, labels };
+    Ok(Gathered { places: numbered(pictures), classes, left_out: LeftOut::default() })
 }
 
-/// The pictures of a folder, a glob, a picture file, an IDX file or shards, without classes.
-pub(super) fn places(uri: &str) -> Result<Vec<Place>, DataError> {
+/// The pictures of a folder, a glob, a picture file, an IDX file or shards, without classes; and what lies
+/// beside them.
+pub(super) fn places_of(uri: &str) -> Result<(Vec<Place>, LeftOut), DataError> {
+    let nothing = LeftOut::default;
     if holds_pictures(uri) {
-        let set = Streamed::open(uri, None, ShardOrder::Window)?.into_set();
-        return Ok((0..set.len()).map(|number| Place::Shard(set.clone(), number)).collect());
+        let set = Streamed::open(uri, None, ShardOrder::Window, None)?.into_set();
+        let places = (0..set.len()).map(|number| Place::Shard(set.clone(), number)).collect();
+        return Ok((places, nothing()));
     }
-    if source::is_folder(uri) || folder::is_picture(uri) {
-        return Ok(folder::pictures(uri)?.into_iter().map(Place::File).collect());
-    }
-    match source::list(uri)?.as_slice() {
-        [file] if file == uri => {}
-        files => {
-            let pictures: Vec<Place> =
-                files.iter().filter(|file| folder::is_picture(file)).cloned().map(Place::File).collect();
-            return match pictures.is_empty() {
-                false => Ok(pictures),
-                true => Err(DataError::source(uri, "PNG or JPEG files", "files of other kinds")),
-            };
-        }
+    let is_one_file = || Ok(matches!(source::list(uri)?.as_slice(), [file] if file == uri));
+    if source::is_folder(uri) || folder::is_picture(uri) || !is_one_file()? {
+        let (pictures, mut left_out) = folder::pictures(uri)?;
+        // Nobody asked for classes.
+        left_out.folders.clear();
+        return Ok((pictures.into_iter().map(Place::File).collect(), left_out));
     }
     let bytes = source::read_unpacked(uri)?;
-    if image::guess_format(&bytes).is_ok() {
-        return Ok(vec![Place::File(uri.to_string())]);
+    if decode::is_picture(&bytes) {
+        return Ok((vec![Place::File(uri.to_string())], nothing()));
     }
     if !idx::is_pictures(&bytes) {
-        return Err(DataError::source(uri, "a PNG, JPEG or IDX file of pictures", "another format"));
+        let expected = format!("{} or an IDX file of them", folder::expected());
+        return Err(DataError::source(uri, expected, "another format"));
     }
     match IdxPictures::parse(uri, bytes)? {
         none if none.count == 0 => Err(DataError::source(uri, "pictures", "none")),
-        pictures => Ok(numbered(pictures)),
+        pictures => Ok((numbered(pictures), nothing())),
     }
 }
 
@@ -163,12 +189,12 @@ impl Gathered {
     /// The names of the classes as the source has them: folders, or the numbers from 0 on.
     pub(super) fn class_names(&self) -> Vec<String> {
         match &self.classes {
-            Classes::None => Vec::new(),
+            Classes::None | Classes::Values { .. } => Vec::new(),
             Classes::Indices { labels, .. } => {
                 let classes = labels.iter().max().map_or(0, |&largest| usize::from(largest) + 1);
                 (0..classes).map(|class| class.to_string()).collect()
             }
-            Classes::Folders { names, .. } => names.clone(),
+            Classes::Named { names, .. } | Classes::Several { names, .. } => names.clone(),
         }
     }
 
@@ -180,7 +206,20 @@ impl Gathered {
                 let one = labels.iter().all(|label| Some(label) == labels.first());
                 (uri, one.then(|| labels[0].to_string()))
             }
-            Classes::Folders { root, names, .. } => (root, (names.len() == 1).then(|| names[0].clone())),
+            Classes::Named { uri, names, .. } => (uri, (names.len() == 1).then(|| names[0].clone())),
+            Classes::Several { uri, names, .. } if names.len() < 2 => {
+                return Err(DataError::source(uri, "at least two labels", names.len()));
+            }
+            Classes::Several { .. } => return Ok(()),
+            Classes::Values { uri, values } => {
+                let one = values.iter().all(|value| Some(value) == values.first());
+                return match values.first().filter(|_| one) {
+                    None => Ok(()),
+                    Some(value) => {
+                        Err(DataError::source(uri, "at least two values", format!("only {value}")))
+                    }
+                };
+            }
         };
         match only {
             None => Ok(()),
@@ -192,7 +231,7 @@ impl Gathered {
     /// up, the numbers of IDX are the indices.
     pub(super) fn label(self, labels: &[String]) -> Result<Vec<Item>, DataError> {
         let classes: Vec<Option<usize>> = match &self.classes {
-            Classes::None => vec![None; self.places.len()],
+            Classes::None | Classes::Values { .. } | Classes::Several { .. } => vec![None; self.places.len()],
             Classes::Indices { uri, labels: indices } => {
                 if let Some(at) = indices.iter().position(|&label| usize::from(label) >= labels.len()) {
                     return Err(DataError::malformed(
@@ -204,20 +243,38 @@ impl Gathered {
                 }
                 indices.iter().map(|&label| Some(usize::from(label))).collect()
             }
-            Classes::Folders { root, names, folders } => {
-                let index: HashMap<&str, usize> =
-                    labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
-                if let Some(name) = names.iter().find(|name| !index.contains_key(name.as_str())) {
-                    let known = labels.join(", ");
-                    return Err(DataError::source(
-                        root,
-                        format!("folders of the classes {known}"),
-                        format!("{name:?}"),
-                    ));
-                }
-                folders.iter().map(|&folder| index.get(names[folder].as_str()).copied()).collect()
+            Classes::Named { uri, names, classes } => {
+                let places = places(uri, names, labels)?;
+                classes.iter().map(|&class| Some(places[class])).collect()
             }
         };
-        Ok(self.places.into_iter().zip(classes).map(|(place, class)| Item { place, class }).collect())
+        let said: Vec<Said> = match self.classes {
+            Classes::Values { values, .. } => values.into_iter().map(Said::Value).collect(),
+            Classes::Several { uri, names, sets } => {
+                let places = places(&uri, &names, labels)?;
+                let set =
+                    |set: Vec<usize>| Said::Labels(set.into_iter().map(|label| places[label]).collect());
+                sets.into_iter().map(set).collect()
+            }
+            _ => vec![Said::Nothing; self.places.len()],
+        };
+        let items = self.places.into_iter().zip(classes).zip(said);
+        Ok(items.map(|((place, class), said)| Item { place, class, said }).collect())
     }
+}
+
+/// The place of each name among the labels of a run.
+///
+/// # Errors
+/// When there is none of that name.
+fn places(uri: &str, names: &[String], labels: &[String]) -> Result<Vec<usize>, DataError> {
+    let index: HashMap<&str, usize> =
+        labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
+    let place = |name: &String| {
+        index.get(name.as_str()).copied().ok_or_else(|| {
+            let expected = format!("pictures of the classes {}", labels.join(", "));
+            DataError::source(uri, expected, format!("{name:?}"))
+        })
+    };
+    names.iter().map(place).collect()
 }

@@ -1,9 +1,11 @@
 //! The schema of training pictures, out of their labels, the recipe's keys and the first picture.
 
+use super::form::Grey;
 use super::gather::{Gathered, Place};
 use super::picture::Picture;
 use super::transform::Resize;
 use super::{ImageConfig, ImageSchema};
+use crate::records::LeftOut;
 use crate::{DataError, SplitBy};
 
 /// The schema of pictures with `labels`; `size` finds out `[height, width]` where no key says it.
@@ -29,6 +31,10 @@ pub(super) fn new_schema(
         center_crop: config.center_crop,
         mean,
         std,
+        grey: Grey::Rec601,
+        background: Some(config.background),
+        left_out: LeftOut::default(),
+        value: None,
         split: SplitBy::default(),
     })
 }

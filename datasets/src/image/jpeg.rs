@@ -10,6 +10,7 @@
 //!
 //! ITU-T T.81 (JPEG), annex B; Exif 2.3.
 
+use super::decode::turns_sides;
 use super::picture::{LARGEST_PICTURE, Need};
 use crate::source::one_line;
 use image::metadata::Orientation;
@@ -25,7 +26,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 pub(super) struct Header {
     /// `[height, width]` of the pixels as they are stored, before the orientation.
     size: [usize; 2],
-    components: u8,
+    pub components: u8,
     pub orientation: Orientation,
 }
 
@@ -78,12 +79,8 @@ impl Header {
 
     /// `[height, width]` of the picture set upright.
     pub(super) fn upright(&self) -> [usize; 2] {
-        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
         let [height, width] = self.size;
-        match self.orientation {
-            Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => [width, height],
-            _ => [height, width],
-        }
+        if turns_sides(self.orientation) { [width, height] } else { [height, width] }
     }
 }
 

@@ -1,25 +1,33 @@
 //! Pictures before there is a recipe for them: their sizes, and the classes of IDX files.
 
+use super::decode::{self, Facts};
 use super::gather::labels_beside;
 use super::idx::{self, IdxPictures};
-use super::{decode, picture};
 use crate::{DataError, source};
 use std::collections::BTreeMap;
 
 /// `[height, width]` of a picture file.
 ///
 /// # Errors
-/// When it cannot be read or decoded.
+/// When it cannot be read, or is no picture.
 pub fn size_of(uri: &str) -> Result<[usize; 2], DataError> {
-    size_of_bytes(uri, &source::read(uri)?)
+    Ok(facts_of(uri)?.size)
 }
 
-/// As [`size_of`], of the content of a file, which errors call `place`.
+/// What a picture file says of itself.
 ///
 /// # Errors
-/// When it cannot be decoded.
-pub(crate) fn size_of_bytes(place: &str, bytes: &[u8]) -> Result<[usize; 2], DataError> {
-    Ok(decode::decode(&place, bytes, 1, &picture::whole)?.full)
+/// When it cannot be read, or is no picture.
+pub(crate) fn facts_of(uri: &str) -> Result<Facts, DataError> {
+    facts_of_bytes(uri, &source::read(uri)?)
+}
+
+/// As [`facts_of`], of the content of a file, which errors call `place`.
+///
+/// # Errors
+/// When it is no picture.
+pub(crate) fn facts_of_bytes(place: &str, bytes: &[u8]) -> Result<Facts, DataError> {
+    decode::facts(&place, bytes)
 }
 
 /// An IDX file of pictures.

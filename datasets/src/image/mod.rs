@@ -1,5 +1,4 @@
-//! Image data sets: IDX files, and PNG and JPEG files in folders, tar shards or Parquet, to batches of
-//! pixels.
+//! Image data sets: IDX files, and picture files in folders, tar shards or Parquet, to batches of pixels.
 //!
 //! ```text
 //! IDX file, class folders, shards --> picture [H, W, C] u8 --> resize, crop, flip, normalise
@@ -14,10 +13,12 @@ mod bench;
 mod config;
 mod decode;
 mod folder;
+mod form;
 mod gather;
 mod idx;
 mod infer;
 mod jpeg;
+mod labels;
 mod look;
 mod mix;
 mod open;
@@ -32,22 +33,22 @@ mod transform;
 
 pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
-pub(crate) use decode::check as check_picture;
+pub(crate) use decode::{Facts, check as check_picture};
 pub(crate) use folder::is_picture;
 pub use folder::pictures_of;
+pub use form::Grey;
 pub use look::size_of;
-pub(crate) use look::{IdxLook, look_at_idx, size_of_bytes};
+pub(crate) use look::{IdxLook, facts_of, facts_of_bytes, look_at_idx};
 pub use open::{open, open_evaluation, reopen};
 pub use predict::open_prediction;
 pub use preview::{Preview, Shown, preview, show};
 pub use request::records;
-pub use schema::ImageSchema;
+pub use schema::{ImageSchema, ValueMoments};
 pub use set::{ImageSample, ImageSet};
-pub(crate) use streamed::PICTURES;
 pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 
 /// Bytes of the pixels that a picture file has.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decoded_bytes(bytes: &[u8]) -> Result<usize, crate::DataError> {
-    Ok(decode::decode(&"x", bytes, 3, &picture::whole)?.pixels.len())
+    Ok(decode::decode(&"x", bytes, &form::Form::colour(), &picture::whole)?.pixels.len())
 }

@@ -1,14 +1,14 @@
 //! From a recipe's keys to pipelines of pictures.
 
-use super::gather::{Gathered, Item, Place, gather};
+use super::form::Form;
+use super::gather::{Item, Place, Said, gather};
 use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
 use super::picture::whole;
 use super::set::Pictures;
-use super::streamed::Streamed;
+use super::streamed::{Streamed, is_shards};
 use super::transform::{Augment, Sizes};
-use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget};
-use crate::records::holds_pictures;
+use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, ValueMoments};
 use crate::records::split::{Samples, Wishes, tell_lacking};
 use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, SplitBy};
 
@@ -43,29 +43,37 @@ fn begin(
     known: Option<ImageSchema>,
 ) -> Result<Opened<ImageSet, ImageSchema>, DataError> {
     config.check()?;
-    if holds_pictures(&config.train) {
+    if is_shards(config, &config.train) {
         return begin_shards(config, seed, known);
     }
-    let train = gather(&config.train, config.labels.as_deref(), config.target)?;
+    let mut train = gather(config, &config.train)?;
+    train.left_out.tell(&config.train);
     train.check_several_classes()?;
+    let left_out = std::mem::take(&mut train.left_out);
     let labels = match (&config.class_names, config.target) {
         (Some(names), ImageTarget::Class) => names.clone(),
-        (_, ImageTarget::Class) => train.class_names(),
-        (_, ImageTarget::Input) => Vec::new(),
+        (_, ImageTarget::Class | ImageTarget::Labels) => train.class_names(),
+        (_, ImageTarget::Value | ImageTarget::Input) => Vec::new(),
     };
     let from_files = matches!(train.places.first(), Some(Place::File(_)));
     let channels = config.channels.unwrap_or(if from_files { 3 } else { 1 });
-    let size =
-        |config: &ImageConfig| first_size(config, train.places.iter().map(|place| place.picture(1, &whole)));
+    let size = |config: &ImageConfig| {
+        first_size(config, train.places.iter().map(|place| place.picture(&Form::new(config, 1), &whole)))
+    };
     let begins = known.is_none();
-    let schema = match known {
+    let mut schema = match known {
         Some(known) => known.with_labels(&config.train, &labels)?,
         None => {
-            ImageSchema { split: split_by(config)?, ..new_schema(config, channels, labels.clone(), size)? }
+            let split = split_by(config)?;
+            ImageSchema { split, left_out, ..new_schema(config, channels, labels.clone(), size)? }
         }
     };
     check_crop(config, &train)?;
     let mut parts = cut(config, train.label(&labels)?, &schema.split, seed)?;
+    if config.target == ImageTarget::Value && schema.value.is_none() {
+        let value = |item: &Item| if let Said::Value(value) = item.said { Some(value) } else { None };
+        schema.value = Some(ValueMoments::of(&parts.train.iter().filter_map(value).collect::<Vec<_>>()));
+    }
     let held_out = |uri: &Option<String>, part: &mut Option<Vec<Item>>| match uri {
         Some(uri) => more(config, uri, &labels).map(Some),
         None => Ok(part.take().map(Pictures::Held)),
@@ -96,15 +104,20 @@ fn begin_shards(
             return Err(DataError::config(key, expected, fraction));
         }
     }
+    if matches!(config.target, ImageTarget::Value | ImageTarget::Labels) {
+        let expected = "\"class\" or \"input\" with shards: a table of file names says the others";
+        return Err(DataError::config("target", expected, "another"));
+    }
     let (train, shuffle) = Streamed::train(config, seed)?;
     let labels = match (&config.class_names, config.target) {
-        (_, ImageTarget::Input) => Vec::new(),
+        (_, ImageTarget::Value | ImageTarget::Labels | ImageTarget::Input) => Vec::new(),
         (Some(names), ImageTarget::Class) => names.clone(),
         (None, ImageTarget::Class) => train.class_names()?,
     };
     let channels = config.channels.unwrap_or(3);
     let size = |config: &ImageConfig| {
-        first_size(config, (0..train.len()).map(|index| train.picture(index, 1, &whole).map(|found| found.0)))
+        let form = Form::new(config, 1);
+        first_size(config, (0..train.len()).map(|index| Ok(train.picture(index, &form, &whole)?.0)))
     };
     let begins = known.is_none();
     let schema = match known {
@@ -202,22 +215,18 @@ pub fn open_evaluation(
 
 /// Pictures to evaluate on, with classes among `labels`.
 fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, DataError> {
-    if holds_pictures(uri) {
+    if is_shards(config, uri) {
         Ok(Pictures::Streamed(Streamed::in_order(config, uri)?.label(config, labels)?))
     } else {
-        Ok(Pictures::Held(gather_more(config, uri)?.label(labels)?))
+        let more = gather(config, uri)?;
+        more.left_out.tell(uri);
+        Ok(Pictures::Held(more.label(labels)?))
     }
-}
-
-/// The pictures of another URI than the training set's, unless it is that one.
-fn gather_more(config: &ImageConfig, uri: &str) -> Result<Gathered, DataError> {
-    let labels = config.labels.as_deref().filter(|_| uri == config.train);
-    gather(uri, labels, config.target)
 }
 
 /// The training pictures divided, for evaluation.
 fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Divided, DataError> {
-    cut(config, gather_more(config, &config.train)?.label(&schema.labels)?, &schema.split, seed)
+    cut(config, gather(config, &config.train)?.label(&schema.labels)?, &schema.split, seed)
 }
 
 /// The training pictures, and the ones that are held out.

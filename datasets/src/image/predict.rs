@@ -1,17 +1,17 @@
 //! Pictures to predict: listed as they are read, some at a time.
 
-use super::gather::{Item, Place};
+use super::folder::Sorting;
+use super::gather::{Item, Place, Said};
 use super::set::Pictures;
-use super::streamed::Streamed;
-use super::{ImageConfig, ImageSchema, ImageSet, folder, gather, open};
+use super::streamed::{Streamed, is_shards};
+use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, gather, labels, open};
 use crate::inputs::Put;
-use crate::records::holds_pictures;
 use crate::{DataError, InputPiece, InputPieces, Names, source};
 
 /// Pictures of a piece.
 const PIECE: usize = 4096;
 
-/// Opens the pictures that `inputs` name (files, folders, globs, IDX files, shards) in their order, without
+/// Opens the pictures that `inputs` name (files, folders, globs, tables of names, IDX files, shards) in their order, without
 /// labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and
 /// in shards. Of folders and buckets, the names of some thousand pictures are held at a time; of shards none;
 /// an IDX file is held whole.
@@ -48,29 +48,29 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     fn read(&mut self, uri: &str) -> Result<(), DataError> {
-        if holds_pictures(uri) {
+        if is_shards(self.config, uri) {
             self.put()?;
             let streamed = Pictures::Streamed(Streamed::in_order(self.config, uri)?);
             return self.piece(streamed, Names::Numbered(uri.to_string()));
         }
+        if labels::is_table(uri, self.config) {
+            let named = labels::gather(uri, self.config, ImageTarget::Input)?;
+            return named.places.into_iter().try_for_each(|place| self.push(place));
+        }
         if !source::is_folder(uri) {
-            return gather::places(uri)?.into_iter().try_for_each(|place| self.push(place));
+            let (places, left_out) = gather::places_of(uri)?;
+            left_out.tell(uri);
+            return places.into_iter().try_for_each(|place| self.push(place));
         }
-        let (mut files, mut pictures) = (0u64, 0u64);
-        source::walk(uri, &mut |uri| {
-            files += 1;
-            if !folder::is_picture(&uri) {
-                return Ok(());
-            }
-            pictures += 1;
-            self.push(Place::File(uri))
+        let mut sorting = Sorting::default();
+        source::walk(uri, &mut |file| match sorting.take(uri, &file) {
+            true => self.push(Place::File(file)),
+            false => Ok(()),
         })?;
-        let refused = |found| Err(DataError::source(uri, "PNG or JPEG files", found));
-        match (pictures, files) {
-            (0, 0) => refused("an empty folder".to_string()),
-            (0, _) => refused(format!("{files} files of other kinds")),
-            _ => Ok(()),
-        }
+        let mut left_out = sorting.finish(uri)?;
+        left_out.folders.clear();
+        left_out.tell(uri);
+        Ok(())
     }
 
     fn push(&mut self, place: Place) -> Result<(), DataError> {
@@ -85,7 +85,8 @@ impl Collector<'_> {
             return Ok(());
         }
         let names = Names::Each(places.iter().map(Place::to_string).collect());
-        let items = places.into_iter().map(|place| Item { place, class: None }).collect();
+        let items =
+            places.into_iter().map(|place| Item { place, class: None, said: Said::Nothing }).collect();
         self.piece(Pictures::Held(items), names)
     }
 

@@ -1,13 +1,13 @@
 //! Pictures from memory, to predict.
 
-use super::gather::{Item, Place};
+use super::gather::{Item, Place, Said};
 use super::set::Pictures;
 use super::{ImageConfig, ImageSchema, ImageSet, open};
 use crate::DataError;
 use crate::request::Requested;
 use bytes::Bytes;
 
-/// The pictures of PNG or JPEG files in memory, each with its number in the request, and each as `data.crops`
+/// The pictures of files in memory, each with its number in the request, and each as `data.crops`
 /// views. A picture is decoded when its sample is read, and one that cannot be is an error there.
 ///
 /// # Errors
@@ -19,7 +19,7 @@ pub fn records(
 ) -> Result<Requested<ImageSet>, DataError> {
     config.check()?;
     let records = files.iter().map(|(number, _)| *number).collect();
-    let item = |(number, file)| Item { place: Place::Memory(number, file), class: None };
+    let item = |(number, file)| Item { place: Place::Memory(number, file), class: None, said: Said::Nothing };
     let items = files.into_iter().map(item).collect();
     let samples = open::pipeline(config, schema, Pictures::Held(items), config.crops, 0);
     Ok(Requested { samples, records, refused: Vec::new() })
@@ -51,6 +51,10 @@ mod tests {
             center_crop: None,
             mean: vec![0.5; 3],
             std: vec![0.25; 3],
+            grey: Default::default(),
+            background: Some([255; 3]),
+            left_out: Default::default(),
+            value: None,
             split: Default::default(),
         };
         let requested =
@@ -61,6 +65,6 @@ mod tests {
         let sample = requested.samples.dataset().sample(0, Draw::default()).unwrap();
         assert_eq!(sample, part.samples.dataset().sample(0, Draw::default()).unwrap());
         let error = requested.samples.dataset().sample(1, Draw::default()).unwrap_err().to_string();
-        assert!(error.starts_with("request, record 3, picture: expected a complete PNG or JPEG"), "{error}");
+        assert!(error.starts_with("request, record 3, picture: expected a complete picture"), "{error}");
     }
 }

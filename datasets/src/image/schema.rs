@@ -2,7 +2,9 @@
 
 use super::ImageTarget;
 use super::config::LARGEST_SIDE;
+use super::form::Grey;
 use super::transform::{Interpolation, Resize};
+use crate::records::{LeftOut, round};
 use crate::resumed::check_names;
 use crate::{DataError, SplitBy, saved, source::one_line};
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,45 @@ pub struct ImageSchema {
     /// The way that pictures were held out of the training pictures.
     #[serde(default)]
     pub split: SplitBy,
+    /// How colour becomes grey.
+    #[serde(default)]
+    pub grey: Grey,
+    /// Lies below transparent pixels, red, green and blue; none in runs that show the colour that they hide.
+    #[serde(default)]
+    pub background: Option<[u8; 3]>,
+    /// The values of the training pictures, where the target is a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueMoments>,
+    /// What lay in the folder of the training pictures and is none.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
+}
+
+/// A target `v` is learned as `(v - mean) / std`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueMoments {
+    /// Mean over the training pictures.
+    pub mean: f64,
+    /// Standard deviation over the training pictures, divided by their count; 1 for a constant.
+    pub std: f64,
+}
+
+impl ValueMoments {
+    /// The moments of values; in two passes, so that nothing cancels out.
+    pub(super) fn of(values: &[f64]) -> Self {
+        let count = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let std = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        // Rounding in the mean leaves a constant with a deviation of about its own last digit.
+        let is_constant = std <= mean.abs() * f64::EPSILON;
+        ValueMoments { mean: round(mean), std: if is_constant { 1.0 } else { round(std) } }
+    }
+
+    /// A value as it is learned.
+    pub(super) fn scaled(&self, value: f64) -> f32 {
+        ((value - self.mean) / self.std) as f32
+    }
 }
 
 impl ImageSchema {
@@ -85,7 +126,9 @@ impl ImageSchema {
             && schema.std.iter().all(|std| *std > 0.0)
             && [schema.height, schema.width].iter().all(|side| (1..=u32::MAX as usize).contains(side))
             && resized.iter().chain(cropped).all(|side| (1..=LARGEST_SIDE).contains(side))
-            && schema.center_crop.or(exact).is_none_or(|size| size == [schema.height, schema.width]);
+            && schema.center_crop.or(exact).is_none_or(|size| size == [schema.height, schema.width])
+            && (schema.target == ImageTarget::Value) == schema.value.is_some()
+            && schema.value.is_none_or(|value| value.mean.is_finite() && value.std > 0.0);
         if consistent {
             Ok(schema)
         } else {
@@ -111,6 +154,10 @@ pub(super) mod tests {
             center_crop: None,
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
+            grey: Grey::Rec601,
+            background: Some([255; 3]),
+            value: None,
+            left_out: LeftOut::default(),
             split: SplitBy::default(),
         }
     }
@@ -137,6 +184,26 @@ pub(super) mod tests {
         fs::write(folder.path().join(FILE), earlier).unwrap();
         let split = SplitBy::Random;
         assert_eq!(ImageSchema::load(folder.path()).unwrap(), ImageSchema { split, ..saved });
+    }
+
+    #[test]
+    fn a_schema_of_an_earlier_version_keeps_its_grey_and_hidden_colours() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"target": "input", "labels": [], "channels": 1, "height": 4, "width": 6,
+            "resize": null, "center_crop": null, "mean": [0.0], "std": [1.0]}"#;
+        fs::write(folder.path().join(FILE), text).unwrap();
+        let schema = ImageSchema::load(folder.path()).unwrap();
+        assert_eq!((schema.grey, schema.background), (Grey::Rec709, None));
+        assert!(schema.left_out.is_empty());
+    }
+
+    #[test]
+    fn values_are_standardised_by_the_training_pictures() {
+        // numpy.mean([1, 2, 6]) and numpy.std([1, 2, 6]), to 12 digits.
+        let moments = ValueMoments::of(&[1.0, 2.0, 6.0]);
+        assert_eq!((moments.mean, moments.std), (3.0, 2.16024689947));
+        assert_eq!(moments.scaled(3.0), 0.0);
+        assert_eq!(ValueMoments::of(&[0.1; 7]).std, 1.0);
     }
 
     #[test]

@@ -1,24 +1,32 @@
 //! Pictures as a data set.
 
-use super::gather::Item;
+use super::form::Form;
+use super::gather::{Item, Said};
 use super::mix::Mixing;
 use super::streamed::Streamed;
 use super::transform::{Augment, Transform};
-use super::{ImageSchema, ImageTarget};
+use super::{ImageSchema, ImageTarget, ValueMoments};
 use crate::records::split::count;
 use crate::{DataError, Dataset, Draw};
 use bonfire_contract::{Images, Target};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::fmt;
+use std::sync::Arc;
 
 /// Pictures of one size, decoded when they are asked for.
 #[derive(Debug)]
 pub struct ImageSet {
     pictures: Pictures,
     transform: Transform,
+    /// The form of pixels as they are decoded.
+    form: Form,
     /// `[channels, height, width]` of every sample.
     shape: [usize; 3],
     target: ImageTarget,
+    /// The values of the training pictures, where the target is a value.
+    value: Option<ValueMoments>,
+    /// The number of labels, or of classes.
+    labels: usize,
     /// The mixing of a batch, and the number of classes.
     mixing: Option<(Mixing, usize)>,
     /// Views of each picture.
@@ -56,6 +64,10 @@ pub struct ImageSample {
     size: [usize; 2],
     /// The index of its class, where the set has classes.
     class: Option<usize>,
+    /// Its value, standardised, where the set has values.
+    value: Option<f32>,
+    /// The indices of its labels, where the set has several of a picture.
+    labels: Option<Arc<[usize]>>,
     /// The class of the picture that was mixed into it, and the share of its own.
     mixed: Option<(usize, f32)>,
 }
@@ -77,7 +89,17 @@ impl ImageSet {
     pub(super) fn new(pictures: Pictures, schema: &ImageSchema, augment: Augment) -> Self {
         let shape = [schema.channels, schema.height, schema.width];
         let transform = Transform::new(schema, augment);
-        ImageSet { pictures, transform, shape, target: schema.target, mixing: None, views: 1 }
+        ImageSet {
+            pictures,
+            transform,
+            form: Form::of(schema),
+            shape,
+            target: schema.target,
+            value: schema.value,
+            labels: schema.labels.len(),
+            mixing: None,
+            views: 1,
+        }
     }
 
     /// Mixes the pictures of each batch, whose classes are `0..classes`.
@@ -125,7 +147,6 @@ impl Dataset for ImageSet {
 
     fn sample(&self, index: u64, Draw { epoch, seed }: Draw) -> Result<ImageSample, DataError> {
         let size = self.transform.size(epoch);
-        let channels = self.transform.channels();
         let transformed = |picture, place: &dyn fmt::Display| {
             let pixels = match self.views {
                 1 => self.transform.apply(picture, seed, epoch),
@@ -137,12 +158,18 @@ impl Dataset for ImageSet {
         match &self.pictures {
             Pictures::Held(items) => {
                 let item = &items[index as usize];
-                let pixels = transformed(item.place.picture(channels, &need)?, &item.place)?;
-                Ok(ImageSample { pixels, size, class: item.class, mixed: None })
+                let pixels = transformed(item.place.picture(&self.form, &need)?, &item.place)?;
+                let (value, labels) = match &item.said {
+                    Said::Nothing => (None, None),
+                    Said::Value(value) => (self.value.map(|moments| moments.scaled(*value)), None),
+                    Said::Labels(labels) => (None, Some(labels.clone())),
+                };
+                Ok(ImageSample { pixels, size, class: item.class, value, labels, mixed: None })
             }
             Pictures::Streamed(streamed) => {
-                let (picture, place, class) = streamed.picture(index, channels, &need)?;
-                Ok(ImageSample { pixels: transformed(picture, &place)?, size, class, mixed: None })
+                let (picture, place, class) = streamed.picture(index, &self.form, &need)?;
+                let pixels = transformed(picture, &place)?;
+                Ok(ImageSample { pixels, size, class, value: None, labels: None, mixed: None })
             }
         }
     }
@@ -184,8 +211,8 @@ impl Dataset for ImageSet {
         }
     }
 
-    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`; pictures to
-    /// predict the class of have no target.
+    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`, values `[B, 1]` or labels `[B, K]`;
+    /// pictures to predict have no target.
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, ..] = self.shape;
         let [height, width] = samples.first().map_or([0, 0], |sample| sample.size);
@@ -215,6 +242,25 @@ impl Dataset for ImageSet {
             (None, ..) => match self.target {
                 ImageTarget::Input => Target::Input,
                 ImageTarget::Class => Target::Absent,
+                ImageTarget::Value => {
+                    let values: Option<Vec<f32>> = samples.iter().map(|sample| sample.value).collect();
+                    let tensor = |values| Tensor::from_data(TensorData::new(values, [batch, 1]), device);
+                    values.map_or(Target::Absent, |values| Target::Values(tensor(values))) // [B, 1]
+                }
+                ImageTarget::Labels if samples.iter().any(|sample| sample.labels.is_none()) => Target::Absent,
+                ImageTarget::Labels => {
+                    let mut probabilities = vec![0.0f32; batch * self.labels];
+                    let rows = probabilities.chunks_exact_mut(self.labels.max(1));
+                    for (row, sample) in rows.zip(&samples) {
+                        sample
+                            .labels
+                            .iter()
+                            .flat_map(|labels| labels.iter())
+                            .for_each(|label| row[*label] = 1.0);
+                    }
+                    let data = TensorData::new(probabilities, [batch, self.labels]);
+                    Target::Probabilities(Tensor::from_data(data, device)) // [B, K]
+                }
             },
         };
         let data = TensorData::new(values, [rows, channels, height, width]);

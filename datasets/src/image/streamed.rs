@@ -1,20 +1,23 @@
 //! Pictures in shards, read where they lie: in tar a sample at a time, in Parquet a row group.
 
+use super::form::Form;
 use super::picture::{Need, Picture};
-use super::{ImageConfig, ImageTarget, decode};
+use super::{ImageConfig, ImageTarget, decode, labels};
 use crate::index::{self, Index};
-use crate::records::{Format, sort_labels};
-use crate::store::{BlockSet, Encoded, PictureDecoder, ShardSet, Source};
+use crate::records::{Format, holds_pictures, sort_labels};
+use crate::store::{BlockSet, Encoded, PictureDecoder, PicturePart, ShardSet, Source};
 use crate::{DataError, ShardOrder, Shuffle, Window, source};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The parts that hold a picture.
-pub(crate) const PICTURES: &[&str] = &["jpg", "jpeg", "png"];
-
 /// Bytes of the row groups that are open at a time, at most: about twice as many are held.
 const OPEN_BYTES: u64 = 128 << 20;
+
+/// True for a URI of shards of pictures, and not of a table of file names.
+pub(super) fn is_shards(config: &ImageConfig, uri: &str) -> bool {
+    holds_pictures(uri) && !labels::is_table(uri, config)
+}
 
 /// The encoded pictures of shards, by number.
 #[derive(Debug)]
@@ -25,11 +28,24 @@ pub(super) enum PictureSet {
 
 impl PictureSet {
     /// The pictures of an index, for an order with a `window` where one is given. Row groups take the
-    /// place of its shards, and are read whole.
-    pub(super) fn of(index: Index, window: Option<Window>, order: ShardOrder) -> Result<Self, DataError> {
+    /// place of its shards, and are read whole. Of a tar's sample, `picture` is the ending of the picture, where
+    /// a recipe says it.
+    ///
+    /// # Errors
+    /// When the first sample has several pictures and nobody says which, or the index cannot be read.
+    pub(super) fn of(
+        index: Index,
+        window: Option<Window>,
+        order: ShardOrder,
+        picture: Option<&str>,
+    ) -> Result<Self, DataError> {
         if !index.format().has_blocks() {
+            let part = PicturePart::new(picture);
+            if index.shards().samples() > 0 {
+                part.check(&index.entry(0)?.1)?;
+            }
             let window = window.filter(|_| order == ShardOrder::Window);
-            return Ok(PictureSet::Tar(Box::new(ShardSet::new(index, PICTURES, window))));
+            return Ok(PictureSet::Tar(Box::new(ShardSet::new(index, part, window))));
         }
         let source = Arc::new(Source::of(index)?);
         let open = source.window(OPEN_BYTES, 0).min(window.map_or(1, |window| window.shards.max(1)));
@@ -103,12 +119,18 @@ pub(super) struct Streamed {
 
 impl Streamed {
     /// Opens the shards of `uri` for an order, with a `window` where what is read should be read ahead.
-    pub(super) fn open(uri: &str, window: Option<Window>, order: ShardOrder) -> Result<Self, DataError> {
+    /// `picture` is the ending of the pictures in tar, where a recipe says it.
+    pub(super) fn open(
+        uri: &str,
+        window: Option<Window>,
+        order: ShardOrder,
+        picture: Option<&str>,
+    ) -> Result<Self, DataError> {
         let index = Index::open(uri, &mut index::report(uri))?;
         if index.shards().samples() == 0 {
             return Err(DataError::source(uri, "pictures", "shards without samples"));
         }
-        Ok(Streamed { set: Arc::new(PictureSet::of(index, window, order)?), classes: None })
+        Ok(Streamed { set: Arc::new(PictureSet::of(index, window, order, picture)?), classes: None })
     }
 
     /// The training shards, and how the recipe shuffles them.
@@ -118,7 +140,7 @@ impl Streamed {
         let found_alone = Format::named(&config.train).is_some_and(|format| !format.has_blocks());
         let alone = !source::is_remote(&config.train) && found_alone;
         let order = config.order.unwrap_or(if alone { ShardOrder::Full } else { ShardOrder::Window });
-        let streamed = Streamed::open(&config.train, Some(window), order)?;
+        let streamed = Streamed::open(&config.train, Some(window), order, config.picture.as_deref())?;
         let shuffle = match (&*streamed.set, order) {
             (PictureSet::Parquet(set), _) => set.shuffle(seed),
             (_, ShardOrder::Full) => Shuffle::Full(seed),
@@ -133,7 +155,7 @@ impl Streamed {
     pub(super) fn in_order(config: &ImageConfig, uri: &str) -> Result<Self, DataError> {
         // Each worker is within a block, and the next one may have been begun.
         let window = Window { shards: config.workers.max(1), block: config.window_block };
-        Streamed::open(uri, Some(window), ShardOrder::Window)
+        Streamed::open(uri, Some(window), ShardOrder::Window, config.picture.as_deref())
     }
 
     /// The samples without their classes, to be asked for one by one.
@@ -242,10 +264,10 @@ impl Streamed {
     pub(super) fn picture(
         &self,
         index: u64,
-        channels: usize,
+        form: &Form,
         need: Need,
     ) -> Result<(Picture<'static>, SamplePlace<'_>, Option<usize>), DataError> {
-        let (picture, class) = picture(&self.set, index, channels, need)?;
+        let (picture, class) = picture(&self.set, index, form, need)?;
         let known = |class: usize| self.classes.as_ref().and_then(|classes| classes.get(class).copied());
         Ok((picture, self.set.place(index), class.and_then(known)))
     }
@@ -255,10 +277,10 @@ impl Streamed {
 pub(super) fn picture(
     set: &PictureSet,
     index: u64,
-    channels: usize,
+    form: &Form,
     need: Need,
 ) -> Result<(Picture<'static>, Option<usize>), DataError> {
     let found = set.read(index)?;
-    let picture = decode::decode(&set.place(index), &found.bytes, channels, need)?;
+    let picture = decode::decode(&set.place(index), &found.bytes, form, need)?;
     Ok((picture, found.class))
 }

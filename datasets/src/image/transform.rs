@@ -27,9 +27,11 @@ pub use resize::{Interpolation, Resize};
 pub use sizes::Growth;
 pub(super) use sizes::Sizes;
 
+use super::form::Grey;
 use super::picture::{Needed, Picture, whole};
 use super::{ImageSchema, ImageTarget};
 use crate::buffers;
+use crate::records::LeftOut;
 use bonfire_contract::{SplitMix64, mix};
 use resample::resample;
 use resize::{Part, resize};
@@ -124,6 +126,10 @@ impl Transform {
             center_crop: None,
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
+            grey: Grey::Rec601,
+            background: None,
+            left_out: LeftOut::default(),
+            value: None,
             split: Default::default(),
         };
         let augment = Augment { random_resized_crop: Some(0.08), flip: true, ..Augment::default() };

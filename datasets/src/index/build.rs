@@ -6,6 +6,7 @@ use super::{Indexed, Places};
 use crate::records::{File, Layout};
 use crate::source::{self, Object, Stat, Writer, one_line};
 use crate::{DataError, pool};
+use std::io::Write;
 
 /// The part of an index that is built.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +42,35 @@ impl Build<'_> {
             Ok(object) => object,
             Err(_) => Object::create(&places.beside)?,
         };
-        let refused = |error| DataError::source(object.uri(), "a place to write to", one_line(error));
-        let mut sidecar = SidecarWriter::new(Writer::new(object.clone()), *self.layout).map_err(refused)?;
+        self.write(Writer::new(object.clone()), object.uri(), progress)?.finish()?;
+        if object.uri() == places.cached
+            && let Ok(beside) = publish(&object, &places.beside)
+        {
+            object.remove()?;
+            return Sidecar::open(beside);
+        }
+        Sidecar::open(object)
+    }
+
+    /// Builds the index in memory.
+    pub(super) fn held(
+        &self,
+        places: &Places,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Sidecar, DataError> {
+        let bytes = self.write(Vec::new(), &places.beside, progress)?;
+        Sidecar::open(Object::in_memory(&places.beside, bytes.into()))
+    }
+
+    /// Writes the index, whose place is `uri`, to `writer`.
+    fn write<W: Write + Send>(
+        &self,
+        writer: W,
+        uri: &str,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<W, DataError> {
+        let refused = |error| DataError::source(uri, "a place to write to", one_line(error));
+        let mut sidecar = SidecarWriter::new(writer, self.layout.clone()).map_err(refused)?;
         let of_bytes = self.stats.iter().map(|stat| stat.size).sum();
         let mut done = Progress { shards: 0, of: self.objects.len(), bytes: 0, of_bytes };
         progress(done);
@@ -57,15 +85,7 @@ impl Build<'_> {
                 Ok(())
             },
         )?;
-        let writer: Writer = sidecar.finish().map_err(refused)?;
-        writer.finish()?;
-        if object.uri() == places.cached
-            && let Ok(beside) = publish(&object, &places.beside)
-        {
-            object.remove()?;
-            return Sidecar::open(beside);
-        }
-        Sidecar::open(object)
+        sidecar.finish().map_err(refused)
     }
 
     /// The rows of a shard, from an earlier index where it has not changed since.
@@ -81,7 +101,8 @@ impl Build<'_> {
         }
         let records = self.layout.format().records();
         let (dialect, decoding) = (self.layout.dialect(), Some(self.layout.decoding()));
-        let (compression, entries) = records.entries(&File { object, stat, dialect, decoding })?;
+        let file = File { object, stat, dialect, decoding, sheet: self.layout.sheet() };
+        let (compression, entries) = records.entries(&file)?;
         let samples: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
         if samples > u64::from(u32::MAX) {
             return Err(DataError::source(self.uri, "shards of at most 2^32 samples", samples));

@@ -20,7 +20,7 @@ mod rows;
 mod sidecar;
 
 pub use build::Progress;
-pub(crate) use lookup::Lookup;
+pub(crate) use lookup::{Lookup, Place};
 pub use progress::{Show, report, show};
 pub(crate) use rows::Rows;
 
@@ -74,7 +74,7 @@ impl Index {
     /// # Errors
     /// When a shard is missing, damaged or cut short.
     pub fn open(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_as(uri, &Layout::of(uri), progress)
+        Index::open_as(uri, &Layout::of(uri)?, progress)
     }
 
     /// As [`Index::open`], of shards of a layout.
@@ -86,7 +86,15 @@ impl Index {
         layout: &Layout,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, DataError> {
-        Index::open_or_build(uri, layout, false, progress)
+        Index::open_or_build(uri, layout, Begin::Open, progress)
+    }
+
+    /// As [`Index::open`], and writes nothing: an index that has to be built is held in memory.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn look(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
+        Index::open_or_build(uri, &Layout::of(uri)?, Begin::Look, progress)
     }
 
     /// Builds the index of `uri` from the shards, whatever is there.
@@ -94,13 +102,13 @@ impl Index {
     /// # Errors
     /// As [`Index::open`].
     pub fn build(uri: &str, progress: &mut dyn FnMut(Progress)) -> Result<Self, DataError> {
-        Index::open_or_build(uri, &Layout::of(uri), true, progress)
+        Index::open_or_build(uri, &Layout::of(uri)?, Begin::Build, progress)
     }
 
     fn open_or_build(
         uri: &str,
         layout: &Layout,
-        anew: bool,
+        begin: Begin,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, DataError> {
         let objects = files(uri)?.iter().map(|uri| Object::open(uri)).collect::<Result<Vec<_>, _>>()?;
@@ -110,7 +118,7 @@ impl Index {
         let stats = source::stats(&objects)?;
         let places = Places::of(uri);
         let mut stale = None;
-        for place in [&places.beside, &places.cached].into_iter().filter(|_| !anew) {
+        for place in [&places.beside, &places.cached].into_iter().filter(|_| begin != Begin::Build) {
             // One that cannot be read is built again, whatever is wrong with it.
             let Ok(sidecar) = Object::open(place).and_then(Sidecar::open) else { continue };
             if sidecar.fits(layout, &objects, &stats) {
@@ -119,7 +127,10 @@ impl Index {
             stale = stale.or(Some(sidecar).filter(|stale| stale.layout() == layout));
         }
         let build = build::Build { uri, layout, objects: &objects, stats: &stats, stale: stale.as_ref() };
-        let sidecar = build.run(&places, progress)?;
+        let sidecar = match begin {
+            Begin::Look => build.held(&places, progress)?,
+            Begin::Open | Begin::Build => build.run(&places, progress)?,
+        };
         Ok(Index::new(uri, objects, sidecar))
     }
 
@@ -140,7 +151,7 @@ impl Index {
         &self.uri
     }
 
-    /// The URI of the index itself.
+    /// The URI of the index itself; of one that is held in memory, where it would be.
     pub fn sidecar_uri(&self) -> &str {
         self.sidecar.uri()
     }
@@ -239,6 +250,17 @@ fn kept<T>(
     let value = Arc::new(value);
     recent().put(shard, value.clone(), bytes);
     Ok(value)
+}
+
+/// How an index is come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    /// Opened where there is one, or built and kept.
+    Open,
+    /// Built, whatever is there, and kept.
+    Build,
+    /// Opened where there is one, or built and not kept.
+    Look,
 }
 
 /// The places that a set's sidecar may lie in.

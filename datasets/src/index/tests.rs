@@ -48,6 +48,24 @@ fn rows_are_kept_of_so_many_shards() {
 }
 
 #[test]
+fn a_look_finds_the_same_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = shards(folder.path(), &[3, 0, 5]);
+    let look = Index::look(&uri, &mut |_| {}).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    assert!(!Path::new(&Places::of(&uri).cached).exists());
+    let index = open(&uri).unwrap().0;
+    assert_eq!(look.classes(), index.classes());
+    for sample in 0..8 {
+        assert_eq!(look.entry(sample).unwrap(), index.entry(sample).unwrap());
+    }
+    // One that is there is opened.
+    let mut built = 0;
+    assert_eq!(Index::look(&uri, &mut |_| built += 1).unwrap().shards().samples(), 8);
+    assert_eq!(built, 0);
+}
+
+#[test]
 fn an_index_is_built_once_and_finds_every_part() {
     let folder = tempfile::tempdir().unwrap();
     let uri = shards(folder.path(), &[3, 0, 5, 1]);

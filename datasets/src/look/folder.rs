@@ -70,6 +70,13 @@ impl Files {
             };
             kind.push(uri);
         }
+        // Beside data, JSON most often says something about them.
+        let is_json = |file: &String| Format::named(file) == Some(Format::Json);
+        let others = [&files.pictures, &files.shards, &files.idx, &files.texts];
+        if others.iter().any(|kind| !kind.is_empty()) || !files.rows.iter().all(is_json) {
+            let (json, rows) = std::mem::take(&mut files.rows).into_iter().partition(is_json);
+            (files.rows, files.others) = (rows, [std::mem::take(&mut files.others), json].concat());
+        }
         files
     }
 
@@ -163,7 +170,7 @@ fn file(uri: &str) -> Result<Look, DataError> {
     if is_idx(uri) {
         return Ok(plain(Found::Pictures(pictures::of_idx(uri)?)));
     }
-    Ok(plain(match Format::of(uri) {
+    Ok(plain(match Format::of(uri)? {
         Format::Tar => Found::Pictures(pictures::of_shards(uri, std::slice::from_ref(&uri.to_string()))?),
         Format::Text => Found::Corpus { files: 1, bytes: Object::open(uri)?.stat()?.size },
         _ => rows_or_pictures(uri, &[uri.to_string()])?,

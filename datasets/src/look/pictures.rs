@@ -46,6 +46,8 @@ pub struct PicturesLook {
     /// The least, the middle and the greatest length of the shorter side, in pixels, of those that were looked
     /// at; none where none could be read.
     pub shorter_side: Option<[usize; 3]>,
+    /// How many of those that were looked at are in colour, or grey, and have transparency.
+    pub modes: BTreeMap<&'static str, u64>,
     /// Pictures among those looked at that cannot be read, with the first error.
     pub unreadable: Option<(u64, DataError)>,
 }
@@ -59,6 +61,7 @@ impl PicturesLook {
             of_first_shard: false,
             classes,
             shorter_side: sizes.of_shorter_side(),
+            modes: sizes.modes,
             unreadable: sizes.unreadable,
         }
     }
@@ -68,13 +71,17 @@ impl PicturesLook {
 #[derive(Default)]
 struct Sizes {
     sides: Vec<usize>,
+    modes: BTreeMap<&'static str, u64>,
     unreadable: Option<(u64, DataError)>,
 }
 
 impl Sizes {
-    fn add(&mut self, size: Result<[usize; 2], DataError>) {
-        match size {
-            Ok([height, width]) => self.sides.push(height.min(width)),
+    fn add(&mut self, facts: Result<image::Facts, DataError>) {
+        match facts {
+            Ok(image::Facts { size: [height, width], mode }) => {
+                self.sides.push(height.min(width));
+                *self.modes.entry(mode).or_default() += 1;
+            }
             Err(error) => self.unreadable.get_or_insert((0, error)).0 += 1,
         }
     }
@@ -94,7 +101,7 @@ pub(super) fn of_files(
 ) -> Result<PicturesLook, DataError> {
     let mut sizes = Sizes::default();
     for file in evenly(files) {
-        sizes.add(image::size_of(file));
+        sizes.add(image::facts_of(file));
     }
     Ok(PicturesLook { files: files.len() as u64, ..PicturesLook::new(layout, classes, sizes) })
 }
@@ -103,7 +110,7 @@ pub(super) fn of_files(
 pub(super) fn of_idx(uri: &str) -> Result<PicturesLook, DataError> {
     let image::IdxLook { pictures, size: [height, width], classes } = image::look_at_idx(uri)?;
     let mut sizes = Sizes::default();
-    sizes.add(Ok([height, width]));
+    sizes.add(Ok(image::Facts { size: [height, width], mode: "grey" }));
     Ok(PicturesLook { pictures, ..PicturesLook::new(Layout::Idx, classes, sizes) })
 }
 
@@ -113,8 +120,13 @@ pub(super) fn of_shards(uri: &str, files: &[String]) -> Result<PicturesLook, Dat
     let object = Object::open(first)?;
     let stat = object.stat()?;
     let dialect = Default::default();
-    let (_, entries) =
-        Format::Tar.records().entries(&File { object: &object, stat: &stat, dialect, decoding: None })?;
+    let (_, entries) = Format::Tar.records().entries(&File {
+        object: &object,
+        stat: &stat,
+        dialect,
+        decoding: None,
+        sheet: None,
+    })?;
     let mut sizes = Sizes::default();
     // A packed shard has its pictures at places of its unpacked bytes.
     let unpacked = Object::unpacked(first)?;
@@ -124,7 +136,7 @@ pub(super) fn of_shards(uri: &str, files: &[String]) -> Result<PicturesLook, Dat
         {
             let bytes = unpacked.range(part.offset..part.offset + part.length);
             sizes.add(
-                bytes.and_then(|bytes| image::size_of_bytes(&format!("{first}, {}", entry.key), &bytes)),
+                bytes.and_then(|bytes| image::facts_of_bytes(&format!("{first}, {}", entry.key), &bytes)),
             );
         }
     }
@@ -147,14 +159,19 @@ pub(super) fn of_parquet(uri: &str, files: &[String]) -> Result<Option<PicturesL
     }
     let stat = object.stat()?;
     let dialect = Default::default();
-    let (_, entries) =
-        Format::Parquet.records().entries(&File { object: &object, stat: &stat, dialect, decoding: None })?;
+    let (_, entries) = Format::Parquet.records().entries(&File {
+        object: &object,
+        stat: &stat,
+        dialect,
+        decoding: None,
+        sheet: None,
+    })?;
     let mut sizes = Sizes::default();
     if let Some(block) = blocks.first() {
         let pictures = shard.pictures(block)?;
         for (number, picture) in evenly(&pictures.iter().enumerate().collect::<Vec<_>>()) {
             if let Some(bytes) = picture {
-                sizes.add(image::size_of_bytes(&format!("{first}, row {}", number + 1), bytes));
+                sizes.add(image::facts_of_bytes(&format!("{first}, row {}", number + 1), bytes));
             }
         }
     }

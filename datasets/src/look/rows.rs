@@ -52,7 +52,8 @@ pub(super) fn look(uri: &str, files: &[String]) -> Result<RowsLook, DataError> {
     let (mut frames, mut rows, mut bytes, mut is_whole) = (Vec::new(), 0, 0, true);
     let mut unreadable: Option<(u64, DataError)> = None;
     for (number, (file, size)) in files.iter().zip(&sizes).enumerate() {
-        let typed = Format::of(file).has_columns() && !Format::of(file).is_untyped();
+        let format = Format::of(file)?;
+        let typed = format.has_columns() && !format.is_untyped();
         let packing = packing.clone().of_typed(typed);
         let outcome = read(file, (&config, &packing), &mut |mut frame| {
             rows += frame.len();
@@ -100,7 +101,7 @@ fn read(
     (config, packing): (&TableConfig, &Packing),
     take: &mut dyn FnMut(Frame) -> bool,
 ) -> Result<Outcome, DataError> {
-    let format = config.format(file);
+    let format = config.format(file)?;
     let column = |name: &str| config.column(name);
     let options = config.options(file, format, packing, &column, None)?;
     let mut outcome = Outcome { is_whole: true, unreadable: None };

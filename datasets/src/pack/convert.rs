@@ -74,7 +74,7 @@ type Columns = Vec<(String, Kind)>;
 /// # Errors
 /// When a record cannot be read or a shard not be written. Shards written before stay.
 pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
-    let layout = Layout::of(&convert.source);
+    let layout = Layout::of(&convert.source)?;
     if !layout.format().is_untyped() {
         let found = layout.format().name();
         return Err(DataError::source(&convert.source, "CSV or JSONL to convert", found));
@@ -163,8 +163,9 @@ fn frames(
     take: &mut dyn FnMut(Frame) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let layout = source.index().layout();
-    let (dialect, decoding) = (layout.dialect(), layout.decoding());
-    let options = ReadOptions { dialect, decoding, ..ReadOptions::plain(&|_| Use::Cell) };
+    let (dialect, decoding, sheet) = (layout.dialect(), layout.decoding(), layout.sheet());
+    let plain = ReadOptions::plain(&|_| Use::Cell);
+    let options = ReadOptions { dialect, decoding, sheet, ..plain };
     source.read(shard, block, &options, &mut |found| match found {
         Found::Frame(frame) => take(frame),
         Found::Unreadable(_, error) => Err(error),

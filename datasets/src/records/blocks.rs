@@ -6,6 +6,7 @@ use super::read::{ReadBlocks, ReadOptions};
 use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::Object;
+use crate::source::packing::Compression;
 use std::sync::Arc;
 
 /// A file that is opened for its blocks, and their places.
@@ -22,8 +23,12 @@ pub(crate) fn open_blocks(
     options: &ReadOptions<'_>,
 ) -> Result<Option<OpenedBlocks>, DataError> {
     let stat = object.stat()?;
-    let file = File { object, stat: &stat, dialect: options.dialect, decoding: None };
-    let (_, entries) = format.records().entries(&file)?;
+    let (dialect, sheet) = (options.dialect, options.sheet);
+    let file = File { object, stat: &stat, dialect, decoding: None, sheet };
+    let (compression, entries) = format.records().entries(&file)?;
+    if compression != Compression::None {
+        return Err(DataError::source(object.uri(), "a file of text", "a packed file within a packed file"));
+    }
     let mut blocks: Vec<Block> = Vec::new();
     for entry in entries {
         let part = &entry.parts[0];

@@ -2,9 +2,10 @@
 
 use super::dialect::Dialect;
 use super::encoding::{Content, Decoding};
+use super::sniff;
 use crate::DataError;
 use crate::source::packing::{self, Compression};
-use crate::source::{Object, Stat, one_line};
+use crate::source::{Object, Stat};
 use std::io::Read;
 
 /// One sample of a shard, or a block of consecutive ones.
@@ -54,6 +55,8 @@ pub(crate) struct File<'a> {
     pub stat: &'a Stat,
     /// The cut of a CSV's lines; other formats do not need it.
     pub dialect: Dialect,
+    /// The sheet of a workbook, where it is not the first; other formats have none.
+    pub sheet: Option<&'a str>,
     /// The encoding of a file of text; none where its bytes are decoded already.
     pub decoding: Option<Decoding>,
 }
@@ -82,8 +85,7 @@ pub(super) fn scanned(
     scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
 ) -> Result<Entries, DataError> {
     let uri = file.object.uri();
-    let (compression, unpacked) = packing::reader(file.object.stream()?)
-        .map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?;
+    let (compression, unpacked) = packing::open(file.object)?;
     let mut entries = Vec::new();
     scan(uri, unpacked, &mut |entry| {
         entries.push(entry);
@@ -101,8 +103,11 @@ pub(super) fn scanned_text(
     content: Content,
     scan: impl FnOnce(&str, Box<dyn Read + Send>, TakeEntry<'_>) -> Result<(), DataError>,
 ) -> Result<Entries, DataError> {
-    scanned(file, |uri, unpacked, take| match file.decoding {
-        Some(decoding) => scan(uri, decoding.reader(uri, unpacked, content, true)?.1, take),
-        None => scan(uri, unpacked, take),
+    scanned(file, |uri, unpacked, take| {
+        let unpacked = sniff::text(uri, unpacked)?;
+        match file.decoding {
+            Some(decoding) => scan(uri, decoding.reader(uri, unpacked, content, true)?.1, take),
+            None => scan(uri, unpacked, take),
+        }
     })
 }

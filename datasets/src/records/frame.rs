@@ -23,6 +23,8 @@ pub(crate) struct Frame {
     pub unit: &'static str,
     /// True where each record names its own columns: one that none of these has may be in another.
     pub varies: bool,
+    /// True where such a record has 0 in the columns that it does not name.
+    pub sparse: bool,
 }
 
 impl Frame {
@@ -36,7 +38,7 @@ impl Frame {
     ) -> Self {
         let files = vec![(uri.to_string(), 0)];
         let (uri, ignored) = (uri.to_string(), Vec::new());
-        Frame { uri, names, columns, lines, files, ignored, unit, varies: false }
+        Frame { uri, names, columns, lines, files, ignored, unit, varies: false, sparse: false }
     }
 
     /// Adds the rows that come next, of the same file or another one, their columns found by name.
@@ -71,12 +73,15 @@ impl Frame {
         Ok(())
     }
 
-    /// Adds those of `names` that no row has a value for.
+    /// Adds those of `names` that no row has a value for, or all have 0 for.
     pub(crate) fn complete<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         let known: HashSet<&str> = self.names.iter().map(String::as_str).collect();
         let new: Vec<String> = names.filter(|name| !known.contains(name)).map(str::to_string).collect();
         for name in new {
             let mut cells = TextCells::default();
+            if self.sparse {
+                self.lines.iter().for_each(|_| cells.push_number(Some("0")));
+            }
             cells.fill(self.lines.len());
             self.names.push(name);
             self.columns.push(Cells::Text(cells));

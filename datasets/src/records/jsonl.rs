@@ -1,24 +1,17 @@
 //! JSON lines: an object a line, its keys the columns.
 
-use super::cells::{Cells, TextCells};
 use super::cut::{BLOCK, Cutter, LONGEST_RECORD};
-use super::encoding::{Content, undecodable};
+use super::encoding::Content;
 use super::entry::{Entries, Entry, File, Records, scanned_text};
-use super::frame::Frame;
 use super::lines::lines_of;
+use super::objects::Objects;
 use super::pieces::line_pieces;
-use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, Use, frames};
+use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
-use super::wording::shortened;
 use crate::DataError;
 use crate::source::one_line;
 use bytes::Bytes;
-use serde_json::{Map, Value};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::mem;
-use std::slice::Split;
 use std::sync::Arc;
 
 /// The format.
@@ -38,12 +31,12 @@ impl ReadRecords for JsonlRecords {
         options: &ReadOptions<'_>,
         take: TakeFound<'_>,
     ) -> Result<(), DataError> {
-        frames(Objects::of(uri, &bytes, 1, options), options.at_once, take)
+        frames(objects(uri, &bytes, 1, options), options.at_once, take)
     }
 
     fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
         line_pieces(uri, options.decoding, |bytes, line| {
-            frames(Objects::of(uri, bytes, line, options), options.at_once, take)
+            frames(objects(uri, bytes, line, options), options.at_once, take)
         })
     }
 
@@ -63,7 +56,7 @@ impl ReadBlocks for JsonlBlocks {
 
     fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
         let bytes = self.0.fetch(block)?;
-        frames(Objects::of(self.0.uri(), &bytes, block.line, options), options.at_once, take)
+        frames(objects(self.0.uri(), &bytes, block.line, options), options.at_once, take)
     }
 }
 
@@ -108,130 +101,21 @@ fn scan_jsonl(
     Ok(())
 }
 
-/// Objects, of which a key that one lacks has no value there. The columns stand in alphabetical order, so
-/// that they do not depend on the order of records.
-struct Objects<'a> {
-    uri: &'a str,
-    options: &'a ReadOptions<'a>,
-    /// The lines that are left, of which the first is line `line`.
-    left: Split<'a, u8, fn(&u8) -> bool>,
-    line: u64,
-    columns: BTreeMap<String, (Use, TextCells)>,
-    lines: Vec<u64>,
+/// The objects of the lines of some bytes, the first of which is line `line` of the file.
+fn objects<'a>(uri: &'a str, bytes: &'a [u8], line: u64, options: &'a ReadOptions<'a>) -> impl Fill + 'a {
+    Objects::of(uri, numbered(bytes, line), "line", options)
 }
 
-impl<'a> Objects<'a> {
-    /// Reads the lines of `bytes`, the first of which is line `line` of the file.
-    fn of(uri: &'a str, bytes: &'a [u8], line: u64, options: &'a ReadOptions<'a>) -> Self {
-        let (left, columns) = (lines_of(bytes), BTreeMap::new());
-        Objects { uri, options, left, line, columns, lines: Vec::new() }
-    }
-
-    /// Appends the object of a line.
-    ///
-    /// # Errors
-    /// When it is none, or a value is none that its column may have.
-    fn append(&mut self, line: u64, text: &[u8]) -> Result<(), DataError> {
-        let object: Map<String, Value> =
-            serde_json::from_slice(text).map_err(|error| match std::str::from_utf8(text) {
-                Err(_) => undecodable(self.uri, line, text, self.options.decoding),
-                Ok(_) => DataError::malformed(self.uri, format!("line {line}"), "a JSON object", error),
-            })?;
-        for (name, value) in &object {
-            let column = match self.columns.get(name) {
-                Some(&(column, _)) => column,
-                None => {
-                    let column = (self.options.column)(name);
-                    self.columns.insert(name.clone(), (column, TextCells::default()));
-                    column
-                }
-            };
-            check(self.uri, line, name, value, column)?;
-        }
-        for (name, value) in &object {
-            let Some((column, cells)) = self.columns.get_mut(name) else { continue };
-            if column.is_wanted() {
-                cells.fill(self.lines.len());
-                let text = cell(value);
-                let text = text.as_deref().and_then(|text| self.options.value(text));
-                match value {
-                    Value::String(_) | Value::Bool(_) => cells.push_text(text),
-                    _ => cells.push_number(text),
-                }
-            }
-        }
-        self.lines.push(line);
-        Ok(())
-    }
-}
-
-impl Fill for Objects<'_> {
-    fn next(&mut self) -> Option<Result<(), DataError>> {
-        loop {
-            let (text, line) = (self.left.next()?, self.line);
-            self.line += 1;
-            if !text.trim_ascii().is_empty() {
-                return Some(self.append(line, text));
-            }
-        }
-    }
-
-    fn frame(&mut self) -> Frame {
-        let (mut names, mut ignored, mut columns) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, (column, mut cells)) in mem::take(&mut self.columns) {
-            if !column.is_wanted() {
-                ignored.push(name);
-            } else if cells.len() > 0 {
-                cells.fill(self.lines.len());
-                names.push(name);
-                columns.push(Cells::Text(cells));
-            }
-        }
-        let lines = mem::take(&mut self.lines);
-        Frame { ignored, varies: true, ..Frame::new(self.uri, names, columns, lines, "line") }
-    }
-}
-
-/// Refuses a value that its column cannot have.
-fn check(uri: &str, line: u64, name: &str, value: &Value, column: Use) -> Result<(), DataError> {
-    let nested = value.is_array() || value.is_object();
-    let (place, expected) = match column {
-        Use::Text if !value.is_string() => (format!("line {line}"), format!("a text under `{name}`")),
-        Use::Label if nested => (format!("line {line}"), format!("a label under `{name}`")),
-        Use::Cell | Use::Check if nested => {
-            (format!("line {line}, column `{name}`"), "text, a number, true, false or null".to_string())
-        }
-        _ => return Ok(()),
-    };
-    Err(DataError::malformed(uri, place, expected, kind(value)))
-}
-
-/// A value as a cell's text; `None` for null, and for what is no cell.
-fn cell(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::Bool(value) => Some(if *value { "true" } else { "false" }.into()),
-        Value::Number(value) => Some(value.to_string().into()),
-        Value::String(text) => Some(text.into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// A value in the words of an error.
-fn kind(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_string(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(number) => format!("the number {}", shortened(&number.to_string())),
-        Value::String(_) => "a text".to_string(),
-        Value::Array(_) => "a list".to_string(),
-        Value::Object(_) => "an object".to_string(),
-    }
+/// The lines of some bytes that are not blank, each with its number; the first line is line `line` of the file.
+fn numbered(bytes: &[u8], line: u64) -> impl Iterator<Item = (u64, &[u8])> {
+    (line..).zip(lines_of(bytes)).filter(|(_, text)| !text.trim_ascii().is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::read::Found;
+    use crate::records::frame::Frame;
+    use crate::records::read::{Found, Use};
 
     #[test]
     fn lines_of_json_are_counted_but_for_blank_ones() {
@@ -294,5 +178,32 @@ mod tests {
     fn a_record_that_cannot_be_read_leaves_no_column() {
         let (frame, unreadable) = read(b"{\"a\": 1}\n{\"b\": 2, \"c\": [1]}\n", true, CELLS).unwrap();
         assert_eq!((frame.names, unreadable), (vec!["a".to_string()], vec![1]));
+    }
+
+    #[test]
+    fn objects_within_objects_are_columns_by_their_full_names() {
+        let text =
+            b"{\"a\": {\"b\": 1, \"c\": {\"d\": \"x\"}}, \"e\": true}\n{\"a\": {\"b\": 2}}\n{\"a\": {}}\n";
+        let (frame, _) = read(text, false, CELLS).unwrap();
+        assert_eq!(frame.names, ["a.b", "a.c.d", "e"]);
+        assert_eq!((frame.len(), frame.columns[0].number(1)), (3, Some(Ok(2.0))));
+        assert_eq!(frame.columns[1].text(0).unwrap(), "x");
+        let twice = read(b"{\"a.b\": 1, \"a\": {\"b\": 2}}\n", false, CELLS).unwrap_err().to_string();
+        assert!(twice.contains("line 1: expected one value of `a.b`, found two"), "{twice}");
+        let list = read(b"{\"a\": {\"b\": [1]}}\n", false, CELLS).unwrap_err().to_string();
+        assert!(list.contains("line 1, column `a.b`") && list.ends_with("found a list"), "{list}");
+        let ignored = &|name: &str| if name == "a" { Use::Nothing } else { Use::Cell };
+        let (frame, _) = read(b"{\"a\": {\"b\": [1]}, \"c\": 1}\n", false, ignored).unwrap();
+        assert_eq!((frame.names, frame.ignored), (vec!["c".to_string()], vec!["a".to_string()]));
+        let asked = &|name: &str| if name == "a.b" { Use::Text } else { Use::Nothing };
+        let (frame, _) = read(b"{\"a\": {\"b\": \"t\", \"c\": [1]}}\n", false, asked).unwrap();
+        assert_eq!(frame.columns[frame.position("a.b").unwrap()].text(0).unwrap(), "t");
+    }
+
+    #[test]
+    fn an_object_that_is_nested_too_deep_is_refused() {
+        let deep = format!("{}1{}\n", "{\"a\":".repeat(10_000), "}".repeat(10_000));
+        let error = read(deep.as_bytes(), false, CELLS).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("recursion limit"), "{error}");
     }
 }

@@ -2,10 +2,11 @@
 //! [`format`](Format); all that the formats share stands beside them.
 //!
 //! ```text
-//! URI -> files -> Format, by the ending -> entries, for the index: samples of a tar, blocks of records
+//! URI -> files -> Format, by the ending or the first bytes -> entries, for the index: samples of a tar, blocks of records
 //!                                       -> Frames: of bytes in memory, of one block, or as records arrive
 //! ```
 
+mod avro;
 mod blocks;
 mod cells;
 mod csv;
@@ -14,20 +15,27 @@ mod days;
 mod dialect;
 mod encoding;
 mod entry;
+mod excel;
 mod files;
 mod format;
 mod frame;
+mod ipc;
+mod json;
 mod jsonl;
 mod labels;
+mod libsvm;
 mod lines;
 mod numbers;
+mod objects;
 pub(crate) mod parquet;
 mod pieces;
 mod read;
 mod shard;
+mod sniff;
 mod spelling;
 pub(crate) mod split;
 pub(crate) mod tar;
+mod whole;
 mod wording;
 
 pub(crate) use blocks::open_blocks;
@@ -40,7 +48,8 @@ pub use encoding::EncodingErrors;
 pub(crate) use encoding::{AUTO, Content, Decoding};
 pub(crate) use entry::File;
 pub use entry::{Entry, Member};
-pub(crate) use files::{SIDECAR_ENDING, files};
+pub use files::{LeftOut, PICTURE_ENDINGS, is_set_aside};
+pub(crate) use files::{SIDECAR_ENDING, below, files, has_picture_ending};
 pub use format::{Format, Layout};
 pub(crate) use format::{holds_pictures, one_of, without_tar};
 pub(crate) use frame::{Frame, add_names};
@@ -49,6 +58,7 @@ pub(crate) use lines::{utf8, without_mark};
 pub(crate) use numbers::round;
 pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing};
 pub(crate) use shard::{Block, Shard};
+pub(crate) use sniff::MAGIC as MAGIC_BYTES;
 pub(crate) use spelling::{NumberFormat, canonical, is_grouped};
 pub(crate) use wording::{nearest, quoted, shortened};
 

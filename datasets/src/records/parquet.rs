@@ -22,7 +22,7 @@ use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use bytes::Bytes;
-use cells::Columns;
+pub(in crate::records) use cells::Columns;
 use guard::damaged;
 use pictures::{PictureColumns, pictures};
 use std::sync::Arc;

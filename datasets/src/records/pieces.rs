@@ -3,6 +3,7 @@
 
 use super::cut::BLOCK;
 use super::encoding::{Content, Decoding};
+use super::sniff;
 use crate::DataError;
 use crate::source::{Object, one_line, packing};
 use std::io::{BufRead, BufReader, Read};
@@ -20,9 +21,7 @@ pub(super) fn unpacked(
     content: Content,
     tell: bool,
 ) -> Result<Box<dyn Read + Send>, DataError> {
-    let reader = packing::reader(Object::open(uri)?.stream()?);
-    let (_, bytes) =
-        reader.map_err(|error| DataError::unreachable(uri, "a readable file", one_line(error)))?;
+    let bytes = sniff::text(uri, packing::open(&Object::open(uri)?)?.1)?;
     Ok(decoding.reader(uri, bytes, content, tell)?.1)
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct ReadOptions<'a> {
     pub decoding: Decoding,
     /// The names of a CSV's columns.
     pub given: Given<'a>,
+    /// The sheet of a workbook; the first that has cells when not given.
+    pub sheet: Option<&'a str>,
     /// The use of a column, by its name.
     pub column: &'a dyn Fn(&str) -> Use,
     /// Cells that mean "no value"; spaces around cells do not count then. Without it cells are what stands in
@@ -65,8 +67,8 @@ impl<'a> ReadOptions<'a> {
     /// Cells as they stand in files that say by themselves how they are cut.
     pub(crate) fn plain(column: &'a dyn Fn(&str) -> Use) -> Self {
         let (dialect, decoding, given) = (Dialect::default(), Decoding::default(), Given::default());
-        let (missing, class_names, dates, at_once) = (None, false, false, usize::MAX);
-        ReadOptions { dialect, decoding, given, column, missing, class_names, dates, at_once }
+        let (sheet, missing, class_names, dates, at_once) = (None, None, false, false, usize::MAX);
+        ReadOptions { dialect, decoding, given, sheet, column, missing, class_names, dates, at_once }
     }
 
     /// The value of a cell; `None` where its text means that there is none.

@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::kept::Kept;
 use super::location::Location;
-use super::{BUILTIN, builtin, failure, local, one_line, packing, remote};
+use super::{BUILTIN, archive, builtin, failure, local, one_line, packing, remote};
 use crate::DataError;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -80,11 +80,15 @@ impl Stat {
 }
 
 impl Object {
-    /// Opens what one URI names; braces and globs are not looked for.
+    /// Opens what one URI names; braces and globs are not looked for. A member of a zip, `file.zip/member.csv`,
+    /// is unpacked to the local cache first.
     ///
     /// # Errors
-    /// When a local file is not there, or this build has no store for the scheme.
+    /// When a local file is not there, this build has no store for the scheme, or a zip has no such member.
     pub fn open(uri: &str) -> Result<Self, DataError> {
+        if let Some((zip, member)) = archive::split(uri) {
+            return Ok(Object { uri: uri.to_string(), ..archive::member(uri, zip, member)? });
+        }
         let (store, path, medium) = match Location::parse(uri)? {
             Location::Builtin(name) => (builtin::store(), builtin::object(uri, &name)?, Medium::Memory),
             Location::Local(path) if path.is_dir() => {

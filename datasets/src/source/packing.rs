@@ -1,11 +1,19 @@
 //! The packing of a file, known by its first bytes.
+//!
+//! What a stream says of its unpacked size is not believed: bytes are counted as they come, and a stream that
+//! grows beyond all measure is refused where it does.
 
-use super::one_line;
+use super::archive::{self, Seeking};
+use super::{Object, one_line};
 use crate::DataError;
 use bytes::Bytes;
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufReader, Chain, Cursor, ErrorKind, Read};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The packing of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +25,12 @@ pub(crate) enum Compression {
     Gzip,
     /// RFC 8878.
     Zstd,
+    /// bzip2 1.0.
+    Bzip2,
+    /// The .xz file format 1.1.
+    Xz,
+    /// PKWARE's APPNOTE 6.3: the one member that holds data.
+    Zip,
 }
 
 /// The first bytes of a gzip member (RFC 1952, section 2.3.1).
@@ -25,44 +39,89 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// The first bytes of a zstd frame (RFC 8878, section 3.1.1).
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Bytes that tell how a file is packed.
-pub(super) const MARK: u64 = ZSTD.len() as u64;
+/// The first bytes of a bzip2 stream, a digit between them and what begins a block or ends the stream.
+const BZIP2: &[u8] = b"BZh";
+const BZIP2_BLOCK: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
+const BZIP2_END: [u8; 6] = [0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
 
-/// True where a file that begins so is packed.
-pub(super) fn is_packed(first: &[u8]) -> bool {
+/// The first bytes of an xz stream.
+const XZ: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+
+/// The first bytes of a zip with members, and of one without.
+const ZIP: [[u8; 4]; 2] = [*b"PK\x03\x04", *b"PK\x05\x06"];
+
+/// Bytes that tell how a file is packed.
+pub(super) const MARK: u64 = 10;
+
+/// KiB that the dictionary of an xz stream may take: those that `xz -9` takes are 64 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
+
+/// Unpacked bytes up to which a stream may be any number of times as large as its packed bytes.
+const ANY_RATIO: u64 = if cfg!(test) { 8 << 20 } else { 256 << 20 };
+
+/// Unpacked bytes for each packed one, beyond [`ANY_RATIO`].
+const MOST_TIMES: u64 = 250;
+
+/// True where a file that begins so is packed, or is a workbook in a zip.
+pub(crate) fn is_packed(first: &[u8]) -> bool {
     Compression::of(first) != Compression::None
 }
 
 impl Compression {
-    /// By the first bytes of a file, four of them where it has as many.
+    /// By the first bytes of a file, [`MARK`] of them where it has as many.
     fn of(first: &[u8]) -> Self {
+        let of_bzip2 = |rest: &[u8]| {
+            let digit = rest.first().is_some_and(|level| matches!(level, b'1'..=b'9'));
+            digit && (rest[1..].starts_with(&BZIP2_BLOCK) || rest[1..].starts_with(&BZIP2_END))
+        };
         if first.starts_with(&GZIP) {
             Compression::Gzip
         } else if first.starts_with(&ZSTD) {
             Compression::Zstd
+        } else if first.strip_prefix(BZIP2).is_some_and(of_bzip2) {
+            Compression::Bzip2
+        } else if first.starts_with(&XZ) {
+            Compression::Xz
+        } else if ZIP.iter().any(|mark| first.starts_with(mark)) {
+            Compression::Zip
         } else {
             Compression::None
         }
     }
+
+    fn name(self) -> &'static str {
+        match self {
+            Compression::None => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+            Compression::Bzip2 => "bzip2",
+            Compression::Xz => "xz",
+            Compression::Zip => "zip",
+        }
+    }
 }
 
-/// Unpacks `packed` when its first bytes are gzip's or zstd's; `uri` names it in errors. Several gzip members
-/// or zstd frames, one after the other, are unpacked as one.
+/// Unpacks `packed` when its first bytes are those of a packing; `uri` names it in errors. Several streams of
+/// one packing, one after the other, are unpacked as one. Of a zip it is the one member with data; a workbook
+/// is no packing.
 ///
 /// # Errors
-/// When the packed stream is damaged or cut short.
+/// When the packed stream is damaged, cut short, or grows beyond all measure; when a zip has not one member
+/// with data.
 pub(super) fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
-    // The size in a gzip trailer is a claim: the buffer grows with what is really unpacked.
-    let mut unpacked = Vec::new();
-    let (kind, result) = match Compression::of(&packed) {
+    let kind = Compression::of(&packed);
+    let opened = match kind {
         Compression::None => return Ok(packed),
-        Compression::Gzip => ("gzip", MultiGzDecoder::new(&packed[..]).read_to_end(&mut unpacked)),
-        Compression::Zstd => {
-            let decoder = zstd::Decoder::with_buffer(&packed[..]);
-            ("zstd", decoder.and_then(|mut zstd| zstd.read_to_end(&mut unpacked)))
-        }
+        Compression::Zip => match archive::only_member(uri, Cursor::new(packed.clone()))? {
+            Some(member) => Ok(member.reader),
+            None => return Ok(packed),
+        },
+        _ => reader(Cursor::new(packed.clone())).map(|(_, reader)| reader),
     };
-    match result {
+    let kind = kind.name();
+    // The size in a trailer is a claim: the buffer grows with what is really unpacked.
+    let mut unpacked = Vec::new();
+    match opened.and_then(|mut reader| reader.read_to_end(&mut unpacked)) {
         Ok(_) => Ok(unpacked.into()),
         Err(error) => {
             let place = format!("{kind} stream after {} unpacked bytes", unpacked.len());
@@ -76,26 +135,106 @@ pub(super) fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
     }
 }
 
-/// A reader over the unpacked bytes of a stream.
+/// The unpacked bytes of an object, from the beginning, and its packing: that of a workbook is none.
+///
+/// # Errors
+/// When the first bytes cannot be read; when a zip has not one member with data.
+pub(crate) fn open(object: &Object) -> Result<(Compression, Box<dyn Read + Send>), DataError> {
+    let unreadable = |error| DataError::unreachable(object.uri(), "a readable file", one_line(error));
+    let mut stream = object.stream()?;
+    let first = beginning(&mut stream).map_err(unreadable)?;
+    if Compression::of(&first) == Compression::Zip
+        && let Some(member) = archive::only_member(object.uri(), Seeking::of(object)?)?
+    {
+        return Ok((Compression::Zip, member.reader));
+    }
+    decoded(first, stream).map_err(unreadable)
+}
+
+/// The name of the one member with data, of an object that is a zip and no workbook.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn member_name(object: &Object) -> Result<Option<String>, DataError> {
+    let size = object.stat()?.size;
+    if Compression::of(&object.range(0..size.min(MARK))?) != Compression::Zip {
+        return Ok(None);
+    }
+    Ok(archive::only_member(object.uri(), Seeking::of(object)?)?.map(|member| member.name))
+}
+
+/// A reader over the unpacked bytes of a stream. A zip, which has no beginning that says where its members
+/// are, is left as it is.
 ///
 /// # Errors
 /// When the first bytes cannot be read.
 pub(crate) fn reader<R: Read + Send + 'static>(
     mut packed: R,
 ) -> io::Result<(Compression, Box<dyn Read + Send>)> {
+    let first = beginning(&mut packed)?;
+    decoded(first, packed)
+}
+
+fn beginning(packed: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut first = Vec::with_capacity(MARK as usize);
-    packed.by_ref().take(MARK).read_to_end(&mut first)?;
+    packed.take(MARK).read_to_end(&mut first)?;
+    Ok(first)
+}
+
+/// A reader over the unpacked bytes of a stream whose `first` bytes are read.
+fn decoded<R: Read + Send + 'static>(
+    first: Vec<u8>,
+    packed: R,
+) -> io::Result<(Compression, Box<dyn Read + Send>)> {
     let compression = Compression::of(&first);
-    let whole: Chain<Cursor<Vec<u8>>, R> = Cursor::new(first).chain(packed);
+    let read = Arc::new(AtomicU64::new(0));
+    let whole = Counted { inner: Cursor::new(first).chain(packed), read: read.clone() };
     let buffered = BufReader::with_capacity(1 << 18, whole);
-    Ok((
-        compression,
-        match compression {
-            Compression::None => Box::new(buffered),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(buffered)),
-            Compression::Zstd => Box::new(zstd::Decoder::with_buffer(buffered)?),
-        },
-    ))
+    let inner: Box<dyn Read + Send> = match compression {
+        Compression::None | Compression::Zip => return Ok((Compression::None, Box::new(buffered))),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(buffered)),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(buffered)?),
+        Compression::Bzip2 => Box::new(MultiBzDecoder::new(buffered)),
+        Compression::Xz => Box::new(XzReader::new_mem_limit(buffered, true, XZ_MEMORY)),
+    };
+    Ok((compression, Box::new(Bounded { inner, packed: read, unpacked: 0 })))
+}
+
+/// A reader that counts its bytes.
+pub(super) struct Counted<R> {
+    pub(super) inner: R,
+    pub(super) read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// The unpacked bytes of a stream that is no bomb.
+pub(super) struct Bounded<R> {
+    pub(super) inner: R,
+    /// The packed bytes that were read so far.
+    pub(super) packed: Arc<AtomicU64>,
+    pub(super) unpacked: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.unpacked += read as u64;
+        let packed = self.packed.load(Ordering::Relaxed);
+        if self.unpacked > ANY_RATIO && self.unpacked / MOST_TIMES > packed {
+            let found = format!(
+                "more than {MOST_TIMES} bytes for each of the {packed} packed ones: a bomb, or a file to unpack first"
+            );
+            return Err(io::Error::new(ErrorKind::InvalidData, found));
+        }
+        Ok(read)
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +259,20 @@ mod tests {
             assert!((compression, &read) == (expected, &text));
         }
         assert!(matches!(reader(Cursor::new(vec![0x1f])), Ok((Compression::None, _))));
+    }
+
+    #[test]
+    fn bombs_of_every_packing_are_refused_where_they_grow() {
+        let zeros = vec![0; 10 << 20];
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(&zeros).unwrap();
+        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+        xz.write_all(&zeros).unwrap();
+        let zstd = zstd::encode_all(&zeros[..], 1).unwrap();
+        for packed in [gzip(&zeros), zstd, bzip2.finish().unwrap(), xz.finish().unwrap()] {
+            let error = message(unpack("x", packed.into()));
+            assert!(error.contains("more than 250 bytes for each of the"), "{error}");
+        }
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {

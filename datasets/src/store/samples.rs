@@ -9,8 +9,9 @@
 //! needed where a read had to wait for a disk.
 
 use super::lock::locked;
+use super::part::PicturePart;
 use super::unpacked::Unpacked;
-use crate::index::{Index, Lookup};
+use crate::index::{Index, Lookup, Place};
 use crate::recent::Recent;
 use crate::source::Object;
 use crate::{DataError, Window};
@@ -22,8 +23,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct ShardSet {
     index: Index,
-    /// The parts that are wanted: the first that a sample has.
-    extensions: &'static [&'static str],
+    /// Which part of a sample is wanted.
+    part: PicturePart,
     blocks: Option<Blocks>,
     unpacked: Unpacked,
     /// Local shards that are kept open.
@@ -55,16 +56,16 @@ pub(crate) struct Encoded {
 }
 
 impl ShardSet {
-    /// Reads the first of `extensions` that a sample has. With a `window`, which the order must
+    /// Reads the wanted part of each sample. With a `window`, which the order must
     /// have too, whole blocks are fetched, each once, and as many are kept as its order has under way.
-    pub(crate) fn new(index: Index, extensions: &'static [&'static str], window: Option<Window>) -> Self {
+    pub(crate) fn new(index: Index, part: PicturePart, window: Option<Window>) -> Self {
         let blocks = window.map(|window| Blocks {
             size: window.block.max(1),
             shards: window.shards.max(1) as u64,
             recent: Mutex::new(Recent::new(0)),
         });
         let open = Mutex::new(Recent::new(MOST_OPEN));
-        let set = ShardSet { index, extensions, blocks, unpacked: Unpacked::default(), open };
+        let set = ShardSet { index, part, blocks, unpacked: Unpacked::default(), open };
         set.hold(1);
         set
     }
@@ -92,14 +93,13 @@ impl ShardSet {
     pub(crate) fn read(&self, index: u64) -> Result<Encoded, DataError> {
         let (shard, number) = self.index.shards().find(index);
         let lookup = self.index.lookup(shard)?;
-        let Some(place) = lookup.part(number, self.extensions) else {
+        let Some(place) = self.wanted(&lookup, number) else {
             let (uri, entry) = self.index.entry(index)?;
-            let expected = format!("a part named {}", self.extensions.join(", "));
-            let found: Vec<_> = entry.parts.into_iter().map(|part| part.extension).collect();
+            let found: Vec<_> = entry.parts.iter().map(|part| part.extension.as_str()).collect();
             return Err(DataError::malformed(
                 uri,
                 format!("sample {}", entry.key),
-                expected,
+                self.part.expected(),
                 found.join(", "),
             ));
         };
@@ -136,11 +136,16 @@ impl ShardSet {
         }
     }
 
+    /// The place of the wanted part of sample `number` of a shard.
+    fn wanted(&self, lookup: &Lookup, number: u64) -> Option<Place> {
+        lookup.part(number, |extensions| self.part.among(extensions))
+    }
+
     /// The place of sample `index` in its shard, for messages.
     pub(crate) fn place(&self, index: u64) -> String {
         let (shard, number) = self.index.shards().find(index);
         let key = self.index.key(shard, number);
-        let part = self.index.lookup(shard).ok().and_then(|lookup| lookup.part(number, self.extensions));
+        let part = self.index.lookup(shard).ok().and_then(|lookup| self.wanted(&lookup, number));
         match part {
             Some(part) => format!("sample {key} (byte {})", part.bytes.start),
             None => format!("sample {key}"),
@@ -159,7 +164,7 @@ impl ShardSet {
             recent.put(key, Arc::default(), 1);
         }
         let samples = key.1 * blocks.size..((key.1 + 1) * blocks.size).min(lookup.len());
-        let place = |number| lookup.part(number, self.extensions).map(|place| place.bytes);
+        let place = |number| self.wanted(lookup, number).map(|place| place.bytes);
         let (first, last) = (samples.clone().find_map(place), samples.rev().find_map(place));
         if let (Some(first), Some(last)) = (first, last) {
             object.will_need(first.start..last.end);
@@ -211,7 +216,7 @@ impl ShardSet {
         numbers: std::ops::Range<u64>,
         lookup: &Lookup,
     ) -> Result<Vec<Option<Bytes>>, DataError> {
-        let places: Vec<_> = numbers.map(|number| lookup.part(number, self.extensions)).collect();
+        let places: Vec<_> = numbers.map(|number| self.wanted(lookup, number)).collect();
         let ranges: Vec<_> = places.iter().flatten().map(|place| place.bytes.clone()).collect();
         let mut fetched = object.ranges(&ranges)?.into_iter();
         Ok(places.iter().map(|place| place.as_ref().and_then(|_| fetched.next())).collect())

@@ -66,7 +66,7 @@ fn unpack(object: &Object, decoding: Option<(Decoding, Content)>, path: &str) ->
             false => DataError::malformed(object.uri(), place, expected, one_line(error)),
         }
     };
-    let (_, mut unpacked) = packing::reader(object.stream()?).map_err(refused)?;
+    let (_, mut unpacked) = packing::open(object)?;
     if let Some((decoding, content)) = decoding {
         unpacked = decoding.reader(object.uri(), unpacked, content, false)?.1;
     }

@@ -23,8 +23,8 @@ pub(super) fn source(uri: &str, config: &TableConfig) -> Result<Source, DataErro
     // The files of a set are of one kind, that of the first.
     let shards = files(uri)?;
     let first = shards.first().map_or(uri, String::as_str);
-    let format = config.format(first);
-    let layout = Layout::new(format, config.dialect(first, format)?);
+    let format = config.format(first)?;
+    let layout = Layout::new(format, config.dialect(first, format)?).of_sheet(config.sheet.as_deref());
     Source::open(uri, &layout.decoded(config.decoding()?))
 }
 

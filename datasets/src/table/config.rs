@@ -71,9 +71,13 @@ pub struct TableConfig {
     /// of this number, or of a divisor of it, read each shard once together; the order is the same whatever
     /// their number.
     pub canonical_ranks: u64,
-    /// `csv`, `jsonl` or `parquet`; by the file's extension when not given.
+    /// `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro`, `libsvm` or `excel`; when not given, by the file's
+    /// extension or, where that says nothing, by its first bytes. The columns of LIBSVM are `label`, `qid` and
+    /// the indices of the features; a feature that a row lacks is 0.
     #[serde(deserialize_with = "table_format")]
     pub format: Option<Format>,
+    /// The sheet of a workbook (Excel, OpenDocument); the first that has cells when not given.
+    pub sheet: Option<String>,
     /// True where a CSV's first row names the columns; when not given, it does unless `column_names`
     /// are.
     pub has_header: Option<bool>,
@@ -165,6 +169,7 @@ impl Default for TableConfig {
             window_bytes: WINDOW_BYTES,
             canonical_ranks: 1,
             format: None,
+            sheet: None,
             has_header: None,
             column_names: None,
             separator: None,
@@ -289,9 +294,16 @@ impl TableConfig {
         bounds::workers(self.workers)
     }
 
-    /// The format of a file: the recipe's, or by the file's ending; CSV for one that ends as no table does.
-    pub(crate) fn format(&self, uri: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::among(uri, Format::has_columns, Format::Csv))
+    /// The format of a file: the recipe's, or by the file's ending or its first bytes; CSV for text that is
+    /// nothing else.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is known to be of a format that holds no table.
+    pub(crate) fn format(&self, uri: &str) -> Result<Format, DataError> {
+        match self.format {
+            Some(format) => Ok(format),
+            None => Format::told(uri, Format::has_columns, Format::Csv),
+        }
     }
 
     /// The way from a file's bytes to text.
@@ -351,11 +363,12 @@ impl TableConfig {
         let has_header = self.has_header.is_some();
         let given = Given { names: self.column_names.as_deref(), optional, has_header };
         let (decoding, missing) = (self.decoding()?, Some(packing.missing.as_slice()));
-        let (class_names, dates) = (self.class_names, packing.dates);
+        let (sheet, class_names, dates) = (self.sheet.as_deref(), self.class_names, packing.dates);
         Ok(ReadOptions {
             dialect,
             decoding,
             given,
+            sheet,
             missing,
             class_names,
             dates,
@@ -455,10 +468,9 @@ mod tests {
         assert_eq!(format("jsonl"), Ok(Some(Format::Jsonl)));
         assert_eq!(
             format("txt").unwrap_err(),
-            "unknown variant `txt`, expected one of `csv`, `jsonl`, `parquet`"
+            "unknown variant `txt`, expected one of `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro`, `libsvm`, `excel`"
         );
-        let tar = TableConfig::default().format("x.tar");
-        assert_eq!((tar, TableConfig::default().format("x.pq")), (Format::Csv, Format::Parquet));
+        assert_eq!(TableConfig::default().format("x.pq").unwrap(), Format::Parquet);
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod blocks;
 mod config;
 mod encode;
 mod file;
+#[cfg(test)]
+mod formats;
 mod missing;
 mod open;
 mod packing;

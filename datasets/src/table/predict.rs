@@ -58,8 +58,7 @@ pub fn open_prediction_keeping(
             let (config, schema, encoder) = (&config, &schema, &encoder);
             let (packing, unseen, keep) = (&packing, &unseen, &keep);
             let put = &mut *put;
-            let pieces =
-                RowPieces { config, schema, encoder, packing, unseen, names, keep, put, any: false };
+            let pieces = RowPieces { config, schema, encoder, packing, unseen, names, keep, put, any: false };
             pieces.read(uri)
         });
         if let Some(summary) = unseen.summary() {
@@ -103,7 +102,7 @@ impl RowPieces<'_> {
 
     fn file(&mut self, uri: &str) -> Result<(), DataError> {
         let RowPieces { config, schema, packing, keep, .. } = *self;
-        let (format, names) = (config.format(uri), self.names.clone());
+        let (format, names) = (config.format(uri)?, self.names.clone());
         let column = |name: &str| match keep.iter().any(|kept| kept == name) && !names.contains(name) {
             true => Use::Label,
             false => config.column_of(&names, name),
@@ -189,7 +188,8 @@ fn line(name: &str) -> u64 {
 /// When one of these is missing: a key that none of so many objects has is misspelt rather than missing.
 fn complete(frame: &mut Frame, schema: &TableSchema, first: bool) -> Result<(), DataError> {
     let columns = || schema.columns.iter().map(|column| column.name.as_str());
-    if first && frame.len() > 0 {
+    // What an object lacks may be misspelt; a feature that is 0 everywhere may just not be there.
+    if first && frame.len() > 0 && !frame.sparse {
         column_indices(frame, columns())?;
     }
     frame.complete(columns());

@@ -6,7 +6,7 @@ use super::packing::Packing;
 use super::rows::Rows;
 use super::schema::TableSchema;
 use super::unseen::Unseen;
-use crate::records::{Found, Frame, TakeFound, files, open_blocks};
+use crate::records::{Found, Frame, MAGIC_BYTES, TakeFound, files, open_blocks};
 use crate::source::Object;
 use crate::{DataError, pool};
 use std::collections::BTreeSet;
@@ -148,8 +148,11 @@ fn read_file(
     packing: &Packing,
     take: TakeFound<'_>,
 ) -> Result<(), DataError> {
-    let (mut object, format) = (Object::unpacked(uri)?, config.format(uri));
+    let format = config.format(uri)?;
+    let mut object = Object::unpacked(uri)?;
     if let Some(content) = format.content() {
+        let size = object.stat()?.size;
+        format.check(uri, &object.range(0..size.min(MAGIC_BYTES))?)?;
         object = config.decoding()?.object(object, content)?;
     }
     let (dialect, column) = (config.dialect(uri, format)?, |name: &str| config.column(name));
@@ -199,6 +202,14 @@ impl SameColumns {
         if frame.varies {
             return Ok(());
         }
+        self.require(frame)
+    }
+
+    /// Compares the columns of a frame with those of the first one.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub(super) fn require(&mut self, frame: &Frame) -> Result<(), DataError> {
         let mut names = frame.names.clone();
         names.sort_unstable();
         let (file, expected) = self.first.get_or_insert_with(|| (frame.uri.clone(), names.clone()));

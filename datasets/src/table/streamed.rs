@@ -181,7 +181,8 @@ fn survey(
     };
     let (mut all, mut same, mut labels) = (Survey::default(), SameColumns::default(), LabelCounts::default());
     source.survey("columns", most, work, |(frame, survey, counts)| {
-        same.check(&frame)?;
+        // What one file lacks is 0 there, and not missing: it has to be known before the statistics are.
+        if frame.sparse { same.require(&frame) } else { same.check(&frame) }?;
         all.merge(survey);
         labels.merge(counts);
         countable.store(labels.are_few(), Ordering::Relaxed);

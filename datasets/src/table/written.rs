@@ -64,7 +64,7 @@ fn a_table_without_a_header_has_its_separator_and_its_names() {
         (0..40).map(|row| format!("{row},5;{},25;{}\n", row * 2, ["a", "b"][row % 2])).collect();
     fs::write(&path, rows).unwrap();
     let columns = Some(["n", "m", "y"].map(String::from).to_vec());
-    let opened = open(&TableConfig { column_names: columns, ..config(&path) }, 1).unwrap();
+    let opened = open(&TableConfig { column_names: columns, decimal: ',', ..config(&path) }, 1).unwrap();
     assert_eq!(names(&opened.schema), ["n", "m"]);
     let error = open(&TableConfig { separator: Some("auto".into()), ..config(&path) }, 1).err().unwrap();
     assert!(error.to_string().contains("`y`"), "{error}");

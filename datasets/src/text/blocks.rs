@@ -23,12 +23,13 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
     if config.task == TextTask::LanguageModel {
         check_kinds(uri, &shards, config)?;
     }
-    let format = config.format(first);
+    let format = config.format(first)?;
     if format.is_plain() && config.task != TextTask::LanguageModel {
         let expected = "false, or texts in CSV, JSONL or Parquet, which can be streamed";
         return Err(DataError::config("stream", expected, format!("true for {first}")));
     }
     let layout = Layout::new(format, config.dialect(first, format)?);
+    let layout = layout.of_sheet(config.sheet.as_deref());
     Source::open(uri, &layout.decoded(config.decoding()?))
 }
 
@@ -36,9 +37,10 @@ pub(super) fn source(uri: &str, config: &TextConfig) -> Result<Source, DataError
 /// wrong format.
 fn check_kinds(uri: &str, shards: &[String], config: &TextConfig) -> Result<(), DataError> {
     let texts = held::files(uri, config)?;
-    let kind = |file: &String| config.format(file);
-    let strange =
-        shards.iter().find(|&shard| !texts.contains(shard) || shards.first().map(kind) != Some(kind(shard)));
+    let kinds = shards.iter().map(|file| config.format(file)).collect::<Result<Vec<_>, _>>()?;
+    let mut shards = shards.iter().zip(&kinds);
+    let strange = shards.find(|&(shard, kind)| !texts.contains(shard) || kind != &kinds[0]);
+    let strange = strange.map(|(shard, _)| shard);
     match strange {
         Some(strange) => {
             let expected = "texts of one kind (of a folder that holds others, a pattern such as *.txt)";

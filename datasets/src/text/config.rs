@@ -19,7 +19,7 @@ pub enum TextTask {
 }
 
 fn text_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
-    one_of(deserializer, Format::has_blocks)
+    one_of(deserializer, Format::holds_texts)
 }
 
 /// Texts, their labels, tokens and splits.
@@ -73,10 +73,12 @@ pub struct TextConfig {
     /// of this number, or of a divisor of it, read each shard once between them; the order is the same
     /// whatever their number.
     pub canonical_ranks: u64,
-    /// `txt`, `csv`, `jsonl` or `parquet`; by the file's extension (that of a packing aside) when not
-    /// given.
+    /// `txt`, `csv`, `jsonl`, `json`, `parquet`, `ipc`, `avro` or `excel`; when not given, by the file's
+    /// extension (that of a packing aside) or, where that says nothing, by its first bytes.
     #[serde(deserialize_with = "text_format")]
     pub format: Option<Format>,
+    /// The sheet of a workbook (Excel, OpenDocument); the first that has cells when not given.
+    pub sheet: Option<String>,
     /// The column or key of the text; the index of the column in a CSV without a header.
     pub text_column: String,
     /// The column or key of the label; the index of the column in a CSV without a header.
@@ -152,6 +154,7 @@ impl Default for TextConfig {
             window_bytes: WINDOW_BYTES,
             canonical_ranks: 1,
             format: None,
+            sheet: None,
             text_column: "text".to_string(),
             label_column: "label".to_string(),
             target_kind: None,
@@ -301,10 +304,16 @@ impl TextConfig {
         self.vocabulary.survey(self.ngram_shape())
     }
 
-    /// The format of a file: the recipe's, or by the file's ending; plain text for one that ends as none of
-    /// the others.
-    pub(super) fn format(&self, uri: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::among(uri, Format::has_blocks, Format::Text))
+    /// The format of a file: the recipe's, or by the file's ending or its first bytes; plain text for text that
+    /// is nothing else.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is known to be of a format that holds no texts.
+    pub(super) fn format(&self, uri: &str) -> Result<Format, DataError> {
+        match self.format {
+            Some(format) => Ok(format),
+            None => Format::told(uri, Format::holds_texts, Format::Text),
+        }
     }
 
     /// The way from a file's bytes to text.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(super) fn is_streamed(uri: &str, config: &TextConfig) -> bool {
     let format = || {
         let first = files(uri).ok().and_then(|files| files.into_iter().next());
-        config.format.or_else(|| first.map(|first| config.format(&first)))
+        config.format.or_else(|| first.and_then(|first| config.format(&first).ok()))
     };
     match config.stream {
         Some(wish) => wish,

@@ -97,7 +97,7 @@ impl Collector<'_> {
         let folder = source::is_folder(input);
         let mut any = false;
         for file in files(input, &config)? {
-            let format = config.format(&file);
+            let format = config.format(&file)?;
             if format.is_plain() {
                 no_columns(&file, keep)?;
             }

@@ -13,23 +13,27 @@ pub(super) struct Texts {
     pub skipped: u64,
 }
 
-/// True for a name that ends like a file of texts, and of nothing else.
-pub(super) fn is_text_file(uri: &str) -> bool {
-    Format::named(uri).is_some_and(|format| format.has_blocks() && !format.may_hold_pictures())
+/// The rank of a file of a folder among those that may hold texts: plain text, CSV and JSON lines are texts
+/// most likely, Parquet may be pictures, and the others are often notes about the texts beside them.
+fn rank(format: Format) -> Option<u8> {
+    match format {
+        Format::Text | Format::Csv | Format::Jsonl => Some(0),
+        Format::Parquet => Some(1),
+        other => other.holds_texts().then_some(2),
+    }
 }
 
-/// The files below a URI that hold texts: those of a folder by their extension, a file always. Files of a
-/// folder that may be pictures instead, as Parquet may, count where the recipe says so or there are no
-/// others.
+/// The files below a URI that hold texts: those of a folder by their extension, a file always. Of a folder,
+/// those of the likeliest formats count, and where the recipe names a format, those as likely as that.
 pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
     let mut files = records::files(uri)?;
     if source::is_folder(uri) {
-        let may_be = |format: Format| format.has_blocks() && format.may_hold_pictures();
-        let wanted = config.format.is_some_and(may_be) || !files.iter().any(|file| is_text_file(file));
-        files.retain(|file| is_text_file(file) || wanted && Format::named(file).is_some_and(may_be));
+        let rank_of = |file: &String| Format::named(file).and_then(rank);
+        let last = config.format.and_then(rank).or_else(|| files.iter().filter_map(rank_of).min());
+        files.retain(|file| rank_of(file).is_some_and(|rank| Some(rank) <= last));
     }
     if files.is_empty() {
-        let endings: Vec<&str> = Format::names(Format::has_blocks).collect();
+        let endings: Vec<&str> = Format::names(Format::holds_texts).collect();
         Err(DataError::source(uri, format!("files of text (.{})", endings.join(", .")), "none"))
     } else {
         Ok(files)
@@ -58,7 +62,7 @@ pub(super) fn read(
         Err(error) => config.on_corrupt.refuse(error, &mut all.skipped),
     };
     for file in files(uri, config)? {
-        let format = config.format(&file);
+        let format = config.format(&file)?;
         let reader = Reader { uri: &file, config, format, labelled };
         if format.is_plain() && (folder || whole_files) {
             let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
@@ -75,7 +79,7 @@ pub(super) fn read(
 
 /// True when samples of this URI are whole `.txt` files.
 pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
-    let plain = |file: &String| config.format(file).is_plain();
+    let plain = |file: &String| config.format(file).is_ok_and(Format::is_plain);
     Ok(source::is_folder(uri) && files(uri, config)?.iter().any(plain))
 }
 
@@ -87,7 +91,7 @@ pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, Da
 pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, DataError> {
     let mut corpus = String::new();
     for file in files(uri, config)? {
-        let format = config.format(&file);
+        let format = config.format(&file)?;
         if format.is_plain() {
             let decoding = config.decoding()?;
             let bytes = decoding.bytes(&file, source::read_unpacked(&file)?, Content::Prose)?;

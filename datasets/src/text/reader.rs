@@ -69,6 +69,7 @@ impl Reader<'_> {
         let mut bytes = source::read_unpacked(self.uri)?;
         let content = if self.format.is_plain() { Some(Content::Lines) } else { self.format.content() };
         if let Some(content) = content {
+            self.format.check(self.uri, &bytes)?;
             bytes = self.config.decoding()?.bytes(self.uri, bytes, content)?;
         }
         let (reader, dialect) = (self.format.reader(self.uri)?, self.dialect()?);
@@ -175,8 +176,8 @@ impl Reader<'_> {
             _ => Use::Nothing,
         };
         let (decoding, class_names) = (self.config.decoding()?, self.config.class_names);
-        let plain = ReadOptions::plain(&column);
-        work(&ReadOptions { dialect, decoding, class_names, at_once: AT_ONCE, ..plain })
+        let (sheet, plain) = (self.config.sheet.as_deref(), ReadOptions::plain(&column));
+        work(&ReadOptions { dialect, decoding, sheet, class_names, at_once: AT_ONCE, ..plain })
     }
 
     /// Hands the texts of a frame to `take`, and each record that is `unreadable` in its turn.

@@ -11,7 +11,7 @@ use super::block::{
     AttentionMask, TransformerBlock, TransformerBlocksConfig, WEIGHT_STD, normal_linear, through_blocks,
 };
 use super::resample::bicubic;
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, PublishedPixels};
 use crate::check;
 use crate::headed::Headed;
 use crate::keys::LayerNames;
@@ -236,6 +236,11 @@ impl Architecture for VisionTransformerConfig {
             let found = Tensor::from_data(found.clone().convert::<f32>(), device);
             interpolated(found, [side, side], self.grid()).into_data()
         })
+    }
+
+    /// timm's weights see pixels from -1 to 1.
+    fn published_pixels(&self, library: &str) -> PublishedPixels {
+        if library == "timm" { PublishedPixels::SYMMETRIC } else { PublishedPixels::IMAGENET }
     }
 
     fn headed(model: &VisionTransformer) -> Option<&dyn Headed<Input = Images>> {

@@ -9,7 +9,7 @@
 use super::check_picture;
 use super::conv_norm::{Ways, names};
 use super::inverted::{InvertedNetwork, Plan, Stage};
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, PublishedPixels};
 use crate::check;
 use crate::headed::Headed;
 use crate::keys::LayerNames;
@@ -233,6 +233,11 @@ impl Architecture for EfficientNetConfig {
             ("timm", self.timm_names()),
             ("google", self.google_names()),
         ]
+    }
+
+    /// Those of the Lite variants see pixels from -1 to 1.
+    fn published_pixels(&self, _: &str) -> PublishedPixels {
+        if self.tensorflow { PublishedPixels::SYMMETRIC } else { PublishedPixels::IMAGENET }
     }
 
     fn headed(model: &EfficientNet) -> Option<&dyn Headed<Input = Images>> {

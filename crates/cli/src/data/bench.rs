@@ -45,7 +45,7 @@ pub struct BenchArguments {
 impl BenchArguments {
     /// The samples to make of a file that holds records.
     fn records(&self) -> Records {
-        if self.text_column.is_none() && !Format::of(&self.uri).is_plain() {
+        if self.text_column.is_none() && !Format::of(&self.uri).is_ok_and(Format::is_plain) {
             return Records::Rows { target: self.target.clone(), held: self.held };
         }
         let column = self.text_column.clone().unwrap_or_default();

@@ -3,12 +3,12 @@
 use anyhow::{Result, bail};
 use bonfire_datasets::index::{self, Index};
 use bonfire_datasets::records::Format;
-use bonfire_datasets::{image, pack as packing, parse_size, size};
+use bonfire_datasets::{image, pack as packing, parse_size, size, source};
 use clap::{Args, ValueEnum};
 
 #[derive(Args, Debug)]
 pub struct PackArguments {
-    /// A folder of class folders of pictures, or of pictures; or CSV or JSONL files.
+    /// A folder of class folders of pictures, or of pictures; or files of CSV, JSON, LIBSVM or workbooks.
     source: String,
     /// The folder for the shards: a path, or s3://bucket/folder and its like.
     destination: String,
@@ -33,7 +33,11 @@ enum PackFormat {
 /// Packs, then reads the shards back for their index.
 pub fn pack(arguments: &PackArguments) -> Result<()> {
     let mut done = |finished: usize, of: usize| eprintln!("shard {finished} of {of}");
-    let is_records = Format::named(&arguments.source).is_some_and(Format::is_untyped);
+    let format = match Format::named(&arguments.source) {
+        None if !source::is_folder(&arguments.source) => Format::of(&arguments.source).ok(),
+        named => named,
+    };
+    let is_records = format.is_some_and(Format::is_untyped);
     let (packed, what) = if is_records {
         if arguments.format == Some(PackFormat::Tar) {
             bail!("--format: expected parquet, as tar holds no rows, found tar");

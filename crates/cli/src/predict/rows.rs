@@ -6,9 +6,10 @@ use bonfire_run::{Answer, Kept, KeptCell};
 use serde_json::{Map, Value, json};
 
 /// Names that answers have in one format or another.
-const TAKEN: [&str; 9] = [
+const TAKEN: [&str; 10] = [
     "input",
     "label",
+    "labels",
     "probability",
     "probabilities",
     "value",
@@ -67,6 +68,10 @@ impl Layout {
                 let probabilities = (0..*classes).map(|class| number(label(class)));
                 [text("label"), number("probability".into())].into_iter().chain(probabilities).collect()
             }
+            Question::Labels(labels_of) => {
+                let label = |at| number(format!("p_{}", name_of(&labels, at)));
+                [text("labels")].into_iter().chain((0..*labels_of).map(label)).collect()
+            }
             Question::Value(1) => vec![number("value".into())],
             Question::Value(values) => (1..=*values).map(|at| number(format!("value_{at}"))).collect(),
             Question::Reconstruction => vec![number("reconstruction_error".into())],
@@ -108,6 +113,11 @@ impl Layout {
                 let first = [Cell::Text(name_of(&self.labels, *class)), of(*class)];
                 first.into_iter().chain((0..probabilities.len()).map(of)).collect()
             }
+            Answer::Labels { probabilities } => {
+                let first = Cell::Text(self.likely(probabilities).join(" "));
+                let all = probabilities.iter().map(|probability| number(f64::from(*probability)));
+                [first].into_iter().chain(all).collect()
+            }
             Answer::Values(values) => values.iter().map(|&value| number(value)).collect(),
             Answer::Reconstruction { error, .. } => vec![number(f64::from(*error))],
             Answer::Text(text) => vec![Cell::Text(text.clone())],
@@ -118,7 +128,7 @@ impl Layout {
         Ok(cells)
     }
 
-    /// An answer as JSON: label and probabilities, a value in the target's unit, the reconstruction error, or a
+    /// An answer as JSON: label or labels and probabilities, a value in the target's unit, the reconstruction error, or a
     /// text.
     pub fn object(&self, answer: &Answer, digits: Option<u8>) -> Map<String, Value> {
         let label = |class: usize| name_of(&self.labels, class);
@@ -136,6 +146,14 @@ impl Layout {
                     .collect();
                 json!({ "label": label(*class), "probability": single(probabilities[*class]), "probabilities": all })
             }
+            Answer::Labels { probabilities } => {
+                let all: Map<String, Value> = probabilities
+                    .iter()
+                    .enumerate()
+                    .map(|(at, probability)| (label(at), single(*probability)))
+                    .collect();
+                json!({ "labels": self.likely(probabilities), "probabilities": all })
+            }
             Answer::Values(values) => match values[..] {
                 [value] => json!({ "value": double(value) }),
                 _ => json!({ "values": values.iter().map(|&value| double(value)).collect::<Vec<_>>() }),
@@ -145,6 +163,12 @@ impl Layout {
         };
         let Value::Object(object) = object else { unreachable!("an object is written above") };
         object
+    }
+
+    /// The labels that are likelier than not.
+    fn likely(&self, probabilities: &[f32]) -> Vec<String> {
+        let likely = probabilities.iter().enumerate().filter(|(_, probability)| **probability > 0.5);
+        likely.map(|(at, _)| name_of(&self.labels, at)).collect()
     }
 
     /// A row as a JSON object.
@@ -202,6 +226,20 @@ mod tests {
             Value::Object(layout(&[]).object(&answer, None)),
             json!({ "label": "spam", "probability": 0.75, "probabilities": { "ham": 0.25, "spam": 0.75 } })
         );
+    }
+
+    #[test]
+    fn labels_are_those_that_are_likelier_than_not() {
+        let names = ["sea", "sky", "dog"].map(String::from).to_vec();
+        let layout = Layout::new(&Question::Labels(3), names, &[]).unwrap();
+        let answer = Answer::Labels { probabilities: vec![0.25, 0.75, 1.0] };
+        assert_eq!(
+            Value::Object(layout.object(&answer, None)),
+            json!({ "labels": ["sky", "dog"], "probabilities": { "sea": 0.25, "sky": 0.75, "dog": 1.0 } })
+        );
+        let columns: Vec<&str> = layout.answer.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(columns, ["labels", "p_sea", "p_sky", "p_dog"]);
+        assert_eq!(layout.cells(&answer, None).unwrap()[0], Cell::Text("sky dog".into()));
     }
 
     #[test]

@@ -205,7 +205,7 @@ fn records_are_answered_as_files_are_and_each_is_refused_alone() {
     assert_eq!(found[3].as_ref().unwrap(), &answers(&mut *predictor, &records[2..3])[0]);
     let refused = |at: usize| found[at].as_ref().unwrap_err().to_string();
     assert!(
-        refused(1).starts_with("request, record 1, picture: expected a complete PNG or JPEG"),
+        refused(1).starts_with("request, record 1, picture: expected a complete picture (PNG, JPEG"),
         "{}",
         refused(1)
     );

@@ -3,6 +3,7 @@
 //! | output | figures |
 //! |---|---|
 //! | logits | loss (nats), accuracy, top-k accuracy, AUROC, F1, ECE (calibration); confusion matrix |
+//! | logits of several labels | loss (nats a label), exact match, AUROC, mean average precision, F1 |
 //! | values | MSE, MAE, RMSE (in the target's own unit, MSE in its square), R2 |
 //! | token logits | loss (nats a token), perplexity, bits per character |
 //! | reconstruction | mean squared error over all elements |
@@ -12,6 +13,7 @@
 
 mod calibration;
 mod classes;
+mod labels;
 mod ranking;
 mod values;
 mod views;
@@ -27,6 +29,7 @@ use crate::TrainError;
 use bonfire_contract::{Metric, Output, Target};
 use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
 use classes::Classes;
+use labels::Labels;
 use serde::{Deserialize, Serialize};
 use values::Column;
 use worst::WorstSamples;
@@ -99,6 +102,7 @@ pub(crate) struct Sums {
 enum Kind {
     Nothing,
     Classes(Classes),
+    Labels(Labels),
     Values(Vec<Column>),
     Tokens { nats: f64, tokens: u64 },
     Reconstruction { squares: f64, elements: u64 },
@@ -136,6 +140,9 @@ impl Meter {
         self.batches += 1;
         match (output, target) {
             (Output::Logits(logits), Target::Classes(classes)) => self.add_classes(samples, logits, classes),
+            (Output::Logits(logits), Target::Probabilities(labels)) => {
+                self.add_labels(samples, logits, labels)
+            }
             (Output::Values(found), Target::Values(expected)) => self.add_values(samples, found, expected),
             (Output::TokenLogits(logits), Target::NextTokens(next)) => self.add_tokens(samples, logits, next),
             (Output::Reconstruction { output, input }, Target::Input) => {
@@ -225,6 +232,35 @@ impl Meter {
             })?;
             let answer = sums.add(row, class, self.config.top_k);
             self.sums.worst.add(sample, class, answer);
+        }
+        self.sums.samples += batch as u64;
+        Ok(())
+    }
+
+    /// Labels of which a sample may have several: the target says 1 for each that it has, and 0.
+    fn add_labels(
+        &mut self,
+        samples: &[u64],
+        logits: Tensor<2>,
+        labels: Tensor<2>,
+    ) -> Result<(), TrainError> {
+        let ([batch, width], shape) = (logits.dims(), labels.dims());
+        if shape != [batch, width] {
+            return Err(TrainError::mismatch(format!("labels [{batch}, {width}]"), format!("{shape:?}")));
+        }
+        let (mut logits, labels) = (float_values(logits), float_values(labels));
+        self.check_output(samples, "logits", &mut logits, width)?;
+        if let Some(share) = labels.iter().find(|label| **label != 0.0 && **label != 1.0) {
+            return Err(TrainError::mismatch("labels, each 0 or 1", format!("{share} of a class")));
+        }
+        if matches!(self.sums.kind, Kind::Nothing) {
+            self.sums.kind = Kind::Labels(Labels::new(width));
+        }
+        let Kind::Labels(sums) = &mut self.sums.kind else {
+            return Err(TrainError::mismatch("outputs of one kind", "logits of labels after another kind"));
+        };
+        for (row, truth) in logits.chunks_exact(width.max(1)).zip(labels.chunks_exact(width.max(1))) {
+            sums.add(row, truth);
         }
         self.sums.samples += batch as u64;
         Ok(())
@@ -352,6 +388,7 @@ impl Meter {
             (_, Kind::Nothing) => {}
             (kind @ Kind::Nothing, other) => *kind = other,
             (Kind::Classes(sums), Kind::Classes(other)) if sums.classes == other.classes => sums.merge(other),
+            (Kind::Labels(sums), Kind::Labels(other)) if sums.labels == other.labels => sums.merge(other),
             (Kind::Values(columns), Kind::Values(others)) if columns.len() == others.len() => {
                 columns.iter_mut().zip(others).for_each(|(column, other)| column.merge(other));
             }
@@ -376,8 +413,12 @@ impl Meter {
     pub(crate) fn check_monitor(&self, monitor: &str) -> Result<(), TrainError> {
         let mut names: Vec<String> = self.figures().into_iter().map(|metric| metric.name).collect();
         let scored = matches!(&self.sums.kind, Kind::Classes(sums) if sums.classes > 1);
-        if scored && !names.iter().any(|name| name == "auroc") {
-            names.push("auroc".into());
+        let of_labels = matches!(&self.sums.kind, Kind::Labels(_));
+        let granted = [("auroc", scored || of_labels), ("mean_average_precision", of_labels)];
+        for (name, _) in granted.into_iter().filter(|(_, granted)| *granted) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.into());
+            }
         }
         if names.is_empty() || names.iter().any(|name| name == monitor) {
             return Ok(());
@@ -406,6 +447,7 @@ impl Meter {
         match &self.sums.kind {
             Kind::Nothing => Vec::new(),
             Kind::Classes(sums) => sums.figures(self.config.top_k),
+            Kind::Labels(sums) => sums.figures(),
             Kind::Values(columns) => values::figures(columns, &self.config.values),
             Kind::Tokens { nats, tokens } => {
                 let nats = nats / *tokens as f64;

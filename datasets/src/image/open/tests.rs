@@ -318,7 +318,7 @@ fn corrupt_pictures_stop_or_are_skipped() {
     write(folder.path(), "dog/0.png", b"");
     let config = ImageConfig { workers: 2, ..folder_config(&folder) };
     // The first picture decides the size.
-    assert!(refused(&config).contains("/cat/0.png, picture: expected a complete PNG or JPEG picture"));
+    assert!(refused(&config).contains("/cat/0.png, picture: expected a complete picture (PNG, JPEG,"));
     let sized = ImageConfig { resize: Some(Resize::Exact([8, 6])), ..config.clone() };
     let opened = open(&sized, 1).unwrap();
     assert!(opened.train.batches(Position::default(), 1, &Device::flex()).any(|batch| batch.is_err()));
@@ -356,7 +356,7 @@ fn sources_that_cannot_be_trained_on_are_refused() {
     let other = tempfile::tempdir().unwrap();
     write(other.path(), "bird/1.png", &file(ImageFormat::Png, 8, 6));
     let foreign = ImageConfig { valid: Some(other.path().display().to_string()), ..config.clone() };
-    assert!(refused(&foreign).ends_with("expected folders of the classes cat, dog, found \"bird\""));
+    assert!(refused(&foreign).ends_with("expected pictures of the classes cat, dog, found \"bird\""));
 
     let share = ImageConfig { test_fraction: 0.01, ..config.clone() };
     assert_eq!(
@@ -517,14 +517,14 @@ fn prediction_names_every_picture_and_needs_no_labels() {
     let refused = |inputs: &[String]| predicted(&config, &resizing, inputs).err().unwrap().to_string();
     assert!(refused(&[]).contains("found no input"));
     assert!(refused(&["missing.png".into()]).contains("nothing of that name"));
-    assert!(refused(&["Cargo.toml".into()]).contains("a PNG, JPEG or IDX file of pictures"));
+    assert!(refused(&["Cargo.toml".into()]).contains(".gif) or an IDX file of them, found another format"));
 }
 
 #[test]
 fn a_file_that_is_no_training_set_is_named_for_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes, found) in [
-        ("table.csv", &b"a,b\n1,2\n"[..], "found a file that begins with 61 2c 62 0a"),
+        ("table.data", &b"a,b\n1,2\n"[..], "found a file that begins with 61 2c 62 0a"),
         ("one.png", &file(ImageFormat::Png, 8, 6), "found a single picture"),
         ("labels", &[0, 0, 8, 1, 0, 0, 0, 1, 7], "found an IDX file of labels"),
         ("empty", &[], "found an empty file"),
@@ -534,6 +534,76 @@ fn a_file_that_is_no_training_set_is_named_for_what_it_is() {
         let message = refused(&config);
         assert!(message.contains("a folder of class folders") && message.ends_with(found), "{message}");
     }
+}
+
+/// Ten pictures in one folder, and a table of them: what it says of number `n` is `say(n)`.
+fn beside_a_table(say: impl Fn(usize) -> String) -> (tempfile::TempDir, ImageConfig) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "file_name,label\n".to_string();
+    for number in 0..10 {
+        let format = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp][number % 3];
+        write(folder.path(), &format!("{number}.png"), &file(format, 8, 6));
+        table += &format!("{number}.png,{}\n", say(number));
+    }
+    write(folder.path(), "metadata.csv", table.as_bytes());
+    let train = folder.path().join("metadata.csv").display().to_string();
+    (folder, ImageConfig { train, workers: 0, ..ImageConfig::default() })
+}
+
+#[test]
+fn a_table_beside_pictures_is_trained_on() {
+    let (folder, config) = beside_a_table(|number| ["cat", "dog"][number % 2].to_string());
+    let opened = open(&ImageConfig { test_fraction: 0.2, ..config.clone() }, 1).unwrap();
+    assert_eq!(opened.schema.labels, ["cat", "dog"]);
+    let (_, classes) = epoch(&opened.train);
+    let (_, tested) = epoch(opened.test.as_ref().unwrap());
+    assert_eq!((classes.len(), tested.len()), (8, 2));
+    let all: i64 = classes.iter().chain(&tested).sum();
+    assert_eq!(all, 5);
+    // The folder alone has no classes, and says where they are.
+    let alone = ImageConfig { train: folder.path().display().to_string(), ..config.clone() };
+    let error = refused(&alone);
+    assert!(error.ends_with("outside of them; a table of labels is read as \"metadata.csv\""), "{error}");
+    // Labels are not asked for in prediction.
+    let mut parts = open_prediction(&config, &opened.schema, std::slice::from_ref(&config.train)).unwrap();
+    let part = parts.next().unwrap().unwrap();
+    assert!(part.names.of(9).ends_with("/9.png"));
+    assert_eq!(part.samples.dataset().len(), 10);
+}
+
+#[test]
+fn values_of_a_table_are_standardised_by_those_that_are_trained_on() {
+    let (folder, config) = beside_a_table(|number| format!("{}.5", number * number));
+    let config = ImageConfig { target: ImageTarget::Value, test_fraction: 0.2, ..config };
+    let opened = open(&config, 1).unwrap();
+    let moments = opened.schema.value.unwrap();
+    let values = |pipeline: &Pipeline<ImageSet>| -> Vec<f64> {
+        let target = batches(pipeline, 10).remove(0).target;
+        let Target::Values(values) = target else { panic!("expected values, found {target:?}") };
+        let values: Vec<f32> = values.into_data().try_to_vec().unwrap();
+        values.into_iter().map(f64::from).collect()
+    };
+    let (trained, tested) = (values(&opened.train), values(opened.test.as_ref().unwrap()));
+    assert!(trained.iter().sum::<f64>().abs() < 1e-4);
+    assert!((trained.iter().map(|value| value * value).sum::<f64>() / 8.0 - 1.0).abs() < 1e-4);
+    let mut all: Vec<f64> = trained
+        .iter()
+        .chain(&tested)
+        .map(|value| (value * moments.std + moments.mean - 0.5).round())
+        .collect();
+    all.sort_by(f64::total_cmp);
+    let expected: Vec<f64> = (0..10).map(|number| f64::from(number * number)).collect();
+    assert_eq!(all, expected);
+    // A run that goes on keeps its moments, and evaluates by them.
+    opened.schema.save(folder.path()).unwrap();
+    let schema = ImageSchema::load(folder.path()).unwrap();
+    assert_eq!(schema, opened.schema);
+    let evaluated = open_evaluation(&config, &schema, None, 1).unwrap();
+    assert_eq!(values(&evaluated), tested);
+    let classes = ImageConfig { target: ImageTarget::Class, ..config.clone() };
+    assert!(refused(&classes).starts_with("data.target: expected \"value\""));
+    let mixing = ImageConfig { mixup: 0.2, ..config };
+    assert!(refused(&mixing).starts_with("data.mixup: expected 0 where the target is no class"));
 }
 
 #[test]
@@ -696,11 +766,22 @@ fn shards_that_cannot_be_trained_on_are_refused() {
     let foreign = ImageConfig { valid: Some(numbered.train.clone()), ..two.clone() };
     assert!(refused(&foreign).ends_with("samples of the classes cat, dog, found \"0\""));
 
+    // Samples of two pictures are read by a key that says which.
+    let pair =
+        [("a.a.image.png", &png[..]), ("a.a.mask.webp", b"a mask"), ("a.cls", b"x"), ("b.image.PNG", &png)];
+    let pair = shard("pair.tar", &[&pair[..], &[("b.mask.webp", b"a mask"), ("b.cls", b"y")]].concat());
+    let expected =
+        "data.picture: expected the ending of one of the pictures of a sample: a.image.png or a.mask.webp";
+    assert_eq!(refused(&pair), format!("{expected}, found none for sample a"));
+    let named = ImageConfig { picture: Some("image.png".into()), ..pair };
+    assert_eq!(epoch(&open(&named, 1).unwrap().train).1.len(), 2);
+
     // A sample without a picture, and one whose bytes have changed under an index that does not know.
     let opened = open(&two, 1).unwrap();
     let error = opened.train.batches(Position::default(), 1, &Device::flex()).find_map(Result::err).unwrap();
     assert!(
-        error.to_string().contains("two.tar, sample dog/c: expected a part named jpg, jpeg, png, found txt")
+        error.to_string().contains("two.tar, sample dog/c: expected one part that is a picture (.png, .jpg,")
+            && error.to_string().ends_with("found txt")
     );
     let skipping = ImageConfig { on_corrupt: OnCorrupt::Skip, ..two.clone() };
     let opened = open(&skipping, 1).unwrap();
@@ -714,7 +795,7 @@ fn shards_that_cannot_be_trained_on_are_refused() {
     assert_eq!((epoch(&opened.train).1.len(), opened.train.skipped().count()), (1, 2));
     let strict = Pipeline::new(
         ImageSet::new(
-            Pictures::Streamed(Streamed::open(&two.train, None, ShardOrder::Full).unwrap()),
+            Pictures::Streamed(Streamed::open(&two.train, None, ShardOrder::Full, None).unwrap()),
             &opened.schema,
             Augment::default(),
         ),

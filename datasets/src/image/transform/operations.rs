@@ -4,6 +4,7 @@
 //! torchvision's affine maps for what each means: values are cut off, not rounded, and what comes from
 //! outside the picture is black.
 
+use super::super::form::luma as grey;
 use super::super::picture::Picture;
 use std::borrow::Cow;
 
@@ -84,11 +85,6 @@ impl Operation {
 /// `factor` parts of `image` and the rest of `other`, which may lie outside of the two.
 fn blend(other: f64, image: f64, factor: f64) -> u8 {
     (other + factor * (image - other)) as u8
-}
-
-/// Rec. 601's luma as Pillow computes it, in 16 bits behind the point.
-fn grey([r, g, b]: [u8; 3]) -> u8 {
-    ((u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471 + 0x8000) >> 16) as u8
 }
 
 fn greys(picture: &Picture) -> impl Iterator<Item = u8> {

@@ -21,13 +21,13 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 /// Rows decoded at a time, at most.
 const BATCH_ROWS: usize = 8192;
 
 /// The columns of a file that are wanted.
-pub(super) struct Columns {
+pub(in crate::records) struct Columns {
     /// Their numbers in the file.
     at: Vec<usize>,
     names: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) struct Columns {
     /// The names of the others.
     ignored: Vec<String>,
     /// Rows to decode at a time.
-    pub batch_rows: usize,
+    pub(super) batch_rows: usize,
 }
 
 impl Columns {
@@ -51,10 +51,22 @@ impl Columns {
         metadata: &ArrowReaderMetadata,
         options: &ReadOptions<'_>,
     ) -> Result<Self, DataError> {
+        Columns::of_schema(uri, metadata.schema(), options)
+    }
+
+    /// Finds the wanted columns of a schema.
+    ///
+    /// # Errors
+    /// As [`of`](Columns::of).
+    pub(in crate::records) fn of_schema(
+        uri: &str,
+        schema: &Schema,
+        options: &ReadOptions<'_>,
+    ) -> Result<Self, DataError> {
         let (names, classes, ignored) = (Vec::new(), Vec::new(), Vec::new());
         let batch_rows = options.at_once.min(BATCH_ROWS);
         let mut columns = Columns { at: Vec::new(), names, empty: Vec::new(), classes, ignored, batch_rows };
-        for (at, field) in metadata.schema().fields().iter().enumerate() {
+        for (at, field) in schema.fields().iter().enumerate() {
             let column = (options.column)(field.name());
             if !column.is_wanted() {
                 columns.ignored.push(field.name().clone());
@@ -63,7 +75,7 @@ impl Columns {
             columns.at.push(at);
             columns.names.push(field.name().clone());
             let named = options.class_names && column != Use::Text && field.data_type().is_integer();
-            let classes = if named { class_names(metadata.schema(), field.name()) } else { Vec::new() };
+            let classes = if named { class_names(schema, field.name()) } else { Vec::new() };
             columns.empty.push(match classes.is_empty() {
                 true => empty_column(uri, field, column, options.dates)?,
                 false => Cells::Text(TextCells::default()),
@@ -73,17 +85,22 @@ impl Columns {
         Ok(columns)
     }
 
+    /// The numbers of the wanted columns.
+    pub(in crate::records) fn at(&self) -> &[usize] {
+        &self.at
+    }
+
     pub(super) fn mask(&self, metadata: &ArrowReaderMetadata) -> ProjectionMask {
         ProjectionMask::roots(metadata.parquet_schema(), self.at.iter().copied())
     }
 
     /// No row of the file.
-    pub(super) fn none(&self, uri: &str) -> Frame {
+    pub(in crate::records) fn none(&self, uri: &str) -> Frame {
         self.rows(uri, self.empty.clone(), Vec::new())
     }
 
     /// The rows of a batch, of which the first is row `first_row` of the file.
-    pub(super) fn frame(
+    pub(in crate::records) fn frame(
         &self,
         uri: &str,
         first_row: u64,
