@@ -450,7 +450,7 @@ fn a_run_that_went_on_without_an_end_says_that_its_weights_are_older() {
 #[test]
 fn a_run_that_has_not_ended_answers_with_its_newest_whole_checkpoint() {
     let folder = TempDir::new().unwrap();
-    let (run, records) = rows(folder.path(), "kind", "name = 'linear'");
+    let (run, records) = rows(folder.path(), "kind", "name = 'mlp'");
     let ask = |run: &Run| answers(&mut *run.predictor(run.device(None).unwrap()).unwrap(), &records);
     let expected = ask(&run);
     // As a process leaves it that is killed behind its checkpoint at step 3.
@@ -471,7 +471,7 @@ fn a_run_that_has_not_ended_answers_with_its_newest_whole_checkpoint() {
 #[test]
 fn columns_are_kept_and_what_cannot_be_read_has_its_error_in_its_place() {
     let folder = TempDir::new().unwrap();
-    let (run, _) = rows(folder.path(), "kind", "name = 'linear'");
+    let (run, _) = rows(folder.path(), "kind", "name = 'mlp'");
     let mut skips = run;
     let DataConfig::Table(config) = &mut skips.recipe.data else { panic!("a table") };
     config.on_corrupt = bonfire_datasets::OnCorrupt::Skip;
