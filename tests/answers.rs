@@ -12,7 +12,7 @@ fn rows(workshop: &Workshop) {
     workshop.write(
         "r.toml",
         "[data]\nkind = 'table'\ntrain = 'train.csv'\ntarget = 'kind'\non_corrupt = 'skip'\n\
-         [model]\nname = 'linear'\n[train]\nsteps = 20\nbatch_size = 8\n",
+         [model]\nname = 'logistic'\n[train]\nsteps = 20\nbatch_size = 8\n",
     );
     workshop.succeed(&["train", "r.toml", "--run", "run"]);
     workshop.write("ask.csv", "id,a,b,name\n001,1,2,ann\n002,x,3,\"bob, jr\"\n003,5\n004,3,4,dan\n");

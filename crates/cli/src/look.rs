@@ -1,6 +1,6 @@
 //! Data as they were found, printed: columns with their cells, classes with their counts, first samples.
 
-use bonfire_datasets::look::{ColumnLook, Found, Look, PicturesLook, RowsLook};
+use bonfire_datasets::look::{ColumnLook, Found, Look, PictureLayout, PicturesLook, RowsLook};
 use bonfire_datasets::size;
 use std::io::{self, Write};
 
@@ -30,6 +30,10 @@ pub fn write(look: &Look, out: &mut dyn Write) -> io::Result<()> {
     match &look.found {
         Found::Pictures(pictures) => write_pictures(pictures, out),
         Found::Rows(rows) => write_rows(rows, out),
+        Found::Listed { rows, pictures, .. } => {
+            write_pictures(pictures, out)?;
+            write_rows(rows, out)
+        }
         Found::TextFolders { classes, .. } => {
             let files: u64 = classes.iter().map(|class| class.1).sum();
             writeln!(out, "{files} files of text in {} folders, a class each", classes.len())?;
@@ -65,7 +69,7 @@ fn write_pictures(pictures: &PicturesLook, out: &mut dyn Write) -> io::Result<()
     if let Some((count, error)) = &pictures.unreadable {
         writeln!(out, "cannot be read, of those looked at: {count}, the first: {error}")?;
     }
-    write_classes(&pictures.classes, out)
+    if pictures.layout == PictureLayout::Listed { Ok(()) } else { write_classes(&pictures.classes, out) }
 }
 
 /// Writes classes by their counts.

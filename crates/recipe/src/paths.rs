@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The keys whose values are paths or URIs. A relative path starts at the recipe's folder, and one of `--set`
 /// at the working folder; a run keeps them absolute.
-pub const PATHS: [&str; 5] = ["data.train", "data.valid", "data.test", "data.labels", "finetune.pretrained"];
+pub const PATHS: [&str; 6] =
+    ["data.train", "data.valid", "data.test", "data.labels", "data.folder", "finetune.pretrained"];
 
 impl Document {
     /// The text of the key at `path`; none where there is no such key, or its value is something else.

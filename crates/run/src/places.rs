@@ -79,7 +79,8 @@ pub(crate) fn seen_from_here(data: &DataConfig) -> DataConfig {
     let mut data = data.clone();
     let paths: Vec<Option<&mut String>> = match &mut data {
         DataConfig::Image(config) => {
-            vec![Some(&mut config.train), config.valid.as_mut(), config.test.as_mut(), config.labels.as_mut()]
+            let [labels, folder] = [config.labels.as_mut(), config.folder.as_mut()];
+            vec![Some(&mut config.train), config.valid.as_mut(), config.test.as_mut(), labels, folder]
         }
         DataConfig::Text(config) => {
             vec![Some(&mut config.train), config.valid.as_mut(), config.test.as_mut()]

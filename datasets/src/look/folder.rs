@@ -202,11 +202,15 @@ fn pictures(uri: &str, files: &Files) -> Result<Look, DataError> {
     }
     // A table beside the pictures that names them says what they show.
     if let [table] = files.rows.as_slice() {
-        let look = rows::look(table, std::slice::from_ref(table))?;
-        if look.column_of_names(&files.pictures).is_some() {
-            let notes = vec![format!("{} names the pictures of {uri}", source::name(table))];
-            let found = Found::Rows(look);
-            return Ok(Look { train: table.clone(), valid: None, test: None, found, notes });
+        let rows = rows::look(table, std::slice::from_ref(table))?;
+        if let Some(column) = rows.column_of_names(&files.pictures).map(|column| column.name.clone()) {
+            let folder = rows.folder_of(&column, table, &files.pictures);
+            let pictures = pictures::of_files(PictureLayout::Listed, Vec::new(), &files.pictures)?;
+            let mut notes = vec![format!("`{column}` of {} names the pictures", source::name(table))];
+            notes.extend(left_out(others().filter(|file| *file != table), "no pictures"));
+            let (train, rows) = (table.clone(), Box::new(rows));
+            let found = Found::Listed { rows, column, folder, pictures };
+            return Ok(Look { train, valid: None, test: None, found, notes });
         }
     }
     let needed = "a folder for each class of pictures, or one table (CSV, JSON lines, Parquet) beside them with a \

@@ -40,8 +40,19 @@ pub struct Look {
 pub enum Found {
     /// Pictures in a folder a class, in shards, or in an IDX file.
     Pictures(PicturesLook),
-    /// Rows with columns: a table, labelled texts, or the names of pictures with their labels.
+    /// Rows with columns: a table, or labelled texts.
     Rows(RowsLook),
+    /// Pictures that a table beside them names.
+    Listed {
+        /// The table.
+        rows: Box<RowsLook>,
+        /// Its column of file names.
+        column: String,
+        /// The folder that the names are relative to, where it is not the table's own.
+        folder: Option<String>,
+        /// The pictures.
+        pictures: PicturesLook,
+    },
     /// Files of text in a folder a class: each class with the number of its files.
     TextFolders {
         /// In the order of their names.

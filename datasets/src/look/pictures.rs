@@ -17,6 +17,8 @@ pub enum Layout {
     Shards,
     /// IDX files.
     Idx,
+    /// Files that a table names.
+    Listed,
 }
 
 impl Layout {
@@ -26,6 +28,7 @@ impl Layout {
             Layout::ClassFolders => "class folders of",
             Layout::Shards => "shards of",
             Layout::Idx => "an IDX file of",
+            Layout::Listed => "a table of",
         }
     }
 }
@@ -103,7 +106,7 @@ pub(super) fn of_files(
     for file in evenly(files) {
         sizes.add(image::facts_of(file));
     }
-    Ok(PicturesLook { files: files.len() as u64, ..PicturesLook::new(layout, classes, sizes) })
+    Ok(PicturesLook { files: files.len() as u64, pictures: files.len() as u64, ..PicturesLook::new(layout, classes, sizes) })
 }
 
 /// An IDX file of pictures and, where it is beside it, of their labels.

@@ -156,6 +156,22 @@ impl RowsLook {
         })
     }
 
+    /// The folder that the names in a column of `table` are relative to; none where it is the table's own.
+    pub(super) fn folder_of(&self, column: &str, table: &str, pictures: &[String]) -> Option<String> {
+        let cell = Seen::cells(&self.frames, column).next()?;
+        let own = table.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let named = |uri: &&String| {
+            let stem = uri.rsplit_once('.').map_or(uri.as_str(), |(stem, _)| stem);
+            [uri.as_str(), stem]
+                .iter()
+                .any(|name| name.strip_suffix(&*cell).is_some_and(|rest| rest.ends_with('/')))
+        };
+        let uri = pictures.iter().find(named)?;
+        let at = uri.rfind(&*cell)?;
+        let folder = uri[..at].trim_end_matches('/');
+        (folder != own).then(|| folder.to_string())
+    }
+
     /// Some of the first rows, as they are spelled; `None` for a cell without a value.
     pub fn first_rows(&self, most: usize) -> Vec<Vec<Option<String>>> {
         let rows = self.frames.iter().flat_map(|frame| (0..frame.len()).map(move |row| (frame, row)));

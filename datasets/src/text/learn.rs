@@ -238,9 +238,8 @@ impl Learned {
             TableTarget::Classes { labels: sorted, .. } => {
                 let distinct = sorted.len();
                 if distinct > FEW_LABELS && distinct as u64 == texts && wishes.kind.is_none() {
-                    let expected = format!(
-                        "a label that texts share (or data.label_column names another column, or data.target_kind = \"class\")"
-                    );
+                    let expected = "a label that texts share (or data.label_column names another column, or \
+                                    data.target_kind = \"class\")";
                     let found = format!("one of its own for each of {texts} texts");
                     return Err(DataError::malformed(
                         uri,

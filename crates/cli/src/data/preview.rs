@@ -121,7 +121,10 @@ fn targets(target: &Target, labels: &[String], scale: Option<(f64, f64)>) -> Vec
         }
         Target::Values(values) => {
             let (mean, std) = scale.unwrap_or((0.0, 1.0));
-            numbers(values.clone()).into_iter().map(|value| (f64::from(value) * std + mean).to_string()).collect()
+            numbers(values.clone())
+                .into_iter()
+                .map(|value| (f64::from(value) * std + mean).to_string())
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -190,7 +193,8 @@ fn text_page(name: &str, schema: &TextSchema, batch: Texts) -> String {
             let (features, weights) = (whole(input.features), numbers(input.weights));
             let symbols = schema.tokenizer.symbols();
             let text = |(features, weights): (&[i64], &[f32])| {
-                let mut bag: Vec<(f32, i64)> = weights.iter().copied().zip(features.iter().copied()).collect();
+                let mut bag: Vec<(f32, i64)> =
+                    weights.iter().copied().zip(features.iter().copied()).collect();
                 bag.sort_by(|a, b| b.0.total_cmp(&a.0));
                 let named = |(weight, feature): (f32, i64)| match symbols.get(feature as usize) {
                     Some(symbol) => format!("{symbol} {weight:.2}"),

@@ -14,6 +14,7 @@ mod texts;
 use crate::{Document, Recipe, RecipeError};
 use bonfire_datasets::look::{Found, Look};
 use lines::Lines;
+use pictures::Listed;
 
 /// The wishes of the one who asks.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +61,15 @@ pub fn propose(look: &Look, asked: &Asked) -> Result<Proposal, RecipeError> {
     let mut lines = Lines::new(&asked.name);
     let mut told = look.notes.clone();
     match &look.found {
-        Found::Pictures(pictures) => pictures::propose(look, pictures, asked, &mut lines, &mut told)?,
+        Found::Pictures(pictures) => {
+            pictures::propose(look, (pictures, None), asked, &mut lines, &mut told)?;
+        }
+        Found::Listed { rows, column, folder, pictures } => {
+            told.push(rows::about(rows));
+            let target = rows::target(look, rows, asked, &mut told)?;
+            let listed = Listed { rows, column, folder: folder.as_deref(), target };
+            pictures::propose(look, (pictures, Some(listed)), asked, &mut lines, &mut told)?;
+        }
         Found::Rows(rows) => rows::propose(look, rows, asked, &mut lines, &mut told)?,
         Found::TextFolders { classes, unnamed } => {
             texts::folders(look, (classes, *unnamed), asked, &mut lines, &mut told)?;

@@ -1,9 +1,10 @@
 //! Recipes for pictures.
 
 use super::lines::Lines;
+use super::rows::{Target, classes};
 use super::{Asked, parts, refuse};
 use crate::RecipeError;
-use bonfire_datasets::look::{Look, PictureLayout, PicturesLook};
+use bonfire_datasets::look::{Look, PictureLayout, PicturesLook, Question, RowsLook};
 
 /// Pictures of this many pixels a side and fewer are small ones, as CIFAR's.
 const SMALL: usize = 64;
@@ -15,14 +16,24 @@ const STD: [f64; 3] = [0.229, 0.224, 0.225];
 /// Pictures of a class below which it can hardly be learned.
 const FEW: u64 = 10;
 
+/// The table that names pictures.
+pub(super) struct Listed<'a> {
+    pub rows: &'a RowsLook,
+    /// The column of file names.
+    pub column: &'a str,
+    /// The folder that they are relative to, where it is not the table's own.
+    pub folder: Option<&'a str>,
+    pub target: Target,
+}
+
 pub(super) fn propose(
     look: &Look,
-    pictures: &PicturesLook,
+    (pictures, listed): (&PicturesLook, Option<Listed<'_>>),
     asked: &Asked,
     lines: &mut Lines,
     told: &mut Vec<String>,
 ) -> Result<(), RecipeError> {
-    if asked.target.is_some() {
+    if asked.target.is_some() && listed.is_none() {
         return Err(super::refuse_option("target", "rows of a table, which have columns", look));
     }
     let Some([least, side, most]) = pictures.shorter_side else {
@@ -32,7 +43,7 @@ pub(super) fn propose(
         };
         return Err(refuse(look, "pictures that can be read", found));
     };
-    if pictures.classes.len() < 2 {
+    if pictures.classes.len() < 2 && listed.is_none() {
         return Err(refuse(look, "pictures of at least two classes", format!("{}", pictures.classes.len())));
     }
     let about = about(pictures);
@@ -45,6 +56,9 @@ pub(super) fn propose(
     lines.section("data");
     lines.key("kind", "image", &about);
     lines.key("train", &look.train, "");
+    if let Some(listed) = &listed {
+        table(listed, lines, told);
+    }
     match pictures.layout {
         PictureLayout::Shards if look.valid.is_none() => {
             lines
@@ -121,13 +135,36 @@ pub(super) fn propose(
             }
         }
     }
-    training(pictures, side, asked, lines);
+    let is_class = listed.is_none_or(|listed| matches!(listed.target.question, Question::Class(_)));
+    training(pictures, (side, is_class), asked, lines);
     Ok(())
+}
+
+/// The keys of a table of file names.
+fn table(listed: &Listed<'_>, lines: &mut Lines, told: &mut Vec<String>) {
+    if let Some(folder) = listed.folder {
+        lines.key("folder", folder, "the names in the table are relative to it");
+    }
+    lines.key("image_column", listed.column, "the names of the pictures");
+    lines.key("label_column", &listed.target.name, &listed.target.why);
+    let column = listed.rows.column(&listed.target.name);
+    match (listed.target.question, column) {
+        (Question::Value, _) => lines.key("target", "value", "its numbers are many"),
+        (Question::Class(_), Some(column)) => {
+            let (counts, warning) = classes(column);
+            lines.key("target", "class", &counts);
+            told.extend(warning);
+        }
+        (Question::Class(_), None) => {}
+    }
 }
 
 /// The pictures in a line.
 fn about(pictures: &PicturesLook) -> String {
     let classes = pictures.classes.len();
+    if pictures.layout == PictureLayout::Listed {
+        return format!("{} pictures that a table names", pictures.files);
+    }
     match pictures.of_first_shard {
         true => {
             format!(
@@ -140,7 +177,7 @@ fn about(pictures: &PicturesLook) -> String {
 }
 
 /// The loop: more epochs where there are fewer pictures.
-fn training(pictures: &PicturesLook, side: usize, asked: &Asked, lines: &mut Lines) {
+fn training(pictures: &PicturesLook, (side, is_class): (usize, bool), asked: &Asked, lines: &mut Lines) {
     let shards = if pictures.of_first_shard { pictures.files } else { 1 };
     let samples = (pictures.pictures * shards).max(1);
     let (batch_size, steps, bounds) = match (&asked.pretrained, side <= SMALL) {
@@ -149,8 +186,10 @@ fn training(pictures: &PicturesLook, side: usize, asked: &Asked, lines: &mut Lin
         (None, false) => (32, 3_000, (10, 60)),
     };
     let batch_size = if samples < 1_000 { 16 } else { batch_size };
-    lines.section("loss");
-    lines.key("label_smoothing", 0.1, "");
+    if is_class {
+        lines.section("loss");
+        lines.key("label_smoothing", 0.1, "");
+    }
     lines.section("train");
     let epochs = super::epochs(samples, batch_size, steps, bounds);
     lines.key("epochs", epochs, &format!("about {} steps", epochs * samples.div_ceil(batch_size)));

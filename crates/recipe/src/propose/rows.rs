@@ -51,14 +51,14 @@ pub(super) fn propose(
 }
 
 /// The rows in a line.
-fn about(rows: &RowsLook) -> String {
+pub(super) fn about(rows: &RowsLook) -> String {
     let files = if rows.files == 1 { String::new() } else { format!(" in {} files", rows.files) };
     let looked = if rows.is_whole { "" } else { "the first " };
     format!("{looked}{} rows of {} columns{files}", rows.rows, rows.columns.len())
 }
 
 /// The column to predict.
-fn target(
+pub(super) fn target(
     look: &Look,
     rows: &RowsLook,
     asked: &Asked,
