@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::*;
     use bonfire_contract::{AnyInput, Images, Input, Tokens};
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::{Distribution, Int, Tolerance};
 
     /// Holds the parts of a model together to the whole.
     fn assert_parts<A: Architecture>(name: &str, config: A, input: AnyInput) {
@@ -137,18 +137,23 @@ mod tests {
     fn features_and_head_are_the_whole_model() {
         let device = Device::flex();
         let picture = [3, 32, 32];
-        let pixels = Tensor::random([2, 3, 32, 32], Distribution::Default, &device);
+        let pixels = Tensor::<4>::random([2, 3, 32, 32], Distribution::Default, &device);
         let images = || AnyInput::Images(Images { pixels: pixels.clone() });
         let classes = || Objective::classes(3);
         assert_parts("lenet", LeNetConfig::new(picture, classes()), images());
         let cnn = || CnnConfig::new(picture, classes()).with_widths(vec![4, 6]);
         assert_parts("cnn", cnn().with_hidden(8), images());
         assert_parts("cnn without a hidden layer", cnn().with_hidden(0), images());
-        assert_parts("resnet", SmallResNetConfig::new(picture, classes()).with_depth(8).with_width(4), images());
+        assert_parts(
+            "resnet",
+            SmallResNetConfig::new(picture, classes()).with_depth(8).with_width(4),
+            images(),
+        );
         assert_parts("resnet9", ResNet9Config::new(picture, classes()).with_width(4), images());
         let resnet18 = ResNetConfig::resnet18(picture, classes()).with_layers([1; 4]).with_width(4);
         assert_parts("resnet18", resnet18, images());
-        let mobilenet = MobileNetV2Config::new(picture, classes()).with_layers([1; 7]).with_width_multiplier(0.25);
+        let mobilenet =
+            MobileNetV2Config::new(picture, classes()).with_layers([1; 7]).with_width_multiplier(0.25);
         assert_parts("mobilenet_v2", mobilenet, images());
         let efficientnet = EfficientNetConfig::b0(picture, Objective::values(2)).with_layers([1; 7]);
         assert_parts("efficientnet_b0", efficientnet, images());
@@ -161,7 +166,7 @@ mod tests {
                 .with_pooling(pooling);
             assert_parts("vit_ti16", vit, images());
         }
-        let tokens = Tensor::from_data([[1, 2, 3, 4], [5, 6, 0, 0]], &device);
+        let tokens = Tensor::<2, Int>::from_data([[1, 2, 3, 4], [5, 6, 0, 0]], &device);
         let padding = tokens.clone().equal_elem(0);
         let texts = || AnyInput::Tokens(Tokens { tokens: tokens.clone(), padding: padding.clone() });
         assert_parts("lstm", LstmClassifierConfig::new(9, classes()), texts());
