@@ -3,8 +3,8 @@
 use crate::RunError;
 use crate::pretrained::{HEAD, candidates, with_local};
 use bonfire_checkpoint::{Published, Weights};
-use bonfire_models::registry::{ARCHITECTURES, Visit, find, visit};
-use bonfire_models::spec::Sample;
+use bonfire_models::registry::{ARCHITECTURES, Visit, visit};
+use bonfire_models::spec::{Misfit, Sample};
 use bonfire_models::{Architecture, PublishedPixels};
 use bonfire_recipe::propose::Pretrained;
 use burn::tensor::Device;
@@ -22,13 +22,13 @@ pub fn identify(uri: &str) -> Result<Pretrained, RunError> {
         let published = Published::open(path)?;
         let device = bonfire_device::first()?;
         let mut best: Option<(f64, &str, PublishedPixels)> = None;
-        let of_pictures = |name: &str| Ok::<_, RunError>((find(name)?.example)());
         for architecture in ARCHITECTURES {
-            let spec = of_pictures(architecture.name)?;
+            let spec = (architecture.example)();
             if !matches!(spec.sample, Sample::Image(_)) {
                 continue;
             }
-            let (share, pixels) = visit(architecture.name, &spec, Match(&published, &device))?;
+            let (share, pixels) = visit(architecture.name, &spec, Match(&published, &device))
+                .map_err(|Misfit { key, expected, found }| RunError::unexpected(key, expected, found))?;
             if best.is_none_or(|(most, ..)| share > most) {
                 best = Some((share, architecture.name, pixels));
             }
@@ -43,9 +43,10 @@ pub fn identify(uri: &str) -> Result<Pretrained, RunError> {
             }),
             best => {
                 let first: Vec<&str> = published.names().take(4).collect();
-                let nearest = best.filter(|(share, ..)| *share > 0.0).map_or(String::new(), |(share, name, _)| {
-                    format!("; the nearest is {name}, {:.0} % of whose tensors it has", 100.0 * share)
-                });
+                let nearest =
+                    best.filter(|(share, ..)| *share > 0.0).map_or(String::new(), |(share, name, _)| {
+                        format!("; the nearest is {name}, {:.0} % of whose tensors it has", 100.0 * share)
+                    });
                 let found = format!("{} tensors, {} …{nearest}", published.names().count(), first.join(", "));
                 Err(RunError::unexpected(uri, "weights of one of the architectures for pictures", found))
             }

@@ -115,7 +115,11 @@ fn keys<M: Module>(model: &M, names: &LayerNames) -> Vec<Key> {
 }
 
 /// Each library's keys, and the model's own.
-pub(crate) fn candidates<M: Module>(model: &M, libraries: &[(&'static str, LayerNames)], own: &Weights) -> Vec<Names> {
+pub(crate) fn candidates<M: Module>(
+    model: &M,
+    libraries: &[(&'static str, LayerNames)],
+    own: &Weights,
+) -> Vec<Names> {
     let ours = own.iter().map(|(path, data)| Key {
         path: path.to_string(),
         name: path.to_string(),

@@ -106,7 +106,11 @@ pub(super) fn of_files(
     for file in evenly(files) {
         sizes.add(image::facts_of(file));
     }
-    Ok(PicturesLook { files: files.len() as u64, pictures: files.len() as u64, ..PicturesLook::new(layout, classes, sizes) })
+    Ok(PicturesLook {
+        files: files.len() as u64,
+        pictures: files.len() as u64,
+        ..PicturesLook::new(layout, classes, sizes)
+    })
 }
 
 /// An IDX file of pictures and, where it is beside it, of their labels.
