@@ -11,8 +11,8 @@ use crate::{DataError, InputPiece, InputPieces, Names, source};
 /// Pictures of a piece.
 const PIECE: usize = 4096;
 
-/// Opens the pictures that `inputs` name (files, folders, globs, tables of names, IDX files, shards) in their order, without
-/// labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and
+/// Opens the pictures that `inputs` name (files, folders, globs, tables of names, IDX files, shards) in their
+/// order, without labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and
 /// in shards. Of folders and buckets, the names of some thousand pictures are held at a time; of shards none;
 /// an IDX file is held whole.
 ///

@@ -211,8 +211,8 @@ impl Dataset for ImageSet {
         }
     }
 
-    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`, values `[B, 1]` or labels `[B, K]`;
-    /// pictures to predict have no target.
+    /// Pictures `[B * views, C, H, W]`, the views of one after the other, and classes `[B]`, values
+    /// `[B, 1]` or labels `[B, K]`; pictures to predict have no target.
     fn collate(&self, samples: Vec<ImageSample>, device: &Device) -> (Images, Target) {
         let [channels, ..] = self.shape;
         let [height, width] = samples.first().map_or([0, 0], |sample| sample.size);

@@ -128,8 +128,8 @@ impl Layout {
         Ok(cells)
     }
 
-    /// An answer as JSON: label or labels and probabilities, a value in the target's unit, the reconstruction error, or a
-    /// text.
+    /// An answer as JSON: label or labels and probabilities, a value in the target's unit, the reconstruction
+    /// error, or a text.
     pub fn object(&self, answer: &Answer, digits: Option<u8>) -> Map<String, Value> {
         let label = |class: usize| name_of(&self.labels, class);
         let single = |number: f32| match digits {
