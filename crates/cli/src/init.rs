@@ -4,7 +4,7 @@ use crate::args::InitArguments;
 use crate::look;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::write_atomically;
-use bonfire_datasets::{look as data, source};
+use bonfire_datasets::look as data;
 use bonfire_recipe::propose::{Asked, propose};
 use std::io::{Write, stdout};
 use std::path::{Path, absolute};
