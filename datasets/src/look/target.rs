@@ -7,13 +7,12 @@ use super::rows::RowsLook;
 const MOST_CLASSES: u64 = 20;
 
 /// Names that say "this is to be predicted", in small letters.
-const NAMED: [&str; 16] = [
+const NAMED: [&str; 15] = [
     "target",
     "label",
     "labels",
     "class",
     "classes",
-    "y",
     "outcome",
     "response",
     "output",
@@ -27,7 +26,7 @@ const NAMED: [&str; 16] = [
 ];
 
 /// Names of what people most often predict, in small letters: weaker than those of [`NAMED`].
-const USUAL: [&str; 32] = [
+const USUAL: [&str; 33] = [
     "survived",
     "churn",
     "churned",
@@ -59,6 +58,7 @@ const USUAL: [&str; 32] = [
     "score",
     "loan_status",
     "approved",
+    "y",
     "category",
 ];
 
@@ -110,11 +110,14 @@ pub(super) fn targets(rows: &RowsLook) -> Targets {
         .iter()
         .filter_map(|column| Some(Candidate { name: column.name.clone(), question: question(column)? }))
         .collect();
+    // Beside `x` and `z`, `y` is a coordinate.
+    let is_coordinate = |name: &str| name == "y" && rows.column("z").is_some();
     let named = |names: &[&str]| -> Vec<&Candidate> {
-        candidates
-            .iter()
-            .filter(|candidate| names.contains(&candidate.name.to_lowercase().as_str()))
-            .collect()
+        let is_named = |candidate: &&Candidate| {
+            let name = candidate.name.to_lowercase();
+            names.contains(&name.as_str()) && !is_coordinate(&name)
+        };
+        candidates.iter().filter(is_named).collect()
     };
     let has_text = rows.columns.iter().any(|column| column.kind == ColumnKind::Text);
     let (likely, why) = match (named(&NAMED).as_slice(), named(&USUAL).as_slice(), candidates.as_slice()) {

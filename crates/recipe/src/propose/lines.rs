@@ -38,7 +38,7 @@ impl Lines {
 
     /// A comment of its own.
     pub(super) fn comment(&mut self, text: &str) {
-        let _ = writeln!(self.text, "# {}", text.replace('\n', " "));
+        let _ = writeln!(self.text, "{}", format!("# {}", text.replace('\n', " ")).trim_end());
     }
 
     /// The recipe.
