@@ -85,6 +85,7 @@ fn impossible_sizes_are_refused_with_a_message() {
 
         let question = match spec.question {
             Question::Class(_) => Question::Class(0),
+            Question::Labels(_) => Question::Labels(0),
             Question::Value(_) => Question::Value(0),
             Question::NextToken | Question::Reconstruction => Question::Class(3),
         };

@@ -139,6 +139,11 @@ pub fn batch<I: Input>(spec: &Spec, samples: usize, device: &Device) -> (I, Targ
             let data = TensorData::new(integers(samples, classes, 3), [samples]);
             Target::Classes(Tensor::from_data(data, device))
         }
+        Question::Labels(labels) => {
+            let data: Vec<f32> =
+                integers(samples * labels, 2, 3).into_iter().map(|label| label as f32).collect();
+            Target::Probabilities(Tensor::from_data(TensorData::new(data, [samples, labels]), device))
+        }
         Question::Value(values) => Target::Values(Tensor::from_data(
             TensorData::new(wave(samples * values, 1.1), [samples, values]),
             device,

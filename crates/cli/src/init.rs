@@ -27,6 +27,10 @@ pub fn init(arguments: &InitArguments) -> Result<()> {
         },
     };
     let proposal = propose(&found, &asked)?;
+    if let Some(pretrained) = &asked.pretrained {
+        let (name, size) = (&pretrained.architecture, pretrained.size);
+        println!("pretrained: {name}, by its tensors, for pictures of {size} pixels a side");
+    }
     let mut out = stdout().lock();
     if arguments.explain {
         look::write(&found, &mut out)?;
@@ -157,8 +161,10 @@ mod tests {
             "{recipe}"
         );
         assert!(recipe.contains("train.csv\"") && recipe.contains("test = \""), "{recipe}");
-        std::fs::write(folder.path().join("other.csv"), "a,b\n1,2\n").unwrap();
-        let error = message(init_for(folder.path(), "", None));
+        std::fs::create_dir(folder.path().join("two")).unwrap();
+        std::fs::write(folder.path().join("two/one.csv"), "x,y\n1,2\n").unwrap();
+        std::fs::write(folder.path().join("two/other.csv"), "a,b\n1,2\n").unwrap();
+        let error = message(init_for(folder.path(), "two", None));
         assert!(error.contains("name the one that is meant") && error.contains("other.csv"), "{error}");
     }
 }

@@ -60,7 +60,12 @@ impl Labels {
         }
     }
 
-    /// The labels and the training rows of each; `None` where there are too many for classes.
+    /// The number of labels; `None` where there are too many for classes.
+    pub(super) fn number(&self) -> Option<usize> {
+        self.0.as_ref().map(BTreeMap::len)
+    }
+
+    /// Every label with its training rows; none where there are too many for classes.
     pub(super) fn counts(self) -> Option<BTreeMap<String, u64>> {
         self.0
     }

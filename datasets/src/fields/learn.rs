@@ -256,6 +256,13 @@ impl Tally {
                 if let Some(error) = self.grouped() {
                     return Err(error);
                 }
+                let many = labels.number().is_none_or(|labels| labels > MOST_CLASSES as usize);
+                if many && are_most(self.looks.units + self.number_cells, self.values) {
+                    let expected = "classes or plain numbers to predict (data.target_kind = \"class\" makes each \
+                                    spelling a class)";
+                    let found = format!("`{}`", self.looks.unit.unwrap_or_default());
+                    return Err(DataError::malformed(uri, format!("column `{name}`"), expected, found));
+                }
                 if self.read_as_dates(None).is_some() {
                     let expected =
                         "classes or numbers to predict (data.target_kind = \"class\" makes each date one)";

@@ -22,7 +22,7 @@ impl Look {
         let bytes = text.as_bytes();
         if !bytes.iter().any(u8::is_ascii_digit) {
             Look::Other
-        } else if is_digit(bytes.last()) && is_grouped(text) {
+        } else if is_digit(bytes.last()) && (is_grouped(text) || is_pointed(text)) {
             Look::Grouped
         } else if is_short_year(text) {
             Look::ShortYear
@@ -32,6 +32,11 @@ impl Look {
             Look::Other
         }
     }
+}
+
+/// True for a number with a point, which is no plain one where `data.decimal` is another mark.
+fn is_pointed(text: &str) -> bool {
+    text.contains('.') && text.parse::<f64>().is_ok()
 }
 
 /// True for a number behind a sign of a currency, or before a unit of a few letters or signs.
@@ -64,7 +69,7 @@ mod tests {
     #[test]
     fn texts_look_like_what_people_write() {
         for (look, texts) in [
-            (Look::Grouped, &["1,234", "1.234,5", "0,5", "1 234"][..]),
+            (Look::Grouped, &["1,234", "1.234,5", "0,5", "1 234", "1.034"][..]),
             (Look::Unit, &["$1,200", "-$5", "12%", "3.5 kg", "€ 7", "10k", "1.234,5 €", "5 km/h"]),
             (Look::ShortYear, &["31/12/24", "1.2.03", "01-02-24"]),
             (

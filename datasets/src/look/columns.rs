@@ -320,7 +320,9 @@ pub(super) fn leaks(frames: &[Frame], columns: &[ColumnLook], target: &str) -> V
             correlation(frames, &column.name, target).is_some_and(|r| r.abs() > 0.999_99)
         }
         _ => {
-            let few = column.distinct.is_some_and(|distinct| 2 * distinct < column.values && distinct > 1);
+            // With many values each class would follow from some: that is what there is to learn.
+            let most = of_target.distinct.unwrap_or(0).saturating_mul(2);
+            let few = column.distinct.is_some_and(|distinct| (2..=most).contains(&distinct));
             few && matches!(column.kind, ColumnKind::Category | ColumnKind::Number)
                 && decides(frames, &column.name, target)
         }

@@ -6,7 +6,7 @@ use super::{Found, Look};
 use crate::records::{self, Format};
 use crate::source::{self, Object, stats};
 use crate::{DataError, image};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Files whose names are looked at, of a folder with more.
 const MOST_FILES: usize = 2_000_000;
@@ -112,15 +112,13 @@ impl Parts {
 
     /// The files whose names, or the words of them, say that they are parts.
     fn of_files(files: &[String]) -> Option<Self> {
-        let parts = Parts::named(|names| {
+        Parts::named(|names| {
             let is_named =
                 |file: &&String| stem_words(file).iter().any(|word| names.contains(&word.as_str()));
             let mut found = files.iter().filter(is_named);
             // Several of one part are shards of it, which a glob would have to name.
             found.next().filter(|_| found.next().is_none()).cloned()
-        })?;
-        let named = 1 + usize::from(parts.valid.is_some()) + usize::from(parts.test.is_some());
-        (named == files.len() && named > 1).then_some(parts)
+        })
     }
 
     fn named(find: impl Fn(&[&str]) -> Option<String>) -> Option<Self> {
@@ -186,11 +184,27 @@ fn rows_or_pictures(uri: &str, files: &[String]) -> Result<Found, DataError> {
 }
 
 fn shards(uri: &str, files: &Files) -> Result<Look, DataError> {
-    let tar = format!("{}/*.tar*", uri.trim_end_matches('/'));
-    let train = if source::is_folder(uri) { tar } else { uri.to_string() };
+    let train = if source::is_folder(uri) { pattern(uri, &files.shards)? } else { uri.to_string() };
     let found = Found::Pictures(pictures::of_shards(&train, &files.shards)?);
     let notes = left_out(files.all().filter(|file| !files.shards.contains(file)), "beside the shards");
     Ok(Look { train, valid: None, test: None, found, notes })
+}
+
+/// The pattern of all shards of a folder.
+fn pattern(uri: &str, shards: &[String]) -> Result<String, DataError> {
+    let ending = |shard: &String| {
+        let name = source::name(shard).to_lowercase();
+        name.find(".t").map_or(String::new(), |at| source::name(shard)[at..].to_string())
+    };
+    let endings: BTreeSet<String> = shards.iter().map(ending).collect();
+    let is_nested = shards.iter().any(|shard| below(uri, shard).contains('/'));
+    match endings.first().filter(|_| endings.len() == 1) {
+        Some(ending) => {
+            let folders = if is_nested { "**/" } else { "" };
+            Ok(format!("{}/{folders}*{ending}", uri.trim_end_matches('/')))
+        }
+        None => Err(DataError::source(uri, "shards of one ending", names(shards))),
+    }
 }
 
 fn pictures(uri: &str, files: &Files) -> Result<Look, DataError> {
@@ -253,6 +267,12 @@ fn tables(uri: &str, files: &Files) -> Result<Look, DataError> {
         let mut notes = vec![format!("{} trains, by its name", source::name(&train))];
         notes.extend(valid.iter().map(|part| format!("{} validates, by its name", source::name(part))));
         notes.extend(test.iter().map(|part| format!("{} tests, by its name", source::name(part))));
+        let parts = [Some(&train), valid.as_ref(), test.as_ref()];
+        let others: Vec<String> =
+            files.rows.iter().filter(|file| !parts.contains(&Some(file))).cloned().collect();
+        if !others.is_empty() {
+            notes.push(format!("left out, not named as a part: {}", names(&others)));
+        }
         return one(&train, valid, test, notes);
     }
     // Files of the same columns are parts of one table.

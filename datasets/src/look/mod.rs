@@ -15,7 +15,7 @@ mod target;
 
 pub use columns::{ColumnKind, ColumnLook, Range};
 pub use pictures::{Layout as PictureLayout, PicturesLook};
-pub use rows::RowsLook;
+pub use rows::{Guess, RowsLook};
 pub use target::{Candidate, Question, Targets};
 
 use crate::DataError;
@@ -67,6 +67,16 @@ pub enum Found {
         /// Their bytes, as they are stored.
         bytes: u64,
     },
+}
+
+/// The names of the columns of the first file of `uri`.
+///
+/// # Errors
+/// When it cannot be read, or has no columns.
+pub fn columns_of(uri: &str) -> Result<Vec<String>, DataError> {
+    let files = crate::records::files(uri)?;
+    let first = files.first().ok_or_else(|| DataError::source(uri, "at least one file", "none"))?;
+    rows::names(first)
 }
 
 /// Looks at what `uri` names.

@@ -1,10 +1,10 @@
 //! Rows with columns: the first of them, and what each column holds.
 
-use super::columns::{self, ColumnLook, Seen};
+use super::columns::{self, ColumnLook, Range, Seen};
 use super::pictures::file_name;
 use super::target::{self, Targets};
 use crate::DataError;
-use crate::records::{Cells, Format, Found, Frame};
+use crate::records::{Cells, Format, Found, Frame, fitting_encoding};
 use crate::source::{Object, stats};
 use crate::table::{Packing, TableConfig};
 use std::collections::HashSet;
@@ -28,6 +28,8 @@ pub struct RowsLook {
     pub unreadable: Option<(u64, DataError)>,
     /// The columns, in the files' order.
     pub columns: Vec<ColumnLook>,
+    /// The keys by which the files were read, where they need some.
+    pub guesses: Vec<Guess>,
     /// The rows that were looked at.
     frames: Vec<Frame>,
 }
@@ -43,19 +45,93 @@ pub(super) fn names(file: &str) -> Result<Vec<String>, DataError> {
     read.map(|_| names)
 }
 
-/// Looks at the first rows of some files of the same columns.
+/// A key of a recipe that the files need to be read rightly, and why.
+#[derive(Clone, Debug)]
+pub struct Guess {
+    /// The key of `[data]`.
+    pub key: &'static str,
+    /// Its value.
+    pub value: serde_json::Value,
+    /// The reason.
+    pub why: String,
+}
+
+impl Guess {
+    fn new(key: &'static str, value: impl Into<serde_json::Value>, why: &str) -> Self {
+        Guess { key, value: value.into(), why: why.to_string() }
+    }
+}
+
+/// Looks at the first rows of some files of the same columns: as they are read without a recipe and, where that
+/// does not read them, by the keys that do.
 pub(super) fn look(uri: &str, files: &[String]) -> Result<RowsLook, DataError> {
-    let config = TableConfig::default();
+    let mut config = TableConfig::default();
+    let mut guesses = Vec::new();
+    let mut found = look_as(uri, files, &config);
+    let unread = match &found {
+        Ok(rows) => rows.unreadable.as_ref().map(|(_, error)| error),
+        Err(error) => Some(error),
+    };
+    if let Some(encoding) = unread.and_then(fitting_encoding).map(str::to_string) {
+        config.encoding = encoding.clone();
+        found = look_as(uri, files, &config);
+        guesses.push(Guess::new("encoding", encoding, "a guess: the bytes are no UTF-8, and make sense so"));
+    }
+    let mut rows = found?;
+    if rows.lacks_header() && format_of(files)? == Format::Csv {
+        config.has_header = Some(false);
+        rows = look_as(uri, files, &config)?;
+        guesses.push(Guess::new(
+            "has_header",
+            false,
+            "a guess: the first line is numbers, as those below it",
+        ));
+    }
+    if rows.has_marked_numbers() {
+        for (thousands, decimal) in number_marks(files, &config)? {
+            let marked = TableConfig { thousands, decimal, ..config.clone() };
+            let Ok(again) = look_as(uri, files, &marked) else { continue };
+            if again.has_marked_numbers() {
+                continue;
+            }
+            rows = again;
+            let why = "a guess, by the marks in the numbers";
+            if decimal != config.decimal {
+                guesses.push(Guess::new("decimal", decimal.to_string(), why));
+            }
+            guesses.extend(thousands.map(|mark| Guess::new("thousands", mark.to_string(), why)));
+            break;
+        }
+    }
+    Ok(RowsLook { guesses, ..rows })
+}
+
+fn format_of(files: &[String]) -> Result<Format, DataError> {
+    files.first().map_or(Ok(Format::Csv), |file| Format::of(file))
+}
+
+/// The marks of thousands and of decimals that numbers may have, the likely ones first: beside `;` decimals have
+/// commas.
+fn number_marks(files: &[String], config: &TableConfig) -> Result<[(Option<char>, char); 4], DataError> {
+    let first = files.first().map_or("", String::as_str);
+    let separator = config.dialect(first, format_of(files)?)?.separator;
+    let (commas, points) = ((None, ','), (Some(','), '.'));
+    let (both, blanks) = ((Some('.'), ','), (Some(' '), '.'));
+    Ok(if separator == b';' { [commas, both, points, blanks] } else { [points, commas, both, blanks] })
+}
+
+/// As [`look`], by the keys of a recipe.
+fn look_as(uri: &str, files: &[String], config: &TableConfig) -> Result<RowsLook, DataError> {
     let objects = files.iter().map(|file| Object::open(file)).collect::<Result<Vec<_>, _>>()?;
     let sizes: Vec<u64> = stats(&objects)?.iter().map(|stat| stat.size).collect();
-    let packing = Packing::new(&config, None);
+    let packing = Packing::new(config, None);
     let (mut frames, mut rows, mut bytes, mut is_whole) = (Vec::new(), 0, 0, true);
     let mut unreadable: Option<(u64, DataError)> = None;
     for (number, (file, size)) in files.iter().zip(&sizes).enumerate() {
         let format = Format::of(file)?;
         let typed = format.has_columns() && !format.is_untyped();
         let packing = packing.clone().of_typed(typed);
-        let outcome = read(file, (&config, &packing), &mut |mut frame| {
+        let outcome = read(file, (config, &packing), &mut |mut frame| {
             rows += frame.len();
             packing.pack(&mut frame);
             frames.push(frame);
@@ -85,6 +161,7 @@ pub(super) fn look(uri: &str, files: &[String]) -> Result<RowsLook, DataError> {
         is_whole,
         unreadable,
         columns,
+        guesses: Vec::new(),
         frames,
     })
 }
@@ -127,6 +204,27 @@ fn read(
 }
 
 impl RowsLook {
+    /// True where the names of columns of numbers are numbers as those below them, and no years.
+    fn lacks_header(&self) -> bool {
+        let numbers = || self.columns.iter().filter_map(|column| Some((column, column.range?)));
+        let named = |(column, range): &(&ColumnLook, Range)| {
+            let number = column.name.parse::<f64>().ok();
+            number.is_some_and(|number| range.least <= number && number <= range.greatest)
+        };
+        let is_year = |(column, _): (&ColumnLook, Range)| {
+            column.name.parse::<u16>().is_ok_and(|year| (1800..2200).contains(&year))
+        };
+        numbers().next().is_some() && numbers().all(|column| named(&column)) && !numbers().all(is_year)
+    }
+
+    /// True where a column is refused for the marks in its numbers.
+    fn has_marked_numbers(&self) -> bool {
+        let is_marked = |column: &ColumnLook| {
+            column.refused.as_ref().is_some_and(|refused| refused.contains("data.thousands"))
+        };
+        self.columns.iter().any(is_marked)
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&ColumnLook> {
         self.columns.iter().find(|column| column.name == name)

@@ -87,6 +87,8 @@ pub struct Targets {
     pub likely: Option<Candidate>,
     /// Why it is likely.
     pub why: String,
+    /// Those of which each is as likely as the others, where no one is.
+    pub equally_likely: Vec<Candidate>,
     /// All others, those of few classes first.
     pub others: Vec<Candidate>,
 }
@@ -99,7 +101,7 @@ pub(super) fn question(column: &ColumnLook) -> Option<Question> {
             let whole = column.range.is_some_and(|range| range.whole);
             Some(few.filter(|_| whole).map_or(Question::Value, Question::Class))
         }
-        ColumnKind::Category => column.distinct.map(Question::Class),
+        ColumnKind::Category if column.refused.is_none() => column.distinct.map(Question::Class),
         _ => None,
     }
 }
@@ -128,6 +130,11 @@ pub(super) fn targets(rows: &RowsLook) -> Targets {
         ([], [], [one]) if has_text => (Some(one.clone()), "it is the only column beside the texts"),
         _ => (None, ""),
     };
+    let equally_likely = match (&likely, named(&NAMED), named(&USUAL)) {
+        (Some(_), ..) => Vec::new(),
+        (None, named, _) if !named.is_empty() => named.into_iter().cloned().collect(),
+        (None, _, usual) => usual.into_iter().cloned().collect(),
+    };
     let mut others: Vec<Candidate> = candidates
         .into_iter()
         .filter(|candidate| likely.as_ref().is_none_or(|likely| likely.name != candidate.name))
@@ -136,5 +143,5 @@ pub(super) fn targets(rows: &RowsLook) -> Targets {
         Question::Class(classes) => classes,
         Question::Value => u64::MAX,
     });
-    Targets { likely, why: why.to_string(), others }
+    Targets { likely, why: why.to_string(), equally_likely, others }
 }

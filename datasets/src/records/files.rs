@@ -37,13 +37,25 @@ pub(crate) fn below<'a>(folder: &str, uri: &'a str) -> &'a str {
 /// A file that is named itself is never asked about.
 pub fn is_set_aside(below: &str) -> bool {
     let (folders, name) = below.rsplit_once('/').unwrap_or(("", below));
-    let mut parts = folders.split('/').chain([name]);
-    if parts.any(|part| part.starts_with('.') || part == "__MACOSX") || is_left_by_system(name) {
+    if is_litter(folders, name) {
         return true;
     }
     // Cameras call pictures `_DSC0001.JPG`, and Spark leaves none.
     let spark = folders.split('/').chain([name]).any(|part| part.starts_with('_'));
     !has_picture_ending(name) && (spark || is_about_data(name)) || name.ends_with(SIDECAR_ENDING)
+}
+
+/// True for a member of an archive that lies there for another reason than to be a sample. Names of samples may
+/// begin with `_` there, whatever their parts are called.
+pub(super) fn is_set_aside_in_archive(path: &str) -> bool {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    is_litter(folders, name) || is_about_data(name)
+}
+
+/// True for what file managers, archivers and notebooks leave.
+fn is_litter(folders: &str, name: &str) -> bool {
+    let mut parts = folders.split('/').chain([name]);
+    parts.any(|part| part.starts_with('.') || part == "__MACOSX") || is_left_by_system(name)
 }
 
 /// True for the files that Windows and macOS leave in folders.

@@ -147,9 +147,10 @@ fn check(uri: &str, place: &str, name: &str, value: &Value, column: Use) -> Resu
     let (place, expected) = match column {
         Use::Text if !value.is_string() => (place.to_string(), format!("a text under `{name}`")),
         Use::Label if nested => (place.to_string(), format!("a label under `{name}`")),
-        Use::Cell | Use::Check if nested => {
-            (format!("{place}, column `{name}`"), "text, a number, true, false or null".to_string())
-        }
+        Use::Cell | Use::Check if nested => (
+            format!("{place}, column `{name}`"),
+            "text, a number, true, false or null (or the column in data.ignore)".to_string(),
+        ),
         _ => return Ok(()),
     };
     Err(DataError::malformed(uri, place, expected, kind(value)))

@@ -16,6 +16,7 @@
 //! Breuel, "High performance I/O for large scale deep learning", 2019 (WebDataset).
 
 use super::entry::{Entries, Entry, File, Member, Records, scanned};
+use super::files::is_set_aside_in_archive;
 use crate::DataError;
 use crate::source::one_line;
 use std::cell::Cell;
@@ -109,9 +110,13 @@ pub(crate) fn scan(
     }
 }
 
-/// Key and extension of a member's name; `None` for the hidden files that archivers leave.
+/// Key and extension of a member's name; `None` for the files that archivers and notebooks leave, and for those
+/// about the data.
 fn split(name: &str) -> Option<(&str, String)> {
     let name = name.trim_start_matches("./");
+    if is_set_aside_in_archive(name) {
+        return None;
+    }
     let file = name.rfind('/').map_or(0, |slash| slash + 1);
     let dot = file + name[file..].find('.')?;
     (dot > file).then(|| (&name[..dot], name[dot + 1..].to_ascii_lowercase()))

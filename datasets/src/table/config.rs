@@ -319,7 +319,7 @@ impl TableConfig {
     /// # Errors
     /// When the separator or the comment mark is not one ASCII character, and when the first lines of the file
     /// do not tell the separator.
-    pub(super) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
+    pub(crate) fn dialect(&self, uri: &str, format: Format) -> Result<Dialect, DataError> {
         if !format.has_dialect() {
             return Ok(Dialect::default());
         }

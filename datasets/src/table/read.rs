@@ -51,20 +51,28 @@ impl Frames {
                 Ok(())
             })?;
         }
-        all.complete(&packing);
+        all.complete(&packing, schema);
         match all.len() {
             0 => Err(DataError::source(uri, "at least one row", "none")),
             _ => Ok(all),
         }
     }
 
-    /// Gives frames whose records name their own columns those of all others, without values.
-    fn complete(&mut self, packing: &Packing) {
+    /// Gives frames whose records name their own columns those of all others, without values; where a column that
+    /// no record names is 0 in all, those of the schema, too.
+    fn complete(&mut self, packing: &Packing, schema: Option<&TableSchema>) {
         let mut names: BTreeSet<String> = BTreeSet::new();
+        if self.frames.iter().all(|frame| frame.sparse) {
+            let inputs = schema.iter().flat_map(|schema| &schema.columns);
+            names.extend(inputs.map(|column| column.name.clone()));
+        }
         for frame in self.frames.iter().filter(|frame| frame.varies) {
             names.extend(frame.names.iter().cloned());
         }
-        for frame in self.frames.iter_mut().filter(|frame| frame.varies && frame.names.len() < names.len()) {
+        for frame in self.frames.iter_mut().filter(|frame| frame.varies) {
+            if names.iter().all(|name| frame.names.contains(name)) {
+                continue;
+            }
             frame.complete(names.iter().map(String::as_str));
             packing.pack(frame);
         }

@@ -231,8 +231,9 @@ impl Learned {
     ) -> Result<TextSchema, DataError> {
         let Learned { tally, labels, texts, counts, hashed, characters, mut summary, .. } = self;
         let wishes = wishes(config, whole_files);
-        let (target, _) =
-            tally.target(uri, config.label_column.clone(), Labels::from(labels.clone()), &wishes)?;
+        let (target, _) = tally
+            .target(uri, config.label_column.clone(), Labels::from(labels.clone()), &wishes)
+            .map_err(of_labels)?;
         let (labels, value) = match target {
             TableTarget::Value { mean, std, .. } => (Vec::new(), Some((mean, std))),
             TableTarget::Classes { labels: sorted, .. } => {
@@ -307,7 +308,7 @@ pub(super) fn target_of_all(
     let tally = Tally::of_target(&frame, 0, &(0..texts.len()).collect::<Vec<_>>());
     // What cannot be read is told of the training texts, or skipped.
     let wishes = Wishes { on_corrupt: OnCorrupt::Skip, ..wishes(config, whole_files) };
-    let (target, _) = tally.target(uri, name, Labels::from(labels), &wishes)?;
+    let (target, _) = tally.target(uri, name, Labels::from(labels), &wishes).map_err(of_labels)?;
     Ok(target)
 }
 
@@ -318,7 +319,19 @@ fn wishes(config: &TextConfig, whole_files: bool) -> Wishes<'static> {
         Some(TargetKind::Class) => Some(Kind::Categories),
         None => whole_files.then_some(Kind::Categories),
     };
-    Wishes { kind, ..Wishes::none(bounds::MOST_CLASSES, config.on_corrupt) }
+    Wishes { kind, spelled: true, ..Wishes::none(bounds::MOST_CLASSES, config.on_corrupt) }
+}
+
+/// An error of the target by the keys that texts have.
+fn of_labels(error: DataError) -> DataError {
+    match error {
+        DataError::Malformed { uri, place, expected, found } if expected.contains("data.thousands") => {
+            let expected =
+                "a plain number, or a label (data.target_kind = \"class\" makes each spelling one)";
+            DataError::malformed(uri, place, expected, found)
+        }
+        other => other,
+    }
 }
 
 fn add_label(labels: &mut Option<BTreeMap<String, u64>>, label: &str, texts: u64) {

@@ -28,6 +28,12 @@ fn rank(format: Format) -> Option<u8> {
 pub(super) fn files(uri: &str, config: &TextConfig) -> Result<Vec<String>, DataError> {
     let mut files = records::files(uri)?;
     if source::is_folder(uri) {
+        if config.format.is_some_and(Format::is_plain)
+            && !files.iter().any(|file| Format::named(file).is_some())
+        {
+            // Mails and the like have no ending that says what they are; the recipe does.
+            return Ok(files);
+        }
         let rank_of = |file: &String| Format::named(file).and_then(rank);
         let last = config.format.and_then(rank).or_else(|| files.iter().filter_map(rank_of).min());
         files.retain(|file| rank_of(file).is_some_and(|rank| Some(rank) <= last));

@@ -12,7 +12,7 @@ mod rows;
 mod texts;
 
 use crate::{Document, Recipe, RecipeError};
-use bonfire_datasets::look::{Found, Look};
+use bonfire_datasets::look::{Found, Look, columns_of};
 use lines::Lines;
 use pictures::Listed;
 
@@ -98,9 +98,12 @@ fn refuse_option(option: &'static str, expected: &str, look: &Look) -> RecipeErr
     }
 }
 
-/// The keys of the parts of a set: files where they are given, shares of the training samples otherwise.
-fn parts(look: &Look, asked: &Asked, samples: Option<u64>, lines: &mut Lines) {
+/// The keys of the parts of a set: files where they are given, shares of the training samples otherwise. True where
+/// some validate.
+fn parts(look: &Look, asked: &Asked, samples: Option<u64>, lines: &mut Lines) -> bool {
+    /// Samples of which a tenth is no measure, and those of which not even a fifth can be spared.
     const FEW: u64 = 200;
+    const TOO_FEW: u64 = 30;
     let test = asked.test.clone().or_else(|| look.test.clone());
     if let Some(valid) = &look.valid {
         lines.key("valid", valid, "decides which epoch is kept");
@@ -108,11 +111,40 @@ fn parts(look: &Look, asked: &Asked, samples: Option<u64>, lines: &mut Lines) {
     if let Some(test) = &test {
         lines.key("test", test, "never looked at for a decision");
     }
-    if look.valid.is_none() && samples.is_none_or(|samples| samples >= FEW) {
-        lines.key("valid_fraction", 0.1, "held out; decides which epoch is kept");
+    let spared = samples.is_none_or(|samples| samples >= TOO_FEW);
+    if look.valid.is_none() && spared {
+        let share = if samples.is_none_or(|samples| samples >= FEW) { 0.1 } else { 0.2 };
+        lines.key("valid_fraction", share, "held out; decides which epoch is kept");
     }
     if test.is_none() {
         lines.key("test_fraction", 0.2, "held out from every decision; the figures at the end are of it");
+    }
+    look.valid.is_some() || spared
+}
+
+/// The key that keeps the best epoch, where there is something to tell it by.
+fn select(validates: bool, samples: &str, lines: &mut Lines) {
+    if validates {
+        lines.key("select", "best", &format!("the epoch that was best on the held-out {samples}"));
+    }
+}
+
+/// Refuses test rows without the column to predict, or without one of the inputs.
+fn check_test(look: &Look, test: &str, target: &str, inputs: &[String]) -> Result<(), RecipeError> {
+    let refuse = |expected: String, found: String| {
+        Err(RecipeError::NoProposal { uri: format!("--test {test}"), expected, found })
+    };
+    let names = match columns_of(test) {
+        Ok(names) => names,
+        Err(error) => return refuse("test rows that can be read".to_string(), error.to_string()),
+    };
+    if !names.iter().any(|name| name == target) {
+        let expected = format!("the column `{target}`, as {} has it", look.train);
+        return refuse(expected, "none: rows without an answer are for `bonfire predict`".to_string());
+    }
+    match inputs.iter().find(|input| !names.contains(input)) {
+        Some(lacking) => refuse(format!("the columns of {}", look.train), format!("no `{lacking}`")),
+        None => Ok(()),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn propose(
     told.push(about.clone());
     told.push(format!("the shorter side has {least} to {most} pixels, {side} in the middle"));
     let fewest = pictures.classes.iter().min_by_key(|class| class.1);
-    if let Some((name, count)) = fewest.filter(|class| class.1 < FEW) {
+    if let Some((name, count)) = fewest.filter(|class| class.1 < FEW && !pictures.of_first_shard) {
         told.push(format!("class `{name}` has {count} pictures: hardly enough to learn it"));
     }
     lines.section("data");
@@ -59,16 +59,20 @@ pub(super) fn propose(
     if let Some(listed) = &listed {
         table(listed, lines, told);
     }
-    match pictures.layout {
-        PictureLayout::Shards if look.valid.is_none() => {
+    let validates = match pictures.layout {
+        PictureLayout::Shards => {
             lines
                 .comment("shards are not split: hold some of them out by `valid = \"…\"` and `test = \"…\"`");
+            if let Some(valid) = &look.valid {
+                lines.key("valid", valid, "");
+            }
             if let Some(test) = asked.test.as_ref().or(look.test.as_ref()) {
                 lines.key("test", test, "");
             }
+            look.valid.is_some()
         }
         _ => parts(look, asked, Some(pictures.pictures), lines),
-    }
+    };
     if pictures.unreadable.is_some() {
         lines.key("on_corrupt", "skip", "some cannot be read: they are left out, and counted");
     }
@@ -136,7 +140,7 @@ pub(super) fn propose(
         }
     }
     let is_class = listed.is_none_or(|listed| matches!(listed.target.question, Question::Class(_)));
-    training(pictures, (side, is_class), asked, lines);
+    training(pictures, (side, is_class, validates), asked, lines);
     Ok(())
 }
 
@@ -177,7 +181,12 @@ fn about(pictures: &PicturesLook) -> String {
 }
 
 /// The loop: more epochs where there are fewer pictures.
-fn training(pictures: &PicturesLook, (side, is_class): (usize, bool), asked: &Asked, lines: &mut Lines) {
+fn training(
+    pictures: &PicturesLook,
+    (side, is_class, validates): (usize, bool, bool),
+    asked: &Asked,
+    lines: &mut Lines,
+) {
     let shards = if pictures.of_first_shard { pictures.files } else { 1 };
     let samples = (pictures.pictures * shards).max(1);
     let (batch_size, steps, bounds) = match (&asked.pretrained, side <= SMALL) {
@@ -194,7 +203,7 @@ fn training(pictures: &PicturesLook, (side, is_class): (usize, bool), asked: &As
     let epochs = super::epochs(samples, batch_size, steps, bounds);
     lines.key("epochs", epochs, &format!("about {} steps", epochs * samples.div_ceil(batch_size)));
     lines.key("batch_size", batch_size, "");
-    lines.key("select", "best", "the epoch that was best on the held-out pictures");
+    super::select(validates, "pictures", lines);
     lines.section("optimizer");
     lines.key("name", "adamw", "");
     let rate = if asked.pretrained.is_some() { 0.0002 } else { 0.001 };

@@ -1,16 +1,13 @@
 //! Recipes for rows: tables, and texts in a column.
 
 use super::lines::Lines;
-use super::{Asked, epochs, parts, refuse, texts};
+use super::{Asked, check_test, epochs, parts, refuse, texts};
 use crate::RecipeError;
 use bonfire_contract::{did_you_mean, nearest};
-use bonfire_datasets::look::{Candidate, ColumnKind, ColumnLook, Look, Question, RowsLook};
+use bonfire_datasets::look::{Candidate, ColumnKind, ColumnLook, Found, Look, Question, RowsLook};
 
 /// The least share of rows that the rarest class should have, for accuracy to say something.
 const BALANCED: f64 = 0.1;
-
-/// Columns of a file up to which one of texts is what the rows are about.
-const FEW_COLUMNS: usize = 6;
 
 /// Columns that are named in a line.
 const NAMED: usize = 8;
@@ -41,11 +38,43 @@ pub(super) fn propose(
     }
     let texts = rows.columns.iter().filter(|column| column.kind == ColumnKind::Text);
     let text = texts.filter(|column| column.name != target.name).max_by(|a, b| a.words.total_cmp(&b.words));
-    match text {
-        Some(text) if rows.columns.len() <= FEW_COLUMNS => {
-            texts::column(look, rows, text, &target, asked, lines, told);
+    let ignored = left_out(rows, &target.name);
+    let mut inputs: Vec<String> = rows.columns.iter().map(|column| column.name.clone()).collect();
+    inputs.retain(|name| *name != target.name && !ignored.iter().any(|(ignored, _)| ignored == name));
+    match (text, inputs.is_empty()) {
+        (Some(text), true) => inputs = vec![text.name.clone()],
+        (Some(text), false) => told.push(format!(
+            "`{}` is written language, which tables leave out; a recipe of kind \"text\" would read it alone",
+            text.name
+        )),
+        (None, true) => {
+            let reasons = ignored.iter().map(|(name, why)| format!("`{name}`: {why}"));
+            let found = format!("none beside `{}` ({})", target.name, listed(reasons));
+            return Err(refuse(look, "a column to predict from", found));
         }
-        _ => table(look, rows, &target, asked, lines, told),
+        (None, false) => {}
+    }
+    if let Some(test) = &asked.test {
+        check_test(look, test, &target.name, &inputs)?;
+    }
+    let unusable = look.test.as_ref().and_then(|test| check_test(look, test, &target.name, &inputs).err());
+    let without = Look {
+        test: None,
+        notes: Vec::new(),
+        train: look.train.clone(),
+        valid: look.valid.clone(),
+        found: Found::Corpus { files: 0, bytes: 0 },
+    };
+    let look = match unusable {
+        Some(error) => {
+            told.push(format!("not used to test: {error}"));
+            &without
+        }
+        None => look,
+    };
+    match text.filter(|text| inputs == [text.name.clone()]) {
+        Some(text) => texts::column(look, rows, text, &target, asked, lines, told),
+        None => table(look, rows, &target, &ignored, asked, lines, told),
     }
     Ok(())
 }
@@ -73,10 +102,14 @@ pub(super) fn target(
     if let Some(name) = &asked.target {
         let mut candidates = targets.likely.iter().chain(&targets.others);
         if let Some(found) = candidates.find(|candidate| candidate.name == *name) {
+            told.push(format!("target: {}, as asked", asks(found)));
             return Ok(of(found, "as asked"));
         }
         if let Some(column) = rows.column(name) {
-            let found = format!("`{name}`, a column of kind {}", column.kind.name());
+            let found = match &column.refused {
+                Some(refused) => format!("`{name}`, which cannot be read as it stands: {refused}"),
+                None => format!("`{name}`, a column of kind {}", column.kind.name()),
+            };
             return Err(refuse(look, "--target to name a column of classes or numbers", found));
         }
         let names = || rows.columns.iter().map(|column| column.name.as_str());
@@ -91,6 +124,12 @@ pub(super) fn target(
     }
     let found = match others.as_str() {
         "" => "no column of classes or numbers".to_string(),
+        _ if !targets.equally_likely.is_empty() => {
+            format!(
+                "several that are likely by their names: {}",
+                listed(targets.equally_likely.iter().map(asks))
+            )
+        }
         _ => format!("none that is likely by its name; it could be {others}"),
     };
     Err(refuse(look, "--target COLUMN, the column to predict", found))
@@ -153,6 +192,7 @@ fn table(
     look: &Look,
     rows: &RowsLook,
     target: &Target,
+    ignore: &[(String, String)],
     asked: &Asked,
     lines: &mut Lines,
     told: &mut Vec<String>,
@@ -173,15 +213,23 @@ fn table(
         let why = format!("from {} to {}, {:.6} in the mean", range.least, range.greatest, range.mean);
         lines.key("target_kind", "value", &why);
     }
-    if rows.unreadable.is_some() {
+    for guess in &rows.guesses {
+        lines.key(guess.key, &guess.value, &guess.why);
+        told.push(format!("data.{} = {}: {}", guess.key, guess.value, guess.why));
+    }
+    let unanswered = column.map_or(0, |column| column.missing);
+    if unanswered > 0 {
+        let why = format!("{unanswered} rows have no `{}`: they are left out, and counted", target.name);
+        lines.key("on_corrupt", "skip", &why);
+        told.push(why);
+    } else if rows.unreadable.is_some() {
         lines.key("on_corrupt", "skip", "rows that cannot be read are left out, and counted");
     }
-    parts(look, asked, rows.is_whole.then_some(rows.rows), lines);
-    let ignore = left_out(rows, &target.name);
+    let validates = parts(look, asked, rows.is_whole.then_some(rows.rows), lines);
     if !ignore.is_empty() {
         let names: Vec<&str> = ignore.iter().map(|(name, _)| name.as_str()).collect();
         lines.key("ignore", &names, "left out:");
-        for (name, why) in &ignore {
+        for (name, why) in ignore {
             lines.comment(&format!("    {name}: {why}"));
             told.push(format!("left out `{name}`: {why}"));
         }
@@ -204,7 +252,7 @@ fn table(
     let epochs = epochs(samples, batch_size, 1_500, (8, 60));
     lines.key("epochs", epochs, &format!("about {} steps", epochs * samples.div_ceil(batch_size)));
     lines.key("batch_size", batch_size, &format!("for {samples} rows"));
-    lines.key("select", "best", "the epoch that was best on the held-out rows");
+    super::select(validates, "rows", lines);
     lines.section("optimizer");
     lines.key("name", "adamw", "");
     lines.key("learning_rate", 0.002, "");

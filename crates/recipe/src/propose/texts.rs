@@ -42,8 +42,11 @@ pub(super) fn column(
     if rows.unreadable.is_some() {
         lines.key("on_corrupt", "skip", "rows that cannot be read are left out, and counted");
     }
-    parts(look, asked, rows.is_whole.then_some(rows.rows), lines);
-    model(text.values, matches!(target.question, Question::Class(_)), lines);
+    for guess in rows.guesses.iter().filter(|guess| ["encoding", "has_header"].contains(&guess.key)) {
+        lines.key(guess.key, &guess.value, &guess.why);
+    }
+    let validates = parts(look, asked, rows.is_whole.then_some(rows.rows), lines);
+    model(text.values, matches!(target.question, Question::Class(_)), validates, lines);
 }
 
 /// Files of text in a folder a class.
@@ -68,8 +71,8 @@ pub(super) fn folders(
     if unnamed {
         lines.key("format", "txt", "the files have no ending that says so");
     }
-    parts(look, asked, Some(texts), lines);
-    model(texts, true, lines);
+    let validates = parts(look, asked, Some(texts), lines);
+    model(texts, true, validates, lines);
     Ok(())
 }
 
@@ -97,7 +100,7 @@ pub(super) fn corpus(
     lines.key("layers", 4, "");
     lines.key("heads", 4, "");
     lines.section("train");
-    lines.key("steps", 2000, "a minute on a laptop");
+    lines.key("steps", 2000, "some minutes on a laptop");
     lines.key("batch_size", 12, "");
     lines.key("evaluate_every", 500, "");
     lines.section("optimizer");
@@ -120,7 +123,7 @@ fn refuse(look: &Look, asked: &Asked) -> Result<(), RecipeError> {
 }
 
 /// The model of texts and its loop.
-fn model(texts: u64, classes: bool, lines: &mut Lines) {
+fn model(texts: u64, classes: bool, validates: bool, lines: &mut Lines) {
     lines.key("vocabulary", "ngrams", "words and pairs of words, weighted by how rare they are (TF-IDF)");
     lines.key("lowercase", true, "");
     lines.key("min_count", 2, "");
@@ -132,7 +135,7 @@ fn model(texts: u64, classes: bool, lines: &mut Lines) {
     let epochs = super::epochs(texts, batch_size, 3_000, (4, 30));
     lines.key("epochs", epochs, &format!("about {} steps", epochs * texts.div_ceil(batch_size)));
     lines.key("batch_size", batch_size, "");
-    lines.key("select", "best", "the epoch that was best on the held-out texts");
+    super::select(validates, "texts", lines);
     lines.section("optimizer");
     lines.key("name", "adamw", "");
     lines.key("learning_rate", 0.02, "");

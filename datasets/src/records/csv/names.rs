@@ -20,7 +20,9 @@ pub(super) fn of_header(uri: &str, line: u64, header: &StringRecord, given: Give
     let unnamed = cells.iter().filter(|cell| cell.is_empty()).count();
     if unnamed > 0 {
         let first = cells.iter().position(|cell| cell.is_empty()).unwrap_or(0);
-        log::warn!("{uri}, line {line}: {unnamed} of the columns have no name; `column {first}` is what the first of them is called");
+        log::warn!(
+            "{uri}, line {line}: {unnamed} of the columns have no name; `column {first}` is what the first of them is called"
+        );
     }
     let named = |(index, cell): (usize, &&str)| match *cell {
         "" => format!("column {index}"),

@@ -24,11 +24,31 @@ pub(in crate::records) fn undecodable(uri: &str, line: u64, record: &[u8], decod
     DataError::Undecodable { uri, place, expected, found, left_out: decoding.errors == EncodingErrors::Skip }
 }
 
+/// The encoding that an error says would fit.
+pub(crate) fn fitting_encoding(error: &DataError) -> Option<&str> {
+    let DataError::Undecodable { found, .. } = error else { return None };
+    found.split_once(NAMED)?.1.split('"').next()
+}
+
+/// Words before the name of an encoding that would fit.
+const NAMED: &str = "data.encoding = \"";
+
 /// The encoding that bytes may be in, of which number `at` is no UTF-8.
 fn fitting(bytes: &[u8], at: usize) -> String {
-    let named = |name: &str, text: &str| {
-        format!("as {name} it reads `{}` (data.encoding = \"{name}\")", shortened(text))
+    let named =
+        |name: &str, text: &str| format!("as {name} it reads `{}` ({NAMED}{name}\")", shortened(text));
+    let of_kana = |text: &str| text.chars().any(|letter| ('\u{3041}'..='\u{30fe}').contains(&letter));
+    let japanese = |encoding: &'static encoding_rs::Encoding| {
+        let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
+        of_kana(&text).then(|| {
+            let name = encoding.name().to_lowercase();
+            format!("{}, if it is no other encoding", named(&name, &text))
+        })
     };
+    // Bytes of Western texts do not make kana.
+    if let Some(told) = [EUC_JP, SHIFT_JIS].into_iter().find_map(japanese) {
+        return told;
+    }
     let high = |byte: &u8| *byte >= 0x80;
     let run = bytes[at..].iter().take_while(|byte| high(byte)).count();
     let undefined = matches!(bytes[at], 0x81 | 0x8d | 0x8f | 0x90 | 0x9d);
@@ -39,13 +59,8 @@ fn fitting(bytes: &[u8], at: usize) -> String {
         to = bytes[at..to].iter().position(|&byte| byte == b'\n').map_or(to, |end| at + end);
         return named("windows-1252", &WINDOWS_1252.decode_without_bom_handling(&bytes[from..to]).0);
     }
-    let of_kana = |text: &str| text.chars().any(|letter| ('\u{3041}'..='\u{30fe}').contains(&letter));
-    for encoding in [EUC_JP, SHIFT_JIS, GB18030] {
-        let text = encoding.decode_without_bom_handling_and_without_replacement(bytes);
-        if let Some(text) = text.filter(|text| encoding == GB18030 || of_kana(text)) {
-            let name = encoding.name().to_lowercase();
-            return format!("{}, if it is no other encoding", named(&name, &text));
-        }
+    if let Some(text) = GB18030.decode_without_bom_handling_and_without_replacement(bytes) {
+        return format!("{}, if it is no other encoding", named("gb18030", &text));
     }
     "data.encoding names another encoding: windows-1251, shift_jis, gb18030, euc-kr …".to_string()
 }
