@@ -95,7 +95,7 @@ impl Machine<'_> {
                 b'(' => self.marks.push(self.stack.len()),
                 b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
                 b'0' => drop(self.pop()?),
-                b'1' => drop(self.to_mark()?),
+                b'1' => drop(self.pop_mark()?),
                 b'2' => self.stack.push(*self.stack.last().ok_or("a value to double")?),
                 b'N' | 0x88 | 0x89 => self.stack.push(OTHER),
                 b'K' => {
@@ -151,7 +151,7 @@ impl Machine<'_> {
                 b']' | b')' | 0x8f => self.push(Value::List(Vec::new()))?,
                 b'}' => self.push(Value::Dict(Vec::new()))?,
                 b't' | b'l' | 0x91 => {
-                    let items = self.to_mark()?;
+                    let items = self.pop_mark()?;
                     self.push(Value::List(items))?;
                 }
                 0x85..=0x87 => {
@@ -161,7 +161,7 @@ impl Machine<'_> {
                     self.push(Value::List(items))?;
                 }
                 b'd' => {
-                    let pairs = paired(self.to_mark()?);
+                    let pairs = paired(self.pop_mark()?);
                     self.push(Value::Dict(pairs))?;
                 }
                 b'a' => {
@@ -169,7 +169,7 @@ impl Machine<'_> {
                     self.extend(&[item])?;
                 }
                 b'e' | 0x90 => {
-                    let items = self.to_mark()?;
+                    let items = self.pop_mark()?;
                     self.extend(&items)?;
                 }
                 b's' => {
@@ -177,7 +177,7 @@ impl Machine<'_> {
                     self.set(vec![(key, value)])?;
                 }
                 b'u' => {
-                    let pairs = paired(self.to_mark()?);
+                    let pairs = paired(self.pop_mark()?);
                     self.set(pairs)?;
                 }
                 b'g' | b'h' | b'j' => {
@@ -383,7 +383,7 @@ impl Machine<'_> {
         self.stack.pop().ok_or_else(|| "a value on the stack".into())
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Place>, String> {
+    fn pop_mark(&mut self) -> Result<Vec<Place>, String> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
         Ok(self.stack.split_off(mark.ok_or("a mark on the stack")?))
     }

@@ -21,7 +21,7 @@ const FEWEST_VALUES: u64 = 20;
 #[derive(Debug)]
 pub(crate) enum Learned {
     /// An input.
-    Column(Column, Vec<String>),
+    Column(Box<Column>, Vec<String>),
     /// A column without a value in the training rows.
     Empty,
 }
@@ -78,7 +78,8 @@ impl Tally {
         if facts.distinct == Some(1) && missing == 0 {
             notes.push(format!("`{name}` is the same in every training row: it says nothing"));
         }
-        Ok(Learned::Column(Column { name, missing, encoding, facts: Some(facts) }, notes))
+        let column = Column { name, missing, encoding, facts: Some(facts) };
+        Ok(Learned::Column(Box::new(column), notes))
     }
 
     /// A column of dates.
@@ -318,7 +319,7 @@ mod tests {
     /// The column of these cells, and what is to be known of it.
     fn learned(cells: &[&str]) -> Result<(Column, Vec<String>), String> {
         match tally(cells, false).column("t", "x".to_string(), &wishes(None)) {
-            Ok(Learned::Column(column, notes)) => Ok((column, notes)),
+            Ok(Learned::Column(column, notes)) => Ok((*column, notes)),
             Ok(Learned::Empty) => panic!("no value"),
             Err(error) => Err(error.to_string()),
         }

@@ -222,10 +222,7 @@ mod tests {
         assert_eq!(says(|row| row.to_string(), class, false), None);
         assert_eq!(says(|_| "a".to_string(), class, false), None);
         assert_eq!(says(|row| class(row / 3), class, false), None);
-        assert_eq!(
-            says(|row| if row == 59 { "no".to_string() } else { class(row) }, |row| class(row), false),
-            None
-        );
+        assert_eq!(says(|row| if row == 59 { "no".to_string() } else { class(row) }, class, false), None);
         assert_eq!(says(|row| row.to_string(), value, true), None);
         assert_eq!(says(|row| format!("n{row}"), value, true), None);
         assert_eq!(says(|_| "1".to_string(), value, true), None);

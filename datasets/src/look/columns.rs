@@ -229,7 +229,7 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
     let (encoding, refused) =
         match tally.filter(|_| seen.values > 0).map(|tally| tally.column(uri, name.clone(), &wishes)) {
             None | Some(Ok(Learned::Empty)) => (None, None),
-            Some(Ok(Learned::Column(column, _))) => (Some(column), None),
+            Some(Ok(Learned::Column(column, _))) => (Some(*column), None),
             Some(Err(error)) => (None, Some(error.to_string())),
         };
     let kind = kind(&name, &seen, encoding.as_ref(), words);

@@ -318,7 +318,7 @@ mod tests {
         let (mut begin, mut next) = (0, 1);
         let mut blocks = 0;
         scan("t.json", text.as_bytes(), |bytes, row, records| {
-            assert!(text[begin..].as_bytes().starts_with(bytes) && row == next);
+            assert!(text.as_bytes()[begin..].starts_with(bytes) && row == next);
             assert_eq!(Elements(bytes).count(), records as usize);
             (begin, next, blocks) = (begin + bytes.len(), next + u64::from(records), blocks + 1);
             Ok(())

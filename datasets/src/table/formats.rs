@@ -241,7 +241,8 @@ fn libsvm_is_the_table_that_it_leaves_the_zeros_out_of() {
     let trained = open(&config(&write("train.svm", &text), false), 1).unwrap().schema;
     let few = write("few.svm", "1 1:2\n");
     let config = config(&few, false);
-    let piece = open_prediction(&config, &trained, &[few.clone()]).unwrap().next().unwrap().unwrap();
+    let piece =
+        open_prediction(&config, &trained, std::slice::from_ref(&few)).unwrap().next().unwrap().unwrap();
     assert_eq!(numbers(piece.samples.dataset()).0.len(), 3);
     let set = write("set/1.svm", "1 1:2\n0 1:1\n");
     write("set/2.svm", "1 1:2 2:3\n0 2:1\n");

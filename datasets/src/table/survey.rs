@@ -209,7 +209,7 @@ impl Survey {
             let pairing = std::mem::take(&mut tally.pairing);
             match tally.column(uri, name.clone(), &config.wishes(&name, known))? {
                 Learned::Column(column, more) => {
-                    columns.push(column);
+                    columns.push(*column);
                     notes.extend(more);
                     pairings.push(pairing);
                 }

@@ -88,7 +88,9 @@ fn streamed_texts_are_the_held_ones_in_any_encoding() {
                 let asked = open_evaluation(&config, &opened.schema, Some(&config.train), 1).unwrap();
                 assert_eq!(samples(asked.dataset()), expected);
                 let mut predicted = 0;
-                for piece in open_prediction(&config, &opened.schema, &[config.train.clone()]).unwrap() {
+                for piece in
+                    open_prediction(&config, &opened.schema, std::slice::from_ref(&config.train)).unwrap()
+                {
                     predicted += piece.unwrap().samples.dataset().len();
                 }
                 assert_eq!(predicted, 60);
@@ -145,10 +147,11 @@ fn stray_quotes_are_refused_or_part_of_the_texts() {
             let none = TextConfig { quoting: Quoting::None, ..config };
             let opened = open(&none, 1).unwrap();
             assert_eq!(opened.train.dataset().len(), 400);
-            let pieces = open_prediction(&none, &opened.schema, &[none.train.clone()]).unwrap();
+            let pieces = open_prediction(&none, &opened.schema, std::slice::from_ref(&none.train)).unwrap();
             assert_eq!(pieces.map(|piece| piece.unwrap().samples.dataset().len()).sum::<u64>(), 400);
             let config = TextConfig { quoting: Quoting::Minimal, ..none };
-            let mut pieces = open_prediction(&config, &opened.schema, &[config.train.clone()]).unwrap();
+            let mut pieces =
+                open_prediction(&config, &opened.schema, std::slice::from_ref(&config.train)).unwrap();
             assert!(pieces.any(|piece| piece.is_err_and(|error| error.to_string().contains("line 22"))));
         }
     }

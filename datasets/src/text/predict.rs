@@ -192,7 +192,9 @@ mod tests {
         assert_eq!(piece.refused[2].kept, [number("1")]);
 
         let stop = TextConfig { on_corrupt: OnCorrupt::Stop, ..config.clone() };
-        assert!(ask(&stop, &[csv.clone()], &[]).err().unwrap().contains("line 3: expected UTF-8"));
+        assert!(
+            ask(&stop, std::slice::from_ref(&csv), &[]).err().unwrap().contains("line 3: expected UTF-8")
+        );
         let error = ask(&config, &[csv], &["ident"]).err().unwrap();
         assert!(error.contains("a column `ident`, which is to be kept"), "{error}");
         let lines = write("new.txt", b"sea\nsun\n");

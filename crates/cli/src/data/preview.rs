@@ -143,7 +143,7 @@ fn table_page(name: &str, schema: &TableSchema, batch: &Batch<bonfire_contract::
     };
     let targets = targets(&batch.target, schema.labels(), scale);
     let mut page = page::begin(&format!("{name}: rows as training sees them"));
-    let _ = write!(page, "<pre>{}</pre>\n", escaped(&schema.to_string()));
+    let _ = writeln!(page, "<pre>{}</pre>", escaped(&schema.to_string()));
     if names.len() > COLUMNS {
         let _ = writeln!(page, "<p>The first {COLUMNS} of {} columns.</p>", names.len());
     }

@@ -22,7 +22,7 @@ impl Listener for Silent {
 
 /// A picture file of stripes, upright ones in class 0.
 fn png(number: u32) -> Vec<u8> {
-    let shade = |x: u32, y: u32| ((if number % 2 == 0 { x } else { y }) * (30 + number) % 256) as u8;
+    let shade = |x: u32, y: u32| ((if number.is_multiple_of(2) { x } else { y }) * (30 + number) % 256) as u8;
     let picture = RgbImage::from_fn(32, 32, |x, y| image::Rgb([shade(x, y), shade(x, y) / 2, 90]));
     let mut file = Cursor::new(Vec::new());
     picture.write_to(&mut file, ImageFormat::Png).unwrap();

@@ -265,7 +265,7 @@ fn is_name_of(word: &str, names: &[&str]) -> Option<usize> {
     }
     let word = word.to_ascii_lowercase();
     let fits = |name: &&str| word == **name || word == name[..3] || word == "sept" && name.starts_with(&word);
-    names.iter().position(|name| fits(&name))
+    names.iter().position(fits)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn read(bytes: &[u8], decoding: Decoding, content: Content) -> Result<Vec<u8>, S
         BufReader::with_capacity(7, reader).read_to_end(&mut text).unwrap();
         text
     });
-    assert_eq!(held.as_ref().map(|held| held.to_vec()), streamed.as_ref().map(Vec::clone));
+    assert_eq!(held.as_ref().map(|held| held.to_vec()), streamed.as_ref().map(|streamed| streamed.to_vec()));
     streamed
 }
 

@@ -189,7 +189,7 @@ fn numbers_with_names_in_parquet_are_classes_of_these_names() {
         let evaluated = open_evaluation(&skip, &opened.schema, Some(&test), 0).unwrap();
         assert_eq!((targets(evaluated.dataset()).1, evaluated.dataset().skipped()), (vec![1.0], 2));
         // Texts to predict need no label.
-        let parts = open_prediction(&config, &opened.schema, &[test.clone()]).unwrap();
+        let parts = open_prediction(&config, &opened.schema, std::slice::from_ref(&test)).unwrap();
         assert_eq!(parts.map(|part| part.unwrap().samples.dataset().len()).sum::<u64>(), 3);
     }
     let plain = TextConfig { class_names: false, ..config(train.clone()) };
