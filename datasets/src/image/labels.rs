@@ -439,8 +439,8 @@ fn several(uri: &str, config: &ImageConfig, rows: &[Row]) -> Result<Classes, Dat
     }
     let index: HashMap<&str, usize> =
         names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
-    let set = |row: &Row| of(row).iter().map(|label| index[label.as_str()]).collect();
-    let sets: Vec<Vec<usize>> = rows.iter().map(set).collect();
+    let set = |row: &Row| -> BTreeSet<usize> { of(row).iter().map(|label| index[label.as_str()]).collect() };
+    let sets: Vec<Vec<usize>> = rows.iter().map(|row| set(row).into_iter().collect()).collect();
     let mut has = vec![false; names.len()];
     sets.iter().flatten().for_each(|label| has[*label] = true);
     let never: Vec<String> =

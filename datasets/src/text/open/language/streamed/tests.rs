@@ -269,8 +269,8 @@ fn what_is_no_text_of_one_kind_is_refused() {
     fs::write(folder.path().join("c.csv"), "text\nx\n").unwrap();
     let error = message(open(&config, 1));
     assert!(error.contains("texts of one kind") && error.contains("c.csv"), "{error}");
-    fs::rename(folder.path().join("c.csv"), folder.path().join("README.md")).unwrap();
-    assert!(message(open(&config, 1)).contains("README.md among them"));
+    fs::rename(folder.path().join("c.csv"), folder.path().join("c.dat")).unwrap();
+    assert!(message(open(&config, 1)).contains("c.dat among them"));
     let pattern = TextConfig { train: format!("{}/*.txt", config.train), ..config.clone() };
     assert!(open(&pattern, 1).is_ok());
     let few = TextConfig { max_vocabulary: Some(2), ..pattern.clone() };
@@ -278,5 +278,5 @@ fn what_is_no_text_of_one_kind_is_refused() {
     let long = TextConfig { max_tokens: 9000, ..pattern.clone() };
     assert!(message(open(&long, 1)).contains("more than 9000 training tokens"));
     let named = TextConfig { format: Some(Format::Text), train: config.train.clone(), ..config };
-    assert!(message(open(&named, 1)).contains("README.md among them"));
+    assert!(message(open(&named, 1)).contains("c.dat among them"));
 }
