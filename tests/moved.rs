@@ -45,7 +45,7 @@ fn a_path_of_the_working_folder_alone_is_taken_and_told() {
     workshop.write("data/train.csv", "x,y\n1,2\n2,4\n3,6\n4,8\n");
     workshop.write(
         "recipes/r.toml",
-        "[data]\nkind = 'table'\ntrain = 'data/train.csv'\ntarget = 'y'\n[model]\nname = 'linear'\n[train]\nsteps = 2\n",
+        "[data]\nkind = 'table'\ntrain = 'data/train.csv'\ntarget = 'y'\ntarget_kind = 'value'\n[model]\nname = 'linear'\n[train]\nsteps = 2\n",
     );
     let told = workshop.succeed(&["train", "recipes/r.toml", "--run", "run"]).stderr;
     assert!(told.contains("r.toml:3: data.train: nothing is beside the recipe"), "{told}");
@@ -77,7 +77,7 @@ fn where_data_are_gone_the_error_says_which_key_to_give() {
     workshop.write("archive/train.csv", "x,y\n1,2\n2,4\n");
     workshop.fail(
         &["train", "--run", "run", "--resume", "--set", "train.steps=30", moved[0], moved[1]],
-        &["training rows that the run began with"],
+        &["that the run began with"],
     );
 }
 

@@ -42,7 +42,11 @@ impl PictureSet {
         if !index.format().has_blocks() {
             let part = PicturePart::new(picture);
             if index.shards().samples() > 0 {
-                part.check(&index.entry(0)?.1)?;
+                let (shard, number) = index.shards().find(0);
+                // The rows of a shard stay in memory once they are asked for: only where there is trouble.
+                if index.lookup(shard)?.part(number, |extensions| part.among(extensions)).is_none() {
+                    part.check(&index.entry(0)?.1)?;
+                }
             }
             let window = window.filter(|_| order == ShardOrder::Window);
             return Ok(PictureSet::Tar(Box::new(ShardSet::new(index, part, window))));

@@ -193,8 +193,10 @@ fn shards(uri: &str, files: &Files) -> Result<Look, DataError> {
 /// The pattern of all shards of a folder.
 fn pattern(uri: &str, shards: &[String]) -> Result<String, DataError> {
     let ending = |shard: &String| {
-        let name = source::name(shard).to_lowercase();
-        name.find(".t").map_or(String::new(), |at| source::name(shard)[at..].to_string())
+        let name = source::name(shard);
+        let stem = source::unpacked_name(name);
+        let at = stem.rfind('.').filter(|&at| name.is_char_boundary(at));
+        at.map_or(String::new(), |at| name[at..].to_string())
     };
     let endings: BTreeSet<String> = shards.iter().map(ending).collect();
     let is_nested = shards.iter().any(|shard| below(uri, shard).contains('/'));
@@ -255,6 +257,16 @@ fn idx(uri: &str, files: &Files) -> Result<Look, DataError> {
 
 fn tables(uri: &str, files: &Files) -> Result<Look, DataError> {
     let left_out = left_out(files.others.iter().chain(&files.texts).chain(&files.idx), "no tables");
+    if let Some(pictures) = pictures::of_parquet(uri, &files.rows)? {
+        let train = if source::is_folder(uri) { pattern(uri, &files.rows)? } else { uri.to_string() };
+        return Ok(Look {
+            train,
+            valid: None,
+            test: None,
+            found: Found::Pictures(pictures),
+            notes: left_out,
+        });
+    }
     let one = |train: &String, valid: Option<String>, test: Option<String>, mut notes: Vec<String>| {
         notes.extend(left_out.clone());
         let found = rows_or_pictures(train, std::slice::from_ref(train))?;
