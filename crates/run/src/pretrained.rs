@@ -100,7 +100,7 @@ pub(crate) fn export<M: Module>(
         };
         let own = own.display();
         let found = format!("{library}; by Bonfire's own names, the weights are safetensors already: {own}");
-        return Err(RunError::argument("names", expected, found));
+        return Err(RunError::argument("library", expected, found));
     };
     let weights = Weights::of(model).for_publication(&keys(model, names), path)?;
     write_atomically(path, &weights.to_safetensors(path)?)?;
