@@ -571,5 +571,8 @@ fn arguments_are_refused_by_their_fields() {
     let none = Generation { top_k: Some(0), ..usual() };
     assert_eq!(refused(None, none), "top_k: expected at least 1, found 0");
     let error = run.export("torchvision", &folder.path().join("x")).unwrap_err().to_string();
-    assert!(error.starts_with("library: expected a model that another library has, too, found torchvision"), "{error}");
+    assert!(
+        error.starts_with("library: expected a model that another library has, too, found torchvision"),
+        "{error}"
+    );
 }
