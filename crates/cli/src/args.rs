@@ -150,7 +150,7 @@ pub struct PredictArguments {
     /// Write the answers to a file.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// How answers are written: JSON lines, or a table with a column `p_LABEL` for the probability of each
+    /// The form of answers: JSON lines, or a table with a column `p_LABEL` for the probability of each
     /// class. By default as the ending of --output says, and JSON lines where it says nothing.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<AnswerFormat>,

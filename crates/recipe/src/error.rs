@@ -57,9 +57,9 @@ pub enum RecipeError {
     NoProposal {
         /// The data, or the option that was given for them.
         uri: String,
-        /// What is needed.
+        /// The thing that is needed.
         expected: String,
-        /// What is there.
+        /// The thing that is there.
         found: String,
     },
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Makes the relative paths of a recipe absolute. `recipe` is the file or the built-in name that the document
 /// was read from; none for the recipe that a run keeps, whose paths stay as they are but for those of `--set`.
 ///
-/// What is not beside the recipe, but in the working folder, is taken from there; that, and that both are
+/// A path that is not beside the recipe, but in the working folder, is taken from there; that, and that both are
 /// there, is told to `notices`.
 ///
 /// # Errors

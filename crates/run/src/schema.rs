@@ -141,7 +141,7 @@ impl Schema {
         }
     }
 
-    /// What was inferred of the data, in some lines, to be told before training; none of pictures.
+    /// The inferences about the data, in some lines, to be told before training; none of pictures.
     pub fn summary(&self) -> Option<String> {
         match self {
             Schema::Image(_) => None,

@@ -12,7 +12,7 @@ pub struct Column {
     pub missing: u64,
     /// The way of a cell to numbers.
     pub encoding: Encoding,
-    /// What else is known of its training cells; none in a schema of earlier versions.
+    /// Facts beside these about its training cells; none in a schema of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,
 }

@@ -16,7 +16,7 @@ use std::fmt;
 /// A column of dates or times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Date {
-    /// How its cells are written.
+    /// The spelling of its cells.
     pub order: DateOrder,
     /// Mean over the training rows, in days since 1970 began; it stands in for a missing value.
     pub mean: f64,
