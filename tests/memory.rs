@@ -99,10 +99,7 @@ fn the_peak_is_the_same(side: u32, model: &str) {
         for times in [1, 4, 16] {
             let (shards, epochs) = (times * SHARDS, 16 / times);
             let (peak, done) = peak(&workshop, shards, epochs, order);
-            println!(
-                "| {order} | {} | {epochs} | {peak:.0} | {done} |",
-                u64::from(shards) * bytes / 1_000_000
-            );
+            println!("| {order} | {} | {epochs} | {peak} | {done} |", u64::from(shards) * bytes / 1_000_000);
             peaks.push(peak);
         }
         let (least, most) =
