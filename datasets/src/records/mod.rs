@@ -56,7 +56,7 @@ pub(crate) use format::{holds_pictures, one_of, without_tar};
 pub(crate) use frame::{Frame, add_names};
 pub(crate) use labels::sort_labels;
 pub(crate) use lines::{utf8, without_mark};
-pub(crate) use numbers::round;
+pub(crate) use numbers::{round, round_days};
 pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use, is_missing};
 pub(crate) use shard::{Block, Shard};
 pub(crate) use sniff::MAGIC as MAGIC_BYTES;

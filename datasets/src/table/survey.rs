@@ -132,7 +132,10 @@ impl Survey {
             } else {
                 Counting::None
             };
-            let mut tally = Tally::of_input(frame, index, rows, counting, config.date_format.as_deref());
+            // Numbers are dates only where the recipe says so.
+            let is_number = matches!(cells, Cells::Numbers(_)) && !config.dates.contains(name);
+            let date_format = config.date_format_of(name).filter(|_| !is_number);
+            let mut tally = Tally::of_input(frame, index, rows, counting, date_format);
             if let Some(target) = target {
                 tally.pairing = Pairing::of(cells, target, rows);
             }

@@ -1,7 +1,7 @@
 //! The dates among the training cells of a column, in each order that they may be of.
 
-use super::read::{ORDERS, days_in, readings};
-use super::{DateOrder, expected};
+use super::read::{DAY_FIRST, MONTH_FIRST, ORDERS, days_in, readings};
+use super::{DateOrder, NOT_A_TIME, expected};
 use crate::DataError;
 use crate::fields::spread::Spread;
 use crate::fields::tally::{Place, or_next};
@@ -19,6 +19,8 @@ pub(in crate::fields) struct Dates {
     pub ambiguous: Option<DataError>,
     /// Cells that are dates with their day first, and with their month first.
     pub both: u64,
+    /// Cells that are no date, and say so.
+    pub absent: u64,
     /// True where a format knows them as dates.
     pub typed: bool,
 }
@@ -34,6 +36,8 @@ impl Dates {
         place: &Place<'_>,
     ) {
         let format = date_format.map(|format| DateOrder::Format(format.to_string()));
+        let is_absent = |word: usize| coded.words()[word] == NOT_A_TIME;
+        self.absent = (0..seen.len()).filter(|&word| is_absent(word)).map(|word| seen[word].0).sum();
         let mut any = false;
         let read = |(word, &(count, _)): (usize, &(u64, usize))| {
             let mut days = [f64::NAN; ORDERS.len() + 1];
@@ -53,7 +57,8 @@ impl Dates {
             days
         };
         let words: Vec<_> = seen.iter().enumerate().map(read).collect();
-        let seen_words = || words.iter().zip(seen).filter(|(_, (count, _))| *count > 0);
+        let is_seen = |&word: &usize| seen[word].0 > 0 && !is_absent(word);
+        let seen_words = || (0..seen.len()).filter(is_seen).map(|word| (&words[word], &seen[word]));
         if !any {
             let first = seen_words().map(|(_, &(_, row))| row).min();
             self.none = first.map(|row| place.error(row, "a date"));
@@ -95,13 +100,10 @@ impl Dates {
         or_next(&mut self.none, other.none);
         or_next(&mut self.ambiguous, other.ambiguous);
         self.both += other.both;
+        self.absent += other.absent;
         self.typed |= other.typed;
     }
 }
-
-/// The places of two orders among [`ORDERS`].
-pub(in crate::fields) const DAY_FIRST: usize = 1;
-pub(in crate::fields) const MONTH_FIRST: usize = 2;
 
 /// What a date of two orders should have been.
 const AMBIGUOUS: &str = "a date of one order: neither day nor month is above 12 in the whole column, or each is in \

@@ -292,3 +292,58 @@ fn dates_are_numbers_or_parts_of_a_calendar_in_training_as_in_prediction() {
         assert_eq!(numbers, [[2024.0, 2.0, 3.0], [2024.0, 12.0, 1.0]]);
     }
 }
+
+/// `pandas.to_datetime` gives the same days.
+#[test]
+fn months_halves_of_days_and_digits_are_dates_and_not_a_time_is_no_value() {
+    let table = |cells: &[&str]| -> String {
+        let rows = cells.iter().enumerate().map(|(row, cell)| format!("{cell},{}\n", ["a", "b"][row % 2]));
+        "when,y\n".to_string() + &rows.collect::<String>()
+    };
+    let digits = ["20210102", "20210430", "20211231", "20200229"];
+    let files = Files::new(&[
+        ("month.csv", &table(&["2021-04", "2021-01", "2020-02", "2021-04"])),
+        ("named.csv", &table(&["Apr 2021", "Jan 2021", "Feb 2020", "April 2021"])),
+        ("half.csv", &table(&["01/31/2021 3:45 PM", "02/01/2021 12:15 AM", "02/02/2021 9:00 am", "NaT"])),
+        (
+            "c.csv",
+            &table(&[
+                "Mon Jan  4 10:00:00 2021",
+                "Tue Jan  5 22:30:00 2021",
+                "NaT",
+                "Sat Jan 30 00:00:00 2021",
+            ]),
+        ),
+        ("digits.csv", &table(&digits)),
+        ("others.csv", &table(&["NaT", "x", "NaT", "x"])),
+    ]);
+    let raw = |name: &str| TableConfig { standardise: false, ..files.config(name) };
+    let numbers = |config: &TableConfig| {
+        let opened = open(config, 0).unwrap();
+        let rows = rows(opened.train.dataset()).0;
+        (rows.into_iter().map(|row| row[0]).collect::<Vec<_>>(), opened.schema)
+    };
+    for name in ["month.csv", "named.csv"] {
+        assert_eq!(numbers(&raw(name)).0, [18_718.0, 18_628.0, 18_293.0, 18_718.0], "{name}");
+    }
+    let (half, schema) = numbers(&raw("half.csv"));
+    assert_eq!((&half[..3], schema.columns[0].missing), (&[18_658.656, 18_659.01, 18_660.375][..], 1));
+    assert_eq!(schema.numeric_names(), ["when", "when_missing"]);
+    let (c, schema) = numbers(&raw("c.csv"));
+    assert_eq!((c[0], c[1], c[3], schema.columns[0].missing), (18_631.416, 18_632.938, 18_657.0, 1));
+    assert!(schema.to_string().contains("2021-01-04T10:00:00 to 2021-01-30"), "{schema}");
+    let evaluated = open_evaluation(&raw("half.csv"), &schema, Some(&files.uri("c.csv")), 0).unwrap();
+    rows(evaluated.dataset());
+    assert_eq!(evaluated.dataset().unseen().summary().unwrap(), "cells of 4 rows: `when` 1 without a value");
+    // Digits alone are numbers, as they are to pandas, until the recipe calls them dates.
+    let (found, schema) = numbers(&raw("digits.csv"));
+    assert_eq!(found[0], 20_210_102.0);
+    assert!(
+        schema.to_string().contains("(`20200229`): if they are dates, name it in data.dates"),
+        "{schema}"
+    );
+    let named = TableConfig { dates: vec!["when".into()], ..raw("digits.csv") };
+    assert_eq!(numbers(&named).0, [18_629.0, 18_747.0, 18_992.0, 18_321.0]);
+    let text = numbers(&raw("others.csv")).1;
+    assert_eq!((text.columns[0].missing, text.columns[0].encoding.field().categories().len()), (0, 2));
+}
