@@ -231,6 +231,13 @@ impl EncodeCells for DateEncoder {
     }
 }
 
+impl DateOrder {
+    /// The days since 1970 that a text is in this order.
+    pub(crate) fn days(&self, text: &str) -> Option<f64> {
+        days_in(self, text)
+    }
+}
+
 /// What a cell of an input column of dates is expected to be.
 pub(super) fn expected(order: &DateOrder) -> String {
     format!("a date, {order} (or its mark in data.missing, or the column in data.categorical)")

@@ -107,11 +107,7 @@ impl Tally {
             DateOrder::Format(_) => ORDERS.len(),
             order => ORDERS.iter().position(|other| other == order).unwrap_or(ORDERS.len()),
         };
-        let is_two_ways = !is_known && (at == DAY_FIRST || at == MONTH_FIRST);
-        if is_two_ways
-            && dates.orders[DAY_FIRST].count == dates.orders[MONTH_FIRST].count
-            && let Some(error) = dates.ambiguous
-        {
+        if !is_known && let Some(error) = dates.ambiguous(&order) {
             return Err(error);
         }
         if stop && let Some(error) = dates.others[at].take().or(dates.none) {
@@ -122,6 +118,25 @@ impl Tally {
         let (mean, std) = spread.moments.mean_and_std();
         let (indicator, parts) = (self.missing + dates.absent > 0, wishes.date_parts.to_vec());
         Ok((Encoding::Date(Date { order, mean, std, indicator, parts }), facts))
+    }
+
+    /// The order of the dates that the column's rows are put in order by; none where they are to be compared as they
+    /// stand, of which `plain` can be.
+    ///
+    /// # Errors
+    /// When they may be dates of two orders.
+    pub(crate) fn order_of_times(
+        &self,
+        plain: u64,
+        format: Option<&str>,
+    ) -> Result<Option<DateOrder>, DataError> {
+        let order = self.read_as_dates(format);
+        let is_plain = are_most(plain, self.values - self.dates.absent);
+        let order = order.filter(|order| matches!(order, DateOrder::Format(_)) || !is_plain);
+        match order.as_ref().and_then(|order| self.dates.ambiguous(order)) {
+            Some(error) => Err(error),
+            None => Ok(order),
+        }
     }
 
     /// The order that at least three in four values are dates of: the recipe's format before all others, and the

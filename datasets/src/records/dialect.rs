@@ -3,6 +3,7 @@
 use super::csv::sniff;
 use super::encoding::{Content, Decoding, HEAD};
 use super::files::ending;
+use super::once::info_once;
 use super::pieces::unpacked;
 use crate::DataError;
 use crate::source::one_line;
@@ -124,9 +125,12 @@ impl Dialect {
             Some(separator) => separator,
             None => {
                 let (head, whole) = head(uri, decoding)?;
-                let found = sniff::separator(uri, &head, whole, usual, keys.names)?;
+                let (found, by) = match sniff::stated(&head) {
+                    Some((separator, _)) => (separator, "as its first line says"),
+                    None => (sniff::separator(uri, &head, whole, usual, keys.names)?, "by its first lines"),
+                };
                 if found != usual.separator {
-                    log::info!("{uri}: cells between {}, by its first lines", sniff::spelled(found));
+                    info_once(format!("{uri}: cells between {}, {by}", sniff::spelled(found)));
                 }
                 found
             }

@@ -11,6 +11,7 @@
 use super::cells::{Cells, TextCells};
 use super::entry::{Entries, File, Records};
 use super::frame::Frame;
+use super::once::warn_once;
 use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::Shard;
 use super::whole::{self, WholeFile, guarded};
@@ -169,7 +170,8 @@ impl Workbook {
         let mut others = self.sheets();
         others.retain(|other| other != sheet && self.has_cells(other));
         if !others.is_empty() {
-            log::warn!("{uri}: read the sheet `{sheet}`; `data.sheet` names another: {}", others.join(", "));
+            let others = others.join(", ");
+            warn_once(format!("{uri}: read the sheet `{sheet}`; `data.sheet` names another: {others}"));
         }
     }
 

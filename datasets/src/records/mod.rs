@@ -27,6 +27,7 @@ mod libsvm;
 mod lines;
 mod numbers;
 mod objects;
+mod once;
 pub(crate) mod parquet;
 mod pieces;
 mod read;

@@ -48,8 +48,8 @@ pub struct TableConfig {
     /// Rows of one value in this column (a patient, a customer) are held out together or not at all. It is no
     /// input. Not for streamed tables.
     pub group_column: Option<String>,
-    /// The last rows by this column of numbers or ISO 8601 dates test, and those before them validate. It is
-    /// an input unless `ignore` names it. Not for streamed tables.
+    /// The last rows by this column of numbers or dates test, and those before them validate. Dates are read as
+    /// those of an input: see `date_format`. It is an input unless `ignore` names it. Not for streamed tables.
     pub time_column: Option<String>,
     /// The fate of a row that cannot be read: a wrong number of cells, a cell that is no number in a numeric
     /// column, a label outside the set. Skipped rows are left out when the file is opened, and counted;
@@ -382,10 +382,15 @@ impl TableConfig {
         TableConfig { class_names: schema.class_names, ..self.clone() }
     }
 
-    /// The use of a column where the schema is not known yet.
+    /// The use of a column where the schema is not known yet. One that the recipe names has to be there.
     pub(crate) fn column(&self, name: &str) -> Use {
         let divides = self.held_out().column().is_some_and(|(_, column)| column == name);
-        if self.is_ignored(name) && !divides { Use::Nothing } else { Use::Cell }
+        let is_named = self.named_columns().iter().any(|(_, names)| names.iter().any(|named| named == name));
+        match self.is_ignored(name) && !divides {
+            true => Use::Nothing,
+            false if is_named || divides || name == self.target => Use::Cell,
+            false => Use::Offer,
+        }
     }
 
     /// True for a column that is left out.

@@ -16,7 +16,7 @@ pub(in crate::fields) struct Dates {
     pub others: [Option<DataError>; ORDERS.len() + 1],
     pub none: Option<DataError>,
     /// The first cell that is one date with its day first, and another with its month first.
-    pub ambiguous: Option<DataError>,
+    pub first_ambiguous: Option<DataError>,
     /// Cells that are dates with their day first, and with their month first.
     pub both: u64,
     /// Cells that are no date, and say so.
@@ -86,7 +86,14 @@ impl Dates {
         let is_both = |days: &[f64]| !days[DAY_FIRST].is_nan() && !days[MONTH_FIRST].is_nan();
         self.both = seen_words().filter(|(days, _)| is_both(&days[..])).map(|(_, (count, _))| count).sum();
         let ambiguous = first(&is_both);
-        self.ambiguous = ambiguous.map(|row| place.error(row, AMBIGUOUS));
+        self.first_ambiguous = ambiguous.map(|row| place.error(row, AMBIGUOUS));
+    }
+
+    /// The first cell of two orders, where nothing tells that the dates are of this `order`.
+    pub(in crate::fields) fn ambiguous(&self, order: &DateOrder) -> Option<DataError> {
+        let is_two_ways = matches!(order, DateOrder::DayFirst | DateOrder::MonthFirst)
+            && self.orders[DAY_FIRST].count == self.orders[MONTH_FIRST].count;
+        self.first_ambiguous.clone().filter(|_| is_two_ways)
     }
 
     /// Cells that are dates with day and month in one order or the other.
@@ -98,7 +105,7 @@ impl Dates {
         self.orders.iter_mut().zip(other.orders).for_each(|(all, more)| all.merge(more));
         self.others.iter_mut().zip(other.others).for_each(|(first, next)| or_next(first, next));
         or_next(&mut self.none, other.none);
-        or_next(&mut self.ambiguous, other.ambiguous);
+        or_next(&mut self.first_ambiguous, other.first_ambiguous);
         self.both += other.both;
         self.absent += other.absent;
         self.typed |= other.typed;

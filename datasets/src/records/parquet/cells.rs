@@ -1,7 +1,9 @@
-//! Arrow arrays as cells: flat columns of numbers, truth values and text.
+//! Arrow arrays as cells: columns of numbers, truth values and text, those within a struct under the name of both,
+//! `struct.field`, as objects of JSON are. A column of another type (a list, bytes) is left out, where its use allows
+//! that, and told.
 //!
 //! Numbers become f64: whole numbers beyond 2^53 lose their last digits. Dates and times become days since 1970
-//! or, to a reader that does not ask for dates, numbers of the file's own unit and origin. Truth values become
+//! or, to a reader that does not ask for dates, numbers of the file's own unit and origin; durations are seconds. Truth values become
 //! the categories `false` and `true`. Null is a missing value. Where text or labels are wanted, whole numbers are
 //! spelled out instead, and of labels all numbers; and whole numbers whose classes the file names are these names.
 
@@ -10,17 +12,21 @@ use crate::DataError;
 use crate::records::cells::{Cells, TextCells};
 use crate::records::days::days;
 use crate::records::frame::Frame;
+use crate::records::once::warn_first;
 use crate::records::read::{ReadOptions, Use};
+use crate::records::wording::shortened;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Date64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
-    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
+    DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType,
+    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, make_array};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 /// Rows decoded at a time, at most.
@@ -28,8 +34,10 @@ const BATCH_ROWS: usize = 8192;
 
 /// The columns of a file that are wanted.
 pub(in crate::records) struct Columns {
-    /// Their numbers in the file.
+    /// The numbers in the file of those that they are, or lie in.
     at: Vec<usize>,
+    /// Where each of them is.
+    places: Vec<Place>,
     names: Vec<String>,
     /// A column each, without a row.
     empty: Vec<Cells>,
@@ -39,6 +47,15 @@ pub(in crate::records) struct Columns {
     ignored: Vec<String>,
     /// Rows to decode at a time.
     pub(super) batch_rows: usize,
+}
+
+/// Where a column lies: in a column of the file, or in structs within it.
+#[derive(Clone, Debug)]
+struct Place {
+    /// The place of the file's column among those that are read.
+    column: usize,
+    /// The fields of the structs, the outermost first.
+    fields: Vec<usize>,
 }
 
 impl Columns {
@@ -63,29 +80,86 @@ impl Columns {
         schema: &Schema,
         options: &ReadOptions<'_>,
     ) -> Result<Self, DataError> {
-        let (names, classes, ignored) = (Vec::new(), Vec::new(), Vec::new());
-        let batch_rows = options.at_once.min(BATCH_ROWS);
-        let mut columns = Columns { at: Vec::new(), names, empty: Vec::new(), classes, ignored, batch_rows };
+        let mut columns = Columns {
+            at: Vec::new(),
+            places: Vec::new(),
+            names: Vec::new(),
+            empty: Vec::new(),
+            classes: Vec::new(),
+            ignored: Vec::new(),
+            batch_rows: options.at_once.min(BATCH_ROWS),
+        };
+        let mut left_out = Vec::new();
         for (at, field) in schema.fields().iter().enumerate() {
-            let column = (options.column)(field.name());
-            if !column.is_wanted() {
-                columns.ignored.push(field.name().clone());
-                continue;
+            let place = Place { column: columns.at.len(), fields: Vec::new() };
+            let before = columns.names.len();
+            let classes = || class_names(schema, field.name());
+            columns.add((uri, options), field.name().clone(), field, place, &classes, &mut left_out)?;
+            if columns.names.len() > before {
+                columns.at.push(at);
             }
-            columns.at.push(at);
-            columns.names.push(field.name().clone());
-            let named = options.class_names && column != Use::Text && field.data_type().is_integer();
-            let classes = if named { class_names(schema, field.name()) } else { Vec::new() };
-            columns.empty.push(match classes.is_empty() {
-                true => empty_column(uri, field, column, options.dates)?,
-                false => Cells::Text(TextCells::default()),
-            });
-            columns.classes.push(classes);
+        }
+        if !left_out.is_empty() {
+            let (count, columns) = (left_out.len(), left_out.join(", "));
+            let folder = uri.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let line = format!(
+                "{uri}: {count} columns are left out, as their types are none of a table's: {columns}"
+            );
+            warn_first(&format!("{folder} {columns}"), line);
         }
         Ok(columns)
     }
 
-    /// The numbers of the wanted columns.
+    /// Adds a column or, of a struct, its fields, where they are wanted. `classes` are the names that the file gives
+    /// to its numbers; `left_out` is told of those of a type that has no cells.
+    ///
+    /// # Errors
+    /// As [`of`](Columns::of).
+    fn add(
+        &mut self,
+        (uri, options): (&str, &ReadOptions<'_>),
+        name: String,
+        field: &Field,
+        place: Place,
+        classes: &dyn Fn() -> Vec<String>,
+        left_out: &mut Vec<String>,
+    ) -> Result<(), DataError> {
+        let column = (options.column)(&name);
+        if let DataType::Struct(fields) = field.data_type()
+            && matches!(column, Use::Cell | Use::Offer | Use::Check)
+        {
+            return fields.iter().enumerate().try_for_each(|(at, field)| {
+                let name = format!("{name}.{}", field.name());
+                let place = Place { fields: [&place.fields[..], &[at]].concat(), ..place };
+                self.add((uri, options), name, field, place, &Vec::new, left_out)
+            });
+        }
+        if !column.is_wanted() {
+            self.ignored.push(name);
+            return Ok(());
+        }
+        let named = options.class_names && column != Use::Text && field.data_type().is_integer();
+        let classes = if named { classes() } else { Vec::new() };
+        let empty = match classes.is_empty() {
+            true => empty_column(uri, &name, field.data_type(), column, options.dates),
+            false => Ok(Cells::Text(TextCells::default())),
+        };
+        match empty {
+            Err(_) if column == Use::Offer => {
+                left_out.push(format!("`{}` ({})", shortened(&name), kind(field.data_type())));
+                self.ignored.push(name);
+            }
+            empty => {
+                self.empty.push(empty?);
+                self.names.push(name);
+                self.classes.push(classes);
+                self.places.push(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of the file's columns that are read.
     pub(in crate::records) fn at(&self) -> &[usize] {
         &self.at
     }
@@ -108,7 +182,8 @@ impl Columns {
         options: &ReadOptions<'_>,
     ) -> Frame {
         let mut columns = self.empty.clone();
-        for ((cells, classes), array) in columns.iter_mut().zip(&self.classes).zip(batch.columns()) {
+        for ((cells, classes), place) in columns.iter_mut().zip(&self.classes).zip(&self.places) {
+            let array = &within(batch.column(place.column), &place.fields);
             match cells {
                 Cells::Numbers(numbers) => append_numbers(numbers, array),
                 Cells::Dates(days) => append_dates(days, array),
@@ -131,20 +206,53 @@ impl Columns {
     }
 }
 
+/// The array of a field within structs; it has no value where one of them has none.
+fn within(array: &ArrayRef, fields: &[usize]) -> ArrayRef {
+    let Some((&first, rest)) = fields.split_first() else { return array.clone() };
+    let field = array.as_struct().column(first);
+    if array.null_count() == 0 || field.data_type().is_null() {
+        return within(field, rest);
+    }
+    let is_valid = |row: usize| array.is_valid(row) && field.is_valid(row);
+    let nulls = (0..array.len()).map(is_valid).collect();
+    let masked = field.to_data().into_builder().nulls(Some(nulls)).build();
+    within(&masked.map_or_else(|_| field.clone(), make_array), rest)
+}
+
+/// A type in a few words.
+fn kind(data_type: &DataType) -> String {
+    match data_type {
+        DataType::List(_) | DataType::LargeList(_) | DataType::ListView(_) | DataType::LargeListView(_) => {
+            "a list".to_string()
+        }
+        DataType::FixedSizeList(_, length) => format!("a list of {length}"),
+        DataType::Map(..) => "a map".to_string(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "bytes".to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
 /// A column without a row, for the cells of a field.
 ///
 /// # Errors
 /// When the field's type cannot be used so.
-fn empty_column(uri: &str, field: &Field, column: Use, dates: bool) -> Result<Cells, DataError> {
+fn empty_column(
+    uri: &str,
+    name: &str,
+    data_type: &DataType,
+    column: Use,
+    dates: bool,
+) -> Result<Cells, DataError> {
     let text = || Cells::Text(TextCells::default());
     let (cells, expected) = match column {
-        Use::Text => (is_spelled(field.data_type()).then(text), "text, whole numbers or truth values"),
-        Use::Label => (is_label(field.data_type()).then(text), "text, numbers or truth values"),
-        _ if dates && is_date(field.data_type()) => (Some(Cells::Dates(Vec::new())), ""),
-        _ => (empty(field.data_type()), "numbers, truth values or text (or its name in data.ignore)"),
+        Use::Text => (is_spelled(data_type).then(text), "text, whole numbers or truth values"),
+        Use::Label => (is_label(data_type).then(text), "text, numbers or truth values"),
+        _ if dates && is_date(data_type) => (Some(Cells::Dates(Vec::new())), ""),
+        _ => (empty(data_type), "numbers, truth values or text (or its name in data.ignore)"),
     };
-    let place = || format!("column `{}`", field.name());
-    cells.ok_or_else(|| DataError::malformed(uri, place(), expected, field.data_type()))
+    cells.ok_or_else(|| DataError::malformed(uri, format!("column `{name}`"), expected, data_type))
 }
 
 /// The values of an array as they are spelled; `None` for a type that is neither text nor a label.
@@ -252,7 +360,11 @@ fn empty(data_type: &DataType) -> Option<Cells> {
         DataType::Dictionary(_, values) => empty(values),
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Some(Cells::Numbers(Vec::new())),
         DataType::Time32(_) | DataType::Time64(_) => Some(Cells::Numbers(Vec::new())),
-        DataType::Decimal128(..) | DataType::Null => Some(Cells::Numbers(Vec::new())),
+        DataType::Duration(_) | DataType::Null => Some(Cells::Numbers(Vec::new())),
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..) => Some(Cells::Numbers(Vec::new())),
         numeric if numeric.is_integer() || numeric.is_floating() => Some(Cells::Numbers(Vec::new())),
         _ => None,
     }
@@ -299,10 +411,20 @@ fn append_numbers(numbers: &mut Vec<f64>, array: &dyn Array) {
         DataType::Timestamp(Nanosecond, _) => {
             extend::<TimestampNanosecondType>(numbers, array, |value| value as f64);
         }
-        DataType::Decimal128(_, scale) => {
-            let unit = 10f64.powi(-i32::from(*scale));
-            extend::<Decimal128Type>(numbers, array, |value| value as f64 * unit);
+        DataType::Duration(Second) => extend::<DurationSecondType>(numbers, array, |value| value as f64),
+        DataType::Duration(Millisecond) => {
+            extend::<DurationMillisecondType>(numbers, array, |value| value as f64 / 1e3);
         }
+        DataType::Duration(Microsecond) => {
+            extend::<DurationMicrosecondType>(numbers, array, |value| value as f64 / 1e6);
+        }
+        DataType::Duration(Nanosecond) => {
+            extend::<DurationNanosecondType>(numbers, array, |value| value as f64 / 1e9);
+        }
+        DataType::Decimal32(_, scale) => extend::<Decimal32Type>(numbers, array, decimal(*scale)),
+        DataType::Decimal64(_, scale) => extend::<Decimal64Type>(numbers, array, decimal(*scale)),
+        DataType::Decimal128(_, scale) => extend::<Decimal128Type>(numbers, array, decimal(*scale)),
+        DataType::Decimal256(_, scale) => extend::<Decimal256Type>(numbers, array, decimal(*scale)),
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
             if dictionary.values().is_empty() {
@@ -319,6 +441,11 @@ fn append_numbers(numbers: &mut Vec<f64>, array: &dyn Array) {
         // Only the Null type is left of what `empty` lets through.
         _ => numbers.extend(std::iter::repeat_n(f64::NAN, array.len())),
     }
+}
+
+/// The number that the digits of a decimal are, as the nearest f64 has it: 3 of scale 1 is 0.3.
+fn decimal<T: ToString>(scale: i8) -> impl Fn(T) -> f64 {
+    move |digits| format!("{}e{}", digits.to_string(), -i32::from(scale)).parse().unwrap_or(f64::NAN)
 }
 
 /// Appends an array of text, truth values or numbers; not-a-number is no value.
@@ -382,8 +509,8 @@ mod tests {
     use crate::records::read::{Found, ReadRecords};
     use ::parquet::arrow::ArrowWriter;
     use arrow_array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int32Array,
-        RecordBatch, StringArray,
+        BinaryArray, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int32Array, RecordBatch,
+        StringArray,
     };
     use bytes::Bytes;
     use std::sync::Arc;
@@ -498,6 +625,73 @@ mod tests {
         );
         assert_eq!(days[7], [Some(20_088.25), None]);
         assert_eq!(columns[0].text(1).unwrap(), "2024-12-31T06:00:00");
+    }
+
+    /// `Timedelta.total_seconds()` of pandas, and `float` of Python's `Decimal`.
+    #[test]
+    fn durations_are_seconds_and_decimals_the_nearest_numbers() {
+        use arrow_array::{
+            Decimal128Array, Decimal256Array, DurationMicrosecondArray, DurationMillisecondArray,
+            DurationNanosecondArray, DurationSecondArray,
+        };
+        let wide = Decimal256Array::from(vec![
+            Some("123456789012345678901234567890123456789".parse().unwrap()),
+            None,
+        ]);
+        let bytes = file(vec![
+            ("s", Arc::new(DurationSecondArray::from(vec![Some(90), None]))),
+            ("ms", Arc::new(DurationMillisecondArray::from(vec![Some(90_500), None]))),
+            ("us", Arc::new(DurationMicrosecondArray::from(vec![Some(-1), None]))),
+            ("ns", Arc::new(DurationNanosecondArray::from(vec![Some(93_784_000_000_100), None]))),
+            (
+                "money",
+                Arc::new(Decimal128Array::from(vec![Some(3), None]).with_precision_and_scale(5, 1).unwrap()),
+            ),
+            ("wide", Arc::new(wide.with_precision_and_scale(45, 6).unwrap())),
+        ]);
+        let frame = read(bytes.into(), &|_| Use::Offer).unwrap();
+        let numbers: Vec<_> = frame.columns.iter().map(|cells| cells.number(0).unwrap().unwrap()).collect();
+        assert_eq!(numbers, [90.0, 90.5, -1e-6, 93_784.000_000_1, 0.3, 1.234_567_890_123_456_8e32]);
+        assert!(frame.columns.iter().all(|cells| cells.number(1).is_none()));
+    }
+
+    #[test]
+    fn fields_of_structs_are_columns_and_lists_are_left_out_where_they_may_be() {
+        use arrow_array::types::Float64Type;
+        use arrow_array::{ListArray, StructArray};
+        use arrow_schema::Fields;
+        let list = || -> ArrayRef {
+            let rows = [Some(vec![Some(1.0), Some(2.0)]), None, Some(vec![])];
+            Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(rows))
+        };
+        let numbers: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), Some(2), None]));
+        let names: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), Some("y"), Some("z")]));
+        let fields: Fields = [("n", &numbers), ("tags", &list()), ("name", &names)]
+            .map(|(name, array)| Field::new(name, array.data_type().clone(), true))
+            .into_iter()
+            .collect();
+        let nulls = vec![true, false, true].into();
+        let inner = StructArray::new(fields, vec![numbers, list(), names], Some(nulls));
+        let bytes = file(vec![
+            ("emb", list()),
+            ("s", Arc::new(inner)),
+            ("a", Arc::new(Int32Array::from(vec![7, 8, 9]))),
+        ]);
+        let frame = read(bytes.clone().into(), &|_| Use::Offer).unwrap();
+        assert_eq!(frame.names, ["s.n", "s.name", "a"]);
+        assert_eq!(frame.ignored, ["emb", "s.tags"]);
+        let text = |column: usize, row| frame.columns[column].text(row).map(|cell| cell.into_owned());
+        let of = |column| (0..3).map(|row| text(column, row)).collect::<Vec<_>>();
+        assert_eq!(of(0), [Some("1".to_string()), None, None]);
+        assert_eq!(of(1), [Some("x".to_string()), None, Some("z".to_string())]);
+        assert_eq!(of(2).into_iter().flatten().collect::<String>(), "789");
+        // A run asks for the fields that it began with, and the structs around them for nothing.
+        let asked = |name: &str| if name == "s.n" { Use::Cell } else { Use::Check };
+        assert_eq!(read(bytes.clone().into(), &asked).unwrap().names, ["s.n"]);
+        assert_eq!(read(bytes.clone().into(), &|_| Use::Nothing).unwrap().ignored, ["emb", "s", "a"]);
+        let named = |name: &str| if name == "emb" { Use::Cell } else { Use::Offer };
+        let error = read(bytes.into(), &named).unwrap_err().to_string();
+        assert!(error.contains("column `emb`: expected numbers, truth values or text"), "{error}");
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn what_was_guessed_is_told_with_the_key_that_decides_otherwise() {
         "column  kind      why              missing  distinct  range or commonest",
         "id      number    reads as numbers 0        60        0 to 59",
         "note    category  reads as text    0        8         `n.v.` in 20",
-        "left out, without a value in the training rows: `empty`",
+        "left out, as no training row has a value that a table can hold: `empty`",
         "warning: `id` rises from row to row",
         "warning: `name` has 60 categories in 60 values",
         "warning: `same` is the same in every training row",
@@ -346,4 +346,39 @@ fn months_halves_of_days_and_digits_are_dates_and_not_a_time_is_no_value() {
     assert_eq!(numbers(&named).0, [18_629.0, 18_747.0, 18_992.0, 18_321.0]);
     let text = numbers(&raw("others.csv")).1;
     assert_eq!((text.columns[0].missing, text.columns[0].encoding.field().categories().len()), (0, 2));
+}
+
+/// Excel writes `sep=;` for itself; `pandas.read_csv(..., sep=";", skiprows=1)` has the same rows.
+#[test]
+fn a_first_line_that_states_the_separator_is_no_row() {
+    let lines: String =
+        (0..400).map(|row| format!("{row},5;{};{}\r\n", row % 7, ["a", "b"][row % 2])).collect();
+    let files = Files::new(&[
+        ("t.csv", &format!("sep=;\r\nn;m;y\r\n{lines}")),
+        ("mark.csv", &format!("\u{feff}sep=;\r\nn;m;y\r\n{lines}")),
+        ("bare.csv", &format!("sep=;\r\n{lines}")),
+        ("bad.csv", &format!("sep=;\r\nn;m;y\r\n1,5;2;a\r\nx;2;b\r\n{lines}")),
+    ]);
+    let config = |name: &str| TableConfig { decimal: ',', standardise: false, ..files.config(name) };
+    for stream in [false, true] {
+        for name in ["t.csv", "mark.csv", "bare.csv"] {
+            let names = ["n", "m", "y"].map(String::from).to_vec();
+            let config = TableConfig { stream: Some(stream), ..config(name) };
+            let config = match name {
+                "bare.csv" => TableConfig { column_names: Some(names), ..config },
+                _ => config,
+            };
+            let opened = open(&config, 0).unwrap();
+            assert_eq!(
+                opened.schema.columns.iter().map(|column| &*column.name).collect::<Vec<_>>(),
+                ["n", "m"]
+            );
+            let mut numbers: Vec<f32> =
+                rows(opened.train.dataset()).0.into_iter().map(|row| row[0]).collect();
+            numbers.sort_by(f32::total_cmp);
+            assert_eq!(numbers, (0..400).map(|row| row as f32 + 0.5).collect::<Vec<_>>(), "{name} {stream}");
+        }
+        let error = message(open(&TableConfig { stream: Some(stream), ..config("bad.csv") }, 0));
+        assert!(error.contains("bad.csv, line 4, column `n`"), "{error}");
+    }
 }
