@@ -1,6 +1,8 @@
 //! The keys of `[data]` for images.
 
+use super::labels;
 use super::transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
+use crate::records::split::Wishes;
 use crate::{DataError, OnCorrupt, PREFETCH_BYTES, ShardOrder, bounds};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,9 @@ pub struct ImageConfig {
     /// True to hold out its share of each class, false to draw from all pictures alike. When not given, true
     /// where pictures have classes.
     pub stratify: Option<bool>,
+    /// Pictures of one value in this column of the table `train` (a patient, a camera) are held out together or not
+    /// at all.
+    pub group_column: Option<String>,
     /// URI of the IDX labels of `train`; by default the name of the pictures with `images-idx3`
     /// replaced by `labels-idx1`, as for `valid` and `test`.
     pub labels: Option<String>,
@@ -151,6 +156,7 @@ impl Default for ImageConfig {
             valid_fraction: 0.0,
             test_fraction: 0.0,
             stratify: None,
+            group_column: None,
             labels: None,
             folder: None,
             image_column: None,
@@ -238,6 +244,11 @@ impl ImageConfig {
                 "a share that leaves some to train on beside test_fraction",
                 sum,
             );
+        }
+        self.held_out().check()?;
+        if let Some(column) = self.group_column.as_ref().filter(|_| !labels::is_table(&self.train, self)) {
+            let expected = "none, or a table of file names (CSV, JSONL) as data.train";
+            return refuse("group_column", expected, format!("`{column}`"));
         }
         if self.stratify == Some(true) && self.target == ImageTarget::Input {
             return refuse("stratify", "false where the target is the picture itself", "true".into());
@@ -366,6 +377,12 @@ impl ImageConfig {
     pub(super) fn fractions(&self) -> (f64, f64) {
         let fraction = |uri: &Option<String>, fraction| if uri.is_some() { 0.0 } else { fraction };
         (fraction(&self.valid, self.valid_fraction), fraction(&self.test, self.test_fraction))
+    }
+
+    /// The recipe's wishes about what is held out.
+    pub(super) fn held_out(&self) -> Wishes<'_> {
+        let (group_column, fractions) = (self.group_column.as_deref(), self.fractions());
+        Wishes { stratify: self.stratify, group_column, fractions, ..Wishes::default() }
     }
 
     /// Refuses several crops where they are one, or where there is nothing to average.

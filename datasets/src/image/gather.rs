@@ -74,6 +74,8 @@ pub(super) enum Said {
 pub(super) struct Gathered {
     pub places: Vec<Place>,
     pub classes: Classes,
+    /// The group of each, where they are held out by groups.
+    pub groups: Option<Vec<u32>>,
     /// What lies beside them and is none.
     pub left_out: LeftOut,
 }
@@ -108,11 +110,11 @@ pub(super) fn gather(config: &ImageConfig, uri: &str) -> Result<Gathered, DataEr
         let folder::Classed { names, pictures, left_out } = folder::classed(uri)?;
         let (places, classes) = pictures.into_iter().map(|(uri, class)| (Place::File(uri), class)).unzip();
         let classes = Classes::Named { uri: uri.to_string(), names, classes };
-        return Ok(Gathered { places, classes, left_out });
+        return Ok(Gathered { places, classes, groups: None, left_out });
     }
     if !classed {
         let (places, left_out) = places_of(uri)?;
-        return Ok(Gathered { places, classes: Classes::None, left_out });
+        return Ok(Gathered { places, classes: Classes::None, groups: None, left_out });
     }
     let bytes = source::read_unpacked(uri)?;
     if !idx::is_pictures(&bytes) {
@@ -133,7 +135,7 @@ pub(super) fn gather(config: &ImageConfig, uri: &str) -> Result<Gathered, DataEr
         return Err(DataError::source(uri, "pictures", "none"));
     }
     let classes = Classes::Indices { uri: labels_uri, labels };
-    Ok(Gathered { places: numbered(pictures), classes, left_out: LeftOut::default() })
+    Ok(Gathered { places: numbered(pictures), classes, groups: None, left_out: LeftOut::default() })
 }
 
 /// The pictures of a folder, a glob, a picture file, an IDX file or shards, without classes; and what lies

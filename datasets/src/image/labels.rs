@@ -38,6 +38,8 @@ struct Row {
     /// The URI of the picture.
     uri: String,
     answer: Answer,
+    /// The value of the column of groups.
+    group: Option<String>,
     /// The row's place, for messages.
     place: String,
 }
@@ -58,7 +60,8 @@ enum Answer {
 /// When the table cannot be read, a column is not there, a row names no picture or says nothing of it (and is
 /// not to be skipped), or two rows say different things of one picture.
 pub(super) fn gather(uri: &str, config: &ImageConfig, target: ImageTarget) -> Result<Gathered, DataError> {
-    let mut rows = Reader { config, target, rows: Vec::new(), skipped: 0, first_error: None };
+    let group = config.held_out().column().map(|(_, column)| column).filter(|_| uri == config.train);
+    let mut rows = Reader { config, target, group, rows: Vec::new(), skipped: 0, first_error: None };
     for file in files(uri)? {
         rows.read(&file)?;
     }
@@ -79,14 +82,28 @@ pub(super) fn gather(uri: &str, config: &ImageConfig, target: ImageTarget) -> Re
             Classes::Values { uri: uri.to_string(), values: rows.iter().map(value).collect() }
         }
     };
+    let groups = groups(&rows);
     let places = rows.into_iter().map(|row| Place::File(row.uri)).collect();
-    Ok(Gathered { places, classes, left_out: LeftOut::default() })
+    Ok(Gathered { places, classes, groups, left_out: LeftOut::default() })
+}
+
+/// The number of each row's group; none where pictures are not held out by groups.
+fn groups(rows: &[Row]) -> Option<Vec<u32>> {
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut groups = Vec::with_capacity(rows.len());
+    for row in rows {
+        let next = numbers.len() as u32;
+        groups.push(*numbers.entry(row.group.as_deref()?).or_insert(next));
+    }
+    Some(groups)
 }
 
 /// The rows of a table's files so far.
 struct Reader<'a> {
     config: &'a ImageConfig,
     target: ImageTarget,
+    /// The column of groups, where pictures are held out by them.
+    group: Option<&'a str>,
     rows: Vec<Row>,
     /// Rows that were left out, and the error of the first.
     skipped: u64,
@@ -107,7 +124,12 @@ impl Reader<'_> {
         let root = self.config.folder.as_deref().unwrap_or(above).trim_end_matches('/').to_string();
         let known = Known::of(&root);
         let wanted = |name: &str| match name {
-            name if name == columns.image || columns.labels.iter().any(|label| label == name) => Use::Label,
+            name if name == columns.image
+                || self.group == Some(name)
+                || columns.labels.iter().any(|label| label == name) =>
+            {
+                Use::Label
+            }
             _ => Use::Nothing,
         };
         let (mut rows, mut errors) = (Vec::new(), Vec::new());
@@ -161,6 +183,9 @@ impl Reader<'_> {
                 })
             }
         };
+        if let Some(group) = self.group {
+            find("group_column", &Some(group.to_string()), &[], "")?;
+        }
         let image = find("image_column", &self.config.image_column, &IMAGES, "file names")?;
         let of_labels = self.config.label_columns.iter();
         let (labels, what) = match self.target {
@@ -172,7 +197,9 @@ impl Reader<'_> {
                 (labels, told)
             }
             ImageTarget::Class | ImageTarget::Value | ImageTarget::Labels => {
-                let others: Vec<&String> = names.iter().filter(|name| **name != image).collect();
+                let is_other =
+                    |name: &&String| **name != image && self.config.group_column.as_ref() != Some(*name);
+                let others: Vec<&String> = names.iter().filter(is_other).collect();
                 let label = match (&self.config.label_column, others.as_slice()) {
                     (None, [only]) => (*only).clone(),
                     (given, _) => find("label_column", given, &LABELS, "what the pictures show")?,
@@ -216,8 +243,15 @@ impl Reader<'_> {
             frame.cell_error(row, &columns.image, expected, found)
         })?;
         let answer = self.answer(frame, row, columns)?;
+        let group = match self.group {
+            None => None,
+            Some(column) => {
+                let group = cell(column).map(|group| canonical(&group).into_owned());
+                Some(group.ok_or_else(|| frame.cell_error(row, column, "a group", "no value"))?)
+            }
+        };
         let place = format!("{} {} of {}", frame.unit, frame.lines[row], frame.file(row));
-        Ok(Row { uri, answer, place })
+        Ok(Row { uri, answer, group, place })
     }
 
     /// What a row says of its picture.
@@ -370,9 +404,13 @@ fn without_repeats(uri: &str, rows: Vec<Row>) -> Result<Vec<Row>, DataError> {
             continue;
         };
         let first = &kept[at];
-        if first.answer != row.answer {
-            let expected = format!("the same answer about {} as in {}", row.uri, first.place);
-            return Err(DataError::source(&row.place, expected, "another"));
+        for (what, is_same) in
+            [("answer about", first.answer == row.answer), ("group of", first.group == row.group)]
+        {
+            if !is_same {
+                let expected = format!("the same {what} {} as in {}", row.uri, first.place);
+                return Err(DataError::source(&row.place, expected, "another"));
+            }
         }
         repeats += 1;
     }

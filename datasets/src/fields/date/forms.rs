@@ -97,6 +97,9 @@ fn digits(text: &str) -> Option<(usize, String)> {
 
 /// A month's name and a day, a time with its zone or without, and the year.
 fn year_behind_time(text: &str) -> Option<(usize, String)> {
+    if !text.contains(':') {
+        return None;
+    }
     let mut words: Vec<&str> = text.split_ascii_whitespace().collect();
     if words.len() > 4 && is_name_of(words[0].trim_end_matches(','), &WEEKDAYS).is_some() {
         words.remove(0);
@@ -106,7 +109,7 @@ fn year_behind_time(text: &str) -> Option<(usize, String)> {
         [month, day, time, zone, year] => (month, day, time, zone, year),
         _ => return None,
     };
-    let fits = is_name_of(month, &MONTHS).is_some() && time.contains(':') && is_year(year);
+    let fits = is_name_of(month, &MONTHS).is_some() && is_year(year);
     fits.then(|| (NAMED_MONTH, format!("{month} {day} {year} {time} {zone}").trim_end().to_string()))
 }
 

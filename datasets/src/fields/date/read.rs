@@ -82,10 +82,11 @@ pub(in crate::fields) fn days_in(order: &DateOrder, text: &str) -> Option<f64> {
 
 /// The days since 1970 of a text in a format of strftime: a time with an offset, without, or a date alone.
 fn days_of_format(format: &str, text: &str) -> Option<f64> {
-    // Of seven digits, two may be the month or the day.
-    if format == OF_DIGITS && text.len() != 8 {
-        return None;
-    }
+    let text = match format {
+        // Of seven digits, two may be the month or the day; pandas writes a fraction where a value is missing.
+        OF_DIGITS => text.strip_suffix(".0").or(Some(text)).filter(|digits| digits.len() == 8)?,
+        _ => text,
+    };
     if let Ok(time) = DateTime::parse_from_str(text, format) {
         return Some(days(time.timestamp(), time.timestamp_subsec_nanos()));
     }
@@ -383,11 +384,11 @@ mod tests {
             (3, "2021-Apr-05", 18_722.0),
             (0, "2021Q2", 18_718.0),
             (0, "2021-Q2", 18_718.0),
-            (0, "20210102T1030", 18_629.4375),
-            (0, "20210102T103000", 18_629.4375),
-            (0, "20210102T103000Z", 18_629.4375),
-            (0, "20210102 10:30", 18_629.4375),
-            (0, "20210102 103000", 18_629.4375),
+            (0, "20210102T1030", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102T103000", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102T103000Z", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102 10:30", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102 103000", 18_629.0 + 10.5 / 24.0),
             (0, "20210102T10", 18_629.0 + 10.0 / 24.0),
             (3, "Mon Jan  4 10:00:00 2021", 18_631.0 + 10.0 / 24.0),
             (3, "Mon Jan 4 10:00:00 UTC 2021", 18_631.0 + 10.0 / 24.0),
@@ -466,6 +467,7 @@ mod tests {
             ("%Y-%m-%dT%H:%M:%S%z", "2024-12-31T01:00:00+0100", Some(20_088.0)),
             ("%Y%m%d", "2024-12-31", None),
             ("%Y%m%d", "2024111", None),
+            ("%Y%m%d", "20241231.0", Some(20_088.0)),
         ] {
             assert_eq!(days_in(&DateOrder::Format(format.to_string()), text), expected, "{format} {text}");
         }

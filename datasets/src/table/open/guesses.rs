@@ -382,3 +382,30 @@ fn a_first_line_that_states_the_separator_is_no_row() {
         assert!(error.contains("bad.csv, line 4, column `n`"), "{error}");
     }
 }
+
+/// Numbers of a file that knows its numbers: pandas has floats where a value is missing.
+#[test]
+fn days_in_the_digits_of_typed_numbers_are_dates_where_the_recipe_says_so() {
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+    use std::sync::Arc;
+    let days: ArrayRef = Arc::new(Int64Array::from(vec![20_210_102, 20_210_430]));
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(20_200_229.0), None]));
+    let labels: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    let batch = RecordBatch::try_from_iter([("d", days), ("f", floats), ("y", labels)]).unwrap();
+    let files = Files::new(&[(
+        "t.jsonl",
+        "{\"d\":20210102,\"f\":20200229.0,\"y\":\"a\"}\n{\"d\":20210430,\"f\":null,\"y\":\"b\"}\n",
+    )]);
+    let file = std::fs::File::create(files.uri("t.parquet")).unwrap();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for (name, stream) in [("t.parquet", false), ("t.parquet", true), ("t.jsonl", false)] {
+        let dates = vec!["d".to_string(), "f".to_string()];
+        let config = TableConfig { dates, standardise: false, stream: Some(stream), ..files.config(name) };
+        let opened = open(&config, 0).unwrap();
+        assert_eq!(opened.schema.numeric_names(), ["d", "f", "f_missing"], "{name}");
+        let numbers = rows(opened.train.dataset()).0;
+        assert_eq!(numbers, [[18_629.0, 18_321.0, 0.0], [18_747.0, 18_321.0, 1.0]], "{name}");
+    }
+}
