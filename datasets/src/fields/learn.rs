@@ -219,6 +219,12 @@ impl Tally {
                 "`{name}` holds dates with a year of two digits (`{date}`) and is taken as {distinct} \
                  categories: data.date_format says how they are to be read"
             ));
+        } else if are_most(self.looks.durations, self.values) {
+            let duration = example(&self.looks.duration);
+            notes.push(format!(
+                "`{name}` holds durations (`{duration}`) and is taken as {distinct} categories: in seconds they would \
+                 be numbers"
+            ));
         } else if 4 * self.number_cells >= self.values && self.number_cells > 0 {
             let others = self.commonest_others();
             notes.push(format!(
@@ -453,6 +459,7 @@ mod tests {
         assert!(money.contains("numbers with a unit (`$1,000`)"), "{money}");
         assert!(money.contains("30 categories in 30 values"), "{money}");
         assert!(of(&|row| format!("{}/12/24", row % 4 + 1)).contains("year of two digits"));
+        assert!(of(&|row| format!("{} days 01:02:03", row % 4)).contains("in seconds they would be numbers"));
         assert!(of(&|_| "x".into()).contains("the same in every training row"));
         assert!(of(&|_| "7".into()).contains("the same in every training row"));
         assert!(of(&|row| (row + 1).to_string()).contains("data.ignore"));

@@ -64,6 +64,9 @@ pub(super) struct Looks {
     /// Dates with a year of two digits; an example.
     pub short_years: u64,
     pub short_year: Option<String>,
+    /// Durations; an example.
+    pub durations: u64,
+    pub duration: Option<String>,
 }
 
 /// Where a tally's cells stand, for its errors.
@@ -216,6 +219,10 @@ impl Tally {
                         self.looks.short_years += count;
                         self.looks.short_year = self.looks.short_year.take().or_else(text);
                     }
+                    Look::Duration => {
+                        self.looks.durations += count;
+                        self.looks.duration = self.looks.duration.take().or_else(text);
+                    }
                     Look::Other => {}
                 }
             } else if !(number as f32).is_finite() && is_first(&infinite, row) {
@@ -253,8 +260,10 @@ impl Tally {
         self.looks.grouped += other.looks.grouped;
         self.looks.units += other.looks.units;
         self.looks.short_years += other.looks.short_years;
+        self.looks.durations += other.looks.durations;
         or_next(&mut self.looks.unit, other.looks.unit);
         or_next(&mut self.looks.short_year, other.looks.short_year);
+        or_next(&mut self.looks.duration, other.looks.duration);
         self.dates.merge(other.dates);
         self.pairing.merge(other.pairing);
         self.categories = match (self.categories.take(), other.categories) {
