@@ -15,7 +15,8 @@ use chrono::{NaiveDate, Weekday};
 
 /// A text of such a form as [`readings`](super::read::readings) know it, and the order that it is of.
 pub(super) fn spelled_anew(text: &str) -> Option<(usize, String)> {
-    month(text).or_else(|| week(text)).or_else(|| digits(text)).or_else(|| year_behind_time(text))
+    let forms = [month_behind_year, month_before_year, week, digits, year_behind_time];
+    forms.iter().find_map(|form| form(text))
 }
 
 /// The format of days that are digits alone.
@@ -29,38 +30,30 @@ pub(in crate::fields) fn is_day_of_digits(number: f64) -> bool {
     is_whole && NaiveDate::from_ymd_opt(year as i32, month, day).is_some()
 }
 
-/// A month or a quarter.
-fn month(text: &str) -> Option<(usize, String)> {
-    let first_of = |year: &str, month: u32| format!("{year}-{month:02}-01");
-    if let Some((year, month)) = text.split_once(['-', '/', ' ', 'Q', 'q'])
-        && is_year(year)
-    {
-        let mark = text.as_bytes()[year.len()];
-        if let Some(quarter) = month.strip_prefix(['Q', 'q']).filter(|_| mark == b'-').or(match mark {
-            b'Q' | b'q' => Some(month),
-            _ => None,
-        }) {
-            let quarter =
-                quarter.parse::<u32>().ok().filter(|of| quarter.len() == 1 && (1..=4).contains(of))?;
-            return Some((YEAR_FIRST, first_of(year, 3 * quarter - 2)));
-        }
-        if let Some(month) = is_name_of(month, &MONTHS).filter(|_| mark != b'/') {
-            return Some((NAMED_MONTH, first_of(year, month as u32 + 1)));
-        }
-        return number_of_month(month)
-            .filter(|_| mark != b' ')
-            .map(|month| (YEAR_FIRST, first_of(year, month)));
-    }
-    let (month, year) = text.split_at_checked(text.len().checked_sub(4)?)?;
-    let name = month.trim_end_matches([' ', '-', ',', '.', '/']);
-    if !is_year(year) || name == month {
-        return None;
-    }
-    if let Some(name) = is_name_of(name, &MONTHS) {
-        return Some((NAMED_MONTH, first_of(year, name as u32 + 1)));
-    }
-    let is_marked = matches!(&month[name.len()..], "/" | "-");
-    number_of_month(name).filter(|_| is_marked).map(|month| (MONTH_FIRST, first_of(year, month)))
+/// A month or a quarter behind its year.
+fn month_behind_year(text: &str) -> Option<(usize, String)> {
+    let (year, rest) = text.split_at_checked(4).filter(|(year, _)| is_year(year))?;
+    let month = rest.trim_start_matches(['-', '/', ' ']);
+    let (order, month) = match (&rest[..rest.len() - month.len()], month.strip_prefix(['Q', 'q'])) {
+        ("" | "-", Some(quarter)) => (YEAR_FIRST, 3 * quarter_of_year(quarter)? - 2),
+        ("-" | "/", None) if rest.len() == 3 => (YEAR_FIRST, month_of_digits(month)?),
+        ("-" | " ", None) => (NAMED_MONTH, is_name_of(month, &MONTHS)? as u32 + 1),
+        _ => return None,
+    };
+    Some((order, format!("{year}-{month:02}-01")))
+}
+
+/// A month before its year.
+fn month_before_year(text: &str) -> Option<(usize, String)> {
+    let (rest, year) = text.split_at_checked(text.len().checked_sub(4)?).filter(|(_, year)| is_year(year))?;
+    let month = rest.trim_end_matches([' ', '-', ',', '.', '/']);
+    let (order, month) = match (&rest[month.len()..], is_name_of(month, &MONTHS)) {
+        ("", _) => return None,
+        (_, Some(month)) => (NAMED_MONTH, month as u32 + 1),
+        ("-" | "/", None) => (MONTH_FIRST, month_of_digits(month)?),
+        _ => return None,
+    };
+    Some((order, format!("{year}-{month:02}-01")))
 }
 
 /// A week of ISO 8601, and the day of it: the first where none is given.
@@ -121,7 +114,12 @@ fn is_year(text: &str) -> bool {
 }
 
 /// The month of two digits.
-fn number_of_month(text: &str) -> Option<u32> {
-    let month = text.parse().ok().filter(|month| (1..=12).contains(month))?;
-    (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(month)
+fn month_of_digits(text: &str) -> Option<u32> {
+    let are_digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|month| are_digits && (1..=12).contains(month))
+}
+
+/// The quarter of one digit.
+fn quarter_of_year(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|quarter| text.len() == 1 && (1..=4).contains(quarter))
 }
