@@ -9,7 +9,6 @@ use crate::source::{Object, one_line, packing};
 use bytes::Bytes;
 use std::fmt;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes of the largest file, unpacked.
 const LARGEST: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
@@ -112,6 +111,5 @@ pub(super) fn guarded<T>(
     what: &str,
     decode: impl FnOnce() -> Result<T, DataError>,
 ) -> Result<T, DataError> {
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(DataError::source(uri, what, "a damaged one")))
+    bonfire_contract::guarded(decode).unwrap_or_else(|| Err(DataError::source(uri, what, "a damaged one")))
 }

@@ -2,7 +2,6 @@
 
 use crate::DataError;
 use crate::source::one_line;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Every damage that the crate reports is the file's, wherever it is noticed.
 pub(super) fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
@@ -16,6 +15,6 @@ pub(super) fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
 /// # Errors
 /// `decode`'s own; a panic is the error of damaged pages.
 pub(crate) fn guarded<T>(uri: &str, decode: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(DataError::source(uri, "a whole Parquet file", "damaged pages")))
+    bonfire_contract::guarded(decode)
+        .unwrap_or_else(|| Err(DataError::source(uri, "a whole Parquet file", "damaged pages")))
 }
