@@ -11,9 +11,10 @@
 use super::cells::{Cells, TextCells};
 use super::entry::{Entries, File, Records};
 use super::frame::Frame;
+use super::guard::guarded;
 use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::Shard;
-use super::whole::{self, WholeFile, guarded};
+use super::whole::{self, WholeFile};
 use super::wording::nearest;
 use crate::DataError;
 use crate::source::one_line;
@@ -45,7 +46,7 @@ pub(super) struct ExcelRecords;
 impl Records for ExcelRecords {
     fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
         whole::entries(file, "excel", None, |uri, bytes| {
-            let sheet = guarded(uri, WHOLE, || {
+            let sheet = guarded(uri, WHOLE, "a damaged one", || {
                 let mut workbook = Workbook::open(uri, bytes)?;
                 let sheet = workbook.sheet(uri, file.sheet)?;
                 workbook.tell_others(uri, &sheet, file.sheet);
@@ -64,7 +65,7 @@ impl ReadRecords for ExcelRecords {
         options: &ReadOptions<'_>,
         take: TakeFound<'_>,
     ) -> Result<(), DataError> {
-        let frame = guarded(uri, WHOLE, || {
+        let frame = guarded(uri, WHOLE, "a damaged one", || {
             let mut workbook = Workbook::open(uri, bytes)?;
             let sheet = workbook.sheet(uri, options.sheet)?;
             read_sheet(uri, &mut workbook, &sheet, options)

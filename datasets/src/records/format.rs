@@ -1,13 +1,13 @@
 //! The formats of files: what a recipe calls them, how their names end, and who reads them.
 
-use super::avro::AvroRecords;
+use super::avro::AVRO;
 use super::csv::CsvRecords;
 use super::dialect::{Dialect, DialectKeys};
 use super::encoding::{AUTO, Content, Decoding, EncodingErrors};
 use super::entry::Records;
 use super::excel::ExcelRecords;
 use super::files::{ending, files};
-use super::ipc::IpcRecords;
+use super::ipc::IPC;
 use super::json::JsonRecords;
 use super::jsonl::JsonlRecords;
 use super::libsvm::LibsvmRecords;
@@ -75,8 +75,8 @@ static FORMATS: [Known; 10] = [
     Known { format: Format::Jsonl, name: "jsonl", in_sidecar: "jsonl", described: "JSON lines", endings: &["jsonl", "ndjson"], pictures: false, records: &JsonlRecords, reader: Some(&JsonlRecords) },
     Known { format: Format::Json, name: "json", in_sidecar: "json", described: "JSON", endings: &["json"], pictures: false, records: &JsonRecords, reader: Some(&JsonRecords) },
     Known { format: Format::Parquet, name: "parquet", in_sidecar: "parquet", described: "a Parquet file", endings: &["parquet", "pq"], pictures: true, records: &ParquetRecords, reader: Some(&ParquetRecords) },
-    Known { format: Format::Ipc, name: "ipc", in_sidecar: "ipc", described: "an Arrow IPC file", endings: &["arrow", "feather", "ipc", "arrows"], pictures: false, records: &IpcRecords, reader: Some(&IpcRecords) },
-    Known { format: Format::Avro, name: "avro", in_sidecar: "avro", described: "an Avro file", endings: &["avro"], pictures: false, records: &AvroRecords, reader: Some(&AvroRecords) },
+    Known { format: Format::Ipc, name: "ipc", in_sidecar: "ipc", described: "an Arrow IPC file", endings: &["arrow", "feather", "ipc", "arrows"], pictures: false, records: &IPC, reader: Some(&IPC) },
+    Known { format: Format::Avro, name: "avro", in_sidecar: "avro", described: "an Avro file", endings: &["avro"], pictures: false, records: &AVRO, reader: Some(&AVRO) },
     Known { format: Format::Libsvm, name: "libsvm", in_sidecar: "libsvm", described: "LIBSVM", endings: &["libsvm", "svmlight", "svm"], pictures: false, records: &LibsvmRecords, reader: Some(&LibsvmRecords) },
     Known { format: Format::Excel, name: "excel", in_sidecar: "excel", described: "a workbook", endings: &["xlsx", "xlsm", "xlsb", "xls", "ods"], pictures: false, records: &ExcelRecords, reader: Some(&ExcelRecords) },
 ];

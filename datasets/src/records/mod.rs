@@ -7,6 +7,7 @@
 //! ```
 
 mod avro;
+mod batches;
 mod blocks;
 mod cells;
 mod csv;
@@ -19,6 +20,7 @@ mod excel;
 mod files;
 mod format;
 mod frame;
+mod guard;
 mod ipc;
 mod json;
 mod jsonl;
