@@ -47,7 +47,6 @@ pub(crate) use days::{days, days_of_date, spelled_day};
 pub use dialect::{Dialect, Quoting};
 pub(crate) use dialect::{DialectKeys, Given};
 pub use encoding::EncodingErrors;
-pub(crate) use encoding::fitting_encoding;
 pub(crate) use encoding::{AUTO, Content, Decoding};
 pub(crate) use entry::File;
 pub use entry::{Entry, Member};
