@@ -1,9 +1,10 @@
 //! Pictures to predict: listed as they are read, some at a time.
 
 use super::folder::Sorting;
-use super::gather::{Item, Place, Said};
+use super::gather::is_shards;
+use super::place::{Item, Place, Said};
 use super::set::Pictures;
-use super::streamed::{Streamed, is_shards};
+use super::streamed::Streamed;
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, gather, labels, open};
 use crate::inputs::Put;
 use crate::{DataError, InputPiece, InputPieces, Names, source};
