@@ -1,12 +1,12 @@
-//! The formats of files: what a recipe calls them, how their names end, and who reads them.
+//! All formats: what a recipe calls them, how their names end, and who reads them.
 
 use super::avro::AVRO;
 use super::csv::CsvRecords;
-use super::dialect::{Dialect, DialectKeys};
-use super::encoding::{AUTO, Content, Decoding, EncodingErrors};
+use super::encoding::Content;
 use super::entry::Records;
 use super::excel::ExcelRecords;
-use super::files::{ending, files};
+use super::files::ending;
+use super::format::Format;
 use super::ipc::IPC;
 use super::json::JsonRecords;
 use super::jsonl::JsonlRecords;
@@ -18,45 +18,14 @@ use super::sniff::{self, Told};
 use super::tar::TarRecords;
 use crate::DataError;
 use crate::source::{Object, packing};
+use serde::Deserialize;
 use serde::de::{Deserializer, Error};
-use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-
-/// A way to write samples down in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Tar in WebDataset's layout: a sample is found alone.
-    Tar,
-    /// Text as it is, in blocks of lines.
-    Text,
-    /// Rows of separated cells, in blocks.
-    Csv,
-    /// A JSON object a line, in blocks.
-    Jsonl,
-    /// An array of JSON objects, or objects one after the other, in blocks.
-    Json,
-    /// Apache Parquet: a row group is a block.
-    Parquet,
-    /// Apache Arrow's IPC, as a file (Feather) or a stream: some record batches are a block.
-    Ipc,
-    /// Apache Avro's object container file: some of its blocks are one.
-    Avro,
-    /// LIBSVM's rows of a label and the features that are not 0: the file is one block.
-    Libsvm,
-    /// A sheet of a workbook of Excel or OpenDocument: the file is one block.
-    Excel,
-}
 
 /// A row of the table of formats.
 struct Known {
     format: Format,
-    /// The format in a recipe, and the extension of its blocks.
-    name: &'static str,
     /// The format in a sidecar.
     in_sidecar: &'static str,
-    /// The format in an error.
-    described: &'static str,
     /// The endings of names behind their last dot, the ending of a packing aside.
     endings: &'static [&'static str],
     /// True where files of many pictures may be of the format.
@@ -67,32 +36,92 @@ struct Known {
 }
 
 /// All formats, in the order of the variants.
-#[rustfmt::skip]
 static FORMATS: [Known; 10] = [
-    Known { format: Format::Tar, name: "tar", in_sidecar: "tar", described: "a tar", endings: &["tar", "tgz", "tzst"], pictures: true, records: &TarRecords, reader: None },
-    Known { format: Format::Text, name: "txt", in_sidecar: "text", described: "text", endings: &["txt"], pictures: false, records: &TextRecords, reader: Some(&TextRecords) },
-    Known { format: Format::Csv, name: "csv", in_sidecar: "csv", described: "CSV", endings: &["csv", "tsv"], pictures: false, records: &CsvRecords, reader: Some(&CsvRecords) },
-    Known { format: Format::Jsonl, name: "jsonl", in_sidecar: "jsonl", described: "JSON lines", endings: &["jsonl", "ndjson"], pictures: false, records: &JsonlRecords, reader: Some(&JsonlRecords) },
-    Known { format: Format::Json, name: "json", in_sidecar: "json", described: "JSON", endings: &["json"], pictures: false, records: &JsonRecords, reader: Some(&JsonRecords) },
-    Known { format: Format::Parquet, name: "parquet", in_sidecar: "parquet", described: "a Parquet file", endings: &["parquet", "pq"], pictures: true, records: &ParquetRecords, reader: Some(&ParquetRecords) },
-    Known { format: Format::Ipc, name: "ipc", in_sidecar: "ipc", described: "an Arrow IPC file", endings: &["arrow", "feather", "ipc", "arrows"], pictures: false, records: &IPC, reader: Some(&IPC) },
-    Known { format: Format::Avro, name: "avro", in_sidecar: "avro", described: "an Avro file", endings: &["avro"], pictures: false, records: &AVRO, reader: Some(&AVRO) },
-    Known { format: Format::Libsvm, name: "libsvm", in_sidecar: "libsvm", described: "LIBSVM", endings: &["libsvm", "svmlight", "svm"], pictures: false, records: &LibsvmRecords, reader: Some(&LibsvmRecords) },
-    Known { format: Format::Excel, name: "excel", in_sidecar: "excel", described: "a workbook", endings: &["xlsx", "xlsm", "xlsb", "xls", "ods"], pictures: false, records: &ExcelRecords, reader: Some(&ExcelRecords) },
+    Known {
+        format: Format::Tar,
+        in_sidecar: "tar",
+        endings: &["tar", "tgz", "tzst"],
+        pictures: true,
+        records: &TarRecords,
+        reader: None,
+    },
+    Known {
+        format: Format::Text,
+        in_sidecar: "text",
+        endings: &["txt"],
+        pictures: false,
+        records: &TextRecords,
+        reader: Some(&TextRecords),
+    },
+    Known {
+        format: Format::Csv,
+        in_sidecar: "csv",
+        endings: &["csv", "tsv"],
+        pictures: false,
+        records: &CsvRecords,
+        reader: Some(&CsvRecords),
+    },
+    Known {
+        format: Format::Jsonl,
+        in_sidecar: "jsonl",
+        endings: &["jsonl", "ndjson"],
+        pictures: false,
+        records: &JsonlRecords,
+        reader: Some(&JsonlRecords),
+    },
+    Known {
+        format: Format::Json,
+        in_sidecar: "json",
+        endings: &["json"],
+        pictures: false,
+        records: &JsonRecords,
+        reader: Some(&JsonRecords),
+    },
+    Known {
+        format: Format::Parquet,
+        in_sidecar: "parquet",
+        endings: &["parquet", "pq"],
+        pictures: true,
+        records: &ParquetRecords,
+        reader: Some(&ParquetRecords),
+    },
+    Known {
+        format: Format::Ipc,
+        in_sidecar: "ipc",
+        endings: &["arrow", "feather", "ipc", "arrows"],
+        pictures: false,
+        records: &IPC,
+        reader: Some(&IPC),
+    },
+    Known {
+        format: Format::Avro,
+        in_sidecar: "avro",
+        endings: &["avro"],
+        pictures: false,
+        records: &AVRO,
+        reader: Some(&AVRO),
+    },
+    Known {
+        format: Format::Libsvm,
+        in_sidecar: "libsvm",
+        endings: &["libsvm", "svmlight", "svm"],
+        pictures: false,
+        records: &LibsvmRecords,
+        reader: Some(&LibsvmRecords),
+    },
+    Known {
+        format: Format::Excel,
+        in_sidecar: "excel",
+        endings: &["xlsx", "xlsm", "xlsb", "xls", "ods"],
+        pictures: false,
+        records: &ExcelRecords,
+        reader: Some(&ExcelRecords),
+    },
 ];
 
 impl Format {
     fn known(self) -> &'static Known {
         &FORMATS[self as usize]
-    }
-
-    /// By the ending of a URI, or else of the first file that it names, or else by that file's first bytes; CSV
-    /// for text that is nothing else, and where nothing is there.
-    ///
-    /// # Errors
-    /// When the file is known to be of a format that is not read.
-    pub fn of(uri: &str) -> Result<Self, DataError> {
-        Ok(Layout::of(uri)?.format)
     }
 
     /// By the ending of a name, the ending of a packing aside.
@@ -118,7 +147,7 @@ impl Format {
         }
         let unfit = |found: String| {
             let read: Vec<&str> =
-                FORMATS.iter().filter(|known| fits(&known.format)).map(|known| known.name).collect();
+                FORMATS.iter().filter(|known| fits(&known.format)).map(|known| known.format.name()).collect();
             Err(DataError::source(
                 uri,
                 format!("one of the formats that are read ({})", read.join(", ")),
@@ -148,17 +177,17 @@ impl Format {
 
     /// The names of the formats that fit.
     pub(crate) fn names(fits: fn(Format) -> bool) -> impl Iterator<Item = &'static str> {
-        FORMATS.iter().filter(move |known| fits(known.format)).map(|known| known.name)
+        FORMATS.iter().filter(move |known| fits(known.format)).map(|known| known.format.name())
     }
 
-    /// The format in a recipe, which is the extension of its blocks, too.
-    pub(crate) fn name(self) -> &'static str {
-        self.known().name
+    /// The format in a sidecar.
+    pub(super) fn in_sidecar(self) -> &'static str {
+        self.known().in_sidecar
     }
 
-    /// The format in an error.
-    pub(super) fn described(self) -> &'static str {
-        self.known().described
+    /// The format that a sidecar names.
+    pub(super) fn of_sidecar(name: &str) -> Option<Self> {
+        FORMATS.iter().find(|known| known.in_sidecar == name).map(|known| known.format)
     }
 
     /// The finder of its samples or blocks.
@@ -244,12 +273,6 @@ pub(crate) fn without_tar(uri: &str) -> &str {
     &uri[..at.unwrap_or(uri.len())]
 }
 
-impl Serialize for Format {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
 /// Reads the format that a recipe names, one that `fits`, or none.
 ///
 /// # Errors
@@ -259,7 +282,7 @@ pub(crate) fn one_of<'de, D: Deserializer<'de>>(
     fits: fn(Format) -> bool,
 ) -> Result<Option<Format>, D::Error> {
     let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let found = FORMATS.iter().find(|known| known.name == name && fits(known.format));
+    let found = FORMATS.iter().find(|known| known.format.name() == name && fits(known.format));
     match found {
         Some(known) => Ok(Some(known.format)),
         None => {
@@ -269,157 +292,13 @@ pub(crate) fn one_of<'de, D: Deserializer<'de>>(
     }
 }
 
-/// The cut of a set's files into samples or blocks. An index depends on it, and states it: as the
-/// The cut of a set's files into samples or blocks. An index depends on it, and states it: as the
-/// format's name, for CSV as `{"csv": dialect}`, for a sheet of a workbook as `{"excel": name}`; where a recipe
-/// says how files are decoded, as `{"csv": dialect, "encoding": name, "encoding_errors": fate}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    format: Format,
-    /// The cut of lines, where a recipe says it.
-    dialect: Option<Dialect>,
-    /// The sheet of a workbook, where it is not the first.
-    sheet: Option<String>,
-    decoding: Decoding,
-}
-
-impl Layout {
-    /// By the ending of a URI, or else of the first file that it names, or else by that file's first bytes; CSV
-    /// with a header for text that is nothing else, and where nothing is there. The separator of CSV is told by
-    /// the first lines of the first file.
-    ///
-    /// # Errors
-    /// When the file is known to be of a format that is not read.
-    pub fn of(uri: &str) -> Result<Self, DataError> {
-        let named = Format::named(uri).filter(|&format| format != Format::Json);
-        let first = || files(uri).ok()?.into_iter().next();
-        let file = first();
-        let name = file.as_deref().unwrap_or(uri);
-        let format = match named {
-            Some(format) => format,
-            None => match Format::told(name, |_| true, Format::Csv) {
-                Err(error) if error.is_unreachable() => Format::Csv,
-                told => told?,
-            },
-        };
-        let sniffed = || Dialect::new(file.as_deref()?, &DialectKeys::default(), Decoding::default()).ok();
-        let dialect = if format.has_dialect() { sniffed() } else { None };
-        Ok(Layout::new(format, dialect.unwrap_or_else(|| Dialect::named(name))))
-    }
-
-    /// A format whose lines, where a recipe says how they are cut, are of a dialect.
-    pub(crate) fn new(format: Format, dialect: Dialect) -> Self {
-        let (dialect, decoding) = (format.has_dialect().then_some(dialect), Decoding::default());
-        Layout { format, dialect, decoding, sheet: None }
-    }
-
-    /// The layout of files that are decoded so, where they are text.
-    pub(crate) fn decoded(self, decoding: Decoding) -> Self {
-        let text = self.format.content().is_some();
-        Layout { decoding: if text { decoding } else { self.decoding }, ..self }
-    }
-
-    /// The way from the files' bytes to text.
-    pub(crate) fn decoding(&self) -> Decoding {
-        self.decoding
-    }
-
-    /// A format whose files say by themselves how they are cut; CSV with commas and a header.
-    pub(crate) fn plain(format: Format) -> Self {
-        Layout::new(format, Dialect::default())
-    }
-
-    /// The same, of a sheet of a workbook where the format is that of one.
-    pub(crate) fn of_sheet(self, sheet: Option<&str>) -> Self {
-        let sheet = sheet.filter(|_| self.format == Format::Excel).map(str::to_string);
-        Layout { sheet, ..self }
-    }
-
-    /// The format of the files.
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
-    /// The cut of CSV's rows; with commas and a header where the format is another one.
-    pub(crate) fn dialect(&self) -> Dialect {
-        self.dialect.unwrap_or_default()
-    }
-
-    /// The sheet of a workbook, where it is not the first.
-    pub(crate) fn sheet(&self) -> Option<&str> {
-        self.sheet.as_deref()
-    }
-}
-
-impl Serialize for Layout {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let name = self.format.known().in_sidecar;
-        let decoded = self.decoding != Decoding::default();
-        if self.dialect.is_none() && self.sheet.is_none() && !decoded {
-            return serializer.serialize_str(name);
-        }
-        let mut map = serializer.serialize_map(None)?;
-        match &self.sheet {
-            Some(sheet) => map.serialize_entry(name, sheet)?,
-            None => map.serialize_entry(name, &self.dialect)?,
-        }
-        if decoded {
-            map.serialize_entry("encoding", self.decoding.name())?;
-            map.serialize_entry("encoding_errors", &self.decoding.errors)?;
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Layout {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Spelled {
-            Name(String),
-            Sheet(BTreeMap<String, String>),
-            Map {
-                #[serde(default)]
-                encoding: Option<String>,
-                #[serde(default)]
-                encoding_errors: EncodingErrors,
-                #[serde(flatten)]
-                format: BTreeMap<String, Option<Dialect>>,
-            },
-        }
-        let usual = Decoding::default();
-        let (name, dialect, sheet, decoding) = match Spelled::deserialize(deserializer)? {
-            Spelled::Name(name) => (Some(name), None, None, usual),
-            Spelled::Sheet(map) => {
-                let (name, sheet) = map.into_iter().next().unzip();
-                (name, None, sheet, usual)
-            }
-            Spelled::Map { encoding, encoding_errors, format } => {
-                let decoding = Decoding::new(encoding.as_deref().unwrap_or(AUTO), encoding_errors);
-                let (name, dialect) = format.into_iter().next().unzip();
-                (name, dialect.flatten(), None, decoding.map_err(D::Error::custom)?)
-            }
-        };
-        let known = FORMATS.iter().find(|known| Some(known.in_sidecar) == name.as_deref());
-        let fits = |known: &Known| {
-            dialect.is_some() == known.format.has_dialect()
-                && (sheet.is_none() || known.format == Format::Excel)
-        };
-        match known {
-            Some(known) if fits(known) => Ok(Layout { format: known.format, dialect, sheet, decoding }),
-            _ => Err(D::Error::custom("a format that this version does not know")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::Quoting;
 
     #[test]
     fn the_table_has_the_order_of_the_variants() {
-        assert!(FORMATS.iter().all(|known| known.format.known().name == known.name));
+        assert!(FORMATS.iter().all(|known| known.format.known().format == known.format));
     }
 
     #[test]
@@ -438,7 +317,6 @@ mod tests {
         ] {
             assert_eq!(Format::of(uri).unwrap().name(), name, "{uri}");
         }
-        assert_eq!(Layout::of("x.tsv.gz").unwrap().dialect().separator, b'\t');
         assert_eq!(ending("dir.csv/rows"), "");
     }
 
@@ -472,29 +350,5 @@ mod tests {
         assert!(refused("x.dat", b"\x89HDF\r\n\x1a\n\0").ends_with(&format!("{read}, found an HDF5 file")));
         assert!(refused("x.sas7bdat", b"").ends_with(&format!("{read}, found the name of SAS")));
         assert!(refused("x", b"\x01\0\x02\0\0\0").ends_with("found binary data"));
-    }
-
-    #[test]
-    fn sidecars_spell_layouts_as_ever() {
-        let comma = r#"{"csv":{"separator":44,"comment":null,"header":true}}"#;
-        for (layout, spelled) in [
-            (Layout::plain(Format::Tar), r#""tar""#),
-            (Layout::plain(Format::Text), r#""text""#),
-            (Layout::plain(Format::Csv), comma),
-            (Layout::plain(Format::Excel).of_sheet(Some("May")), r#"{"excel":"May"}"#),
-        ] {
-            assert_eq!(serde_json::to_string(&layout).unwrap(), spelled);
-            assert_eq!(serde_json::from_str::<Layout>(spelled).unwrap(), layout);
-        }
-        let decoding = Decoding::new("latin-1", EncodingErrors::Skip).unwrap();
-        let dialect = Dialect { quoting: Quoting::None, ..Dialect::default() };
-        for layout in [Layout::new(Format::Csv, dialect), Layout::plain(Format::Text)] {
-            let layout = layout.decoded(decoding);
-            let spelled = serde_json::to_string(&layout).unwrap();
-            assert!(spelled.ends_with(r#""encoding":"windows-1252","encoding_errors":"skip"}"#), "{spelled}");
-            assert_eq!(serde_json::from_str::<Layout>(&spelled).unwrap(), layout);
-        }
-        assert!(serde_json::from_str::<Layout>(r#""csv""#).is_err());
-        assert!(serde_json::from_str::<Layout>(r#""zip""#).is_err());
     }
 }
