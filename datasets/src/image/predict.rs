@@ -13,9 +13,9 @@ use crate::{DataError, InputPiece, InputPieces, Names, source};
 const PIECE: usize = 4096;
 
 /// Opens the pictures that `inputs` name (files, folders, globs, tables of names, IDX files, shards) in their
-/// order, without labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and
-/// in shards. Of folders and buckets, the names of some thousand pictures are held at a time; of shards none;
-/// an IDX file is held whole.
+/// order, without labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an
+/// IDX file and in shards. Of folders and buckets, the names of some thousand pictures are held at a time; of
+/// shards none; an IDX file is held whole.
 ///
 /// A picture that cannot be read stops, or has no sample: as `on_corrupt` says.
 ///

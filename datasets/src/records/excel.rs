@@ -422,19 +422,22 @@ mod tests {
             (
                 "xl/workbook.xml",
                 &format!(
-                    "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets><sheet name=\"s\" sheetId=\"1\" r:id=\"rId1\"/></sheets></workbook>"
+                    "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets><sheet name=\"s\" sheetId=\"1\" \
+                     r:id=\"rId1\"/></sheets></workbook>"
                 ),
             ),
             (
                 "_rels/.rels",
                 &format!(
-                    "<Relationships xmlns=\"{package}\"><Relationship Id=\"rId1\" Type=\"{office}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+                    "<Relationships xmlns=\"{package}\"><Relationship Id=\"rId1\" \
+                     Type=\"{office}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
                 ),
             ),
             (
                 "xl/_rels/workbook.xml.rels",
                 &format!(
-                    "<Relationships xmlns=\"{package}\"><Relationship Id=\"rId1\" Type=\"{office}/worksheet\" Target=\"worksheets/sheet1.xml\"/></Relationships>"
+                    "<Relationships xmlns=\"{package}\"><Relationship Id=\"rId1\" Type=\"{office}/worksheet\" \
+                     Target=\"worksheets/sheet1.xml\"/></Relationships>"
                 ),
             ),
             (
@@ -451,7 +454,9 @@ mod tests {
             (
                 "content.xml",
                 &format!(
-                    "<office:document-content><office:body><office:spreadsheet><table:table table:name=\"s\">{rows}</table:table></office:spreadsheet></office:body></office:document-content>"
+                    "<office:document-content><office:body><office:spreadsheet><table:table \
+                     table:name=\"s\">{rows}</table:table></office:spreadsheet></office:body>\
+                     </office:document-content>"
                 ),
             ),
         ])
@@ -515,7 +520,9 @@ mod tests {
             (1..600).map(|row| format!("<row r=\"{}\"><c><v>1</v></c></row>", row + 1)).collect();
         let error = read(&xlsx(&format!("<row r=\"1\">{columns}</row>{rows}")), None).unwrap_err();
         assert!(error.contains("a sheet of at most 262144 cells, found 437 rows of 600 columns"), "{error}");
-        let repeated = "<table:table-row table:number-rows-repeated='1000000'><table:table-cell table:number-columns-repeated='16000' office:value-type='float' office:value='1'/></table:table-row>";
+        let repeated = "<table:table-row table:number-rows-repeated='1000000'><table:table-cell \
+                        table:number-columns-repeated='16000' office:value-type='float' office:value='1'/>\
+                        </table:table-row>";
         let error = read(&ods(repeated), None).unwrap_err();
         assert!(error.ends_with("sheets of at most 262144 cells together, found 16000000000"), "{error}");
         let bomb = xlsx(&" ".repeat(17 << 20));
