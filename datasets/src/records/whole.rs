@@ -100,16 +100,3 @@ impl ReadBlocks for WholeFile {
         self.reader.read(self.shard.uri(), bytes, options, take)
     }
 }
-
-/// Runs `decode`, which calls a crate that may panic on damage; `what` is a whole file of its format. Nothing
-/// outlives the decoding but its result, so unwinding leaves nothing half done.
-///
-/// # Errors
-/// `decode`'s own; a panic is the error of a damaged file.
-pub(super) fn guarded<T>(
-    uri: &str,
-    what: &str,
-    decode: impl FnOnce() -> Result<T, DataError>,
-) -> Result<T, DataError> {
-    bonfire_contract::guarded(decode).unwrap_or_else(|| Err(DataError::source(uri, what, "a damaged one")))
-}

@@ -674,9 +674,8 @@ fn the_best_of_evaluations_without_a_number_is_the_last_with_a_warning() {
     };
     assert_eq!(
         warned(true),
-        [
-            "train.select: expected an evaluation whose r2 is a number, found none: the weights are those of the last step"
-        ]
+        ["train.select: expected an evaluation whose r2 is a number, found none: the weights are those of \
+             the last step"]
     );
     assert!(warned(false).is_empty());
 }
