@@ -100,6 +100,7 @@ impl Tally {
         date_format: Option<&str>,
     ) -> Self {
         let mut tally = Tally::of(frame, index, rows, INPUT, date_format);
+        tally.not_a_number = tally.not_a_number.map(DataError::marked);
         let cells = &frame.columns[index];
         tally.categories = match counting {
             Counting::Values => Some(counted(cells, rows, canonical)),
@@ -230,7 +231,7 @@ impl Tally {
             }
         }
         self.not_a_number = stray.map(|row| place.error(row, expected));
-        self.looks.first_grouped = grouped.map(|row| place.error(row, GROUPED));
+        self.looks.first_grouped = grouped.map(|row| place.error(row, GROUPED).marked());
         self.not_finite = infinite.map(|row| {
             place.frame.cell_error(
                 row,

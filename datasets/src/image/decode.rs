@@ -3,7 +3,7 @@
 
 use super::form::Form;
 use super::jpeg;
-use super::picture::{LARGEST_PICTURE, Need, Picture};
+use super::picture::{LARGEST_PICTURE, Need, Picture, turns_sides};
 use crate::{DataError, source::one_line};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -92,12 +92,6 @@ pub(super) fn facts(place: &dyn fmt::Display, bytes: &[u8]) -> Result<Facts, Dat
         _ => "colour",
     };
     Ok(Facts { size: [height as usize, width as usize], mode })
-}
-
-/// True where height and width change places.
-pub(super) fn turns_sides(orientation: Orientation) -> bool {
-    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 /// One of the formats, or what was found instead.

@@ -10,8 +10,7 @@
 //!
 //! ITU-T T.81 (JPEG), annex B; Exif 2.3.
 
-use super::decode::turns_sides;
-use super::picture::{LARGEST_PICTURE, Need};
+use super::picture::{LARGEST_PICTURE, Need, turns_sides};
 use crate::source::one_line;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};

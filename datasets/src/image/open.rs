@@ -1,12 +1,14 @@
 //! From a recipe's keys to pipelines of pictures.
 
 use super::form::Form;
-use super::gather::{Gathered, Item, Place, Said, gather};
+use super::gather::{gather, is_shards};
+use super::gathered::Gathered;
 use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
 use super::picture::whole;
+use super::place::{Item, Place, Said};
 use super::set::Pictures;
-use super::streamed::{Streamed, is_shards};
+use super::streamed::Streamed;
 use super::transform::{Augment, Sizes};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, ValueMoments};
 use crate::records::split::{Samples, tell_lacking};

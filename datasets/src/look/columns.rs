@@ -85,7 +85,7 @@ pub struct ColumnLook {
     /// The mean number of words of a value.
     pub words: f64,
     /// Why training would not read it as it stands.
-    pub refused: Option<String>,
+    pub refused: Option<DataError>,
 }
 
 /// What is seen of a column's cells.
@@ -230,7 +230,7 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
         match tally.filter(|_| seen.values > 0).map(|tally| tally.column(uri, name.clone(), &wishes)) {
             None | Some(Ok(Learned::Empty)) => (None, None),
             Some(Ok(Learned::Column(column, _))) => (Some(*column), None),
-            Some(Err(error)) => (None, Some(error.to_string())),
+            Some(Err(error)) => (None, Some(error)),
         };
     let kind = kind(&name, &seen, encoding.as_ref(), words);
     let range = seen.range();

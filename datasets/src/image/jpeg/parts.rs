@@ -3,11 +3,11 @@
 use super::super::picture::Needed;
 use super::{Header, image};
 use crate::buffers;
+use bonfire_contract::guarded;
 use image::DynamicImage;
 use image::metadata::Orientation;
 use mozjpeg::Decompress;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Decodes what is needed, the sides divided by `shrink` and rounded up; `None` for what it does not take.
 pub(super) fn decode(bytes: &[u8], header: &Header, needed: Needed) -> Option<DynamicImage> {
@@ -15,7 +15,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header, needed: Needed) -> Option<Dy
         return None;
     }
     // What it finds wrong with a file comes as a panic, and what it was at is dropped on the way.
-    catch_unwind(AssertUnwindSafe(|| pixels(bytes, header, needed))).ok()?.ok()
+    guarded(|| pixels(bytes, header, needed))?.ok()
 }
 
 fn pixels(bytes: &[u8], header: &Header, needed: Needed) -> io::Result<DynamicImage> {
