@@ -20,6 +20,10 @@ pub(super) fn decode(bytes: &[u8], header: &Header, needed: Needed) -> Option<Dy
 
 fn pixels(bytes: &[u8], header: &Header, needed: Needed) -> io::Result<DynamicImage> {
     let mut file = Decompress::new_mem(bytes)?;
+    let [height, width] = header.size;
+    if file.size() != (width, height) {
+        return Err(io::Error::other("a size that is not the header's"));
+    }
     file.scale((8 / needed.shrink) as u8);
     let mut file = if header.components == 1 { file.grayscale()? } else { file.rgb()? };
     let (height, pitch) = (file.height(), file.width() * usize::from(header.components));
@@ -35,7 +39,7 @@ fn pixels(bytes: &[u8], header: &Header, needed: Needed) -> io::Result<DynamicIm
     let (above, below) = pixels.split_at_mut(rows * pitch);
     file.read_scanlines_into(above)?;
     below.fill(0);
-    Ok(image([height, file.width()], header.components, pixels))
+    image([height, file.width()], header.components, pixels).map_err(io::Error::other)
 }
 
 #[cfg(test)]
