@@ -2,21 +2,13 @@
 
 use anyhow::{Context, Result};
 use bonfire_contract::files::Replacement;
-use std::fs::File;
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that takes its name when it is whole: until then, and after a mistake, what was there stays.
 pub struct OutputFile {
     path: PathBuf,
-    writer: Writer,
-}
-
-enum Writer {
-    /// A file, written beside the one that it replaces.
-    Beside(BufWriter<Replacement>),
-    /// A pipe or a device.
-    Through(BufWriter<File>),
+    writer: BufWriter<Replacement>,
 }
 
 impl OutputFile {
@@ -25,15 +17,8 @@ impl OutputFile {
     /// # Errors
     /// When its folder cannot be written to.
     pub fn create(path: &Path) -> Result<Self> {
-        let writer = if path.exists() && !path.is_file() {
-            File::options().write(true).open(path).map(|file| Writer::Through(BufWriter::new(file)))
-        } else {
-            // Several programs may write to one file: the last to finish has it.
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let beside = format!(".{name}.{}.tmp", std::process::id());
-            Replacement::create(path, beside).map(|file| Writer::Beside(BufWriter::new(file)))
-        };
-        Ok(OutputFile { path: path.to_path_buf(), writer: writer.with_context(|| refused(path))? })
+        let file = Replacement::create_of_process(path).with_context(|| refused(path))?;
+        Ok(OutputFile { path: path.to_path_buf(), writer: BufWriter::new(file) })
     }
 
     /// Gives the file its name.
@@ -41,13 +26,8 @@ impl OutputFile {
     /// # Errors
     /// When the rest of it cannot be written.
     pub fn finish(self) -> Result<()> {
-        let finished = match self.writer {
-            Writer::Beside(writer) => {
-                writer.into_inner().map_err(IntoInnerError::into_error).and_then(Replacement::finish)
-            }
-            Writer::Through(mut writer) => writer.flush(),
-        };
-        finished.with_context(|| refused(&self.path))
+        let written = self.writer.into_inner().map_err(IntoInnerError::into_error);
+        written.and_then(Replacement::finish).with_context(|| refused(&self.path))
     }
 }
 
@@ -57,17 +37,11 @@ fn refused(path: &Path) -> String {
 
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.writer {
-            Writer::Beside(writer) => writer.write(bytes),
-            Writer::Through(writer) => writer.write(bytes),
-        }
+        self.writer.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.writer {
-            Writer::Beside(writer) => writer.flush(),
-            Writer::Through(writer) => writer.flush(),
-        }
+        self.writer.flush()
     }
 }
 

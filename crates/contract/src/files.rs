@@ -4,6 +4,9 @@
 //! folder/.writing-NAME   written, flushed to the disk
 //! folder/NAME            takes the name, which replaces what was there; the folder's entry is flushed
 //! ```
+//!
+//! As with `cp`, a symbolic link stays one and the file that it names is replaced; what is there and no file,
+//! a device or a pipe, is written into; a folder is refused.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -24,11 +27,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A file that is written beside the place that it will take. Dropped before it is finished, it is removed
-/// and the place stays as it was.
+/// and the place stays as it was. A device or a pipe is written into as it is.
 #[derive(Debug)]
 pub struct Replacement {
     path: PathBuf,
-    /// The place where it is written; none once it has taken its own.
+    /// The place where it is written; none once it has taken its own, and of a device or a pipe.
     beside: Option<PathBuf>,
     file: File,
 }
@@ -38,11 +41,47 @@ impl Replacement {
     /// that name is overwritten: processes that may write to a path at the same time need different names.
     ///
     /// # Errors
-    /// When the folder is missing or cannot be written to.
+    /// When the folder is missing or cannot be written to, or `path` is a folder or a link to nothing.
     pub fn create(path: &Path, beside: impl Into<OsString>) -> io::Result<Self> {
-        let beside = path.with_file_name(beside.into());
-        let file = File::create(&beside)?;
-        Ok(Replacement { path: path.to_path_buf(), beside: Some(beside), file })
+        let found = fs::symlink_metadata(path);
+        let path = match &found {
+            Ok(found) if found.is_symlink() => fs::canonicalize(path)?,
+            _ => path.to_path_buf(),
+        };
+        let found = found.and_then(|_| fs::metadata(&path));
+        match found {
+            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(found) if !found.is_file() => {
+                let file = File::options().write(true).open(&path)?;
+                Ok(Replacement { path, beside: None, file })
+            }
+            found => {
+                let beside = path.with_file_name(beside.into());
+                let file = File::create(&beside)?;
+                let replacement = Replacement { path, beside: Some(beside), file };
+                // As a file that is written into keeps them.
+                if let Ok(found) = found {
+                    replacement.file.set_permissions(found.permissions())?;
+                }
+                Ok(replacement)
+            }
+        }
+    }
+
+    /// As [`Replacement::create`], under a name of this process's own, so that of several processes that write
+    /// to one path the last to finish has it. What killed processes left there under such names is removed.
+    ///
+    /// # Errors
+    /// As [`Replacement::create`].
+    pub fn create_of_process(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let replacement = Self::create(path, format!(".{name}.{}{OF_PROCESS}", std::process::id()))?;
+        if let Some(own) = &replacement.beside {
+            // Held for as long as the process lives, where the file system has locks.
+            let _ = replacement.file.try_lock();
+            sweep(own, &format!(".{name}."));
+        }
+        Ok(replacement)
     }
 
     /// The file under way.
@@ -55,6 +94,10 @@ impl Replacement {
     /// # Errors
     /// When the file system refuses; the old file is untouched then.
     pub fn finish(self) -> io::Result<()> {
+        if self.beside.is_none() {
+            // A device or a pipe has no place to take, and may know no flush.
+            return Ok(());
+        }
         self.file.sync_all()?;
         let path = self.path.clone();
         self.finish_unflushed()?;
@@ -72,6 +115,33 @@ impl Replacement {
         }
         self.beside = None;
         Ok(())
+    }
+}
+
+/// The end of a name of [`Replacement::create_of_process`].
+const OF_PROCESS: &str = ".tmp";
+
+/// Removes the files beside `own` whose names begin as given, and whose processes have ended: their locks are
+/// free. It is done as far as it can be: what stays is in nobody's way.
+fn sweep(own: &Path, beginning: &str) {
+    let folder = match own.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let process = name.to_str().and_then(|name| name.strip_prefix(beginning)?.strip_suffix(OF_PROCESS));
+        let is_one =
+            process.is_some_and(|process| !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit()));
+        if is_one
+            && Some(name.as_os_str()) != own.file_name()
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+        {
+            let free = File::options().write(true).open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            if free {
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 }
 
@@ -137,6 +207,55 @@ mod tests {
         assert_eq!(fs::read(path.join("inside")).unwrap(), b"kept");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(replace(&folder.path().join("missing/file"), b"new").is_err());
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_swept_and_what_others_write_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        let (left, held, others) = (".x.jsonl.4000001.tmp", ".x.jsonl.4000002.tmp", ".x.jsonl.notes.tmp");
+        for name in [left, held, others] {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        let holder = File::open(folder.path().join(held)).unwrap();
+        holder.lock().unwrap();
+        let mut file = Replacement::create_of_process(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        file.finish().unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [held, others, "x.jsonl"]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_stay_links_and_what_is_no_file_is_written_into_or_refused() {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        fs::write(at("elsewhere/file"), "old").unwrap();
+        fs::set_permissions(at("elsewhere/file"), fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("elsewhere/file", at("link")).unwrap();
+        replace(&at("link"), b"new").unwrap();
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert_eq!(fs::read(at("elsewhere/file")).unwrap(), b"new");
+        assert_eq!(fs::metadata(at("elsewhere/file")).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(at("elsewhere")).unwrap().count(), 1);
+        symlink("nowhere", at("dangling")).unwrap();
+        assert!(replace(&at("dangling"), b"new").is_err());
+        assert!(!at("nowhere").exists());
+        let error = replace(&at("elsewhere"), b"new").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        symlink("elsewhere", at("folder")).unwrap();
+        assert!(replace(&at("folder"), b"new").is_err());
+        replace(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        symlink("/dev/null", at("null")).unwrap();
+        replace(&at("null"), b"gone").unwrap();
+        assert!(fs::symlink_metadata(at("null")).unwrap().is_symlink());
+        assert!(replace(Path::new("/dev/full"), b"gone").is_err());
     }
 
     #[test]

@@ -287,7 +287,15 @@ proptest! {
             name => (text.chars().map(|letter| letter as u8).collect(), name),
         };
         let asked = Asked { encoding, ..Asked::default() };
-        let ((names, rows), errors) = read("a.csv", &bytes, &asked).unwrap();
+        // A cell may happen to hold lines that look like rows: such a file is refused, and the key named.
+        let doubted = |error: &str| error.contains("`none`") && error.contains("`lenient`");
+        let ((names, rows), errors) = match read("a.csv", &bytes, &asked) {
+            Err(error) if doubted(&error) => return Err(TestCaseError::reject(error)),
+            read => read.unwrap(),
+        };
+        if errors.iter().any(|error| doubted(&error.to_string())) {
+            return Err(TestCaseError::reject("a quote that is doubted"));
+        }
         prop_assert!(errors.is_empty() && names == ["a", "b", "c"]);
         let found: Vec<Vec<String>> =
             rows.into_iter().map(|(_, row)| row.into_iter().map(Option::unwrap).collect()).collect();
