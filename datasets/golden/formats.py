@@ -8,6 +8,8 @@ from datetime import datetime, time, timedelta
 
 import fastavro
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 folder = pathlib.Path(__file__).parent / "formats"
 folder.mkdir(exist_ok=True)
@@ -45,3 +47,11 @@ schema = fastavro.parse_schema(
 for codec in ["null", "deflate", "snappy", "zstandard"]:
     with open(folder / f"{codec}.avro", "wb") as file:
         fastavro.writer(file, schema, rows, codec=codec, sync_interval=200)
+# Pages with checksums, of plain numbers: any bit of their values may be another number.
+pq.write_table(
+    pa.table({"x": pa.array([i * 0.25 - 3.5 for i in range(24)]), "n": pa.array(range(24), pa.int32())}),
+    folder / "checked.parquet",
+    compression="none",
+    use_dictionary=False,
+    write_page_checksum=True,
+)

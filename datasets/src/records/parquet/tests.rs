@@ -251,3 +251,97 @@ fn labels_are_spelled_out_and_keep_every_digit() {
         "{error}"
     );
 }
+
+/// pyarrow's file of 24 rows, whose pages have checksums: no bit of a page is read as another number.
+#[test]
+fn a_page_whose_checksum_differs_is_refused() {
+    let whole = include_bytes!("../../../golden/formats/checked.parquet");
+    let values = |bytes: Vec<u8>| -> Result<Vec<String>, DataError> {
+        let frame = read(bytes.into(), CELLS)?;
+        let column = |column: &Cells| {
+            let cells: Vec<String> = (0..24).map(|row| column.text(row).unwrap().into_owned()).collect();
+            cells.join(" ")
+        };
+        Ok(frame.columns.iter().map(column).collect())
+    };
+    let expected = values(whole.to_vec()).unwrap();
+    assert!(expected[0].starts_with("-3.5 -3.25 -3"), "{expected:?}");
+    let first = [(-3.5f64).to_le_bytes(), (-3.25f64).to_le_bytes()].concat();
+    let begin = whole.windows(16).position(|bytes| bytes == first).unwrap();
+    for at in begin..begin + 24 * 8 {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 0x5a;
+        if let Err(error) = read(flipped.into(), CELLS) {
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+}
+
+#[test]
+fn binary_columns_are_refused_unless_ignored() {
+    let bytes = file(vec![
+        ("blob", Arc::new(BinaryArray::from(vec![&b"x"[..]]))),
+        ("a", Arc::new(Int32Array::from(vec![1]))),
+    ]);
+    let error = read(bytes.clone().into(), CELLS).unwrap_err().to_string();
+    assert!(error.contains("column `blob`") && error.contains("Binary"), "{error}");
+    let frame = read(bytes.into(), &|name| if name == "blob" { Use::Nothing } else { Use::Cell }).unwrap();
+    assert_eq!((frame.names, frame.ignored), (vec!["a".to_string()], vec!["blob".to_string()]));
+}
+
+#[test]
+fn files_of_several_batches_are_read_whole_and_those_without_rows_have_their_columns() {
+    let rows = 2 * FRAME_ROWS as i32 + 5;
+    let frame = read(file(vec![("a", Arc::new(Int32Array::from_iter_values(0..rows)))]).into(), CELLS);
+    let frame = frame.unwrap();
+    assert_eq!((frame.len(), frame.files.len()), (rows as usize, 1));
+    assert_eq!(frame.columns[0].number(rows as usize - 1), Some(Ok(f64::from(rows - 1))));
+    assert_eq!(frame.lines.last(), Some(&(rows as u64)));
+    let empty: ArrayRef = Arc::new(Int32Array::from(Vec::<i32>::new()));
+    let frame = read(file(vec![("a", empty)]).into(), CELLS).unwrap();
+    assert_eq!((frame.len(), frame.names), (0, vec!["a".to_string()]));
+}
+
+#[test]
+fn labels_are_spelled_out_and_keep_every_digit() {
+    let large = 9_007_199_254_740_993i64;
+    let numbers: ArrayRef = Arc::new(arrow_array::Int64Array::from(vec![Some(large), None]));
+    let frame = read(file(vec![("id", numbers)]).into(), &|_| Use::Label).unwrap();
+    assert_eq!(frame.columns[0].text(0).unwrap(), large.to_string());
+    assert_eq!(frame.columns[0].text(1), None);
+    let fractions: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(-2.5), Some(f64::NAN), None]));
+    let frame = read(file(vec![("y", fractions)]).into(), &|_| Use::Label).unwrap();
+    let labels: Vec<Option<String>> = (0..4).map(|row| frame.columns[0].text(row).map(Into::into)).collect();
+    assert_eq!(labels, [Some("1".to_string()), Some("-2.5".to_string()), None, None]);
+    let error = read(sample().into(), &|name| if name == "size" { Use::Text } else { Use::Nothing });
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.ends_with("column `size`: expected text, whole numbers or truth values, found Float64"),
+        "{error}"
+    );
+}
+
+/// pyarrow's file of 24 rows, whose pages have checksums: no bit of a page is read as another number.
+#[test]
+fn a_page_whose_checksum_differs_is_refused() {
+    let whole = include_bytes!("../../../golden/formats/checked.parquet");
+    let values = |bytes: Vec<u8>| -> Result<Vec<String>, DataError> {
+        let frame = read(bytes.into(), CELLS)?;
+        let column = |column: &Cells| {
+            let cells: Vec<String> = (0..24).map(|row| column.text(row).unwrap().into_owned()).collect();
+            cells.join(" ")
+        };
+        Ok(frame.columns.iter().map(column).collect())
+    };
+    let expected = values(whole.to_vec()).unwrap();
+    assert!(expected[0].starts_with("-3.5 -3.25 -3"), "{expected:?}");
+    // The first page's values end where the last of their numbers does.
+    let last = 2.25f64.to_le_bytes();
+    let end = whole.windows(8).position(|bytes| bytes == last).unwrap() + 8;
+    for at in end - 24 * 8..end {
+        let mut flipped = whole.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        let error = values(flipped).unwrap_err().to_string();
+        assert!(error.starts_with("t.parquet: expected a whole Parquet file"), "{error}");
+    }
+}
