@@ -15,6 +15,14 @@ pub fn init(arguments: &InitArguments) -> Result<()> {
     if output.exists() {
         bail!("{}: expected no file here, found one; --output names another", output.display());
     }
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        bail!(
+            "{}: expected --output in a folder that is there, found none at {}",
+            output.display(),
+            folder.display()
+        );
+    }
     let uri = readable_from(output, &arguments.data)?;
     let found = data::look(&uri)?;
     let asked = Asked {

@@ -49,6 +49,7 @@ pub(crate) use encoding::fitting_encoding;
 pub(crate) use encoding::{AUTO, Content, Decoding};
 pub(crate) use entry::File;
 pub use entry::{Entry, Member};
+pub(crate) use excel::sheets;
 pub use files::{LeftOut, PICTURE_ENDINGS, is_set_aside};
 pub(crate) use files::{SIDECAR_ENDING, below, files, has_picture_ending};
 pub use format::{Format, Layout};
