@@ -135,14 +135,15 @@ impl Parts {
             exact.or(only).map(|name| folder(name))
         })?;
         // Beside folders of pictures that are no parts, `train` may be what they show.
+        let name = below(uri, &parts.train).to_lowercase();
+        let enough = if TRAIN.contains(&name.as_str()) { 2 } else { 1 };
         let is_alone = parts.valid.is_none() && parts.test.is_none();
         let holds = |name: &&&str| {
-            let folder = folder(name) + "/";
-            folder != format!("{}/", parts.train)
-                && files.pictures.iter().any(|file| file.starts_with(&folder))
+            let folder = folder(name);
+            folder != parts.train && files.pictures.iter().any(|file| file.starts_with(&format!("{folder}/")))
         };
         let shows = || files.pictures.iter().any(|file| is_right_below(&parts.train, file));
-        let is_class = is_alone && shows() && names.iter().filter(holds).count() > 1;
+        let is_class = is_alone && shows() && names.iter().filter(holds).count() >= enough;
         Some(parts).filter(|_| !is_class)
     }
 
@@ -192,17 +193,21 @@ impl Parts {
             files.pictures.iter().filter(|file| is_of(&self.train, file)).cloned().collect();
         let tables: Vec<String> =
             files.rows.iter().filter(|file| is_right_below(uri, file)).cloned().collect();
-        if tables.is_empty() || class_folders(&self.train, &pictures).is_some_and(|classes| classes.len() > 1)
+        if pictures.is_empty()
+            || tables.is_empty()
+            || class_folders(&self.train, &pictures).is_some_and(|classes| classes.len() > 1)
         {
             return Ok(None);
         }
         let Some(mut look) = listed_by(uri, &tables, &pictures)? else { return Ok(None) };
-        let held = [&self.valid, &self.test];
-        for part in held.into_iter().flatten() {
+        for part in [&self.valid, &self.test].into_iter().flatten() {
             let count = files.pictures.iter().filter(|file| is_of(part, file)).count();
             if count > 0 {
+                // Their table would be read as one of the training pictures, whatever its names are.
+                (look.valid, look.test) = (None, None);
+                look.notes.retain(|note| !note.ends_with(", by its name"));
                 look.notes.push(format!(
-                    "left out the {count} pictures in {}: data.folder is one folder for all parts",
+                    "left out the {count} pictures in {}, and their table: data.folder is one for all parts",
                     below(uri, part)
                 ));
             }
@@ -220,7 +225,7 @@ pub(super) fn stem_words(uri: &str) -> Vec<String> {
 }
 
 /// The words of a name in small letters.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     name.to_lowercase().split(|c: char| !c.is_alphanumeric()).map(str::to_string).collect()
 }
 
@@ -561,10 +566,9 @@ impl Classes {
     fn pattern(&self, uri: &str, files: &[String]) -> Result<String, DataError> {
         let names: Vec<&str> = self.of.iter().map(|(name, _)| name.as_str()).collect();
         let uri = uri.trim_end_matches('/');
-        let is_special = |text: &str| text.contains(['{', '}', '*', '?', '[', ',']) || text.contains("..");
-        if let Some(name) =
-            names.iter().find(|name| is_special(name)).or(Some(&uri).filter(|uri| is_special(uri)))
-        {
+        let is_special = |text: &str| text.contains(['{', '}', '*', '?', '[']);
+        let is_unfit = |name: &&&str| is_special(name) || name.contains(',') || name.contains("..");
+        if let Some(name) = names.iter().find(is_unfit).or(Some(&uri).filter(|uri| is_special(uri))) {
             let needed =
                 "class folders alone, as their names make no pattern that leaves the other files out";
             return Err(DataError::source(uri, needed, format!("{name:?}")));
@@ -617,6 +621,10 @@ fn texts(uri: &str, files: &Files) -> Result<Look, DataError> {
         if unnamed { files.foreign.iter().collect() } else { files.no_samples().collect() };
     let mut notes = left_out(beside.into_iter(), "not named as texts");
     if let Some(classes) = Classes::of(uri, texts) {
+        if let Some(file) = files.foreign.iter().find(|file| unnamed && below(uri, file).contains('/')) {
+            let needed = "texts alone in class folders, where their names do not end in .txt";
+            return Err(DataError::source(uri, needed, format!("{file}, which is no data by its name")));
+        }
         let is_plain = classes.unlabelled.is_empty() && classes.strays.is_empty() && files.rows.is_empty();
         let is_pure = is_plain && (!unnamed || files.foreign.is_empty());
         let train = if is_pure { uri.to_string() } else { classes.pattern(uri, texts)? };

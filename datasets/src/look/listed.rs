@@ -4,7 +4,7 @@
 use super::columns::{ColumnKind, ColumnLook, Seen};
 use super::pictures::{self, Layout, PicturesLook};
 use super::rows::RowsLook;
-use crate::records::{PICTURE_ENDINGS, has_picture_ending};
+use crate::records::{Format, PICTURE_ENDINGS, has_picture_ending};
 use crate::{DataError, image, source};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -302,7 +302,8 @@ fn root(
         return Ok(Some(above(table).to_string()).filter(|_| first.iter().all(|cell| is_elsewhere(cell))));
     };
     let words = super::folder::stem_words(table);
-    let is_named = |root: &&&str| words.contains(&source::name(root).to_lowercase());
+    let is_named =
+        |root: &&&str| super::folder::words(source::name(root)).iter().any(|word| words.contains(word));
     let chosen = match best.as_slice() {
         [only] => Some(only),
         several => {
@@ -320,6 +321,10 @@ fn root(
 
 /// The pictures that a table may name which lie in its folder, or in one right below it.
 pub(super) fn beside(table: &str, rows: &RowsLook) -> Vec<String> {
+    // What is embedded lies in no folder, and training knows tables of pictures by their endings.
+    if table.starts_with("builtin:") || !Format::named(table).is_some_and(Format::has_columns) {
+        return Vec::new();
+    }
     let own = above(table).to_string();
     let mut folders = source::right_below(&own).map(|found| found.folders).unwrap_or_default();
     folders.truncate(MOST_FOLDERS);

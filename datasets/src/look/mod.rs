@@ -15,6 +15,9 @@ mod pictures;
 mod rows;
 mod target;
 
+#[cfg(test)]
+mod tests;
+
 pub use columns::{ColumnKind, ColumnLook, Range};
 pub use listed::{ListedLook, Several};
 pub use pictures::{Layout as PictureLayout, PicturesLook};
