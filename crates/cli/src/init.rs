@@ -5,6 +5,7 @@ use crate::look;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::write_atomically;
 use bonfire_datasets::look as data;
+use bonfire_recipe::RecipeError;
 use bonfire_recipe::propose::{Asked, propose};
 use std::io::{Write, stdout};
 use std::path::{Path, absolute};
@@ -34,7 +35,9 @@ pub fn init(arguments: &InitArguments) -> Result<()> {
             None => None,
         },
     };
-    let proposal = propose(&found, &asked)?;
+    // What was chosen on the way may be the reason for a refusal.
+    let refused = |_: &RecipeError| found.notes.iter().for_each(|note| eprintln!("{note}"));
+    let proposal = propose(&found, &asked).inspect_err(refused)?;
     if let Some(pretrained) = &asked.pretrained {
         let (name, size) = (&pretrained.architecture, pretrained.size);
         println!("pretrained: {name}, by its tensors, for pictures of {size} pixels a side");

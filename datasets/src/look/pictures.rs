@@ -132,8 +132,8 @@ pub(super) fn of_shards(uri: &str, files: &[String]) -> Result<PicturesLook, Dat
         entry.parts.iter().position(|part| image::is_picture(&format!("x.{}", part.extension)))
     };
     if !entries.iter().any(|entry| picture(entry).is_some()) {
-        let needed = "a tar of pictures (unpack one of other files, then name its folder)";
-        return Err(DataError::source(uri, needed, format!("{} members, none of them one", entries.len())));
+        let needed = "pictures among the samples of a tar (unpack one of other files, then name its folder)";
+        return Err(DataError::source(uri, needed, format!("none among its {}", entries.len())));
     }
     let mut sizes = Sizes::default();
     // A packed shard has its pictures at places of its unpacked bytes.

@@ -110,7 +110,7 @@ pub(super) fn question(column: &ColumnLook) -> Option<Question> {
 /// Why a column is not guessed to be the target, though it could be asked for.
 fn unlikely(column: &ColumnLook, question: Question) -> Option<&'static str> {
     match question {
-        Question::Class(classes) if column.values > 20 && 2 * classes > column.values => {
+        Question::Class(classes) if column.values > 20 && 2 * classes >= column.values => {
             Some("it differs in nearly every row")
         }
         Question::Value if column.rises => Some("it rises from row to row"),

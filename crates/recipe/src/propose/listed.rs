@@ -1,10 +1,10 @@
 //! What a table says of the pictures that it names: a class, a value, or several labels.
 
 use super::lines::Lines;
-use super::target::{Target, classes, listed as some_of, target};
+use super::target::{Target, asks, classes, listed as some_of, target};
 use super::{Asked, Parts, check_parts, refuse};
 use crate::RecipeError;
-use bonfire_datasets::look::{ListedLook, Look, Question, Several};
+use bonfire_datasets::look::{Candidate, ListedLook, Look, Question, Several};
 
 /// Labels that are shown with their counts.
 const SHOWN: usize = 6;
@@ -85,6 +85,18 @@ impl Answers {
                 return Ok(answer);
             }
             _ => {}
+        }
+        let targets = listed.rows.targets();
+        let is_answer = |other: &&Candidate| other.name != listed.column && other.unlikely.is_none();
+        let mut answers = targets.others.iter().filter(is_answer);
+        // Beside the names of the pictures, a table of two columns has only one that says something.
+        if let (None, None, Some(only), None) =
+            (&asked.target, &targets.likely, answers.next(), answers.next())
+        {
+            let why = "it is the only column beside the names of the pictures";
+            told.push(format!("target: {}, a guess, as {why}", asks(only)));
+            let (name, question) = (only.name.clone(), only.question);
+            return Ok(Answers::One(Target { name, question, why: format!("a guess: {why}") }));
         }
         Ok(Answers::One(target(look, &listed.rows, asked, told)?))
     }

@@ -77,7 +77,7 @@ pub(super) fn target(
 }
 
 /// A candidate with its question.
-fn asks(candidate: &Candidate) -> String {
+pub(super) fn asks(candidate: &Candidate) -> String {
     match candidate.question {
         Question::Class(classes) => format!("`{}` ({classes} classes)", candidate.name),
         Question::Value => format!("`{}` (a value)", candidate.name),
