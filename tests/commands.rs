@@ -36,9 +36,19 @@ fn a_table_is_trained_evaluated_and_predicted() {
 
     workshop.write(
         "people.jsonl",
-        r#"{"age": 50, "workclass": "Private", "fnlwgt": 1, "education": "Doctorate", "education-num": 16, "marital-status": "Married-civ-spouse", "occupation": "Exec-managerial", "relationship": "Husband", "race": "White", "sex": "Male", "capital-gain": 20000, "capital-loss": 0, "hours-per-week": 60, "native-country": "United-States"}
-{"age": 17, "workclass": null, "fnlwgt": 1, "education": "9th", "education-num": 5, "marital-status": "Never-married", "occupation": "unheard of", "relationship": "Own-child", "race": "White", "sex": "Female", "capital-gain": 0, "capital-loss": 0, "hours-per-week": 10, "native-country": "United-States"}
-"#,
+        concat!(
+            r#"{"age": 50, "workclass": "Private", "fnlwgt": 1, "education": "Doctorate", "#,
+            r#""education-num": 16, "marital-status": "Married-civ-spouse", "#,
+            r#""occupation": "Exec-managerial", "relationship": "Husband", "race": "White", "#,
+            r#""sex": "Male", "capital-gain": 20000, "capital-loss": 0, "hours-per-week": 60, "#,
+            r#""native-country": "United-States"}"#,
+            "\n",
+            r#"{"age": 17, "workclass": null, "fnlwgt": 1, "education": "9th", "education-num": 5, "#,
+            r#""marital-status": "Never-married", "occupation": "unheard of", "#,
+            r#""relationship": "Own-child", "race": "White", "sex": "Female", "capital-gain": 0, "#,
+            r#""capital-loss": 0, "hours-per-week": 10, "native-country": "United-States"}"#,
+            "\n",
+        ),
     );
     let predicted = json_lines(&workshop.succeed(&["predict", "run", "people.jsonl"]).stdout);
     assert_eq!(predicted.len(), 2);
@@ -58,7 +68,8 @@ fn a_value_is_predicted_in_its_own_unit() {
     workshop.succeed(&["train", "diamonds", "--run", "run", "--set", "train.epochs=2"]);
     workshop.write(
         "stones.csv",
-        "carat,cut,color,clarity,depth,table,x,y,z\n0.23,Ideal,E,SI2,61.5,55,3.95,3.98,2.43\n2.0,Ideal,D,IF,61.5,55,8.1,8.1,5.0\n",
+        "carat,cut,color,clarity,depth,table,x,y,z\n0.23,Ideal,E,SI2,61.5,55,3.95,3.98,2.43\n\
+         2.0,Ideal,D,IF,61.5,55,8.1,8.1,5.0\n",
     );
     workshop.succeed(&["predict", "run", "stones.csv", "--output", "prices.jsonl"]);
     let prices = json_lines(&String::from_utf8(workshop.read("prices.jsonl")).unwrap());

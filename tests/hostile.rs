@@ -26,7 +26,8 @@ fn fashion(workshop: &Workshop, train: &str, fragments: &[&str]) {
     workshop.fail(&["train", "fashion", "--run", "run", "--set", "train.steps=1", "--set", &set], fragments);
 }
 
-const TABLE: &str = "[data]\nkind = 'table'\ntrain = 'rows.csv'\ntarget = 'y'\n[model]\nname = 'logistic'\n[train]\nsteps = 1\n";
+const TABLE: &str = "[data]\nkind = 'table'\ntrain = 'rows.csv'\ntarget = 'y'\n[model]\nname = 'logistic'\n\
+                     [train]\nsteps = 1\n";
 
 /// Training a table recipe on `rows` fails with `fragments`.
 fn table(rows: impl AsRef<[u8]>, more: &str, fragments: &[&str]) {
@@ -142,7 +143,8 @@ fn a_folder_with_damaged_pictures_stops_or_skips() {
     workshop.write("pictures/dog/text.jpg", "no picture at all");
     workshop.write(
         "r.toml",
-        "[data]\nkind = 'image'\ntrain = 'pictures'\ntest = 'pictures'\n[model]\nname = 'logistic'\n[train]\nepochs = 1\n",
+        "[data]\nkind = 'image'\ntrain = 'pictures'\ntest = 'pictures'\n[model]\nname = 'logistic'\n[train]\n\
+         epochs = 1\n",
     );
     workshop.fail(&["train", "r.toml", "--run", "stopped"], &["pictures/dog/", "expected", "found"]);
     workshop.succeed(&["train", "r.toml", "--run", "skipped", "--set", "data.on_corrupt=skip"]);

@@ -33,7 +33,8 @@ fn hub(files: [Vec<u8>; 2]) -> String {
             }
             "/datasets/o/n/resolve/v1/data/1.csv" => Ok(("ETag: \"1\"\r\n".to_string(), first.clone())),
             "/datasets/o/n/resolve/v1/data/2.csv" => Err(format!(
-                "302 Found\r\nLocation: {storage}/signed?key=hunter2\r\nX-Linked-Etag: \"2\"\r\nX-Linked-Size: {second_size}"
+                "302 Found\r\nLocation: {storage}/signed?key=hunter2\r\nX-Linked-Etag: \"2\"\r\nX-Linked-Size: \
+                 {second_size}"
             )),
             _ => Err("404 Not Found\r\nX-Error-Code: EntryNotFound".to_string()),
         }

@@ -45,7 +45,8 @@ fn a_path_of_the_working_folder_alone_is_taken_and_told() {
     workshop.write("data/train.csv", "x,y\n1,2\n2,4\n3,6\n4,8\n");
     workshop.write(
         "recipes/r.toml",
-        "[data]\nkind = 'table'\ntrain = 'data/train.csv'\ntarget = 'y'\ntarget_kind = 'value'\n[model]\nname = 'linear'\n[train]\nsteps = 2\n",
+        "[data]\nkind = 'table'\ntrain = 'data/train.csv'\ntarget = 'y'\ntarget_kind = 'value'\n\
+         [model]\nname = 'linear'\n[train]\nsteps = 2\n",
     );
     let told = workshop.succeed(&["train", "recipes/r.toml", "--run", "run"]).stderr;
     assert!(told.contains("r.toml:3: data.train: nothing is beside the recipe"), "{told}");

@@ -94,8 +94,8 @@ fn real_weights_give_pytorchs_logits_on_real_pictures() {
         exact += apart / pictures.len() as f64;
     }
     println!(
-        "{} pictures: pixels {grey:.4} grey levels apart on average, {worst_grey:.0} at most; logits {exact:.5} apart on \
-         average of the worst, {worst:.5} at most; the same first class on {same}",
+        "{} pictures: pixels {grey:.4} grey levels apart on average, {worst_grey:.0} at most; logits {exact:.5} apart \
+         on average of the worst, {worst:.5} at most; the same first class on {same}",
         pictures.len()
     );
     assert!(grey < 1.0 && worst < 1e-3 && same == pictures.len());

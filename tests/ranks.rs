@@ -297,7 +297,8 @@ fn a_bad_sample_on_one_rank_is_told_once_and_no_step_is_lost() {
         workshop.write(&format!("pictures/{}/{number}.png", number % 2), picture(number % 2, number));
     }
     let recipe = "name = \"pictures\"\n[data]\nkind = \"image\"\ntrain = \"pictures\"\n[model]\nname = \"mlp\"\n\
-                  [train]\nepochs = 2\nbatch_size = 4\nreport_every = 1\n[optimizer]\nname = \"sgd\"\nlearning_rate = 0.01\n";
+                  [train]\nepochs = 2\nbatch_size = 4\nreport_every = 1\n[optimizer]\nname = \"sgd\"\n\
+                  learning_rate = 0.01\n";
     workshop.write("recipe.toml", recipe);
     workshop.succeed(&["train", "recipe.toml", "--run", "whole"]);
     // The last sample of the first epoch would be the best test. Any sample but the first will do.
@@ -353,7 +354,8 @@ fn a_sample_that_was_skipped_counts_once() {
     }
     workshop.write("pictures/1/31.png", &picture(1, 31)[..40]);
     let recipe = "name = \"pictures\"\n[data]\nkind = \"image\"\ntrain = \"pictures\"\non_corrupt = \"skip\"\n\
-                  [model]\nname = \"mlp\"\n[train]\nepochs = 5\nbatch_size = 5\n[optimizer]\nname = \"sgd\"\nlearning_rate = 0.01\n";
+                  [model]\nname = \"mlp\"\n[train]\nepochs = 5\nbatch_size = 5\n[optimizer]\nname = \"sgd\"\n\
+                  learning_rate = 0.01\n";
     workshop.write("recipe.toml", recipe);
     let one = workshop.succeed(&["train", "recipe.toml", "--run", "one"]);
     let two = succeed(mpirun(&workshop, 2, &["train", "recipe.toml", "--run", "two"]));
@@ -417,7 +419,8 @@ fn ranks_that_differ_are_named_before_they_train() {
     // Rank 0 learns the columns, and the others hold their table against them; rows in another order show
     // only in the first samples.
     let rows: String = (0..50).map(|row| format!("{row},{}\n", row % 3)).collect();
-    let recipe = "[data]\nkind = \"table\"\ntrain = \"rows.csv\"\ntarget = \"y\"\n[model]\nname = \"linear\"\n[train]\nsteps = 5\n";
+    let recipe = "[data]\nkind = \"table\"\ntrain = \"rows.csv\"\ntarget = \"y\"\n[model]\nname = \"linear\"\n\
+                  [train]\nsteps = 5\n";
     let cases = [
         ("one", rows.clone(), None),
         (

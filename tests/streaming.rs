@@ -214,7 +214,10 @@ fn pictures_packed_as_parquet_train_and_verify() {
     assert!(workshop.succeed(&["data", "bench", uri, "--seconds", "0.2"]).stdout.contains("pictures/s"));
     workshop.write(
         "r.toml",
-        format!("[data]\nkind = 'image'\ntrain = '{uri}'\ntest = 'pictures'\n[model]\nname = 'logistic'\n[train]\nepochs = 2\n"),
+        format!(
+            "[data]\nkind = 'image'\ntrain = '{uri}'\ntest = 'pictures'\n[model]\nname = 'logistic'\n\
+                 [train]\nepochs = 2\n"
+        ),
     );
     workshop.succeed(&["train", "r.toml", "--run", "run"]);
     let evaluate = |uri| -> serde_json::Value {

@@ -37,6 +37,18 @@ pub enum DataError {
         /// The content of the bytes.
         found: String,
     },
+    /// A cell that is no number, and may be one: the recipe's keys name the marks between its digits.
+    #[error("{uri}, {place}: expected {expected}, found {found}")]
+    Marked {
+        /// The URI as it was given.
+        uri: String,
+        /// Line or row, and column.
+        place: String,
+        /// The number, and the keys.
+        expected: String,
+        /// The cell.
+        found: String,
+    },
     /// Bytes of a record that are no text in the encoding of their file.
     #[error("{uri}, {place}: expected {expected}, found {found}")]
     Undecodable {
@@ -48,6 +60,8 @@ pub enum DataError {
         expected: String,
         /// The bytes, and the encoding that they may be in.
         found: String,
+        /// The name of that encoding by the WHATWG's standard, where one fits.
+        fitting: Option<&'static str>,
         /// True where the recipe leaves such records out.
         left_out: bool,
     },
@@ -92,6 +106,16 @@ impl DataError {
             place: place.to_string(),
             expected: expected.to_string(),
             found: found.to_string(),
+        }
+    }
+
+    /// The same as [`DataError::Marked`], where it is malformed content.
+    pub(crate) fn marked(self) -> Self {
+        match self {
+            DataError::Malformed { uri, place, expected, found } => {
+                DataError::Marked { uri, place, expected, found }
+            }
+            other => other,
         }
     }
 

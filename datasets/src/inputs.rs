@@ -40,7 +40,9 @@ impl Refused {
     /// A record that an error is about, named as samples are: by its line or row, where the error tells it.
     pub(crate) fn record(before: u64, error: DataError) -> Self {
         let name = match &error {
-            DataError::Malformed { uri, place, .. } | DataError::Undecodable { uri, place, .. } => {
+            DataError::Malformed { uri, place, .. }
+            | DataError::Marked { uri, place, .. }
+            | DataError::Undecodable { uri, place, .. } => {
                 let number = place.split([' ', ',']).nth(1).and_then(|number| number.parse::<u64>().ok());
                 number.map_or_else(|| uri.clone(), |number| format!("{uri}:{number}"))
             }

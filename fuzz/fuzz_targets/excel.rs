@@ -9,7 +9,8 @@ libfuzzer_sys::fuzz_target!(
         // caught and become errors.
         let end = panic::take_hook();
         panic::set_hook(Box::new(move |found| {
-            let theirs = |place: &panic::Location| ["/calamine-", "/quick-xml-"].iter().any(|name| place.file().contains(name));
+            let crates = ["/calamine-", "/quick-xml-"];
+            let theirs = |place: &panic::Location| crates.iter().any(|name| place.file().contains(name));
             if !found.location().is_some_and(theirs) {
                 end(found);
             }

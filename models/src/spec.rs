@@ -160,9 +160,10 @@ impl Spec {
         match &self.sample {
             Sample::Table { num_numeric, category_sizes } => Ok((*num_numeric, category_sizes.clone())),
             Sample::Image(shape) => Ok((shape.iter().product(), Vec::new())),
-            Sample::Text { .. } => {
-                self.wrong_sample("one that eats table rows (linear and logistic also eat texts as n-grams: data.vocabulary = \"ngrams\")")
-            }
+            Sample::Text { .. } => self.wrong_sample(
+                "one that eats table rows (linear and logistic also eat texts as n-grams: \
+                                   data.vocabulary = \"ngrams\")",
+            ),
             Sample::Bag { .. } => self.wrong_sample("one that eats table rows"),
         }
     }

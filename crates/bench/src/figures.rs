@@ -88,7 +88,10 @@ mod tests {
 
     #[test]
     fn pytorchs_line_is_read() {
-        let line = r#"{"case": "mlp_b128", "median_ms": 4.1, "min_ms": 3.9, "threads": 2, "peak_rss_mb_so_far": 400, "torch": "2.15"}"#;
+        let line = concat!(
+            r#"{"case": "mlp_b128", "median_ms": 4.1, "min_ms": 3.9, "threads": 2, "#,
+            r#""peak_rss_mb_so_far": 400, "torch": "2.15"}"#
+        );
         assert_eq!(serde_json::from_str::<Figures>(line).unwrap().peak_rss_mb, 400);
     }
 }

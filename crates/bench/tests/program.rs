@@ -68,7 +68,10 @@ fn what_cannot_be_measured_is_one_line_of_error() {
 fn both_sides_are_compared_in_a_table_and_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("steps.sh");
-    let line = r#"{\"case\": \"$1\", \"median_ms\": 5.5, \"min_ms\": 5.0, \"threads\": $OMP_NUM_THREADS, \"peak_rss_mb_so_far\": 300, \"torch\": \"2\"}"#;
+    let line = concat!(
+        r#"{\"case\": \"$1\", \"median_ms\": 5.5, \"min_ms\": 5.0, \"threads\": $OMP_NUM_THREADS, "#,
+        r#"\"peak_rss_mb_so_far\": 300, \"torch\": \"2\"}"#
+    );
     std::fs::write(&script, format!("echo building\necho \"{line}\"\n")).unwrap();
     let file = folder.path().join("figures.json");
     let (script, file) = (script.to_str().unwrap(), file.to_str().unwrap());

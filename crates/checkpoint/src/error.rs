@@ -33,6 +33,14 @@ pub enum CheckpointError {
         /// The folder's actual content, in words.
         found: String,
     },
+    /// The folder of a run went away while the run was written to it.
+    #[error("{path}: expected the folder of this run, found {found}")]
+    Vanished {
+        /// The run folder.
+        path: PathBuf,
+        /// What became of it, and of the run, in words.
+        found: String,
+    },
     /// Another process is writing to the run.
     #[error("{path}: expected to be the only writer, found another process at work on this run")]
     Busy {

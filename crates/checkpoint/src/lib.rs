@@ -32,7 +32,7 @@ mod weights;
 pub use atomic::write_atomically;
 pub use error::CheckpointError;
 pub use published::{Choice, Names, Published};
-pub use run::{Existing, RunFolder};
+pub use run::{Existing, RunFolder, Whereabouts};
 pub use store::{CheckpointStore, Files, Loaded};
 pub use translation::{Key, Replaced};
 pub use weights::{Weights, load_weights, save_final_weights, save_weights, step_of_weights};

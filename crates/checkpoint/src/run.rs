@@ -24,8 +24,20 @@ pub enum Existing {
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// The lock of the run's only writer. The system releases it when the process dies.
-    _lock: Option<Arc<File>>,
+    /// The file that the run's only writer has locked, where the file system has locks. The system releases
+    /// the lock when the process dies.
+    lock: Option<Arc<File>>,
+}
+
+/// Where the folder of a run is that a process writes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// At its path.
+    Here,
+    /// At another path: it was renamed.
+    Moved(PathBuf),
+    /// Nowhere that the system tells: it was deleted, or another folder is at its path.
+    Gone,
 }
 
 impl RunFolder {
@@ -52,7 +64,7 @@ impl RunFolder {
             }
         }
         let lock = lock(path)?;
-        let run = RunFolder { path: path.to_path_buf(), _lock: lock };
+        let run = RunFolder { path: path.to_path_buf(), lock: Some(lock) };
         fs::create_dir_all(run.checkpoints()).map_err(CheckpointError::io("create", &run.checkpoints()))?;
         if !marker.exists() {
             let text =
@@ -81,12 +93,24 @@ impl RunFolder {
             return Err(CheckpointError::NotARun { path: path.to_path_buf(), found: found.into() });
         }
         check_format(&marker)?;
-        Ok(RunFolder { path: path.to_path_buf(), _lock: None })
+        Ok(RunFolder { path: path.to_path_buf(), lock: None })
     }
 
     /// The folder itself; schemas (`labels.json`, `vocabulary.json`, `columns.json`) lie here.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the folder is now, by the file that its writer locked there. Of a run that is open for reading
+    /// alone, and on a system without identities of files, it is taken to be at its path.
+    pub fn whereabouts(&self) -> Whereabouts {
+        let Some(lock) = &self.lock else { return Whereabouts::Here };
+        match place::is_at(lock, &self.path.join(LOCK)) {
+            true => Whereabouts::Here,
+            false => place::of(lock)
+                .and_then(|path| Some(Whereabouts::Moved(path.parent()?.to_path_buf())))
+                .unwrap_or(Whereabouts::Gone),
+        }
     }
 
     /// The resolved recipe.
@@ -148,15 +172,54 @@ fn first_visible(path: &Path) -> Result<Option<String>, CheckpointError> {
     Ok(None)
 }
 
-/// Locks the folder for its only writer; `None` if the file system has no locks.
-fn lock(path: &Path) -> Result<Option<Arc<File>>, CheckpointError> {
-    let name = path.join(".lock");
+const LOCK: &str = ".lock";
+
+/// Locks the folder for its only writer, where the file system has locks.
+fn lock(path: &Path) -> Result<Arc<File>, CheckpointError> {
+    let name = path.join(LOCK);
     let file = File::create(&name).map_err(CheckpointError::io("create", &name))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Arc::new(file))),
+        Ok(()) => Ok(Arc::new(file)),
         Err(TryLockError::WouldBlock) => Err(CheckpointError::Busy { path: path.to_path_buf() }),
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(Arc::new(file)),
         Err(TryLockError::Error(error)) => Err(CheckpointError::io("lock", &name)(error)),
+    }
+}
+
+/// Where an open file is.
+#[cfg(unix)]
+mod place {
+    use std::fs::{File, metadata, read_link};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::{Path, PathBuf};
+
+    /// True where the file at `path` is `file` itself.
+    pub(super) fn is_at(file: &File, path: &Path) -> bool {
+        let identity =
+            |found: std::io::Result<std::fs::Metadata>| Some((found.as_ref().ok()?.dev(), found.ok()?.ino()));
+        let expected = identity(file.metadata());
+        expected.is_some() && identity(metadata(path)) == expected
+    }
+
+    /// The path of `file`, as Linux tells it.
+    pub(super) fn of(file: &File) -> Option<PathBuf> {
+        let path = read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+        is_at(file, &path).then_some(path)
+    }
+}
+
+#[cfg(not(unix))]
+mod place {
+    use std::fs::File;
+    use std::path::{Path, PathBuf};
+
+    pub(super) fn is_at(_file: &File, path: &Path) -> bool {
+        path.exists()
+    }
+
+    pub(super) fn of(_file: &File) -> Option<PathBuf> {
+        None
     }
 }
 
@@ -183,6 +246,24 @@ mod tests {
         assert!(matches!(second, Err(CheckpointError::Busy { .. })));
         drop(first);
         RunFolder::create(folder.path(), Existing::Resume).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_writer_knows_where_its_folder_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("run"), folder.path().join("moved"));
+        let run = RunFolder::create(&path, Existing::Refuse).unwrap();
+        assert_eq!(run.whereabouts(), Whereabouts::Here);
+        fs::rename(&path, &moved).unwrap();
+        // Another run at the same path is another run.
+        let other = RunFolder::create(&path, Existing::Refuse).unwrap();
+        let elsewhere =
+            if cfg!(target_os = "linux") { Whereabouts::Moved(moved.clone()) } else { Whereabouts::Gone };
+        assert_eq!((run.whereabouts(), other.whereabouts()), (elsewhere, Whereabouts::Here));
+        fs::remove_dir_all(&moved).unwrap();
+        assert_eq!(run.whereabouts(), Whereabouts::Gone);
+        assert_eq!(RunFolder::open(&path).unwrap().whereabouts(), Whereabouts::Here);
     }
 
     #[test]

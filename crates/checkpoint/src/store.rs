@@ -14,7 +14,9 @@ use crate::CheckpointError;
 use crate::atomic::{sync_folder, write_through};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The files of a checkpoint by name.
@@ -115,7 +117,13 @@ impl CheckpointStore {
     /// When the file system refuses. The half-written checkpoint is removed then, and the others are
     /// untouched.
     pub fn save(&self, name: &str, files: &Files) -> Result<(), CheckpointError> {
-        fs::create_dir_all(&self.folder).map_err(CheckpointError::io("create", &self.folder))?;
+        // Not the folders above it: a run folder that was deleted does not come back with checkpoints alone.
+        match fs::create_dir(&self.folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(CheckpointError::io("create", &self.folder)(error));
+            }
+            _ => {}
+        }
         let beside = self.folder.join(format!("{WRITING}{name}"));
         let written = self.write(&beside, name, files);
         if written.is_err() {
@@ -155,6 +163,21 @@ impl CheckpointStore {
         })?;
         let mut files = Files::new();
         for (file, expected) in manifest.files {
+            // A list that names anything else was not written by a training: what it names, be it a device or
+            // a file of another folder, is not touched.
+            if Path::new(&file).file_name() != Some(OsStr::new(&file)) {
+                return Err(CheckpointError::malformed(
+                    &folder.join(MANIFEST),
+                    "names of files in this folder",
+                    format!("{file:?}"),
+                ));
+            }
+            let path = folder.join(&file);
+            let found = fs::metadata(&path).map_err(CheckpointError::io("read", &path))?;
+            if !found.is_file() || found.len() != expected.bytes {
+                let found = if found.is_file() { format!("{} bytes", found.len()) } else { "no file".into() };
+                return Err(CheckpointError::malformed(&path, expected, found));
+            }
             let bytes = read(&file)?;
             let found = Entry::of(&bytes);
             if found.bytes != expected.bytes || found.crc32 != expected.crc32 {

@@ -6,9 +6,10 @@
 use crate::{CheckpointError, write_atomically};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::kind::Basic;
-use burn::tensor::{Bool, BoolStore, DType, Device, Int, Shape, Tensor, TensorData};
+use burn::tensor::{Bool, BoolStore, DType, Device, Int, Shape, Tensor, TensorData, bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -29,16 +30,30 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), Checkpoint
     write_atomically(path, &Weights::of(module).to_safetensors(path)?)
 }
 
-/// The key of the metadata that states the step of a run's weights.
+/// The key of the metadata with a [`Stated`].
+const STATED: &str = "bonfire";
+/// The key of the metadata with the step alone, as earlier versions wrote it.
 const STEP: &str = "step";
 
-/// As [`save_weights`], of the weights that a run ends with after `step` steps: the file states the step, so
-/// that it and its weights are of the same instant.
+/// What a file of final weights states of itself. A file holds both or neither: a checksum in a file beside
+/// it could be of another instant.
+#[derive(Serialize, Deserialize)]
+struct Stated {
+    step: u64,
+    /// See [`Weights::checksum`].
+    crc32: String,
+}
+
+/// As [`save_weights`], of the weights that a run ends with after `step` steps. The file states the step and
+/// a checksum of its tensors.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn save_final_weights<M: Module>(module: &M, step: u64, path: &Path) -> Result<(), CheckpointError> {
-    write_atomically(path, &Weights::of(module).serialized(path, STEP, step.to_string())?)
+    let weights = Weights::of(module);
+    let stated = Stated { step, crc32: weights.checksum() };
+    let stated = serde_json::to_string(&stated).expect("a step and a checksum are plain");
+    write_atomically(path, &weights.serialized(path, STATED, stated)?)
 }
 
 /// The step that a safetensors file of final weights states; none where it states none. No tensor is read.
@@ -59,17 +74,23 @@ pub fn step_of_weights(path: &Path) -> Result<Option<u64>, CheckpointError> {
     let header = header().map_err(CheckpointError::io("read", path))?;
     let header: Value = serde_json::from_slice(&header)
         .map_err(|error| CheckpointError::malformed(path, "a safetensors file", error))?;
-    Ok(header["__metadata__"][STEP].as_str().and_then(|step| step.parse().ok()))
+    let metadata = &header["__metadata__"];
+    let stated = metadata[STATED].as_str().and_then(|text| serde_json::from_str::<Stated>(text).ok());
+    let alone = || metadata[STEP].as_str().and_then(|step| step.parse().ok());
+    Ok(stated.map(|stated| stated.step).or_else(alone))
 }
 
 /// Loads the weights of a safetensors file into `module`.
 ///
 /// # Errors
-/// When the file cannot be read or is not safetensors; when it lacks a tensor of the module, has one too
-/// many, or has one of another shape. The last three name the tensor.
+/// When the file cannot be read or is not safetensors; when its tensors are not those whose checksum it
+/// states, or one holds a number that is not finite; when it lacks a tensor of the module, has one too many,
+/// or has one of another shape. All but the first three name the tensor.
 pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, CheckpointError> {
     let bytes = fs::read(path).map_err(CheckpointError::io("read", path))?;
-    Weights::from_safetensors(&bytes, path)?.apply(module, path)
+    let weights = Weights::from_safetensors(&bytes, path)?;
+    weights.check(&bytes, path)?;
+    weights.apply(module, path)
 }
 
 impl Weights {
@@ -96,11 +117,56 @@ impl Weights {
         self.tensors.iter().map(|(path, data)| (path.as_str(), data))
     }
 
+    /// Checks tensors that were read from `bytes`, the file at `path`, as those of a trained model.
+    ///
+    /// # Errors
+    /// When they are not those whose checksum the file states, or one holds a number that is not finite.
+    fn check(&self, bytes: &[u8], path: &Path) -> Result<(), CheckpointError> {
+        let unfit = |expected: String, found: String| CheckpointError::malformed(path, expected, found);
+        let (_, header) = SafeTensors::read_metadata(bytes)
+            .map_err(|error| unfit("a safetensors file".into(), error.to_string()))?;
+        if let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(STATED)) {
+            let stated: Stated = serde_json::from_str(text)
+                .map_err(|error| unfit("a step and a checksum in its metadata".into(), error.to_string()))?;
+            let found = self.checksum();
+            if stated.crc32 != found {
+                return Err(unfit(
+                    format!("the tensors that training wrote, with crc32 {}", stated.crc32),
+                    format!("damaged ones, with crc32 {found}"),
+                ));
+            }
+        }
+        match self.first_not_finite() {
+            None => Ok(()),
+            Some(tensor) => Err(CheckpointError::Tensor {
+                path: path.to_path_buf(),
+                tensor: tensor.to_string(),
+                expected: "finite numbers".into(),
+                found: "one that is not".into(),
+            }),
+        }
+    }
+
+    /// The CRC-32 of the tensors' paths, types, shapes and bytes, in the order of their paths, in hexadecimal:
+    /// of all that a file says of them but where they lie in it.
+    fn checksum(&self) -> String {
+        let mut hasher = crc32fast::Hasher::new();
+        for (path, data) in &self.tensors {
+            hasher.update(
+                format!("{path} {:?} {:?}\n", to_file_type(data.dtype()), data.shape().as_slice()).as_bytes(),
+            );
+            hasher.update(data.as_bytes());
+        }
+        format!("{:08x}", hasher.finalize())
+    }
+
     /// The path of the first tensor with an infinite number or a NaN.
     pub fn first_not_finite(&self) -> Option<&str> {
         let finite = |data: &TensorData| match data.dtype() {
             DType::F32 => data.as_slice::<f32>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
             DType::F64 => data.as_slice::<f64>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
+            DType::F16 => data.as_slice::<f16>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
+            DType::BF16 => data.as_slice::<bf16>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
             _ => true,
         };
         self.iter().find(|(_, data)| !finite(data)).map(|(path, _)| path)
@@ -452,6 +518,43 @@ mod tests {
         assert_eq!(weights.first_not_finite(), None);
         weights.insert("last.weight", TensorData::new(vec![1.0f32, f32::NAN], [2]));
         assert_eq!(weights.first_not_finite(), Some("last.weight"));
+    }
+
+    #[test]
+    fn damaged_final_weights_are_refused_or_load_every_bit() {
+        let device = Device::flex();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let trained = net(4, &device);
+        let bits_of = |net: &Net| bits(&Weights::of(net));
+        save_final_weights(&trained, 1200, &path).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for (at, bit) in (0..whole.len()).flat_map(|at| [(at, 1 << (at % 8)), (at, 0x40)]) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= bit;
+            fs::write(&path, &damaged).unwrap();
+            match load_weights(net(4, &device), &path) {
+                // The blank at the end of the header, or the name of the checksum.
+                Ok(loaded) => assert_eq!(bits_of(&loaded), bits_of(&trained), "byte {at} of {}", whole.len()),
+                Err(error) => assert!(error.to_string().contains("model.safetensors"), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn weights_without_a_checksum_must_be_finite() {
+        let device = Device::flex();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let mut weights = Weights::of(&net(4, &device));
+        weights.insert("first.bias", TensorData::new(vec![1.0f32, f32::INFINITY, 0.0, 0.0], [4]));
+        fs::write(&path, weights.serialized(&path, STEP, "7".into()).unwrap()).unwrap();
+        assert_eq!(step_of_weights(&path).unwrap(), Some(7));
+        let error = load_weights(net(4, &device), &path).unwrap_err().to_string();
+        assert!(
+            error.ends_with("tensor `first.bias`: expected finite numbers, found one that is not"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -78,7 +78,10 @@ impl Figures<'_> {
             object["confusion"] = json!(confusion);
             let class = |(class, figures): (usize, ClassFigures)| {
                 let ClassFigures { samples, precision, recall, f1 } = figures;
-                json!({ "label": label(labels, class), "samples": samples, "precision": precision, "recall": recall, "f1": f1 })
+                let label = label(labels, class);
+                json!({
+                    "label": label, "samples": samples, "precision": precision, "recall": recall, "f1": f1
+                })
             };
             object["classes"] = evaluation.per_class().into_iter().enumerate().map(class).collect();
         }
@@ -86,7 +89,10 @@ impl Figures<'_> {
             let bin = |(at, bin): (usize, &bonfire_train::Bin)| {
                 let [above, up_to] = calibration.bounds(at);
                 let (confidence, accuracy) = (bin.confidence(), bin.accuracy());
-                json!({ "above": above, "up_to": up_to, "samples": bin.samples, "confidence": confidence, "accuracy": accuracy })
+                json!({
+                    "above": above, "up_to": up_to, "samples": bin.samples,
+                    "confidence": confidence, "accuracy": accuracy
+                })
             };
             object["calibration"] = calibration.bins.iter().enumerate().map(bin).collect();
         }
@@ -175,7 +181,10 @@ mod tests {
         let confusion = [[2, 0], [1, 1]];
         assert_eq!(
             value,
-            json!({ "samples": 4, "skipped": 3, "accuracy": 0.75, "labels": labels, "confusion": confusion, "classes": classes })
+            json!({
+                "samples": 4, "skipped": 3, "accuracy": 0.75,
+                "labels": labels, "confusion": confusion, "classes": classes
+            })
         );
     }
 

@@ -111,7 +111,8 @@ fn reliability(page: &mut String, calibration: &Calibration) {
         let [low, high] = calibration.bounds(at);
         let _ = writeln!(
             page,
-            "<tr><th>{low:.2} to {high:.2}</th><td class=\"number\">{}</td>{}{}<td><meter value=\"{:.4}\"></meter></td></tr>",
+            "<tr><th>{low:.2} to {high:.2}</th><td class=\"number\">{}</td>{}{}<td><meter value=\"{:.4}\">\
+             </meter></td></tr>",
             bin.samples,
             number(bin.confidence()),
             number(bin.accuracy()),
@@ -125,7 +126,8 @@ fn classes(page: &mut String, labels: &[String], figures: &[ClassFigures]) {
     if figures.is_empty() {
         return;
     }
-    *page += "<h2>Classes</h2>\n<table>\n<tr><th>class</th><th>samples</th><th>precision</th><th>recall</th><th>F1</th></tr>\n";
+    *page += "<h2>Classes</h2>\n<table>\n<tr><th>class</th><th>samples</th><th>precision</th><th>recall</th>\
+              <th>F1</th></tr>\n";
     for (class, ClassFigures { samples, precision, recall, f1 }) in figures.iter().enumerate() {
         let _ = writeln!(
             page,
@@ -172,7 +174,8 @@ fn confusions(page: &mut String, labels: &[String], confusion: &[Vec<u64>]) {
     });
     let mut wrong: Vec<(u64, usize, usize)> = wrong.filter(|(count, ..)| *count > 0).collect();
     wrong.sort_by_key(|&(count, class, predicted)| (std::cmp::Reverse(count), class, predicted));
-    *page += "<h2>The most frequent confusions</h2>\n<table>\n<tr><th>class</th><th>predicted</th><th>samples</th></tr>\n";
+    *page += "<h2>The most frequent confusions</h2>\n<table>\n<tr><th>class</th><th>predicted</th>\
+              <th>samples</th></tr>\n";
     for (count, class, predicted) in wrong.into_iter().take(CONFUSIONS) {
         let [class, predicted] = [class, predicted].map(|class| escaped(label(labels, class)));
         let _ =

@@ -170,7 +170,8 @@ impl Mpi {
         } else {
             std::thread::sleep(GRACE);
             eprintln!(
-                "error: rank {rank} on {}: {what}: waited {seconds} s for rank 0 on {}, or for one that it waits for; the job ends",
+                "error: rank {rank} on {}: {what}: waited {seconds} s for rank 0 on {}, or for one that it \
+                 waits for; the job ends",
                 self.hosts[rank], self.hosts[0]
             );
         }

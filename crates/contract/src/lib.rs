@@ -8,13 +8,15 @@
 //! and, with its [`Target`], into a scalar loss; a [`Metric`] is one figure computed from the two.
 //! Everybody points at these types; they point at Burn's tensors and modules alone.
 //!
-//! Beside them stand four things that every room must do alike: random numbers that a seed decides
+//! Beside them stand five things that every room must do alike: random numbers that a seed decides
 //! ([`SplitMix64`], [`mix`]), files that are replaced whole ([`files`]), the likeliest class ([`argmax`]),
-//! and the name that was meant by a mistyped one ([`nearest`]).
+//! the name that was meant by a mistyped one ([`nearest`]), and calls of libraries that may panic
+//! ([`guarded`]).
 
 mod argmax;
 mod batch;
 pub mod files;
+mod guarded;
 mod least_squares;
 mod loader;
 mod metric;
@@ -24,6 +26,7 @@ mod task;
 
 pub use argmax::argmax;
 pub use batch::{AnyInput, Bags, Batch, Images, Input, Table, Target, Tokens};
+pub use guarded::guarded;
 pub use least_squares::LeastSquares;
 pub use loader::{Batches, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 pub use metric::{Better, Metric};

@@ -48,7 +48,8 @@ pub enum DeviceError {
     },
     /// The backend exists but is not compiled into this build.
     #[error(
-        "device '{name}' is not compiled in: build with `cargo build --release --features {feature}` (this build has: {present})"
+        "device '{name}' is not compiled in: build with `cargo build --release --features {feature}` (this \
+         build has: {present})"
     )]
     NotCompiled {
         /// The name as typed.

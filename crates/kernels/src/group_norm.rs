@@ -308,7 +308,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(10))]
         // two numbers alone become -1 and 1 whatever they are, and their gradient is a rounding error
         #[test]
-        fn any_shape(images in 1usize..4, groups in 1usize..4, members in 1usize..4, height in 2usize..9, width in 2usize..30) {
+        fn any_shape(
+            images in 1usize..4, groups in 1usize..4, members in 1usize..4, height in 2usize..9, width in 2usize..30,
+        ) {
             both([images, groups * members, height, width], groups);
         }
     }

@@ -13,9 +13,9 @@ macro_rules! builtin {
 }
 
 builtin!(
-    "diamonds" "adult" "fashion" "fashion-autoencoder" "sms-linear" "sms" "shakespeare-lstm" "shakespeare" "fashion-resnet" "finetune"
-    "cifar10-resnet9" "imagenet-resnet18-16ep" "imagenet-resnet50" "imagenet-resnet50-a3" "imagenet-convnext-tiny"
-    "imagenet-vit-s16"
+    "diamonds" "adult" "fashion" "fashion-autoencoder" "sms-linear" "sms" "shakespeare-lstm" "shakespeare"
+    "fashion-resnet" "finetune" "cifar10-resnet9" "imagenet-resnet18-16ep" "imagenet-resnet50"
+    "imagenet-resnet50-a3" "imagenet-convnext-tiny" "imagenet-vit-s16"
 );
 
 /// The text of a built-in recipe.

@@ -57,8 +57,8 @@ fn beside(document: &Document, key: &str, meant: PathBuf, typed: PathBuf, notice
         }
         (true, true) if meant.canonicalize().ok() != typed.canonicalize().ok() => {
             notices(&format!(
-                "warning: {}: {key}: taken from beside the recipe, {shown}, and not from the working folder, where there \
-                 is {other}, too",
+                "warning: {}: {key}: taken from beside the recipe, {shown}, and not from the working folder, where \
+                 there is {other}, too",
                 document.place(key)
             ));
             meant

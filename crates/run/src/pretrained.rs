@@ -173,7 +173,8 @@ mod tests {
         let (loaded, expected) = (Weights::of(&loaded), Weights::of(&model));
         assert!(expected.iter().all(|(path, tensor)| loaded.get(path) == Some(tensor)));
         let error = export(&model, "keras", &config.names_elsewhere(), own, &path).unwrap_err().to_string();
-        let expected = "library: expected one of the libraries that have this model: torchvision, timm, google, found keras";
+        let expected = "library: expected one of the libraries that have this model: torchvision, timm, google, \
+                        found keras";
         assert!(error.starts_with(expected), "{error}");
     }
 }

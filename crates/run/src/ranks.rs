@@ -237,7 +237,8 @@ pub(crate) fn layout(
     let each = if least == most { most.to_string() } else { format!("{least} or {most}") };
     let of_all = match train.canonical_ranks() {
         Some(canonical) if !canonical.is_multiple_of(ranks as u64) => format!(
-            "; each reads shards of all, as data.canonical_ranks is {canonical}: a new run with {ranks} lets it read its own"
+            "; each reads shards of all, as data.canonical_ranks is {canonical}: a new run with {ranks} lets it \
+             read its own"
         ),
         _ => String::new(),
     };

@@ -63,8 +63,8 @@ fn unfinished(folder: &RunFolder, name: &Path) -> Result<Option<(Unfinished, Vec
     let name = name.display();
     let mut notices = loaded.warnings;
     notices.push(format!(
-        "{name}: the run is not finished: the weights are those of its checkpoint at {step}; `bonfire train --run {name} \
-         --resume` goes on with it"
+        "{name}: the run is not finished: the weights are those of its checkpoint at {step}; `bonfire train \
+         --run {name} --resume` goes on with it"
     ));
     Ok(Some((Unfinished { path: place.join(file), bytes }, notices)))
 }

@@ -179,8 +179,8 @@ fn kept_schema(
         let moved: Vec<&str> = PATHS.into_iter().filter(|key| document.is_argument(key)).collect();
         if let Some(difference) = begun.difference_but(recipe, &moved) {
             let found = format!(
-                "another: {difference} (evaluation, reading ahead, checkpoints and the device may change, and the length where the \
-                 schedule does not depend on it)"
+                "another: {difference} (evaluation, reading ahead, checkpoints and the device may change, and the \
+                 length where the schedule does not depend on it)"
             );
             return Err(RunError::unexpected(path.display(), "the recipe that the run began with", found));
         }

@@ -18,7 +18,8 @@ pub enum TrainError {
     },
     /// The loss or a weight is no number any more.
     #[error(
-        "step {step}: expected a finite {what}, found {found}{kept}; start a new run with a lower optimizer.learning_rate or with train.clip_norm"
+        "step {step}: expected a finite {what}, found {found}{kept}; start a new run with a lower \
+         optimizer.learning_rate or with train.clip_norm"
     )]
     Diverged {
         /// The step, counted from 1.

@@ -12,7 +12,7 @@ use crate::parameters::{Parameter, parameters, renumber};
 use crate::ranks::Ranks;
 use crate::step::{GradientStep, LeastSquaresStep, SharedGradient, Step, no_least_squares};
 use crate::timing::Timing;
-use crate::{Event, Fitted, Interrupt, Solver, TrainError, Trainer};
+use crate::{Event, Fitted, Interrupt, Select, Solver, TrainError, Trainer};
 use bonfire_contract::{LeastSquares, Loader, Task};
 
 /// A learner at the point where training goes on.
@@ -155,12 +155,31 @@ impl Trainer {
                 learner.gradient = Accumulated::default();
             }
             length.check_reached(&state)?;
+            ranks.agreed(self.check_best(&state))?;
             // Only now is it known that training continues from this checkpoint.
             if let Some(run) = &self.run {
                 run.checkpoint_store().set_aside_newer(&checkpoint.name)?;
             }
         }
         Ok(Begun { learner, state, table, resumed })
+    }
+
+    /// Checks that the weights of the best evaluation so far are there where training ends with them: after
+    /// the last step is too late to hear that they are not.
+    ///
+    /// # Errors
+    /// When their checkpoint is missing or damaged.
+    fn check_best(&self, state: &State) -> Result<(), TrainError> {
+        let best = state.best.as_ref().and_then(|best| best.checkpoint.as_ref());
+        let (Select::Best, Some(name), Some(run)) = (self.config.train.select, best, &self.run) else {
+            return Ok(());
+        };
+        run.checkpoint_store().load(name).map(drop).map_err(|error| TrainError::Resume {
+            name: name.clone(),
+            expected: "the weights of the best evaluation so far, which train.select = \"best\" ends with"
+                .into(),
+            found: error.to_string(),
+        })
     }
 
     /// Clears the remains of a killed writer, and reads the checkpoint to continue from.

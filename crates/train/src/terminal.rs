@@ -61,7 +61,8 @@ impl Terminal {
             let exchange = self.last.and_then(|progress| progress.exchange_share);
             let ranks = exchange.map_or(String::new(), |share| format!(", {}", for_ranks(share)));
             self.line(&format!(
-                "train  step {}/{total}  epoch {:.2}  {figures}{rate}  {speed:.0} samples/s  {waited:.0} % waiting for data{ranks}",
+                "train  step {}/{total}  epoch {:.2}  {figures}{rate}  {speed:.0} samples/s  {waited:.0} % \
+                 waiting for data{ranks}",
                 record.step, record.epoch,
             ));
         }
@@ -191,8 +192,9 @@ mod tests {
         };
         assert_eq!(
             finished(&summary),
-            "stopped early: 100 steps, 6400 samples in 12.3 s (519 samples/s, 4 % waiting for data, 20 % for other ranks), \
-             first step after 0.21 s, peak memory 300 MiB, 3 corrupt samples skipped; mse 0.1235  mae 1.235e-3; test accuracy 0.8960"
+            "stopped early: 100 steps, 6400 samples in 12.3 s (519 samples/s, 4 % waiting for data, 20 % for other \
+             ranks), first step after 0.21 s, peak memory 300 MiB, 3 corrupt samples skipped; mse 0.1235  mae \
+             1.235e-3; test accuracy 0.8960"
         );
     }
 }

@@ -1,11 +1,12 @@
 //! Columns of dates and times: days since 1970 began in UTC, and parts of the calendar where a recipe asks for
 //! them.
 
+pub(super) mod forms;
 pub(super) mod read;
 pub(super) mod tally;
 
 use super::number::scaled;
-use super::{EncodeCells, Field, Kept, Refuse, Scaling, Slots};
+use super::{EncodeCells, Field, Kept, Refuse, Scaling, Slots, UnseenCells};
 use crate::records::{Cells, shortened};
 use chrono::{Datelike, NaiveDate};
 use read::days_in;
@@ -27,6 +28,10 @@ pub struct Date {
     /// The numbers that a date becomes.
     pub parts: Vec<DatePart>,
 }
+
+/// What stands for no date in a column of dates, whatever its marks are: pandas writes it. Elsewhere it is text, as
+/// it is to pandas.
+const NOT_A_TIME: &str = "NaT";
 
 /// How dates are written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +203,12 @@ impl EncodeCells for DateEncoder {
         });
     }
 
+    fn unseen(&self, cells: &Cells, rows: &[usize]) -> UnseenCells {
+        let mut missing = 0;
+        each_date(cells, rows, &self.column.order, |_, days| missing += u64::from(days.is_none()));
+        UnseenCells { missing, ..UnseenCells::default() }
+    }
+
     fn encode(&self, cells: &Cells, rows: &[usize], out: &mut Slots<'_>) {
         let missing = self.numbers(self.column.mean);
         // Neighbouring rows often have the same date.
@@ -220,6 +231,13 @@ impl EncodeCells for DateEncoder {
     }
 }
 
+impl DateOrder {
+    /// The days since 1970 that a text is in this order.
+    pub(crate) fn days(&self, text: &str) -> Option<f64> {
+        days_in(self, text)
+    }
+}
+
 /// What a cell of an input column of dates is expected to be.
 pub(super) fn expected(order: &DateOrder) -> String {
     format!("a date, {order} (or its mark in data.missing, or the column in data.categorical)")
@@ -239,7 +257,13 @@ fn each_date(
                 take(place, Some(days[row]).filter(|days| !days.is_nan()).map(Ok));
             }
         }
-        cells => cells.each(rows, |text| days_in(order, text).ok_or(()), take),
+        cells => {
+            let days = |text: &str| match text {
+                NOT_A_TIME => None,
+                text => Some(days_in(order, text).ok_or(())),
+            };
+            cells.each(rows, days, |place, days| take(place, days.flatten()));
+        }
     }
 }
 

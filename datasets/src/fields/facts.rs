@@ -1,7 +1,7 @@
 //! What a survey tells of a column, for people to look at: no row is encoded by it.
 
 use super::spread::Spread;
-use crate::records::round;
+use crate::records::{round, round_days};
 use serde::{Deserialize, Serialize};
 
 /// The training cells of a column in a few figures.
@@ -31,8 +31,17 @@ pub enum Why {
 }
 
 impl Facts {
-    /// The facts of numbers, or of dates in days.
+    /// The facts of numbers.
     pub(super) fn of(why: Why, spread: &Spread) -> Self {
+        Facts::rounded(why, spread, round)
+    }
+
+    /// The facts of dates in days.
+    pub(super) fn of_dates(why: Why, spread: &Spread) -> Self {
+        Facts::rounded(why, spread, round_days)
+    }
+
+    fn rounded(why: Why, spread: &Spread, round: fn(f64) -> f64) -> Self {
         let range = (spread.count > 0).then(|| (round(spread.low), round(spread.high)));
         Facts { why, distinct: spread.different(), range, commonest: None }
     }

@@ -1,8 +1,7 @@
 //! The training cells of a column, once all are counted, as a column of a schema or as the target; and what a
 //! person should know of the choice.
 
-use super::date::read::ORDERS;
-use super::date::tally::{DAY_FIRST, MONTH_FIRST};
+use super::date::read::{DAY_FIRST, MONTH_FIRST, ORDERS};
 use super::label::TableTarget;
 use super::labels::Labels;
 use super::tally::{MOST_CATEGORIES, Tally, are_most};
@@ -47,7 +46,8 @@ impl Tally {
             },
         };
         let mut notes = Vec::new();
-        let missing = self.missing;
+        let absent = if matches!(kind, Stated::Dates(_)) { self.dates.absent } else { 0 };
+        let missing = self.missing + absent;
         let (encoding, facts) = match kind {
             Stated::Numbers => {
                 let facts = Facts::of(why, &self.numbers);
@@ -107,41 +107,56 @@ impl Tally {
             DateOrder::Format(_) => ORDERS.len(),
             order => ORDERS.iter().position(|other| other == order).unwrap_or(ORDERS.len()),
         };
-        let is_two_ways = !is_known && (at == DAY_FIRST || at == MONTH_FIRST);
-        if is_two_ways
-            && dates.orders[DAY_FIRST].count == dates.orders[MONTH_FIRST].count
-            && let Some(error) = dates.ambiguous
-        {
+        if !is_known && let Some(error) = dates.ambiguous(&order) {
             return Err(error);
         }
         if stop && let Some(error) = dates.others[at].take().or(dates.none) {
             return Err(error);
         }
         let spread = std::mem::take(&mut dates.orders[at]);
-        let facts = Facts::of(why, &spread);
+        let facts = Facts::of_dates(why, &spread);
         let (mean, std) = spread.moments.mean_and_std();
-        let (indicator, parts) = (self.missing > 0, wishes.date_parts.to_vec());
+        let (indicator, parts) = (self.missing + dates.absent > 0, wishes.date_parts.to_vec());
         Ok((Encoding::Date(Date { order, mean, std, indicator, parts }), facts))
+    }
+
+    /// The order of the dates that the column's rows are put in order by; none where they are to be compared as they
+    /// stand, of which `plain` can be.
+    ///
+    /// # Errors
+    /// When they may be dates of two orders.
+    pub(crate) fn order_of_times(
+        &self,
+        plain: u64,
+        format: Option<&str>,
+    ) -> Result<Option<DateOrder>, DataError> {
+        let order = self.read_as_dates(format);
+        let is_plain = are_most(plain, self.values - self.dates.absent);
+        let order = order.filter(|order| matches!(order, DateOrder::Format(_)) || !is_plain);
+        match order.as_ref().and_then(|order| self.dates.ambiguous(order)) {
+            Some(error) => Err(error),
+            None => Ok(order),
+        }
     }
 
     /// The order that at least three in four values are dates of: the recipe's format before all others, and the
     /// one with the most.
     fn read_as_dates(&self, format: Option<&str>) -> Option<DateOrder> {
-        let orders = &self.dates.orders;
+        let (orders, values) = (&self.dates.orders, self.values - self.dates.absent);
         if let Some(format) = format
-            && are_most(orders[ORDERS.len()].count, self.values)
+            && are_most(orders[ORDERS.len()].count, values)
         {
             return Some(DateOrder::Format(format.to_string()));
         }
         if self.dates.typed && orders[0].count > 0 && orders[0].low >= 0.0 && orders[0].high < 1.0 {
             return Some(DateOrder::Time);
         }
-        if are_most(self.dates.of_two_orders(), self.values) {
+        if are_most(self.dates.of_two_orders(), values) {
             let day_first = orders[DAY_FIRST].count >= orders[MONTH_FIRST].count;
             return Some(ORDERS[if day_first { DAY_FIRST } else { MONTH_FIRST }].clone());
         }
         let most = (0..ORDERS.len()).rev().max_by_key(|&order| orders[order].count)?;
-        are_most(orders[most].count, self.values).then(|| ORDERS[most].clone())
+        are_most(orders[most].count, values).then(|| ORDERS[most].clone())
     }
 
     /// Mean and deviation of numbers; a cell that is none stops here, unless it is to be skipped.
@@ -161,10 +176,17 @@ impl Tally {
         Err(DataError::malformed(uri, place, "numbers of a finite mean and spread", found))
     }
 
-    /// What a person should know of a column that reads as numbers: it may count the rows.
+    /// What a person should know of a column that reads as numbers: it may hold dates, or count the rows.
     fn number_notes(&self, name: &str) -> Option<String> {
         const NAMES: [&str; 6] = ["", "unnamed: 0", "column 0", "id", "index", "row"];
         let numbers = &self.numbers;
+        if self.days_of_digits == self.values {
+            return Some(format!(
+                "`{name}` reads as numbers, each of which is a day in digits (`{}`): if they are dates, name it in \
+                 data.dates",
+                numbers.low
+            ));
+        }
         if self.missing > 0 || numbers.count < FEWEST_VALUES || !numbers.rises() {
             return None;
         }
@@ -196,6 +218,12 @@ impl Tally {
             notes.push(format!(
                 "`{name}` holds dates with a year of two digits (`{date}`) and is taken as {distinct} \
                  categories: data.date_format says how they are to be read"
+            ));
+        } else if are_most(self.looks.durations, self.values) {
+            let duration = example(&self.looks.duration);
+            notes.push(format!(
+                "`{name}` holds durations (`{duration}`) and is taken as {distinct} categories: in seconds they would \
+                 be numbers"
             ));
         } else if 4 * self.number_cells >= self.values && self.number_cells > 0 {
             let others = self.commonest_others();
@@ -431,6 +459,7 @@ mod tests {
         assert!(money.contains("numbers with a unit (`$1,000`)"), "{money}");
         assert!(money.contains("30 categories in 30 values"), "{money}");
         assert!(of(&|row| format!("{}/12/24", row % 4 + 1)).contains("year of two digits"));
+        assert!(of(&|row| format!("{} days 01:02:03", row % 4)).contains("in seconds they would be numbers"));
         assert!(of(&|_| "x".into()).contains("the same in every training row"));
         assert!(of(&|_| "7".into()).contains("the same in every training row"));
         assert!(of(&|row| (row + 1).to_string()).contains("data.ignore"));

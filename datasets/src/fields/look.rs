@@ -11,6 +11,8 @@ pub(super) enum Look {
     Unit,
     /// A date whose year has two digits: `31/12/24`.
     ShortYear,
+    /// A duration as pandas writes it: `1 days 02:03:04.5`.
+    Duration,
     /// Anything else.
     Other,
 }
@@ -26,6 +28,8 @@ impl Look {
             Look::Grouped
         } else if is_short_year(text) {
             Look::ShortYear
+        } else if is_duration(text) {
+            Look::Duration
         } else if has_unit(text) {
             Look::Unit
         } else {
@@ -53,6 +57,18 @@ fn has_unit(text: &str) -> bool {
     (behind.is_some() || !unit.is_empty()) && is_unit && (digits.parse::<f64>().is_ok() || is_grouped(digits))
 }
 
+/// True for days and, behind them, hours, minutes and seconds.
+fn is_duration(text: &str) -> bool {
+    let Some((days, rest)) = text.strip_prefix('-').unwrap_or(text).split_once(" day") else { return false };
+    let clock = rest.strip_prefix('s').unwrap_or(rest).trim_start().trim_start_matches('+');
+    let are_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_clock = |clock: &str| {
+        let parts: Vec<&str> = clock.split([':', '.']).collect();
+        (3..=4).contains(&parts.len()) && parts.into_iter().all(are_digits)
+    };
+    are_digits(days) && is_clock(clock)
+}
+
 /// True for three numbers of one or two digits between the same marks.
 fn is_short_year(text: &str) -> bool {
     let mark = text.chars().find(|c| !c.is_ascii_digit());
@@ -70,11 +86,24 @@ mod tests {
     fn texts_look_like_what_people_write() {
         for (look, texts) in [
             (Look::Grouped, &["1,234", "1.234,5", "0,5", "1 234", "1.034"][..]),
-            (Look::Unit, &["$1,200", "-$5", "12%", "3.5 kg", "€ 7", "10k", "1.234,5 €", "5 km/h"]),
+            (Look::Unit, &["$1,200", "-$5", "12%", "3.5 kg", "€ 7", "10k", "1.234,5 €", "5 km/h", "3 days"]),
             (Look::ShortYear, &["31/12/24", "1.2.03", "01-02-24"]),
+            // `str(pandas.Timedelta(...))`
+            (Look::Duration, &["0 days 00:01:30", "-1 days +23:59:59.999999", "1 days 02:03:04.500000"]),
             (
                 Look::Other,
-                &["red", "A12", "12:30", "2024-01-02", "", "-", "a 1", "route 66", "12 Main Street"],
+                &[
+                    "red",
+                    "A12",
+                    "12:30",
+                    "2024-01-02",
+                    "2 days ago",
+                    "",
+                    "-",
+                    "a 1",
+                    "route 66",
+                    "12 Main Street",
+                ],
             ),
         ] {
             for text in texts {

@@ -26,6 +26,7 @@ mod wishes;
 pub use category::Category;
 pub(crate) use category::share_spellings;
 pub use column::{Column, Encoding};
+pub(crate) use date::forms::OF_DIGITS;
 pub use date::{Date, DateOrder, DatePart};
 pub use facts::{Facts, Why};
 pub use label::TableTarget;

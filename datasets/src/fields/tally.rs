@@ -2,6 +2,7 @@
 //! last one.
 
 use super::Pairing;
+use super::date::forms::is_day_of_digits;
 use super::date::tally::Dates;
 use super::label::ABSENT;
 use super::look::Look;
@@ -35,6 +36,8 @@ pub(crate) struct Tally {
     pub(super) numbers: Spread,
     /// Cells that are numbers, whether an f32 holds them or not.
     pub(super) number_cells: u64,
+    /// Cells that are numbers, and days between 1900 and 2100 in digits.
+    pub(super) days_of_digits: u64,
     /// The first cell that is no number, and the first that no f32 holds.
     pub(super) not_a_number: Option<DataError>,
     pub(super) not_finite: Option<DataError>,
@@ -61,6 +64,9 @@ pub(super) struct Looks {
     /// Dates with a year of two digits; an example.
     pub short_years: u64,
     pub short_year: Option<String>,
+    /// Durations; an example.
+    pub durations: u64,
+    pub duration: Option<String>,
 }
 
 /// Where a tally's cells stand, for its errors.
@@ -84,7 +90,8 @@ impl Tally {
         Tally { missing, categories, pairing, ..Tally::default() }
     }
 
-    /// The cells of an input column in `rows`, of which the different ones are counted as `counting` says.
+    /// The cells of an input column in `rows`, of which the different ones are counted as `counting` says. With a
+    /// `date_format` numbers are read by it, too.
     pub(crate) fn of_input(
         frame: &Frame,
         index: usize,
@@ -93,6 +100,7 @@ impl Tally {
         date_format: Option<&str>,
     ) -> Self {
         let mut tally = Tally::of(frame, index, rows, INPUT, date_format);
+        tally.not_a_number = tally.not_a_number.map(DataError::marked);
         let cells = &frame.columns[index];
         tally.categories = match counting {
             Counting::Values => Some(counted(cells, rows, canonical)),
@@ -118,7 +126,13 @@ impl Tally {
         let mut tally = Tally::default();
         let place = Place { frame, index };
         match &frame.columns[index] {
-            Cells::Numbers(numbers) => tally.add_numbers(numbers, rows, &place),
+            Cells::Numbers(numbers) => {
+                tally.add_numbers(numbers, rows, &place);
+                if date_format.is_some() {
+                    let coded = frame.columns[index].spelled();
+                    tally.dates.add_words(&coded, rows, &seen(&coded, rows), date_format, &place);
+                }
+            }
             Cells::Dates(days) => {
                 let days: Vec<f64> = rows.iter().map(|&row| days[row]).filter(|day| !day.is_nan()).collect();
                 tally.missing = (rows.len() - days.len()) as u64;
@@ -150,7 +164,12 @@ impl Tally {
             }
         }
         self.number_cells = rows.len() as u64 - self.missing;
-        self.numbers = Spread::of(&finite);
+        self.add_finite(&finite);
+    }
+
+    fn add_finite(&mut self, numbers: &[f64]) {
+        self.days_of_digits = numbers.iter().filter(|&&number| is_day_of_digits(number)).count() as u64;
+        self.numbers = Spread::of(numbers);
     }
 
     /// Adds words, each of which is looked at once.
@@ -163,26 +182,20 @@ impl Tally {
         place: &Place<'_>,
     ) {
         let (words, numbers) = (coded.words(), coded.numbers());
-        // The cells of each word, and the first row with it.
-        let mut seen: Vec<(u64, usize)> = vec![(0, 0); words.len()];
+        let seen = seen(coded, rows);
         let mut finite = Vec::new();
         for &row in rows {
             let Some(word) = (coded.codes()[row] as usize).checked_sub(1) else {
                 self.missing += 1;
                 continue;
             };
-            let (count, first) = &mut seen[word];
-            if *count == 0 {
-                *first = row;
-            }
-            *count += 1;
             let number = numbers[word];
             if (number as f32).is_finite() {
                 finite.push(number);
             }
             self.number_cells += u64::from(!number.is_nan());
         }
-        self.numbers = Spread::of(&finite);
+        self.add_finite(&finite);
         let is_first = |before: &Option<usize>, row: usize| before.is_none_or(|before| row < before);
         let (mut stray, mut infinite, mut grouped) = (None, None, None);
         for (word, &(count, row)) in seen.iter().enumerate().filter(|(_, (count, _))| *count > 0) {
@@ -207,6 +220,10 @@ impl Tally {
                         self.looks.short_years += count;
                         self.looks.short_year = self.looks.short_year.take().or_else(text);
                     }
+                    Look::Duration => {
+                        self.looks.durations += count;
+                        self.looks.duration = self.looks.duration.take().or_else(text);
+                    }
                     Look::Other => {}
                 }
             } else if !(number as f32).is_finite() && is_first(&infinite, row) {
@@ -214,7 +231,7 @@ impl Tally {
             }
         }
         self.not_a_number = stray.map(|row| place.error(row, expected));
-        self.looks.first_grouped = grouped.map(|row| place.error(row, GROUPED));
+        self.looks.first_grouped = grouped.map(|row| place.error(row, GROUPED).marked());
         self.not_finite = infinite.map(|row| {
             place.frame.cell_error(
                 row,
@@ -231,6 +248,7 @@ impl Tally {
         self.missing += other.missing;
         self.values += other.values;
         self.number_cells += other.number_cells;
+        self.days_of_digits += other.days_of_digits;
         self.numbers.merge(other.numbers);
         for (first, next) in [
             (&mut self.not_a_number, other.not_a_number),
@@ -243,8 +261,10 @@ impl Tally {
         self.looks.grouped += other.looks.grouped;
         self.looks.units += other.looks.units;
         self.looks.short_years += other.looks.short_years;
+        self.looks.durations += other.looks.durations;
         or_next(&mut self.looks.unit, other.looks.unit);
         or_next(&mut self.looks.short_year, other.looks.short_year);
+        or_next(&mut self.looks.duration, other.looks.duration);
         self.dates.merge(other.dates);
         self.pairing.merge(other.pairing);
         self.categories = match (self.categories.take(), other.categories) {
@@ -272,7 +292,9 @@ impl Tally {
         if self.categories.as_ref().is_none_or(|categories| categories.len() <= MOST_CATEGORIES) {
             return Ok(());
         }
-        if self.reads_as_numbers() || self.dates.orders.iter().any(|of| are_most(of.count, self.values)) {
+        if self.reads_as_numbers()
+            || self.dates.orders.iter().any(|of| are_most(of.count, self.values - self.dates.absent))
+        {
             self.categories = None;
             return Ok(());
         }
@@ -290,6 +312,21 @@ impl Tally {
         let reads = are_most(self.looks.grouped + self.number_cells, self.values);
         self.looks.first_grouped.clone().filter(|_| reads)
     }
+}
+
+/// The cells of each word in `rows`, and the first row with it.
+fn seen(coded: &Coded, rows: &[usize]) -> Vec<(u64, usize)> {
+    let mut seen = vec![(0, 0); coded.words().len()];
+    for &row in rows {
+        if let Some(word) = (coded.codes()[row] as usize).checked_sub(1) {
+            let (count, first) = &mut seen[word];
+            if *count == 0 {
+                *first = row;
+            }
+            *count += 1;
+        }
+    }
+    seen
 }
 
 /// What a cell with marks between its digits should have been.

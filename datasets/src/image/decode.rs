@@ -3,8 +3,9 @@
 
 use super::form::Form;
 use super::jpeg;
-use super::picture::{LARGEST_PICTURE, Need, Picture};
+use super::picture::{LARGEST_PICTURE, Need, Picture, turns_sides};
 use crate::{DataError, source::one_line};
+use bonfire_contract::guarded;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::fmt;
@@ -27,19 +28,20 @@ pub(super) fn decode(
     need: Need,
 ) -> Result<Picture<'static>, DataError> {
     let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
-    let (image, full) = match format(bytes).map_err(refuse)? {
+    let (image, full) = unpanicked(|| match format(bytes)? {
         ImageFormat::Jpeg => {
-            let header = jpeg::Header::read(bytes).map_err(refuse)?;
-            let mut image = jpeg::decode(bytes, &header, need).map_err(refuse)?;
+            let header = jpeg::Header::read(bytes)?;
+            let mut image = jpeg::decode(bytes, &header, need)?;
             image.apply_orientation(header.orientation);
-            (image, header.upright())
+            Ok((image, header.upright()))
         }
         format => {
-            let image = whole_image(bytes, format).map_err(|error| refuse(one_line(error)))?;
+            let image = whole_image(bytes, format).map_err(one_line)?;
             let full = [image.height() as usize, image.width() as usize];
-            (image, full)
+            Ok((image, full))
         }
-    };
+    })
+    .map_err(refuse)?;
     form.picture(place, image, full).map_err(refuse)
 }
 
@@ -50,13 +52,16 @@ pub(super) fn decode(
 /// As [`decode`].
 pub(crate) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataError> {
     let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
-    match format(bytes).map_err(refuse)? {
-        ImageFormat::Jpeg => {
-            let header = jpeg::Header::read(bytes).map_err(refuse)?;
-            jpeg::check(bytes, &header).map_err(refuse)
-        }
-        format => whole_image(bytes, format).map(drop).map_err(|error| refuse(one_line(error))),
-    }
+    unpanicked(|| match format(bytes)? {
+        ImageFormat::Jpeg => jpeg::check(bytes, &jpeg::Header::read(bytes)?),
+        format => whole_image(bytes, format).map(drop).map_err(one_line),
+    })
+    .map_err(refuse)
+}
+
+/// Runs `decode`, which calls the decoders of libraries: should one panic on damage, the file is a damaged one.
+fn unpanicked<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    guarded(decode).unwrap_or_else(|| Err("a damaged one".into()))
 }
 
 /// What a picture file says of itself before its pixels.
@@ -92,12 +97,6 @@ pub(super) fn facts(place: &dyn fmt::Display, bytes: &[u8]) -> Result<Facts, Dat
         _ => "colour",
     };
     Ok(Facts { size: [height as usize, width as usize], mode })
-}
-
-/// True where height and width change places.
-pub(super) fn turns_sides(orientation: Orientation) -> bool {
-    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 /// One of the formats, or what was found instead.

@@ -1,8 +1,9 @@
 //! The schema of training pictures, out of their labels, the recipe's keys and the first picture.
 
 use super::form::Grey;
-use super::gather::{Gathered, Place};
+use super::gathered::Gathered;
 use super::picture::Picture;
+use super::place::Place;
 use super::transform::Resize;
 use super::{ImageConfig, ImageSchema};
 use crate::records::LeftOut;

@@ -4,19 +4,17 @@
 //!
 //! ```text
 //! [FF D8] ([FF marker] [length: u16 be, itself included] [content])... [FF DA, scan] pixels [FF D9]
-//!          FF C0..CF, the frame: [bits: u8] [height: u16 be] [width: u16 be] [components: u8] ...
+//!          FF C0..C2, the frame: [bits: u8] [height: u16 be] [width: u16 be] [components: u8] ...
 //!          FF E1: "Exif\0\0" and a TIFF file, which says how the camera was held
 //! ```
 //!
 //! ITU-T T.81 (JPEG), annex B; Exif 2.3.
 
-use super::decode::turns_sides;
-use super::picture::{LARGEST_PICTURE, Need};
+use super::picture::{LARGEST_PICTURE, Need, turns_sides};
 use crate::source::one_line;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
@@ -52,9 +50,17 @@ impl Header {
                     at += 1;
                     continue;
                 }
-                (0xc0..=0xcf, &[_, h1, h0, w1, w0, components, ..]) if !TABLES.contains(&marker) => {
+                (0xc0..=0xc2, &[_, h1, h0, w1, w0, components, ..]) => {
                     let size = [[h1, h0], [w1, w0]].map(|side| usize::from(u16::from_be_bytes(side)));
-                    frame = Some((size, components));
+                    if frame.replace((size, components)).is_some() {
+                        return Err("two frames, each with a size".into());
+                    }
+                }
+                (0xc0..=0xcf, _) if !TABLES.contains(&marker) => {
+                    return Err(format!(
+                        "a frame of the kind FF{marker:02X}, which is none of FFC0 to FFC2: a lossless, hierarchical or \
+                         arithmetic JPEG"
+                    ));
                 }
                 // Damaged metadata do not make the pixels unreadable.
                 (0xe1, exif) => {
@@ -109,8 +115,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header, need: Need) -> Result<Dynami
     }
     #[cfg(not(feature = "mozjpeg"))]
     let _ = need;
-    let pixels = all(bytes, header, false).map_err(one_line)?;
-    Ok(image(header.size, header.components, pixels))
+    image(header.size, header.components, all(bytes, header, false)?)
 }
 
 /// Decodes every pixel as the standard has it. What [`decode`] forgives, and fills with grey or with what was
@@ -119,27 +124,38 @@ pub(super) fn decode(bytes: &[u8], header: &Header, need: Need) -> Result<Dynami
 /// # Errors
 /// The damage of the pixels, if any.
 pub(super) fn check(bytes: &[u8], header: &Header) -> Result<(), String> {
-    all(bytes, header, true).map(drop).map_err(one_line)
+    all(bytes, header, true).map(drop)
 }
 
-fn all(bytes: &[u8], header: &Header, strict: bool) -> Result<Vec<u8>, DecodeErrors> {
+/// Every pixel, where the decoder finds the size that the header has: `header` decided how many there may be.
+fn all(bytes: &[u8], header: &Header, strict: bool) -> Result<Vec<u8>, String> {
+    let [height, width] = header.size;
     let kind = if header.components == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
-        .set_max_width(usize::MAX)
-        .set_max_height(usize::MAX)
+        .set_max_width(width)
+        .set_max_height(height)
         .jpeg_set_out_colorspace(kind);
-    JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode()
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(one_line)?;
+    match decoder.dimensions() {
+        Some(found) if found == (width, height) => decoder.decode().map_err(one_line),
+        found => Err(format!("a frame of {height} x {width} pixels and one of {found:?}")),
+    }
 }
 
-/// Pixels as an image, whose size the decoder has kept to.
-fn image([height, width]: [usize; 2], components: u8, pixels: Vec<u8>) -> DynamicImage {
+/// Pixels as an image.
+///
+/// # Errors
+/// When they are fewer or more than its size wants.
+fn image([height, width]: [usize; 2], components: u8, pixels: Vec<u8>) -> Result<DynamicImage, String> {
+    let found = pixels.len();
     let (height, width) = (height as u32, width as u32);
     let image = match components {
         1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
         _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
     };
-    image.expect("as many pixels as the header says")
+    image.ok_or_else(|| format!("{found} bytes of pixels for {height} x {width}"))
 }
 
 #[cfg(feature = "mozjpeg")]
@@ -183,6 +199,75 @@ mod tests {
         let mut bytes = std::io::Cursor::new(Vec::new());
         image.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
         bytes.into_inner()
+    }
+
+    /// The segments up to the scan, with their markers, and the rest.
+    fn segments(jpeg: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
+        let (mut segments, mut at) = (Vec::new(), 2);
+        while jpeg[at + 1] != START_OF_SCAN {
+            let end = at + 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+            segments.push(jpeg[at..end].to_vec());
+            at = end;
+        }
+        (segments, &jpeg[at..])
+    }
+
+    #[test]
+    fn segments_in_any_order_under_any_marker_are_a_picture_of_the_headers_size_or_an_error() {
+        let jpeg = file(ImageFormat::Jpeg, 8, 9);
+        let (segments, rest) = segments(&jpeg);
+        let mut random = bonfire_contract::SplitMix64::new(19);
+        let mut below = |count: usize| random.below(count as u64) as usize;
+        let (mut decoded, mut refused) = (0, 0);
+        for _ in 0..2_000 {
+            let mut chosen: Vec<Vec<u8>> = segments.clone();
+            for _ in 0..=below(3) {
+                let (from, to) = (below(chosen.len()), below(chosen.len()));
+                match below(5) {
+                    0 => chosen.swap(from, to),
+                    1 => chosen.insert(to, chosen[from].clone()),
+                    2 => chosen[from][1] = 0xc0 + below(16) as u8,
+                    3 => {
+                        let at = below(chosen[from].len());
+                        chosen[from][at] ^= 1 << below(8);
+                    }
+                    _ => drop(chosen.remove(from)),
+                }
+                if chosen.is_empty() {
+                    break;
+                }
+            }
+            let bytes = [&[0xff, 0xd8], chosen.concat().as_slice(), rest].concat();
+            let found = Header::read(&bytes).and_then(|header| {
+                // What a check refuses, decoding may forgive; neither may panic.
+                let _ = check(&bytes, &header);
+                let image = decode(&bytes, &header, &super::super::picture::whole)?;
+                assert_eq!([image.height() as usize, image.width() as usize], header.size);
+                Ok(())
+            });
+            *if found.is_ok() { &mut decoded } else { &mut refused } += 1;
+        }
+        assert!(decoded > 100 && refused > 100, "{decoded} decoded, {refused} refused");
+    }
+
+    #[test]
+    fn frames_that_the_decoder_passes_over_do_not_say_the_size() {
+        let jpeg = file(ImageFormat::Jpeg, 64, 80);
+        let (segments, rest) = segments(&jpeg);
+        let frame = segments.iter().find(|segment| segment[1] == 0xc0).unwrap();
+        for marker in (0xc0..=0xcf).filter(|marker| !TABLES.contains(marker)) {
+            let mut other = frame.clone();
+            other[1] = marker;
+            // 200 x 200.
+            other[5..9].copy_from_slice(&[0, 200, 0, 200]);
+            for frames in [[&other, frame], [frame, &other]] {
+                let before = segments.iter().filter(|segment| segment[1] != 0xc0);
+                let all: Vec<u8> = before.chain(frames).flatten().copied().collect();
+                let error = Header::read(&[&[0xff, 0xd8], all.as_slice(), rest].concat()).unwrap_err();
+                let expected = if marker <= 0xc2 { "two frames" } else { "a frame of the kind FFC" };
+                assert!(error.starts_with(expected), "{marker:x}: {error}");
+            }
+        }
     }
 
     #[test]

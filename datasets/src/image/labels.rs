@@ -5,52 +5,20 @@
 //! 1.png,cat              (CSV, JSONL; Parquet where the recipe says `image_column` or `folder`)
 //! ```
 
-use super::gather::{Classes, Gathered, Place};
-use super::{ImageConfig, ImageTarget, folder};
-use crate::records::{
-    Decoding, Dialect, DialectKeys, Format, Found, Frame, LeftOut, ReadOptions, Use, below, canonical, files,
-    nearest, quoted, shortened, sort_labels,
-};
-use crate::source::{self, Object};
-use crate::{DataError, bounds};
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod classes;
+mod names;
+mod rows;
+mod table;
 
-/// Names of columns that hold file names; the first that is there does, where a recipe names none.
-const IMAGES: [&str; 9] =
-    ["image", "file_name", "filename", "file", "image_path", "path", "image_name", "img", "image_id"];
+pub(super) use table::is_table;
 
-/// Names of columns that hold what a picture shows.
-const LABELS: [&str; 8] = ["label", "labels", "class", "class_name", "category", "cls", "target", "value"];
-
-/// Different whole numbers as labels above which it is told that they are classes.
-const MANY_NUMBERS: usize = 20;
-
-/// True for a URI of a table of file names: no shards and no pictures.
-pub(super) fn is_table(uri: &str, config: &ImageConfig) -> bool {
-    let is_asked = config.image_column.is_some() || config.folder.is_some();
-    let is_table = |format: Format| format.has_columns() && (is_asked || !format.may_hold_pictures());
-    Format::named(uri).is_some_and(is_table)
-}
-
-/// One row of the table.
-#[derive(Debug, PartialEq)]
-struct Row {
-    /// The URI of the picture.
-    uri: String,
-    answer: Answer,
-    /// The row's place, for messages.
-    place: String,
-}
-
-/// What the table says of a picture.
-#[derive(Clone, Debug, PartialEq)]
-enum Answer {
-    Nothing,
-    Class(String),
-    Value(f64),
-    /// In no order.
-    Labels(BTreeSet<String>),
-}
+use super::gathered::{Classes, Gathered};
+use super::place::Place;
+use super::{ImageConfig, ImageTarget};
+use crate::DataError;
+use crate::records::{LeftOut, files};
+use classes::{classes, groups, several, without_repeats};
+use rows::{Answer, Reader, Row};
 
 /// The pictures that a table names, in its order, with their classes or values as `target` asks for them.
 ///
@@ -58,7 +26,8 @@ enum Answer {
 /// When the table cannot be read, a column is not there, a row names no picture or says nothing of it (and is
 /// not to be skipped), or two rows say different things of one picture.
 pub(super) fn gather(uri: &str, config: &ImageConfig, target: ImageTarget) -> Result<Gathered, DataError> {
-    let mut rows = Reader { config, target, rows: Vec::new(), skipped: 0, first_error: None };
+    let group = config.held_out().column().map(|(_, column)| column).filter(|_| uri == config.train);
+    let mut rows = Reader { config, target, group, rows: Vec::new(), skipped: 0, first_error: None };
     for file in files(uri)? {
         rows.read(&file)?;
     }
@@ -79,383 +48,17 @@ pub(super) fn gather(uri: &str, config: &ImageConfig, target: ImageTarget) -> Re
             Classes::Values { uri: uri.to_string(), values: rows.iter().map(value).collect() }
         }
     };
+    let groups = groups(&rows);
     let places = rows.into_iter().map(|row| Place::File(row.uri)).collect();
-    Ok(Gathered { places, classes, left_out: LeftOut::default() })
-}
-
-/// The rows of a table's files so far.
-struct Reader<'a> {
-    config: &'a ImageConfig,
-    target: ImageTarget,
-    rows: Vec<Row>,
-    /// Rows that were left out, and the error of the first.
-    skipped: u64,
-    first_error: Option<DataError>,
-}
-
-/// The columns that are read.
-struct Columns {
-    image: String,
-    /// None where nothing is asked of a picture; several where each says of one label whether it has it.
-    labels: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn read(&mut self, file: &str) -> Result<(), DataError> {
-        let columns = self.columns(file)?;
-        let above = file.rfind('/').map_or(".", |slash| &file[..slash]);
-        let root = self.config.folder.as_deref().unwrap_or(above).trim_end_matches('/').to_string();
-        let known = Known::of(&root);
-        let wanted = |name: &str| match name {
-            name if name == columns.image || columns.labels.iter().any(|label| label == name) => Use::Label,
-            _ => Use::Nothing,
-        };
-        let (mut rows, mut errors) = (Vec::new(), Vec::new());
-        read_table(file, &wanted, &mut |found| {
-            match found {
-                Found::Unreadable(_, error) => errors.push(error),
-                Found::Frame(frame) => {
-                    for row in 0..frame.len() {
-                        match self.row(&frame, row, &columns, &root, &known) {
-                            Ok(row) => rows.push(row),
-                            Err(error) => errors.push(error),
-                        }
-                    }
-                }
-            }
-            match errors.first() {
-                Some(error) if !self.config.on_corrupt.skips(error) => Err(error.clone()),
-                _ => Ok(()),
-            }
-        })?;
-        known.tell(file, &root, &rows);
-        self.skipped += errors.len() as u64;
-        self.first_error = self.first_error.take().or_else(|| errors.into_iter().next());
-        self.rows.append(&mut rows);
-        Ok(())
-    }
-
-    /// The columns of a file: those that the recipe names, or else those whose names are the usual ones.
-    fn columns(&self, file: &str) -> Result<Columns, DataError> {
-        let mut names: Vec<String> = Vec::new();
-        read_table(file, &|_| Use::Nothing, &mut |found| {
-            if let Found::Frame(frame) = found {
-                let new = frame.all_names().into_iter();
-                let new: Vec<String> = new.filter(|name| !names.contains(name)).collect();
-                names.extend(new);
-            }
-            Ok(())
-        })?;
-        let find = |key: &str, given: &Option<String>, usual: &[&str], what: &str| match given {
-            Some(name) if names.contains(name) => Ok(name.clone()),
-            Some(name) => {
-                let expected = format!("a column of {file} ({})", nearest(&names, name));
-                Err(DataError::config(key, expected, format!("`{name}`")))
-            }
-            None => {
-                let usual =
-                    usual.iter().find_map(|usual| names.iter().find(|name| name.eq_ignore_ascii_case(usual)));
-                usual.cloned().ok_or_else(|| {
-                    let expected = format!("the column of {file} that holds {what}: {}", quoted(&names));
-                    DataError::config(key, expected, "none, and none has a usual name")
-                })
-            }
-        };
-        let image = find("image_column", &self.config.image_column, &IMAGES, "file names")?;
-        let of_labels = self.config.label_columns.iter();
-        let (labels, what) = match self.target {
-            ImageTarget::Input => (Vec::new(), String::new()),
-            ImageTarget::Labels if !self.config.label_columns.is_empty() => {
-                let find = |name: &String| find("label_columns", &Some(name.clone()), &[], "");
-                let labels = of_labels.map(find).collect::<Result<Vec<_>, _>>()?;
-                let told = format!(", a column for each of {} labels", labels.len());
-                (labels, told)
-            }
-            ImageTarget::Class | ImageTarget::Value | ImageTarget::Labels => {
-                let others: Vec<&String> = names.iter().filter(|name| **name != image).collect();
-                let label = match (&self.config.label_column, others.as_slice()) {
-                    (None, [only]) => (*only).clone(),
-                    (given, _) => find("label_column", given, &LABELS, "what the pictures show")?,
-                };
-                let what = match self.target {
-                    ImageTarget::Class => "classes",
-                    ImageTarget::Value => "values",
-                    _ => "labels",
-                };
-                let told = format!(", their {what} by column `{label}`");
-                (vec![label], told)
-            }
-        };
-        log::info!("{file}: pictures by column `{image}`{what}");
-        Ok(Columns { image, labels })
-    }
-
-    /// What a row says.
-    fn row(
-        &self,
-        frame: &Frame,
-        row: usize,
-        columns: &Columns,
-        root: &str,
-        known: &Known,
-    ) -> Result<Row, DataError> {
-        let cell = |name: &str| {
-            let text = frame.position(name).and_then(|at| frame.columns[at].text(row));
-            text.map(|text| text.trim().to_string()).filter(|text| !text.is_empty())
-        };
-        let Some(name) = cell(&columns.image) else {
-            return Err(frame.cell_error(row, &columns.image, "a file name", "none"));
-        };
-        let uri = match name.starts_with('/') || name.contains("://") {
-            true => name.clone(),
-            false => format!("{root}/{}", name.trim_start_matches("./")),
-        };
-        let uri = known.find(root, uri).map_err(|found| {
-            let expected = format!("the name of a picture in {root}");
-            let found = format!("`{}`, {found}", shortened(&name));
-            frame.cell_error(row, &columns.image, expected, found)
-        })?;
-        let answer = self.answer(frame, row, columns)?;
-        let place = format!("{} {} of {}", frame.unit, frame.lines[row], frame.file(row));
-        Ok(Row { uri, answer, place })
-    }
-
-    /// What a row says of its picture.
-    fn answer(&self, frame: &Frame, row: usize, columns: &Columns) -> Result<Answer, DataError> {
-        let cell = |name: &str| {
-            let text = frame.position(name).and_then(|at| frame.columns[at].text(row));
-            text.map(|text| text.trim().to_string()).filter(|text| !text.is_empty())
-        };
-        let Some(column) = columns.labels.first() else { return Ok(Answer::Nothing) };
-        if self.target == ImageTarget::Labels {
-            return self.labels(frame, row, columns, &cell);
-        }
-        let Some(label) = cell(column) else {
-            return Err(frame.cell_error(row, column, "what the picture shows", "nothing"));
-        };
-        if self.target != ImageTarget::Value {
-            return Ok(Answer::Class(canonical(&label).into_owned()));
-        }
-        let number = label.parse::<f64>().ok().filter(|number| (*number as f32).is_finite());
-        number.map(Answer::Value).ok_or_else(|| {
-            frame.cell_error(row, column, "a finite number", format!("`{}`", shortened(&label)))
-        })
-    }
-
-    /// The labels of a picture: those whose column says 1, or those of its one cell.
-    fn labels(
-        &self,
-        frame: &Frame,
-        row: usize,
-        columns: &Columns,
-        cell: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Answer, DataError> {
-        let mut labels = BTreeSet::new();
-        if let Some(separator) = &self.config.label_separator {
-            let all = columns.labels.first().and_then(|column| cell(column)).unwrap_or_default();
-            let named = all.split(separator.as_str()).map(str::trim).filter(|label| !label.is_empty());
-            labels.extend(named.map(|label| canonical(label).into_owned()));
-            return Ok(Answer::Labels(labels));
-        }
-        for column in &columns.labels {
-            let said = cell(column).unwrap_or_default();
-            match &*canonical(&said) {
-                "1" | "true" => _ = labels.insert(column.clone()),
-                "0" | "false" => {}
-                _ => {
-                    let found = format!("`{}`", shortened(&said));
-                    return Err(frame.cell_error(row, column, "0 or 1", found));
-                }
-            }
-        }
-        Ok(Answer::Labels(labels))
-    }
-}
-
-/// Hands the records of a file to `take`.
-fn read_table(
-    file: &str,
-    column: &dyn Fn(&str) -> Use,
-    take: &mut dyn FnMut(Found) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    let format = Format::told(file, Format::has_columns, Format::Csv)?;
-    let (mut bytes, decoding) = (source::read_unpacked(file)?, Decoding::default());
-    if let Some(content) = format.content() {
-        bytes = decoding.bytes(file, bytes, content)?;
-    }
-    let dialect = match format.has_dialect() {
-        true => Dialect::new(file, &DialectKeys::default(), decoding)?,
-        false => Dialect::default(),
-    };
-    let options = ReadOptions { dialect, class_names: true, ..ReadOptions::plain(column) };
-    format.reader(file)?.read(file, bytes, &options, take)
-}
-
-/// The files of the folder that names are relative to; none where it cannot be listed.
-struct Known(Option<Files>);
-
-struct Files {
-    /// Below the folder.
-    names: HashSet<String>,
-    /// Pictures by their names without an ending; none where several have the same.
-    stems: HashMap<String, Option<String>>,
-}
-
-impl Files {
-    fn of(names: HashSet<String>) -> Self {
-        let mut stems: HashMap<String, Option<String>> = HashMap::new();
-        for name in names.iter().filter(|name| folder::is_picture(name)) {
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-            stems
-                .entry(stem.to_string())
-                .and_modify(|only| *only = None)
-                .or_insert_with(|| Some(name.clone()));
-        }
-        Files { names, stems }
-    }
-}
-
-impl Known {
-    fn of(root: &str) -> Self {
-        // Most web servers cannot list: what is not there is named when it is read.
-        let listed = source::is_folder(root).then(|| source::list(root)).and_then(Result::ok);
-        let below = |uris: Vec<String>| uris.iter().map(|uri| below(root, uri).to_string()).collect();
-        Known(listed.map(|uris| Files::of(below(uris))))
-    }
-
-    /// The picture that a row names, which may leave the ending out where one picture alone has the name.
-    ///
-    /// # Errors
-    /// Why it is not there.
-    fn find(&self, root: &str, uri: String) -> Result<String, &'static str> {
-        let Some(Files { names, stems }) = &self.0 else { return Ok(uri) };
-        let name = uri.strip_prefix(root).map(|name| name.trim_start_matches('/'));
-        let plain = name.filter(|name| !name.split('/').any(|part| matches!(part, "" | "." | "..")));
-        let Some(name) = plain else {
-            return Object::open(&uri).map(|_| uri).map_err(|_| "which is not there");
-        };
-        if names.contains(name) {
-            return Ok(uri);
-        }
-        match stems.get(name) {
-            Some(Some(only)) => Ok(format!("{root}/{only}")),
-            Some(None) => Err("which several pictures are called but for their endings"),
-            None => Err("which is not there"),
-        }
-    }
-
-    /// Tells the log of pictures of the folder that no row names.
-    fn tell(&self, file: &str, root: &str, rows: &[Row]) {
-        let Some(Files { names, .. }) = &self.0 else { return };
-        let pictures = names.iter().filter(|name| folder::is_picture(name)).count();
-        let named: HashSet<&str> = rows.iter().map(|row| row.uri.as_str()).collect();
-        if named.len() < pictures {
-            log::info!("{file}: names {} of the {pictures} pictures in {root}", named.len());
-        }
-    }
-}
-
-/// The rows, one a picture.
-///
-/// # Errors
-/// When two of a picture differ.
-fn without_repeats(uri: &str, rows: Vec<Row>) -> Result<Vec<Row>, DataError> {
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
-    let mut repeats = 0u64;
-    for row in rows {
-        let Some(&at) = places.get(&row.uri) else {
-            places.insert(row.uri.clone(), kept.len());
-            kept.push(row);
-            continue;
-        };
-        let first = &kept[at];
-        if first.answer != row.answer {
-            let expected = format!("the same answer about {} as in {}", row.uri, first.place);
-            return Err(DataError::source(&row.place, expected, "another"));
-        }
-        repeats += 1;
-    }
-    if repeats > 0 {
-        log::warn!("{uri}: {repeats} rows say again what another row says, and count once");
-    }
-    Ok(kept)
-}
-
-/// The classes of rows.
-///
-/// # Errors
-/// When they are numbers that are not whole, or more than any model has.
-fn classes(uri: &str, rows: &[Row]) -> Result<Classes, DataError> {
-    let class = |row: &Row| match &row.answer {
-        Answer::Class(class) => class.clone(),
-        Answer::Nothing | Answer::Value(_) | Answer::Labels(_) => String::new(),
-    };
-    let mut names: Vec<String> = rows.iter().map(class).collect::<BTreeSet<_>>().into_iter().collect();
-    if names.len() > bounds::MOST_CLASSES {
-        return Err(DataError::source(
-            uri,
-            "labels that are classes",
-            format!("{} different ones", names.len()),
-        ));
-    }
-    let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
-    if let Some(numbers) = numbers {
-        if let Some(number) = numbers.iter().find(|number| number.fract() != 0.0) {
-            let expected = "\"value\", as the labels are numbers and not all are whole";
-            return Err(DataError::config("target", expected, format!("\"class\" with the label {number}")));
-        }
-        if numbers.len() > MANY_NUMBERS {
-            log::warn!(
-                "{uri}: {} different numbers are classes; data.target = \"value\" learns them as numbers",
-                numbers.len()
-            );
-        }
-    }
-    sort_labels(&mut names);
-    let index: HashMap<&str, usize> =
-        names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
-    let classes = rows.iter().map(|row| index[class(row).as_str()]).collect();
-    Ok(Classes::Named { uri: uri.to_string(), names, classes })
-}
-
-/// The labels of rows, of which a picture may have any number: in the order of their columns, or sorted.
-///
-/// # Errors
-/// When there are more than any model has.
-fn several(uri: &str, config: &ImageConfig, rows: &[Row]) -> Result<Classes, DataError> {
-    let of = |row: &Row| match &row.answer {
-        Answer::Labels(labels) => labels.clone(),
-        Answer::Nothing | Answer::Class(_) | Answer::Value(_) => BTreeSet::new(),
-    };
-    let mut names = config.label_columns.clone();
-    if names.is_empty() {
-        names = rows.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect();
-        sort_labels(&mut names);
-    }
-    if names.len() > bounds::MOST_CLASSES {
-        let found = format!("{} different ones", names.len());
-        return Err(DataError::source(uri, "labels that pictures share", found));
-    }
-    let index: HashMap<&str, usize> =
-        names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
-    let set = |row: &Row| -> BTreeSet<usize> { of(row).iter().map(|label| index[label.as_str()]).collect() };
-    let sets: Vec<Vec<usize>> = rows.iter().map(|row| set(row).into_iter().collect()).collect();
-    let mut has = vec![false; names.len()];
-    sets.iter().flatten().for_each(|label| has[*label] = true);
-    let never: Vec<String> =
-        names.iter().zip(has).filter(|(_, has)| !has).map(|(name, _)| name.clone()).collect();
-    if !never.is_empty() {
-        log::warn!("{uri}: no picture has the labels {}", quoted(&never));
-    }
-    Ok(Classes::Several { uri: uri.to_string(), names, sets })
+    Ok(Gathered { places, classes, groups, left_out: LeftOut::default() })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::gather::Said;
+    use super::super::place::{Item, Said};
     use super::*;
     use crate::OnCorrupt;
+    use crate::records::below;
     use std::fs;
 
     struct Folder(tempfile::TempDir);
@@ -532,7 +135,7 @@ mod tests {
             let found = gathered(&folder, "t.csv", config)?;
             let names = found.class_names();
             let items = found.label(&names)?;
-            let set = |item: &super::super::gather::Item| match &item.said {
+            let set = |item: &Item| match &item.said {
                 Said::Labels(labels) => labels.to_vec(),
                 other => panic!("expected labels, found {other:?}"),
             };

@@ -1,15 +1,17 @@
 //! From a recipe's keys to pipelines of pictures.
 
 use super::form::Form;
-use super::gather::{Item, Place, Said, gather};
+use super::gather::{gather, is_shards};
+use super::gathered::Gathered;
 use super::infer::{check_crop, first_size, new_schema};
 use super::mix::Mixing;
 use super::picture::whole;
+use super::place::{Item, Place, Said};
 use super::set::Pictures;
-use super::streamed::{Streamed, is_shards};
+use super::streamed::Streamed;
 use super::transform::{Augment, Sizes};
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, ValueMoments};
-use crate::records::split::{Samples, Wishes, tell_lacking};
+use crate::records::split::{Samples, tell_lacking};
 use crate::{DataError, Opened, Pipeline, PipelineConfig, Shuffle, SplitBy};
 
 /// Opens the training pictures, and the ones that are held out of them or given beside them. The seed decides
@@ -69,7 +71,7 @@ fn begin(
         }
     };
     check_crop(config, &train)?;
-    let mut parts = cut(config, train.label(&labels)?, &schema.split, seed)?;
+    let mut parts = cut(config, train, &labels, &schema.split, seed)?;
     if config.target == ImageTarget::Value && schema.value.is_none() {
         let value = |item: &Item| if let Said::Value(value) = item.said { Some(value) } else { None };
         schema.value = Some(ValueMoments::of(&parts.train.iter().filter_map(value).collect::<Vec<_>>()));
@@ -135,8 +137,7 @@ fn begin_shards(
 
 /// The way that the recipe asks for to hold pictures out.
 fn split_by(config: &ImageConfig) -> Result<SplitBy, DataError> {
-    let wishes = Wishes { stratify: config.stratify, fractions: config.fractions(), ..Wishes::default() };
-    wishes.split(|| Ok(config.target == ImageTarget::Class))
+    config.held_out().split(|| Ok(config.target == ImageTarget::Class))
 }
 
 /// Tells the log of the classes that the pictures for training, validation or tests lack.
@@ -226,7 +227,7 @@ fn more(config: &ImageConfig, uri: &str, labels: &[String]) -> Result<Pictures, 
 
 /// The training pictures divided, for evaluation.
 fn held_out(config: &ImageConfig, schema: &ImageSchema, seed: u64) -> Result<Divided, DataError> {
-    cut(config, gather(config, &config.train)?.label(&schema.labels)?, &schema.split, seed)
+    cut(config, gather(config, &config.train)?, &schema.labels, &schema.split, seed)
 }
 
 /// The training pictures, and the ones that are held out.
@@ -240,10 +241,25 @@ struct Divided {
 ///
 /// # Errors
 /// When a part that is asked for, or the training part, holds no picture.
-fn cut(config: &ImageConfig, items: Vec<Item>, by: &SplitBy, seed: u64) -> Result<Divided, DataError> {
+fn cut(
+    config: &ImageConfig,
+    pictures: Gathered,
+    labels: &[String],
+    by: &SplitBy,
+    seed: u64,
+) -> Result<Divided, DataError> {
+    let groups = pictures.groups.clone();
+    let items = pictures.label(labels)?;
     let classes: Option<Vec<u32>> = items.iter().map(|item| item.class.map(|class| class as u32)).collect();
     let samples = match (by, classes) {
         (SplitBy::Stratified, Some(classes)) => Samples::Classes(classes),
+        (SplitBy::Groups(column), _) => match groups {
+            Some(groups) => Samples::Groups(groups.into_iter().map(Some).collect()),
+            None => {
+                let expected = format!("`{column}`, by which the run began to hold pictures out");
+                return Err(DataError::config("group_column", expected, "none"));
+            }
+        },
         _ => Samples::Alike(items.len()),
     };
     let (valid, test) = config.fractions();

@@ -1,6 +1,7 @@
 //! A decoded picture.
 
 use crate::buffers;
+use image::metadata::Orientation;
 use std::borrow::Cow;
 
 /// Bytes that the pixels of one picture may take while it is decoded: 170 million pixels in
@@ -23,6 +24,12 @@ pub(super) type Need<'a> = &'a dyn Fn([usize; 2]) -> Needed;
 /// The [`Need`] of every pixel.
 pub(super) fn whole([height, _]: [usize; 2]) -> Needed {
     Needed { shrink: 1, rows: height }
+}
+
+/// True where height and width change places.
+pub(super) fn turns_sides(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 /// Pixels of 8 bits, `[height, width, channels]`.

@@ -1,9 +1,10 @@
 //! Pictures to predict: listed as they are read, some at a time.
 
 use super::folder::Sorting;
-use super::gather::{Item, Place, Said};
+use super::gather::is_shards;
+use super::place::{Item, Place, Said};
 use super::set::Pictures;
-use super::streamed::{Streamed, is_shards};
+use super::streamed::Streamed;
 use super::{ImageConfig, ImageSchema, ImageSet, ImageTarget, gather, labels, open};
 use crate::inputs::Put;
 use crate::{DataError, InputPiece, InputPieces, Names, source};
@@ -12,9 +13,9 @@ use crate::{DataError, InputPiece, InputPieces, Names, source};
 const PIECE: usize = 4096;
 
 /// Opens the pictures that `inputs` name (files, folders, globs, tables of names, IDX files, shards) in their
-/// order, without labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an IDX file and
-/// in shards. Of folders and buckets, the names of some thousand pictures are held at a time; of shards none;
-/// an IDX file is held whole.
+/// order, without labels, each as `data.crops` views. The name of each is its URI, followed by `:number` in an
+/// IDX file and in shards. Of folders and buckets, the names of some thousand pictures are held at a time; of
+/// shards none; an IDX file is held whole.
 ///
 /// A picture that cannot be read stops, or has no sample: as `on_corrupt` says.
 ///

@@ -1,6 +1,6 @@
 //! Pictures from memory, to predict.
 
-use super::gather::{Item, Place, Said};
+use super::place::{Item, Place, Said};
 use super::set::Pictures;
 use super::{ImageConfig, ImageSchema, ImageSet, open};
 use crate::DataError;

@@ -1,8 +1,8 @@
 //! Pictures as a data set.
 
 use super::form::Form;
-use super::gather::{Item, Said};
 use super::mix::Mixing;
+use super::place::{Item, Said};
 use super::streamed::Streamed;
 use super::transform::{Augment, Transform};
 use super::{ImageSchema, ImageTarget, ValueMoments};

@@ -2,9 +2,9 @@
 
 use super::form::Form;
 use super::picture::{Need, Picture};
-use super::{ImageConfig, ImageTarget, decode, labels};
+use super::{ImageConfig, ImageTarget, decode};
 use crate::index::{self, Index};
-use crate::records::{Format, holds_pictures, sort_labels};
+use crate::records::{Format, sort_labels};
 use crate::store::{BlockSet, Encoded, PictureDecoder, PicturePart, ShardSet, Source};
 use crate::{DataError, ShardOrder, Shuffle, Window, source};
 use std::collections::HashMap;
@@ -13,11 +13,6 @@ use std::sync::Arc;
 
 /// Bytes of the row groups that are open at a time, at most: about twice as many are held.
 const OPEN_BYTES: u64 = 128 << 20;
-
-/// True for a URI of shards of pictures, and not of a table of file names.
-pub(super) fn is_shards(config: &ImageConfig, uri: &str) -> bool {
-    holds_pictures(uri) && !labels::is_table(uri, config)
-}
 
 /// The encoded pictures of shards, by number.
 #[derive(Debug)]
@@ -257,8 +252,8 @@ impl Streamed {
             );
         };
         if let Some(unlabelled) = classes.get(&None) {
-            let expected = "a class for each sample: a .cls part, \"label\" in a .json part, a folder in its name, or a \
-                 column `label` in Parquet";
+            let expected = "a class for each sample: a .cls part, \"label\" in a .json part, a folder in its \
+                 name, or a column `label` in Parquet";
             return refuse(expected, format!("none for {unlabelled} of {} samples", self.len()));
         }
         Ok(classes.keys().flatten().map(String::as_str))

@@ -135,7 +135,7 @@ pub struct ColumnLook {
     /// The mean number of words of a value.
     pub words: f64,
     /// Why training would not read it as it stands.
-    pub refused: Option<String>,
+    pub refused: Option<DataError>,
     /// True for whole numbers that are greater in each row than in the one before, as moments and numbers of
     /// records are.
     pub rises: bool,
@@ -334,7 +334,7 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
         match tally.filter(|_| seen.values > 0).map(|tally| tally.column(uri, name.clone(), &wishes)) {
             None | Some(Ok(Learned::Empty)) => (None, None),
             Some(Ok(Learned::Column(column, _))) => (Some(*column), None),
-            Some(Err(error)) => (None, Some(error.to_string())),
+            Some(Err(error)) => (None, Some(error)),
         };
     let kind = kind(&name, &seen, encoding.as_ref(), words);
     let range = seen.range().filter(|_| !seen.padded);

@@ -3,7 +3,7 @@
 use super::columns::{self, ColumnLook, Range};
 use super::target::{self, Targets};
 use crate::DataError;
-use crate::records::{Cells, Format, Found, Frame, fitting_encoding, sheets};
+use crate::records::{Cells, Format, Found, Frame, sheets};
 use crate::source::{Object, stats};
 use crate::table::{Packing, TableConfig};
 use std::collections::BTreeMap;
@@ -71,7 +71,8 @@ pub(super) fn look(uri: &str, files: &[String]) -> Result<RowsLook, DataError> {
         Ok(rows) => rows.unreadable.as_ref().map(|(_, error)| error),
         Err(error) => Some(error),
     };
-    if let Some(encoding) = unread.and_then(fitting_encoding).map(str::to_string) {
+    if let Some(DataError::Undecodable { fitting: Some(encoding), .. }) = unread {
+        let encoding = encoding.to_lowercase();
         config.encoding = encoding.clone();
         found = look_as(uri, files, &config);
         guesses.push(Guess::new("encoding", encoding, "a guess: the bytes are no UTF-8, and make sense so"));
@@ -233,10 +234,7 @@ impl RowsLook {
 
     /// True where a column is refused for the marks in its numbers.
     fn has_marked_numbers(&self) -> bool {
-        let is_marked = |column: &ColumnLook| {
-            column.refused.as_ref().is_some_and(|refused| refused.contains("data.thousands"))
-        };
-        self.columns.iter().any(is_marked)
+        self.columns.iter().any(|column| matches!(column.refused, Some(DataError::Marked { .. })))
     }
 
     /// The marks of "no value" among the numbers of columns, and why they are taken for it.

@@ -8,22 +8,16 @@
 //! A block is decoded as a file of its own, behind the header. Avro 1.12, by `arrow-avro`: records of
 //! primitives, enumerations, dates and times, and unions of one of them and null.
 
-use super::cut::{BLOCK, Cutter};
-use super::entry::{Entries, File, Records, scanned};
-use super::parquet::Columns;
-use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
-use super::shard::{Block, Shard};
-use super::whole::guarded;
+use super::batches::{BatchRecords, Batched, Blocks, Reading, damaged};
+use super::cut::BLOCK;
 use crate::DataError;
-use crate::source::{Object, one_line, packing};
+use crate::source::one_line;
+use arrow_array::RecordBatch;
 use arrow_avro::reader::ReaderBuilder;
-use bytes::Bytes;
+use arrow_schema::SchemaRef;
 use serde_json::Value;
-use std::io::{self, BufReader, Cursor, Read};
-use std::sync::Arc;
-
-/// What a file should be.
-const WHOLE: &str = "a whole Avro file";
+use std::io::{self, Cursor, Read};
+use std::marker::PhantomData;
 
 const MAGIC: &[u8] = b"Obj\x01";
 const MARK: u64 = 16;
@@ -32,113 +26,62 @@ const MARK: u64 = 16;
 const LARGEST: u64 = if cfg!(test) { 8 << 20 } else { 256 << 20 };
 const LARGEST_HEADER: u64 = 16 << 20;
 
-/// Rows of a frame.
-const FRAME_ROWS: usize = 8192;
-
 /// The format.
-pub(super) struct AvroRecords;
+pub(super) const AVRO: BatchRecords<Avro> = BatchRecords(PhantomData);
 
-impl Records for AvroRecords {
-    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned(file, |uri, unpacked, take| {
-            let mut cutter = Cutter::new("avro", take);
-            scan(uri, unpacked, |head, bytes, row, records| {
-                if cutter.begin == 0 {
-                    cutter.begin = head.len() as u64;
-                }
-                (cutter.records, cutter.line) = (records, row);
-                cutter.cut(bytes, row + u64::from(records))
-            })
-            .map(drop)
-        })
-    }
-}
-
-impl ReadRecords for AvroRecords {
-    fn read(
-        &self,
-        uri: &str,
-        bytes: Bytes,
-        options: &ReadOptions<'_>,
-        take: TakeFound<'_>,
-    ) -> Result<(), DataError> {
-        read_all(uri, &bytes[..], options, take)
-    }
-
-    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        read_all(uri, packing::open(&Object::open(uri)?)?.1, options, take)
-    }
-
-    fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
-        let head = shard.head()?;
-        Ok(Arc::new(AvroBlocks { shard, head }))
-    }
-
-    fn is_typed(&self) -> bool {
-        true
-    }
-}
-
-/// Reads a file from its beginning to its end.
-fn read_all(
-    uri: &str,
-    reader: impl Read,
-    options: &ReadOptions<'_>,
-    take: TakeFound<'_>,
-) -> Result<(), DataError> {
-    let mut any = false;
-    let head = scan(uri, reader, |head, bytes, row, _| {
-        any = true;
-        decode(uri, head, bytes, row, options, take).map(drop)
-    })?;
-    if any { Ok(()) } else { decode(uri, &head, b"", 1, options, take).map(drop) }
-}
-
-/// The blocks of an indexed file.
 #[derive(Debug)]
-struct AvroBlocks {
-    shard: Shard,
-    head: Bytes,
-}
+pub(super) struct Avro;
 
-impl ReadBlocks for AvroBlocks {
-    fn shard(&self) -> &Shard {
-        &self.shard
-    }
+impl Batched for Avro {
+    const NAME: &'static str = "avro";
+    const WHOLE: &'static str = "a whole Avro file";
 
-    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        let bytes = self.shard.fetch(block)?;
-        match decode(self.shard.uri(), &self.head, &bytes, block.line, options, take)? {
-            rows if rows == block.records => Ok(()),
-            rows => {
-                let place = format!("block at row {}", block.line);
-                Err(DataError::malformed(self.shard.uri(), place, format!("{} rows", block.records), rows))
+    fn scan(file: &mut Reading<'_, impl Read>, blocks: &mut Blocks<'_>) -> Result<(), DataError> {
+        let codec = read_head(file, &mut blocks.head)?;
+        let mark = blocks.head[blocks.head.len() - MARK as usize..].to_vec();
+        while let Some(rows) = file.number(&mut blocks.bytes)? {
+            let size = file.number(&mut blocks.bytes)?.ok_or_else(|| file.ended())?;
+            let (Ok(rows), Some(size)) =
+                (u64::try_from(rows), u64::try_from(size).ok().filter(|&size| size <= LARGEST))
+            else {
+                let expected = format!("a block of at most {} MiB", LARGEST >> 20);
+                return Err(file.malformed(&expected, format!("{rows} rows in {size} bytes")));
+            };
+            let begin = blocks.bytes.len();
+            file.take(&mut blocks.bytes, size)?;
+            let unpacked =
+                unpacked_size(&codec, &blocks.bytes[begin..]).map_err(|error| file.damaged(error))?;
+            if unpacked > LARGEST {
+                let expected = format!("a block of at most {} MiB, unpacked", LARGEST >> 20);
+                return Err(file.malformed(&expected, "more"));
             }
+            // A row without bytes would be of null alone.
+            if rows > unpacked {
+                let found = format!("{rows} rows in {unpacked} bytes");
+                return Err(file.malformed("a row in no less than a byte", found));
+            }
+            file.take(&mut blocks.bytes, MARK)?;
+            if !blocks.bytes.ends_with(&mark) {
+                return Err(file.malformed("the mark that ends a block", "other bytes"));
+            }
+            blocks.add(rows, BLOCK)?;
         }
+        Ok(())
     }
-}
 
-/// Hands the rows of a block to `take`, the first of which is row `row` of the file; how many they are.
-///
-/// # Errors
-/// `take`'s own, and when a row cannot be decoded.
-fn decode(
-    uri: &str,
-    head: &[u8],
-    bytes: &[u8],
-    row: u64,
-    options: &ReadOptions<'_>,
-    take: TakeFound<'_>,
-) -> Result<u64, DataError> {
-    let damaged = |error| DataError::source(uri, WHOLE, one_line(error));
-    let file = |part| Cursor::new(head).chain(Cursor::new(part));
-    guarded(uri, WHOLE, || {
-        let schema = ReaderBuilder::new().build(file(&b""[..])).map_err(damaged)?.schema();
-        let columns = Columns::of_schema(uri, &schema, options)?;
-        // Nothing may be asked of the rows: that they can be decoded is.
-        let asked = Some(columns.at().to_vec()).filter(|at| !at.is_empty());
-        let mut next = row;
-        let (mut left, mut parts) = (bytes, Reading { uri, reader: bytes, read: 0 });
+    fn schema(uri: &str, head: &[u8], _: &[u8]) -> Result<SchemaRef, DataError> {
+        Ok(ReaderBuilder::new().build(Cursor::new(head)).map_err(damaged::<Avro>(uri))?.schema())
+    }
+
+    fn batches(
+        uri: &str,
+        (head, block): (&[u8], &[u8]),
+        at: &[usize],
+        mut row: u64,
+        take: &mut dyn FnMut(&RecordBatch) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let damaged = damaged::<Avro>(uri);
+        let (mut left, mut parts) = (block, Reading::new(uri, Avro::WHOLE, block));
         while let Some(rows) = parts.number(&mut Vec::new())? {
             let size = parts.number(&mut Vec::new())?.ok_or_else(|| parts.ended())?;
             parts.take(&mut Vec::new(), u64::try_from(size).unwrap_or(u64::MAX).saturating_add(MARK))?;
@@ -147,108 +90,56 @@ fn decode(
             // The reader goes round in circles where a block has bytes behind its last row: it is asked for
             // all rows of one block at once, and never again.
             let builder = ReaderBuilder::new().with_batch_size(usize::try_from(rows).unwrap_or(1).max(1));
-            let builder = match &asked {
-                Some(at) => builder.with_projection(at.clone()),
-                None => builder,
-            };
+            // Nothing may be asked of the rows: that they can be decoded is.
+            let builder = if at.is_empty() { builder } else { builder.with_projection(at.to_vec()) };
+            let file = Cursor::new(head).chain(Cursor::new(part));
             let batch = match rows {
                 0 => None,
-                _ => builder.build(file(part)).map_err(damaged)?.next().transpose().map_err(damaged)?,
+                _ => builder.build(file).map_err(&damaged)?.next().transpose().map_err(&damaged)?,
             };
             let found = batch.as_ref().map_or(0, |batch| batch.num_rows());
             if Ok(found) != usize::try_from(rows) {
-                let place = format!("block at row {next}");
+                let place = format!("block at row {row}");
                 return Err(DataError::malformed(uri, place, format!("{rows} rows"), found));
             }
             let Some(batch) = batch else { continue };
-            let batch = if asked.is_some() { batch } else { batch.project(&[]).map_err(damaged)? };
-            let most = options.at_once.min(FRAME_ROWS);
-            for start in (0..found).step_by(most) {
-                let piece = batch.slice(start, most.min(found - start));
-                take(Found::Frame(columns.frame(uri, next, &piece, options)))?;
-                next += piece.num_rows() as u64;
-            }
+            take(&if at.is_empty() { batch.project(&[]).map_err(&damaged)? } else { batch })?;
+            row += found as u64;
         }
-        if next == row {
-            take(Found::Frame(columns.none(uri)))?;
-        }
-        Ok(next - row)
-    })
+        Ok(())
+    }
 }
 
-/// Reads a file, and hands out its blocks, about [`BLOCK`] bytes together: the header, their own bytes, the
-/// number of their first row, counted from 1, and how many rows they have. Gives the header back.
+/// Appends the header of a file to `head`; the packing of its blocks.
 ///
 /// # Errors
-/// When it cannot be read, is damaged or cut short, a block is too large, and when `take` fails.
-fn scan(
-    uri: &str,
-    reader: impl Read,
-    mut take: impl FnMut(&[u8], &[u8], u64, u32) -> Result<(), DataError>,
-) -> Result<Vec<u8>, DataError> {
-    let mut file = Reading { uri, reader: BufReader::with_capacity(1 << 18, reader), read: 0 };
-    let (mut head, mut codec) = (Vec::new(), "null".to_string());
-    file.take(&mut head, MAGIC.len() as u64)?;
+/// When it is none, or too large.
+fn read_head(file: &mut Reading<'_, impl Read>, head: &mut Vec<u8>) -> Result<String, DataError> {
+    let mut codec = "null".to_string();
+    file.take(head, MAGIC.len() as u64)?;
     if head != MAGIC {
-        return Err(DataError::source(uri, WHOLE, "another file"));
+        return Err(DataError::source(file.uri(), Avro::WHOLE, "another file"));
     }
     loop {
-        let pairs = file.number(&mut head)?.ok_or_else(|| file.ended())?;
+        let pairs = file.number(head)?.ok_or_else(|| file.ended())?;
         if pairs == 0 {
             break;
         }
         if pairs < 0 {
-            file.number(&mut head)?;
+            file.number(head)?;
         }
         for _ in 0..pairs.unsigned_abs() {
-            let key = file.text(&mut head)?;
-            let value = file.text(&mut head)?;
+            let key = file.text(head)?;
+            let value = file.text(head)?;
             match &key[..] {
-                b"avro.schema" => check_schema(uri, &value)?,
+                b"avro.schema" => check_schema(file.uri(), &value)?,
                 b"avro.codec" => codec = String::from_utf8_lossy(&value).into_owned(),
                 _ => {}
             }
         }
     }
-    file.take(&mut head, MARK)?;
-    let mark = head[head.len() - MARK as usize..].to_vec();
-    let (mut bytes, mut row, mut records) = (Vec::new(), 1u64, 0u64);
-    while let Some(rows) = file.number(&mut bytes)? {
-        let size = file.number(&mut bytes)?.ok_or_else(|| file.ended())?;
-        let (Ok(rows), Some(size)) =
-            (u64::try_from(rows), u64::try_from(size).ok().filter(|&size| size <= LARGEST))
-        else {
-            let expected = format!("a block of at most {} MiB", LARGEST >> 20);
-            return Err(file.malformed(&expected, format!("{rows} rows in {size} bytes")));
-        };
-        let begin = bytes.len();
-        file.take(&mut bytes, size)?;
-        let unpacked =
-            unpacked_size(&codec, &bytes[begin..]).map_err(|error| file.malformed(WHOLE, one_line(error)))?;
-        if unpacked > LARGEST {
-            let expected = format!("a block of at most {} MiB, unpacked", LARGEST >> 20);
-            return Err(file.malformed(&expected, "more"));
-        }
-        // A row without bytes would be of null alone.
-        if rows > unpacked {
-            let found = format!("{rows} rows in {unpacked} bytes");
-            return Err(file.malformed("a row in no less than a byte", found));
-        }
-        file.take(&mut bytes, MARK)?;
-        if !bytes.ends_with(&mark) {
-            return Err(file.malformed("the mark that ends a block", "other bytes"));
-        }
-        records += rows;
-        if records > 0 && bytes.len() as u64 >= BLOCK {
-            take(&head, &bytes, row, u32::try_from(records).unwrap_or(u32::MAX))?;
-            (row, records) = (row + records, 0);
-            bytes.clear();
-        }
-    }
-    if records > 0 {
-        take(&head, &bytes, row, u32::try_from(records).unwrap_or(u32::MAX))?;
-    }
-    Ok(head)
+    file.take(head, MARK)?;
+    Ok(codec)
 }
 
 /// Refuses a schema that is none of rows, and lists of what has no bytes: their counts would be believed.
@@ -305,43 +196,17 @@ fn unpacked_size(codec: &str, packed: &[u8]) -> io::Result<u64> {
     }
 }
 
-/// A file on its way.
-struct Reading<'a, R> {
-    uri: &'a str,
-    reader: R,
-    /// The bytes that were read.
-    read: u64,
-}
-
 impl<R: Read> Reading<'_, R> {
-    fn malformed(&self, expected: &str, found: impl ToString) -> DataError {
-        DataError::malformed(self.uri, format!("byte {}", self.read), expected, found)
-    }
-
-    fn ended(&self) -> DataError {
-        self.malformed(WHOLE, "the end of the file")
-    }
-
-    /// Appends so many bytes to `bytes`.
-    fn take(&mut self, bytes: &mut Vec<u8>, many: u64) -> Result<(), DataError> {
-        // The length is a claim: the buffer grows with what is there.
-        let read = self.reader.by_ref().take(many).read_to_end(bytes);
-        let read = read.map_err(|error| self.malformed(WHOLE, one_line(error)))? as u64;
-        self.read += read;
-        if read < many { Err(self.ended()) } else { Ok(()) }
-    }
-
     /// Appends a number of one to ten bytes, the lowest seven bits first, signed by zigzag; none at the end of
     /// the file.
     fn number(&mut self, bytes: &mut Vec<u8>) -> Result<Option<i64>, DataError> {
         let mut number = 0u64;
         for at in 0..10 {
             let mut byte = [0];
-            let read = self.reader.read(&mut byte).map_err(|error| self.malformed(WHOLE, one_line(error)))?;
-            match (read, at) {
+            match (self.some(&mut byte)?, at) {
                 (0, 0) => return Ok(None),
                 (0, _) => return Err(self.ended()),
-                _ => self.read += 1,
+                _ => {}
             }
             bytes.push(byte[0]);
             number |= u64::from(byte[0] & 0x7f) << (7 * at);
@@ -366,13 +231,14 @@ impl<R: Read> Reading<'_, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::read::Use;
+    use crate::records::read::{Found, ReadOptions, ReadRecords, Use};
+    use bytes::Bytes;
 
     const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/formats");
 
     fn read(bytes: &[u8]) -> Result<u64, String> {
         let (mut rows, options) = (0, ReadOptions::plain(&|_| Use::Cell));
-        let read = AvroRecords.read("t.avro", Bytes::copy_from_slice(bytes), &options, &mut |found| {
+        let read = AVRO.read("t.avro", Bytes::copy_from_slice(bytes), &options, &mut |found| {
             let Found::Frame(frame) = found else { panic!("every row of Avro can be read") };
             rows += frame.len() as u64;
             Ok(())

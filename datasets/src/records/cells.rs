@@ -213,6 +213,13 @@ impl Cells {
         }
     }
 
+    /// All cells as text by their places in a dictionary, as they are spelled.
+    pub(crate) fn spelled(&self) -> Coded {
+        let mut text = TextCells::default();
+        (0..self.len()).for_each(|row| text.push(self.text(row).as_deref()));
+        text.coded(false, NumberFormat::default())
+    }
+
     /// For each of `rows` what `of` makes of its text, told to `take` by its place among `rows`; `None` where
     /// there is no value. `of` is asked once for each different text where these are packed.
     pub(crate) fn each<T: Copy>(

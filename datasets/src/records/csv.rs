@@ -20,6 +20,7 @@ use super::dialect::{Dialect, Given};
 use super::encoding::{Content, Decoding, undecodable};
 use super::entry::{Entries, File, Records, TakeEntry, scanned_text};
 use super::frame::Frame;
+use super::once::warn_once;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
@@ -57,7 +58,8 @@ impl ReadRecords for CsvRecords {
     }
 
     fn open(&self, shard: Shard, options: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
-        let head = shard.head()?;
+        // Behind a line that states the separator, rows may follow without a header.
+        let head = if options.dialect.header { shard.head()? } else { shard.fetch(&shard.first)? };
         let columns = Csv::open(shard.uri(), &head, options)?.columns;
         Ok(Arc::new(CsvBlocks { shard, columns }))
     }
@@ -116,7 +118,8 @@ impl<'a> Csv<'a> {
     pub(super) fn open(uri: &'a str, bytes: &'a [u8], options: &ReadOptions<'_>) -> Result<Self, DataError> {
         let ReadOptions { dialect, decoding, given, .. } = *options;
         let columns = Columns { dialect, decoding, names: Vec::new(), told: Arc::default() };
-        let mut csv = Csv::block(uri, bytes, columns, 1);
+        let stated = sniff::stated(bytes).map_or(0, |(_, length)| length);
+        let mut csv = Csv::block(uri, &bytes[stated..], columns, 1 + u64::from(stated > 0));
         let expected = if dialect.header { "a header and rows" } else { "rows" };
         let line = match csv.advance() {
             None => return Err(DataError::source(uri, expected, "an empty file")),
@@ -172,7 +175,9 @@ impl<'a> Csv<'a> {
             true => {
                 if found > width && !self.columns.told.swap(true, Ordering::Relaxed) {
                     let uri = self.uri;
-                    log::warn!("{uri}, line {line}: an empty cell behind the last of {width} is left out");
+                    warn_once(format!(
+                        "{uri}, line {line}: an empty cell behind the last of {width} is left out"
+                    ));
                 }
                 Some(Ok(line))
             }

@@ -19,7 +19,6 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use reader::{Decoded, Kept};
 use serde::{Deserialize, Serialize};
 use std::io::{Cursor, Read};
-pub(crate) use told::fitting_encoding;
 pub(super) use told::undecodable;
 
 /// Bytes at the beginning of a file that its encoding and its ends of lines are known by.

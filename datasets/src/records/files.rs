@@ -1,5 +1,6 @@
 //! The files that a URI names, and those of a folder that no data set means.
 
+use super::once::warn_once;
 use crate::{DataError, source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -132,7 +133,7 @@ impl LeftOut {
     /// Tells the log, where there is something to tell of `uri`.
     pub(crate) fn tell(&self, uri: &str) {
         if !self.is_empty() {
-            log::warn!("{uri}: left out: {self}");
+            warn_once(format!("{uri}: left out: {self}"));
         }
     }
 }

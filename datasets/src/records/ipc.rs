@@ -10,22 +10,16 @@
 //!
 //! A block is decoded as a stream of its own, behind the head. Arrow's columnar format 1.5, by `arrow-ipc`.
 
-use super::cut::{BLOCK, Cutter};
-use super::entry::{Entries, File, Records, scanned};
-use super::parquet::Columns;
-use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
-use super::shard::{Block, Shard};
-use super::whole::guarded;
+use super::batches::{BatchRecords, Batched, Blocks, Reading, damaged};
+use super::cut::BLOCK;
 use crate::DataError;
-use crate::source::{Object, one_line, packing};
+use crate::source::one_line;
+use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
-use arrow_ipc::{MessageHeader, RecordBatch, root_as_message};
-use bytes::Bytes;
-use std::io::{BufReader, Cursor, Read};
-use std::sync::Arc;
-
-/// What a file should be.
-const WHOLE: &str = "a whole Arrow IPC file or stream";
+use arrow_ipc::{MessageHeader, root_as_message};
+use arrow_schema::SchemaRef;
+use std::io::{Cursor, Read};
+use std::marker::PhantomData;
 
 /// The first bytes of a file, which a stream lacks, and the last ones.
 const MAGIC: &[u8] = b"ARROW1";
@@ -44,90 +38,65 @@ const LARGEST_METADATA: u64 = 16 << 20;
 /// Rows of a batch that need no bytes, as null does not.
 const ROWS_OF_NOTHING: u64 = 1 << 20;
 
-/// Rows of a frame.
-const FRAME_ROWS: usize = 8192;
-
 /// The format.
-pub(super) struct IpcRecords;
+pub(super) const IPC: BatchRecords<Ipc> = BatchRecords(PhantomData);
 
-impl Records for IpcRecords {
-    fn entries(&self, file: &File<'_>) -> Result<Entries, DataError> {
-        scanned(file, |uri, unpacked, take| {
-            let mut cutter = Cutter::new("ipc", take);
-            scan(uri, unpacked, |head, bytes, row, records| {
-                if cutter.begin == 0 {
-                    cutter.begin = head.len() as u64;
-                }
-                (cutter.records, cutter.line) = (records, row);
-                cutter.cut(bytes, row + u64::from(records))
-            })
-            .map(drop)
-        })
-    }
-}
-
-impl ReadRecords for IpcRecords {
-    fn read(
-        &self,
-        uri: &str,
-        bytes: Bytes,
-        options: &ReadOptions<'_>,
-        take: TakeFound<'_>,
-    ) -> Result<(), DataError> {
-        read_all(uri, &bytes[..], options, take)
-    }
-
-    fn pieces(&self, uri: &str, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        read_all(uri, packing::open(&Object::open(uri)?)?.1, options, take)
-    }
-
-    fn open(&self, shard: Shard, _: &ReadOptions<'_>) -> Result<Arc<dyn ReadBlocks>, DataError> {
-        let head = shard.head()?;
-        Ok(Arc::new(IpcBlocks { shard, head }))
-    }
-
-    fn is_typed(&self) -> bool {
-        true
-    }
-}
-
-/// Reads a file from its beginning to its end.
-fn read_all(
-    uri: &str,
-    reader: impl Read,
-    options: &ReadOptions<'_>,
-    take: TakeFound<'_>,
-) -> Result<(), DataError> {
-    let mut any = false;
-    let head = scan(uri, reader, |head, bytes, row, _| {
-        any = true;
-        decode(uri, head, bytes, row, options, take).map(drop)
-    })?;
-    if any { Ok(()) } else { decode(uri, &head, b"", 1, options, take).map(drop) }
-}
-
-/// The record batches of an indexed file.
 #[derive(Debug)]
-struct IpcBlocks {
-    shard: Shard,
-    head: Bytes,
-}
+pub(super) struct Ipc;
 
-impl ReadBlocks for IpcBlocks {
-    fn shard(&self) -> &Shard {
-        &self.shard
-    }
+impl Batched for Ipc {
+    const NAME: &'static str = "ipc";
+    const WHOLE: &'static str = "a whole Arrow IPC file or stream";
 
-    fn read(&self, block: &Block, options: &ReadOptions<'_>, take: TakeFound<'_>) -> Result<(), DataError> {
-        let bytes = self.shard.fetch(block)?;
-        match decode(self.shard.uri(), &self.head, &bytes, block.line, options, take)? {
-            rows if rows == block.records => Ok(()),
-            rows => {
-                let place = format!("block at row {}", block.line);
-                Err(DataError::malformed(self.shard.uri(), place, format!("{} rows", block.records), rows))
+    fn scan(file: &mut Reading<'_, impl Read>, blocks: &mut Blocks<'_>) -> Result<(), DataError> {
+        file.beginning(&mut blocks.head)?;
+        let is_file = blocks.head.starts_with(MAGIC);
+        let mut batches = false;
+        loop {
+            let into = if batches { &mut blocks.bytes } else { &mut blocks.head };
+            let begin = into.len();
+            match file.message(into)? {
+                Some(Message::Rows(rows)) => {
+                    if !std::mem::replace(&mut batches, true) {
+                        blocks.bytes = blocks.head.split_off(begin);
+                    }
+                    // What the head holds is decoded anew for each block.
+                    blocks.add(rows, BLOCK.max(blocks.head.len() as u64))?;
+                }
+                Some(Message::Head) if batches => {
+                    let expected =
+                        "all dictionaries before the first record batch (a file that is written in one go)";
+                    return Err(file.malformed(expected, "one behind it"));
+                }
+                Some(Message::Head) => {}
+                None => break,
             }
         }
+        if is_file { file.footer() } else { Ok(()) }
     }
+
+    fn schema(uri: &str, head: &[u8], block: &[u8]) -> Result<SchemaRef, DataError> {
+        Ok(StreamReader::try_new(stream(head, block), None).map_err(damaged::<Ipc>(uri))?.schema())
+    }
+
+    fn batches(
+        uri: &str,
+        (head, block): (&[u8], &[u8]),
+        at: &[usize],
+        _: u64,
+        take: &mut dyn FnMut(&RecordBatch) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let damaged = damaged::<Ipc>(uri);
+        for batch in StreamReader::try_new(stream(head, block), Some(at.to_vec())).map_err(&damaged)? {
+            take(&batch.map_err(&damaged)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A block as a stream of its own.
+fn stream<'a>(head: &'a [u8], block: &'a [u8]) -> impl Read + 'a {
+    Cursor::new(behind_magic(head)).chain(Cursor::new(block))
 }
 
 /// The stream of a file whose first bytes are `head`.
@@ -139,92 +108,6 @@ fn behind_magic(head: &[u8]) -> &[u8] {
     &head[MAGIC_BYTES + 4 * words..]
 }
 
-/// Hands the rows of a block to `take`, the first of which is row `row` of the file; how many they are.
-///
-/// # Errors
-/// `take`'s own, and when a batch cannot be decoded.
-fn decode(
-    uri: &str,
-    head: &[u8],
-    bytes: &[u8],
-    row: u64,
-    options: &ReadOptions<'_>,
-    take: TakeFound<'_>,
-) -> Result<u64, DataError> {
-    let damaged = |error| DataError::source(uri, WHOLE, one_line(error));
-    let head = behind_magic(head);
-    let stream = || Cursor::new(head).chain(Cursor::new(bytes));
-    guarded(uri, WHOLE, || {
-        let schema = StreamReader::try_new(stream(), None).map_err(damaged)?.schema();
-        let columns = Columns::of_schema(uri, &schema, options)?;
-        let batches = StreamReader::try_new(stream(), Some(columns.at().to_vec())).map_err(damaged)?;
-        let mut next = row;
-        for batch in batches {
-            let batch = batch.map_err(damaged)?;
-            let most = options.at_once.min(FRAME_ROWS);
-            for start in (0..batch.num_rows()).step_by(most) {
-                let piece = batch.slice(start, most.min(batch.num_rows() - start));
-                take(Found::Frame(columns.frame(uri, next, &piece, options)))?;
-                next += piece.num_rows() as u64;
-            }
-        }
-        if next == row {
-            take(Found::Frame(columns.none(uri)))?;
-        }
-        Ok(next - row)
-    })
-}
-
-/// Reads the messages of a file, and hands out record batches of about [`BLOCK`] bytes together: the bytes
-/// before the first of all, their own, the number of their first row, counted from 1, and how many rows they
-/// have. Gives the bytes before the first batch back.
-///
-/// # Errors
-/// When it cannot be read, is damaged or cut short, a batch is too large, and when `take` fails.
-fn scan(
-    uri: &str,
-    reader: impl Read,
-    mut take: impl FnMut(&[u8], &[u8], u64, u32) -> Result<(), DataError>,
-) -> Result<Vec<u8>, DataError> {
-    let mut messages = Messages { uri, reader: BufReader::with_capacity(1 << 18, reader), read: 0 };
-    let mut head = messages.beginning()?;
-    let is_file = head.starts_with(MAGIC);
-    let (mut bytes, mut row, mut records) = (Vec::new(), 1, 0);
-    let mut batches = false;
-    loop {
-        let into = if batches { &mut bytes } else { &mut head };
-        let begin = into.len();
-        match messages.next(into)? {
-            Some(Message::Rows(rows)) => {
-                if !std::mem::replace(&mut batches, true) {
-                    bytes = head.split_off(begin);
-                }
-                records += rows;
-            }
-            Some(Message::Head) if batches => {
-                let expected =
-                    "all dictionaries before the first record batch (a file that is written in one go)";
-                return Err(messages.malformed(expected, "one behind it"));
-            }
-            Some(Message::Head) => continue,
-            None => break,
-        }
-        // What the head holds is decoded anew for each block.
-        if records > 0 && bytes.len() as u64 >= BLOCK.max(head.len() as u64) {
-            take(&head, &bytes, row, u32::try_from(records).unwrap_or(u32::MAX))?;
-            (row, records) = (row + records, 0);
-            bytes.clear();
-        }
-    }
-    if is_file {
-        messages.end()?;
-    }
-    if records > 0 {
-        take(&head, &bytes, row, u32::try_from(records).unwrap_or(u32::MAX))?;
-    }
-    Ok(head)
-}
-
 /// A message of a stream.
 enum Message {
     /// The schema, or a dictionary.
@@ -234,68 +117,39 @@ enum Message {
 }
 
 /// The messages of a stream, one after the other.
-struct Messages<'a, R> {
-    uri: &'a str,
-    reader: R,
-    /// The bytes that were read.
-    read: u64,
-}
-
-impl<R: Read> Messages<'_, R> {
-    fn malformed(&self, expected: &str, found: impl ToString) -> DataError {
-        DataError::malformed(self.uri, format!("byte {}", self.read), expected, found)
-    }
-
-    /// Appends so many bytes to `bytes`.
-    ///
-    /// # Errors
-    /// When there are fewer, or they cannot be read.
-    fn take(&mut self, bytes: &mut Vec<u8>, many: u64) -> Result<(), DataError> {
-        // The length is a claim: the buffer grows with what is there.
-        let read = self.reader.by_ref().take(many).read_to_end(bytes);
-        let read = read.map_err(|error| self.malformed(WHOLE, one_line(error)))? as u64;
-        self.read += read;
-        if read < many { Err(self.malformed(WHOLE, "the end of the file")) } else { Ok(()) }
-    }
-
-    /// The magic bytes of a file, which a stream has not, and the first message.
-    fn beginning(&mut self) -> Result<Vec<u8>, DataError> {
-        let mut first = Vec::new();
-        self.take(&mut first, MAGIC_BYTES as u64)?;
+impl<R: Read> Reading<'_, R> {
+    /// Appends the magic bytes of a file, which a stream has not, and the first message to `first`.
+    fn beginning(&mut self, first: &mut Vec<u8>) -> Result<(), DataError> {
+        self.take(first, MAGIC_BYTES as u64)?;
         if first.starts_with(MAGIC) {
             // Some writers let the stream begin at a multiple of 64 bytes.
             while first.len() < LONGEST_PADDING {
-                self.take(&mut first, 4)?;
+                self.take(first, 4)?;
                 if !first.ends_with(&[0; 4]) {
                     break;
                 }
             }
             if first.ends_with(&CONTINUES) {
-                self.take(&mut first, 4)?;
+                self.take(first, 4)?;
             }
             let length = length(&first[first.len() - 4..]);
-            self.message(&mut first, length)?;
-            return Ok(first);
+            return self.message_of(first, length).map(drop);
         }
         if !first.starts_with(&CONTINUES) {
             let found =
                 if first.starts_with(b"FEA1") { "a Feather file of version 1" } else { "another file" };
-            return Err(DataError::source(self.uri, WHOLE, found));
+            return Err(DataError::source(self.uri(), Ipc::WHOLE, found));
         }
         let length = length(&first[4..]);
-        self.message(&mut first, length)?;
-        Ok(first)
+        self.message_of(first, length).map(drop)
     }
 
     /// Appends the next message to `bytes`; none at the end of the stream, which is not appended.
-    fn next(&mut self, bytes: &mut Vec<u8>) -> Result<Option<Message>, DataError> {
+    fn message(&mut self, bytes: &mut Vec<u8>) -> Result<Option<Message>, DataError> {
         let mut prefix = Vec::with_capacity(8);
-        let read = self.reader.by_ref().take(4).read_to_end(&mut prefix);
-        let read = read.map_err(|error| self.malformed(WHOLE, one_line(error)))?;
-        self.read += read as u64;
-        match read {
+        match self.take_most(&mut prefix, 4)? {
             0 => return Ok(None),
-            1..4 => return Err(self.malformed(WHOLE, "the end of the file")),
+            1..4 => return Err(self.ended()),
             _ => {}
         }
         if prefix == CONTINUES {
@@ -306,11 +160,11 @@ impl<R: Read> Messages<'_, R> {
             return Ok(None);
         }
         bytes.extend_from_slice(&prefix);
-        self.message(bytes, length).map(Some)
+        self.message_of(bytes, length).map(Some)
     }
 
     /// Appends a message whose flatbuffer has so many bytes.
-    fn message(&mut self, bytes: &mut Vec<u8>, length: i32) -> Result<Message, DataError> {
+    fn message_of(&mut self, bytes: &mut Vec<u8>, length: i32) -> Result<Message, DataError> {
         let size = u64::try_from(length).ok().filter(|&length| length <= LARGEST_METADATA);
         let Some(size) = size else { return Err(self.malformed("the length of a message", length)) };
         let begin = bytes.len();
@@ -344,7 +198,7 @@ impl<R: Read> Messages<'_, R> {
     }
 
     /// Refuses a batch that would need much more memory than its bytes; its rows.
-    fn check(&self, batch: &RecordBatch<'_>, body: &[u8]) -> Result<u64, DataError> {
+    fn check(&self, batch: &arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<u64, DataError> {
         let mut bytes = body.len() as u64;
         if batch.compression().is_some() {
             for buffer in batch.buffers().iter().flatten() {
@@ -366,17 +220,16 @@ impl<R: Read> Messages<'_, R> {
     }
 
     /// Reads the footer of a file, and the bytes that end it.
-    fn end(&mut self) -> Result<(), DataError> {
+    fn footer(&mut self) -> Result<(), DataError> {
         let mut last = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            match self.reader.read(&mut buffer).map_err(|error| self.malformed(WHOLE, one_line(error)))? {
+            match self.some(&mut buffer)? {
                 0 if last.ends_with(MAGIC) => return Ok(()),
-                0 => return Err(self.malformed(WHOLE, "the end of the file without a footer")),
+                0 => return Err(self.damaged("the end of the file without a footer")),
                 read => {
                     last.extend_from_slice(&buffer[..read]);
                     last.drain(..last.len().saturating_sub(MAGIC.len()));
-                    self.read += read as u64;
                 }
             }
         }
@@ -391,14 +244,17 @@ fn length(bytes: &[u8]) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::read::Use;
+    use crate::records::batches::FRAME_ROWS;
+    use crate::records::read::{Found, ReadOptions, ReadRecords, Use};
     use arrow_array::{ArrayRef, Int32Array, NullArray, RecordBatch as Batch, StringArray};
     use arrow_ipc::CompressionType;
     use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+    use bytes::Bytes;
+    use std::sync::Arc;
 
     fn read(bytes: &[u8]) -> Result<u64, String> {
         let (mut rows, options) = (0, ReadOptions::plain(&|_| Use::Cell));
-        let read = IpcRecords.read("t.arrow", Bytes::copy_from_slice(bytes), &options, &mut |found| {
+        let read = IPC.read("t.arrow", Bytes::copy_from_slice(bytes), &options, &mut |found| {
             let Found::Frame(frame) = found else { panic!("every row of Arrow can be read") };
             assert!(frame.lines.iter().eq((rows + 1..=rows + frame.len() as u64).collect::<Vec<_>>().iter()));
             rows += frame.len() as u64;

@@ -132,7 +132,7 @@ fn flatten<'v>(
                     leaves.push((name, value));
                 }
             }
-            Use::Cell | Use::Check => {
+            Use::Cell | Use::Offer | Use::Check => {
                 nested = true;
                 flatten(within, &name, options, unasked, leaves);
             }
@@ -147,7 +147,7 @@ fn check(uri: &str, place: &str, name: &str, value: &Value, column: Use) -> Resu
     let (place, expected) = match column {
         Use::Text if !value.is_string() => (place.to_string(), format!("a text under `{name}`")),
         Use::Label if nested => (place.to_string(), format!("a label under `{name}`")),
-        Use::Cell | Use::Check if nested => (
+        Use::Cell | Use::Offer | Use::Check if nested => (
             format!("{place}, column `{name}`"),
             "text, a number, true, false or null (or the column in data.ignore)".to_string(),
         ),

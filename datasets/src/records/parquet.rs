@@ -1,7 +1,5 @@
 //! Parquet, read where it lies: the footer first, then the wanted columns of one row group after the other.
 
-mod cells;
-mod classes;
 mod footer;
 mod group;
 mod guard;
@@ -11,8 +9,9 @@ pub(crate) use footer::{arrow, footer};
 pub(crate) use group::group_reader;
 pub(crate) use guard::guarded;
 
+use super::batches::{Columns, Rows};
 use super::entry::{Entries, File, Records};
-use super::read::{Found, ReadBlocks, ReadOptions, ReadRecords, TakeFound};
+use super::read::{ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::{Block, Shard};
 use crate::DataError;
 use crate::source::packing::Compression;
@@ -22,7 +21,6 @@ use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use bytes::Bytes;
-pub(in crate::records) use cells::Columns;
 use guard::damaged;
 use pictures::{PictureColumns, pictures};
 use std::sync::Arc;
@@ -47,13 +45,13 @@ impl ReadRecords for ParquetRecords {
         guarded(uri, || {
             let metadata = ArrowReaderMetadata::load(&bytes, Default::default());
             let metadata = metadata.map_err(|error| damaged(uri, &error))?;
-            let columns = Columns::of(uri, &metadata, options)?;
-            let mask = columns.mask(&metadata);
+            let columns = Columns::of(uri, metadata.schema(), options)?;
+            let mask = mask(&columns, &metadata);
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
-            let reader = builder.with_projection(mask).with_batch_size(columns.batch_rows).build();
+            let reader = builder.with_projection(mask).with_batch_size(columns.frame_rows).build();
             let reader = reader.map_err(|error| damaged(uri, &error))?;
             let mut rows = Rows { uri, columns, options, row: 1 };
-            rows.hand_out(reader, take)?;
+            hand_out(reader, &mut rows, take)?;
             rows.hand_out_none(1, take)
         })
     }
@@ -63,11 +61,12 @@ impl ReadRecords for ParquetRecords {
         guarded(uri, || {
             let object = Object::open(uri)?;
             let metadata = arrow(&object, footer(&object, object.stat()?.size)?.0)?;
-            let columns = Columns::of(uri, &metadata, options)?;
-            let (mask, batch_rows) = (columns.mask(&metadata), columns.batch_rows);
+            let columns = Columns::of(uri, metadata.schema(), options)?;
+            let (mask, frame_rows) = (mask(&columns, &metadata), columns.frame_rows);
             let mut rows = Rows { uri, columns, options, row: 1 };
             for group in 0..metadata.metadata().num_row_groups() {
-                rows.hand_out(group_reader(&object, &metadata, group, mask.clone(), batch_rows)?, take)?;
+                let reader = group_reader(&object, &metadata, group, mask.clone(), frame_rows)?;
+                hand_out(reader, &mut rows, take)?;
             }
             Ok(())
         })
@@ -89,36 +88,24 @@ impl ReadRecords for ParquetRecords {
     }
 }
 
-/// Rows on their way into frames, one a batch.
-struct Rows<'a> {
-    uri: &'a str,
-    columns: Columns,
-    options: &'a ReadOptions<'a>,
-    /// The number of the next row in the file, counted from 1.
-    row: u64,
+/// The wanted columns, alone to be decoded.
+fn mask(columns: &Columns, metadata: &ArrowReaderMetadata) -> ProjectionMask {
+    ProjectionMask::roots(metadata.parquet_schema(), columns.at().iter().copied())
 }
 
-impl Rows<'_> {
-    /// Hands the rows of a reader to `take`.
-    ///
-    /// # Errors
-    /// `take`'s own, and when a batch cannot be decoded.
-    fn hand_out(&mut self, reader: ParquetRecordBatchReader, take: TakeFound<'_>) -> Result<(), DataError> {
-        for batch in reader {
-            let batch = batch.map_err(|error| damaged(self.uri, &error))?;
-            take(Found::Frame(self.columns.frame(self.uri, self.row, &batch, self.options)))?;
-            self.row += batch.num_rows() as u64;
-        }
-        Ok(())
+/// Hands the rows of a reader to `take`.
+///
+/// # Errors
+/// `take`'s own, and when a batch cannot be decoded.
+fn hand_out(
+    reader: ParquetRecordBatchReader,
+    rows: &mut Rows<'_>,
+    take: TakeFound<'_>,
+) -> Result<(), DataError> {
+    for batch in reader {
+        rows.hand_out(&batch.map_err(|error| damaged(rows.uri, &error))?, take)?;
     }
-
-    /// Hands a frame without rows to `take` where none came after `first_row`.
-    ///
-    /// # Errors
-    /// `take`'s own.
-    fn hand_out_none(&self, first_row: u64, take: TakeFound<'_>) -> Result<(), DataError> {
-        if self.row == first_row { take(Found::Frame(self.columns.none(self.uri))) } else { Ok(()) }
-    }
+    Ok(())
 }
 
 /// The row groups of an indexed file.
@@ -157,11 +144,11 @@ impl ReadBlocks for ParquetBlocks {
         let (uri, metadata) = (self.shard.uri(), &self.metadata);
         guarded(uri, || {
             let group = self.group(block)?;
-            let columns = Columns::of(uri, metadata, options)?;
-            let mask = columns.mask(metadata);
-            let reader = group_reader(&self.shard.object, metadata, group, mask, columns.batch_rows)?;
+            let columns = Columns::of(uri, metadata.schema(), options)?;
+            let mask = mask(&columns, metadata);
+            let reader = group_reader(&self.shard.object, metadata, group, mask, columns.frame_rows)?;
             let mut rows = Rows { uri, columns, options, row: block.line };
-            rows.hand_out(reader, take)?;
+            hand_out(reader, &mut rows, take)?;
             rows.hand_out_none(block.line, take)?;
             match rows.row - block.line {
                 found if found == block.records => Ok(()),
@@ -194,3 +181,6 @@ impl ReadBlocks for ParquetBlocks {
         pictures(&self.shard.object, &self.metadata, self.group(block)?, block.records as usize)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub(crate) enum Use {
     /// Cells of a table: numbers where the format knows them as such, and text elsewhere.
     Cell,
+    /// As `Cell`; a column of a type that is none of a table's is left out, and told.
+    Offer,
     /// Texts. Where a format tells text from numbers, a record with anything else there cannot be read.
     Text,
     /// Labels: text, numbers and truth values, as they are spelled.
@@ -33,7 +35,7 @@ pub(crate) enum Use {
 impl Use {
     /// True where the cells are wanted.
     pub(super) fn is_wanted(self) -> bool {
-        matches!(self, Use::Cell | Use::Text | Use::Label)
+        matches!(self, Use::Cell | Use::Offer | Use::Text | Use::Label)
     }
 }
 

@@ -9,7 +9,6 @@ use crate::source::{Object, one_line, packing};
 use bytes::Bytes;
 use std::fmt;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes of the largest file, unpacked.
 const LARGEST: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
@@ -100,18 +99,4 @@ impl ReadBlocks for WholeFile {
         let bytes = self.shard.fetch(block)?;
         self.reader.read(self.shard.uri(), bytes, options, take)
     }
-}
-
-/// Runs `decode`, which calls a crate that may panic on damage; `what` is a whole file of its format. Nothing
-/// outlives the decoding but its result, so unwinding leaves nothing half done.
-///
-/// # Errors
-/// `decode`'s own; a panic is the error of a damaged file.
-pub(super) fn guarded<T>(
-    uri: &str,
-    what: &str,
-    decode: impl FnOnce() -> Result<T, DataError>,
-) -> Result<T, DataError> {
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(DataError::source(uri, what, "a damaged one")))
 }

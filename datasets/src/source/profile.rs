@@ -198,7 +198,8 @@ mod tests {
     #[test]
     fn sections_are_read_as_aws_writes_them() {
         let config = "# of 2024\n[default]\nregion = eu-west-1 # Dublin\n[profile \"my team\"]\nregion=us-east-2\n\
-                      s3 =\n  max_concurrent_requests = 20\nendpoint_url = http://localhost:9000\n[sso-session x]\nregion = no\n";
+                      s3 =\n  max_concurrent_requests = 20\nendpoint_url = http://localhost:9000\n\
+                      [sso-session x]\nregion = no\n";
         let read = sections(config, true);
         assert_eq!(read.keys().collect::<Vec<_>>(), ["default", "my team"]);
         assert_eq!(read["default"]["region"], "eu-west-1");

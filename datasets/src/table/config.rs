@@ -2,7 +2,7 @@
 
 use super::packing::Packing;
 use super::schema::TableSchema;
-use crate::fields::{DatePart, Kind, TableTarget, Wishes};
+use crate::fields::{DatePart, Kind, OF_DIGITS, TableTarget, Wishes};
 use crate::records::{
     AUTO, Decoding, Dialect, DialectKeys, EncodingErrors, Format, Given, Quoting, ReadOptions, Use, one_of,
     split,
@@ -48,8 +48,8 @@ pub struct TableConfig {
     /// Rows of one value in this column (a patient, a customer) are held out together or not at all. It is no
     /// input. Not for streamed tables.
     pub group_column: Option<String>,
-    /// The last rows by this column of numbers or ISO 8601 dates test, and those before them validate. It is
-    /// an input unless `ignore` names it. Not for streamed tables.
+    /// The last rows by this column of numbers or dates test, and those before them validate. Dates are read as
+    /// those of an input: see `date_format`. It is an input unless `ignore` names it. Not for streamed tables.
     pub time_column: Option<String>,
     /// The fate of a row that cannot be read: a wrong number of cells, a cell that is no number in a numeric
     /// column, a label outside the set. Skipped rows are left out when the file is opened, and counted;
@@ -128,12 +128,13 @@ pub struct TableConfig {
     /// `1.1` and `1.10` are two. In all other columns spellings of one value are one category: `1` and `1.0`,
     /// `True` and `true`.
     pub categorical: Vec<String>,
-    /// Columns that hold dates or times, whatever their cells look like.
+    /// Columns that hold dates or times, whatever their cells look like: `20210102`, too.
     pub dates: Vec<String>,
     /// The format of dates, as strftime has it: `"%d/%m/%Y %H:%M"`, `"%Y%m%d"`, `"%s"` for seconds since 1970.
     /// Columns whose cells read so are dates; those of digits alone have to be named in `dates`, too. When not
-    /// given, ISO 8601 and the usual orders are read, and those that may be day and month as well as month and
-    /// day are refused.
+    /// given, ISO 8601 and the usual orders are read (`2021-04` and `Apr 2021` as the first of the month, `2021-W05`
+    /// as its Monday), and those that may be day and month as well as month and day are refused. `NaT` has no
+    /// value in a column of dates.
     pub date_format: Option<String>,
     /// The numbers that a date becomes: `days` since 1970 in UTC with the time as a fraction, `year`, `month`,
     /// `day`, `weekday` (Monday is 0), `hour`, and `sine_cosine`: six numbers for the time of the year, of the week
@@ -381,10 +382,15 @@ impl TableConfig {
         TableConfig { class_names: schema.class_names, ..self.clone() }
     }
 
-    /// The use of a column where the schema is not known yet.
+    /// The use of a column where the schema is not known yet. One that the recipe names has to be there.
     pub(crate) fn column(&self, name: &str) -> Use {
         let divides = self.held_out().column().is_some_and(|(_, column)| column == name);
-        if self.is_ignored(name) && !divides { Use::Nothing } else { Use::Cell }
+        let is_named = self.named_columns().iter().any(|(_, names)| names.iter().any(|named| named == name));
+        match self.is_ignored(name) && !divides {
+            true => Use::Nothing,
+            false if is_named || divides || name == self.target => Use::Cell,
+            false => Use::Offer,
+        }
     }
 
     /// True for a column that is left out.
@@ -428,9 +434,16 @@ impl TableConfig {
             max_categories: self.max_categories,
             on_corrupt: self.on_corrupt,
             date_parts: &self.date_parts,
-            date_format: self.date_format.as_deref(),
+            date_format: self.date_format_of(name),
             spelled: true,
         }
+    }
+
+    /// The format of dates in a column: the recipe's or, where it calls the column dates and has none, that of days
+    /// in digits alone, which are numbers otherwise.
+    pub(super) fn date_format_of(&self, name: &str) -> Option<&str> {
+        let is_named = self.dates.iter().any(|named| named == name);
+        self.date_format.as_deref().or(is_named.then_some(OF_DIGITS))
     }
 
     /// The shares to hold out, for validation and test: none where a file is given.

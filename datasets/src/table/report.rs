@@ -47,7 +47,11 @@ impl fmt::Display for TableSchema {
             }
         }
         if !self.left_out.is_empty() {
-            writeln!(f, "left out, without a value in the training rows: {}", quoted(&self.left_out))?;
+            writeln!(
+                f,
+                "left out, as no training row has a value that a table can hold: {}",
+                quoted(&self.left_out)
+            )?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "warning: {note}"))
     }

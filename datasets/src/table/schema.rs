@@ -39,7 +39,7 @@ pub struct TableSchema {
     /// Training rows of each class; empty where the target is a value, and in schemas of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_rows: Vec<u64>,
-    /// Columns without a value in the training rows, which are no inputs.
+    /// Columns that are no inputs: without a value in the training rows, or of a type that is none of a table's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
     /// What a person should know of what was learned, a line each.

@@ -4,7 +4,7 @@ use super::config::TableConfig;
 use super::read::Frames;
 use super::schema::TableSchema;
 use super::survey::target_of_all;
-use crate::fields::{TableTarget, label};
+use crate::fields::{Counting, DateOrder, TableTarget, Tally, label};
 use crate::records::split::{EXPECTED_TIME, Samples, Time, TimeKind};
 use crate::records::{Frame, canonical, nearest, shortened};
 use crate::{DataError, Split, SplitBy};
@@ -92,30 +92,58 @@ fn groups(
     Ok(all)
 }
 
-/// The time of each row.
+/// The time of each row: a number, a date of ISO 8601, or a date as the recipe's format or the other cells of the
+/// column have it.
 fn times(
     frames: &Frames,
     config: &TableConfig,
     column: &str,
     skipped: &mut u64,
 ) -> Result<Vec<Option<Time>>, DataError> {
+    let order = order_of_times(frames, config, column)?;
+    let read = |cell: &str| match &order {
+        Some(order) => order.days(cell).and_then(Time::of_number),
+        None => Time::parse(cell),
+    };
+    let expected = match &order {
+        Some(order) => format!("a date, {order}, as most of the column"),
+        None => format!("{EXPECTED_TIME}, or dates of one form (data.date_format)"),
+    };
     let mut kind = TimeKind::default();
     let mut all = Vec::with_capacity(frames.len());
     for frame in &frames.frames {
         let at = position(frames, frame, "time_column", column)?;
         let cells = &frame.columns[at];
         let mut times: Vec<Option<Time>> = Vec::with_capacity(frame.len());
-        cells.each(&rows(frame), Time::parse, |_, time| times.push(time.flatten()));
+        cells.each(&rows(frame), read, |_, time| times.push(time.flatten()));
         for (row, time) in times.iter_mut().enumerate() {
             let cell = || cells.text(row).map_or("no value".into(), |cell| format!("`{}`", shortened(&cell)));
             if let Err(found) = kind.check(*time, cell) {
                 *time = None;
-                config.on_corrupt.refuse(frame.cell_error(row, column, EXPECTED_TIME, found), skipped)?;
+                config.on_corrupt.refuse(frame.cell_error(row, column, &expected, found), skipped)?;
             }
         }
         all.append(&mut times);
     }
     Ok(all)
+}
+
+/// The order of the dates in the column of times; none where most of its cells are numbers or dates of ISO 8601, and
+/// the recipe's format is not theirs.
+fn order_of_times(
+    frames: &Frames,
+    config: &TableConfig,
+    column: &str,
+) -> Result<Option<DateOrder>, DataError> {
+    let (mut tally, mut plain) = (Tally::default(), 0);
+    let format = config.date_format_of(column);
+    for frame in &frames.frames {
+        let (at, rows) = (position(frames, frame, "time_column", column)?, rows(frame));
+        let is_plain = |cell: &str| Time::parse(cell).is_some();
+        frame.columns[at].each(&rows, is_plain, |_, is_plain| plain += u64::from(is_plain == Some(true)));
+        tally.merge(Tally::of_input(frame, at, &rows, Counting::None, format));
+    }
+    tally.order_of_times(plain, format)
 }
 
 /// All rows of a frame.

@@ -124,7 +124,7 @@ pub(crate) fn first_blocks(
         None => {
             let packing = Packing::new(&config, None);
             let frame =
-                read(&source, (shard, &block), (&config, &packing), &|_| Use::Cell, &mut |_, _| Ok(()))?;
+                read(&source, (shard, &block), (&config, &packing), &|_| Use::Offer, &mut |_, _| Ok(()))?;
             frame.names.last().cloned().unwrap_or_default()
         }
     };

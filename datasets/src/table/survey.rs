@@ -10,7 +10,7 @@ use super::missing::told;
 use super::read::{Frames, RowsOfFrames};
 use super::schema::{TableSchema, check_names};
 use crate::fields::{Counting, Labels, Learned, Pairing, Says, TableTarget, Tally, Wishes, label};
-use crate::records::{Cells, Frame, add_names};
+use crate::records::{Cells, Frame, Use, add_names};
 use crate::{DataError, OnCorrupt, pool};
 use std::collections::{HashMap, HashSet};
 
@@ -132,7 +132,10 @@ impl Survey {
             } else {
                 Counting::None
             };
-            let mut tally = Tally::of_input(frame, index, rows, counting, config.date_format.as_deref());
+            // Numbers are dates only where the recipe says so.
+            let is_number = matches!(cells, Cells::Numbers(_)) && !config.dates.contains(name);
+            let date_format = config.date_format_of(name).filter(|_| !is_number);
+            let mut tally = Tally::of_input(frame, index, rows, counting, date_format);
             if let Some(target) = target {
                 tally.pairing = Pairing::of(cells, target, rows);
             }
@@ -199,6 +202,9 @@ impl Survey {
         known: Option<&TableSchema>,
     ) -> Result<TableSchema, DataError> {
         let at = check_names(uri, &self.names, &self.ignored, config)?;
+        // What the recipe does not ignore was left out by its type.
+        let of_no_type = self.ignored.iter().filter(|name| config.column(name) != Use::Nothing).cloned();
+        let of_no_type: Vec<String> = of_no_type.collect();
         let (name, tally) = (self.names.remove(at), self.tallies.remove(at));
         let (mut columns, mut notes, mut left_out, mut pairings) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -237,6 +243,7 @@ impl Survey {
                 column.name
             ))
         }));
+        left_out.extend(of_no_type);
         let schema = TableSchema::new(self.rows, columns, target, config);
         Ok(TableSchema { class_rows, left_out, notes, ..schema })
     }

@@ -325,7 +325,7 @@ fn wishes(config: &TextConfig, whole_files: bool) -> Wishes<'static> {
 /// An error of the target by the keys that texts have.
 fn of_labels(error: DataError) -> DataError {
     match error {
-        DataError::Malformed { uri, place, expected, found } if expected.contains("data.thousands") => {
+        DataError::Marked { uri, place, found, .. } => {
             let expected =
                 "a plain number, or a label (data.target_kind = \"class\" makes each spelling one)";
             DataError::malformed(uri, place, expected, found)

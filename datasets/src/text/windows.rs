@@ -75,7 +75,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn evaluation_predicts_every_token_but_the_first(start in 0usize..5, tokens in 2usize..60, length in 1usize..20) {
+        fn evaluation_predicts_every_token_but_the_first(
+            start in 0usize..5, tokens in 2usize..60, length in 1usize..20,
+        ) {
             let range = start..start + tokens;
             let windows = Windows::evaluation(range.clone(), length).unwrap();
             let mut predicted: Vec<usize> =
@@ -87,7 +89,9 @@ mod tests {
         }
 
         #[test]
-        fn windows_are_counted_by_where_they_begin(start in 0usize..5, tokens in 5usize..60, stride in 1usize..9, token in 0usize..70) {
+        fn windows_are_counted_by_where_they_begin(
+            start in 0usize..5, tokens in 5usize..60, stride in 1usize..9, token in 0usize..70,
+        ) {
             let windows = Windows::training(start..start + tokens, 4, stride).unwrap();
             let begin = all(&windows).into_iter().filter(|tokens| tokens.start < token).count();
             prop_assert_eq!(windows.before(token), begin);

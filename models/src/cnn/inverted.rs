@@ -208,8 +208,9 @@ impl Headed for InvertedNetwork {
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = self.stem.forward(input.pixels, activation); // [B, stem, H / 2, W / 2]
         let blocks = self.stages.iter().flatten();
+        // [B, C_out, H / 32, W / 32]
         let x = blocks
-            .fold(x, |x, block| checkpoint::block(block, x, move |block, x| block.forward(x, activation))); // [B, C_out, H / 32, W / 32]
+            .fold(x, |x, block| checkpoint::block(block, x, move |block, x| block.forward(x, activation)));
         let x = self.last.forward(x, activation); // [B, last, H / 32, W / 32]
         global_avg_pool(x) // [B, last]
     }

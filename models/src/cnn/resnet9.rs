@@ -150,7 +150,8 @@ impl Headed for ResNet9 {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
         let x = self.stem.forward(input.pixels, Relu); // [B, width, H, W]
-        let x = self.layers.iter().fold(x, |x, layer| checkpoint::block(layer, x, Layer::forward)); // [B, 8 * width, H / 8, W / 8]
+        // [B, 8 * width, H / 8, W / 8]
+        let x = self.layers.iter().fold(x, |x, layer| checkpoint::block(layer, x, Layer::forward));
         let [_, _, height, width] = x.dims();
         let x = max_pool2d(x, [height, width], [1, 1], [0, 0], [1, 1]); // [B, 8 * width, 1, 1]
         x.flatten::<2>(1, 3) // [B, 8 * width]

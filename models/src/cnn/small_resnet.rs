@@ -136,7 +136,8 @@ impl BasicBlock {
             }
             None => input.clone(),
         }; // [B, C_out, H / stride, W / stride]
-        let x = batch_norm(&self.first_norm, conv2d(&self.first, input, Identity), None, Relu); // [B, C_out, H / stride, W / stride]
+        // [B, C_out, H / stride, W / stride]
+        let x = batch_norm(&self.first_norm, conv2d(&self.first, input, Identity), None, Relu);
         batch_norm(&self.second_norm, conv2d(&self.second, x, Identity), Some(shortcut), Relu)
     }
 }

@@ -207,7 +207,8 @@ fn text_page(name: &str, schema: &TextSchema, batch: Texts) -> String {
         AnyInput::Images(_) | AnyInput::Table(_) => Vec::new(),
     };
     let mut page = page::begin(&format!("{name}: texts as training sees them"));
-    page += "<style>span { border: 1px solid #bbb; border-radius: 3px; padding: 0 2px; margin: 1px; display: inline-block }</style>\n";
+    page += "<style>span { border: 1px solid #bbb; border-radius: 3px; padding: 0 2px; margin: 1px; display: \
+             inline-block }</style>\n";
     page += "<table>\n";
     for (at, tokens) in texts.iter().enumerate() {
         let target = targets.get(at).map_or("", String::as_str);

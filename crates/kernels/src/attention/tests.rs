@@ -274,7 +274,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn any_shape(batch in 1usize..3, queries in 12usize..50, more in 0usize..60, heads in 1usize..4, width in 1usize..40, causal: bool) {
+    fn any_shape(
+        batch in 1usize..3, queries in 12usize..50, more in 0usize..60, heads in 1usize..4, width in 1usize..40,
+        causal: bool,
+    ) {
         let options = AttentionOptions { causal, dropout: 0.0 };
         both("any shape", [batch, queries, queries + more, heads, width], options, (!causal).then_some(-0.2));
     }

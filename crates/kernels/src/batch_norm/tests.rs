@@ -230,7 +230,9 @@ fn the_layer_is_burns() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
-    fn any_shape(images in 1usize..5, channels in 1usize..7, height in 1usize..12, width in 1usize..40, seed in 0u64..99) {
+    fn any_shape(
+        images in 1usize..5, channels in 1usize..7, height in 1usize..12, width in 1usize..40, seed in 0u64..99,
+    ) {
         prop_assume!(images * height * width > 1);
         let all = samples(&[images, channels, height, width], seed);
         check_within(

@@ -66,7 +66,7 @@ fn left_out(rows: &RowsLook, target: &str) -> Vec<(String, String)> {
         ColumnKind::Identifier => Some("an identifier: it differs in each row".to_string()),
         ColumnKind::Text => Some(format!("written language, {:.0} words in the mean", column.words)),
         ColumnKind::Empty => Some("it has no value".to_string()),
-        _ => column.refused.clone(),
+        _ => column.refused.as_ref().map(ToString::to_string),
     };
     let inputs = rows.columns.iter().filter(|column| column.name != target);
     inputs.filter_map(|column| Some((column.name.clone(), reason(column)?))).collect()

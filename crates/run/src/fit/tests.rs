@@ -111,7 +111,8 @@ fn frozen_is_frozen_and_checkpoints_of_scripts_begin_runs() {
         theirs.iter().map(move |(name, data)| (format!("{prefix}{name}"), data.clone()))
     };
 
-    // A checkpoint as timm's script writes it: averages beside other weights, which are another run's here, and an optimizer.
+    // A checkpoint as timm's script writes it: averages beside other weights, which are another run's here, and
+    // an optimizer.
     let zeros =
         named("state_dict.").map(|(name, data)| (name, TensorData::zeros::<f32, _>(data.shape().clone())));
     let optimizer = [("optimizer.state.0.exp_avg".to_string(), TensorData::zeros::<f32, _>([2]))];

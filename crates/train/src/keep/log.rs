@@ -3,7 +3,7 @@
 use crate::{Event, Listener, LogRecord, TrainError};
 use bonfire_checkpoint::CheckpointError;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The training log on disk.
@@ -24,7 +24,8 @@ impl MetricsLog {
     /// When the file system refuses.
     pub fn open(path: &Path, bytes: u64) -> Result<Self, TrainError> {
         let opened = || -> io::Result<(File, u64)> {
-            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            let mut file =
+                OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
             let length = file.metadata()?.len();
             let bytes = bytes.min(length);
             if bytes < length {
@@ -64,6 +65,19 @@ impl MetricsLog {
         self.check()?;
         self.file.sync_data().map_err(|cause| refusal(&self.path, cause))?;
         Ok(self.bytes)
+    }
+
+    /// The records so far, also where the file has no name any longer.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn written(&self) -> io::Result<Vec<u8>> {
+        let (mut file, mut text) = (self.file.try_clone()?, Vec::new());
+        file.seek(SeekFrom::Start(0))?;
+        Read::by_ref(&mut file).take(self.bytes).read_to_end(&mut text)?;
+        // Both handles share one place.
+        file.seek(SeekFrom::Start(self.bytes))?;
+        Ok(text)
     }
 
     /// The error of a record that an event could not add.

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod log;
+mod rescue;
 mod state;
 
 pub use checkpoint::WEIGHTS;
@@ -16,14 +17,16 @@ pub(crate) use state::{Best, Due, OpenStep, State, to_figures, to_metrics};
 pub(crate) use checkpoint::OPTIMIZER;
 
 use crate::{CheckpointConfig, Event, Listener, TrainError};
-use bonfire_checkpoint::{RunFolder, save_final_weights};
+use bonfire_checkpoint::{CheckpointError, RunFolder, Whereabouts, save_final_weights};
 use burn::module::Module;
-use std::time::Instant;
+use rescue::Remembered;
+use std::time::{Duration, Instant};
 
 /// Keeps a run on disk, where this process has a run folder, and tells the listeners.
 pub(crate) struct Keeper<'a> {
     config: &'a CheckpointConfig,
     run: Option<&'a RunFolder>,
+    remembered: Remembered,
     /// True where this process, or rank 0 of its job, has a run folder.
     job_has_run: bool,
     log: Option<MetricsLog>,
@@ -33,6 +36,7 @@ pub(crate) struct Keeper<'a> {
     /// True once anything has changed since the newest checkpoint.
     changed: bool,
     saved_at: Instant,
+    looked_at: Instant,
     /// True once a checkpoint is due by the clock.
     pub(crate) clock_due: bool,
 }
@@ -53,12 +57,14 @@ impl<'a> Keeper<'a> {
         Ok(Keeper {
             config,
             run,
+            remembered: run.map(Remembered::of).unwrap_or_default(),
             job_has_run,
             log: run.map(|run| MetricsLog::open(&run.metrics(), log_bytes)).transpose()?,
             listeners,
             newest: resumed.map(|checkpoint| checkpoint.name.clone()),
             changed: resumed.is_none(),
             saved_at: Instant::now(),
+            looked_at: Instant::now(),
             clock_due: false,
         })
     }
@@ -90,10 +96,22 @@ impl<'a> Keeper<'a> {
         self.job_has_run && self.changed
     }
 
-    /// True once the minutes between checkpoints are over, by this process's clock.
-    pub(crate) fn clock_rings(&self) -> bool {
+    /// True once the minutes between checkpoints are over, by this process's clock, and where the run folder
+    /// is no longer at its path: the checkpoint that is due then meets that, and keeps what it can.
+    pub(crate) fn clock_rings(&mut self) -> bool {
         let minutes = self.config.every_minutes;
         minutes.is_some_and(|minutes| self.saved_at.elapsed().as_secs_f64() >= 60.0 * minutes)
+            || self.has_vanished()
+    }
+
+    /// True where the run folder is no longer at its path, as it was a second ago at most.
+    fn has_vanished(&mut self) -> bool {
+        let Some(run) = self.run else { return false };
+        if self.looked_at.elapsed() < Duration::from_secs(1) {
+            return false;
+        }
+        self.looked_at = Instant::now();
+        run.whereabouts() != Whereabouts::Here
     }
 
     /// True where a checkpoint is due: at these ends, by the clock, or because the last evaluation is the
@@ -113,7 +131,7 @@ impl<'a> Keeper<'a> {
     /// Writes a checkpoint, and prunes the older ones. `best` says that its evaluation is the best so far.
     ///
     /// # Errors
-    /// When a weight is no finite number, or the file system refuses.
+    /// When a weight is no finite number, the run folder is gone, or the file system refuses.
     pub(crate) fn save<'t>(
         &mut self,
         state: &mut State,
@@ -125,6 +143,11 @@ impl<'a> Keeper<'a> {
         let tensors = tensors();
         if let Some(path) = tensors.weights.first_not_finite() {
             return Err(self.diverged(state, &format!("`{path}`"), "a number that is not"));
+        }
+        let elsewhere = run.whereabouts();
+        if elsewhere != Whereabouts::Here {
+            state.log_bytes = self.log.as_mut().map_or(Ok(0), MetricsLog::sync)?;
+            return self.remembered.rescue(run, &elsewhere, self.log.as_ref(), state, &tensors);
         }
         let store = run.checkpoint_store();
         let name = store.next_name(state.step)?;
@@ -173,7 +196,20 @@ impl<'a> Keeper<'a> {
     pub(crate) fn save_model<M: Module>(&self, model: &M, step: u64) -> Result<(), TrainError> {
         match self.run {
             None => Ok(()),
-            Some(run) => Ok(save_final_weights(model, step, &run.model())?),
+            Some(run) => match run.whereabouts() {
+                Whereabouts::Here => Ok(save_final_weights(model, step, &run.model())?),
+                elsewhere => {
+                    let found = match elsewhere {
+                        Whereabouts::Moved(path) => format!(
+                            "it at {path}, without the weights that training ends with; `bonfire train --run {path} \
+                             --resume` ends it",
+                            path = path.display()
+                        ),
+                        _ => "it gone with all its checkpoints".to_string(),
+                    };
+                    Err(CheckpointError::Vanished { path: run.path().to_path_buf(), found }.into())
+                }
+            },
         }
     }
 

@@ -14,9 +14,10 @@ use crate::keep::{AVERAGE, Checkpoint, GRADIENT, State, Tensors, WEIGHTS};
 use crate::parameters::{by_dimensions, from_weights, to_weights};
 use crate::{FitConfig, Parameter, TrainError};
 use bonfire_checkpoint::Weights;
-use bonfire_contract::Task;
+use bonfire_contract::{Task, guarded};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
+use burn_pack::Reader;
 
 /// A model under training, with its optimizer, its averaged weights and the gradient of the open step.
 pub(crate) struct Learner<M> {
@@ -57,10 +58,11 @@ impl<M: Task> Learner<M> {
         let weights =
             checkpoint.weights(WEIGHTS)?.ok_or_else(|| checkpoint.unfit(WEIGHTS, "no such file"))?;
         let model = weights.apply(model, &checkpoint.path.join(WEIGHTS))?;
-        let optimizer = optimizer
-            .from_bytes(Bytes::from_bytes_vec(checkpoint.optimizer()?))
-            .map_err(|error| checkpoint.unfit("optimizer state", error))?;
         let plain = device.clone().without_autodiff();
+        let optimizer =
+            with_state(optimizer, checkpoint.optimizer()?, &model, table, &plain).map_err(|found| {
+                checkpoint.unfit("optimizer.bpk with this optimizer's state of this model", found)
+            })?;
         let on_device = |file: &str| -> Result<Option<GradientsParams>, TrainError> {
             let Some(weights) = checkpoint.weights(file)? else { return Ok(None) };
             let tensors = from_weights(&weights, table, &plain);
@@ -135,4 +137,41 @@ impl<M: Task> Learner<M> {
             optimizer: &self.optimizer,
         }
     }
+}
+
+/// `optimizer` with the state of its file. Burn leaves out the state of a parameter where it is not whole, and
+/// meets a tensor of another shape at the next step, with a panic: neither is a resume.
+///
+/// # Errors
+/// What the file holds instead.
+fn with_state<M: Task>(
+    optimizer: ModuleOptimizer,
+    bytes: Vec<u8>,
+    model: &M,
+    table: &[Parameter],
+    plain: &Device,
+) -> Result<ModuleOptimizer, String> {
+    let bytes = Bytes::from_bytes_vec(bytes);
+    let stored = Reader::from_bytes(bytes.clone())
+        .and_then(Reader::into_tensors)
+        .map_err(|error| error.to_string())?;
+    let optimizer = guarded(|| optimizer.from_bytes(bytes))
+        .ok_or("damaged tensors")?
+        .map_err(|error| error.to_string())?;
+    let read = optimizer.to_record().len();
+    if read != stored.len() {
+        return Err(format!("{} tensors, of which {read} are such", stored.len()));
+    }
+    guarded(|| {
+        let mut gradient = GradientsParams::new();
+        for parameter in table.iter().filter(|parameter| parameter.trained) {
+            by_dimensions!(parameter.shape.len(), D => {
+                let shape: [usize; D] = parameter.shape.as_slice().try_into().expect("as many sizes as dimensions");
+                gradient.register(parameter.id, Tensor::<D>::zeros(shape, plain));
+            });
+        }
+        optimizer.clone().step(0.0, model.clone(), gradient)
+    })
+    .ok_or("tensors of other shapes")?;
+    Ok(optimizer)
 }

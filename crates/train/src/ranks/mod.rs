@@ -162,7 +162,8 @@ impl Ranks {
                 rank,
                 host: self.communicator.host(rank).to_string(),
                 message: format!(
-                    "expected the weights of rank 0 on {}, found others: do both compute with the same build and instructions (BONFIRE_CPU)?",
+                    "expected the weights of rank 0 on {}, found others: do both compute with the same build \
+                     and instructions (BONFIRE_CPU)?",
                     self.communicator.host(0)
                 ),
             }),

@@ -18,7 +18,8 @@ use bonfire_kernels::modules::{dropout, linear};
 use bonfire_kernels::{Activation, batch_norm};
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Int, Tensor, TensorData};
+use burn_pack::{Reader, Writer};
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
@@ -476,6 +477,114 @@ fn a_damaged_newest_checkpoint_falls_back_and_ends_the_same() {
     assert!(traces(damaged.path()) == traces(whole.path()));
 }
 
+/// Does something to the run folder once a checkpoint is written.
+struct OnceSaved<F: FnMut(&str)>(F);
+
+impl<F: FnMut(&str)> Listener for OnceSaved<F> {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::Saved { checkpoint } = event {
+            (self.0)(checkpoint);
+        }
+    }
+}
+
+#[test]
+fn a_run_folder_that_goes_away_ends_training_and_loses_nothing() {
+    let _alone = alone();
+    let (whole, parent) = (folder(), folder());
+    let mut config = config();
+    config.checkpoint = CheckpointConfig { every_steps: Some(2), ..CheckpointConfig::default() };
+    run_until(config.clone(), whole.path(), None);
+    let expected = traces(whole.path());
+    let (path, moved, rescued) =
+        (parent.path().join("run"), parent.path().join("moved"), parent.path().join("run-rescued"));
+    for (renamed, kept) in [(true, &moved), (false, &rescued)] {
+        let run = RunFolder::create(&path, Existing::Refuse).unwrap();
+        fs::write(path.join("columns.json"), "{}").unwrap();
+        let (from, to) = (path.clone(), moved.clone());
+        let goes_away = move |checkpoint: &str| {
+            if checkpoint == "step-000000004" {
+                if renamed { fs::rename(&from, &to).unwrap() } else { fs::remove_dir_all(&from).unwrap() }
+            }
+        };
+        let mut trainer = trainer(config.clone()).run(run).resume(true).interrupt(Interrupt::new());
+        trainer = trainer.listener(Box::new(OnceSaved(goes_away)));
+        let error = trainer.fit(net(true, 0.2), &rows(27), Some(&rows(11))).unwrap_err().to_string();
+        drop(trainer);
+        assert!(
+            error.contains("expected the folder of this run") && error.contains("step-000000006"),
+            "{error}"
+        );
+        assert!(error.contains(&format!("--run {} --resume", kept.display())), "{error}");
+        assert!(!path.exists() && kept.join("columns.json").exists());
+        assert_eq!(run_until(config.clone(), kept, None).stopped, Stopped::Finished);
+        assert!(traces(kept) == expected, "renamed: {renamed}");
+    }
+}
+
+#[test]
+fn a_best_checkpoint_that_is_gone_is_told_before_the_first_step() {
+    let _alone = alone();
+    let folder = folder();
+    let mut config = config();
+    config.train.select = Select::Best;
+    // An evaluation an epoch, of 7 pieces.
+    run_until(config.clone(), folder.path(), Some(10));
+    let store = RunFolder::open(folder.path()).unwrap().checkpoint_store();
+    let best = store.names().unwrap()[0].clone();
+    assert_ne!(store.names().unwrap().last(), Some(&best));
+    fs::remove_dir_all(store.path(&best)).unwrap();
+    let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+    let mut trainer = trainer(config).run(run).resume(true).interrupt(Interrupt::new());
+    let error = trainer.fit(net(true, 0.2), &rows(27), Some(&rows(11))).unwrap_err().to_string();
+    assert!(error.contains(&best) && error.contains("the best evaluation so far"), "{error}");
+}
+
+#[test]
+fn an_optimizer_file_of_another_model_or_damaged_under_a_right_checksum_is_refused() {
+    let _alone = alone();
+    let folder = folder();
+    run_until(config(), folder.path(), Some(10));
+    let store = RunFolder::open(folder.path()).unwrap().checkpoint_store();
+    let name = store.names().unwrap().pop().unwrap();
+    let files = store.load(&name).unwrap();
+    let rewritten = |change: &dyn Fn(usize, burn_pack::Tensor) -> Option<burn_pack::Tensor>| {
+        let reader = Reader::from_bytes(Bytes::from_bytes_vec(files[OPTIMIZER].clone())).unwrap();
+        let scalars = reader.scalars().clone();
+        let tensors = reader.into_tensors().unwrap().into_iter().enumerate();
+        let mut writer = Writer::new(tensors.filter_map(|(at, tensor)| change(at, tensor)).collect());
+        for (name, value) in scalars {
+            writer = writer.with_scalar(&name, value);
+        }
+        writer.into_bytes().unwrap().to_vec()
+    };
+    let as_long_as = |tensor: burn_pack::Tensor| {
+        let (name, dtype, _, id, bytes) = tensor.into_parts().unwrap();
+        let numbers = bytes.len() / 4;
+        burn_pack::Tensor::new(name, dtype, burn::tensor::Shape::from(vec![1, numbers]), id, bytes)
+    };
+    let cases = [
+        rewritten(&|at, tensor| (at != 0).then_some(tensor)),
+        rewritten(&|at, tensor| Some(if at == 0 { as_long_as(tensor) } else { tensor })),
+        rewritten(&|_, tensor| {
+            let (name, dtype, shape, _, bytes) = tensor.into_parts().unwrap();
+            Some(burn_pack::Tensor::new(name, dtype, shape, None, bytes))
+        }),
+        files[OPTIMIZER][..files[OPTIMIZER].len() / 2].to_vec(),
+        b"no pack".to_vec(),
+    ];
+    for (case, bytes) in cases.into_iter().enumerate() {
+        store.remove(&name).unwrap();
+        let mut damaged = files.clone();
+        damaged.insert(OPTIMIZER.into(), bytes);
+        store.save(&name, &damaged).unwrap();
+        let run = RunFolder::create(folder.path(), Existing::Resume).unwrap();
+        let mut trainer = trainer(config()).run(run).resume(true).interrupt(Interrupt::new());
+        let error = trainer.fit(net(true, 0.2), &rows(27), Some(&rows(11))).unwrap_err().to_string();
+        assert!(error.contains("optimizer.bpk"), "case {case}: {error}");
+    }
+}
+
 #[test]
 fn patience_ends_training_and_the_best_weights_are_selected() {
     let _alone = alone();
@@ -565,9 +674,8 @@ fn the_best_of_evaluations_without_a_number_is_the_last_with_a_warning() {
     };
     assert_eq!(
         warned(true),
-        [
-            "train.select: expected an evaluation whose r2 is a number, found none: the weights are those of the last step"
-        ]
+        ["train.select: expected an evaluation whose r2 is a number, found none: the weights are those of \
+             the last step"]
     );
     assert!(warned(false).is_empty());
 }

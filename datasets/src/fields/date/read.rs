@@ -5,11 +5,13 @@
 //! 31/12/2024  12/31/2024  31-12-2024                      the day or the month first: a column tells
 //! 31.12.2024                                              with points the day first, where it can be
 //! Dec 31, 2024  31 December 2024  Tue, 31 Dec 2024        a month's English name
-//! date, then `T` or a space, then 13:45[:30[.25]] [PM] [Z | UTC | +01:00]
+//! Dec 31st, 2024  2024-Dec-31
+//! date, then `T` or a space, then 13:45[:30[.25]] [PM | p.m.] [Z | UTC | +01:00]; 3 PM
 //! ```
-//! Years have four digits. A time with an offset is taken in UTC.
+//! Years have four digits. A time with an offset is taken in UTC. Other forms are [spelled anew](super::forms).
 
 use super::DateOrder;
+use super::forms::{OF_DIGITS, spelled_anew};
 use crate::records::{days, days_of_date};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
@@ -22,18 +24,35 @@ pub(in crate::fields) const ORDERS: [DateOrder; 5] = [
     DateOrder::Time,
 ];
 
+/// The places of orders among [`ORDERS`].
+pub(super) const YEAR_FIRST: usize = 0;
+pub(in crate::fields) const DAY_FIRST: usize = 1;
+pub(in crate::fields) const MONTH_FIRST: usize = 2;
+pub(super) const NAMED_MONTH: usize = 3;
+
 /// The days since 1970 that a text is in each of [`ORDERS`]; none in an order that it is not of.
 pub(in crate::fields) type Readings = [Option<f64>; 5];
 
 /// A text in every order that it may be of.
 pub(in crate::fields) fn readings(text: &str) -> Readings {
     const LONGEST: usize = 48;
-    let mut readings = Readings::default();
     let first = text.bytes().next().unwrap_or_default();
-    let may_be = (4..=LONGEST).contains(&text.len()) && text.is_ascii() && first.is_ascii_alphanumeric();
+    let may_be = (3..=LONGEST).contains(&text.len()) && text.is_ascii() && first.is_ascii_alphanumeric();
     if !may_be || !text.bytes().any(|byte| byte.is_ascii_digit()) {
-        return readings;
+        return Readings::default();
     }
+    let mut found = as_it_stands(text);
+    if found == Readings::default()
+        && let Some((order, text)) = spelled_anew(text)
+    {
+        found[order] = as_it_stands(&text).into_iter().flatten().next();
+    }
+    found
+}
+
+/// A text in every order that it may be of, from its first character to its last.
+fn as_it_stands(text: &str) -> Readings {
+    let mut readings = Readings::default();
     let mut rest = Cursor(text);
     if let Some(seconds) = rest.time() {
         readings[4] = rest.0.is_empty().then(|| days(seconds.whole, seconds.nanoseconds));
@@ -63,6 +82,11 @@ pub(in crate::fields) fn days_in(order: &DateOrder, text: &str) -> Option<f64> {
 
 /// The days since 1970 of a text in a format of strftime: a time with an offset, without, or a date alone.
 fn days_of_format(format: &str, text: &str) -> Option<f64> {
+    let text = match format {
+        // Of seven digits, two may be the month or the day; pandas writes a fraction where a value is missing.
+        OF_DIGITS => text.strip_suffix(".0").or(Some(text)).filter(|digits| digits.len() == 8)?,
+        _ => text,
+    };
     if let Ok(time) = DateTime::parse_from_str(text, format) {
         return Some(days(time.timestamp(), time.timestamp_subsec_nanos()));
     }
@@ -128,6 +152,7 @@ impl<'a> Cursor<'a> {
             return found[3].map(|_| found);
         }
         let first = self.number(4)?;
+        self.ordinal(first);
         if self.0.starts_with([' ', '-']) && self.0[1..].starts_with(|c: char| c.is_ascii_alphabetic()) {
             found[3] = self.date_of_name(Some(first));
             return found[3].map(|_| found);
@@ -170,6 +195,7 @@ impl<'a> Cursor<'a> {
             Some(day) => day,
             None => {
                 let day = self.number(2)?;
+                self.ordinal(day);
                 self.eat(&[',']);
                 self.spaces();
                 day
@@ -177,9 +203,26 @@ impl<'a> Cursor<'a> {
         };
         self.eat(&[',']);
         self.spaces();
-        let (year, digits) = self.number(4)?;
-        let fits = digits == 4 && day.1 <= 2;
-        fits.then(|| NaiveDate::from_ymd_opt(year as i32, month as u32 + 1, day.0)).flatten()
+        let last = self.number(4)?;
+        // In `2024-Dec-31` the year is what stands before the month.
+        let (year, day) = if day.1 == 4 { (day, last) } else { (last, day) };
+        let fits = year.1 == 4 && day.1 <= 2;
+        fits.then(|| NaiveDate::from_ymd_opt(year.0 as i32, month as u32 + 1, day.0)).flatten()
+    }
+
+    /// Takes the ending of a day that is counted: `1st`, `22nd`.
+    fn ordinal(&mut self, (day, digits): (u32, usize)) {
+        let ending = match day {
+            1 | 21 | 31 => "st",
+            2 | 22 => "nd",
+            3 | 23 => "rd",
+            _ => "th",
+        };
+        if digits <= 2
+            && let Some(rest) = self.0.strip_prefix(ending)
+        {
+            self.0 = rest;
+        }
     }
 
     /// Takes what stands between a date and its time.
@@ -194,10 +237,12 @@ impl<'a> Cursor<'a> {
     /// Takes a time with its offset from UTC.
     fn time(&mut self) -> Option<Seconds> {
         let (hour, _) = self.number(2)?;
-        self.eat(&[':'])?;
-        let (minute, digits) = self.number(2)?;
-        let (mut second, mut nanoseconds) = (0, 0);
-        if self.eat(&[':']).is_some() {
+        let (mut minute, mut digits, mut second, mut nanoseconds) = (0, 2, 0, 0);
+        let has_minutes = self.eat(&[':']).is_some();
+        if has_minutes {
+            (minute, digits) = self.number(2)?;
+        }
+        if has_minutes && self.eat(&[':']).is_some() {
             second = self.number(2)?.0;
             if self.eat(&['.', ',']).is_some() {
                 let fraction = self.while_fits(|byte| byte.is_ascii_digit());
@@ -206,12 +251,11 @@ impl<'a> Cursor<'a> {
             }
         }
         self.spaces();
-        let hour = match self.0.get(..2).map(str::to_ascii_uppercase).as_deref() {
-            Some(half @ ("AM" | "PM")) if (1..=12).contains(&hour) => {
-                self.0 = &self.0[2..];
-                hour % 12 + if half == "PM" { 12 } else { 0 }
-            }
-            _ => hour,
+        let hour = match self.half_of_day() {
+            Some(half) if hour <= 12 => hour % 12 + half,
+            Some(_) => return None,
+            None if !has_minutes => return None,
+            None => hour,
         };
         if hour > 23 || minute > 59 || digits != 2 || second > 59 {
             return None;
@@ -219,6 +263,18 @@ impl<'a> Cursor<'a> {
         self.spaces();
         let offset = self.offset()?;
         Some(Seconds { whole: i64::from(hour * 3600 + minute * 60 + second) - offset, nanoseconds })
+    }
+
+    /// Takes `AM` or `p.m.`: the hours before its half of the day.
+    fn half_of_day(&mut self) -> Option<u32> {
+        const HALVES: [(&str, u32); 4] = [("a.m.", 0), ("p.m.", 12), ("am", 0), ("pm", 12)];
+        HALVES.iter().find_map(|&(name, hours)| {
+            let (half, rest) = self.0.split_at_checked(name.len())?;
+            half.eq_ignore_ascii_case(name).then(|| {
+                self.0 = rest;
+                hours
+            })
+        })
     }
 
     /// Takes an offset from UTC, in seconds; 0 where there is none.
@@ -236,12 +292,18 @@ impl<'a> Cursor<'a> {
             4 => (digits[..2].parse::<i64>().ok()?, digits[2..].parse::<i64>().ok()?),
             _ => return None,
         };
+        // Mail has the name of the zone behind it: `-0500 (EST)`.
+        let comment =
+            self.0.trim_start_matches(' ').strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        if comment.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphabetic())) {
+            self.0 = "";
+        }
         let seconds = 60 * (60 * hours + minutes);
         (hours <= 18 && minutes < 60).then_some(if sign == '-' { -seconds } else { seconds })
     }
 }
 
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "january",
     "february",
     "march",
@@ -256,10 +318,11 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+pub(super) const WEEKDAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// The place of the name that a word is, in full or by its first three letters (`Sept`, too).
-fn is_name_of(word: &str, names: &[&str]) -> Option<usize> {
+pub(super) fn is_name_of(word: &str, names: &[&str]) -> Option<usize> {
     if word.len() < 3 {
         return None;
     }
@@ -301,6 +364,45 @@ mod tests {
             (3, "December 31 2024", day),
             (3, "Tue, 31 Dec 2024 13:45:00 GMT", quarter),
             (4, "13:45", 13.75 / 24.0),
+            (4, "1:45:00 pm", 13.75 / 24.0),
+            (4, "3 PM", 15.0 / 24.0),
+            (2, "12/31/2024 01:45:00 p.m.", quarter),
+            (2, "12/31/2024 1PM", day + 13.0 / 24.0),
+            (2, "12/31/2024 12:00 am", day),
+            (2, "12/31/2024 0:45 AM", day + 0.75 / 24.0),
+            (0, "2024-12-31T01:45:00 PM", quarter),
+            (0, "2021-04", 18_718.0),
+            (0, "2021/04", 18_718.0),
+            (2, "04/2021", 18_718.0),
+            (2, "04-2021", 18_718.0),
+            (3, "Apr 2021", 18_718.0),
+            (3, "April 2021", 18_718.0),
+            (3, "Apr-2021", 18_718.0),
+            (3, "Apr, 2021", 18_718.0),
+            (3, "2021-Apr", 18_718.0),
+            (3, "2021 Apr", 18_718.0),
+            (3, "2021-Apr-05", 18_722.0),
+            (0, "2021Q2", 18_718.0),
+            (0, "2021-Q2", 18_718.0),
+            (0, "20210102T1030", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102T103000", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102T103000Z", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102 10:30", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102 103000", 18_629.0 + 10.5 / 24.0),
+            (0, "20210102T10", 18_629.0 + 10.0 / 24.0),
+            (3, "Mon Jan  4 10:00:00 2021", 18_631.0 + 10.0 / 24.0),
+            (3, "Mon Jan 4 10:00:00 UTC 2021", 18_631.0 + 10.0 / 24.0),
+            (3, "Jan 4 10:00:00 2021", 18_631.0 + 10.0 / 24.0),
+            (3, "Mon, 04 Jan 2021 10:00:00 +0000", 18_631.0 + 10.0 / 24.0),
+            (3, "Mon, 04 Jan 2021 10:00:00 -0500 (EST)", 18_631.625),
+            (3, "Mon 04 Jan 2021", 18_631.0),
+            (3, "4th January 2021", 18_631.0),
+            (3, "Jan 4th, 2021", 18_631.0),
+            // pandas reads no weeks: `datetime.date.fromisoformat(text).toordinal() - 719163` of Python.
+            (0, "2021-W05", 18_659.0),
+            (0, "2021W05", 18_659.0),
+            (0, "2021-W05-3", 18_661.0),
+            (0, "2020-W53-7", 18_630.0),
         ] {
             let found = readings(text);
             assert_eq!(found[order], Some(expected), "{text}: {found:?}");
@@ -326,7 +428,19 @@ mod tests {
             "1.2.3",
             "2024-12-31T",
             "2024-12-31 x",
-            "Dec 2024",
+            "Dec 24",
+            "4711-08",
+            "2021-W54",
+            "2021-Q5",
+            "2021-1",
+            "13/2021",
+            "2021 04",
+            "12345678T10",
+            "13:45 PM",
+            "10",
+            "3 P",
+            "Dec 2024 10",
+            "22th March 2021",
             "May",
             "red",
             "192.168.0.1",
@@ -352,6 +466,8 @@ mod tests {
             ("%H.%M", "06.00", Some(0.25)),
             ("%Y-%m-%dT%H:%M:%S%z", "2024-12-31T01:00:00+0100", Some(20_088.0)),
             ("%Y%m%d", "2024-12-31", None),
+            ("%Y%m%d", "2024111", None),
+            ("%Y%m%d", "20241231.0", Some(20_088.0)),
         ] {
             assert_eq!(days_in(&DateOrder::Format(format.to_string()), text), expected, "{format} {text}");
         }

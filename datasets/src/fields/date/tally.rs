@@ -1,7 +1,7 @@
 //! The dates among the training cells of a column, in each order that they may be of.
 
-use super::read::{ORDERS, days_in, readings};
-use super::{DateOrder, expected};
+use super::read::{DAY_FIRST, MONTH_FIRST, ORDERS, days_in, readings};
+use super::{DateOrder, NOT_A_TIME, expected};
 use crate::DataError;
 use crate::fields::spread::Spread;
 use crate::fields::tally::{Place, or_next};
@@ -16,9 +16,11 @@ pub(in crate::fields) struct Dates {
     pub others: [Option<DataError>; ORDERS.len() + 1],
     pub none: Option<DataError>,
     /// The first cell that is one date with its day first, and another with its month first.
-    pub ambiguous: Option<DataError>,
+    pub first_ambiguous: Option<DataError>,
     /// Cells that are dates with their day first, and with their month first.
     pub both: u64,
+    /// Cells that are no date, and say so.
+    pub absent: u64,
     /// True where a format knows them as dates.
     pub typed: bool,
 }
@@ -34,6 +36,8 @@ impl Dates {
         place: &Place<'_>,
     ) {
         let format = date_format.map(|format| DateOrder::Format(format.to_string()));
+        let is_absent = |word: usize| coded.words()[word] == NOT_A_TIME;
+        self.absent = (0..seen.len()).filter(|&word| is_absent(word)).map(|word| seen[word].0).sum();
         let mut any = false;
         let read = |(word, &(count, _)): (usize, &(u64, usize))| {
             let mut days = [f64::NAN; ORDERS.len() + 1];
@@ -53,7 +57,8 @@ impl Dates {
             days
         };
         let words: Vec<_> = seen.iter().enumerate().map(read).collect();
-        let seen_words = || words.iter().zip(seen).filter(|(_, (count, _))| *count > 0);
+        let is_seen = |&word: &usize| seen[word].0 > 0 && !is_absent(word);
+        let seen_words = || (0..seen.len()).filter(is_seen).map(|word| (&words[word], &seen[word]));
         if !any {
             let first = seen_words().map(|(_, &(_, row))| row).min();
             self.none = first.map(|row| place.error(row, "a date"));
@@ -81,7 +86,14 @@ impl Dates {
         let is_both = |days: &[f64]| !days[DAY_FIRST].is_nan() && !days[MONTH_FIRST].is_nan();
         self.both = seen_words().filter(|(days, _)| is_both(&days[..])).map(|(_, (count, _))| count).sum();
         let ambiguous = first(&is_both);
-        self.ambiguous = ambiguous.map(|row| place.error(row, AMBIGUOUS));
+        self.first_ambiguous = ambiguous.map(|row| place.error(row, AMBIGUOUS));
+    }
+
+    /// The first cell of two orders, where nothing tells that the dates are of this `order`.
+    pub(in crate::fields) fn ambiguous(&self, order: &DateOrder) -> Option<DataError> {
+        let is_two_ways = matches!(order, DateOrder::DayFirst | DateOrder::MonthFirst)
+            && self.orders[DAY_FIRST].count == self.orders[MONTH_FIRST].count;
+        self.first_ambiguous.clone().filter(|_| is_two_ways)
     }
 
     /// Cells that are dates with day and month in one order or the other.
@@ -93,15 +105,12 @@ impl Dates {
         self.orders.iter_mut().zip(other.orders).for_each(|(all, more)| all.merge(more));
         self.others.iter_mut().zip(other.others).for_each(|(first, next)| or_next(first, next));
         or_next(&mut self.none, other.none);
-        or_next(&mut self.ambiguous, other.ambiguous);
+        or_next(&mut self.first_ambiguous, other.first_ambiguous);
         self.both += other.both;
+        self.absent += other.absent;
         self.typed |= other.typed;
     }
 }
-
-/// The places of two orders among [`ORDERS`].
-pub(in crate::fields) const DAY_FIRST: usize = 1;
-pub(in crate::fields) const MONTH_FIRST: usize = 2;
 
 /// What a date of two orders should have been.
 const AMBIGUOUS: &str = "a date of one order: neither day nor month is above 12 in the whole column, or each is in \

@@ -3,11 +3,11 @@
 use super::super::picture::Needed;
 use super::{Header, image};
 use crate::buffers;
+use bonfire_contract::guarded;
 use image::DynamicImage;
 use image::metadata::Orientation;
 use mozjpeg::Decompress;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Decodes what is needed, the sides divided by `shrink` and rounded up; `None` for what it does not take.
 pub(super) fn decode(bytes: &[u8], header: &Header, needed: Needed) -> Option<DynamicImage> {
@@ -15,11 +15,15 @@ pub(super) fn decode(bytes: &[u8], header: &Header, needed: Needed) -> Option<Dy
         return None;
     }
     // What it finds wrong with a file comes as a panic, and what it was at is dropped on the way.
-    catch_unwind(AssertUnwindSafe(|| pixels(bytes, header, needed))).ok()?.ok()
+    guarded(|| pixels(bytes, header, needed))?.ok()
 }
 
 fn pixels(bytes: &[u8], header: &Header, needed: Needed) -> io::Result<DynamicImage> {
     let mut file = Decompress::new_mem(bytes)?;
+    let [height, width] = header.size;
+    if file.size() != (width, height) {
+        return Err(io::Error::other("a size that is not the header's"));
+    }
     file.scale((8 / needed.shrink) as u8);
     let mut file = if header.components == 1 { file.grayscale()? } else { file.rgb()? };
     let (height, pitch) = (file.height(), file.width() * usize::from(header.components));
@@ -35,7 +39,7 @@ fn pixels(bytes: &[u8], header: &Header, needed: Needed) -> io::Result<DynamicIm
     let (above, below) = pixels.split_at_mut(rows * pitch);
     file.read_scanlines_into(above)?;
     below.fill(0);
-    Ok(image([height, file.width()], header.components, pixels))
+    image([height, file.width()], header.components, pixels).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -572,6 +572,54 @@ fn a_table_beside_pictures_is_trained_on() {
 }
 
 #[test]
+fn pictures_of_a_group_are_on_one_side() {
+    let (folder, config) = beside_a_table(|number| format!("{number}.5"));
+    let patient = |number: usize| number * number % 5;
+    let table: String = (0..10).map(|of| format!("{of}.png,{of}.5,p{}\n", patient(of))).collect();
+    write(folder.path(), "metadata.csv", format!("file_name,depth,patient\n{table}").as_bytes());
+    let (target, group_column) = (ImageTarget::Value, Some("patient".to_string()));
+    let config = ImageConfig { target, group_column, test_fraction: 0.4, ..config };
+    let of = |pipeline: &Pipeline<ImageSet>, schema: &ImageSchema| -> BTreeSet<usize> {
+        let moments = schema.value.unwrap();
+        let Target::Values(values) = batches(pipeline, 10).remove(0).target else { panic!("no values") };
+        let values: Vec<f32> = values.into_data().try_to_vec().unwrap();
+        let number = |value: f32| (f64::from(value) * moments.std + moments.mean - 0.5).round() as usize;
+        values.into_iter().map(number).collect()
+    };
+    for seed in 0..4 {
+        let opened = open(&config, seed).unwrap();
+        assert_eq!(opened.schema.split, SplitBy::Groups("patient".into()));
+        let (train, test) =
+            (of(&opened.train, &opened.schema), of(opened.test.as_ref().unwrap(), &opened.schema));
+        assert_eq!(train.len() + test.len(), 10);
+        assert!(!train.iter().any(|&of| test.iter().any(|&other| patient(of) == patient(other))), "{test:?}");
+        let evaluated = open_evaluation(&config, &opened.schema, None, seed).unwrap();
+        assert_eq!(of(&evaluated, &opened.schema), test);
+    }
+    let schema = open(&config, 1).unwrap().schema;
+    let without = ImageConfig { group_column: None, label_column: Some("depth".into()), ..config.clone() };
+    let error = reopen(&without, 1, schema).err().unwrap().to_string();
+    assert!(error.starts_with("data.group_column: expected `patient`, by which the run began"), "{error}");
+    let other = ImageConfig {
+        group_column: Some("patent".into()),
+        label_column: Some("depth".into()),
+        ..config.clone()
+    };
+    assert!(refused(&other).starts_with("data.group_column: expected a column of"));
+    let folders = ImageConfig { train: folder.path().display().to_string(), ..config.clone() };
+    assert!(refused(&folders).starts_with("data.group_column: expected none, or a table of file names"));
+    write(
+        folder.path(),
+        "metadata.csv",
+        format!("file_name,depth,patient\n{table}1.png,1.5,p2\n").as_bytes(),
+    );
+    let error = refused(&config);
+    assert!(error.contains("expected the same group of") && error.contains("line 12"), "{error}");
+    write(folder.path(), "metadata.csv", format!("file_name,depth,patient\n{table}1.png,1.5,\n").as_bytes());
+    assert!(refused(&config).contains("line 12, column `patient`: expected a group, found no value"));
+}
+
+#[test]
 fn values_of_a_table_are_standardised_by_those_that_are_trained_on() {
     let (folder, config) = beside_a_table(|number| format!("{}.5", number * number));
     let config = ImageConfig { target: ImageTarget::Value, test_fraction: 0.2, ..config };

@@ -2,6 +2,7 @@
 
 use crate::DataError;
 use crate::records::dialect::Given;
+use crate::records::once::warn_once;
 use ::csv::StringRecord;
 use std::collections::{HashMap, HashSet};
 
@@ -12,17 +13,18 @@ pub(super) fn of_header(uri: &str, line: u64, header: &StringRecord, given: Give
     let cells: Vec<&str> = header.iter().map(str::trim).collect();
     if !given.has_header && !cells.is_empty() && cells.iter().all(|cell| cell.parse::<f64>().is_ok()) {
         let first = cells.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-        log::warn!(
+        warn_once(format!(
             "{uri}, line {line}: the header is numbers ({first}{}); data.has_header = false if it is a row",
             if cells.len() > 3 { ", …" } else { "" }
-        );
+        ));
     }
     let unnamed = cells.iter().filter(|cell| cell.is_empty()).count();
     if unnamed > 0 {
         let first = cells.iter().position(|cell| cell.is_empty()).unwrap_or(0);
-        log::warn!(
-            "{uri}, line {line}: {unnamed} of the columns have no name; `column {first}` is what the first of them is called"
-        );
+        warn_once(format!(
+            "{uri}, line {line}: {unnamed} of the columns have no name; `column {first}` is what the first of them is \
+             called"
+        ));
     }
     let named = |(index, cell): (usize, &&str)| match *cell {
         "" => format!("column {index}"),
@@ -33,7 +35,7 @@ pub(super) fn of_header(uri: &str, line: u64, header: &StringRecord, given: Give
     let renamed: Vec<String> =
         distinct.iter().filter(|name| !names.contains(name)).take(3).cloned().collect();
     if !renamed.is_empty() {
-        log::warn!("{uri}, line {line}: columns of one name, called `{}` …", renamed.join("`, `"));
+        warn_once(format!("{uri}, line {line}: columns of one name, called `{}` …", renamed.join("`, `")));
     }
     distinct
 }

@@ -1,6 +1,7 @@
 //! CSV cut into blocks of whole rows.
 
 use super::quotes::{breaks, refused, swallowing};
+use super::sniff::stated;
 use crate::DataError;
 use crate::records::cut::{Cutter, LONGEST_RECORD};
 use crate::records::dialect::Dialect;
@@ -59,9 +60,16 @@ pub(in crate::records) fn scan_csv(
             continue;
         }
         if row.width.get() == 0 {
+            let states = cutter.begin == 0 && stated(&kept.borrow()[..end as usize]).is_some();
+            if states {
+                kept.borrow_mut().drain(..end as usize);
+                row.begin.set(0);
+                (cutter.begin, cutter.line) = (end, line);
+                continue;
+            }
             row.width.set(record.len());
             if dialect.header {
-                kept.borrow_mut().drain(..end as usize);
+                kept.borrow_mut().drain(..(end - cutter.begin) as usize);
                 row.begin.set(0);
                 (cutter.begin, cutter.line) = (end, line);
                 continue;

@@ -2,7 +2,8 @@
 //!
 //! The first lines are cut by each of `,` `;` tab and `|`. A separator fits where the header or, without one,
 //! the first row has more than one cell, and nine of ten rows have as many. Where the one that the ending
-//! stands for fits, it is taken: a comma, or a tab in `.tsv` files.
+//! stands for fits, it is taken: a comma, or a tab in `.tsv` files. Before all of this goes a first line that states
+//! it, `sep=;`, which is no row.
 
 use crate::DataError;
 use crate::records::dialect::Dialect;
@@ -134,6 +135,27 @@ fn ambiguous<'a>(uri: &str, cuts: impl Iterator<Item = &'a Cut>) -> DataError {
     DataError::config("separator", expected, each.join(", "))
 }
 
+/// The separator that the first line of a file states, as Excel writes and reads it, and the bytes of that line:
+///
+/// ```text
+/// [mark of UTF-8] sep=;\r\n   or  "sep=;"\n
+/// ```
+pub(in crate::records) fn stated(head: &[u8]) -> Option<(u8, usize)> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let text = head.strip_prefix(MARK).unwrap_or(head);
+    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len());
+    let (line, rest) = text.split_at(end);
+    let unquoted = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    let (key, value) = unquoted.split_at_checked(4)?;
+    let separator = match value {
+        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && *byte != b'"' => *byte,
+        _ => return None,
+    };
+    let line_end = if rest.starts_with(b"\r\n") { 2 } else { rest.len().min(1) };
+    let length = head.len() - rest.len() + line_end;
+    key.eq_ignore_ascii_case(b"sep=").then_some((separator, length))
+}
+
 /// A separator in words.
 pub(in crate::records) fn spelled(separator: u8) -> String {
     match separator {
@@ -176,6 +198,25 @@ mod tests {
         assert_eq!(found("a.csv", "1,5;2,5\n3,5;4,25\n", false), Ok(';'));
         assert_eq!(found("a.csv", "1;x\n2;y\n", false), Ok(';'));
         assert_eq!(found("a.csv", "1,x|y\n2,z|w\n", false), Ok(','));
+    }
+
+    #[test]
+    fn a_separator_is_stated_by_a_line_of_its_own() {
+        for (text, expected) in [
+            ("sep=;\r\na;b\r\n", Some((b';', 7))),
+            ("sep=,\na,b", Some((b',', 6))),
+            ("SEP=\t\ra", Some((b'\t', 6))),
+            ("\"sep=|\"\na", Some((b'|', 8))),
+            ("\u{feff}sep=;\n", Some((b';', 9))),
+            ("sep=;", Some((b';', 5))),
+            ("sep=;;\n", None),
+            ("sep=a\n", None),
+            ("sep=\n", None),
+            ("sep;a\n", None),
+            ("", None),
+        ] {
+            assert_eq!(stated(text.as_bytes()), expected, "{text:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Content, Decoding, EncodingErrors};
 use crate::DataError;
 use crate::records::wording::shortened;
-use encoding_rs::{EUC_JP, GB18030, SHIFT_JIS, WINDOWS_1252};
+use encoding_rs::{EUC_JP, Encoding, GB18030, SHIFT_JIS, WINDOWS_1252};
 
 /// Bytes around one that is no UTF-8 that are shown as another encoding reads them.
 const AROUND: usize = 12;
@@ -13,37 +13,30 @@ pub(in crate::records) fn undecodable(uri: &str, line: u64, record: &[u8], decod
     let at = std::str::from_utf8(record).map_or_else(|error| error.valid_up_to(), str::len);
     let begin = record[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let line = line + record[..at].iter().filter(|&&byte| byte == b'\n').count() as u64;
-    let found = match record.get(at) {
+    let (found, fitting) = match record.get(at) {
         Some(byte) if decoding.is_utf8() => {
-            let column = at - begin + 1;
-            format!("the byte 0x{byte:02x}, number {column} of the line; {}", fitting(record, at))
+            let (column, (told, fitting)) = (at - begin + 1, fitting(record, at));
+            (format!("the byte 0x{byte:02x}, number {column} of the line; {told}"), fitting)
         }
-        _ => "bytes that are none".to_string(),
+        _ => ("bytes that are none".to_string(), None),
     };
     let (uri, place, expected) = (uri.to_string(), format!("line {line}"), decoding.expected());
-    DataError::Undecodable { uri, place, expected, found, left_out: decoding.errors == EncodingErrors::Skip }
+    let left_out = decoding.errors == EncodingErrors::Skip;
+    DataError::Undecodable { uri, place, expected, found, fitting, left_out }
 }
 
-/// The encoding that an error says would fit.
-pub(crate) fn fitting_encoding(error: &DataError) -> Option<&str> {
-    let DataError::Undecodable { found, .. } = error else { return None };
-    found.split_once(NAMED)?.1.split('"').next()
-}
-
-/// Words before the name of an encoding that would fit.
-const NAMED: &str = "data.encoding = \"";
-
-/// The encoding that bytes may be in, of which number `at` is no UTF-8.
-fn fitting(bytes: &[u8], at: usize) -> String {
-    let named =
-        |name: &str, text: &str| format!("as {name} it reads `{}` ({NAMED}{name}\")", shortened(text));
+/// The encoding that bytes may be in, of which number `at` is no UTF-8: in words and, where one fits, by name.
+fn fitting(bytes: &[u8], at: usize) -> (String, Option<&'static str>) {
+    let named = |encoding: &'static Encoding, text: &str, doubt: &str| {
+        let name = encoding.name().to_lowercase();
+        let told = format!("as {name} it reads `{}` (data.encoding = \"{name}\"){doubt}", shortened(text));
+        (told, Some(encoding.name()))
+    };
+    const DOUBT: &str = ", if it is no other encoding";
     let of_kana = |text: &str| text.chars().any(|letter| ('\u{3041}'..='\u{30fe}').contains(&letter));
-    let japanese = |encoding: &'static encoding_rs::Encoding| {
+    let japanese = |encoding: &'static Encoding| {
         let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
-        of_kana(&text).then(|| {
-            let name = encoding.name().to_lowercase();
-            format!("{}, if it is no other encoding", named(&name, &text))
-        })
+        of_kana(&text).then(|| named(encoding, &text, DOUBT))
     };
     // Bytes of Western texts do not make kana.
     if let Some(told) = [EUC_JP, SHIFT_JIS].into_iter().find_map(japanese) {
@@ -57,12 +50,14 @@ fn fitting(bytes: &[u8], at: usize) -> String {
         // A line is shown, not what is above or below it.
         from += bytes[from..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         to = bytes[at..to].iter().position(|&byte| byte == b'\n').map_or(to, |end| at + end);
-        return named("windows-1252", &WINDOWS_1252.decode_without_bom_handling(&bytes[from..to]).0);
+        let text = WINDOWS_1252.decode_without_bom_handling(&bytes[from..to]).0;
+        return named(WINDOWS_1252, &text, "");
     }
     if let Some(text) = GB18030.decode_without_bom_handling_and_without_replacement(bytes) {
-        return format!("{}, if it is no other encoding", named("gb18030", &text));
+        return named(GB18030, &text, DOUBT);
     }
-    "data.encoding names another encoding: windows-1251, shift_jis, gb18030, euc-kr …".to_string()
+    let told = "data.encoding names another encoding: windows-1251, shift_jis, gb18030, euc-kr …";
+    (told.to_string(), None)
 }
 
 /// Refuses the zero bytes at the beginning of a file that should be UTF-8: of UTF-16 each second one is, and

@@ -1,6 +1,6 @@
 //! How large the sheets of OpenDocument are: cells and rows may say that they are repeated, a million times.
 
-use super::{MOST_CELLS, damaged};
+use super::bounds::{MOST_CELLS, damaged};
 use crate::DataError;
 use bytes::Bytes;
 use std::io::{Cursor, Read};

@@ -1,21 +1,22 @@
 //! Damage in the errors of a reader.
 
 use crate::DataError;
+use crate::records::guard;
 use crate::source::one_line;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a file should be.
+const WHOLE: &str = "a whole Parquet file";
 
 /// Every damage that the crate reports is the file's, wherever it is noticed.
 pub(super) fn damaged(uri: &str, error: &dyn std::fmt::Display) -> DataError {
-    DataError::source(uri, "a whole Parquet file", one_line(error))
+    DataError::source(uri, WHOLE, one_line(error))
 }
 
 /// Runs `decode`, which decodes pages. The crate panics on some damage within them (of 60.1.0: "Decoder for
-/// dict should have been set"); nothing outlives the decoding but its result, so unwinding leaves nothing
-/// half done.
+/// dict should have been set").
 ///
 /// # Errors
 /// `decode`'s own; a panic is the error of damaged pages.
 pub(crate) fn guarded<T>(uri: &str, decode: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(DataError::source(uri, "a whole Parquet file", "damaged pages")))
+    guard::guarded(uri, WHOLE, "damaged pages", decode)
 }

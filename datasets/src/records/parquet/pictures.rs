@@ -7,12 +7,11 @@
 //!
 //! The index keeps the class of each row, so that training reads the column of the bytes alone.
 
-use super::cells::spelled;
-use super::classes::class_names;
 use super::footer::{arrow, footer};
 use super::group::{group_range, group_reader};
 use super::guard::guarded;
 use crate::DataError;
+use crate::records::batches::{class_names, spelled};
 use crate::records::entry::{Entry, Member};
 use crate::source::{Object, Stat, one_line};
 use ::parquet::arrow::ProjectionMask;

@@ -110,8 +110,8 @@ impl<'a> Wishes<'a> {
         match column.or(stratify.filter(|_| self.any())) {
             None => Ok(()),
             Some((key, found)) => {
-                let expected = "none where the set is streamed, as whole blocks of it are held out (`stream = false`, or \
-                                files of their own for valid and test)";
+                let expected = "none where the set is streamed, as whole blocks of it are held out (`stream = \
+                                false`, or files of their own for valid and test)";
                 Err(DataError::config(key, expected, found))
             }
         }

@@ -33,7 +33,7 @@ impl Time {
     }
 
     /// The time of a finite number, whatever it counts.
-    pub(super) fn of_number(number: f64) -> Option<Time> {
+    pub(crate) fn of_number(number: f64) -> Option<Time> {
         let bits = (number + 0.0).to_bits() as i64;
         // The bits of an f64 are in the order of the numbers, but for the negative ones, which are in reverse.
         let at = i128::from(bits ^ (((bits >> 63) as u64) >> 1) as i64);

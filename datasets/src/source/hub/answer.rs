@@ -140,7 +140,8 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, has_token: bool) ->
             "a gated data set (its page on the Hub says how to be let in, and HF_TOKEN has to be a token of who was)"
         }
         (StatusCode::UNAUTHORIZED, _) if has_token => {
-            "a token that the Hub does not know, or may not read this with (HF_TOKEN, or the file that logging in wrote)"
+            "a token that the Hub does not know, or may not read this with (HF_TOKEN, or the file that logging \
+             in wrote)"
         }
         (StatusCode::UNAUTHORIZED, _) => "a private, gated or missing data set, and no token: set HF_TOKEN",
         _ => return None,

@@ -140,7 +140,7 @@ fn what_was_guessed_is_told_with_the_key_that_decides_otherwise() {
         "column  kind      why              missing  distinct  range or commonest",
         "id      number    reads as numbers 0        60        0 to 59",
         "note    category  reads as text    0        8         `n.v.` in 20",
-        "left out, without a value in the training rows: `empty`",
+        "left out, as no training row has a value that a table can hold: `empty`",
         "warning: `id` rises from row to row",
         "warning: `name` has 60 categories in 60 values",
         "warning: `same` is the same in every training row",
@@ -290,5 +290,122 @@ fn dates_are_numbers_or_parts_of_a_calendar_in_training_as_in_prediction() {
         let config = TableConfig { stream: Some(stream), ..of_digits.clone() };
         let (numbers, ..) = rows(open(&config, 0).unwrap().train.dataset());
         assert_eq!(numbers, [[2024.0, 2.0, 3.0], [2024.0, 12.0, 1.0]]);
+    }
+}
+
+/// `pandas.to_datetime` gives the same days.
+#[test]
+fn months_halves_of_days_and_digits_are_dates_and_not_a_time_is_no_value() {
+    let table = |cells: &[&str]| -> String {
+        let rows = cells.iter().enumerate().map(|(row, cell)| format!("{cell},{}\n", ["a", "b"][row % 2]));
+        "when,y\n".to_string() + &rows.collect::<String>()
+    };
+    let digits = ["20210102", "20210430", "20211231", "20200229"];
+    let files = Files::new(&[
+        ("month.csv", &table(&["2021-04", "2021-01", "2020-02", "2021-04"])),
+        ("named.csv", &table(&["Apr 2021", "Jan 2021", "Feb 2020", "April 2021"])),
+        ("half.csv", &table(&["01/31/2021 3:45 PM", "02/01/2021 12:15 AM", "02/02/2021 9:00 am", "NaT"])),
+        (
+            "c.csv",
+            &table(&[
+                "Mon Jan  4 10:00:00 2021",
+                "Tue Jan  5 22:30:00 2021",
+                "NaT",
+                "Sat Jan 30 00:00:00 2021",
+            ]),
+        ),
+        ("digits.csv", &table(&digits)),
+        ("others.csv", &table(&["NaT", "x", "NaT", "x"])),
+    ]);
+    let raw = |name: &str| TableConfig { standardise: false, ..files.config(name) };
+    let numbers = |config: &TableConfig| {
+        let opened = open(config, 0).unwrap();
+        let rows = rows(opened.train.dataset()).0;
+        (rows.into_iter().map(|row| row[0]).collect::<Vec<_>>(), opened.schema)
+    };
+    for name in ["month.csv", "named.csv"] {
+        assert_eq!(numbers(&raw(name)).0, [18_718.0, 18_628.0, 18_293.0, 18_718.0], "{name}");
+    }
+    let (half, schema) = numbers(&raw("half.csv"));
+    assert_eq!((&half[..3], schema.columns[0].missing), (&[18_658.656, 18_659.01, 18_660.375][..], 1));
+    assert_eq!(schema.numeric_names(), ["when", "when_missing"]);
+    let (c, schema) = numbers(&raw("c.csv"));
+    assert_eq!((c[0], c[1], c[3], schema.columns[0].missing), (18_631.416, 18_632.938, 18_657.0, 1));
+    assert!(schema.to_string().contains("2021-01-04T10:00:00 to 2021-01-30"), "{schema}");
+    let evaluated = open_evaluation(&raw("half.csv"), &schema, Some(&files.uri("c.csv")), 0).unwrap();
+    rows(evaluated.dataset());
+    assert_eq!(evaluated.dataset().unseen().summary().unwrap(), "cells of 4 rows: `when` 1 without a value");
+    // Digits alone are numbers, as they are to pandas, until the recipe calls them dates.
+    let (found, schema) = numbers(&raw("digits.csv"));
+    assert_eq!(found[0], 20_210_102.0);
+    assert!(
+        schema.to_string().contains("(`20200229`): if they are dates, name it in data.dates"),
+        "{schema}"
+    );
+    let named = TableConfig { dates: vec!["when".into()], ..raw("digits.csv") };
+    assert_eq!(numbers(&named).0, [18_629.0, 18_747.0, 18_992.0, 18_321.0]);
+    let text = numbers(&raw("others.csv")).1;
+    assert_eq!((text.columns[0].missing, text.columns[0].encoding.field().categories().len()), (0, 2));
+}
+
+/// Excel writes `sep=;` for itself; `pandas.read_csv(..., sep=";", skiprows=1)` has the same rows.
+#[test]
+fn a_first_line_that_states_the_separator_is_no_row() {
+    let lines: String =
+        (0..400).map(|row| format!("{row},5;{};{}\r\n", row % 7, ["a", "b"][row % 2])).collect();
+    let files = Files::new(&[
+        ("t.csv", &format!("sep=;\r\nn;m;y\r\n{lines}")),
+        ("mark.csv", &format!("\u{feff}sep=;\r\nn;m;y\r\n{lines}")),
+        ("bare.csv", &format!("sep=;\r\n{lines}")),
+        ("bad.csv", &format!("sep=;\r\nn;m;y\r\n1,5;2;a\r\nx;2;b\r\n{lines}")),
+    ]);
+    let config = |name: &str| TableConfig { decimal: ',', standardise: false, ..files.config(name) };
+    for stream in [false, true] {
+        for name in ["t.csv", "mark.csv", "bare.csv"] {
+            let names = ["n", "m", "y"].map(String::from).to_vec();
+            let config = TableConfig { stream: Some(stream), ..config(name) };
+            let config = match name {
+                "bare.csv" => TableConfig { column_names: Some(names), ..config },
+                _ => config,
+            };
+            let opened = open(&config, 0).unwrap();
+            assert_eq!(
+                opened.schema.columns.iter().map(|column| &*column.name).collect::<Vec<_>>(),
+                ["n", "m"]
+            );
+            let mut numbers: Vec<f32> =
+                rows(opened.train.dataset()).0.into_iter().map(|row| row[0]).collect();
+            numbers.sort_by(f32::total_cmp);
+            assert_eq!(numbers, (0..400).map(|row| row as f32 + 0.5).collect::<Vec<_>>(), "{name} {stream}");
+        }
+        let error = message(open(&TableConfig { stream: Some(stream), ..config("bad.csv") }, 0));
+        assert!(error.contains("bad.csv, line 4, column `n`"), "{error}");
+    }
+}
+
+/// Numbers of a file that knows its numbers: pandas has floats where a value is missing.
+#[test]
+fn days_in_the_digits_of_typed_numbers_are_dates_where_the_recipe_says_so() {
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+    use std::sync::Arc;
+    let days: ArrayRef = Arc::new(Int64Array::from(vec![20_210_102, 20_210_430]));
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(20_200_229.0), None]));
+    let labels: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    let batch = RecordBatch::try_from_iter([("d", days), ("f", floats), ("y", labels)]).unwrap();
+    let files = Files::new(&[(
+        "t.jsonl",
+        "{\"d\":20210102,\"f\":20200229.0,\"y\":\"a\"}\n{\"d\":20210430,\"f\":null,\"y\":\"b\"}\n",
+    )]);
+    let file = std::fs::File::create(files.uri("t.parquet")).unwrap();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for (name, stream) in [("t.parquet", false), ("t.parquet", true), ("t.jsonl", false)] {
+        let dates = vec!["d".to_string(), "f".to_string()];
+        let config = TableConfig { dates, standardise: false, stream: Some(stream), ..files.config(name) };
+        let opened = open(&config, 0).unwrap();
+        assert_eq!(opened.schema.numeric_names(), ["d", "f", "f_missing"], "{name}");
+        let numbers = rows(opened.train.dataset()).0;
+        assert_eq!(numbers, [[18_629.0, 18_321.0, 0.0], [18_747.0, 18_321.0, 1.0]], "{name}");
     }
 }

@@ -273,11 +273,30 @@ fn at_times(spelled: fn(u64) -> String) -> Table {
 #[test]
 fn the_last_rows_are_held_out() {
     let time = |row: u64| row * 77 % 200;
-    let spellings: [fn(u64) -> String; 4] = [
+    let spellings: [fn(u64) -> String; 9] = [
         |time| time.to_string(),
         |time| format!("{}", time as f64 - 100.25),
         |time| format!("20{:02}-{:02}-01", time / 12, time % 12 + 1),
         |time| format!("2024-01-01T{:02}:{:02}:00+02:00", time / 60, time % 60),
+        |time| format!("{:02}.{:02}.20{:02}", time % 10 + 10, time / 10 % 12 + 1, time / 120),
+        |time| format!("{:02}/{:02}/20{:02}", time / 10 % 12 + 1, time % 10 + 10, time / 120),
+        |time| {
+            format!(
+                "{:02}/31/2024 {}:{:02} {}",
+                time / 120 + 7,
+                (time / 60 + 11) % 12 + 1,
+                time % 60,
+                if time < 720 { "AM" } else { "PM" }
+            )
+        },
+        |time| {
+            format!(
+                "{} {}",
+                ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug"][time as usize % 8],
+                2000 + time / 8
+            )
+        },
+        |time| format!("20{:02}-W{:02}", time / 50, time % 50 + 1),
     ];
     for spelled in spellings {
         let table = at_times(spelled);
@@ -300,11 +319,37 @@ fn the_last_rows_are_held_out() {
 
 #[test]
 fn what_cannot_be_compared_as_a_time_is_refused_with_its_line() {
-    let table = at_times(|time| format!("{:02}.{:02}.2024", time % 28 + 1, time % 12 + 1));
-    let config = TableConfig { time_column: Some("at".into()), ..table.config() };
-    let error = message(open(&config, 1));
+    let refused = |spelled: fn(u64) -> String| {
+        let table = at_times(spelled);
+        message(open(&TableConfig { time_column: Some("at".into()), ..table.config() }, 1))
+    };
+    let error = refused(|time| format!("week {time}"));
     assert!(error.contains("line 2, column `at`: expected a number or a date of ISO 8601"), "{error}");
-    assert!(error.ends_with("found `01.01.2024`"), "{error}");
+    assert!(error.ends_with("(data.date_format), found `week 0`"), "{error}");
+    let date = |time: u64| format!("{:02}.{:02}.2024", time % 28 + 1, time % 12 + 1);
+    let error = refused(|time| if time == 77 { "soon".into() } else { format!("{}.01.2024", time % 28 + 1) });
+    assert!(error.contains("line 3, column `at`: expected a date, the day first, as most"), "{error}");
+    assert!(error.ends_with("found `soon`"), "{error}");
+    let error = refused(|time| format!("{:02}/{:02}/2024", time % 12 + 1, time / 12 % 12 + 1));
+    assert!(error.contains("line 2, column `at`: expected a date of one order"), "{error}");
+    // What a format says goes before all else: by their digits these are numbers of another order.
+    let table = at_times(date);
+    for (format, mark) in [("%d.%m.%Y", "."), ("%d%m%Y", "")] {
+        let text = std::fs::read_to_string(table.uri()).unwrap().replace('.', mark);
+        std::fs::write(table.uri(), text).unwrap();
+        let date_format = Some(format.to_string());
+        let config = TableConfig {
+            time_column: Some("at".into()),
+            date_format,
+            max_categories: 300,
+            ..table.config()
+        };
+        let parts = assert_found_again(&config, 1);
+        let days = parts.map(|part| {
+            part.into_iter().map(|row| (row * 77 % 200 % 12, row * 77 % 200 % 28)).collect::<BTreeSet<_>>()
+        });
+        assert!(days[0].last() < days[1].first() && days[1].last() < days[2].first(), "{days:?}");
+    }
     let mixed =
         at_times(|time| if time == 77 { "5".into() } else { format!("2024-01-{:02}", time % 28 + 1) });
     let mixed = TableConfig { time_column: Some("at".into()), ..mixed.config() };

@@ -82,7 +82,8 @@ proptest! {
     #[test]
     fn words_round_trip_but_for_white_space(text in "[a-c'!é \n]{0,60}") {
         let symbols = counted(VocabularyKind::Word, &text).frequent(1, None);
-        let tokenizer = VocabularyKind::Word.survey(NgramShape::default()).tokenizer(Specials::PADDED, symbols).unwrap();
+        let survey = VocabularyKind::Word.survey(NgramShape::default());
+        let tokenizer = survey.tokenizer(Specials::PADDED, symbols).unwrap();
         let ids = encode(&*tokenizer, &text);
         prop_assert!(ids.iter().all(|&id| id >= 2));
         let decoded = tokenizer.decode(&ids);
