@@ -35,6 +35,7 @@ mod remote;
 mod walk;
 mod writer;
 
+pub(crate) use archive::members;
 pub(crate) use object::is_of_transfer;
 pub use object::{Object, Stat, Stream, stats};
 pub use walk::walk;
@@ -159,6 +160,41 @@ pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
             Ok(if below.is_empty() { vec![uri.to_string()] } else { below })
         }
     }
+}
+
+/// What lies right in a folder.
+#[derive(Debug, Default)]
+pub(crate) struct RightBelow {
+    /// Its folders, sorted.
+    pub folders: Vec<String>,
+    /// Its files, sorted.
+    pub files: Vec<String>,
+}
+
+/// What lies right in a folder, not below the folders of it: each begins as the URI was given.
+///
+/// # Errors
+/// When it is no folder, or cannot be listed.
+pub(crate) fn right_below(uri: &str) -> Result<RightBelow, DataError> {
+    let expected = "a folder";
+    let (store, prefix, remote): (std::sync::Arc<dyn ObjectStore>, _, _) = match Location::parse(uri)? {
+        Location::Builtin(_) => return Ok(RightBelow::default()),
+        Location::Local(path) => (local::store(), local::object(uri, &path, expected)?, false),
+        Location::Remote(remote) => (remote::store(uri, &remote)?, remote.object(uri)?, true),
+    };
+    let ask = || store.list_with_delimiter(Some(&prefix));
+    let found = remote::wait(remote, remote::again(remote, ask)).map_err(|error| {
+        DataError::unreachable(uri, failure::expected(&error, expected), failure::found(&error))
+    })?;
+    let base = uri.trim_end_matches('/');
+    let named = |paths: Vec<ObjectPath>| {
+        let mut uris: Vec<String> =
+            paths.iter().filter_map(|path| Some(format!("{base}/{}", path.filename()?))).collect();
+        uris.sort_unstable();
+        uris
+    };
+    let files = found.objects.into_iter().map(|object| object.location).collect();
+    Ok(RightBelow { folders: named(found.common_prefixes), files: named(files) })
 }
 
 /// Every object below `prefix`, as URIs below `base`.

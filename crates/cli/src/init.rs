@@ -5,6 +5,7 @@ use crate::look;
 use anyhow::{Context, Result, bail};
 use bonfire_checkpoint::write_atomically;
 use bonfire_datasets::look as data;
+use bonfire_recipe::RecipeError;
 use bonfire_recipe::propose::{Asked, propose};
 use std::io::{Write, stdout};
 use std::path::{Path, absolute};
@@ -14,6 +15,14 @@ pub fn init(arguments: &InitArguments) -> Result<()> {
     let output = &arguments.output;
     if output.exists() {
         bail!("{}: expected no file here, found one; --output names another", output.display());
+    }
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        bail!(
+            "{}: expected --output in a folder that is there, found none at {}",
+            output.display(),
+            folder.display()
+        );
     }
     let uri = readable_from(output, &arguments.data)?;
     let found = data::look(&uri)?;
@@ -26,7 +35,9 @@ pub fn init(arguments: &InitArguments) -> Result<()> {
             None => None,
         },
     };
-    let proposal = propose(&found, &asked)?;
+    // What was chosen on the way may be the reason for a refusal.
+    let refused = |_: &RecipeError| found.notes.iter().for_each(|note| eprintln!("{note}"));
+    let proposal = propose(&found, &asked).inspect_err(refused)?;
     if let Some(pretrained) = &asked.pretrained {
         let (name, size) = (&pretrained.architecture, pretrained.size);
         println!("pretrained: {name}, by its tensors, for pictures of {size} pixels a side");
@@ -166,5 +177,100 @@ mod tests {
         std::fs::write(folder.path().join("two/other.csv"), "a,b\n1,2\n").unwrap();
         let error = message(init_for(folder.path(), "two", None));
         assert!(error.contains("name the one that is meant") && error.contains("other.csv"), "{error}");
+    }
+
+    /// A picture of one black pixel.
+    fn picture(folder: &Path, name: &str) {
+        const PNG: [u8; 67] = [
+            0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0,
+            1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63,
+            0x60, 0, 0, 0, 2, 0, 1, 0x48, 0xaf, 0xa4, 0x71, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42,
+            0x60, 0x82,
+        ];
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, PNG).unwrap();
+    }
+
+    /// A table of 30 rows, each with the name of a picture that is there.
+    fn listed(folder: &Path, header: &str, answer: impl Fn(usize) -> String) {
+        let row = |row: usize| {
+            picture(folder, &format!("images/{row}.png"));
+            format!("{row}.png,{}\n", answer(row))
+        };
+        let rows: String = (0..30).map(row).collect();
+        std::fs::write(folder.join("labels.csv"), format!("{header}\n{rows}")).unwrap();
+    }
+
+    #[test]
+    fn a_table_of_pictures_gets_a_recipe_for_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        listed(folder.path(), "file,label", |row| ["cat", "dog"][row % 2].to_string());
+        let recipe = init_for(folder.path(), "labels.csv", None).unwrap();
+        for line in ["kind = \"image\"", "image_column = \"file\"", "label_column = \"label\"", "/images\""] {
+            assert!(recipe.contains(line), "{line}\n{recipe}");
+        }
+        std::fs::remove_file(folder.path().join("images/7.png")).unwrap();
+        let recipe = init_for(folder.path(), "labels.csv", None).unwrap();
+        assert!(recipe.contains("on_corrupt = \"skip\""), "{recipe}");
+        // Rows that say different things of one picture are no labels of it.
+        let twice: String =
+            (0..30).map(|row| format!("{}.png,{}\n", row % 6, ["cat", "dog"][row % 2])).collect();
+        let twice = twice + "0.png,dog\n";
+        std::fs::write(folder.path().join("labels.csv"), format!("file,label\n{twice}")).unwrap();
+        let error = message(init_for(folder.path(), "labels.csv", None));
+        assert!(error.contains("expected one answer for each picture"), "{error}");
+    }
+
+    #[test]
+    fn several_labels_of_a_picture_are_proposed_as_such() {
+        let tags = |row: usize| {
+            let tags = ["cat", "dog", "sky"].iter().enumerate().filter(|(bit, _)| row % 8 >> bit & 1 == 1);
+            tags.map(|(_, tag)| *tag).collect::<Vec<_>>().join("|")
+        };
+        let folder = tempfile::tempdir().unwrap();
+        listed(folder.path(), "file,labels", tags);
+        let recipe = init_for(folder.path(), "labels.csv", None).unwrap();
+        assert!(
+            recipe.contains("target = \"labels\"") && recipe.contains("label_separator = \"|\""),
+            "{recipe}"
+        );
+        assert!(!recipe.contains("label_smoothing"), "{recipe}");
+        let folder = tempfile::tempdir().unwrap();
+        listed(folder.path(), "file,cat,dog", |row| format!("{},{}", row % 2, usize::from(row % 3 == 0)));
+        let recipe = init_for(folder.path(), "labels.csv", None).unwrap();
+        assert!(recipe.contains("label_columns = [\"cat\",\"dog\"]"), "{recipe}");
+    }
+
+    #[test]
+    fn marks_and_codes_are_guesses_in_the_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |row: usize| {
+            let a = if row % 6 == 0 { "-".to_string() } else { format!("{}.5", row * 7 % 13) };
+            let b = if row % 7 == 0 { -999 } else { row as i64 % 4 };
+            format!("{a},{b},{:05},{}\n", 120 + row % 5, ["no", "yes"][row / 2 % 2])
+        };
+        let rows: String = (0..60).map(row).collect();
+        std::fs::write(folder.path().join("rows.csv"), format!("a,b,zip,label\n{rows}")).unwrap();
+        let recipe = init_for(folder.path(), "rows.csv", None).unwrap();
+        assert!(recipe.contains("missing = [\"-\"]") && recipe.contains("10 of `a`"), "{recipe}");
+        assert!(recipe.contains("categorical = [\"zip\"]"), "{recipe}");
+        assert!(recipe.contains("`b` is -999 in 9 rows") && !recipe.contains("\nignore"), "{recipe}");
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("none/x.toml");
+        let error = init(&InitArguments {
+            data: folder.path().display().to_string(),
+            target: None,
+            test: None,
+            pretrained: None,
+            explain: false,
+            output,
+        });
+        let error = format!("{:#}", error.expect_err("a refusal"));
+        assert!(error.contains("expected --output in a folder that is there, found none at"), "{error}");
     }
 }

@@ -30,9 +30,9 @@ pub fn write(look: &Look, out: &mut dyn Write) -> io::Result<()> {
     match &look.found {
         Found::Pictures(pictures) => write_pictures(pictures, out),
         Found::Rows(rows) => write_rows(rows, out),
-        Found::Listed { rows, pictures, .. } => {
-            write_pictures(pictures, out)?;
-            write_rows(rows, out)
+        Found::Listed(listed) => {
+            write_pictures(&listed.pictures, out)?;
+            write_rows(&listed.rows, out)
         }
         Found::TextFolders { classes, .. } => {
             let files: u64 = classes.iter().map(|class| class.1).sum();
@@ -67,7 +67,7 @@ fn write_pictures(pictures: &PicturesLook, out: &mut dyn Write) -> io::Result<()
         writeln!(out, "of those looked at: {}", modes.join(", "))?;
     }
     if let Some((count, error)) = &pictures.unreadable {
-        writeln!(out, "cannot be read, of those looked at: {count}, the first: {error}")?;
+        writeln!(out, "cannot be read: {count} of the {} looked at, the first: {error}", pictures.looked_at)?;
     }
     if pictures.layout == PictureLayout::Listed { Ok(()) } else { write_classes(&pictures.classes, out) }
 }
@@ -109,6 +109,9 @@ fn write_rows(rows: &RowsLook, out: &mut dyn Write) -> io::Result<()> {
     if let Some((count, error)) = &rows.unreadable {
         writeln!(out, "rows that cannot be read: {count}, the first: {error}")?;
     }
+    for guess in &rows.guesses {
+        writeln!(out, "read by data.{} = {}: {}", guess.key, guess.value, guess.why)?;
+    }
     writeln!(out, "\n{:<WIDTH$} {:<10} {:>9} {:>9}  values", "column", "kind", "missing", "distinct")?;
     for column in rows.columns.iter().take(COLUMNS) {
         let distinct = column.distinct.map_or("many".to_string(), |distinct| distinct.to_string());
@@ -117,6 +120,9 @@ fn write_rows(rows: &RowsLook, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{name:<WIDTH$} {kind:<10} {:>9} {distinct:>9}  {values}", column.missing)?;
         if let Some(refused) = &column.refused {
             writeln!(out, "{:<WIDTH$} {refused}", "")?;
+        }
+        if let Some((mark, count)) = &column.sentinel {
+            writeln!(out, "{:<WIDTH$} {mark} in {count} rows, far from all others: no value?", "")?;
         }
     }
     if rows.columns.len() > COLUMNS {

@@ -16,6 +16,56 @@ const SHOWN: usize = 6;
 /// Mean words of a cell from which on a column of different texts is written language.
 const WORDS_OF_TEXT: f64 = 3.0;
 
+/// Different values that are no numbers, up to which a column of numbers may have marks of "no value" among them.
+const MOST_STRAYS: usize = 4;
+
+/// Values that people write where there is none, besides those that every table takes for it; in small letters.
+const MARKS: [&str; 40] = [
+    "-",
+    "--",
+    "---",
+    "–",
+    "—",
+    ".",
+    "..",
+    "...",
+    "_",
+    "*",
+    "?",
+    "??",
+    "n.a.",
+    "n.a",
+    "na",
+    "n/a",
+    "n/d",
+    "nd",
+    "nan",
+    "none",
+    "nil",
+    "null",
+    "(null)",
+    "<null>",
+    "[null]",
+    "#null!",
+    "\\n",
+    "#n/a",
+    "#div/0!",
+    "#value!",
+    "#ref!",
+    "missing",
+    "unknown",
+    "unk",
+    "undefined",
+    "no data",
+    "not available",
+    "not applicable",
+    "not recorded",
+    "void",
+];
+
+/// Numbers that people write where there is none.
+const SENTINELS: [f64; 9] = [-99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999_999.0];
+
 /// The kind of a column, as a recipe would use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
@@ -86,6 +136,15 @@ pub struct ColumnLook {
     pub words: f64,
     /// Why training would not read it as it stands.
     pub refused: Option<DataError>,
+    /// True for whole numbers that are greater in each row than in the one before, as moments and numbers of
+    /// records are.
+    pub rises: bool,
+    /// True for whole numbers with zeros in front, which are codes: `00123`.
+    pub codes: bool,
+    /// Marks of "no value" among its numbers that no table takes for it unless its recipe says so, with their counts.
+    pub marks: Vec<(String, u64)>,
+    /// A number far from all others that may mean "no value", with its count.
+    pub sentinel: Option<(String, u64)>,
 }
 
 /// What is seen of a column's cells.
@@ -95,14 +154,19 @@ pub(super) struct Seen {
     values: u64,
     /// Not-numbers among the values.
     names: u64,
+    /// The different ones of these; none where they are more than marks could be.
+    strays: Option<HashMap<String, u64>>,
+    /// True where a whole number has zeros in front.
+    padded: bool,
     counts: Option<HashMap<String, u64>>,
     words: u64,
     least: f64,
     greatest: f64,
     sum: f64,
     whole: bool,
-    /// True while each number is one more than the one before.
+    /// True while each number is one more than the one before, and while it is greater.
     counts_up: bool,
+    rises: bool,
     last: Option<f64>,
 }
 
@@ -112,6 +176,8 @@ impl Seen {
             missing: 0,
             values: 0,
             names: 0,
+            strays: Some(HashMap::new()),
+            padded: false,
             counts: Some(HashMap::new()),
             words: 0,
             least: f64::INFINITY,
@@ -119,6 +185,7 @@ impl Seen {
             sum: 0.0,
             whole: true,
             counts_up: true,
+            rises: true,
             last: None,
         }
     }
@@ -151,8 +218,15 @@ impl Seen {
         for place in places.into_iter().flatten() {
             self.see(numbers[place]);
         }
-        for (text, count) in texts {
+        for ((text, count), number) in texts.into_iter().zip(numbers) {
             self.values += count;
+            self.padded |= is_padded(&text);
+            if let (None, Some(strays)) = (number, &mut self.strays) {
+                *strays.entry(text.clone()).or_default() += count;
+                if strays.len() > MOST_STRAYS {
+                    self.strays = None;
+                }
+            }
             self.words += count * text.split_whitespace().count() as u64;
             if let Some(counts) = &mut self.counts {
                 *counts.entry(text).or_default() += count;
@@ -166,13 +240,14 @@ impl Seen {
     fn see(&mut self, number: Option<f64>) {
         let Some(number) = number else {
             self.names += 1;
-            self.counts_up = false;
+            (self.counts_up, self.rises) = (false, false);
             return;
         };
         (self.least, self.greatest) = (self.least.min(number), self.greatest.max(number));
         self.sum += number;
         self.whole &= number.fract() == 0.0;
         self.counts_up &= self.last.is_none_or(|last| number == last + 1.0);
+        self.rises &= self.last.is_none_or(|last| number > last);
         self.last = Some(number);
     }
 
@@ -180,6 +255,35 @@ impl Seen {
         let (least, greatest) = (self.least, self.greatest);
         let mean = self.sum / self.values as f64;
         (self.names == 0 && self.values > 0).then_some(Range { least, greatest, mean, whole: self.whole })
+    }
+
+    /// The marks of "no value" among numbers, where nothing else is among them.
+    fn marks(&self) -> Vec<(String, u64)> {
+        let is_mark = |(text, _): &(&String, &u64)| MARKS.contains(&text.to_lowercase().as_str());
+        let strays = self
+            .strays
+            .as_ref()
+            .filter(|strays| strays.iter().all(|stray| is_mark(&stray)) && 2 * self.names <= self.values);
+        let mut marks: Vec<_> =
+            strays.into_iter().flatten().map(|(text, count)| (text.clone(), *count)).collect();
+        marks.sort();
+        marks
+    }
+
+    /// A number such as -999 that several rows have, and that is further from the next one than any two others.
+    fn sentinel(&self) -> Option<(String, u64)> {
+        let counts = self.counts.as_ref().filter(|_| self.names == 0)?;
+        let number = |text: &String| text.parse::<f64>().ok().filter(|number| number.is_finite());
+        let found = counts.iter().filter(|(_, count)| **count > 1).find(|(text, _)| {
+            let Some(value) = number(text).filter(|value| SENTINELS.contains(value)) else { return false };
+            let others = counts.keys().filter_map(number).filter(|other| *other != value);
+            let (least, greatest) = others.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), other| {
+                (low.min(other), high.max(other))
+            });
+            let distance = if value < least { least - value } else { value - greatest };
+            least < greatest && distance > greatest - least
+        });
+        found.map(|(text, count)| (text.clone(), *count))
     }
 
     fn distinct(&self) -> Option<u64> {
@@ -233,7 +337,7 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
             Some(Err(error)) => (None, Some(error)),
         };
     let kind = kind(&name, &seen, encoding.as_ref(), words);
-    let range = seen.range();
+    let range = seen.range().filter(|_| !seen.padded);
     let histogram =
         range.filter(|range| range.greatest > range.least).map(|range| histogram(frames, &name, range));
     ColumnLook {
@@ -246,6 +350,10 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
         histogram,
         words,
         refused: refused.filter(|_| kind != ColumnKind::Text),
+        rises: seen.rises && seen.whole && seen.values > 20,
+        codes: seen.padded && seen.names == 0,
+        marks: seen.marks(),
+        sentinel: seen.sentinel(),
         name,
     }
 }
@@ -254,8 +362,10 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
 fn kind(name: &str, seen: &Seen, column: Option<&Column>, words: f64) -> ColumnKind {
     let (values, distinct) = (seen.values, seen.distinct());
     let all_differ = distinct.is_none_or(|distinct| distinct == values) && values > 20;
-    let numeric = column.is_some_and(|column| matches!(column.encoding, Encoding::Numeric(_)));
-    let categorical = column.is_none_or(|column| matches!(column.encoding, Encoding::Categorical(_)));
+    let codes = seen.padded && seen.names == 0;
+    let numeric = !codes && column.is_some_and(|column| matches!(column.encoding, Encoding::Numeric(_)));
+    let categorical =
+        codes || column.is_none_or(|column| matches!(column.encoding, Encoding::Categorical(_)));
     if values == 0 {
         ColumnKind::Empty
     } else if distinct == Some(1) && seen.missing == 0 && values > 1 {
@@ -276,6 +386,11 @@ fn kind(name: &str, seen: &Seen, column: Option<&Column>, words: f64) -> ColumnK
     } else {
         ColumnKind::Category
     }
+}
+
+/// True for a whole number with zeros in front.
+fn is_padded(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// True for the usual names of identifiers.
@@ -322,16 +437,19 @@ pub(super) fn leaks(frames: &[Frame], columns: &[ColumnLook], target: &str) -> V
         _ => {
             // With many values each class would follow from some: that is what there is to learn.
             let most = of_target.distinct.unwrap_or(0).saturating_mul(2);
+            // From values that differ in nearly every row anything follows.
+            let most = most.min(column.values / 2);
             let few = column.distinct.is_some_and(|distinct| (2..=most).contains(&distinct));
             few && matches!(column.kind, ColumnKind::Category | ColumnKind::Number)
-                && decides(frames, &column.name, target)
+                && decides(frames, &column.name, target).is_some_and(|pairs| pairs > 20)
         }
     };
     told.filter(says).map(|column| column.name.clone()).collect()
 }
 
-/// True where each value of `column` is beside one value of `target` alone, and missing ones do not matter.
-fn decides(frames: &[Frame], column: &str, target: &str) -> bool {
+/// The rows with a value of `column` and of `target`, where each value of the one is beside one value of the other
+/// alone; missing ones do not matter.
+pub(super) fn decides(frames: &[Frame], column: &str, target: &str) -> Option<u64> {
     let mut known: HashMap<String, String> = HashMap::new();
     let mut pairs = 0u64;
     for frame in frames {
@@ -342,7 +460,7 @@ fn decides(frames: &[Frame], column: &str, target: &str) -> bool {
             };
             pairs += 1;
             match known.get(&*value) {
-                Some(before) if *before != said => return false,
+                Some(before) if *before != said => return None,
                 Some(_) => {}
                 None => {
                     known.insert(value.into_owned(), said.into_owned());
@@ -350,7 +468,7 @@ fn decides(frames: &[Frame], column: &str, target: &str) -> bool {
             }
         }
     }
-    pairs > 20
+    Some(pairs)
 }
 
 /// Pearson's correlation of two columns of numbers; none where one does not vary.

@@ -9,11 +9,17 @@
 
 mod columns;
 mod folder;
+mod foreign;
+mod listed;
 mod pictures;
 mod rows;
 mod target;
 
+#[cfg(test)]
+mod tests;
+
 pub use columns::{ColumnKind, ColumnLook, Range};
+pub use listed::{ListedLook, Several};
 pub use pictures::{Layout as PictureLayout, PicturesLook};
 pub use rows::{Guess, RowsLook};
 pub use target::{Candidate, Question, Targets};
@@ -43,16 +49,7 @@ pub enum Found {
     /// Rows with columns: a table, or labelled texts.
     Rows(RowsLook),
     /// Pictures that a table beside them names.
-    Listed {
-        /// The table.
-        rows: Box<RowsLook>,
-        /// Its column of file names.
-        column: String,
-        /// The folder that the names are relative to, where it is not the table's own.
-        folder: Option<String>,
-        /// The pictures.
-        pictures: PicturesLook,
-    },
+    Listed(Box<ListedLook>),
     /// Files of text in a folder a class: each class with the number of its files.
     TextFolders {
         /// In the order of their names.

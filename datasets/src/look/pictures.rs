@@ -1,7 +1,7 @@
 //! Pictures: how many of which class, and their sizes, from the headers of some.
 
 use crate::records::{Entry, File, Format, ReadOptions, Use, open_blocks};
-use crate::source::{self, Object};
+use crate::source::Object;
 use crate::{DataError, image};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,8 @@ pub struct PicturesLook {
     pub shorter_side: Option<[usize; 3]>,
     /// How many of those that were looked at are in colour, or grey, and have transparency.
     pub modes: BTreeMap<&'static str, u64>,
+    /// Pictures that were looked at, evenly out of all.
+    pub looked_at: u64,
     /// Pictures among those looked at that cannot be read, with the first error.
     pub unreadable: Option<(u64, DataError)>,
 }
@@ -64,6 +66,7 @@ impl PicturesLook {
             of_first_shard: false,
             classes,
             shorter_side: sizes.of_shorter_side(),
+            looked_at: sizes.sides.len() as u64 + sizes.unreadable.as_ref().map_or(0, |(count, _)| *count),
             modes: sizes.modes,
             unreadable: sizes.unreadable,
         }
@@ -124,23 +127,19 @@ pub(super) fn of_idx(uri: &str) -> Result<PicturesLook, DataError> {
 /// Tar shards; the first of them is looked into.
 pub(super) fn of_shards(uri: &str, files: &[String]) -> Result<PicturesLook, DataError> {
     let Some(first) = files.first() else { return Err(DataError::source(uri, "shards", "none")) };
-    let object = Object::open(first)?;
-    let stat = object.stat()?;
-    let dialect = Default::default();
-    let (_, entries) = Format::Tar.records().entries(&File {
-        object: &object,
-        stat: &stat,
-        dialect,
-        decoding: None,
-        sheet: None,
-    })?;
+    let entries = entries(&Object::open(first)?, Format::Tar)?;
+    let picture = |entry: &Entry| {
+        entry.parts.iter().position(|part| image::is_picture(&format!("x.{}", part.extension)))
+    };
+    if !entries.iter().any(|entry| picture(entry).is_some()) {
+        let needed = "pictures among the samples of a tar (unpack one of other files, then name its folder)";
+        return Err(DataError::source(uri, needed, format!("none among its {}", entries.len())));
+    }
     let mut sizes = Sizes::default();
     // A packed shard has its pictures at places of its unpacked bytes.
     let unpacked = Object::unpacked(first)?;
     for entry in evenly(&entries) {
-        if let Some(part) =
-            entry.parts.iter().find(|part| image::is_picture(&format!("x.{}", part.extension)))
-        {
+        if let Some(part) = picture(entry).map(|at| &entry.parts[at]) {
             let bytes = unpacked.range(part.offset..part.offset + part.length);
             sizes.add(
                 bytes.and_then(|bytes| image::facts_of_bytes(&format!("{first}, {}", entry.key), &bytes)),
@@ -164,15 +163,7 @@ pub(super) fn of_parquet(uri: &str, files: &[String]) -> Result<Option<PicturesL
     if !shard.are_pictures() {
         return Ok(None);
     }
-    let stat = object.stat()?;
-    let dialect = Default::default();
-    let (_, entries) = Format::Parquet.records().entries(&File {
-        object: &object,
-        stat: &stat,
-        dialect,
-        decoding: None,
-        sheet: None,
-    })?;
+    let entries = entries(&object, Format::Parquet)?;
     let mut sizes = Sizes::default();
     if let Some(block) = blocks.first() {
         let pictures = shard.pictures(block)?;
@@ -183,6 +174,13 @@ pub(super) fn of_parquet(uri: &str, files: &[String]) -> Result<Option<PicturesL
         }
     }
     Ok(Some(of_entries(&entries, sizes, files.len())))
+}
+
+/// The samples of a shard.
+fn entries(object: &Object, format: Format) -> Result<Vec<Entry>, DataError> {
+    let (dialect, stat) = (Default::default(), object.stat()?);
+    let file = File { object, stat: &stat, dialect, decoding: None, sheet: None };
+    Ok(format.records().entries(&file)?.1)
 }
 
 /// The samples of the first of some shards.
@@ -198,9 +196,4 @@ fn of_entries(entries: &[Entry], sizes: Sizes, files: usize) -> PicturesLook {
 /// Some of many, evenly out of all.
 fn evenly<T>(all: &[T]) -> impl Iterator<Item = &T> {
     all.iter().step_by(all.len().div_ceil(DECODED).max(1))
-}
-
-/// The name of a picture's file, without the folders above it.
-pub(super) fn file_name(uri: &str) -> &str {
-    source::name(uri)
 }

@@ -1,13 +1,12 @@
 //! Rows with columns: the first of them, and what each column holds.
 
-use super::columns::{self, ColumnLook, Range, Seen};
-use super::pictures::file_name;
+use super::columns::{self, ColumnLook, Range};
 use super::target::{self, Targets};
 use crate::DataError;
-use crate::records::{Cells, Format, Found, Frame};
+use crate::records::{Cells, Format, Found, Frame, sheets};
 use crate::source::{Object, stats};
 use crate::table::{Packing, TableConfig};
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 /// Rows that are looked at, and bytes of the files about which reading stops.
 const MOST_ROWS: usize = 400_000;
@@ -101,7 +100,22 @@ pub(super) fn look(uri: &str, files: &[String]) -> Result<RowsLook, DataError> {
                 guesses.push(Guess::new("decimal", decimal.to_string(), why));
             }
             guesses.extend(thousands.map(|mark| Guess::new("thousands", mark.to_string(), why)));
+            config = marked;
             break;
+        }
+    }
+    if let Some(guess) = rows.missing_marks() {
+        config.missing = guess.0;
+        rows = look_as(uri, files, &config)?;
+        guesses.push(Guess::new("missing", config.missing.clone(), &guess.1));
+    }
+    if let [file] = files
+        && format_of(files)? == Format::Excel
+    {
+        let sheets = sheets(file)?;
+        if sheets.names.len() > 1 {
+            let why = format!("the first with cells; the sheets are {}", sheets.names.join(", "));
+            guesses.push(Guess::new("sheet", sheets.read, &why));
         }
     }
     Ok(RowsLook { guesses, ..rows })
@@ -223,6 +237,27 @@ impl RowsLook {
         self.columns.iter().any(|column| matches!(column.refused, Some(DataError::Marked { .. })))
     }
 
+    /// The marks of "no value" among the numbers of columns, and why they are taken for it.
+    fn missing_marks(&self) -> Option<(Vec<String>, String)> {
+        let mut of_marks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for column in &self.columns {
+            for (mark, count) in &column.marks {
+                of_marks.entry(mark).or_default().push(format!("{count} of `{}`", column.name));
+            }
+        }
+        for (mark, places) in &mut of_marks {
+            // The key is for all columns.
+            for column in self.columns.iter().filter(|column| column.marks.is_empty()) {
+                let count = self.cells(&column.name).filter(|cell| cell == mark).count();
+                places.extend((count > 0).then(|| format!("{count} of `{}`, too", column.name)));
+            }
+        }
+        let told = |(mark, places): (&&str, &Vec<String>)| format!("`{mark}` in {}", places.join(", "));
+        let why = of_marks.iter().map(told).collect::<Vec<_>>().join("; ");
+        let marks: Vec<String> = of_marks.into_keys().map(str::to_string).collect();
+        (!marks.is_empty()).then(|| (marks, format!("a guess: no value, among numbers: {why}")))
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&ColumnLook> {
         self.columns.iter().find(|column| column.name == name)
@@ -230,7 +265,7 @@ impl RowsLook {
 
     /// The columns that may be asked for, the likely ones first.
     pub fn targets(&self) -> Targets {
-        target::targets(self)
+        target::targets(&self.columns)
     }
 
     /// The columns besides `target` that say the same: from each of its values `target`'s follows, in all rows that
@@ -240,32 +275,14 @@ impl RowsLook {
         columns::leaks(&self.frames, &self.columns, target)
     }
 
-    /// The column whose cells are names of these pictures.
-    pub(super) fn column_of_names(&self, pictures: &[String]) -> Option<&ColumnLook> {
-        let names: HashSet<&str> = pictures.iter().map(|uri| file_name(uri)).collect();
-        let stems: HashSet<&str> =
-            names.iter().map(|name| name.rsplit_once('.').map_or(*name, |(stem, _)| stem)).collect();
-        self.columns.iter().find(|column| {
-            let mut seen = Seen::cells(&self.frames, &column.name).take(32).peekable();
-            seen.peek().is_some()
-                && seen.all(|cell| names.contains(file_name(&cell)) || stems.contains(file_name(&cell)))
-        })
+    /// True where all rows of one value in `column` have one in `answer`.
+    pub(super) fn decides(&self, column: &str, answer: &str) -> bool {
+        columns::decides(&self.frames, column, answer).is_some()
     }
 
-    /// The folder that the names in a column of `table` are relative to; none where it is the table's own.
-    pub(super) fn folder_of(&self, column: &str, table: &str, pictures: &[String]) -> Option<String> {
-        let cell = Seen::cells(&self.frames, column).next()?;
-        let own = table.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let named = |uri: &&String| {
-            let stem = uri.rsplit_once('.').map_or(uri.as_str(), |(stem, _)| stem);
-            [uri.as_str(), stem]
-                .iter()
-                .any(|name| name.strip_suffix(&*cell).is_some_and(|rest| rest.ends_with('/')))
-        };
-        let uri = pictures.iter().find(named)?;
-        let at = uri.rfind(&*cell)?;
-        let folder = uri[..at].trim_end_matches('/');
-        (folder != own).then(|| folder.to_string())
+    /// The rows that were looked at.
+    pub(super) fn frames(&self) -> &[Frame] {
+        &self.frames
     }
 
     /// Some of the first rows, as they are spelled; `None` for a cell without a value.

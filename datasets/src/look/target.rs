@@ -1,7 +1,6 @@
 //! The column to predict: which ones could be, and the one that its name says.
 
 use super::columns::{ColumnKind, ColumnLook};
-use super::rows::RowsLook;
 
 /// Different whole numbers up to which a column is read as classes, as training does.
 const MOST_CLASSES: u64 = 20;
@@ -78,6 +77,8 @@ pub struct Candidate {
     pub name: String,
     /// The question that it would be.
     pub question: Question,
+    /// Why it is not guessed, though it could be asked for.
+    pub unlikely: Option<&'static str>,
 }
 
 /// The columns that could be predicted.
@@ -106,28 +107,40 @@ pub(super) fn question(column: &ColumnLook) -> Option<Question> {
     }
 }
 
-pub(super) fn targets(rows: &RowsLook) -> Targets {
-    let candidates: Vec<Candidate> = rows
-        .columns
-        .iter()
-        .filter_map(|column| Some(Candidate { name: column.name.clone(), question: question(column)? }))
-        .collect();
+/// Why a column is not guessed to be the target, though it could be asked for.
+fn unlikely(column: &ColumnLook, question: Question) -> Option<&'static str> {
+    match question {
+        Question::Class(classes) if column.values > 20 && 2 * classes >= column.values => {
+            Some("it differs in nearly every row")
+        }
+        Question::Value if column.rises => Some("it rises from row to row"),
+        _ => None,
+    }
+}
+
+pub(super) fn targets(columns: &[ColumnLook]) -> Targets {
+    let candidate = |column: &ColumnLook| {
+        let question = question(column)?;
+        Some(Candidate { name: column.name.clone(), question, unlikely: unlikely(column, question) })
+    };
+    let candidates: Vec<Candidate> = columns.iter().filter_map(candidate).collect();
+    let sane: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.unlikely.is_none()).collect();
     // Beside `x` and `z`, `y` is a coordinate.
-    let is_coordinate = |name: &str| name == "y" && rows.column("z").is_some();
+    let is_coordinate = |name: &str| name == "y" && columns.iter().any(|column| column.name == "z");
     let named = |names: &[&str]| -> Vec<&Candidate> {
         let is_named = |candidate: &&Candidate| {
             let name = candidate.name.to_lowercase();
             names.contains(&name.as_str()) && !is_coordinate(&name)
         };
-        candidates.iter().filter(is_named).collect()
+        sane.iter().copied().filter(is_named).collect()
     };
-    let has_text = rows.columns.iter().any(|column| column.kind == ColumnKind::Text);
-    let (likely, why) = match (named(&NAMED).as_slice(), named(&USUAL).as_slice(), candidates.as_slice()) {
+    let has_text = columns.iter().any(|column| column.kind == ColumnKind::Text);
+    let (likely, why) = match (named(&NAMED).as_slice(), named(&USUAL).as_slice(), sane.as_slice()) {
         ([one], _, _) => (Some((*one).clone()), "its name says so"),
         ([], [one], _) => {
             (Some((*one).clone()), "its name is one of what people predict; --target names another")
         }
-        ([], [], [one]) if has_text => (Some(one.clone()), "it is the only column beside the texts"),
+        ([], [], [one]) if has_text => (Some((*one).clone()), "it is the only column beside the texts"),
         _ => (None, ""),
     };
     let equally_likely = match (&likely, named(&NAMED), named(&USUAL)) {

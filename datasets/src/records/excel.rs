@@ -68,6 +68,27 @@ impl ReadRecords for ExcelRecords {
     }
 }
 
+/// The sheets of a workbook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sheets {
+    /// All, in their order.
+    pub names: Vec<String>,
+    /// The one that is read where none is asked for.
+    pub read: String,
+}
+
+/// The sheets of the workbook at `uri`.
+///
+/// # Errors
+/// When it is none, or no sheet has cells.
+pub(crate) fn sheets(uri: &str) -> Result<Sheets, DataError> {
+    let bytes = whole::bytes(uri)?;
+    guarded(uri, WHOLE, "a damaged one", || {
+        let mut workbook = Workbook::open(uri, bytes)?;
+        Ok(Sheets { read: workbook.sheet(uri, None)?, names: workbook.sheets() })
+    })
+}
+
 /// Reads a sheet.
 ///
 /// # Errors

@@ -54,6 +54,7 @@ pub use encoding::EncodingErrors;
 pub(crate) use encoding::{AUTO, Content, Decoding};
 pub(crate) use entry::File;
 pub use entry::{Entry, Member};
+pub(crate) use excel::sheets;
 pub use files::{LeftOut, PICTURE_ENDINGS, is_set_aside};
 pub(crate) use files::{SIDECAR_ENDING, below, files, has_picture_ending};
 pub use format::Format;

@@ -52,6 +52,22 @@ pub(super) fn only_member<R: Read + Seek + Send + 'static>(
     }
 }
 
+/// The members of a zip that hold data; none where the object is no zip, or a workbook.
+///
+/// # Errors
+/// When it cannot be read, or is no whole zip.
+pub(crate) fn members(object: &Object) -> Result<Option<Vec<String>>, DataError> {
+    let first = object.range(0..object.stat()?.size.min(4))?;
+    if !first.starts_with(b"PK") {
+        return Ok(None);
+    }
+    let zip = opened(object.uri(), Seeking::of(object)?)?;
+    let mut names = names(object.uri(), &zip)?;
+    let is_workbook = is_workbook(&names);
+    names.retain(|name| is_data(name));
+    Ok(Some(names).filter(|_| !is_workbook))
+}
+
 /// The zip and the member of a URI such as `file.zip/member.csv`; none where the name is that of a file.
 pub(super) fn split(uri: &str) -> Option<(&str, &str)> {
     let lower = uri.to_ascii_lowercase();

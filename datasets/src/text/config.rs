@@ -27,7 +27,8 @@ fn text_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Form
 #[serde(default, deny_unknown_fields)]
 pub struct TextConfig {
     /// Training texts: a file, `builtin:NAME`, a glob or braces, or a folder. A folder of folders of `.txt`
-    /// files is a sample a file, its label the name of the folder that holds it.
+    /// files is a sample a file, its label the name of the folder that holds it; of some folders alone
+    /// `reviews/{neg,pos}/*.txt`.
     pub train: String,
     /// Held-out texts. Without it, `valid_fraction` of the training texts is held out.
     pub valid: Option<String>,

@@ -59,6 +59,7 @@ pub(super) fn read(
     labelled: bool,
 ) -> Result<Texts, DataError> {
     let folder = source::is_folder(uri);
+    let classes = class_root(uri).filter(|_| labelled);
     let mut all = Texts::default();
     let mut take = |text| match text {
         Ok(text) => {
@@ -70,8 +71,8 @@ pub(super) fn read(
     for file in files(uri, config)? {
         let format = config.format(&file)?;
         let reader = Reader { uri: &file, config, format, labelled };
-        if format.is_plain() && (folder || whole_files) {
-            let label = if labelled { Some(class_folder(uri, &file)?) } else { None };
+        if format.is_plain() && (folder || whole_files || classes.is_some()) {
+            let label = if labelled { Some(class_folder(classes.unwrap_or(uri), &file)?) } else { None };
             reader.whole(label, &mut take)?;
         } else if format.is_plain() && labelled {
             let expected = "labelled texts: a CSV, JSONL, Parquet, or a folder of .txt files for each label";
@@ -86,7 +87,7 @@ pub(super) fn read(
 /// True when samples of this URI are whole `.txt` files.
 pub(super) fn has_whole_files(uri: &str, config: &TextConfig) -> Result<bool, DataError> {
     let plain = |file: &String| config.format(file).is_ok_and(Format::is_plain);
-    Ok(source::is_folder(uri) && files(uri, config)?.iter().any(plain))
+    Ok(class_root(uri).is_some() && files(uri, config)?.iter().any(plain))
 }
 
 /// Reads everything as one text: `.txt` files as they are, one after the other by name; the texts of
@@ -115,6 +116,16 @@ pub(super) fn read_corpus(uri: &str, config: &TextConfig) -> Result<String, Data
         })?;
     }
     Ok(corpus)
+}
+
+/// The folder whose folders are labels: a folder itself, or what is above the folders that a pattern names, as
+/// `reviews` of `reviews/{neg,pos}/*.txt`; none of a pattern of files alone.
+fn class_root(uri: &str) -> Option<&str> {
+    if source::is_folder(uri) {
+        return Some(uri);
+    }
+    let (above, _) = uri[..uri.find(['{', '*', '?', '['])?].rsplit_once('/')?;
+    uri[above.len() + 1..].contains('/').then_some(above)
 }
 
 /// The label of a file in a folder of class folders.
@@ -172,6 +183,26 @@ mod tests {
         assert_eq!(strings(&read("a.jsonl", true)), [("t", Some("1"), Some(1))]);
         assert_eq!(read("a.csv", false).texts[0].label, None);
         assert!(read("a.csv", true).texts[1].place().ends_with("a.csv:4"));
+    }
+
+    #[test]
+    fn patterns_of_folders_label_the_files_of_those_that_they_name() {
+        let folder = Folder::new(&[
+            ("neg/1.txt", b"bad"),
+            ("pos/1.txt", b"good"),
+            ("unsup/1.txt", b"so"),
+            ("urls.txt", b"http"),
+        ]);
+        let config = TextConfig::default();
+        for pattern in ["{neg,pos}/*.txt", "[np]*/*.txt"] {
+            let uri = folder.uri(pattern);
+            assert!(has_whole_files(&uri, &config).unwrap(), "{pattern}");
+            let texts = read(&uri, &config, true, true).unwrap();
+            assert_eq!(strings(&texts), [("bad", Some("neg"), None), ("good", Some("pos"), None)]);
+        }
+        let error = read(&folder.uri("neg/*.txt"), &config, false, true).unwrap_err().to_string();
+        assert!(error.ends_with("found lines without labels"), "{error}");
+        assert!(!has_whole_files(&folder.uri("*.txt"), &config).unwrap());
     }
 
     #[test]

@@ -7,14 +7,16 @@
 //! ```
 
 mod lines;
+mod listed;
 mod pictures;
 mod rows;
+mod target;
 mod texts;
 
 use crate::{Document, Recipe, RecipeError};
 use bonfire_datasets::look::{Found, Look, columns_of};
 use lines::Lines;
-use pictures::Listed;
+use listed::Answers;
 
 /// The wishes of the one who asks.
 #[derive(Clone, Debug, Default)]
@@ -64,11 +66,16 @@ pub fn propose(look: &Look, asked: &Asked) -> Result<Proposal, RecipeError> {
         Found::Pictures(pictures) => {
             pictures::propose(look, (pictures, None), asked, &mut lines, &mut told)?;
         }
-        Found::Listed { rows, column, folder, pictures } => {
-            told.push(rows::about(rows));
-            let target = rows::target(look, rows, asked, &mut told)?;
-            let listed = Listed { rows, column, folder: folder.as_deref(), target };
-            pictures::propose(look, (pictures, Some(listed)), asked, &mut lines, &mut told)?;
+        Found::Listed(listed) => {
+            told.push(rows::about(&listed.rows));
+            let answers = Answers::of(look, listed, asked, &mut told)?;
+            pictures::propose(
+                look,
+                (&listed.pictures, Some((listed, answers))),
+                asked,
+                &mut lines,
+                &mut told,
+            )?;
         }
         Found::Rows(rows) => rows::propose(look, rows, asked, &mut lines, &mut told)?,
         Found::TextFolders { classes, unnamed } => {
@@ -98,28 +105,43 @@ fn refuse_option(option: &'static str, expected: &str, look: &Look) -> RecipeErr
     }
 }
 
-/// The keys of the parts of a set: files where they are given, shares of the training samples otherwise. True where
-/// some validate.
-fn parts(look: &Look, asked: &Asked, samples: Option<u64>, lines: &mut Lines) -> bool {
-    /// Samples of which a tenth is no measure, and those of which not even a fifth can be spared.
-    const FEW: u64 = 200;
-    const TOO_FEW: u64 = 30;
-    let test = asked.test.clone().or_else(|| look.test.clone());
-    if let Some(valid) = &look.valid {
-        lines.key("valid", valid, "decides which epoch is kept");
+/// The URIs of a set: the samples to train on, and those that are held out where files of their own hold them.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    train: &'a str,
+    valid: Option<&'a str>,
+    test: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// What was found, and what is asked for in its place.
+    fn of(look: &'a Look, asked: &'a Asked) -> Self {
+        let test = asked.test.as_deref().or(look.test.as_deref());
+        Parts { train: &look.train, valid: look.valid.as_deref(), test }
     }
-    if let Some(test) = &test {
-        lines.key("test", test, "never looked at for a decision");
+
+    /// The keys of what is held out: files where there are some, shares of the training samples otherwise. True
+    /// where some validate.
+    fn write(self, samples: Option<u64>, lines: &mut Lines) -> bool {
+        /// Samples of which a tenth is no measure, and those of which not even a fifth can be spared.
+        const FEW: u64 = 200;
+        const TOO_FEW: u64 = 30;
+        if let Some(valid) = self.valid {
+            lines.key("valid", valid, "decides which epoch is kept");
+        }
+        if let Some(test) = self.test {
+            lines.key("test", test, "never looked at for a decision");
+        }
+        let spared = samples.is_none_or(|samples| samples >= TOO_FEW);
+        if self.valid.is_none() && spared {
+            let share = if samples.is_none_or(|samples| samples >= FEW) { 0.1 } else { 0.2 };
+            lines.key("valid_fraction", share, "held out; decides which epoch is kept");
+        }
+        if self.test.is_none() {
+            lines.key("test_fraction", 0.2, "held out from every decision; the figures at the end are of it");
+        }
+        self.valid.is_some() || spared
     }
-    let spared = samples.is_none_or(|samples| samples >= TOO_FEW);
-    if look.valid.is_none() && spared {
-        let share = if samples.is_none_or(|samples| samples >= FEW) { 0.1 } else { 0.2 };
-        lines.key("valid_fraction", share, "held out; decides which epoch is kept");
-    }
-    if test.is_none() {
-        lines.key("test_fraction", 0.2, "held out from every decision; the figures at the end are of it");
-    }
-    look.valid.is_some() || spared
 }
 
 /// The key that keeps the best epoch, where there is something to tell it by.
@@ -129,17 +151,49 @@ fn select(validates: bool, samples: &str, lines: &mut Lines) {
     }
 }
 
-/// Refuses test rows without the column to predict, or without one of the inputs.
-fn check_test(look: &Look, test: &str, target: &str, inputs: &[String]) -> Result<(), RecipeError> {
+/// The parts of a set whose rows have the columns to predict and all inputs; those that lie beside the training rows
+/// without these are left out, and told of.
+///
+/// # Errors
+/// When rows to test on are asked for that lack one.
+fn check_parts<'a>(
+    look: &'a Look,
+    asked: &'a Asked,
+    targets: &[String],
+    inputs: &[String],
+    told: &mut Vec<String>,
+) -> Result<Parts<'a>, RecipeError> {
+    let mut parts = Parts::of(look, asked);
+    if let Some(Err(error)) = parts.valid.map(|valid| check_part("valid", look, valid, targets, inputs)) {
+        told.push(format!("not used to validate: {error}"));
+        parts.valid = None;
+    }
+    match (&asked.test, parts.test.map(|test| check_part("test", look, test, targets, inputs))) {
+        (Some(_), Some(Err(error))) => Err(error),
+        (None, Some(Err(error))) => {
+            told.push(format!("not used to test: {error}"));
+            Ok(Parts { test: None, ..parts })
+        }
+        _ => Ok(parts),
+    }
+}
+
+fn check_part(
+    part: &str,
+    look: &Look,
+    uri: &str,
+    targets: &[String],
+    inputs: &[String],
+) -> Result<(), RecipeError> {
     let refuse = |expected: String, found: String| {
-        Err(RecipeError::NoProposal { uri: format!("--test {test}"), expected, found })
+        Err(RecipeError::NoProposal { uri: format!("--{part} {uri}"), expected, found })
     };
-    let names = match columns_of(test) {
+    let names = match columns_of(uri) {
         Ok(names) => names,
-        Err(error) => return refuse("test rows that can be read".to_string(), error.to_string()),
+        Err(error) => return refuse("rows that can be read".to_string(), error.to_string()),
     };
-    if !names.iter().any(|name| name == target) {
-        let expected = format!("the column `{target}`, as {} has it", look.train);
+    if let Some(lacking) = targets.iter().find(|target| !names.contains(target)) {
+        let expected = format!("the column `{lacking}`, as {} has it", look.train);
         return refuse(expected, "none: rows without an answer are for `bonfire predict`".to_string());
     }
     match inputs.iter().find(|input| !names.contains(input)) {

@@ -1,10 +1,10 @@
 //! Recipes for pictures.
 
 use super::lines::Lines;
-use super::rows::{Target, classes};
-use super::{Asked, parts, refuse};
+use super::listed::Answers;
+use super::{Asked, Parts, refuse};
 use crate::RecipeError;
-use bonfire_datasets::look::{Look, PictureLayout, PicturesLook, Question, RowsLook};
+use bonfire_datasets::look::{ListedLook, Look, PictureLayout, PicturesLook};
 
 /// Pictures of this many pixels a side and fewer are small ones, as CIFAR's.
 const SMALL: usize = 64;
@@ -16,19 +16,9 @@ const STD: [f64; 3] = [0.229, 0.224, 0.225];
 /// Pictures of a class below which it can hardly be learned.
 const FEW: u64 = 10;
 
-/// The table that names pictures.
-pub(super) struct Listed<'a> {
-    pub rows: &'a RowsLook,
-    /// The column of file names.
-    pub column: &'a str,
-    /// The folder that they are relative to, where it is not the table's own.
-    pub folder: Option<&'a str>,
-    pub target: Target,
-}
-
 pub(super) fn propose(
     look: &Look,
-    (pictures, listed): (&PicturesLook, Option<Listed<'_>>),
+    (pictures, listed): (&PicturesLook, Option<(&ListedLook, Answers)>),
     asked: &Asked,
     lines: &mut Lines,
     told: &mut Vec<String>,
@@ -56,25 +46,31 @@ pub(super) fn propose(
     lines.section("data");
     lines.key("kind", "image", &about);
     lines.key("train", &look.train, "");
-    if let Some(listed) = &listed {
-        table(listed, lines, told);
+    let (mut skips, mut held_out) = (false, Parts::of(look, asked));
+    if let Some((listed, answers)) = &listed {
+        skips = answers.write(listed, lines, told);
+        held_out = answers.parts(look, listed, asked, told)?;
     }
     let validates = match pictures.layout {
         PictureLayout::Shards => {
             lines
                 .comment("shards are not split: hold some of them out by `valid = \"…\"` and `test = \"…\"`");
-            if let Some(valid) = &look.valid {
+            if let Some(valid) = held_out.valid {
                 lines.key("valid", valid, "");
             }
-            if let Some(test) = asked.test.as_ref().or(look.test.as_ref()) {
+            if let Some(test) = held_out.test {
                 lines.key("test", test, "");
             }
-            look.valid.is_some()
+            held_out.valid.is_some()
         }
-        _ => parts(look, asked, Some(pictures.pictures), lines),
+        _ => held_out.write(Some(pictures.pictures), lines),
     };
-    if pictures.unreadable.is_some() {
-        lines.key("on_corrupt", "skip", "some cannot be read: they are left out, and counted");
+    if let Some((count, error)) = &pictures.unreadable {
+        let why = format!("{count} of {} pictures that were looked at cannot be read", pictures.looked_at);
+        told.push(format!("{why} and are left out (data.on_corrupt = \"skip\"): {error}"));
+        lines.key("on_corrupt", "skip", &format!("{why}: they are left out, and counted"));
+    } else if skips {
+        lines.key("on_corrupt", "skip", "rows without a picture or an answer are left out, and counted");
     }
     match &asked.pretrained {
         Some(pretrained) => {
@@ -139,28 +135,9 @@ pub(super) fn propose(
             }
         }
     }
-    let is_class = listed.is_none_or(|listed| matches!(listed.target.question, Question::Class(_)));
+    let is_class = listed.is_none_or(|(_, answers)| answers.is_class());
     training(pictures, (side, is_class, validates), asked, lines);
     Ok(())
-}
-
-/// The keys of a table of file names.
-fn table(listed: &Listed<'_>, lines: &mut Lines, told: &mut Vec<String>) {
-    if let Some(folder) = listed.folder {
-        lines.key("folder", folder, "the names in the table are relative to it");
-    }
-    lines.key("image_column", listed.column, "the names of the pictures");
-    lines.key("label_column", &listed.target.name, &listed.target.why);
-    let column = listed.rows.column(&listed.target.name);
-    match (listed.target.question, column) {
-        (Question::Value, _) => lines.key("target", "value", "its numbers are many"),
-        (Question::Class(_), Some(column)) => {
-            let (counts, warning) = classes(column);
-            lines.key("target", "class", &counts);
-            told.extend(warning);
-        }
-        (Question::Class(_), None) => {}
-    }
 }
 
 /// The pictures in a line.

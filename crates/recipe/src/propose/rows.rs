@@ -1,23 +1,10 @@
 //! Recipes for rows: tables, and texts in a column.
 
 use super::lines::Lines;
-use super::{Asked, check_test, epochs, parts, refuse, texts};
+use super::target::{Target, classes, listed, target};
+use super::{Asked, Parts, check_parts, epochs, refuse, texts};
 use crate::RecipeError;
-use bonfire_contract::{did_you_mean, nearest};
-use bonfire_datasets::look::{Candidate, ColumnKind, ColumnLook, Found, Look, Question, RowsLook};
-
-/// The least share of rows that the rarest class should have, for accuracy to say something.
-const BALANCED: f64 = 0.1;
-
-/// Columns that are named in a line.
-const NAMED: usize = 8;
-
-/// The column to predict.
-pub(super) struct Target {
-    pub name: String,
-    pub question: Question,
-    pub why: String,
-}
+use bonfire_datasets::look::{ColumnKind, ColumnLook, Look, Question, RowsLook};
 
 pub(super) fn propose(
     look: &Look,
@@ -54,27 +41,10 @@ pub(super) fn propose(
         }
         (None, false) => {}
     }
-    if let Some(test) = &asked.test {
-        check_test(look, test, &target.name, &inputs)?;
-    }
-    let unusable = look.test.as_ref().and_then(|test| check_test(look, test, &target.name, &inputs).err());
-    let without = Look {
-        test: None,
-        notes: Vec::new(),
-        train: look.train.clone(),
-        valid: look.valid.clone(),
-        found: Found::Corpus { files: 0, bytes: 0 },
-    };
-    let look = match unusable {
-        Some(error) => {
-            told.push(format!("not used to test: {error}"));
-            &without
-        }
-        None => look,
-    };
+    let parts = check_parts(look, asked, std::slice::from_ref(&target.name), &inputs, told)?;
     match text.filter(|text| inputs == [text.name.clone()]) {
-        Some(text) => texts::column(look, rows, text, &target, asked, lines, told),
-        None => table(look, rows, &target, &ignored, asked, lines, told),
+        Some(text) => texts::column(parts, rows, text, &target, lines, told),
+        None => table(parts, rows, &target, &ignored, lines, told),
     }
     Ok(())
 }
@@ -84,92 +54,6 @@ pub(super) fn about(rows: &RowsLook) -> String {
     let files = if rows.files == 1 { String::new() } else { format!(" in {} files", rows.files) };
     let looked = if rows.is_whole { "" } else { "the first " };
     format!("{looked}{} rows of {} columns{files}", rows.rows, rows.columns.len())
-}
-
-/// The column to predict.
-pub(super) fn target(
-    look: &Look,
-    rows: &RowsLook,
-    asked: &Asked,
-    told: &mut Vec<String>,
-) -> Result<Target, RecipeError> {
-    let targets = rows.targets();
-    let of = |candidate: &Candidate, why: &str| Target {
-        name: candidate.name.clone(),
-        question: candidate.question,
-        why: why.to_string(),
-    };
-    if let Some(name) = &asked.target {
-        let mut candidates = targets.likely.iter().chain(&targets.others);
-        if let Some(found) = candidates.find(|candidate| candidate.name == *name) {
-            told.push(format!("target: {}, as asked", asks(found)));
-            return Ok(of(found, "as asked"));
-        }
-        if let Some(column) = rows.column(name) {
-            let found = match &column.refused {
-                Some(refused) => format!("`{name}`, which cannot be read as it stands: {refused}"),
-                None => format!("`{name}`, a column of kind {}", column.kind.name()),
-            };
-            return Err(refuse(look, "--target to name a column of classes or numbers", found));
-        }
-        let names = || rows.columns.iter().map(|column| column.name.as_str());
-        let expected = format!("--target to name one of {}", listed(names().map(str::to_string)));
-        return Err(refuse(look, expected, format!("`{name}`{}", did_you_mean(nearest(name, names())))));
-    }
-    let others = listed(targets.others.iter().map(asks));
-    if let Some(likely) = &targets.likely {
-        let instead = if others.is_empty() { others } else { format!("; it could also be {others}") };
-        told.push(format!("target: {}, a guess, as {}{instead}", asks(likely), targets.why));
-        return Ok(of(likely, &format!("a guess: {}", targets.why)));
-    }
-    let found = match others.as_str() {
-        "" => "no column of classes or numbers".to_string(),
-        _ if !targets.equally_likely.is_empty() => {
-            format!(
-                "several that are likely by their names: {}",
-                listed(targets.equally_likely.iter().map(asks))
-            )
-        }
-        _ => format!("none that is likely by its name; it could be {others}"),
-    };
-    Err(refuse(look, "--target COLUMN, the column to predict", found))
-}
-
-/// A candidate with its question.
-fn asks(candidate: &Candidate) -> String {
-    match candidate.question {
-        Question::Class(classes) => format!("`{}` ({classes} classes)", candidate.name),
-        Question::Value => format!("`{}` (a value)", candidate.name),
-    }
-}
-
-/// Some names, and the number of the others.
-fn listed(names: impl Iterator<Item = String>) -> String {
-    let mut names: Vec<String> = names.collect();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names.join(", ") + &more
-}
-
-/// The classes of a column, with their counts, and a warning where one is rare.
-pub(super) fn classes(column: &ColumnLook) -> (String, Option<String>) {
-    let counts: Vec<String> =
-        column.commonest.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let more = column.distinct.unwrap_or_default().saturating_sub(counts.len() as u64);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let most = column.commonest.first().map_or(0, |class| class.1) as f64 / column.values.max(1) as f64;
-    let rarest = (more.is_empty()).then(|| column.commonest.last()).flatten();
-    let rare = rarest.filter(|class| (class.1 as f64) < BALANCED * column.values as f64);
-    let warning = rare.map(|(name, count)| {
-        format!(
-            "`{name}` is {count} of {} rows: always to answer the commonest is right in {:.1} %; look at auroc and f1, \
-             or weigh classes by loss.class_weights",
-            column.values,
-            100.0 * most
-        )
-    });
-    (counts.join(", ") + &more, warning)
 }
 
 /// The columns that say nothing, or too much, each with the reason to leave it out.
@@ -189,18 +73,17 @@ fn left_out(rows: &RowsLook, target: &str) -> Vec<(String, String)> {
 }
 
 fn table(
-    look: &Look,
+    parts: Parts<'_>,
     rows: &RowsLook,
     target: &Target,
     ignore: &[(String, String)],
-    asked: &Asked,
     lines: &mut Lines,
     told: &mut Vec<String>,
 ) {
     let column = rows.column(&target.name);
     lines.section("data");
     lines.key("kind", "table", &about(rows));
-    lines.key("train", &look.train, "");
+    lines.key("train", parts.train, "");
     lines.key("target", &target.name, &target.why);
     if let (Some(column), Question::Class(_)) = (column, target.question) {
         let (counts, warning) = classes(column);
@@ -225,7 +108,7 @@ fn table(
     } else if rows.unreadable.is_some() {
         lines.key("on_corrupt", "skip", "rows that cannot be read are left out, and counted");
     }
-    let validates = parts(look, asked, rows.is_whole.then_some(rows.rows), lines);
+    let validates = parts.write(rows.is_whole.then_some(rows.rows), lines);
     if !ignore.is_empty() {
         let names: Vec<&str> = ignore.iter().map(|(name, _)| name.as_str()).collect();
         lines.key("ignore", &names, "left out:");
@@ -233,6 +116,26 @@ fn table(
             lines.comment(&format!("    {name}: {why}"));
             told.push(format!("left out `{name}`: {why}"));
         }
+    }
+    let is_input = |name: &str| name != target.name && !ignore.iter().any(|(ignored, _)| ignored == name);
+    let inputs = || rows.columns.iter().filter(|column| is_input(&column.name));
+    let codes: Vec<&str> =
+        inputs().filter(|column| column.codes).map(|column| column.name.as_str()).collect();
+    if !codes.is_empty() {
+        let why = "a guess: zeros in front of whole numbers are those of codes, such as postal ones";
+        lines.key("categorical", &codes, why);
+        told.push(format!("data.categorical = {}: {why}", serde_json::json!(codes)));
+    }
+    for (column, (mark, count)) in
+        inputs().chain(column).filter_map(|column| Some((column, column.sentinel.as_ref()?)))
+    {
+        let warning = format!(
+            "`{}` is {mark} in {count} rows, far from all its other numbers: if that means no value, say so by \
+             missing = [\"{mark}\"]",
+            column.name
+        );
+        lines.comment(&warning);
+        told.push(warning);
     }
     lines.key("one_hot", false, "categories are embedded");
     lines.section("model");

@@ -1,18 +1,17 @@
 //! Recipes for texts.
 
 use super::lines::Lines;
-use super::rows::{Target, classes};
-use super::{Asked, parts, refuse_option};
+use super::target::{Target, classes};
+use super::{Asked, Parts, refuse_option};
 use crate::RecipeError;
 use bonfire_datasets::look::{ColumnLook, Look, Question, RowsLook};
 
 /// Texts in a column, with labels or values in another one.
 pub(super) fn column(
-    look: &Look,
+    parts: Parts<'_>,
     rows: &RowsLook,
     text: &ColumnLook,
     target: &Target,
-    asked: &Asked,
     lines: &mut Lines,
     told: &mut Vec<String>,
 ) {
@@ -20,7 +19,7 @@ pub(super) fn column(
     told.push(format!("`{}`: {about}", text.name));
     lines.section("data");
     lines.key("kind", "text", &about);
-    lines.key("train", &look.train, "");
+    lines.key("train", parts.train, "");
     lines.key("task", "classify", "");
     lines.key("text_column", &text.name, "the column of written language");
     lines.key("label_column", &target.name, &target.why);
@@ -39,13 +38,20 @@ pub(super) fn column(
         told.push(format!("not used: {}", unused.join(", ")));
         lines.comment(&format!("not used: {}", unused.join(", ")));
     }
-    if rows.unreadable.is_some() {
+    let unanswered = rows.column(&target.name).map_or(0, |column| column.missing);
+    if unanswered > 0 {
+        let why = format!("{unanswered} rows have no `{}`: they are left out, and counted", target.name);
+        lines.key("on_corrupt", "skip", &why);
+        told.push(why);
+    } else if rows.unreadable.is_some() {
         lines.key("on_corrupt", "skip", "rows that cannot be read are left out, and counted");
     }
-    for guess in rows.guesses.iter().filter(|guess| ["encoding", "has_header"].contains(&guess.key)) {
+    for guess in rows.guesses.iter().filter(|guess| ["encoding", "has_header", "sheet"].contains(&guess.key))
+    {
         lines.key(guess.key, &guess.value, &guess.why);
+        told.push(format!("data.{} = {}: {}", guess.key, guess.value, guess.why));
     }
-    let validates = parts(look, asked, rows.is_whole.then_some(rows.rows), lines);
+    let validates = parts.write(rows.is_whole.then_some(rows.rows), lines);
     model(text.values, matches!(target.question, Question::Class(_)), validates, lines);
 }
 
@@ -71,7 +77,7 @@ pub(super) fn folders(
     if unnamed {
         lines.key("format", "txt", "the files have no ending that says so");
     }
-    let validates = parts(look, asked, Some(texts), lines);
+    let validates = Parts::of(look, asked).write(Some(texts), lines);
     model(texts, true, validates, lines);
     Ok(())
 }

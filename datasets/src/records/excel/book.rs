@@ -54,7 +54,7 @@ impl Workbook {
     }
 
     /// The names of its sheets, in their order.
-    fn sheets(&self) -> Vec<String> {
+    pub(super) fn sheets(&self) -> Vec<String> {
         match self {
             Workbook::Xlsx(book) => book.sheet_names(),
             Workbook::Xlsb(book) => book.sheet_names(),
