@@ -123,32 +123,75 @@ pub fn packed(bytes: &[u8]) -> Result<usize, DataError> {
     unpacked("x", bytes.to_vec().into()).map(|unpacked| unpacked.len())
 }
 
+/// Reads the rows of a Parquet file.
+///
+/// # Errors
+/// When it is no whole one.
+pub fn parquet(bytes: &[u8]) -> Result<usize, DataError> {
+    rows(Format::Parquet, bytes)
+}
+
+/// Reads an object a line.
+///
+/// # Errors
+/// When a line is none.
+pub fn jsonl(bytes: &[u8]) -> Result<usize, DataError> {
+    rows(Format::Jsonl, bytes)
+}
+
+/// Reads the pictures or the labels of an IDX file; how many there are.
+///
+/// # Errors
+/// When it is neither.
+pub fn idx(bytes: &[u8]) -> Result<usize, DataError> {
+    image::idx_count(bytes)
+}
+
+#[cfg(test)]
+type Reader = fn(&[u8]) -> Result<usize, DataError>;
+
+/// The readers, by the names of their corpora.
+#[cfg(test)]
+fn readers() -> Vec<(&'static str, Reader)> {
+    vec![
+        ("tar", tar),
+        ("index", index),
+        ("picture", picture),
+        ("csv", csv),
+        ("text", text),
+        ("json", json),
+        ("ipc", ipc),
+        ("avro", avro),
+        ("libsvm", libsvm),
+        ("excel", excel),
+        ("packed", packed),
+        ("parquet", parquet),
+        ("jsonl", jsonl),
+        ("idx", idx),
+    ]
+}
+
+/// The files of a reader's corpus, by name.
+#[cfg(test)]
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = format!("{}/../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+#[cfg(all(test, unix))]
+mod mutations;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every file of a reader's corpus is answered, and at least one is read.
-    fn replay(name: &str, read: impl Fn(&[u8]) -> Result<usize, DataError>) {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/");
-        let mut whole = 0;
-        for file in std::fs::read_dir(format!("{folder}{name}")).unwrap() {
-            whole += usize::from(read(&std::fs::read(file.unwrap().path()).unwrap()).is_ok());
-        }
-        assert!(whole > 0, "{name}");
-    }
-
     #[test]
     fn the_corpus_of_fuzzing_is_answered() {
-        replay("tar", tar);
-        replay("index", index);
-        replay("picture", picture);
-        replay("csv", csv);
-        replay("text", text);
-        replay("json", json);
-        replay("ipc", ipc);
-        replay("avro", avro);
-        replay("libsvm", libsvm);
-        replay("excel", excel);
-        replay("packed", packed);
+        for (name, read) in readers() {
+            let whole = corpus(name).iter().filter(|bytes| read(bytes).is_ok()).count();
+            assert!(whole > 0, "{name}");
+        }
     }
 }

@@ -90,7 +90,8 @@ impl<D: Dataset> InputPieces<D> {
     /// The pieces that `read` puts, and the error that it ends with, if any. It runs in a thread of its own.
     pub(crate) fn of(read: impl FnOnce(Put<'_, D>) -> Result<(), DataError> + Send + 'static) -> Self {
         let (sender, pieces) = sync_channel(1);
-        let reader = thread::spawn(move || {
+        let failed = sender.clone();
+        let reader = thread::Builder::new().spawn(move || {
             let unwanted = |_| DataError::source("predict", "a reader of the pieces", "none");
             let mut put = |piece| sender.send(Ok(piece)).map_err(unwanted);
             if let Err(error) = read(&mut put) {
@@ -98,7 +99,12 @@ impl<D: Dataset> InputPieces<D> {
                 let _ = sender.send(Err(error));
             }
         });
-        InputPieces { pieces, reader: Some(reader) }
+        let reader = reader.inspect_err(|error| {
+            let error = DataError::source("predict", "a thread that reads", format!("none: {error}"));
+            // There is room for one.
+            let _ = failed.send(Err(error));
+        });
+        InputPieces { pieces, reader: reader.ok() }
     }
 }
 

@@ -14,7 +14,7 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 /// The processors of this machine, for work that computes.
 pub(crate) fn processors() -> usize {
@@ -56,12 +56,17 @@ pub(crate) fn in_order<I: Send, T: Send, E: Send>(
     };
     std::thread::scope(|scope| {
         let (mut jobs, worker) = jobs(2 * threads);
-        for _ in 0..threads {
+        let begun = (0..threads).filter(|_| {
             let (worker, work) = (worker.clone(), &work);
-            scope.spawn(move || worker.run(work));
-        }
+            Builder::new().spawn_scoped(scope, move || worker.run(work)).is_ok()
+        });
+        let begun = begun.count();
         loop {
             jobs.give(&mut items);
+            if begun == 0 {
+                // The system gives no thread: the caller's own does the work.
+                worker.run_given(&work);
+            }
             match jobs.next() {
                 Some(result) => take(result.expect("an item is left out behind one that failed alone")?)?,
                 None => return Ok(()),
@@ -157,6 +162,14 @@ impl<J, R> Worker<J, R> {
         }
     }
 
+    /// Does the jobs that are given out already.
+    fn run_given(&self, work: impl Fn(u64, J) -> R) {
+        while let Ok((number, job)) = self.queue.try_recv() {
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(number, job)));
+            let _ = self.results.send((number, outcome));
+        }
+    }
+
     /// True once nobody waits for results any more.
     pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -178,20 +191,21 @@ pub(crate) struct Background<J, R> {
 }
 
 impl<J: Send + 'static, R: Send + 'static> Background<J, R> {
-    /// Starts so many threads, for at most so many jobs under way or waiting to be taken.
+    /// Starts so many threads, for at most so many jobs under way or waiting to be taken; fewer where the system
+    /// gives no more, and none at all where it gives not one.
     pub(crate) fn start(
         threads: usize,
         most: usize,
         work: impl Fn(J, &Worker<J, R>) -> R + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Option<Self> {
         let (jobs, worker) = jobs(most);
         let work = Arc::new(work);
         let run = || {
             let (worker, work) = (worker.clone(), work.clone());
             move || worker.run(|_, job| work(job, &worker))
         };
-        let threads = Threads((0..threads).map(|_| std::thread::spawn(run())).collect());
-        Background { jobs, _threads: threads }
+        let threads: Vec<_> = (0..threads).filter_map(|_| Builder::new().spawn(run()).ok()).collect();
+        (!threads.is_empty()).then_some(Background { jobs, _threads: Threads(threads) })
     }
 }
 

@@ -142,7 +142,14 @@ pub fn list(uri: &str) -> Result<Vec<String>, DataError> {
         }
         Location::Builtin(name) => builtin::object(uri, &name).map(|_| vec![uri.to_string()]),
         Location::Local(path) if path.is_dir() => {
-            list_below(uri, uri, &*local::store(), &local::object(uri, &path, "a folder")?, false)
+            let mut uris = Vec::new();
+            let base = uri.trim_end_matches('/');
+            walk::walk_folder(base, &path, &mut Vec::new(), &mut |uri| {
+                uris.push(uri);
+                Ok(())
+            })?;
+            uris.sort_unstable();
+            Ok(uris)
         }
         Location::Local(path) if path.exists() || !pattern::is_glob(uri) => {
             local::object(uri, &path, "a file or folder").map(|_| vec![uri.to_string()])

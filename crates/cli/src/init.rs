@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn several_labels_of_a_picture_are_proposed_as_such() {
         let tags = |row: usize| {
-            let tags = ["cat", "dog", "sky"].iter().enumerate().filter(|(bit, _)| row % 8 >> bit & 1 == 1);
+            let tags = ["cat", "dog", "sky"].iter().enumerate().filter(|(bit, _)| (row >> bit) & 1 == 1);
             tags.map(|(_, tag)| *tag).collect::<Vec<_>>().join("|")
         };
         let folder = tempfile::tempdir().unwrap();
@@ -246,8 +246,8 @@ mod tests {
     fn marks_and_codes_are_guesses_in_the_recipe() {
         let folder = tempfile::tempdir().unwrap();
         let row = |row: usize| {
-            let a = if row % 6 == 0 { "-".to_string() } else { format!("{}.5", row * 7 % 13) };
-            let b = if row % 7 == 0 { -999 } else { row as i64 % 4 };
+            let a = if row.is_multiple_of(6) { "-".to_string() } else { format!("{}.5", row * 7 % 13) };
+            let b = if row.is_multiple_of(7) { -999 } else { row as i64 % 4 };
             format!("{a},{b},{:05},{}\n", 120 + row % 5, ["no", "yes"][row / 2 % 2])
         };
         let rows: String = (0..60).map(row).collect();

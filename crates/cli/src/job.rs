@@ -18,7 +18,17 @@ pub fn join(patience: Duration, given: Option<u16>) -> Result<Job> {
     if given.is_none() && communicator.size() > 1 {
         threads::set_count(share(&*communicator)).context("threads of a rank")?;
     }
+    computing_threads()?;
     Ok(job)
+}
+
+/// Makes the threads that compute, where they were not made yet.
+///
+/// # Errors
+/// When the system gives fewer.
+pub fn computing_threads() -> Result<()> {
+    threads::prepare()
+        .context("threads that compute: expected one a processor, or as many as --threads says, found fewer")
 }
 
 /// Threads of this rank: those of its cores, divided among the ranks of its machine that may run on the same.

@@ -50,6 +50,9 @@ pub fn main(started: Instant) -> ExitCode {
 fn run(command: Command, started: Instant, threads_given: Option<u16>) -> Result<ExitCode> {
     // Ops are run from a thread of the pool, which takes part in the work that it hands out; a thread outside
     // would wake the pool for each op, and wait.
+    if !matches!(command, Command::Train(_)) {
+        job::computing_threads()?;
+    }
     match command {
         Command::Train(arguments) => {
             let job = job::join(std::time::Duration::from_secs(arguments.timeout), threads_given)?;

@@ -5,6 +5,7 @@
 //! runs a part.
 
 use std::cell::Cell;
+use std::error::Error;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +24,18 @@ pub fn count() -> usize {
 /// When the pool already exists.
 pub fn set_count(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
+}
+
+/// Makes the pool where there is none yet; what asks for it first would make it, and panic where it cannot.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub fn prepare() -> Result<(), rayon::ThreadPoolBuildError> {
+    match set_count(0) {
+        Err(error) if error.source().is_some() => Err(error),
+        // It exists already.
+        _ => Ok(()),
+    }
 }
 
 /// Runs `work` on a thread of the pool and keeps the pool's other threads awake until it is done.

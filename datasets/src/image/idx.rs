@@ -79,7 +79,8 @@ pub(super) fn read_labels(uri: &str) -> Result<Bytes, DataError> {
     parse_labels(uri, source::read_unpacked(uri)?)
 }
 
-fn parse_labels(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
+/// Checks the header of labels against what follows it.
+pub(super) fn parse_labels(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
     check_magic(uri, &bytes, LABELS, "labels")?;
     let count = number(uri, &bytes, 4)?;
     body(uri, &bytes, LABELS_HEADER, u128::from(count), "labels")

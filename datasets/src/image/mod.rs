@@ -54,3 +54,13 @@ pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 pub(crate) fn decoded_bytes(bytes: &[u8]) -> Result<usize, crate::DataError> {
     Ok(decode::decode(&"x", bytes, &form::Form::colour(), &picture::whole)?.pixels.len())
 }
+
+/// Pictures or labels of an IDX file.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn idx_count(bytes: &[u8]) -> Result<usize, crate::DataError> {
+    let held = bytes::Bytes::copy_from_slice(bytes);
+    match idx::is_pictures(bytes) {
+        true => Ok(idx::IdxPictures::parse("x", held)?.count),
+        false => Ok(idx::parse_labels("x", held)?.len()),
+    }
+}

@@ -43,11 +43,10 @@ impl<D: Dataset> Batches<D> {
         let batch_bytes = dataset.sample_bytes().saturating_mul(windows.most() as u64).max(1);
         let fit = usize::try_from(prefetch_bytes / batch_bytes).unwrap_or(usize::MAX).max(1);
         let threads = workers.min(fit);
-        let workers = (threads > 0).then(|| {
-            let (dataset, order) = (dataset.clone(), order.clone());
-            Background::start(threads, fit.min(threads + AHEAD), move |job, _| ready(&*dataset, &order, job))
-        });
         let (dataset, order, windows) = (dataset.clone(), order.clone(), windows.clone());
+        let (of_workers, by) = (dataset.clone(), order.clone());
+        let gather = move |job: Job, _: &_| ready(&*of_workers, &by, job);
+        let workers = Background::start(threads, fit.min(threads + AHEAD), gather);
         Batches { dataset, order, windows, workers, device: device.clone() }
     }
 }

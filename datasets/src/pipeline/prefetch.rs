@@ -71,12 +71,10 @@ impl<D: Dataset> Samples<D> {
         let positions = windows.of_share();
         let left = positions.size_hint().0.div_ceil(ahead.chunk);
         let threads = workers.min(left);
-        let workers = (threads > 0).then(|| {
-            let (dataset, order) = (dataset.clone(), order.clone());
-            Background::start(threads, ahead.jobs, move |positions: Vec<u64>, worker| {
-                let wanted = positions.into_iter().take_while(|_| !worker.stopped());
-                wanted.map(|position| order.read(&*dataset, position)).collect()
-            })
+        let (of_workers, by) = (dataset.clone(), order.clone());
+        let workers = Background::start(threads, ahead.jobs, move |positions: Vec<u64>, worker| {
+            let wanted = positions.into_iter().take_while(|_| !worker.stopped());
+            wanted.map(|position| by.read(&*of_workers, position)).collect()
         });
         Samples { dataset, order, positions, ready: VecDeque::new(), chunk: ahead.chunk, workers }
     }

@@ -74,7 +74,10 @@ impl ReadAhead {
                 }
             }
         };
-        let threads = (0..THREADS).map(|first| std::thread::spawn(walk(first))).collect();
+        let threads = (0..THREADS)
+            // Where the system gives no thread, samples are fetched when they are read.
+            .filter_map(|first| std::thread::Builder::new().spawn(walk(first)).ok())
+            .collect();
         Some(ReadAhead { shared, threads })
     }
 

@@ -1,8 +1,10 @@
 //! The local file system as an object store.
 
-use super::one_line;
+use super::walk::walk_folder;
+use super::{one_line, pattern};
 use crate::{DataError, buffers};
 use bytes::Bytes;
+use glob::MatchOptions;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
@@ -81,13 +83,41 @@ fn fill(file: &File, start: u64, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
+/// The files that match a glob of folders in any depth. The crate would follow links in circles.
+fn matches_below(uri: &str, pattern: &str) -> Result<Vec<String>, DataError> {
+    let glob = pattern::glob(uri, pattern)?;
+    let options = MatchOptions { require_literal_leading_dot: false, ..pattern::MATCHING };
+    let (above, unnamed) = match pattern::folder_above(pattern) {
+        "" if pattern.starts_with('/') => ("", "/"),
+        "" => (".", "."),
+        above => (above, above),
+    };
+    let mut uris = Vec::new();
+    walk_folder(above, Path::new(unnamed), &mut Vec::new(), &mut |path| {
+        let path =
+            path.strip_prefix("./").filter(|_| above == "." && !pattern.starts_with("./")).unwrap_or(&path);
+        if glob.matches_with(path, options) {
+            uris.push(path.to_string());
+        }
+        Ok(())
+    })?;
+    Ok(uris)
+}
+
 /// The files that match a glob, sorted.
 pub(super) fn matches(uri: &str, pattern: &Path) -> Result<Vec<String>, DataError> {
     let pattern = pattern.to_string_lossy();
-    let paths =
-        glob::glob(&pattern).map_err(|error| DataError::unreachable(uri, "a glob", one_line(error)))?;
     let mut uris = Vec::new();
-    for path in paths {
+    let paths = match pattern.contains("**") {
+        true => {
+            uris = matches_below(uri, &pattern)?;
+            None
+        }
+        false => Some(
+            glob::glob(&pattern).map_err(|error| DataError::unreachable(uri, "a glob", one_line(error)))?,
+        ),
+    };
+    for path in paths.into_iter().flatten() {
         let path = path.map_err(|error| DataError::unreachable(uri, "readable folders", one_line(error)))?;
         if path.is_file() {
             let path = path.into_os_string().into_string();

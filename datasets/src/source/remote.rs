@@ -190,7 +190,9 @@ fn runtime() -> &'static tokio::runtime::Runtime {
             .thread_name("network")
             .enable_all()
             .build()
-            .expect("a process that can start threads can start two more")
+            // Where the system gives no thread, those who wait do the work.
+            .or_else(|_| tokio::runtime::Builder::new_current_thread().enable_all().build())
+            .expect("a runtime without threads needs none")
     })
 }
 

@@ -29,8 +29,8 @@ pub fn walk(uri: &str, take: &mut dyn FnMut(String) -> Result<(), DataError>) ->
     }
 }
 
-/// `above` are the folders that are being walked, to which a link must not lead back.
-fn walk_folder(
+/// Hands the files below a local folder to `take`; `above` are the folders that are being walked, to which a link must not lead back.
+pub(super) fn walk_folder(
     uri: &str,
     folder: &Path,
     above: &mut Vec<PathBuf>,
@@ -135,7 +135,13 @@ mod tests {
         symlink("nowhere", folder.path().join("broken")).unwrap();
         let root = folder.path().to_str().unwrap();
         assert_eq!(walked(root).unwrap(), [format!("{root}/linked/1.png")]);
+        assert_eq!(list(root).unwrap(), walked(root).unwrap());
+        let deep = format!("{root}/**/*.png");
+        assert_eq!(list(&deep).unwrap(), [format!("{root}/linked/1.png")]);
         symlink(folder.path(), folder.path().join("circle")).unwrap();
+        for uri in [root, &deep, &format!("{root}/")] {
+            assert!(list(uri).unwrap_err().to_string().contains("a link to one that it lies in"), "{uri}");
+        }
         assert!(walked(root).unwrap_err().to_string().contains("a link to one that it lies in"));
     }
 }
