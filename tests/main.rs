@@ -21,6 +21,8 @@ mod hosts;
 mod hub;
 #[cfg(feature = "mozjpeg")]
 mod jpeg;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod killed;
 mod memory;
 mod moved;
 mod pretrained;

@@ -7,6 +7,9 @@ use std::ops::RangeInclusive;
 /// Classes that a set may have.
 pub(crate) const MOST_CLASSES: usize = 65_536;
 
+/// Columns that a table may have.
+pub(crate) const MOST_COLUMNS: usize = 1 << 20;
+
 /// Threads that a pipeline may start.
 const MOST_WORKERS: usize = 256;
 

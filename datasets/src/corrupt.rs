@@ -19,7 +19,7 @@ impl OnCorrupt {
     /// True where a sample with this error is left out.
     pub(crate) fn skips(self, error: &DataError) -> bool {
         match error {
-            DataError::Unreachable { .. } | DataError::Config { .. } => false,
+            DataError::Unreachable { .. } | DataError::Config { .. } | DataError::Memory { .. } => false,
             DataError::Undecodable { left_out: true, .. } => true,
             _ => self == OnCorrupt::Skip,
         }

@@ -65,6 +65,20 @@ pub enum DataError {
         /// True where the recipe leaves such records out.
         left_out: bool,
     },
+    /// Data that would take more memory than they may.
+    #[error(
+        "{uri}: expected to hold it in {limit} of memory (BONFIRE_MEMORY, --max-memory), found {found}; {way}"
+    )]
+    Memory {
+        /// The URI as it was given.
+        uri: String,
+        /// The limit.
+        limit: String,
+        /// The memory that is taken, and that would be.
+        found: String,
+        /// How less would be held.
+        way: String,
+    },
     /// A recipe's key that does not fit the data.
     #[error("data.{key}: expected {expected}, found {found}")]
     Config {

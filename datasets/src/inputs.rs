@@ -46,7 +46,9 @@ impl Refused {
                 let number = place.split([' ', ',']).nth(1).and_then(|number| number.parse::<u64>().ok());
                 number.map_or_else(|| uri.clone(), |number| format!("{uri}:{number}"))
             }
-            DataError::Source { uri, .. } | DataError::Unreachable { uri, .. } => uri.clone(),
+            DataError::Source { uri, .. }
+            | DataError::Unreachable { uri, .. }
+            | DataError::Memory { uri, .. } => uri.clone(),
             DataError::Config { key, .. } => format!("data.{key}"),
         };
         Refused { before, name, kept: Kept::new(), error }

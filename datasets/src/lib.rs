@@ -31,6 +31,7 @@ mod inputs;
 mod keep;
 pub mod look;
 pub mod measure;
+pub mod memory;
 mod opened;
 mod order;
 pub mod pack;

@@ -7,7 +7,7 @@ mod prefetch;
 mod readahead;
 mod windows;
 
-use crate::{DataError, Dataset, OnCorrupt, Shuffle};
+use crate::{DataError, Dataset, OnCorrupt, Shuffle, memory};
 use bonfire_contract::{Batch, LoadError, Loader, Portion, Portions, Position, Share, Skipped};
 use burn::tensor::Device;
 use epoch_order::EpochOrder;
@@ -84,6 +84,9 @@ impl<D: Dataset> Pipeline<D> {
     }
 }
 
+/// How less of a batch would be held.
+const SMALLER: &str = "train.piece_size makes a large batch of several, and smaller samples take less";
+
 impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
     fn len(&self) -> u64 {
         self.dataset.len() * self.config.repeats.max(1)
@@ -103,6 +106,10 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let order = EpochOrder { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
+        let batch_bytes = self.dataset.sample_bytes().saturating_mul(windows.most() as u64);
+        if let Err(error) = memory::check_more("a batch", batch_bytes, SMALLER) {
+            return Box::new(std::iter::once(Err(LoadError(Box::new(error)))));
+        }
         if self.dataset.held().is_some() {
             let (workers, bytes) = (self.config.workers, self.config.prefetch_bytes);
             return Box::new(Batches::new(&self.dataset, &order, &windows, (workers, bytes), device).map(Ok));

@@ -12,6 +12,10 @@ pub struct Arguments {
     /// (`data.workers`) come on top.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// The memory that data may take where they are held, such as 8GB; four fifths of the machine's, or of what
+    /// its control group may take, when absent. BONFIRE_MEMORY says it, too.
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub max_memory: Option<String>,
     #[command(subcommand)]
     pub command: Command,
 }

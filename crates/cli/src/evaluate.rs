@@ -56,6 +56,9 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     Ok(())
 }
 
+/// Classes up to which JSON has the whole confusion matrix, and the pairs that occur above.
+const MOST_IN_FULL: usize = 1_000;
+
 /// The figures that are printed.
 struct Figures<'a> {
     evaluation: &'a Evaluation,
@@ -75,7 +78,11 @@ impl Figures<'_> {
         }
         if let Some(confusion) = &evaluation.confusion {
             object["labels"] = json!(labels);
-            object["confusion"] = json!(confusion);
+            match confusion.classes() <= MOST_IN_FULL {
+                true => object["confusion"] = json!(confusion.rows()),
+                // `[true class, predicted class, samples]`.
+                false => object["confusions"] = confusion.pairs().map(|pair| json!(pair)).collect(),
+            }
             let class = |(class, figures): (usize, ClassFigures)| {
                 let ClassFigures { samples, precision, recall, f1 } = figures;
                 let label = label(labels, class);
@@ -137,7 +144,9 @@ impl Figures<'_> {
             }
         }
         const MOST_CLASSES: usize = 12;
-        if let Some(confusion) = evaluation.confusion.as_ref().filter(|rows| rows.len() <= MOST_CLASSES) {
+        if let Some(confusion) =
+            evaluation.confusion.as_ref().filter(|counts| counts.classes() <= MOST_CLASSES)
+        {
             let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).clamp(6, 14);
             let cell = |label: &str| format!("{label:>width$.width$}");
             text += "\nconfusion (a row a true class, a column a predicted one)\n";
@@ -146,7 +155,7 @@ impl Figures<'_> {
                 cell(""),
                 labels.iter().map(|label| cell(label)).collect::<Vec<_>>().join(" ")
             );
-            for (label, row) in labels.iter().zip(confusion) {
+            for (label, row) in labels.iter().zip(confusion.rows()) {
                 let counts: Vec<String> = row.iter().map(|count| cell(&count.to_string())).collect();
                 text += &format!("{} {}\n", cell(label), counts.join(" "));
             }
@@ -159,11 +168,12 @@ impl Figures<'_> {
 mod tests {
     use super::*;
     use bonfire_contract::Metric;
+    use bonfire_train::Confusion;
 
     fn evaluation() -> Evaluation {
         Evaluation {
             metrics: vec![Metric::higher("accuracy", 0.75)],
-            confusion: Some(vec![vec![2, 0], vec![1, 1]]),
+            confusion: Some(Confusion::of_rows(&[vec![2, 0], vec![1, 1]])),
             calibration: None,
             worst: Vec::new(),
             samples: 4,

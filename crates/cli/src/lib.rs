@@ -35,7 +35,10 @@ use std::time::Instant;
 /// Runs the program. `started` is when the process began, for the time to the first step.
 pub fn main(started: Instant) -> ExitCode {
     stderr::show();
-    let Arguments { threads, command } = Arguments::parse();
+    let Arguments { threads, max_memory, command } = Arguments::parse();
+    if let Err(error) = limit_memory(max_memory) {
+        return report(Err(error));
+    }
     if let Err(error) = Isa::from_environment() {
         return report(Err(error.into()));
     }
@@ -45,6 +48,22 @@ pub fn main(started: Instant) -> ExitCode {
         return report(Err(error).context("--threads"));
     }
     report(run(command, started, threads))
+}
+
+/// Sets the memory that data may take, where the command line or the environment says it.
+fn limit_memory(given: Option<String>) -> Result<()> {
+    const VARIABLE: &str = "BONFIRE_MEMORY";
+    let of_environment = || std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    let (name, text) = match given {
+        Some(text) => ("--max-memory", Some(text)),
+        None => (VARIABLE, of_environment()),
+    };
+    if let Some(text) = text {
+        let bytes =
+            bonfire_datasets::parse_size(&text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+        bonfire_datasets::memory::set_limit(bytes);
+    }
+    Ok(())
 }
 
 fn run(command: Command, started: Instant, threads_given: Option<u16>) -> Result<ExitCode> {

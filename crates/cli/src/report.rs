@@ -4,7 +4,7 @@
 use crate::page::{self, escaped, figure};
 use bonfire_datasets::image::Shown;
 use bonfire_run::Pictures;
-use bonfire_train::{Calibration, ClassFigures, Evaluation, Worst};
+use bonfire_train::{Calibration, ClassFigures, Confusion, Evaluation, Worst};
 use std::fmt::Write;
 
 /// Above so many classes, the confusions that occur most often take the place of the matrix.
@@ -60,8 +60,8 @@ impl Report<'_> {
         }
         classes(&mut page, self.labels, &self.evaluation.per_class());
         if let Some(confusion) = confusion {
-            match confusion.len() <= MOST_CLASSES {
-                true => matrix(&mut page, self.labels, confusion),
+            match confusion.classes() <= MOST_CLASSES {
+                true => matrix(&mut page, self.labels, &confusion.rows()),
                 false => confusions(&mut page, self.labels, confusion),
             }
         }
@@ -165,14 +165,10 @@ fn matrix(page: &mut String, labels: &[String], confusion: &[Vec<u64>]) {
 }
 
 /// The confusions that occur most often.
-fn confusions(page: &mut String, labels: &[String], confusion: &[Vec<u64>]) {
-    let wrong = confusion.iter().enumerate().flat_map(|(class, row)| {
-        row.iter()
-            .enumerate()
-            .filter(move |(predicted, _)| *predicted != class)
-            .map(move |(p, n)| (*n, class, p))
-    });
-    let mut wrong: Vec<(u64, usize, usize)> = wrong.filter(|(count, ..)| *count > 0).collect();
+fn confusions(page: &mut String, labels: &[String], confusion: &Confusion) {
+    let wrong = confusion.pairs().filter(|(class, predicted, _)| class != predicted);
+    let mut wrong: Vec<(u64, usize, usize)> =
+        wrong.map(|(class, predicted, count)| (count, class, predicted)).collect();
     wrong.sort_by_key(|&(count, class, predicted)| (std::cmp::Reverse(count), class, predicted));
     *page += "<h2>The most frequent confusions</h2>\n<table>\n<tr><th>class</th><th>predicted</th>\
               <th>samples</th></tr>\n";

@@ -65,7 +65,8 @@ pub use keep::{MetricsLog, WEIGHTS};
 pub use layers::{LayerRates, freeze};
 pub use listener::{Event, Listener, LogRecord, Progress, Stopped, Summary};
 pub use metrics::{
-    Bin, Calibration, ClassFigures, Evaluation, Meter, MetricConfig, ValueScale, Worst, average_views,
+    Bin, Calibration, ClassFigures, Confusion, Evaluation, Meter, MetricConfig, ValueScale, Worst,
+    average_views,
 };
 pub use optimizer::OptimizerConfig;
 pub use parameters::{Parameter, parameter_table, parameters, tensor_summary};

@@ -24,6 +24,7 @@ use super::once::warn_once;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
+use crate::bounds::MOST_COLUMNS;
 use ::csv::{ErrorKind, Position, Reader, StringRecord};
 use bytes::Bytes;
 use std::mem;
@@ -144,6 +145,10 @@ impl<'a> Csv<'a> {
     /// The names of the columns, given the file's first row in `record`.
     fn names_by(&self, line: u64, given: Given<'_>) -> Result<Vec<String>, DataError> {
         let (width, header) = (self.record.len(), self.columns.dialect.header);
+        if width > MOST_COLUMNS {
+            let expected = format!("at most {MOST_COLUMNS} columns");
+            return Err(DataError::malformed(self.uri, format!("line {line}"), expected, width));
+        }
         match given.names {
             Some(names) => {
                 names::check_distinct(names)?;

@@ -4,7 +4,7 @@ use super::body::Body;
 use super::kept::Kept;
 use super::location::Location;
 use super::{BUILTIN, archive, builtin, failure, local, one_line, packing, remote};
-use crate::DataError;
+use crate::{DataError, memory};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
@@ -238,6 +238,13 @@ impl Object {
     /// # Errors
     /// When nothing readable is there, or it stops short more often than asking again helps.
     pub fn read(&self) -> Result<Bytes, DataError> {
+        if let Medium::File(_) | Medium::Open(_) = &self.medium {
+            memory::check_more(
+                &self.uri,
+                self.stat()?.size,
+                "where it can be read in parts, data.stream = true does",
+            )?;
+        }
         self.wait(async { Body::open(self.store.clone(), self.path.clone(), None).await?.collect().await })
             .map_err(|error| self.error(error))
     }

@@ -5,7 +5,7 @@
 
 use super::archive::{self, Seeking};
 use super::{Object, one_line};
-use crate::DataError;
+use crate::{DataError, memory};
 use bytes::Bytes;
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
@@ -55,6 +55,11 @@ pub(super) const MARK: u64 = 10;
 
 /// KiB that the dictionary of an xz stream may take: those that `xz -9` takes are 64 MiB.
 const XZ_MEMORY: u32 = 256 << 10;
+
+/// Unpacked bytes between two looks at the memory that they take.
+const STEP: u64 = 16 << 20;
+/// How less of a packed file would be held.
+const WAY: &str = "unpacked, or as a shard of several, it can be read in parts";
 
 /// Unpacked bytes up to which a stream may be any number of times as large as its packed bytes.
 const ANY_RATIO: u64 = if cfg!(test) { 8 << 20 } else { 256 << 20 };
@@ -121,8 +126,17 @@ pub(super) fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
     let kind = kind.name();
     // The size in a trailer is a claim: the buffer grows with what is really unpacked.
     let mut unpacked = Vec::new();
-    match opened.and_then(|mut reader| reader.read_to_end(&mut unpacked)) {
-        Ok(_) => Ok(unpacked.into()),
+    let read_all = |mut reader: Box<dyn Read + Send>| -> io::Result<Option<DataError>> {
+        while Read::by_ref(&mut reader).take(STEP).read_to_end(&mut unpacked)? > 0 {
+            if let Err(error) = memory::check(uri, WAY) {
+                return Ok(Some(error));
+            }
+        }
+        Ok(None)
+    };
+    match opened.and_then(read_all) {
+        Ok(None) => Ok(unpacked.into()),
+        Ok(Some(error)) => Err(error),
         Err(error) => {
             let place = format!("{kind} stream after {} unpacked bytes", unpacked.len());
             let found = match error.kind() {

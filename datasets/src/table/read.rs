@@ -8,8 +8,14 @@ use super::schema::TableSchema;
 use super::unseen::Unseen;
 use crate::records::{Found, Frame, MAGIC_BYTES, TakeFound, files, open_blocks};
 use crate::source::Object;
-use crate::{DataError, pool};
+use crate::{DataError, memory, pool};
 use std::collections::BTreeSet;
+
+/// How less of a table would be held.
+const STREAMED: &str = "data.stream = true reads it in windows";
+const FEWER: &str = "its records name more columns than rows can have values for; are their keys values?";
+/// Bytes of a packed cell, at the least.
+const LEAST_CELL: u64 = 4;
 
 /// All rows of a table, packed, some thousand a frame.
 #[derive(Debug)]
@@ -46,12 +52,13 @@ impl Frames {
                     Found::Frame(frame) => {
                         same.check(&frame)?;
                         all.frames.push(frame);
+                        memory::check(uri, STREAMED)?;
                     }
                 }
                 Ok(())
             })?;
         }
-        all.complete(&packing, schema);
+        all.complete(&packing, schema)?;
         match all.len() {
             0 => Err(DataError::source(uri, "at least one row", "none")),
             _ => Ok(all),
@@ -60,7 +67,10 @@ impl Frames {
 
     /// Gives frames whose records name their own columns those of all others, without values; where a column that
     /// no record names is 0 in all, those of the schema, too.
-    fn complete(&mut self, packing: &Packing, schema: Option<&TableSchema>) {
+    ///
+    /// # Errors
+    /// When the values of all columns in all rows would take more memory than there is.
+    fn complete(&mut self, packing: &Packing, schema: Option<&TableSchema>) -> Result<(), DataError> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         if self.frames.iter().all(|frame| frame.sparse) {
             let inputs = schema.iter().flat_map(|schema| &schema.columns);
@@ -69,6 +79,9 @@ impl Frames {
         for frame in self.frames.iter().filter(|frame| frame.varies) {
             names.extend(frame.names.iter().cloned());
         }
+        let given: u64 = self.frames.iter().map(|frame| (frame.names.len() * frame.len()) as u64).sum();
+        let all = names.len() as u64 * self.len() as u64;
+        memory::check_more(&self.uri, all.saturating_sub(given) * LEAST_CELL, FEWER)?;
         for frame in self.frames.iter_mut().filter(|frame| frame.varies) {
             if names.iter().all(|name| frame.names.contains(name)) {
                 continue;
@@ -76,6 +89,7 @@ impl Frames {
             frame.complete(names.iter().map(String::as_str));
             packing.pack(frame);
         }
+        Ok(())
     }
 
     /// The number of rows.

@@ -1,6 +1,7 @@
 //! The figures of classes, from sums over samples.
 
 use super::calibration::Calibration;
+use super::confusion::Confusion;
 use super::ranking::auroc;
 use bonfire_contract::{Metric, argmax};
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,7 @@ const MOST_SCORES: usize = 1 << 25;
 pub(crate) struct Classes {
     nats: f64,
     in_top_k: u64,
-    /// Row by row, `[K, K]`.
-    confusion: Vec<u64>,
+    confusion: Confusion,
     pub(crate) classes: usize,
     labels: Vec<u32>,
     /// The log-odds of each class, `[K]` a sample (of class 1 alone where there are two), which
@@ -36,7 +36,7 @@ pub(crate) struct Answer {
 
 impl Classes {
     pub(crate) fn new(classes: usize) -> Self {
-        Classes { confusion: vec![0; classes * classes], classes, ..Classes::default() }
+        Classes { confusion: Confusion::new(classes), classes, ..Classes::default() }
     }
 
     /// Takes in the logits of one sample, `[K]`, and its class, below `K`.
@@ -52,7 +52,7 @@ impl Classes {
         // Ties go to the lower class, here and in the arg-max.
         let rank = (0..width).filter(|&j| row[j] > row[class] || (row[j] == row[class] && j < class)).count();
         self.in_top_k += u64::from(rank < top_k);
-        self.confusion[class * width + predicted] += 1;
+        self.confusion.add(class, predicted);
         self.labels.push(class as u32);
         match width {
             2 => self.scores.push(row[1] - row[0]),
@@ -75,7 +75,7 @@ impl Classes {
     pub(crate) fn merge(&mut self, other: Classes) {
         self.nats += other.nats;
         self.in_top_k += other.in_top_k;
-        self.confusion.iter_mut().zip(&other.confusion).for_each(|(count, more)| *count += more);
+        self.confusion.merge(&other.confusion);
         // Once too many to be kept, the scores have a gap, and are not used.
         let few = self.classes == 2 || (self.scores.len() + other.scores.len()) <= MOST_SCORES;
         if few && self.scores_are_whole() && other.scores_are_whole() {
@@ -98,14 +98,18 @@ impl Classes {
         self.scores.len() == self.labels.len() * each
     }
 
-    /// Row the true class, column the predicted one.
-    pub(crate) fn confusion(&self) -> Vec<Vec<u64>> {
-        self.confusion.chunks(self.classes.max(1)).map(<[u64]>::to_vec).collect()
+    pub(crate) fn confusion(&self) -> &Confusion {
+        &self.confusion
     }
 
     pub(crate) fn figures(&self, top_k: usize) -> Vec<Metric> {
         let (k, total) = (self.classes, self.labels.len() as f64);
-        let right: u64 = (0..k).map(|i| self.confusion[i * k + i]).sum();
+        let right: u64 = self
+            .confusion
+            .pairs()
+            .filter(|(class, predicted, _)| class == predicted)
+            .map(|pair| pair.2)
+            .sum();
         let mut metrics =
             vec![Metric::lower("loss", self.nats / total), Metric::higher("accuracy", right as f64 / total)];
         if k > top_k && top_k > 1 {
@@ -140,7 +144,7 @@ impl Classes {
     /// predicted.
     fn f1(&self) -> f64 {
         let scores: Vec<Option<f64>> =
-            ClassFigures::of(&self.confusion()).into_iter().map(|class| class.f1).collect();
+            ClassFigures::of(&self.confusion).into_iter().map(|class| class.f1).collect();
         match scores[..] {
             [_, positive] => positive.unwrap_or(0.0),
             _ => {
@@ -165,23 +169,23 @@ pub struct ClassFigures {
 }
 
 impl ClassFigures {
-    /// The figures of each class of a confusion matrix, row the true class, column the predicted one.
-    pub(crate) fn of(confusion: &[Vec<u64>]) -> Vec<Self> {
-        let mut predicted = vec![0; confusion.len()];
-        for row in confusion {
-            predicted.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
+    /// The figures of each class.
+    pub(crate) fn of(confusion: &Confusion) -> Vec<Self> {
+        // Samples of the class, those predicted to be of it, and those of both.
+        let mut counts = vec![[0; 3]; confusion.classes()];
+        for (class, predicted, count) in confusion.pairs() {
+            counts[class][0] += count;
+            counts[predicted][1] += count;
+            counts[class][2] += if class == predicted { count } else { 0 };
         }
         let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
-        let figures = |(class, row): (usize, &Vec<u64>)| {
-            let (right, samples) = (row[class], row.iter().sum());
-            ClassFigures {
-                samples,
-                precision: share(right, predicted[class]),
-                recall: share(right, samples),
-                f1: share(2 * right, samples + predicted[class]),
-            }
+        let figures = |[samples, predicted, right]: [u64; 3]| ClassFigures {
+            samples,
+            precision: share(right, predicted),
+            recall: share(right, samples),
+            f1: share(2 * right, samples + predicted),
         };
-        confusion.iter().enumerate().map(figures).collect()
+        counts.into_iter().map(figures).collect()
     }
 }
 
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn figures_of_each_class_by_hand() {
         // Class 2 never occurs and is never predicted; class 1 is predicted three times, twice rightly.
-        let found = ClassFigures::of(&[vec![3, 1, 0], vec![0, 2, 0], vec![0, 0, 0]]);
+        let found = ClassFigures::of(&Confusion::of_rows(&[vec![3, 1, 0], vec![0, 2, 0], vec![0, 0, 0]]));
         let first =
             ClassFigures { samples: 4, precision: Some(1.0), recall: Some(0.75), f1: Some(6.0 / 7.0) };
         let second =

@@ -13,6 +13,7 @@
 
 mod calibration;
 mod classes;
+mod confusion;
 mod labels;
 mod ranking;
 mod values;
@@ -21,6 +22,7 @@ mod worst;
 
 pub use calibration::{Bin, Calibration};
 pub use classes::ClassFigures;
+pub use confusion::Confusion;
 pub use values::ValueScale;
 pub use views::average_views;
 pub use worst::Worst;
@@ -59,8 +61,8 @@ impl Default for MetricConfig {
 pub struct Evaluation {
     /// The figures. The first is the loss, or the squared error where the trained loss may be another.
     pub metrics: Vec<Metric>,
-    /// Confusion matrix of classes: row the true class, column the predicted one.
-    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Confusions of classes.
+    pub confusion: Option<Confusion>,
     /// Calibration of classes: how often the model is right, by how sure it is.
     pub calibration: Option<Calibration>,
     /// The samples of the highest loss among classes, the highest first.
@@ -75,7 +77,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// The figures of each class; none where the target is not a class.
     pub fn per_class(&self) -> Vec<ClassFigures> {
-        self.confusion.as_deref().map(ClassFigures::of).unwrap_or_default()
+        self.confusion.as_ref().map(ClassFigures::of).unwrap_or_default()
     }
 }
 
@@ -436,7 +438,7 @@ impl Meter {
             return Evaluation { metrics, confusion, calibration, worst, samples, not_finite };
         }
         let (confusion, calibration) = match &self.sums.kind {
-            Kind::Classes(sums) => (Some(sums.confusion()), Some(sums.calibration.clone())),
+            Kind::Classes(sums) => (Some(sums.confusion().clone()), Some(sums.calibration.clone())),
             _ => (None, None),
         };
         let metrics = self.figures();

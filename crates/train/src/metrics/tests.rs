@@ -33,7 +33,7 @@ fn figures_of_classes_by_hand() {
     assert!((metric(&evaluation, "loss") - loss).abs() < 1e-6);
     assert_eq!(metric(&evaluation, "accuracy"), 0.75);
     assert_eq!(metric(&evaluation, "top_2_accuracy"), 1.0);
-    assert_eq!(evaluation.confusion, Some(vec![vec![1, 1, 0], vec![0, 1, 0], vec![0, 0, 1]]));
+    assert_eq!(evaluation.confusion.as_ref().unwrap().rows(), [[1, 1, 0], [0, 1, 0], [0, 0, 1]]);
     // F1 of the classes: 2/3, 2/3, 1.
     assert!((metric(&evaluation, "f1") - (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
     // One against the rest: class 0 ranks {0.7, 0.3} above {0.2, 0.25}; class 1 ranks 0.5 above

@@ -32,8 +32,9 @@ pub(super) fn of_header(uri: &str, line: u64, header: &StringRecord, given: Give
     };
     let names: Vec<String> = cells.iter().enumerate().map(named).collect();
     let distinct = distinct(&names);
+    let written: HashSet<&String> = names.iter().collect();
     let renamed: Vec<String> =
-        distinct.iter().filter(|name| !names.contains(name)).take(3).cloned().collect();
+        distinct.iter().filter(|name| !written.contains(name)).take(3).cloned().collect();
     if !renamed.is_empty() {
         warn_once(format!("{uri}, line {line}: columns of one name, called `{}` …", renamed.join("`, `")));
     }

@@ -1,0 +1,138 @@
+//! The memory that data may take where they are held.
+//!
+//! What a file says of its size is a claim, and a packed one says little: what is held is counted while it
+//! grows, by what the process has, and refused where that is more than the limit. Sizes that are known before
+//! are asked for before.
+
+use crate::{DataError, size};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The limit in bytes; 0 until it is asked for or set.
+static LIMIT: AtomicU64 = AtomicU64::new(0);
+
+/// Sets the limit in bytes. What is held already is not given back.
+pub fn set_limit(bytes: u64) {
+    LIMIT.store(bytes.max(1), Ordering::Relaxed);
+}
+
+/// The limit in bytes: four fifths of the memory that the machine has, or that the process's control group may
+/// have, unless another was set.
+pub fn limit() -> u64 {
+    match LIMIT.load(Ordering::Relaxed) {
+        0 => {
+            let most = of_machine().unwrap_or(u64::MAX).min(of_group().unwrap_or(u64::MAX));
+            set_limit(most / 5 * 4);
+            LIMIT.load(Ordering::Relaxed)
+        }
+        limit => limit,
+    }
+}
+
+/// Checks that the process is within the limit, while what is at `uri` is taken into memory; `way` says how
+/// less would be held.
+///
+/// # Errors
+/// With the limit and what the process has.
+pub(crate) fn check(uri: &str, way: &str) -> Result<(), DataError> {
+    check_more(uri, 0, way)
+}
+
+/// As [`check`], before so many bytes more are held.
+///
+/// # Errors
+/// With the limit and what the process has and would have.
+pub(crate) fn check_more(uri: &str, more: u64, way: &str) -> Result<(), DataError> {
+    let limit = limit();
+    let has = resident().unwrap_or(0);
+    if has.saturating_add(more) <= limit {
+        return Ok(());
+    }
+    let found = match more {
+        0 => format!("{} taken, and more to come", size(has)),
+        _ => format!("{} taken and {} more to take", size(has), size(more)),
+    };
+    Err(DataError::Memory { uri: uri.to_string(), limit: size(limit), found, way: way.to_string() })
+}
+
+/// The resident bytes of this process, where the system tells them.
+fn resident() -> Option<u64> {
+    // The second of its numbers, in pages: the first is the addresses'.
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * page())
+}
+
+#[cfg(unix)]
+fn page() -> u64 {
+    use nix::unistd::{SysconfVar, sysconf};
+    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4096)
+}
+
+#[cfg(not(unix))]
+fn page() -> u64 {
+    4096
+}
+
+/// The bytes of the machine's memory.
+fn of_machine() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// The bytes that the process's control group may take, where it has a limit: of version 2, and of version 1.
+fn of_group() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let files = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, kinds, path) = (parts.next()?, parts.next()?, parts.next()?);
+        match kinds {
+            "" => Some((format!("/sys/fs/cgroup{path}"), "memory.max")),
+            kinds if kinds.split(',').any(|kind| kind == "memory") => {
+                Some((format!("/sys/fs/cgroup/memory{path}"), "memory.limit_in_bytes"))
+            }
+            _ => None,
+        }
+    });
+    // A limit of a group above holds, too.
+    files
+        .flat_map(|(folder, file)| {
+            let mut limits = Vec::new();
+            let mut folder = Some(std::path::Path::new(&folder));
+            while let Some(at) = folder.filter(|at| at.starts_with("/sys/fs/cgroup")) {
+                let text = std::fs::read_to_string(at.join(file)).ok();
+                limits.extend(text.and_then(|text| text.trim().parse::<u64>().ok()));
+                folder = at.parent();
+            }
+            limits
+        })
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_and_the_process_are_measured() {
+        if cfg!(target_os = "linux") {
+            let (machine, has) = (of_machine().unwrap(), resident().unwrap());
+            assert!(has > 1 << 20 && has < machine, "{has} of {machine}");
+            assert!(limit() <= machine / 5 * 4);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_both_numbers() {
+        check("x.csv", "data.stream = true").unwrap();
+        let error =
+            check_more("x.csv", u64::MAX, "data.stream = true reads it in parts").unwrap_err().to_string();
+        assert!(
+            error.starts_with("x.csv: expected to hold it in ") && error.contains(" taken and "),
+            "{error}"
+        );
+        assert!(error.ends_with("; data.stream = true reads it in parts"), "{error}");
+    }
+}
