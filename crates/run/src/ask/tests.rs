@@ -313,14 +313,13 @@ fn writer(folder: &Path) -> (Run, Box<dyn Predictor + Send>) {
     (run, predictor)
 }
 
-/// Puts a number that is none into every tensor of a run's weights.
-fn spoil(run: &Run) {
+/// Fills every tensor of a run's weights with a number.
+fn spoil(run: &Run, number: f32) {
     let path = run.folder.model();
     let mut weights = Weights::from_safetensors(&std::fs::read(&path).unwrap(), &path).unwrap();
     let spoilt: Vec<_> = weights.iter().map(|(name, data)| (name.to_string(), data.clone())).collect();
     for (name, data) in spoilt {
-        let mut values: Vec<f32> = data.iter().collect();
-        values[0] = f32::NAN;
+        let values = vec![number; data.num_elements()];
         weights.insert(name, TensorData::new(values, data.shape().clone()));
     }
     std::fs::write(&path, weights.to_safetensors(&path).unwrap()).unwrap();
@@ -359,7 +358,11 @@ fn a_prompt_is_a_text_or_is_read_from_the_file_that_is_named() {
 fn a_model_of_numbers_that_are_none_gives_errors_and_no_answers() {
     let folder = TempDir::new().unwrap();
     let (run, mut records) = rows(folder.path(), "kind", "name = 'mlp'");
-    spoil(&run);
+    spoil(&run, f32::NAN);
+    let error = run.predictor(run.device(None).unwrap()).err().unwrap().to_string();
+    assert!(error.ends_with("expected finite numbers, found one that is not"), "{error}");
+    // Finite ones whose products are not.
+    spoil(&run, 1e30);
     let mut predictor = run.predictor(run.device(None).unwrap().autodiff()).unwrap();
     records.insert(1, Record::Text("no row".into()));
     let refused: Vec<String> = predictor
@@ -384,7 +387,7 @@ fn a_model_of_numbers_that_are_none_gives_errors_and_no_answers() {
 
     let folder = TempDir::new().unwrap();
     let (run, _) = writer(folder.path());
-    spoil(&run);
+    spoil(&run, 3e38);
     let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
     let error = asked(&mut *predictor, "to be").unwrap_err();
     assert!(error.starts_with("'to be': expected finite numbers from the model, found NaN"), "{error}");

@@ -18,6 +18,7 @@ use bonfire_contract::{Task, guarded};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use burn_pack::Reader;
+use std::collections::BTreeMap;
 
 /// A model under training, with its optimizer, its averaged weights and the gradient of the open step.
 pub(crate) struct Learner<M> {
@@ -162,7 +163,7 @@ fn with_state<M: Task>(
     if read != stored.len() {
         return Err(format!("{} tensors, of which {read} are such", stored.len()));
     }
-    guarded(|| {
+    let stepped = guarded(|| {
         let mut gradient = GradientsParams::new();
         for parameter in table.iter().filter(|parameter| parameter.trained) {
             by_dimensions!(parameter.shape.len(), D => {
@@ -170,8 +171,21 @@ fn with_state<M: Task>(
                 gradient.register(parameter.id, Tensor::<D>::zeros(shape, plain));
             });
         }
-        optimizer.clone().step(0.0, model.clone(), gradient)
-    })
-    .ok_or("tensors of other shapes")?;
-    Ok(optimizer)
+        let mut optimizer = optimizer.clone();
+        optimizer.step(0.0, model.clone(), gradient);
+        optimizer.into_bytes()
+    });
+    let stepped = stepped.ok_or("tensors of other shapes")?.map_err(|error| error.to_string())?;
+    // A tensor that could be spread over its parameter is as large as that after a step.
+    let stepped =
+        Reader::from_bytes(stepped).and_then(Reader::into_tensors).map_err(|error| error.to_string())?;
+    let shapes = |tensors: Vec<burn_pack::Tensor>| -> Result<BTreeMap<String, Vec<usize>>, String> {
+        let parts = tensors.into_iter().map(|tensor| tensor.into_parts().map_err(|error| error.to_string()));
+        parts.map(|parts| parts.map(|(name, _, shape, ..)| (name, shape.to_vec()))).collect()
+    };
+    let (stored, stepped) = (shapes(stored)?, shapes(stepped)?);
+    match stored.iter().find(|(name, shape)| stepped.get(*name) != Some(*shape)) {
+        None => Ok(optimizer),
+        Some((name, shape)) => Err(format!("tensor `{name}` of shape {shape:?}, and another after a step")),
+    }
 }

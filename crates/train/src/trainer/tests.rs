@@ -558,14 +558,14 @@ fn an_optimizer_file_of_another_model_or_damaged_under_a_right_checksum_is_refus
         }
         writer.into_bytes().unwrap().to_vec()
     };
-    let as_long_as = |tensor: burn_pack::Tensor| {
+    let in_one_row = |tensor: burn_pack::Tensor| {
         let (name, dtype, _, id, bytes) = tensor.into_parts().unwrap();
         let numbers = bytes.len() / 4;
         burn_pack::Tensor::new(name, dtype, burn::tensor::Shape::from(vec![1, numbers]), id, bytes)
     };
     let cases = [
         rewritten(&|at, tensor| (at != 0).then_some(tensor)),
-        rewritten(&|at, tensor| Some(if at == 0 { as_long_as(tensor) } else { tensor })),
+        rewritten(&|at, tensor| Some(if at == 0 { in_one_row(tensor) } else { tensor })),
         rewritten(&|_, tensor| {
             let (name, dtype, shape, _, bytes) = tensor.into_parts().unwrap();
             Some(burn_pack::Tensor::new(name, dtype, shape, None, bytes))
