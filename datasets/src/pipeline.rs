@@ -106,7 +106,7 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let order = EpochOrder { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
-        let batch_bytes = self.dataset.sample_bytes().saturating_mul(windows.most() as u64);
+        let batch_bytes = self.dataset.sample_bytes().saturating_mul(len.min(windows.most() as u64));
         if let Err(error) = memory::check_more("a batch", batch_bytes, SMALLER) {
             return Box::new(std::iter::once(Err(LoadError(Box::new(error)))));
         }

@@ -84,7 +84,15 @@ impl<'a, I: Iterator<Item = (u64, &'a [u8])>> Objects<'a, I> {
     }
 }
 
+/// Cells of a frame, those without a value included: records that each name another column have the square of
+/// their number.
+const MOST_CELLS: usize = 1 << 22;
+
 impl<'a, I: Iterator<Item = (u64, &'a [u8])>> Fill for Objects<'a, I> {
+    fn is_full(&self) -> bool {
+        self.columns.len().saturating_mul(self.lines.len()) > MOST_CELLS
+    }
+
     fn next(&mut self) -> Option<Result<(), DataError>> {
         let (number, text) = self.records.next()?;
         Some(self.append(number, text))

@@ -107,6 +107,11 @@ pub(super) trait Fill {
 
     /// The records that were appended; none are left.
     fn frame(&mut self) -> Frame;
+
+    /// True where what was appended should be handed out, as it takes much memory for so few records.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// Hands out records in frames of `at_once` at most.
@@ -122,7 +127,7 @@ pub(super) fn frames(mut records: impl Fill, at_once: usize, take: TakeFound<'_>
             stopped = take(Found::Unreadable(number, error));
         }
         number += 1;
-        if number == at_once {
+        if number == at_once || records.is_full() {
             take(Found::Frame(records.frame()))?;
             number = 0;
         }

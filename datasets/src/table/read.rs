@@ -83,7 +83,8 @@ impl Frames {
         let all = names.len() as u64 * self.len() as u64;
         memory::check_more(&self.uri, all.saturating_sub(given) * LEAST_CELL, FEWER)?;
         for frame in self.frames.iter_mut().filter(|frame| frame.varies) {
-            if names.iter().all(|name| frame.names.contains(name)) {
+            // All of its names are among them.
+            if frame.names.len() == names.len() {
                 continue;
             }
             frame.complete(names.iter().map(String::as_str));

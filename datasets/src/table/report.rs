@@ -4,6 +4,7 @@ use super::schema::TableSchema;
 use crate::SplitBy;
 use crate::fields::{Category, Column, DateOrder, Encoding, TableTarget, Why};
 use crate::records::{quoted, shortened, spelled_day};
+use std::collections::HashSet;
 use std::fmt;
 
 /// Columns that are told one by one; of more, only those that a person should look at.
@@ -73,7 +74,10 @@ impl TableSchema {
     /// The columns as a table, where the schema knows their facts.
     fn write_columns(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_long = self.columns.len() > MOST_COLUMNS;
-        let told = |column: &&Column| !is_long || self.is_noteworthy(column);
+        // What stands between backticks.
+        let noted: HashSet<&str> =
+            self.notes.iter().flat_map(|note| note.split('`').skip(1).step_by(2)).collect();
+        let told = |column: &&Column| !is_long || self.is_noteworthy(column, &noted);
         let mut lines =
             vec![["column", "kind", "why", "missing", "distinct", "range or commonest"].map(String::from)];
         lines.extend(self.columns.iter().filter(told).filter_map(line));
@@ -96,9 +100,9 @@ impl TableSchema {
         Ok(())
     }
 
-    /// True for a column that a person should look at.
-    fn is_noteworthy(&self, column: &Column) -> bool {
-        let is_noted = self.notes.iter().any(|note| note.contains(&format!("`{}`", column.name)));
+    /// True for a column that a person should look at; `noted` are the names in the notes.
+    fn is_noteworthy(&self, column: &Column, noted: &HashSet<&str>) -> bool {
+        let is_noted = noted.contains(column.name.as_str());
         let is_rare = matches!(&column.encoding, Encoding::Categorical(category) if category.rare > 0);
         let is_mostly_missing = 4 * column.missing >= self.rows;
         is_noted || is_rare || is_mostly_missing || matches!(column.encoding, Encoding::Date(_))

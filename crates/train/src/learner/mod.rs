@@ -18,7 +18,7 @@ use bonfire_contract::{Task, guarded};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use burn_pack::Reader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A model under training, with its optimizer, its averaged weights and the gradient of the open step.
 pub(crate) struct Learner<M> {
@@ -184,8 +184,24 @@ fn with_state<M: Task>(
         parts.map(|parts| parts.map(|(name, _, shape, ..)| (name, shape.to_vec()))).collect()
     };
     let (stored, stepped) = (shapes(stored)?, shapes(stepped)?);
-    match stored.iter().find(|(name, shape)| stepped.get(*name) != Some(*shape)) {
+    // One of as many numbers as its parameter has its shape; ops need not tell.
+    let is_turned = |name: &str, shape: &[usize]| {
+        let id = name.split('.').next().and_then(|id| id.parse::<u64>().ok());
+        let parameter = table.iter().find(|parameter| Some(parameter.id.val()) == id);
+        parameter.is_some_and(|parameter| {
+            shape.iter().product::<usize>() == parameter.numbers() && shape != parameter.shape
+        })
+    };
+    let unfit =
+        |(name, shape): &(&String, &Vec<usize>)| stepped.get(*name) != Some(*shape) || is_turned(name, shape);
+    if let Some((name, shape)) = stored.iter().find(unfit) {
+        return Err(format!("tensor `{name}` of shape {shape:?}"));
+    }
+    // A parameter's state is all there or not at all.
+    let of = |name: &str| name.split('.').next().map(str::to_string);
+    let known: BTreeSet<Option<String>> = stored.keys().map(|name| of(name)).collect();
+    match stepped.keys().find(|name| known.contains(&of(name)) && !stored.contains_key(*name)) {
         None => Ok(optimizer),
-        Some((name, shape)) => Err(format!("tensor `{name}` of shape {shape:?}, and another after a step")),
+        Some(name) => Err(format!("no tensor `{name}`")),
     }
 }
