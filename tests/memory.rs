@@ -7,7 +7,8 @@
 //!
 //! What a process has by the system's count takes in the pages of its own file that are mapped, and how many
 //! come at a time depends on how the file lies in the system's memory: the same program has 31 MiB or 37. So
-//! a peak is the least of up to three runs, and they may differ by 5 % and a MiB.
+//! a peak is the least of up to three runs. An order that reads from anywhere holds twelve bytes for each
+//! picture (`index::lookup`), which are taken off; what is left is the same within 5 %.
 //!
 //! Sets of 6,400, 25,600 and 102,400 pictures in 16, 64 and 256 shards are trained from twice: with pictures
 //! of 2.6 kB, 17 to 265 MB in all, which takes a minute, and with pictures of 160 kB, 1 to 16 GB in all. The
@@ -104,7 +105,7 @@ fn the_peak_is_the_same(side: u32, model: &str) {
             let (least, most) = peaks
                 .iter()
                 .fold((f64::MAX, 0.0f64), |(least, most), peak| (least.min(*peak), most.max(*peak)));
-            most <= 1.05 * least + 1.0
+            most <= 1.05 * least
         };
         for round in 0..3 {
             for (least, times) in peaks.iter_mut().zip([1, 4, 16]) {
@@ -114,7 +115,8 @@ fn the_peak_is_the_same(side: u32, model: &str) {
                     "| {order} | {} | {epochs} | {peak} | {done} |",
                     u64::from(shards) * bytes / 1_000_000
                 );
-                *least = least.min(peak);
+                let places = if order == "full" { 12 * shards * PICTURES } else { 0 };
+                *least = least.min(peak - f64::from(places) / f64::from(1 << 20));
             }
             if same(&peaks) {
                 break;

@@ -29,7 +29,8 @@ pub fn walk(uri: &str, take: &mut dyn FnMut(String) -> Result<(), DataError>) ->
     }
 }
 
-/// Hands the files below a local folder to `take`; `above` are the folders that are being walked, to which a link must not lead back.
+/// Hands the files below a local folder to `take`; `above` are the folders that are being walked, to which a
+/// link must not lead back.
 pub(super) fn walk_folder(
     uri: &str,
     folder: &Path,

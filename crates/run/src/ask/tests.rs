@@ -390,7 +390,7 @@ fn a_model_of_numbers_that_are_none_gives_errors_and_no_answers() {
     spoil(&run, 3e38);
     let mut predictor = run.predictor(run.device(None).unwrap()).unwrap();
     let error = asked(&mut *predictor, "to be").unwrap_err();
-    assert!(error.starts_with("'to be': expected finite numbers from the model, found "), "{error}");
+    assert!(error.starts_with("'to be': expected finite numbers from the model, found NaN"), "{error}");
 }
 
 #[test]
