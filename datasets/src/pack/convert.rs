@@ -7,7 +7,7 @@
 use super::parquet::{GROUP_BYTES, is_planned, planned};
 use super::shards::{Packed, shard_uri, sizes, written};
 use crate::index::Block;
-use crate::records::{BLOCK, Cells, Found, Frame, Layout, ReadOptions, TextCells, Use};
+use crate::records::{BLOCK, Cells, Found, Frame, Layout, Marks, ReadOptions, TextCells, Use};
 use crate::source::{self, Object, Writer, one_line};
 use crate::store::Source;
 use crate::table::TableConfig;
@@ -44,13 +44,13 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(cell: &str, missing: &[String]) -> Self {
+    fn of(cell: &str, missing: &Marks) -> Self {
         let cell = cell.trim();
         // A zero in front is part of a code, not of a number.
         let digits = cell.trim_start_matches('-').as_bytes();
         let code = matches!(digits, [b'0', second, ..] if second.is_ascii_digit());
         match cell {
-            cell if missing.iter().any(|mark| mark == cell) => Kind::Empty,
+            cell if missing.contains(cell) => Kind::Empty,
             cell if !code && cell.parse::<i64>().is_ok() => Kind::Integer,
             cell if !code && cell.parse::<f64>().is_ok() => Kind::Float,
             _ => Kind::Text,
@@ -80,7 +80,7 @@ pub fn convert(convert: &Convert, done: &mut dyn FnMut(usize, usize)) -> Result<
         return Err(DataError::source(&convert.source, "CSV or JSONL to convert", found));
     }
     let source = Source::open(&convert.source, &layout)?;
-    let missing = TableConfig::default().marks();
+    let missing = Marks::new(TableConfig::default().marks());
     let mut columns = Columns::new();
     pool::in_order(
         pool::requests(),
@@ -131,7 +131,7 @@ fn plan(source: &Source, shard_bytes: u64) -> Vec<Range<usize>> {
 }
 
 /// The columns of a block and the types of their cells.
-fn kinds(source: &Source, shard: usize, block: &Block, missing: &[String]) -> Result<Columns, DataError> {
+fn kinds(source: &Source, shard: usize, block: &Block, missing: &Marks) -> Result<Columns, DataError> {
     let mut columns = Columns::new();
     frames(source, shard, block, &mut |frame| {
         for (name, cells) in frame.names.iter().zip(&frame.columns) {
@@ -226,7 +226,7 @@ fn write(
     source: &Source,
     blocks: Range<usize>,
     columns: &Columns,
-    missing: &[String],
+    missing: &Marks,
     plan: u64,
 ) -> Result<bool, DataError> {
     let object = Object::create(uri)?;
@@ -257,8 +257,7 @@ fn write(
                 };
                 let cells = spelled(&frame, name, &frame.columns[at])?;
                 // Beside numbers a mark means no value; in a column of text it may be a word.
-                let is_mark =
-                    |cell: &&str| *kind != Kind::Text && missing.iter().any(|mark| mark == cell.trim());
+                let is_mark = |cell: &&str| *kind != Kind::Text && missing.contains(cell.trim());
                 (0..cells.len()).for_each(|row| values.push(cells.get(row).filter(|cell| !is_mark(cell))));
             }
             Ok(())

@@ -115,6 +115,7 @@ fn numbered(bytes: &[u8], line: u64) -> impl Iterator<Item = (u64, &[u8])> {
 mod tests {
     use super::*;
     use crate::records::frame::Frame;
+    use crate::records::marks::Marks;
     use crate::records::read::{Found, Use};
 
     #[test]
@@ -133,7 +134,7 @@ mod tests {
     /// The records as cells of a table, and the numbers of those that cannot be read, which stop where `skip`
     /// is false.
     fn read(text: &[u8], skip: bool, column: &dyn Fn(&str) -> Use) -> Result<(Frame, Vec<usize>), DataError> {
-        let missing = ["".to_string()];
+        let missing = Marks::new(vec![String::new()]);
         let options = ReadOptions { missing: Some(&missing), ..ReadOptions::plain(column) };
         let (mut all, mut numbers) = (None, Vec::new());
         JsonlRecords.read("t.jsonl", Bytes::copy_from_slice(text), &options, &mut |found| {

@@ -9,6 +9,7 @@
 use super::dialect::{Dialect, Given};
 use super::encoding::Decoding;
 use super::frame::Frame;
+use super::marks::Marks;
 use super::shard::{Block, Shard};
 use crate::DataError;
 use bytes::Bytes;
@@ -54,7 +55,7 @@ pub(crate) struct ReadOptions<'a> {
     pub column: &'a dyn Fn(&str) -> Use,
     /// Cells that mean "no value"; spaces around cells do not count then. Without it cells are what stands in
     /// the file.
-    pub missing: Option<&'a [String]>,
+    pub missing: Option<&'a Marks>,
     /// True where dates and times that a format knows as such are [`Cells::Dates`](super::Cells::Dates); they are
     /// numbers of the file's own unit otherwise.
     pub dates: bool,
@@ -77,13 +78,8 @@ impl<'a> ReadOptions<'a> {
     pub(super) fn value<'t>(&self, cell: &'t str) -> Option<&'t str> {
         let Some(marks) = self.missing else { return Some(cell) };
         let cell = cell.trim();
-        (!is_missing(cell, marks)).then_some(cell)
+        (!marks.contains(cell)).then_some(cell)
     }
-}
-
-/// True where a cell's text means "no value": it is one of `marks`.
-pub(crate) fn is_missing(cell: &str, marks: &[String]) -> bool {
-    marks.iter().any(|mark| mark == cell)
 }
 
 /// Records as they are found, in their order but for those that cannot be read, which come before the frame

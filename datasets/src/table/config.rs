@@ -363,7 +363,7 @@ impl TableConfig {
     ) -> Result<ReadOptions<'a>, DataError> {
         let has_header = self.has_header.is_some();
         let given = Given { names: self.column_names.as_deref(), optional, has_header };
-        let (decoding, missing) = (self.decoding()?, Some(packing.missing.as_slice()));
+        let (decoding, missing) = (self.decoding()?, Some(&packing.missing));
         let (sheet, class_names, dates) = (self.sheet.as_deref(), self.class_names, packing.dates);
         Ok(ReadOptions {
             dialect,

@@ -2,7 +2,7 @@
 
 use super::config::TableConfig;
 use super::schema::TableSchema;
-use crate::records::{Frame, NumberFormat, is_missing};
+use crate::records::{Frame, Marks, NumberFormat};
 use std::collections::HashSet;
 
 /// The reading of a table's cells.
@@ -14,7 +14,7 @@ pub(crate) struct Packing {
     /// True where all text keeps its spelling, as the format tells numbers from text.
     typed: bool,
     /// Cells that mean "no value".
-    pub missing: Vec<String>,
+    pub missing: Marks,
     /// True where dates that a format knows as such are days; earlier versions had them in the file's unit.
     pub dates: bool,
     numbers: NumberFormat,
@@ -26,7 +26,7 @@ impl Packing {
         let mut spelled: HashSet<String> = config.categorical.iter().chain(&config.dates).cloned().collect();
         spelled.extend(config.strip_label_suffix.as_ref().map(|_| config.target.clone()));
         spelled.extend(schema.iter().flat_map(|schema| schema.spelled()).map(str::to_string));
-        let missing = schema.map_or_else(|| config.marks(), |schema| config.marks_of(schema));
+        let missing = Marks::new(schema.map_or_else(|| config.marks(), |schema| config.marks_of(schema)));
         let numbers = NumberFormat { thousands: config.thousands, decimal: config.decimal };
         Packing { spelled, typed: false, missing, dates: schema.is_none_or(|schema| schema.days), numbers }
     }
@@ -39,7 +39,7 @@ impl Packing {
 
     /// True where a cell's text means "no value".
     pub(super) fn is_missing(&self, cell: &str) -> bool {
-        is_missing(cell, &self.missing)
+        self.missing.contains(cell)
     }
 
     /// Makes the cells of a frame small.

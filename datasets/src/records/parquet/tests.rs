@@ -5,6 +5,7 @@ use crate::DataError;
 use crate::records::batches::FRAME_ROWS;
 use crate::records::cells::Cells;
 use crate::records::frame::Frame;
+use crate::records::marks::Marks;
 use crate::records::read::{Found, ReadOptions, ReadRecords, Use};
 use ::parquet::arrow::ArrowWriter;
 use arrow_array::types::Int32Type;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 fn read(bytes: Bytes, column: &dyn Fn(&str) -> Use) -> Result<Frame, DataError> {
-    let missing = ["?".to_string()];
+    let missing = Marks::new(vec!["?".to_string()]);
     let options = ReadOptions { missing: Some(&missing), ..ReadOptions::plain(column) };
     let mut all: Option<Frame> = None;
     ParquetRecords.read("t.parquet", bytes, &options, &mut |found| {
