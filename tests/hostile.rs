@@ -84,6 +84,10 @@ fn recipes_with_mistakes() {
         &["model.hidden", "at most"],
     );
     workshop.fail(&["train", "fashion", "--set", "model.widths=[1000000, 1000000]"], &["parameters"]);
+    workshop.fail(
+        &["train", "fashion", "--max-memory", "400MB", "--set", "model.hidden=20000"],
+        &["parameters of at most 400.0 MB (BONFIRE_MEMORY, --max-memory)", "MB"],
+    );
     workshop.fail(&["train", "fashion", "--set", "train.accumulate=-1"], &["a whole number from 0 on", "-1"]);
     workshop
         .fail(&["train", "fashion", "--set", "loss.label_smoothing=1"], &["loss.label_smoothing", "found 1"]);

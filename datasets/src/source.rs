@@ -18,6 +18,7 @@
 
 mod archive;
 mod body;
+mod bounded;
 mod builtin;
 pub(crate) mod cache;
 pub(crate) mod copies;

@@ -7,7 +7,7 @@
 //! The directory is at the end, so that a zip is read by ranges. What it says of sizes is checked against the
 //! bytes that come; zips within zips are not followed. PKWARE's APPNOTE 6.3, by the `zip` crate.
 
-use super::packing::{Bounded, Counted};
+use super::bounded::{Bounded, Counted};
 use super::{Object, cache, copies, is_of_transfer, location::Location, name, one_line};
 use crate::DataError;
 use bytes::Bytes;
