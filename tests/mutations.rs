@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Files that are read where nothing is said.
-const FILES: u64 = 2_000;
+const FILES: u64 = 20_000;
 /// Addresses that a process may have: 2 GiB.
 const ADDRESSES: u64 = 2 << 30;
 /// The longest that a file may take, unoptimised builds aside.

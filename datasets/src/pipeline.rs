@@ -106,8 +106,10 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         let order = EpochOrder { order, repeats, seed: self.config.seed, epoch: start.epoch };
         let len = Loader::len(self);
         let windows = Windows::new(start.samples.min(len)..len, batch_size, share);
-        let batch_bytes = self.dataset.sample_bytes().saturating_mul(len.min(windows.most() as u64));
-        if let Err(error) = memory::check_more("a batch", batch_bytes, SMALLER) {
+        // The next batch is made while one is computed with.
+        let samples = len.min((windows.most() as u64).saturating_mul(2));
+        let bytes = self.dataset.sample_bytes().saturating_mul(samples);
+        if let Err(error) = memory::check_more("two batches", bytes, SMALLER) {
             return Box::new(std::iter::once(Err(LoadError(Box::new(error)))));
         }
         if self.dataset.held().is_some() {

@@ -16,8 +16,8 @@ const STREAMED: &str = "data.stream = true reads it in windows";
 const FEWER: &str = "its records name more columns than rows can have values for; are their keys values?";
 /// Bytes of a packed cell, at the least.
 const LEAST_CELL: u64 = 4;
-/// Bytes of a cell of text, at the least.
-const LEAST_TEXT: u64 = 16;
+/// Bytes of a cell of text, while its column grows.
+const GROWING_TEXT: u64 = 32;
 
 /// All rows of a table, packed, some thousand a frame.
 #[derive(Debug)]
@@ -291,7 +291,7 @@ fn share_columns(all: &mut Frame, frame: &mut Frame) -> Result<(), DataError> {
     }
     let names: BTreeSet<&str> = all.names.iter().chain(&frame.names).map(String::as_str).collect();
     let cells = |frame: &Frame| ((names.len() - frame.names.len()) * frame.len()) as u64;
-    memory::check_more(&all.uri, (cells(all) + cells(frame)) * LEAST_TEXT, FEWER)?;
+    memory::check_more(&all.uri, (cells(all) + cells(frame)) * GROWING_TEXT, FEWER)?;
     let names: Vec<String> = names.into_iter().map(str::to_string).collect();
     for frame in [all, frame] {
         frame.complete(names.iter().map(String::as_str));

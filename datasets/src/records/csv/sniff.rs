@@ -6,6 +6,7 @@
 //! it, `sep=;`, which is no row.
 
 use crate::DataError;
+use crate::bounds::MOST_COLUMNS;
 use crate::records::dialect::Dialect;
 use ::csv::StringRecord;
 
@@ -83,6 +84,11 @@ pub(in crate::records) fn separator(
 
 /// The first lines as a separator cuts them; none where it does not fit.
 fn cut(lines: &[u8], whole: bool, dialect: Dialect, names: Option<usize>) -> Option<Cut> {
+    let first = lines.trim_ascii_start().split(|&byte| byte == b'\n').next().unwrap_or_default();
+    // More columns than a table may have are told of where it is read.
+    if first.iter().filter(|&&byte| byte == dialect.separator).count() > MOST_COLUMNS {
+        return None;
+    }
     let mut reader = dialect.reader().from_reader(lines);
     let mut record = StringRecord::new();
     let (mut width, mut rows, mut alike, mut numbers, mut cells) = (0, 0, 0, 0, 0);
