@@ -25,6 +25,8 @@ mod jpeg;
 mod killed;
 mod memory;
 mod moved;
+#[cfg(unix)]
+mod mutations;
 mod pretrained;
 #[cfg(feature = "mpi")]
 mod ranks;

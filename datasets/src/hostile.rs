@@ -1,5 +1,5 @@
-//! The readers of bytes that anybody may have written, one function each: what `fuzz/` calls, and the test
-//! that replays its corpus. Each must answer for any bytes, with what they hold or an error, and never panic.
+//! The readers of bytes that anybody may have written, one function each, for `fuzz/` and `tests/mutations.rs`.
+//! Each must answer for any bytes, with what they hold or an error, and never panic.
 
 use crate::index::Sidecar;
 use crate::records::{self, Format, Found, ReadOptions, Use, tar::scan};
@@ -145,53 +145,4 @@ pub fn jsonl(bytes: &[u8]) -> Result<usize, DataError> {
 /// When it is neither.
 pub fn idx(bytes: &[u8]) -> Result<usize, DataError> {
     image::idx_count(bytes)
-}
-
-#[cfg(test)]
-type Reader = fn(&[u8]) -> Result<usize, DataError>;
-
-/// The readers, by the names of their corpora.
-#[cfg(test)]
-fn readers() -> Vec<(&'static str, Reader)> {
-    vec![
-        ("tar", tar),
-        ("index", index),
-        ("picture", picture),
-        ("csv", csv),
-        ("text", text),
-        ("json", json),
-        ("ipc", ipc),
-        ("avro", avro),
-        ("libsvm", libsvm),
-        ("excel", excel),
-        ("packed", packed),
-        ("parquet", parquet),
-        ("jsonl", jsonl),
-        ("idx", idx),
-    ]
-}
-
-/// The files of a reader's corpus, by name.
-#[cfg(test)]
-fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = format!("{}/../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
-}
-
-#[cfg(all(test, unix))]
-mod mutations;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_corpus_of_fuzzing_is_answered() {
-        for (name, read) in readers() {
-            let whole = corpus(name).iter().filter(|bytes| read(bytes).is_ok()).count();
-            assert!(whole > 0, "{name}");
-        }
-    }
 }

@@ -23,7 +23,7 @@ mod corrupt;
 mod dataset;
 mod error;
 mod fields;
-#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
 pub mod hostile;
 pub mod image;
 pub mod index;

@@ -69,7 +69,6 @@ pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
 ///
 /// # Errors
 /// When the packed stream is damaged or cut short.
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn unpacked(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
     packing::unpack(uri, bytes)
 }

@@ -50,13 +50,11 @@ pub use set::{ImageSample, ImageSet};
 pub use transform::{ColorJitter, Growth, Interpolation, RandAugment, Resize};
 
 /// Bytes of the pixels that a picture file has.
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decoded_bytes(bytes: &[u8]) -> Result<usize, crate::DataError> {
     Ok(decode::decode(&"x", bytes, &form::Form::colour(), &picture::whole)?.pixels.len())
 }
 
 /// Pictures or labels of an IDX file.
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn idx_count(bytes: &[u8]) -> Result<usize, crate::DataError> {
     let held = bytes::Bytes::copy_from_slice(bytes);
     match idx::is_pictures(bytes) {

@@ -299,9 +299,7 @@ impl Fill for Rows<'_, '_> {
     }
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
 mod hostile;
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use hostile::csv as hostile_csv;
 
 #[cfg(test)]

@@ -221,7 +221,6 @@ fn ends_by_carriage_returns(text: &[u8], whole: bool) -> bool {
 }
 
 /// Decodes bytes in an encoding and with errors that the first one chooses, held and as they arrive.
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn hostile_text(bytes: &[u8]) -> Result<usize, DataError> {
     const NAMES: [&str; 8] =
         ["auto", "utf-8", "utf-16", "utf-16be", "latin-1", "shift_jis", "gb18030", "iso-2022-jp"];

@@ -72,9 +72,7 @@ pub(crate) use sniff::MAGIC as MAGIC_BYTES;
 pub(crate) use spelling::{NumberFormat, canonical, is_grouped};
 pub(crate) use wording::{nearest, quoted, shortened};
 
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use csv::hostile_csv;
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use encoding::hostile_text;
 
 #[cfg(test)]

@@ -7,12 +7,13 @@
 //! The files are read by processes of their own, with a limit of addresses and a watch on the time of each
 //! file: an abort, a panic or a hang ends the process, and the file is named and kept.
 //!
-//! `BONFIRE_MUTATIONS=100000 cargo test --release -p bonfire-datasets mutations -- --nocapture` reads so many
-//! files; `BONFIRE_MUTATIONS_SEED` draws others.
+//! `BONFIRE_MUTATIONS=100000 cargo test --release --test program mutations:: -- --nocapture` reads so many files;
+//! `BONFIRE_MUTATIONS_SEED` draws others.
 
-use super::{Reader, corpus, readers};
-use bonfire_contract::SplitMix64;
+use bonfire::contract::{SplitMix64, mix};
+use bonfire::datasets::hostile;
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -76,20 +77,63 @@ fn damaged(files: &[Vec<u8>], random: &mut SplitMix64) -> Vec<u8> {
     bytes
 }
 
-/// The reader of a file's number, and the damaged file.
-fn case(
-    readers: &[(&'static str, Reader)],
-    corpora: &[Vec<Vec<u8>>],
-    number: u64,
-    seed: u64,
-) -> (usize, Vec<u8>) {
-    let reader = (number % readers.len() as u64) as usize;
-    let mut random = SplitMix64::new(bonfire_contract::mix(seed, number));
-    (reader, damaged(&corpora[reader], &mut random))
+type Read = Box<dyn Fn(&[u8]) -> Result<usize, String>>;
+
+/// A reader of bytes, its corpus, and the formats of that.
+struct Reader {
+    name: &'static str,
+    formats: usize,
+    read: Read,
+    corpus: Vec<Vec<u8>>,
 }
 
-fn corpora(readers: &[(&'static str, Reader)]) -> Vec<Vec<Vec<u8>>> {
-    readers.iter().map(|(name, _)| corpus(name)).collect()
+impl Reader {
+    fn new<E: Display + 'static>(
+        name: &'static str,
+        formats: usize,
+        read: fn(&[u8]) -> Result<usize, E>,
+    ) -> Self {
+        let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let corpus = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+        Reader {
+            name,
+            formats,
+            read: Box::new(move |bytes| read(bytes).map_err(|error| error.to_string())),
+            corpus,
+        }
+    }
+}
+
+fn readers() -> Vec<Reader> {
+    vec![
+        Reader::new("avro", 1, hostile::avro),
+        Reader::new("csv", 1, hostile::csv),
+        // xlsx, ods.
+        Reader::new("excel", 2, hostile::excel),
+        Reader::new("idx", 1, hostile::idx),
+        Reader::new("index", 1, hostile::index),
+        // A file and a stream.
+        Reader::new("ipc", 2, hostile::ipc),
+        Reader::new("json", 1, hostile::json),
+        Reader::new("jsonl", 1, hostile::jsonl),
+        Reader::new("libsvm", 1, hostile::libsvm),
+        // bz2, gz, xz, zip, zst.
+        Reader::new("packed", 5, hostile::packed),
+        Reader::new("parquet", 1, hostile::parquet),
+        // JPEG, PNG, BMP, WebP, TIFF, GIF.
+        Reader::new("picture", 6, hostile::picture),
+        Reader::new("tar", 1, hostile::tar),
+        Reader::new("text", 1, hostile::text),
+    ]
+}
+
+/// The place of the reader of a file's number, and the damaged file.
+fn case(readers: &[Reader], number: u64, seed: u64) -> (usize, Vec<u8>) {
+    let reader = (number % readers.len() as u64) as usize;
+    let mut random = SplitMix64::new(mix(seed, number));
+    (reader, damaged(&readers[reader].corpus, &mut random))
 }
 
 /// What the process of a task does: reads the files `first..end`. A file `at` in `folder` holds the number of
@@ -100,7 +144,6 @@ fn work(task: &str) {
     let folder = Path::new(parts[3]);
     setrlimit(Resource::RLIMIT_AS, ADDRESSES, ADDRESSES).unwrap();
     let readers = readers();
-    let corpora = corpora(&readers);
     let at = fs::File::create(folder.join("at")).unwrap();
     static UNDER_WAY: AtomicU64 = AtomicU64::new(0);
     std::thread::spawn(|| {
@@ -120,11 +163,11 @@ fn work(task: &str) {
     for number in first..end {
         at.write_all_at(&number.to_le_bytes(), 0).unwrap();
         UNDER_WAY.store(number + 1, Ordering::Relaxed);
-        let (reader, bytes) = case(&readers, &corpora, number, seed);
-        match (readers[reader].1)(&bytes) {
+        let (reader, bytes) = case(&readers, number, seed);
+        match (readers[reader].read)(&bytes) {
             Ok(_) => whole += 1,
             Err(error) => {
-                assert!(!error.to_string().contains('\n'), "{error}");
+                assert!(!error.contains('\n'), "{error}");
                 refused += 1;
             }
         }
@@ -142,12 +185,7 @@ struct Part {
 fn start(first: u64, end: u64, seed: u64) -> Part {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([
-        "hostile::mutations::mutated_files_are_answered",
-        "--exact",
-        "--nocapture",
-        "--test-threads=1",
-    ]);
+    command.args(["mutations::mutated_files_are_answered", "--exact", "--nocapture", "--test-threads=1"]);
     command.env(TASK, format!("{first} {end} {seed} {}", folder.path().display()));
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     Part { child, folder }
@@ -164,16 +202,25 @@ fn wait(part: Part, seed: u64) -> [u64; 3] {
     let at = fs::read(folder.path().join("at")).unwrap_or_default();
     let number = at.try_into().map_or(0, u64::from_le_bytes);
     let readers = readers();
-    let (reader, bytes) = case(&readers, &corpora(&readers), number, seed);
-    let kept: PathBuf = std::env::temp_dir().join(format!("bonfire-{}-{seed}-{number}", readers[reader].0));
+    let (reader, bytes) = case(&readers, number, seed);
+    let kept: PathBuf =
+        std::env::temp_dir().join(format!("bonfire-{}-{seed}-{number}", readers[reader].name));
     fs::write(&kept, bytes).unwrap();
     panic!(
         "the reader of {} on file {number} of seed {seed}, kept as {}: expected an answer, found {}: {}",
-        readers[reader].0,
+        readers[reader].name,
         kept.display(),
         ended.status,
         String::from_utf8_lossy(&ended.stderr)
     );
+}
+
+#[test]
+fn the_corpus_of_fuzzing_is_answered() {
+    for Reader { name, read, corpus, .. } in readers() {
+        let whole = corpus.iter().filter(|bytes| read(bytes).is_ok()).count();
+        assert!(whole > 0, "{name}");
+    }
 }
 
 #[test]
@@ -191,8 +238,8 @@ fn mutated_files_are_answered() {
     let counts: Vec<[u64; 3]> = parts.into_iter().map(|part| wait(part, seed)).collect();
     let total = |which: usize| counts.iter().map(|count| count[which]).sum::<u64>();
     println!(
-        "{files} files of {} readers in {:.1} s: {} read, {} refused, peak {} MiB",
-        readers().len(),
+        "{files} files of {} formats in {:.1} s: {} read, {} refused, peak {} MiB",
+        readers().iter().map(|reader| reader.formats).sum::<usize>(),
         begun.elapsed().as_secs_f64(),
         total(0),
         total(1),
