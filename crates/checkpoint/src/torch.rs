@@ -152,6 +152,25 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_files_are_tars() {
+        let file = TensorFile::open(&golden("tar.pth")).unwrap();
+        let names = ["bn.num_batches_tracked", "bn.weight", "fc.weight"];
+        assert_eq!(file.tensors().keys().collect::<Vec<_>>(), names);
+        let read = read(&file, &names).unwrap();
+        assert_eq!(read[names[0]], [7.0]);
+        assert_eq!(read[names[1]], [0.0, 1.0]);
+        assert_eq!(read[names[2]], [2.0, 5.0, 3.0, 6.0, 4.0, 7.0]);
+        // A tar with holes, which would be filled with any number of zeros.
+        let whole = std::fs::read(golden("tar.pth")).unwrap();
+        let storages = whole.windows(9).position(|name| name == b"storages\0").unwrap();
+        let mut holes = whole.clone();
+        holes[storages + 156] = b'S';
+        let error = TensorFile::read_description(Box::new(Cursor::new(holes)), false, Path::new("x"));
+        let error = error.map(drop).unwrap_err().to_string();
+        assert!(error.ends_with("found storages in a tar, an entry of the kind 'S'"), "{error}");
+    }
+
+    #[test]
     fn a_module_has_the_names_of_its_state() {
         let file = TensorFile::open(&golden("module.pth")).unwrap();
         assert_eq!(
