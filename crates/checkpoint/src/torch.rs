@@ -167,7 +167,7 @@ mod tests {
         holes[storages + 156] = b'S';
         let error = TensorFile::read_description(Box::new(Cursor::new(holes)), false, Path::new("x"));
         let error = error.map(drop).unwrap_err().to_string();
-        assert!(error.ends_with("found storages in a tar, an entry of the kind 'S'"), "{error}");
+        assert!(error.ends_with("found \"storages\" in a tar, an entry of the kind 'S'"), "{error}");
     }
 
     #[test]

@@ -57,16 +57,16 @@ fn entries(source: &mut dyn Source, size: u64) -> Result<HashMap<String, Span>, 
         };
         let name = text(0, 100).trim_start_matches("./").to_string();
         let length =
-            u64::from_str_radix(&text(124, 12), 8).map_err(|error| format!("{name} in a tar: {error}"))?;
+            u64::from_str_radix(&text(124, 12), 8).map_err(|error| format!("{name:?} in a tar: {error}"))?;
         let from = at + BLOCK;
         if length > size - from {
-            return Err(format!("{name} of {length} bytes in a tar, where {} follow", size - from));
+            return Err(format!("{name:?} of {length} bytes in a tar, where {} follow", size - from));
         }
         match block[156] {
             b'0' | 0 => drop(entries.insert(name, (from, from + length))),
             // Folders, and what Python adds to the next entry, such as its time.
             b'5' | b'x' | b'g' => {}
-            other => return Err(format!("{name} in a tar, an entry of the kind {:?}", char::from(other))),
+            other => return Err(format!("{name:?} in a tar, an entry of the kind {:?}", char::from(other))),
         }
         at = from + length.next_multiple_of(BLOCK);
     }
