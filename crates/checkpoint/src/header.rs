@@ -81,3 +81,58 @@ pub(crate) fn read(
     }
     Ok((tensors, Storages::Places { file: source, places }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    /// What is said of a file with this header and so many bytes of numbers.
+    fn said(header: &str, numbers: usize) -> String {
+        let length = (header.len() as u64).to_le_bytes();
+        said_of([&length[..], header.as_bytes(), &vec![0; numbers]].concat())
+    }
+
+    fn said_of(bytes: Vec<u8>) -> String {
+        let (size, path) = (bytes.len() as u64, Path::new("x"));
+        match read(Box::new(Cursor::new(bytes)), size, path) {
+            Ok((tensors, _)) => format!("{} tensors", tensors.len()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn tensor(name: &str, shape: &str, from: u64, to: u64) -> String {
+        format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
+    }
+
+    #[test]
+    fn tensors_that_are_not_in_the_file_are_errors() {
+        let (a, b) = (tensor("a", "[2]", 0, 8), tensor("b", "[1]", 8, 12));
+        let both = format!("{{{a},{b}}}");
+        assert_eq!(said(&both, 12), "2 tensors");
+        assert_eq!(
+            said(&both, 11),
+            "x: expected a safetensors file, found 11 bytes of numbers, where its header has 12"
+        );
+        for strange in [
+            // Overlapping, with a gap, beyond the end, backwards, of other sizes than their shapes.
+            format!("{{{a},{}}}", tensor("b", "[1]", 4, 8)),
+            format!("{{{a},{}}}", tensor("b", "[0]", 12, 12)),
+            format!("{{{}}}", tensor("a", "[4]", 0, 16)),
+            format!("{{{}}}", tensor("a", "[3]", 12, 0)),
+            format!("{{{}}}", tensor("a", "[1]", 0, 12)),
+            format!("{{{}}}", tensor("a", "[4611686018427387904,4]", 0, 12)),
+            format!("{{{}}}", tensor("a", "[18446744073709551615]", 0, 12)),
+            format!("{{{}}}", tensor("a", "[-3]", 0, 12)),
+            "[1]".into(),
+        ] {
+            let said = said(&strange, 12);
+            assert!(said.starts_with("x: expected a safetensors file, found "), "{strange}: {said}");
+        }
+        assert_eq!(said_of(vec![0; 7]), "x: expected a safetensors file, found 7 bytes");
+        assert_eq!(
+            said_of([&u64::MAX.to_le_bytes()[..], b"{}"].concat()),
+            "x: expected a safetensors file, found a header of 18446744073709551615 bytes in a file of 10"
+        );
+    }
+}

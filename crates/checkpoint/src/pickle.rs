@@ -128,6 +128,16 @@ mod tests {
         // Lists within lists, deeper than anybody's names.
         let deep = [&b"]".repeat(100_000)[..], &b"a".repeat(99_999), b"."].concat();
         assert!(tensors(&deep).unwrap().is_empty());
+        // A long name of a storage a million times, and a long dictionary as the attributes of as many objects.
+        let text = [&b"X\x60\xea\x00\x00"[..], &b"n".repeat(60_000)].concat();
+        let head = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n";
+        let storages = [&head[..], &text, b"NNtq\x00(", &b"h\x00Q".repeat(1_000_000), b"l."].concat();
+        assert!(error(&storages).contains("bytes of values that are used again"));
+        let attributes = [&b"}("[..], &b"NN".repeat(1_000_000), b"uq\x00("].concat();
+        let objects = [&attributes[..], &b"}h\x00b".repeat(1_000_000), b"l."].concat();
+        assert!(error(&objects).contains("bytes of values that are used again"));
+        assert!(error(&b"(".repeat(20_000_000)).contains("at most"));
+        assert!(error(&[&b"]"[..], &b"2".repeat(20_000_000)].concat()).contains("at most"));
         // A list that holds itself.
         assert!(tensors(b"]q\x00h\x00a.").unwrap().is_empty());
     }

@@ -364,4 +364,17 @@ mod tests {
         let error = file.read(&["long"], Path::new("x"), &mut |_, _| Ok(())).unwrap_err().to_string();
         assert_eq!(error, "x: tensor `long`: expected the numbers of shape [3], found a storage of 32 bytes");
     }
+
+    #[test]
+    fn packed_bytes_before_a_tensor_are_passed_over_up_to_a_limit() {
+        let mut spare = 1 << 20;
+        let mut window = Window { stream: Box::new(io::repeat(7).take(2 << 20)), from: 0, bytes: Vec::new() };
+        window.cover(1000, 1008, 64, &mut spare).unwrap();
+        assert_eq!((window.bytes.as_slice(), spare), (&[7; 8][..], (1 << 20) - 1000));
+        let error = window.cover((1 << 20) + 1008, (1 << 20) + 1016, 64, &mut spare).unwrap_err();
+        assert_eq!(error.to_string(), "1048576 packed bytes before them");
+        // No size that is stated is asked for: the storage ends before.
+        let error = window.cover(1008, u64::MAX, 64, &mut spare).unwrap_err();
+        assert_eq!(error.to_string(), "the end after 2097152 bytes");
+    }
 }
