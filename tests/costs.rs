@@ -92,8 +92,15 @@ fn fit(
 ) -> Result<Trained> {
     let device = device::open("cpu")?.autodiff();
     let document = Document::parse("test", "")?;
-    let build =
-        Build { name: architecture.name, options, spec, document: &document, device: &device, seed: Some(1) };
+    let build = Build {
+        name: architecture.name,
+        options,
+        spec,
+        document: &document,
+        device: &device,
+        seed: Some(1),
+        memory: None,
+    };
     build.visit(Fit { spec, device: &device, train, samples })?
 }
 
@@ -251,7 +258,8 @@ fn a_device_without_bf16_refuses_it() {
             continue;
         }
         let (name, options, device) = (architecture.name, &Map::new(), &device.autodiff());
-        let build = Build { name, options, spec: &spec, document: &document, device, seed: Some(1) };
+        let build =
+            Build { name, options, spec: &spec, document: &document, device, seed: Some(1), memory: None };
         let train = TrainConfig { precision: Precision::Bf16, ..steps(1) };
         let error = build.visit(Fit { spec: &spec, device, train, samples: 2 }).unwrap().err().unwrap();
         let expected =

@@ -84,6 +84,10 @@ fn recipes_with_mistakes() {
         &["model.hidden", "at most"],
     );
     workshop.fail(&["train", "fashion", "--set", "model.widths=[1000000, 1000000]"], &["parameters"]);
+    workshop.fail(
+        &["train", "fashion", "--max-memory", "400MB", "--set", "model.hidden=20000"],
+        &["parameters of at most 400.0 MB (BONFIRE_MEMORY, --max-memory)", "MB"],
+    );
     workshop.fail(&["train", "fashion", "--set", "train.accumulate=-1"], &["a whole number from 0 on", "-1"]);
     workshop
         .fail(&["train", "fashion", "--set", "loss.label_smoothing=1"], &["loss.label_smoothing", "found 1"]);
@@ -253,4 +257,72 @@ fn a_full_disk_while_saving_is_an_error_and_loses_no_checkpoint() {
     // With room again, the run goes on from its last checkpoint.
     workshop.succeed(&longer);
     assert!(records(&workshop.path("run")).len() > before);
+}
+
+#[test]
+fn a_damaged_copy_in_the_cache_is_made_anew_and_not_blamed_on_the_shard() {
+    let workshop = Workshop::new();
+    let mut shard = tar::Builder::new(Vec::new());
+    for number in 0..12 {
+        let class = (number % 2).to_string();
+        for (ending, content) in [("png", picture::grey(12, number)), ("cls", class.into_bytes())] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            shard.append_data(&mut header, format!("{number}.{ending}"), &content[..]).unwrap();
+        }
+    }
+    workshop.write("set.tar.gz", gzip(&shard.into_inner().unwrap()));
+    let data = "[data]\nkind = 'image'\ntrain = 'set.tar.gz'\nvalid = 'set.tar.gz'\n";
+    workshop.write("r.toml", format!("{data}[model]\nname = 'cnn'\n[train]\nepochs = 2\nbatch_size = 4\n"));
+    let train = |run: &str| {
+        let ended = workshop.succeed(&["train", "r.toml", "--run", run]);
+        (workshop.read(&format!("{run}/model.safetensors")), ended.stderr)
+    };
+    let (weights, _) = train("first");
+    let copies = std::fs::read_dir(workshop.path("cache/unpacked")).unwrap();
+    let copy = copies.map(|entry| entry.unwrap().path()).find(|path| path.extension().unwrap() == "unpacked");
+    let copy = copy.unwrap();
+    let whole = std::fs::read(&copy).unwrap();
+    let changed = std::fs::metadata(&copy).unwrap().modified().unwrap();
+
+    // As a disk damages it: the system knows of no change.
+    let mut damaged = whole.clone();
+    let pixels = whole.windows(4).position(|bytes| bytes == b"IDAT").unwrap();
+    damaged[pixels + 30] ^= 1;
+    std::fs::write(&copy, damaged).unwrap();
+    std::fs::File::options().write(true).open(&copy).unwrap().set_modified(changed).unwrap();
+    let (again, stderr) = train("damaged");
+    assert!(again == weights && stderr.contains("a damaged copy of set.tar.gz"), "{stderr}");
+    assert!(std::fs::read(&copy).unwrap() == whole);
+
+    std::fs::write(&copy, &whole[..whole.len() / 2]).unwrap();
+    let (again, stderr) = train("cut");
+    assert!(again == weights && stderr.contains("it is made anew"), "{stderr}");
+    assert!(std::fs::read(&copy).unwrap() == whole);
+}
+
+/// A limit of a few files is no error: shards are opened in turns.
+#[cfg(unix)]
+#[test]
+fn shards_are_opened_in_turns_where_few_files_may_be_open() {
+    let workshop = Workshop::new();
+    for number in 0..90 {
+        let mut shard = tar::Builder::new(Vec::new());
+        for class in ["a", "b"] {
+            let content = picture::grey(8, number);
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            shard.append_data(&mut header, format!("{class}/{number}.png"), &content[..]).unwrap();
+        }
+        workshop.write(&format!("shards/{number:03}.tar"), shard.into_inner().unwrap());
+    }
+    let data = "[data]\nkind = 'image'\ntrain = 'shards/*.tar'\nvalid = 'shards/00*.tar'\n";
+    workshop.write("r.toml", format!("{data}[model]\nname = 'cnn'\n[train]\nepochs = 2\nbatch_size = 16\n"));
+    let bonfire = workshop.command(&["train", "r.toml", "--run", "run"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.current_dir(workshop.path("")).args(["-c", "ulimit -n 32; exec \"$0\" \"$@\""]);
+    shell.envs(bonfire.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.arg(bonfire.get_program()).args(bonfire.get_args());
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

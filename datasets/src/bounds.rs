@@ -10,6 +10,9 @@ pub(crate) const MOST_CLASSES: usize = 65_536;
 /// Columns that a table may have.
 pub(crate) const MOST_COLUMNS: usize = 1 << 20;
 
+/// Tokens of the longest text or window.
+pub(crate) const MOST_TOKENS: usize = 65_536;
+
 /// Threads that a pipeline may start.
 const MOST_WORKERS: usize = 256;
 

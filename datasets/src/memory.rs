@@ -5,24 +5,33 @@
 //! are asked for before.
 
 use crate::{DataError, size};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The limit in bytes; 0 until it is asked for or set.
+/// The limit in bytes that was set; 0 where none was.
 static LIMIT: AtomicU64 = AtomicU64::new(0);
 
-/// Sets the limit in bytes. What is held already is not given back.
+/// The processes that share the memory of this machine.
+static PROCESSES: AtomicU64 = AtomicU64::new(1);
+
+/// Sets the limit in bytes, of this process. What is held already is not given back.
 pub fn set_limit(bytes: u64) {
     LIMIT.store(bytes.max(1), Ordering::Relaxed);
 }
 
+/// Says how many processes share the memory of this machine, where no limit is set: each may take its part.
+pub fn share(processes: usize) {
+    PROCESSES.store(processes.max(1) as u64, Ordering::Relaxed);
+}
+
 /// The limit in bytes: four fifths of the memory that the machine has, or that the process's control group may
-/// have, unless another was set.
+/// have, divided by the processes that share it, unless another was set.
 pub fn limit() -> u64 {
+    static OF_MACHINE: OnceLock<u64> = OnceLock::new();
     match LIMIT.load(Ordering::Relaxed) {
         0 => {
-            let most = of_machine().unwrap_or(u64::MAX).min(of_group().unwrap_or(u64::MAX));
-            set_limit(most / 5 * 4);
-            LIMIT.load(Ordering::Relaxed)
+            let most = || of_machine().unwrap_or(u64::MAX).min(of_group().unwrap_or(u64::MAX));
+            OF_MACHINE.get_or_init(most) / 5 * 4 / PROCESSES.load(Ordering::Relaxed)
         }
         limit => limit,
     }

@@ -18,8 +18,10 @@
 
 mod archive;
 mod body;
+mod bounded;
 mod builtin;
 pub(crate) mod cache;
+pub(crate) mod copies;
 mod failure;
 #[cfg(feature = "http")]
 mod hub;
@@ -71,6 +73,11 @@ pub fn read_unpacked(uri: &str) -> Result<Bytes, DataError> {
 /// When the packed stream is damaged or cut short.
 pub(crate) fn unpacked(uri: &str, bytes: Bytes) -> Result<Bytes, DataError> {
     packing::unpack(uri, bytes)
+}
+
+/// Files that this process may have open at once, where the system tells it.
+pub(crate) fn files_at_once() -> Option<u64> {
+    local::files_at_once()
 }
 
 /// True where reading the URI crosses a network.

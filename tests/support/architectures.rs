@@ -84,6 +84,7 @@ pub fn with<V: VisitModel>(
         document: &document,
         device,
         seed: Some(1),
+        memory: None,
     };
     Ok(build.visit(visitor)?)
 }

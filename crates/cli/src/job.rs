@@ -1,6 +1,6 @@
 //! `bonfire train` as one rank of a job: how it begins and ends beside the others.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bonfire_cluster::{Communicator, Job};
 use bonfire_kernels::threads;
 use bonfire_run::RunError;
@@ -14,7 +14,9 @@ use std::time::Duration;
 pub fn join(patience: Duration, given: Option<u16>) -> Result<Job> {
     let job = Job::join(patience)?;
     let communicator = job.communicator();
-    bonfire_device::set_rank_on_this_host(communicator.on_this_host().0);
+    let (rank, ranks) = communicator.on_this_host();
+    bonfire_device::set_rank_on_this_host(rank);
+    bonfire_datasets::memory::share(ranks);
     if given.is_none() && communicator.size() > 1 {
         threads::set_count(share(&*communicator)).context("threads of a rank")?;
     }
@@ -27,8 +29,11 @@ pub fn join(patience: Duration, given: Option<u16>) -> Result<Job> {
 /// # Errors
 /// When the system gives fewer.
 pub fn computing_threads() -> Result<()> {
-    threads::prepare()
-        .context("threads that compute: expected one a processor, or as many as --threads says, found fewer")
+    threads::prepare().map_err(|error| {
+        anyhow!(
+            "threads that compute: expected one a processor, or as many as --threads says, found fewer: {error}"
+        )
+    })
 }
 
 /// Threads of this rank: those of its cores, divided among the ranks of its machine that may run on the same.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
-    /// How many calls of [`guarded`] this thread is within.
+    /// The calls of [`guarded`] that this thread is within.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 

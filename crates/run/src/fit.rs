@@ -12,6 +12,7 @@ use crate::training::{Trained, Training, of_key};
 use crate::{RunError, pretrained};
 use bonfire_checkpoint::{Existing, RunFolder, Weights, write_atomically};
 use bonfire_contract::{Loader, Table, Task};
+use bonfire_datasets::memory;
 use bonfire_device::DeviceName;
 use bonfire_models::{Architecture, Probe};
 use bonfire_recipe::{Document, model_options};
@@ -67,6 +68,7 @@ impl Training {
             document: &self.document,
             device: &self.device,
             seed: Some(self.recipe.seed),
+            memory: DeviceName::parse(&self.recipe.device)?.is_cpu().then(memory::limit),
         };
         let fitted = build.visit(Fit { training: self, started, listener });
         match fitted {

@@ -2,6 +2,7 @@
 //! its weights drawn where none are loaded.
 
 use crate::RunError;
+use bonfire_datasets::size;
 use bonfire_models::Architecture;
 use bonfire_models::registry;
 use bonfire_models::spec::Spec;
@@ -33,6 +34,8 @@ pub struct Build<'a> {
     pub device: &'a Device,
     /// The seed of the initial weights; none where all of them are to be loaded, and none need be drawn.
     pub seed: Option<u64>,
+    /// Bytes that the parameters may take; none where the device has memory of its own.
+    pub memory: Option<u64>,
 }
 
 impl Build<'_> {
@@ -55,13 +58,13 @@ impl<V: VisitModel> registry::Visit for Configured<'_, V> {
     type Output = Result<V::Output, RunError>;
 
     fn visit<A: Architecture>(self, default: A) -> Self::Output {
-        let Build { options, document, device, seed, .. } = *self.build;
+        let Build { options, document, device, seed, memory, .. } = *self.build;
         let config = model_options::checked(document, options, &default)?;
         if let Some(seed) = seed {
             device.seed(seed);
         }
         let model = config.init(device);
-        check_size(document, &model)?;
+        check_size(document, &model, memory)?;
         if seed.is_some() {
             draw_weights(&model);
         }
@@ -69,15 +72,19 @@ impl<V: VisitModel> registry::Visit for Configured<'_, V> {
     }
 }
 
-/// Refuses more parameters than any machine's memory holds.
-fn check_size<M: Module>(document: &Document, model: &M) -> Result<(), RecipeError> {
-    const MOST_PARAMETERS: usize = 100_000_000_000;
-    let parameters = model.num_params();
-    if parameters > MOST_PARAMETERS {
-        let expected = format!("sizes of at most {MOST_PARAMETERS} parameters together");
-        return Err(document.wrong("model", expected, format!("{parameters} parameters")));
+/// Refuses more parameters than the memory holds, before one of them is drawn; on a device with memory of its
+/// own, more than any has.
+fn check_size<M: Module>(document: &Document, model: &M, memory: Option<u64>) -> Result<(), RecipeError> {
+    const MOST_BYTES: u64 = 400_000_000_000;
+    let parameters = model.num_params() as u64;
+    let bytes = parameters.saturating_mul(4);
+    let most = memory.unwrap_or(MOST_BYTES);
+    if bytes <= most {
+        return Ok(());
     }
-    Ok(())
+    let by = if memory.is_some() { " (BONFIRE_MEMORY, --max-memory)" } else { "" };
+    let expected = format!("parameters of at most {}{by}, by its sizes and those of the data", size(most));
+    Err(document.wrong("model", expected, format!("{parameters}, {}", size(bytes))))
 }
 
 /// Burn draws a parameter when it is first read. All are read here, so that the weights depend on the seed

@@ -213,6 +213,7 @@ impl Run {
             document: &self.document,
             device,
             seed: None,
+            memory: None,
         };
         build.visit(Load { run: self, visitor })?
     }

@@ -2,6 +2,7 @@
 //! them.
 
 pub(super) mod forms;
+pub(super) mod names;
 pub(super) mod read;
 pub(super) mod tally;
 

@@ -1,7 +1,7 @@
 //! The training cells of a column, once all are counted, as a column of a schema or as the target; and what a
 //! person should know of the choice.
 
-use super::date::read::{DAY_FIRST, MONTH_FIRST, ORDERS};
+use super::date::names::{DAY_FIRST, MONTH_FIRST, ORDERS};
 use super::label::TableTarget;
 use super::labels::Labels;
 use super::tally::{MOST_CATEGORIES, Tally, are_most};

@@ -19,6 +19,7 @@ mod look;
 mod moments;
 mod number;
 mod pairing;
+mod place;
 mod spread;
 mod tally;
 mod wishes;

@@ -7,6 +7,7 @@ use super::date::tally::Dates;
 use super::label::ABSENT;
 use super::look::Look;
 use super::number::{FINITE, INPUT};
+use super::place::{Place, or_next};
 use super::spread::Spread;
 use crate::records::{Cells, Coded, Frame, canonical, shortened};
 use crate::{DataError, bounds};
@@ -67,20 +68,6 @@ pub(super) struct Looks {
     /// Durations; an example.
     pub durations: u64,
     pub duration: Option<String>,
-}
-
-/// Where a tally's cells stand, for its errors.
-pub(in crate::fields) struct Place<'a> {
-    pub frame: &'a Frame,
-    pub index: usize,
-}
-
-impl Place<'_> {
-    pub(in crate::fields) fn error(&self, row: usize, expected: &str) -> DataError {
-        let found = self.frame.columns[self.index].text(row).unwrap_or_default();
-        let name = &self.frame.names[self.index];
-        self.frame.cell_error(row, name, expected, format!("`{}`", shortened(&found)))
-    }
 }
 
 impl Tally {
@@ -336,13 +323,6 @@ const GROUPED: &str = "a plain number (data.thousands and data.decimal say what 
 /// True where at least three in four of some values are of a kind.
 pub(super) fn are_most(count: u64, values: u64) -> bool {
     count > 0 && 4 * count >= 3 * values
-}
-
-/// Keeps the first of two that there may be.
-pub(super) fn or_next<T>(first: &mut Option<T>, next: Option<T>) {
-    if first.is_none() {
-        *first = next;
-    }
 }
 
 /// The categories in `rows`, each with the number of its cells.

@@ -4,6 +4,7 @@ use super::foreign::{self, Foreign};
 use super::listed::{self, ListedLook, Names};
 use super::pictures::{self, Layout as PictureLayout};
 use super::rows::{self, RowsLook};
+use super::words::{stem_words, words};
 use super::{Found, Look};
 use crate::records::{self, Format};
 use crate::source::{self, Object, stats};
@@ -216,17 +217,6 @@ impl Parts {
         look.notes.extend(left_out(files.all().filter(is_used), "no pictures"));
         Ok(Some(look))
     }
-}
-
-/// The words of a file's name in small letters, its endings aside: `adult`, `test` of `Adult_test.csv.gz`.
-pub(super) fn stem_words(uri: &str) -> Vec<String> {
-    let name = source::unpacked_name(uri);
-    words(name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem))
-}
-
-/// The words of a name in small letters.
-pub(super) fn words(name: &str) -> Vec<String> {
-    name.to_lowercase().split(|c: char| !c.is_alphanumeric()).map(str::to_string).collect()
 }
 
 /// True for a file that lies in a folder itself, not in one of its folders.

@@ -4,6 +4,7 @@
 use super::columns::{ColumnKind, ColumnLook, Seen};
 use super::pictures::{self, Layout, PicturesLook};
 use super::rows::RowsLook;
+use super::words::{stem_words, words};
 use crate::records::{Format, PICTURE_ENDINGS, has_picture_ending};
 use crate::{DataError, image, source};
 use std::borrow::Cow;
@@ -301,9 +302,8 @@ fn root(
     let Some((_, best)) = counts.pop_last() else {
         return Ok(Some(above(table).to_string()).filter(|_| first.iter().all(|cell| is_elsewhere(cell))));
     };
-    let words = super::folder::stem_words(table);
-    let is_named =
-        |root: &&&str| super::folder::words(source::name(root)).iter().any(|word| words.contains(word));
+    let known = stem_words(table);
+    let is_named = |root: &&&str| words(source::name(root)).iter().any(|word| known.contains(word));
     let chosen = match best.as_slice() {
         [only] => Some(only),
         several => {

@@ -14,6 +14,7 @@ mod listed;
 mod pictures;
 mod rows;
 mod target;
+mod words;
 
 #[cfg(test)]
 mod tests;

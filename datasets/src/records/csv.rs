@@ -121,6 +121,7 @@ impl<'a> Csv<'a> {
         let columns = Columns { dialect, decoding, names: Vec::new(), told: Arc::default() };
         let stated = sniff::stated(bytes).map_or(0, |(_, length)| length);
         let mut csv = Csv::block(uri, &bytes[stated..], columns, 1 + u64::from(stated > 0));
+        csv.check_width()?;
         let expected = if dialect.header { "a header and rows" } else { "rows" };
         let line = match csv.advance() {
             None => return Err(DataError::source(uri, expected, "an empty file")),
@@ -142,13 +143,31 @@ impl<'a> Csv<'a> {
         Csv { uri, bytes, columns, reader, record, quoted, first_line, waiting }
     }
 
+    /// Refuses a first line of more columns than a table may have, before any of them is held.
+    fn check_width(&self) -> Result<(), DataError> {
+        let (mut within, mut separators) = (false, 0);
+        for &byte in self.bytes.trim_ascii_start() {
+            match byte {
+                b'"' => within = self.quoted && !within,
+                b'\n' | b'\r' if !within => break,
+                _ => separators += usize::from(byte == self.columns.dialect.separator && !within),
+            }
+        }
+        self.check_columns(self.first_line, separators + 1)
+    }
+
+    fn check_columns(&self, line: u64, found: usize) -> Result<(), DataError> {
+        if found > MOST_COLUMNS {
+            let expected = format!("at most {MOST_COLUMNS} columns");
+            return Err(DataError::malformed(self.uri, format!("line {line}"), expected, found));
+        }
+        Ok(())
+    }
+
     /// The names of the columns, given the file's first row in `record`.
     fn names_by(&self, line: u64, given: Given<'_>) -> Result<Vec<String>, DataError> {
         let (width, header) = (self.record.len(), self.columns.dialect.header);
-        if width > MOST_COLUMNS {
-            let expected = format!("at most {MOST_COLUMNS} columns");
-            return Err(DataError::malformed(self.uri, format!("line {line}"), expected, width));
-        }
+        self.check_columns(line, width)?;
         match given.names {
             Some(names) => {
                 names::check_distinct(names)?;
@@ -329,6 +348,16 @@ mod tests {
             rows.push((line?, csv.record.iter().map(String::from).collect()));
         }
         Ok((csv.columns.names, rows))
+    }
+
+    #[test]
+    fn a_header_of_separators_alone_is_refused_before_it_is_held() {
+        let error = |text: Vec<u8>| read(text, COMMA, Given::default()).unwrap_err().to_string();
+        let expected = "t.csv, line 1: expected at most 1048576 columns, found 2000001";
+        assert_eq!(error([b"\n", &b",".repeat(2_000_000)[..], b"\n1,2\n"].concat()), expected);
+        // Separators within a quoted cell are none.
+        let quoted = [b"\"", &b",".repeat(2_000_000)[..], b"\",b\n1,2\n"].concat();
+        assert_eq!(read(quoted, COMMA, Given::default()).unwrap().0.len(), 2);
     }
 
     #[test]

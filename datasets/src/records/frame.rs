@@ -1,6 +1,7 @@
 //! Records in memory, whatever their format: their cells, column by column, and the file and line of each.
 
 use super::cells::{Cells, TextCells};
+use super::wording::listed;
 use crate::DataError;
 use std::collections::HashSet;
 
@@ -57,7 +58,7 @@ impl Frame {
             let same = other.names.get(at).filter(|&other| other == name).map(|_| at);
             let place = same.or_else(|| other.names.iter().position(|other| other == name));
             let Some(cells) = place.and_then(|index| taken[index].take()) else {
-                let columns = other.names.join(", ");
+                let columns = listed(&other.names);
                 return Err(differ(format!("a column `{name}`, as in {}", self.files[0].0), columns));
             };
             if !column.append(cells) {

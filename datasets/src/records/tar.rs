@@ -26,6 +26,9 @@ use std::rc::Rc;
 /// Bytes of a label that are looked at; a longer one is none.
 const LONGEST_LABEL: u64 = 1 << 20;
 
+/// Bytes between the contents of two members: headers, which hold names of any length.
+const LONGEST_HEADERS: u64 = 1 << 20;
+
 /// Tar's unit.
 const BLOCK: u64 = 512;
 
@@ -49,8 +52,8 @@ pub(crate) fn scan(
     reader: impl Read,
     mut take: impl FnMut(Entry) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let read = Rc::new(Cell::new(0));
-    let mut archive = tar::Archive::new(Counted { reader, read: read.clone() });
+    let (read, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let mut archive = tar::Archive::new(Counted { reader, read: read.clone(), most: most.clone() });
     let malformed = |error: io::Error| {
         DataError::malformed(
             uri,
@@ -62,8 +65,12 @@ pub(crate) fn scan(
     // Where the last member ends; a tar goes on behind it.
     let mut end = 0;
     let mut sample: Option<Entry> = None;
-    for member in archive.entries().map_err(malformed)? {
+    let mut members = archive.entries().map_err(malformed)?;
+    loop {
+        most.set(read.get() + LONGEST_HEADERS);
+        let Some(member) = members.next() else { break };
         let mut member = member.map_err(malformed)?;
+        most.set(u64::MAX);
         let (offset, length) = (member.raw_file_position(), member.size());
         end = offset + length.next_multiple_of(BLOCK);
         let kind = member.header().entry_type();
@@ -71,11 +78,11 @@ pub(crate) fn scan(
         if kind.is_gnu_sparse() {
             return Err(DataError::malformed(uri, place(), "a plain member", "a sparse file"));
         }
-        if !kind.is_file() {
-            continue;
-        }
         let name = String::from_utf8_lossy(&member.path_bytes()).into_owned();
-        let Some((key, extension)) = split(&name) else { continue };
+        let Some((key, extension)) = split(&name).filter(|_| kind.is_file()) else {
+            io::copy(&mut member, &mut io::sink()).map_err(malformed)?;
+            continue;
+        };
         let mut content =
             Checked { hasher: crc32fast::Hasher::new(), kept: is_label(&extension).then(Vec::new) };
         let copied = io::copy(&mut member, &mut content).map_err(malformed)?;
@@ -140,14 +147,19 @@ fn class(extension: &str, content: &[u8]) -> Option<String> {
     })
 }
 
-/// Counts what was read.
+/// Counts what was read, and refuses to read on where that is as much as may be.
 struct Counted<R> {
     reader: R,
     read: Rc<Cell<u64>>,
+    most: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read.get() > self.most.get() {
+            let found = format!("headers of more than {}", crate::size(LONGEST_HEADERS));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, found));
+        }
         let read = self.reader.read(buffer)?;
         self.read.set(self.read.get() + read as u64);
         Ok(read)
@@ -247,6 +259,24 @@ pub(crate) mod tests {
         }
         assert_eq!(scanned(&bytes[..bytes.len() - 512]).unwrap().len(), 3);
         assert!(refused(&bytes[..bytes.len() - 1024]).contains("the zeros that end a tar"));
+    }
+
+    #[test]
+    fn names_without_end_are_refused_before_they_are_held() {
+        for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(1 << 40);
+            header.set_cksum();
+            let mut read = 0;
+            let endless = io::repeat(b'a').take(1 << 40);
+            let error = scan("x.tar", header.as_bytes().chain(endless), |_| {
+                read += 1;
+                Ok(())
+            });
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("headers of more than 1.0 MB") && read == 0, "{error}");
+        }
     }
 
     #[test]

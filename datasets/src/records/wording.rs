@@ -18,6 +18,13 @@ pub(crate) fn quoted(labels: &[String]) -> String {
     names.join(", ") + &more
 }
 
+/// Names of columns: all of a few dozen, the first of more.
+pub(crate) fn listed(names: &[String]) -> String {
+    const MOST: usize = 50;
+    let more = if names.len() > MOST { format!(", … ({} in all)", names.len()) } else { String::new() };
+    names[..names.len().min(MOST)].join(", ") + &more
+}
+
 /// A cell: its first 40 characters, on one line.
 pub(crate) fn shortened(text: &str) -> String {
     const MOST: usize = 40;

@@ -7,12 +7,12 @@
 //! The directory is at the end, so that a zip is read by ranges. What it says of sizes is checked against the
 //! bytes that come; zips within zips are not followed. PKWARE's APPNOTE 6.3, by the `zip` crate.
 
-use super::packing::{Bounded, Counted};
-use super::{Object, Writer, cache, is_of_transfer, location::Location, name, one_line};
+use super::bounded::{Bounded, Counted};
+use super::{Object, cache, copies, is_of_transfer, location::Location, name, one_line};
 use crate::DataError;
 use bytes::Bytes;
 use flate2::read::DeflateDecoder;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use zip::{CompressionMethod, ZipArchive};
@@ -90,11 +90,13 @@ pub(super) fn member(uri: &str, zip: &str, member: &str) -> Result<Object, DataE
     let object = Object::open(zip)?;
     let stat = object.stat()?;
     let version = format!("{zip} {} {} {member}", stat.size, stat.version);
-    let path = cache::path("unpacked", &version, name(member)).display().to_string();
-    if let Ok(copy) = Object::open(&path) {
-        return Ok(copy);
-    }
-    let zip = opened(zip, Seeking::of(&object)?)?;
+    let path = cache::path("unpacked", &version, name(member));
+    copies::copy(&path, |copy| unzip(uri, zip, &object, member, copy))
+}
+
+/// Unzips a member.
+fn unzip(uri: &str, zip: &str, object: &Object, member: &str, copy: &mut dyn Write) -> Result<(), DataError> {
+    let zip = opened(zip, Seeking::of(object)?)?;
     let names = names(uri, &zip)?;
     let Some(at) = names.iter().position(|name| name == member && !name.ends_with('/')) else {
         let known = told(names.iter().filter(|name| is_data(name)).map(String::as_str));
@@ -105,14 +107,11 @@ pub(super) fn member(uri: &str, zip: &str, member: &str) -> Result<Object, DataE
         ));
     };
     let mut unzipped = unzipped(uri, zip, at, member)?;
-    let copy = Object::create(&path)?;
-    let mut writer = Writer::new(copy.clone());
-    io::copy(&mut unzipped.reader, &mut writer).map_err(|error| match is_of_transfer(&error) {
+    io::copy(&mut unzipped.reader, copy).map_err(|error| match is_of_transfer(&error) {
         true => DataError::unreachable(uri, "a member that unpacks to a local file", one_line(error)),
         false => damaged(uri, error),
     })?;
-    writer.finish()?;
-    Ok(copy)
+    Ok(())
 }
 
 fn damaged(uri: &str, error: impl ToString) -> DataError {

@@ -132,3 +132,14 @@ pub(super) fn matches(uri: &str, pattern: &Path) -> Result<Vec<String>, DataErro
     uris.sort_unstable();
     Ok(uris)
 }
+/// The files that this process may have open at once.
+#[cfg(unix)]
+pub(super) fn files_at_once() -> Option<u64> {
+    use nix::sys::resource::{Resource, getrlimit};
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(now, _)| now)
+}
+
+#[cfg(not(unix))]
+pub(super) fn files_at_once() -> Option<u64> {
+    None
+}

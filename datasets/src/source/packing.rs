@@ -4,6 +4,7 @@
 //! grows beyond all measure is refused where it does.
 
 use super::archive::{self, Seeking};
+use super::bounded::{Bounded, Counted};
 use super::{Object, one_line};
 use crate::{DataError, memory};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use lzma_rust2::XzReader;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// The packing of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +61,6 @@ const XZ_MEMORY: u32 = 256 << 10;
 const STEP: u64 = 16 << 20;
 /// How less of a packed file would be held.
 const WAY: &str = "unpacked, or as a shard of several, it can be read in parts";
-
-/// Unpacked bytes up to which a stream may be any number of times as large as its packed bytes.
-const ANY_RATIO: u64 = if cfg!(test) { 8 << 20 } else { 256 << 20 };
-
-/// Unpacked bytes for each packed one, beyond [`ANY_RATIO`].
-const MOST_TIMES: u64 = 250;
 
 /// True where a file that begins so is packed, or is a workbook in a zip.
 pub(crate) fn is_packed(first: &[u8]) -> bool {
@@ -212,43 +207,6 @@ fn decoded<R: Read + Send + 'static>(
         Compression::Xz => Box::new(XzReader::new_mem_limit(buffered, true, XZ_MEMORY)),
     };
     Ok((compression, Box::new(Bounded { inner, packed: read, unpacked: 0 })))
-}
-
-/// A reader that counts its bytes.
-pub(super) struct Counted<R> {
-    pub(super) inner: R,
-    pub(super) read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-/// The unpacked bytes of a stream that is no bomb.
-pub(super) struct Bounded<R> {
-    pub(super) inner: R,
-    /// The packed bytes that were read so far.
-    pub(super) packed: Arc<AtomicU64>,
-    pub(super) unpacked: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.unpacked += read as u64;
-        let packed = self.packed.load(Ordering::Relaxed);
-        if self.unpacked > ANY_RATIO && self.unpacked / MOST_TIMES > packed {
-            let found = format!(
-                "more than {MOST_TIMES} bytes for each of the {packed} packed ones: a bomb, or a file to unpack first"
-            );
-            return Err(io::Error::new(ErrorKind::InvalidData, found));
-        }
-        Ok(read)
-    }
 }
 
 #[cfg(test)]

@@ -168,10 +168,13 @@ impl Source {
     /// When they cannot be read, or are not those that were indexed, where the index has a checksum of them.
     pub(crate) fn fetch(&self, shard: usize, block: &Block) -> Result<Bytes, DataError> {
         let format = self.index.format();
-        let bytes = self.unpacked.object(&self.index, shard)?.range(block.bytes.clone())?;
-        if !format.has_blocks() || format.reader(self.uri())?.has_checksums() {
-            block.check(self.shard_uri(shard), crc32fast::hash(&bytes))?;
+        let read = || self.unpacked.object(&self.index, shard)?.range(block.bytes.clone());
+        if format.has_blocks() && !format.reader(self.uri())?.has_checksums() {
+            return read();
         }
+        let check = |bytes: &Bytes| block.check(self.shard_uri(shard), crc32fast::hash(bytes));
+        let bytes = self.unpacked.reading(&self.index, shard, |bytes| check(bytes).is_ok(), read)?;
+        check(&bytes)?;
         Ok(bytes)
     }
 

@@ -13,7 +13,7 @@ use super::part::PicturePart;
 use super::unpacked::Unpacked;
 use crate::index::{Index, Lookup, Place};
 use crate::recent::Recent;
-use crate::source::Object;
+use crate::source::{self, Object};
 use crate::{DataError, Window};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
@@ -31,8 +31,12 @@ pub(crate) struct ShardSet {
     open: Mutex<Recent<usize, Arc<Object>>>,
 }
 
-/// Shards that are kept open: a process may not open many more than a thousand files.
-const MOST_OPEN: u64 = 64;
+/// Shards of a set that are kept open, at most: several sets are read at a time, and a process may not open many
+/// more than a thousand files, or as many as its limit says.
+fn most_open() -> u64 {
+    const MOST: u64 = 64;
+    source::files_at_once().map_or(MOST, |files| (files / 4).clamp(1, MOST))
+}
 
 /// Blocks of consecutive samples, each fetched whole when one of its samples is wanted.
 #[derive(Debug)]
@@ -64,7 +68,7 @@ impl ShardSet {
             shards: window.shards.max(1) as u64,
             recent: Mutex::new(Recent::new(0)),
         });
-        let open = Mutex::new(Recent::new(MOST_OPEN));
+        let open = Mutex::new(Recent::new(most_open()));
         let set = ShardSet { index, part, blocks, unpacked: Unpacked::default(), open };
         set.hold(1);
         set
@@ -103,37 +107,50 @@ impl ShardSet {
                 found.join(", "),
             ));
         };
+        let mut times = 0;
+        let is_whole = |(_, crc32): &(Bytes, u32)| *crc32 == place.crc32;
+        let (bytes, crc32) = self.unpacked.reading(&self.index, shard, is_whole, || {
+            // The file that is kept open may be that of a damaged copy.
+            if times > 0 {
+                locked(&self.open).remove(&shard);
+            }
+            times += 1;
+            let bytes = self.stored(shard, number, &place, &lookup)?;
+            let crc32 = crc32fast::hash(&bytes);
+            Ok((bytes, crc32))
+        })?;
+        if crc32 == place.crc32 {
+            return Ok(Encoded { bytes, class: lookup.class(number) });
+        }
+        let expected = format!(
+            "the checksum {:08x} of the index (`bonfire data index` reads a changed shard anew)",
+            place.crc32
+        );
+        Err(DataError::malformed(
+            self.index.object(shard).uri(),
+            self.place(index),
+            expected,
+            format!("{crc32:08x}"),
+        ))
+    }
+
+    /// The bytes at the place of sample `number` of a shard.
+    fn stored(&self, shard: usize, number: u64, place: &Place, lookup: &Lookup) -> Result<Bytes, DataError> {
         let object = self.open(shard)?;
-        let bytes = match &self.blocks {
+        Ok(match &self.blocks {
             Some(blocks) if object.is_remote() => {
-                self.through_block(blocks, &object, shard, number, &lookup)?
+                self.through_block(blocks, &object, shard, number, lookup)?
             }
             Some(blocks) => {
                 let begun = Instant::now();
                 let bytes = object.range(place.bytes.clone())?;
                 if begun.elapsed() > from_memory(bytes.len()) {
-                    self.announce(blocks, &object, shard, number, &lookup);
+                    self.announce(blocks, &object, shard, number, lookup);
                 }
                 bytes
             }
             None => object.range(place.bytes.clone())?,
-        };
-        let crc32 = crc32fast::hash(&bytes);
-        match crc32 == place.crc32 {
-            true => Ok(Encoded { bytes, class: lookup.class(number) }),
-            false => {
-                let expected = format!(
-                    "the checksum {:08x} of the index (`bonfire data index` reads a changed shard anew)",
-                    place.crc32
-                );
-                Err(DataError::malformed(
-                    self.index.object(shard).uri(),
-                    self.place(index),
-                    expected,
-                    format!("{crc32:08x}"),
-                ))
-            }
-        }
+        })
     }
 
     /// The place of the wanted part of sample `number` of a shard.

@@ -4,9 +4,10 @@ use crate::DataError;
 use crate::index::Index;
 use crate::records::{Content, Decoding};
 use crate::source::packing::{self, Compression};
-use crate::source::{Object, Writer, cache, is_of_transfer, one_line};
+use crate::source::{Object, cache, copies, is_of_transfer, one_line};
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The places of the unpacked copies of a set's packed shards.
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Unpacked {
     /// The lock of a shard is held while it is unpacked, so that it is once.
     copies: Mutex<HashMap<usize, Arc<Mutex<Option<Object>>>>>,
+    /// Held while a damaged copy is made anew.
+    mending: Mutex<()>,
 }
 
 impl Unpacked {
@@ -46,19 +49,47 @@ impl Unpacked {
             version += &format!(" {:?}", layout.decoding());
         }
         let path = cache::path("unpacked", &version, &format!("{}.unpacked", indexed.name));
-        let path = path.display().to_string();
-        let copy = match Object::open(&path) {
-            Ok(copy) => copy,
-            Err(_) => unpack(object, decoding, &path)?,
-        };
+        let copy = copies::copy(&path, |copy| unpack(object, decoding, copy))?;
         Ok(unpacked.insert(copy).clone())
+    }
+
+    /// Reads from a shard. Where that is not whole and was of an unpacked copy, the copy may be damaged where the
+    /// shard is not: it is made anew, once. What comes may still not be whole.
+    ///
+    /// # Errors
+    /// `read`'s own.
+    pub(crate) fn reading<T>(
+        &self,
+        index: &Index,
+        shard: usize,
+        is_whole: impl Fn(&T) -> bool,
+        mut read: impl FnMut() -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        let uri = index.object(shard).uri();
+        let found = read()?;
+        if is_whole(&found) || self.object(index, shard)?.uri() == uri {
+            return Ok(found);
+        }
+        // One at a time: whoever comes later finds the new copy.
+        let _one = self.mending.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = read()?;
+        let copy = self.object(index, shard)?;
+        if is_whole(&again) || copy.uri() == uri {
+            return Ok(again);
+        }
+        log::warn!("{}: a damaged copy of {uri}; it is made anew", copy.uri());
+        copies::discard(Path::new(copy.uri()));
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner).remove(&shard);
+        read()
     }
 }
 
-/// Unpacks a shard to a local file, which appears whole; text becomes UTF-8.
-fn unpack(object: &Object, decoding: Option<(Decoding, Content)>, path: &str) -> Result<Object, DataError> {
-    let copy = Object::create(path)?;
-    let mut writer = Writer::new(copy.clone());
+/// Unpacks a shard; text becomes UTF-8.
+fn unpack(
+    object: &Object,
+    decoding: Option<(Decoding, Content)>,
+    copy: &mut dyn Write,
+) -> Result<(), DataError> {
     let refused = |error: io::Error| {
         let (place, expected) = ("packed stream", "one that unpacks to a local file");
         match is_of_transfer(&error) {
@@ -70,9 +101,8 @@ fn unpack(object: &Object, decoding: Option<(Decoding, Content)>, path: &str) ->
     if let Some((decoding, content)) = decoding {
         unpacked = decoding.reader(object.uri(), unpacked, content, false)?.1;
     }
-    io::copy(&mut unpacked, &mut writer).map_err(refused)?;
-    writer.finish()?;
-    Ok(copy)
+    io::copy(&mut unpacked, copy).map_err(refused)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -87,7 +117,8 @@ mod tests {
         let packed = zstd::encode_all(&b"what was packed".repeat(100)[..], 1).unwrap();
         let unpacked = |packed: &[u8], to: &str| {
             fs::write(path("x.zst"), packed).unwrap();
-            unpack(&Object::open(&path("x.zst")).unwrap(), None, &path(to)).map(drop)
+            let object = Object::open(&path("x.zst")).unwrap();
+            copies::copy(Path::new(&path(to)), |copy| unpack(&object, None, copy)).map(drop)
         };
         unpacked(&packed, "whole").unwrap();
         let damage = unpacked(&packed[..packed.len() / 2], "half").unwrap_err();

@@ -6,7 +6,7 @@ use super::packing::Packing;
 use super::rows::Rows;
 use super::schema::TableSchema;
 use super::unseen::Unseen;
-use crate::records::{Found, Frame, MAGIC_BYTES, TakeFound, files, open_blocks};
+use crate::records::{Found, Frame, MAGIC_BYTES, TakeFound, files, listed, open_blocks};
 use crate::source::Object;
 use crate::{DataError, memory, pool};
 use std::collections::BTreeSet;
@@ -16,6 +16,8 @@ const STREAMED: &str = "data.stream = true reads it in windows";
 const FEWER: &str = "its records name more columns than rows can have values for; are their keys values?";
 /// Bytes of a packed cell, at the least.
 const LEAST_CELL: u64 = 4;
+/// Bytes of a cell of text, at the least.
+const LEAST_TEXT: u64 = 16;
 
 /// All rows of a table, packed, some thousand a frame.
 #[derive(Debug)]
@@ -239,8 +241,8 @@ impl SameColumns {
         if *expected == names {
             return Ok(());
         }
-        let expected = format!("the columns of {file}: {}", expected.join(", "));
-        Err(DataError::source(&frame.uri, expected, names.join(", ")))
+        let expected = format!("the columns of {file}: {}", listed(expected));
+        Err(DataError::source(&frame.uri, expected, listed(&names)))
     }
 }
 
@@ -262,10 +264,13 @@ pub(super) fn joined(
             lost += 1;
             unreadable(before + number, error)
         }
-        Found::Frame(frame) => {
+        Found::Frame(mut frame) => {
             before += frame.len() + std::mem::take(&mut lost);
             match &mut all {
-                Some(all) => all.append(frame),
+                Some(all) => {
+                    share_columns(all, &mut frame)?;
+                    all.append(frame)
+                }
                 None => {
                     all = Some(frame);
                     Ok(())
@@ -276,15 +281,52 @@ pub(super) fn joined(
     all.ok_or_else(|| DataError::source(uri, "records", "none"))
 }
 
+/// Gives two frames whose records name their own columns those of each other, without values.
+///
+/// # Errors
+/// When the values would take more memory than there is.
+fn share_columns(all: &mut Frame, frame: &mut Frame) -> Result<(), DataError> {
+    if !all.varies || !frame.varies || all.names == frame.names {
+        return Ok(());
+    }
+    let names: BTreeSet<&str> = all.names.iter().chain(&frame.names).map(String::as_str).collect();
+    let cells = |frame: &Frame| ((names.len() - frame.names.len()) * frame.len()) as u64;
+    memory::check_more(&all.uri, (cells(all) + cells(frame)) * LEAST_TEXT, FEWER)?;
+    let names: Vec<String> = names.into_iter().map(str::to_string).collect();
+    for frame in [all, frame] {
+        frame.complete(names.iter().map(String::as_str));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::OnCorrupt;
+    use crate::records::{Format, ReadOptions, Use};
 
     fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_string()
+    }
+
+    #[test]
+    fn frames_of_one_block_share_the_columns_of_their_records() {
+        let text = "{\"a\": 1, \"b\": \"x\"}\n{\"c\": 2}\n{\"b\": \"y\", \"a\": 3}\n";
+        let options = ReadOptions { at_once: 1, ..ReadOptions::plain(&|_| Use::Cell) };
+        let read = |take: TakeFound<'_>| Format::Jsonl.reader("x")?.read("x", text.into(), &options, take);
+        let frame = joined("x", read, &mut |_, error| Err(error)).unwrap();
+        let cells = |name: &str| {
+            let column = frame.position(name).unwrap();
+            (0..3)
+                .map(|row| frame.columns[column].text(row).unwrap_or_default().into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            ["a", "b", "c"].map(cells),
+            [["1", "", "3"], ["x", "", "y"], ["", "2", ""]].map(Vec::from)
+        );
     }
 
     #[test]

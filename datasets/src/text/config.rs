@@ -179,9 +179,6 @@ impl Default for TextConfig {
     }
 }
 
-/// Tokens of the longest text or window.
-pub(super) const MOST_TOKENS: usize = 65_536;
-
 impl TextConfig {
     /// Refuses settings that no text can have.
     ///
@@ -345,7 +342,7 @@ impl TextConfig {
                 return Err(DataError::config(key, "at least 1", 0));
             }
         }
-        bounds::within("max_tokens", self.max_tokens, 1..=MOST_TOKENS)?;
+        bounds::within("max_tokens", self.max_tokens, 1..=bounds::MOST_TOKENS)?;
         bounds::canonical_ranks(self.canonical_ranks)?;
         bounds::workers(self.workers)
     }

@@ -1,8 +1,9 @@
 //! The schema of training texts, out of their symbols, labels and tokens.
 
-use super::config::{MOST_TOKENS, TextConfig};
+use super::config::TextConfig;
 use super::schema::{TextSchema, specials};
 use super::tokenizer::{Coverage, VocabularyKind};
+use crate::bounds::MOST_TOKENS;
 use crate::records::round;
 use crate::{DataError, SplitBy};
 

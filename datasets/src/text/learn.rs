@@ -5,13 +5,14 @@
 //! texts of a block -> Block -> Learned ─ merged, block by block ─> TextSchema
 //! ```
 
-use super::config::{MOST_TOKENS, TextConfig};
+use super::config::TextConfig;
 use super::infer::{mean_characters, new_schema};
 use super::ngrams::{MOST_NGRAMS, hashed};
 use super::reader::Text;
 use super::schema::{Ngrams, TextSchema};
 use super::summary::TextSummary;
 use super::tokenizer::{Counts, Survey, VocabularyKind};
+use crate::bounds::MOST_TOKENS;
 use crate::fields::{Kind, Labels, TableTarget, Tally, Wishes, label, share_spellings};
 use crate::records::{Cells, Frame, TextCells};
 use crate::table::TargetKind;

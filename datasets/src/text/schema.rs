@@ -1,9 +1,10 @@
 //! The form that training texts were brought into, saved as `vocabulary.json`.
 
-use super::config::{MOST_TOKENS, TextTask};
+use super::config::TextTask;
 use super::ngrams::{NgramShape, Weigher};
 use super::summary::TextSummary;
 use super::tokenizer::{Coverage, Specials, Tokenizer, UnknownSymbol, VocabularyKind};
+use crate::bounds::MOST_TOKENS;
 use crate::fields::{TableTarget, share_spellings};
 use crate::records::{canonical, sort_labels};
 use crate::resumed::check_names;

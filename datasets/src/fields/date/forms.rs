@@ -10,10 +10,10 @@
 //! ```
 //! Eight digits alone are a number, unless a recipe calls their column dates.
 
-use super::read::{MONTH_FIRST, MONTHS, NAMED_MONTH, WEEKDAYS, YEAR_FIRST, is_name_of};
+use super::names::{MONTH_FIRST, MONTHS, NAMED_MONTH, WEEKDAYS, YEAR_FIRST, is_name_of};
 use chrono::{NaiveDate, Weekday};
 
-/// A text of such a form as [`readings`](super::read::readings) know it, and the order that it is of.
+/// A text of such a form, spelled as those that are read as they stand, and the order that it is of.
 pub(super) fn spelled_anew(text: &str) -> Option<(usize, String)> {
     let forms = [month_behind_year, month_before_year, week, digits, year_behind_time];
     forms.iter().find_map(|form| form(text))

@@ -12,23 +12,9 @@
 
 use super::DateOrder;
 use super::forms::{OF_DIGITS, spelled_anew};
+use super::names::{MONTHS, ORDERS, WEEKDAYS, is_name_of};
 use crate::records::{days, days_of_date};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
-
-/// The orders that a cell itself tells, in the order of [`Readings`].
-pub(in crate::fields) const ORDERS: [DateOrder; 5] = [
-    DateOrder::YearFirst,
-    DateOrder::DayFirst,
-    DateOrder::MonthFirst,
-    DateOrder::NamedMonth,
-    DateOrder::Time,
-];
-
-/// The places of orders among [`ORDERS`].
-pub(super) const YEAR_FIRST: usize = 0;
-pub(in crate::fields) const DAY_FIRST: usize = 1;
-pub(in crate::fields) const MONTH_FIRST: usize = 2;
-pub(super) const NAMED_MONTH: usize = 3;
 
 /// The days since 1970 that a text is in each of [`ORDERS`]; none in an order that it is not of.
 pub(in crate::fields) type Readings = [Option<f64>; 5];
@@ -301,34 +287,6 @@ impl<'a> Cursor<'a> {
         let seconds = 60 * (60 * hours + minutes);
         (hours <= 18 && minutes < 60).then_some(if sign == '-' { -seconds } else { seconds })
     }
-}
-
-pub(super) const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-
-pub(super) const WEEKDAYS: [&str; 7] =
-    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-
-/// The place of the name that a word is, in full or by its first three letters (`Sept`, too).
-pub(super) fn is_name_of(word: &str, names: &[&str]) -> Option<usize> {
-    if word.len() < 3 {
-        return None;
-    }
-    let word = word.to_ascii_lowercase();
-    let fits = |name: &&str| word == **name || word == name[..3] || word == "sept" && name.starts_with(&word);
-    names.iter().position(fits)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The dates among the training cells of a column, in each order that they may be of.
 
-use super::read::{DAY_FIRST, MONTH_FIRST, ORDERS, days_in, readings};
+use super::names::{DAY_FIRST, MONTH_FIRST, ORDERS};
+use super::read::{days_in, readings};
 use super::{DateOrder, NOT_A_TIME, expected};
 use crate::DataError;
+use crate::fields::place::{Place, or_next};
 use crate::fields::spread::Spread;
-use crate::fields::tally::{Place, or_next};
 use crate::records::Coded;
 
 /// The dates of a column, in each order that they may be of.

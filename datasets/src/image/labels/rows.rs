@@ -19,7 +19,7 @@ pub(super) struct Row {
     pub place: String,
 }
 
-/// What the table says of a picture.
+/// A picture as the table has it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Answer {
     Nothing,
@@ -85,7 +85,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// What a row says.
+    /// A row.
     fn row(
         &self,
         frame: &Frame,
@@ -122,7 +122,7 @@ impl Reader<'_> {
         Ok(Row { uri, answer, group, place })
     }
 
-    /// What a row says of its picture.
+    /// The picture of a row.
     fn answer(&self, frame: &Frame, row: usize, columns: &Columns) -> Result<Answer, DataError> {
         let cell = |name: &str| {
             let text = frame.position(name).and_then(|at| frame.columns[at].text(row));

@@ -13,9 +13,9 @@ mod weigh;
 pub(super) use tokenizer::{NgramSurvey, hashed};
 pub use weigh::Weigher;
 
-use super::config::MOST_TOKENS;
 use super::tokenizer::words;
 use crate::DataError;
+use crate::bounds::MOST_TOKENS;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::hash::Hasher;
