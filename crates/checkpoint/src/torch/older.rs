@@ -4,11 +4,13 @@
 //! stream, 0.1.10 to 1.5:   [pickle: magic number] [pickle: 1001] [pickle: byte order and sizes]
 //!                          [pickle: the tensors' descriptions] [pickle: names of storages]
 //!                          of each storage: [count: i64 le] [numbers]
-//! tar, before 0.1.10:      storages   [pickle: how many] of each: [pickle: name, device, type] [count: i64 le] [numbers]
+//! tar, before 0.1.10:      storages   [pickle: how many]
+//!                                     of each: [pickle: name, device, type] [count: i64 le] [numbers]
 //!                                     [pickle: parts of storages: name, whole, offset, count]
-//!                          tensors    [pickle: how many] of each: [pickle: name, storage, type]
-//!                                     [rank: i32 le] [0: i32] [sides: i64 le …] [strides: i64 le …] [offset: i64 le]
-//!                          pickle     the tensors by name, by the names of `tensors`
+//!                          tensors    [pickle: how many]
+//!                                     of each: [pickle: id, storage, type] [rank: i32 le] [0: i32]
+//!                                     [sides: i64 le …] [strides: i64 le …] [offset: i64 le]
+//!                          pickle     the tensors by name, by the ids of `tensors`
 //! ```
 
 mod tar;
