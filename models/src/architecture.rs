@@ -72,6 +72,13 @@ pub trait Architecture: Config + Clone {
         PublishedPixels::IMAGENET
     }
 
+    /// True where [`Architecture::fit`] takes a published tensor of `shape` for the model's at `path`. Nothing
+    /// else of another shape is read from a file.
+    fn can_fit(&self, path: &str, shape: &[usize]) -> bool {
+        let _ = (path, shape);
+        false
+    }
+
     /// Published weights of another shape than the model's, made to fit it: positions of patches, for
     /// example, for pictures of another size. None where they cannot be.
     ///

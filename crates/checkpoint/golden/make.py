@@ -1,4 +1,4 @@
-"""Writes the golden files of `torch.rs`: small files in the layout of torch.save, without PyTorch itself.
+"""Writes the golden files of `torch.rs`: small files in the layouts of torch.save, without PyTorch itself.
 
 python3 make.py        (needs numpy)
 """
@@ -13,6 +13,7 @@ import pathlib
 import pickle
 import struct
 import sys
+import tarfile
 import types
 import zipfile
 
@@ -52,29 +53,99 @@ class Tensor:
         return rebuild, (self.storage, *self.parts, False, collections.OrderedDict())
 
 
+WIDTHS = {FLOATS: 4, LONGS: 8, COMPLEX: 8}
+
+
 class Pickler(pickle.Pickler):
-    def __init__(self, file):
+    """Names storages, as zips and streams do, whose ids have one part more."""
+
+    def __init__(self, file, *more):
         super().__init__(file, protocol=2)
-        self.storages = []
+        self.storages, self.more = [], more
 
     def persistent_id(self, thing):
         if not isinstance(thing, Storage):
             return None
         if thing not in self.storages:
             self.storages.append(thing)
-        return ("storage", thing.kind, str(self.storages.index(thing)), "cpu", len(thing.data) // 4)
+        count = len(thing.data) // WIDTHS[thing.kind]
+        return ("storage", thing.kind, str(self.storages.index(thing)), "cpu", count, *self.more)
 
 
-def save(name, thing):
+class Naming(pickle.Pickler):
+    """Names tensors, as tars do."""
+
+    def __init__(self, file):
+        super().__init__(file, protocol=2)
+        self.tensors = []
+
+    def persistent_id(self, thing):
+        if not isinstance(thing, Tensor):
+            return None
+        if thing not in self.tensors:
+            self.tensors.append(thing)
+        return str(1000 + self.tensors.index(thing))
+
+
+def save(name, thing, packing=zipfile.ZIP_DEFLATED):
     text = io.BytesIO()
     pickler = Pickler(text)
     pickler.dump(thing)
-    with zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(name, "w", packing) as archive:
         folder = name.split(".")[0]
         archive.writestr(f"{folder}/data.pkl", text.getvalue())
         archive.writestr(f"{folder}/byteorder", "little")
         for number, storage in enumerate(pickler.storages):
             archive.writestr(f"{folder}/data/{number}", storage.data)
+
+
+SYSTEM = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+
+
+def counted(storage):
+    return struct.pack("<q", len(storage.data) // WIDTHS[storage.kind]) + storage.data
+
+
+def save_stream(name, thing):
+    with open(name, "wb") as file:
+        for head in (0x1950A86A20F9469CFC6C, 1001, SYSTEM):
+            pickle.dump(head, file, protocol=2)
+        pickler = Pickler(file, None)
+        pickler.dump(thing)
+        keys = sorted(str(number) for number in range(len(pickler.storages)))
+        pickle.dump(keys, file, protocol=2)
+        for key in keys:
+            file.write(counted(pickler.storages[int(key)]))
+
+
+def save_tar(name, thing):
+    text = io.BytesIO()
+    pickler = Naming(text)
+    pickler.dump(thing)
+    storages = []
+    for tensor in pickler.tensors:
+        if tensor.storage not in storages:
+            storages.append(tensor.storage)
+    table = pickle.dumps(len(storages), protocol=2)
+    for number, storage in enumerate(storages):
+        table += pickle.dumps((number, "cpu", storage.kind), protocol=2) + counted(storage)
+    # The first storage from its third number on, under a name of its own.
+    parts = [(100, 0, 2, len(storages[0].data) // WIDTHS[storages[0].kind] - 2)]
+    table += pickle.dumps(parts, protocol=2)
+    tensors = pickle.dumps(len(pickler.tensors), protocol=2)
+    for number, tensor in enumerate(pickler.tensors):
+        offset, shape, strides = tensor.parts
+        storage = storages.index(tensor.storage)
+        if storage == 0 and offset >= 2:
+            storage, offset = 100, offset - 2
+        tensors += pickle.dumps((1000 + number, storage, tensor.storage.kind), protocol=2)
+        tensors += struct.pack(f"<ii{2 * len(shape) + 1}q", len(shape), 0, *shape, *strides, offset)
+    entries = {"sys_info": pickle.dumps(SYSTEM, protocol=2), "storages": table, "tensors": tensors}
+    with tarfile.open(name, "w:", format=tarfile.PAX_FORMAT) as archive:
+        for entry, content in {**entries, "pickle": text.getvalue()}.items():
+            about = tarfile.TarInfo(entry)
+            about.size, about.mtime = len(content), 1.5e9 + 0.25
+            archive.addfile(about, io.BytesIO(content))
 
 
 Mode = named("script", "Mode", enum.Enum("Mode", {"TRAIN": 1}))
@@ -95,7 +166,7 @@ def weights(first, prefix):
     return state
 
 
-save("training.pth", {
+training = {
     "epoch": 3,
     "arch": "small",
     "state_dict": weights(0.0, "module._orig_mod."),
@@ -115,7 +186,11 @@ save("training.pth", {
     "ids": {1, 2},
     "tracker": tracker,
     "spectrum": Tensor([], (1,), storage=Storage(COMPLEX, bytes(8))),
-})
+}
+save("training.pth", training)
+save("stored.pth", training, zipfile.ZIP_STORED)
+save_stream("stream.pth", training)
+save_tar("tar.pth", weights(0.0, ""))
 
 # torch.save(model): the module itself, with a buffer that its state_dict leaves out.
 Layer = named("script", "Layer", type("Layer", (), {}))

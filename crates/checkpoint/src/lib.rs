@@ -21,10 +21,14 @@
 
 mod atomic;
 mod error;
+mod header;
+#[doc(hidden)]
+pub mod hostile;
 mod pickle;
 mod published;
 mod run;
 mod store;
+mod tensors;
 mod torch;
 mod translation;
 mod weights;
@@ -34,5 +38,5 @@ pub use error::CheckpointError;
 pub use published::{Choice, Names, Published};
 pub use run::{Existing, RunFolder, Whereabouts};
 pub use store::{CheckpointStore, Files, Loaded};
-pub use translation::{Key, Replaced};
+pub use translation::{Key, Part, Replaced};
 pub use weights::{Weights, load_weights, save_final_weights, save_weights, step_of_weights};

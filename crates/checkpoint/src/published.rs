@@ -9,13 +9,12 @@
 //! A checkpoint holds more than weights (an optimizer, arguments), under names of its own
 //! (`state_dict_ema.module.blocks.0.…`): the prefix is found under which the file has most of a model's names.
 
-use crate::torch::{TorchFile, ZIP};
+use crate::tensors::{EXPECTED, TensorFile};
 use crate::translation::Key;
-use crate::{CheckpointError, Weights};
+use crate::{CheckpointError, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 
 /// Parts of names that wrappers of a module add: `torch.compile`, data parallel, sharded, checkpointed.
 const WRAPPERS: [&str; 4] = ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
@@ -30,17 +29,7 @@ const LISTED: usize = 4;
 const BESIDE: usize = 6;
 
 /// A file of weights.
-pub struct Published {
-    path: PathBuf,
-    kind: Kind,
-    /// The shape of each tensor, by its name in the file.
-    shapes: BTreeMap<String, Vec<usize>>,
-}
-
-enum Kind {
-    Torch(TorchFile),
-    Safetensors(Weights),
-}
+pub struct Published(Rc<TensorFile>);
 
 /// A library's names for a model's tensors.
 #[derive(Clone, Debug)]
@@ -63,40 +52,25 @@ pub struct Choice {
     /// Parts of the file that hold other tensors, with the number of each.
     pub beside: Vec<(String, usize)>,
     /// Those tensors of the file that stand under the prefix, without it.
-    pub weights: Weights,
+    pub weights: Part,
 }
 
 impl Published {
-    /// Opens a file. Tensors of PyTorch's files are read when they are chosen.
+    /// Opens a file. Its tensors are read when the model's are made of them: see [`Part::translated`].
     ///
     /// # Errors
     /// When the file cannot be read, or is neither safetensors nor PyTorch's, or holds no tensor.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let mut start = Vec::new();
-        let file = File::open(path).map_err(CheckpointError::io("read", path))?;
-        file.take(9).read_to_end(&mut start).map_err(CheckpointError::io("read", path))?;
-        let named = path.extension().is_some_and(|ending| ending == "safetensors");
-        let (kind, shapes) = if named || start.get(8) == Some(&b'{') {
-            let bytes = fs::read(path).map_err(CheckpointError::io("read", path))?;
-            let weights = Weights::from_safetensors(&bytes, path)?;
-            let shapes = weights.iter().map(|(name, data)| (name.to_string(), data.shape().to_vec()));
-            let shapes = shapes.collect();
-            (Kind::Safetensors(weights), shapes)
-        } else {
-            let file = TorchFile::open(path, start.starts_with(ZIP))?;
-            let shapes = file.shapes();
-            (Kind::Torch(file), shapes)
-        };
-        if shapes.is_empty() {
-            let expected = "weights as PyTorch or safetensors write them";
-            return Err(CheckpointError::malformed(path, expected, "no tensor"));
+        let file = TensorFile::open(path)?;
+        if file.tensors().is_empty() {
+            return Err(CheckpointError::malformed(path, EXPECTED, "no tensor"));
         }
-        Ok(Published { path: path.to_path_buf(), kind, shapes })
+        Ok(Published(Rc::new(file)))
     }
 
     /// The names of the file's tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.shapes.keys().map(String::as_str)
+        self.0.tensors().keys().map(String::as_str)
     }
 
     /// The part of the file that has most of a model's names, by whichever library's. Of several parts that
@@ -161,7 +135,7 @@ impl Published {
         }
         let beside = beside.into_iter().map(|(part, count): (&str, usize)| (part.to_string(), count));
         let beside = beside.collect();
-        let weights = self.read(&within)?;
+        let weights = Part::of(&self.0, &within);
         Ok(Choice { names: index, prefix: chosen, others, beside, weights })
     }
 
@@ -184,22 +158,6 @@ impl Published {
         self.names().map(|name| (kept(name), name)).collect()
     }
 
-    /// Tensors by their names in the file, under other names.
-    fn read(&self, names: &[(&str, &str)]) -> Result<Weights, CheckpointError> {
-        match &self.kind {
-            Kind::Torch(file) => file.read(&self.path, names),
-            Kind::Safetensors(all) => {
-                let mut weights = Weights::default();
-                for (name, ours) in names {
-                    if let Some(data) = all.get(name) {
-                        weights.insert(*ours, data.clone());
-                    }
-                }
-                Ok(weights)
-            }
-        }
-    }
-
     /// The error of a file that holds another model, or none.
     fn unknown(&self, offered: &[Names], most: usize, prefix: Option<&str>, place: &Path) -> CheckpointError {
         let libraries: Vec<&str> = offered.iter().map(|names| names.library).collect();
@@ -209,14 +167,15 @@ impl Published {
             "the tensors of this model by {} names, such as `{example}`{below}",
             libraries.join(", or ")
         );
-        let listed: Vec<String> =
-            self.shapes.iter().take(LISTED).map(|(name, shape)| format!("`{name}` {shape:?}")).collect();
-        let more = if self.shapes.len() > LISTED { ", …" } else { "" };
-        let found = format!(
-            "{} tensors, {most} of them by such names: {}{more}",
-            self.shapes.len(),
-            listed.join(", ")
-        );
+        let tensors = self.0.tensors();
+        let listed: Vec<String> = tensors
+            .iter()
+            .take(LISTED)
+            .map(|(name, tensor)| format!("`{name}` {:?}", tensor.shape))
+            .collect();
+        let more = if tensors.len() > LISTED { ", …" } else { "" };
+        let found =
+            format!("{} tensors, {most} of them by such names: {}{more}", tensors.len(), listed.join(", "));
         CheckpointError::malformed(place, expected, found)
     }
 }
@@ -283,7 +242,9 @@ fn is_beside(name: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Weights;
     use crate::translation::tests::{file, key};
+    use std::fs;
 
     fn offered() -> [Names; 2] {
         let ours = vec![
@@ -311,7 +272,7 @@ mod tests {
         let choice = chosen(&names, None).unwrap();
         assert_eq!(choice.names, 1);
         assert_eq!(
-            choice.weights.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            choice.weights.shapes().map(|(name, _)| name).collect::<Vec<_>>(),
             ["bn.weight", "fc.weight"]
         );
         choice.prefix
@@ -332,7 +293,7 @@ mod tests {
         assert_eq!(of(&["state_dict.model.", "state_dict.model_ema."]), "state_dict.model_ema.");
         assert_eq!(of(&["model.", "state_dict."]), "state_dict.");
         let inside = chosen(&["a.bn._orig_mod.weight", "a.fc.weight"], None).unwrap();
-        assert_eq!((inside.prefix.as_str(), inside.weights.iter().count()), ("a.", 2));
+        assert_eq!((inside.prefix.as_str(), inside.weights.shapes().count()), ("a.", 2));
     }
 
     #[test]

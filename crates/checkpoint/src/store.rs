@@ -158,20 +158,9 @@ impl CheckpointStore {
             let path = folder.join(file);
             fs::read(&path).map_err(CheckpointError::io("read", &path))
         };
-        let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).map_err(|error| {
-            CheckpointError::malformed(&folder.join(MANIFEST), "a list of files with checksums", error)
-        })?;
+        let manifest = Manifest::read(&read(MANIFEST)?, &folder.join(MANIFEST))?;
         let mut files = Files::new();
         for (file, expected) in manifest.files {
-            // A list that names anything else was not written by a training: what it names, be it a device or
-            // a file of another folder, is not touched.
-            if Path::new(&file).file_name() != Some(OsStr::new(&file)) {
-                return Err(CheckpointError::malformed(
-                    &folder.join(MANIFEST),
-                    "names of files in this folder",
-                    format!("{file:?}"),
-                ));
-            }
             let path = folder.join(&file);
             let found = fs::metadata(&path).map_err(CheckpointError::io("read", &path))?;
             if !found.is_file() || found.len() != expected.bytes {
@@ -258,6 +247,30 @@ impl CheckpointStore {
             .map_err(failed)?
             .map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned()))
             .collect()
+    }
+}
+
+/// The number of files that a checkpoint's list names; `path` is the list's own.
+///
+/// # Errors
+/// When it is no such list, or names anything but files of its folder.
+pub(crate) fn listed(bytes: &[u8], path: &Path) -> Result<usize, CheckpointError> {
+    Ok(Manifest::read(bytes, path)?.files.len())
+}
+
+impl Manifest {
+    fn read(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
+        let manifest: Manifest = serde_json::from_slice(bytes)
+            .map_err(|error| CheckpointError::malformed(path, "a list of files with checksums", error))?;
+        // A list that names anything else was not written by a training: what it names, be it a device or a
+        // file of another folder, is not touched.
+        let is_within = |file: &String| Path::new(file).file_name() == Some(OsStr::new(file));
+        match manifest.files.keys().find(|file| !is_within(file)) {
+            None => Ok(manifest),
+            Some(file) => {
+                Err(CheckpointError::malformed(path, "names of files in this folder", format!("{file:?}")))
+            }
+        }
     }
 }
 

@@ -4,196 +4,83 @@
 //! zip, since PyTorch 1.6:    NAME/data.pkl      a pickle that describes the tensors
 //!                            NAME/data/0, 1, …  their storages: numbers, little-endian
 //!                            NAME/byteorder     `little`
-//! older ones, tar and plain pickles:            by the crate of Burn's own store
+//! older ones:                see `older`
 //! ```
 
-use crate::pickle::{self, Described};
-use crate::{CheckpointError, Weights};
-use burn::tensor::{DType, TensorData};
-use pytorch_reader::{DType as TorchType, PytorchReader, Tensor as TorchTensor};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use zip::ZipArchive;
+mod older;
 
-/// The beginning of a zip archive.
-pub(crate) const ZIP: &[u8] = b"PK\x03\x04";
+pub(crate) use older::read as read_older;
+
+use crate::CheckpointError;
+use crate::pickle::{self, Described};
+use crate::tensors::{EXPECTED, Located, Source, Storages, entry_of};
+use burn::tensor::DType;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use zip::ZipArchive;
 
 /// Bytes that a pickle may have.
 const LARGEST_PICKLE: u64 = 100 << 20;
 
-/// A PyTorch file, whose tensors are read when they are asked for.
-pub(crate) enum TorchFile {
-    Zip {
-        path: PathBuf,
-        /// The folder within the archive, with the separator.
-        root: String,
-        tensors: BTreeMap<String, Described>,
-    },
-    Older(BTreeMap<String, TorchTensor>),
-}
-
-const EXPECTED: &str = "weights as PyTorch or safetensors write them";
-
-impl TorchFile {
-    /// Opens a file and reads its description.
-    ///
-    /// # Errors
-    /// When it cannot be read, is none of PyTorch's, or describes no tensor.
-    pub(crate) fn open(path: &Path, is_zip: bool) -> Result<Self, CheckpointError> {
-        let malformed = |error: &dyn std::fmt::Display| CheckpointError::malformed(path, EXPECTED, error);
-        if !is_zip {
-            let reader = PytorchReader::new(path).map_err(|error| malformed(&error))?;
-            return Ok(TorchFile::Older(reader.into_tensors().into_iter().collect()));
-        }
-        let mut archive = archive(path)?;
-        let names = archive.file_names().filter_map(Result::ok).map(|name| name.into_owned());
-        let names: Vec<String> = names.collect();
-        let pickle = names.iter().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
-        let Some(pickle) = pickle else {
-            let first = names.first().map_or("nothing", String::as_str);
-            return Err(malformed(&format!("a zip archive without a data.pkl, of {first} …")));
-        };
-        let root = pickle.strip_suffix("data.pkl").unwrap_or_default().to_string();
-        if names.contains(&format!("{root}byteorder")) {
-            let order = entry(&mut archive, path, &format!("{root}byteorder"), 16)?;
-            if order.trim_ascii() != b"little" {
-                return Err(malformed(&"numbers whose first byte is the highest"));
-            }
-        }
-        let bytes = entry(&mut archive, path, pickle, LARGEST_PICKLE)?;
-        let tensors = pickle::tensors(&bytes)
-            .map_err(|expected| malformed(&format!("a pickle that lacks {expected}")))?;
-        Ok(TorchFile::Zip { path: path.to_path_buf(), root, tensors })
-    }
-
-    /// The tensors' names and shapes, of the types that weights and counters have.
-    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        match self {
-            TorchFile::Zip { tensors, .. } => {
-                let numbers = tensors.iter().filter(|(_, tensor)| type_of(&tensor.kind).is_some());
-                numbers.map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
-            }
-            TorchFile::Older(tensors) => {
-                let numbers = tensors.iter().filter(|(_, tensor)| of_older(tensor.dtype()).is_some());
-                numbers.map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())).collect()
-            }
+/// The tensors that a zip describes, and its storages.
+///
+/// # Errors
+/// When it is no whole zip, or none of PyTorch's.
+pub(crate) fn read_zip(
+    source: Box<dyn Source>,
+    path: &Path,
+) -> Result<(BTreeMap<String, Located>, Storages), CheckpointError> {
+    let malformed = |error: &dyn std::fmt::Display| CheckpointError::malformed(path, EXPECTED, error);
+    let mut archive = ZipArchive::new(source).map_err(|error| malformed(&error))?;
+    let names = archive.file_names().filter_map(Result::ok).map(|name| name.into_owned());
+    let names: Vec<String> = names.collect();
+    let pickle = names.iter().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
+    let Some(pickle) = pickle else {
+        let first = names.first().map_or("nothing", String::as_str);
+        return Err(malformed(&format!("a zip archive without a data.pkl, of {first} …")));
+    };
+    let root = pickle.strip_suffix("data.pkl").unwrap_or_default().to_string();
+    if names.contains(&format!("{root}byteorder")) {
+        let order =
+            entry(&mut archive, &format!("{root}byteorder"), 16).map_err(|found| malformed(&found))?;
+        if order.trim_ascii() != b"little" {
+            return Err(malformed(&BIG_ENDIAN));
         }
     }
-
-    /// The tensors of these names, under the names beside them.
-    ///
-    /// # Errors
-    /// When a storage is missing or too short.
-    pub(crate) fn read(&self, path: &Path, names: &[(&str, &str)]) -> Result<Weights, CheckpointError> {
-        let mut weights = Weights::default();
-        match self {
-            TorchFile::Zip { path: file, root, tensors } => {
-                let mut archive = archive(file)?;
-                for (name, ours) in names {
-                    let Some(tensor) = tensors.get(*name) else { continue };
-                    weights.insert(*ours, numbers(&mut archive, path, root, name, tensor)?);
-                }
-            }
-            TorchFile::Older(tensors) => {
-                for (name, ours) in names {
-                    let Some((tensor, dtype)) =
-                        tensors.get(*name).and_then(|tensor| Some((tensor, of_older(tensor.dtype())?)))
-                    else {
-                        continue;
-                    };
-                    let bytes =
-                        tensor.read().map_err(|error| CheckpointError::malformed(path, EXPECTED, error))?;
-                    weights.insert(*ours, TensorData::from_bytes_vec(bytes, tensor.shape().to_vec(), dtype));
-                }
-            }
-        }
-        Ok(weights)
-    }
+    let bytes = entry(&mut archive, pickle, LARGEST_PICKLE).map_err(|found| malformed(&found))?;
+    let described = pickle::run(&bytes, &BTreeMap::new()).and_then(|(pickle, _)| pickle.tensors());
+    let described = described.map_err(|expected| malformed(&format!("a pickle that lacks {expected}")))?;
+    Ok((located(described), Storages::Zip { archive, root }))
 }
 
-fn archive(path: &Path) -> Result<ZipArchive<File>, CheckpointError> {
-    let file = File::open(path).map_err(CheckpointError::io("read", path))?;
-    ZipArchive::new(file).map_err(|error| CheckpointError::malformed(path, EXPECTED, error))
-}
+const BIG_ENDIAN: &str = "numbers whose first byte is the highest";
 
 /// The bytes of an entry, `most` of them at the most.
-fn entry(
-    archive: &mut ZipArchive<File>,
-    path: &Path,
-    name: &str,
-    most: u64,
-) -> Result<Vec<u8>, CheckpointError> {
-    let malformed = |found: String| CheckpointError::malformed(path, EXPECTED, found);
-    let entry = archive.by_name(name).map_err(|error| malformed(format!("{name}: {error}")))?;
-    if entry.size() > most {
-        return Err(malformed(format!("{name} of {} bytes, where at most {most} are taken", entry.size())));
+///
+/// # Errors
+/// In words, when there is no such entry, or it is larger or damaged.
+fn entry(archive: &mut ZipArchive<Box<dyn Source>>, name: &str, most: u64) -> Result<Vec<u8>, String> {
+    let (entry, size) = entry_of(archive, name)?;
+    if size > most {
+        return Err(format!("{name} of {size} bytes, where at most {most} are taken"));
     }
     let mut bytes = Vec::new();
-    entry.take(most).read_to_end(&mut bytes).map_err(|error| malformed(format!("{name}: {error}")))?;
+    // One more than it may have, so that its checksum is compared at its end.
+    entry.take(most + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    if bytes.len() as u64 != size {
+        return Err(format!("{name} of {} bytes, where the archive says {size}", bytes.len()));
+    }
     Ok(bytes)
 }
 
-/// The numbers of a tensor, row after row.
-fn numbers(
-    archive: &mut ZipArchive<File>,
-    path: &Path,
-    root: &str,
-    name: &str,
-    tensor: &Described,
-) -> Result<TensorData, CheckpointError> {
-    let Described { storage, kind, offset, shape, strides } = tensor;
-    let wrong = |found: String| CheckpointError::Tensor {
-        path: path.to_path_buf(),
-        tensor: name.to_string(),
-        expected: format!("the numbers of shape {shape:?}"),
-        found,
-    };
-    let dtype = type_of(kind).ok_or_else(|| wrong(format!("a {kind}")))?;
-    let size = dtype.size();
-    let entry_name = format!("{root}data/{storage}");
-    let held = archive.by_name(&entry_name).map_err(|error| wrong(format!("{entry_name}: {error}")))?.size();
-    // A tensor that repeats its storage is no weight, and could be of any size.
-    let count = shape.iter().try_fold(1usize, |count, side| count.checked_mul(*side));
-    let last = shape.iter().zip(strides).try_fold(*offset, |last, (side, stride)| {
-        last.checked_add(side.saturating_sub(1).checked_mul(*stride)?)
+/// The tensors of the types that weights and counters have.
+fn located(described: BTreeMap<String, Described>) -> BTreeMap<String, Located> {
+    let located = described.into_iter().filter_map(|(name, tensor)| {
+        let Described { storage, kind, offset, shape, strides } = tensor;
+        Some((name, Located { storage, dtype: type_of(&kind)?, offset, shape, strides }))
     });
-    let fits = |numbers: usize| numbers.checked_mul(size).is_some_and(|bytes| bytes as u64 <= held);
-    let (Some(count), Some(last)) = (count, last) else { return Err(wrong("sizes beyond any file".into())) };
-    if !fits(count) || count > 0 && !fits(last.saturating_add(1)) {
-        return Err(wrong(format!("a storage of {held} bytes")));
-    }
-    let bytes = entry(archive, path, &entry_name, held)?;
-    if count > 0 && bytes.len() < (last + 1) * size {
-        return Err(wrong(format!("a storage of {} bytes", bytes.len())));
-    }
-    let rows = if count == 0 {
-        Vec::new()
-    } else if is_row_after_row(shape, strides) {
-        bytes[offset * size..(offset + count) * size].to_vec()
-    } else {
-        let mut rows = Vec::with_capacity(count * size);
-        for number in 0..count {
-            let (mut left, mut at) = (number, *offset);
-            for (side, stride) in shape.iter().zip(strides).rev() {
-                at += left % side * stride;
-                left /= side;
-            }
-            rows.extend_from_slice(&bytes[at * size..(at + 1) * size]);
-        }
-        rows
-    };
-    Ok(TensorData::from_bytes_vec(rows, shape.clone(), dtype))
-}
-
-fn is_row_after_row(shape: &[usize], strides: &[usize]) -> bool {
-    let mut expected = 1;
-    shape.iter().zip(strides).rev().all(|(side, stride)| {
-        let fits = *side == 1 || *stride == expected;
-        expected *= side;
-        fits
-    })
+    located.collect()
 }
 
 /// The type of a storage's numbers. A tensor of any other type is no weight.
@@ -209,79 +96,102 @@ fn type_of(kind: &str) -> Option<DType> {
     })
 }
 
-fn of_older(dtype: TorchType) -> Option<DType> {
-    Some(match dtype {
-        TorchType::F64 => DType::F64,
-        TorchType::F32 => DType::F32,
-        TorchType::F16 => DType::F16,
-        TorchType::BF16 => DType::BF16,
-        TorchType::I64 => DType::I64,
-        TorchType::I32 => DType::I32,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::tensors::TensorFile;
+    use burn::tensor::TensorData;
+    use std::collections::BTreeMap;
+    use std::io::Cursor;
+    use std::path::{Path, PathBuf};
 
     fn golden(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
     }
 
+    fn shapes(file: &TensorFile) -> Vec<(String, Vec<usize>)> {
+        file.tensors().iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
+    }
+
+    /// The numbers of tensors.
+    fn read(file: &TensorFile, names: &[&str]) -> Result<BTreeMap<String, Vec<f32>>, String> {
+        let mut read = BTreeMap::new();
+        let mut take = |number: usize, data: TensorData| {
+            read.insert(names[number].to_string(), data.convert::<f32>().as_slice::<f32>().unwrap().to_vec());
+            Ok(())
+        };
+        file.read(names, Path::new("x"), &mut take).map_err(|error| error.to_string())?;
+        Ok(read)
+    }
+
+    // `golden/make.py` says what else is in the file. A tensor of complex numbers is no weight.
+    const TRAINING: [&str; 9] = [
+        "optimizer.state.0.exp_avg",
+        "optimizer.state.0.step",
+        "state_dict.module._orig_mod.bn.num_batches_tracked",
+        "state_dict.module._orig_mod.bn.weight",
+        "state_dict.module._orig_mod.fc.weight",
+        "state_dict_ema._orig_mod.module.bn.num_batches_tracked",
+        "state_dict_ema._orig_mod.module.bn.weight",
+        "state_dict_ema._orig_mod.module.fc.weight",
+        "tracker.best",
+    ];
+
     #[test]
     fn a_training_checkpoint_is_read_whatever_lies_beside_the_tensors() {
-        let path = golden("training.pth");
-        let file = TorchFile::open(&path, true).unwrap();
-        let names: Vec<String> = file.shapes().into_keys().collect();
-        // `golden/make.py` says what else is in the file. A tensor of complex numbers is no weight.
-        let expected = [
-            "optimizer.state.0.exp_avg",
-            "optimizer.state.0.step",
-            "state_dict.module._orig_mod.bn.num_batches_tracked",
-            "state_dict.module._orig_mod.bn.weight",
-            "state_dict.module._orig_mod.fc.weight",
-            "state_dict_ema._orig_mod.module.bn.num_batches_tracked",
-            "state_dict_ema._orig_mod.module.bn.weight",
-            "state_dict_ema._orig_mod.module.fc.weight",
-            "tracker.best",
-        ];
-        assert_eq!(names, expected);
-        let names = [(expected[3], "a"), (expected[4], "b")];
-        let weights = file.read(&path, &names).unwrap();
-        let values = |name: &str| weights.get(name).unwrap().as_slice::<f32>().unwrap().to_vec();
-        assert_eq!(values("a"), [0.0, 1.0]);
-        assert_eq!(values("b"), [2.0, 5.0, 3.0, 6.0, 4.0, 7.0], "by its strides");
+        for name in ["training.pth", "stored.pth", "stream.pth"] {
+            let file = TensorFile::open(&golden(name)).unwrap();
+            let names: Vec<&str> = file.tensors().keys().map(String::as_str).collect();
+            assert_eq!(names, TRAINING, "{name}");
+            let read = read(&file, &TRAINING).unwrap();
+            assert_eq!(read[TRAINING[0]], [0.5, 0.25]);
+            assert_eq!(read[TRAINING[2]], [7.0]);
+            assert_eq!(read[TRAINING[3]], [0.0, 1.0]);
+            assert_eq!(read[TRAINING[4]], [2.0, 5.0, 3.0, 6.0, 4.0, 7.0], "by its strides");
+            assert_eq!(read[TRAINING[8]], [9.0]);
+        }
+    }
+
+    #[test]
+    fn the_oldest_files_are_tars() {
+        let file = TensorFile::open(&golden("tar.pth")).unwrap();
+        let names = ["bn.num_batches_tracked", "bn.weight", "fc.weight"];
+        assert_eq!(file.tensors().keys().collect::<Vec<_>>(), names);
+        let read = read(&file, &names).unwrap();
+        assert_eq!(read[names[0]], [7.0]);
+        assert_eq!(read[names[1]], [0.0, 1.0]);
+        assert_eq!(read[names[2]], [2.0, 5.0, 3.0, 6.0, 4.0, 7.0]);
+        // A tar with holes, which would be filled with any number of zeros.
+        let whole = std::fs::read(golden("tar.pth")).unwrap();
+        let storages = whole.windows(9).position(|name| name == b"storages\0").unwrap();
+        let mut holes = whole.clone();
+        holes[storages + 156] = b'S';
+        let error = TensorFile::read_description(Box::new(Cursor::new(holes)), false, Path::new("x"));
+        let error = error.map(drop).unwrap_err().to_string();
+        assert!(error.ends_with("found \"storages\" in a tar, an entry of the kind 'S'"), "{error}");
     }
 
     #[test]
     fn a_module_has_the_names_of_its_state() {
-        let path = golden("module.pth");
-        let file = TorchFile::open(&path, true).unwrap();
+        let file = TensorFile::open(&golden("module.pth")).unwrap();
         assert_eq!(
-            file.shapes().into_iter().collect::<Vec<_>>(),
+            shapes(&file),
             [("bn.weight".to_string(), vec![2]), ("fc.weight".to_string(), vec![3, 2])]
         );
     }
 
     #[test]
-    fn a_storage_that_is_too_short_is_an_error() {
-        let path = golden("module.pth");
-        let mut archive = archive(&path).unwrap();
-        let mut refused = |offset, shape: &[usize], strides: &[usize]| {
-            let tensor = Described {
-                storage: "0".into(),
-                kind: "FloatStorage".into(),
-                offset,
-                shape: shape.to_vec(),
-                strides: strides.to_vec(),
-            };
-            numbers(&mut archive, &path, "module/", "bn.weight", &tensor).is_err()
+    fn a_damaged_storage_is_an_error() {
+        let whole = std::fs::read(golden("stored.pth")).unwrap();
+        let number = whole.windows(4).position(|bytes| bytes == 13f32.to_le_bytes()).unwrap();
+        let mut damaged = whole.clone();
+        damaged[number + 1] ^= 0x10;
+        let open = |bytes: &[u8]| {
+            TensorFile::read_description(Box::new(Cursor::new(bytes.to_vec())), false, Path::new("x"))
+                .unwrap()
         };
-        assert!(!refused(0, &[2], &[1]));
-        assert!(refused(1, &[2], &[1]));
-        assert!(refused(0, &[1 << 40], &[0]));
-        assert!(refused(usize::MAX, &[2], &[1]));
-        assert!(refused(0, &[usize::MAX, usize::MAX], &[usize::MAX, 1]));
+        assert_eq!(read(&open(&whole), &[TRAINING[7]]).unwrap()[TRAINING[7]][2], 13.0);
+        let error = read(&open(&damaged), &[TRAINING[7]]).unwrap_err();
+        let expected = format!("x: tensor `{}`: expected the numbers of shape [3, 2], found", TRAINING[7]);
+        assert!(error.starts_with(&expected) && error.contains("checksum"), "{error}");
     }
 }

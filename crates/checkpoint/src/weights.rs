@@ -3,7 +3,7 @@
 //! Paths are the module's field names joined by dots, `conv_1.weight`. The running statistics of batch
 //! normalisation are tensors of the module and are kept like weights. Saving and loading keep every bit.
 
-use crate::{CheckpointError, write_atomically};
+use crate::{CheckpointError, header, write_atomically};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, BoolStore, DType, Device, Int, Shape, Tensor, TensorData, bf16, f16};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// Tensors on the host, by path.
@@ -61,20 +61,21 @@ pub fn save_final_weights<M: Module>(module: &M, step: u64, path: &Path) -> Resu
 /// # Errors
 /// When the file cannot be read, or does not begin as safetensors.
 pub fn step_of_weights(path: &Path) -> Result<Option<u64>, CheckpointError> {
-    /// As safetensors has it.
-    const LONGEST_HEADER: u64 = 100_000_000;
-    let header = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length)?;
-        let mut header = Vec::new();
-        file.take(u64::from_le_bytes(length).min(LONGEST_HEADER)).read_to_end(&mut header)?;
-        Ok(header)
-    };
-    let header = header().map_err(CheckpointError::io("read", path))?;
-    let header: Value = serde_json::from_slice(&header)
+    let mut file = File::open(path).map_err(CheckpointError::io("read", path))?;
+    stated_step(&mut file, path)
+}
+
+/// As [`step_of_weights`], of a file that is open.
+pub(crate) fn stated_step(file: &mut dyn Read, path: &Path) -> Result<Option<u64>, CheckpointError> {
+    /// The rest of a header is passed by.
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__", default)]
+        metadata: Value,
+    }
+    let header = header::json(file).map_err(CheckpointError::io("read", path))?;
+    let Header { metadata } = serde_json::from_slice(&header)
         .map_err(|error| CheckpointError::malformed(path, "a safetensors file", error))?;
-    let metadata = &header["__metadata__"];
     let stated = metadata[STATED].as_str().and_then(|text| serde_json::from_str::<Stated>(text).ok());
     let alone = || metadata[STEP].as_str().and_then(|step| step.parse().ok());
     Ok(stated.map(|stated| stated.step).or_else(alone))
@@ -162,14 +163,7 @@ impl Weights {
 
     /// The path of the first tensor with an infinite number or a NaN.
     pub fn first_not_finite(&self) -> Option<&str> {
-        let finite = |data: &TensorData| match data.dtype() {
-            DType::F32 => data.as_slice::<f32>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
-            DType::F64 => data.as_slice::<f64>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
-            DType::F16 => data.as_slice::<f16>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
-            DType::BF16 => data.as_slice::<bf16>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
-            _ => true,
-        };
-        self.iter().find(|(_, data)| !finite(data)).map(|(path, _)| path)
+        self.iter().find(|(_, data)| !is_finite(data)).map(|(path, _)| path)
     }
 
     /// The bytes of a safetensors file with these tensors; `path` names the file in errors.
@@ -243,6 +237,17 @@ impl Weights {
                 Err(CheckpointError::Tensor { path: path.to_path_buf(), tensor, expected, found })
             }
         }
+    }
+}
+
+/// True for numbers none of which is infinite or a NaN.
+pub(crate) fn is_finite(data: &TensorData) -> bool {
+    match data.dtype() {
+        DType::F32 => data.as_slice::<f32>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
+        DType::F64 => data.as_slice::<f64>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
+        DType::F16 => data.as_slice::<f16>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
+        DType::BF16 => data.as_slice::<bf16>().is_ok_and(|values| values.iter().all(|v| v.is_finite())),
+        _ => true,
     }
 }
 
@@ -364,7 +369,7 @@ fn to_file_type(dtype: DType) -> Option<Dtype> {
     })
 }
 
-fn to_burn_type(dtype: Dtype) -> Option<DType> {
+pub(crate) fn to_burn_type(dtype: Dtype) -> Option<DType> {
     Some(match dtype {
         Dtype::F64 => DType::F64,
         Dtype::F32 => DType::F32,

@@ -71,9 +71,7 @@ impl Visit for Match<'_> {
         let names = &offered[choice.names];
         let head = format!("{HEAD}.");
         let body = || names.keys.iter().filter(|key| !key.path.starts_with(&head));
-        let fits = |shape: &[usize], name: &str| {
-            choice.weights.get(name).is_some_and(|found| found.shape().as_slice() == shape)
-        };
+        let fits = |shape: &[usize], name: &str| choice.weights.shape(name) == Some(shape);
         let known = body().filter(|key| fits(&key.shape, &key.name)).count();
         (known as f64 / body().count().max(1) as f64, default.published_pixels(names.library))
     }

@@ -1,7 +1,7 @@
 //! Weights to begin with, from wherever they lie and whoever wrote them; and weights for others to read.
 
 use crate::{Notices, RunError};
-use bonfire_checkpoint::{Key, Names, Published, Replaced, Weights, write_atomically};
+use bonfire_checkpoint::{Key, Names, Part, Published, Replaced, Weights, write_atomically};
 use bonfire_datasets::source;
 use bonfire_models::{Architecture, LayerNames, tensor_keys};
 use bonfire_recipe::FinetuneConfig;
@@ -18,7 +18,8 @@ pub(crate) const HEAD: &str = "head";
 /// it is told to `notices`, and what was left of the file.
 ///
 /// # Errors
-/// When nothing readable is there, or a tensor is missing, is one too many or has another shape.
+/// When nothing readable is there, or a tensor is missing, is one too many, has another shape, is damaged or holds
+/// a number that is not finite.
 pub(crate) fn load<A: Architecture>(
     config: &A,
     model: A::Model,
@@ -29,12 +30,14 @@ pub(crate) fn load<A: Architecture>(
     let place = Path::new(uri);
     let own = Weights::of(&model);
     let offered = candidates(&model, &config.names_elsewhere(), &own);
-    let mut choice = with_local(uri, |path| {
-        Ok(Published::open(path)?.choose(&offered, HEAD, tuning.prefix.as_deref(), place)?)
+    let (choice, weights, replaced) = with_local(uri, |path| {
+        let mut choice = Published::open(path)?.choose(&offered, HEAD, tuning.prefix.as_deref(), place)?;
+        let keys = &offered[choice.names].keys;
+        fit(config, &mut choice.weights, keys, place, notices)?;
+        let (weights, replaced) = choice.weights.translated(keys, &own, HEAD, place)?;
+        Ok((choice, weights, replaced))
     })?;
     let Names { library, keys } = &offered[choice.names];
-    fit(config, &mut choice.weights, keys, notices);
-    let (weights, replaced) = choice.weights.translated(keys, &own, HEAD, place)?;
     let taken = keys.len() - replaced.len();
     let below = match choice.prefix.as_str() {
         "" => String::new(),
@@ -67,17 +70,30 @@ pub(crate) fn with_local<T>(
     read(&path)
 }
 
-/// Fits tensors of another shape to the model's, as far as its architecture can.
-fn fit<A: Architecture>(config: &A, weights: &mut Weights, keys: &[Key], notices: &Notices) {
+/// Fits tensors of another shape to the model's, as far as its architecture can. `place` names the file in errors.
+///
+/// # Errors
+/// When such a tensor is damaged.
+fn fit<A: Architecture>(
+    config: &A,
+    weights: &mut Part,
+    keys: &[Key],
+    place: &Path,
+    notices: &Notices,
+) -> Result<(), RunError> {
     for key in keys {
-        let found = weights.get(&key.name).filter(|found| found.shape().as_slice() != key.shape);
-        let Some(found) = found else { continue };
-        if let Some(fitted) = config.fit(&key.path, found, &Device::default()) {
-            let [from, to] = [found, &fitted].map(|data| data.shape().to_vec());
+        let found = weights.shape(&key.name).filter(|shape| *shape != key.shape);
+        if !found.is_some_and(|shape| config.can_fit(&key.path, shape)) {
+            continue;
+        }
+        let found = weights.read(&key.name, place)?;
+        if let Some(fitted) = config.fit(&key.path, &found, &Device::default()) {
+            let [from, to] = [&found, &fitted].map(|data| data.shape().to_vec());
             notices(&format!("pretrained: {} {from:?} are interpolated to {to:?}", key.name));
             weights.insert(&key.name, fitted);
         }
     }
+    Ok(())
 }
 
 /// Writes a model's weights under the names of a library (`torchvision`, `timm`) as safetensors, and hands

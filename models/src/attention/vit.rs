@@ -32,6 +32,9 @@ const MODEL: &str = "vit";
 /// The path of the positions in the module.
 const POSITIONS: &str = "positions";
 
+/// Patches on a side of a picture whose positions are interpolated.
+const MOST_PATCHES: usize = 256;
+
 /// The number that layer norms add to the variance, as in the paper's code and in timm.
 const EPSILON: f64 = 1e-6;
 
@@ -109,6 +112,17 @@ impl VisionTransformerConfig {
     fn grid(&self) -> [usize; 2] {
         let [_, height, width] = self.picture;
         [height / self.patch, width / self.patch]
+    }
+
+    /// The side of the square of patches that positions of `shape` are for; none where they are for no square,
+    /// have another width, or are of more patches than any picture is cut into.
+    fn side_of_positions(&self, shape: &[usize]) -> Option<usize> {
+        let before = usize::from(self.pooling == PatchPooling::ClassToken);
+        let &[1, tokens, width] = shape else { return None };
+        let patches = tokens.checked_sub(before)?;
+        let side = patches.isqrt();
+        let fits = side > 0 && side * side == patches && side <= MOST_PATCHES && width == self.width;
+        fits.then_some(side)
     }
 
     /// The names that torchvision gives to the layers of the model with a class token.
@@ -225,17 +239,16 @@ impl Architecture for VisionTransformerConfig {
         vec![("torchvision", self.torchvision_names()), ("timm", self.timm_names())]
     }
 
-    /// Positions of a square of patches, `[1, T, D]`, interpolated to the patches of these pictures.
+    /// Positions of a square of patches, `[1, T, D]`.
+    fn can_fit(&self, path: &str, shape: &[usize]) -> bool {
+        path == POSITIONS && self.side_of_positions(shape).is_some()
+    }
+
+    /// Positions interpolated to the patches of these pictures.
     fn fit(&self, path: &str, found: &TensorData, device: &Device) -> Option<TensorData> {
-        let before = usize::from(self.pooling == PatchPooling::ClassToken);
-        let &[1, tokens, width] = found.shape().as_slice() else { return None };
-        let patches = tokens.checked_sub(before)?;
-        let side = patches.isqrt();
-        let fits = path == POSITIONS && side > 0 && side * side == patches && width == self.width;
-        fits.then(|| {
-            let found = Tensor::from_data(found.clone().convert::<f32>(), device);
-            interpolated(found, [side, side], self.grid()).into_data()
-        })
+        let side = self.side_of_positions(found.shape().as_slice()).filter(|_| path == POSITIONS)?;
+        let found = Tensor::from_data(found.clone().convert::<f32>(), device);
+        Some(interpolated(found, [side, side], self.grid()).into_data())
     }
 
     /// timm's weights see pixels from -1 to 1.
@@ -430,6 +443,7 @@ mod tests {
             fitted.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
             let narrow = |tokens| positions.clone().narrow(1, 0, tokens).into_data();
             assert!(larger.fit(POSITIONS, &narrow(before + 3), &device).is_none());
+            assert!(!larger.can_fit(POSITIONS, &[1, before + (1 << 40), 8]));
             assert!(larger.fit("class_token", &positions.clone().into_data(), &device).is_none());
             let wider = larger.with_width(16).with_heads(2);
             assert!(wider.fit(POSITIONS, &narrow(before + 4), &device).is_none());

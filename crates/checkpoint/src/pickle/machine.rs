@@ -1,33 +1,50 @@
 //! The stack machine that runs a pickle.
 
 use super::rebuild;
-use super::values::{OTHER, Place, Value, Values};
-use std::collections::HashMap;
+use super::values::{Described, FALSE, OTHER, Place, TRUE, Value, Values};
+use std::collections::{BTreeMap, HashMap};
 
-/// Runs a pickle: its values, and the place of its result.
+/// Places that the stack, its marks, the numbered values and all containers may hold: more than any honest
+/// pickle has of those that are taken, whose items have several bytes each.
+const MOST_HELD: usize = 16 << 20;
+
+/// Bytes of a text that may be a name. A longer one is nobody's.
+const LONGEST_TEXT: usize = 1 << 16;
+
+/// Runs a pickle: its values, the place of its result, and the bytes after it. `known` are tensors that the
+/// pickle may name by their ids.
 ///
 /// # Errors
 /// Says in words what the pickle is not.
-pub(super) fn run(pickle: &[u8]) -> Result<(Values, Place), String> {
+pub(super) fn run<'a>(
+    pickle: &'a [u8],
+    known: &BTreeMap<String, Described>,
+) -> Result<(Values, Place, &'a [u8]), String> {
     let (stack, marks, memo) = (Vec::new(), Vec::new(), HashMap::new());
-    let mut machine = Machine { rest: pickle, values: Values::new(), stack, marks, memo };
+    let mut machine = Machine { rest: pickle, known, values: Values::new(), stack, marks, memo, placed: 0 };
     let root = machine.run()?;
-    Ok((machine.values, root))
+    Ok((machine.values, root, machine.rest))
 }
 
-struct Machine<'a> {
+struct Machine<'a, 'k> {
     rest: &'a [u8],
+    known: &'k BTreeMap<String, Described>,
     values: Values,
     stack: Vec<Place>,
     /// Heights of the stack at its open marks.
     marks: Vec<usize>,
     memo: HashMap<u64, Place>,
+    /// Items of all containers.
+    placed: usize,
 }
 
-impl Machine<'_> {
+impl Machine<'_, '_> {
     /// Runs the program and hands back its result.
     fn run(&mut self) -> Result<Place, String> {
         loop {
+            if self.placed + self.stack.len() + self.marks.len() + self.memo.len() > MOST_HELD {
+                return Err(format!("at most {MOST_HELD} items"));
+            }
             let [code] = self.take::<1>()?;
             match code {
                 b'.' => return self.pop(),
@@ -38,7 +55,9 @@ impl Machine<'_> {
                 b'0' => drop(self.pop()?),
                 b'1' => drop(self.pop_mark()?),
                 b'2' => self.stack.push(self.top("a value to double")?),
-                b'N' | 0x88 | 0x89 => self.stack.push(OTHER),
+                b'N' => self.stack.push(OTHER),
+                0x88 => self.stack.push(TRUE),
+                0x89 => self.stack.push(FALSE),
                 b'K' => {
                     let [number] = self.take::<1>()?;
                     self.push(Value::Int(number.into()))?;
@@ -65,7 +84,7 @@ impl Machine<'_> {
                 b'G' => self.skip(8).map(|()| self.stack.push(OTHER))?,
                 b'V' => {
                     let text = self.line()?;
-                    self.push(Value::Text(text))?;
+                    self.push_text(text)?;
                 }
                 b'X' | 0x8c | 0x8d | b'T' | b'U' => {
                     let count = match code {
@@ -73,12 +92,14 @@ impl Machine<'_> {
                         0x8d => 8,
                         _ => 4,
                     };
-                    let text = String::from_utf8_lossy(self.counted(count)?).into_owned();
-                    self.push(Value::Text(text))?;
+                    let text = self.counted(count)?;
+                    let text = &text[..text.len().min(LONGEST_TEXT + 1)];
+                    let text = String::from_utf8_lossy(text).into_owned();
+                    self.push_text(text)?;
                 }
                 b'S' => {
                     let line = self.line()?;
-                    self.push(Value::Text(line.trim_matches(['\'', '"']).to_string()))?;
+                    self.push_text(line.trim_matches(['\'', '"']).to_string())?;
                 }
                 b'C' | b'B' | 0x8e | 0x96 => {
                     let count = match code {
@@ -99,6 +120,7 @@ impl Machine<'_> {
                     let count = usize::from(code - 0x84);
                     let from = self.stack.len().checked_sub(count).ok_or("values for a tuple")?;
                     let items = self.stack.split_off(from);
+                    self.placed += count;
                     self.push(Value::List(items))?;
                 }
                 b'd' => {
@@ -107,6 +129,7 @@ impl Machine<'_> {
                 }
                 b'a' => {
                     let item = self.pop()?;
+                    self.placed += 1;
                     self.values.extend(self.top("a list")?, &[item]);
                 }
                 b'e' | 0x90 => {
@@ -115,6 +138,7 @@ impl Machine<'_> {
                 }
                 b's' => {
                     let (value, key) = (self.pop()?, self.pop()?);
+                    self.placed += 2;
                     self.values.set(self.top("a dictionary")?, vec![(key, value)]);
                 }
                 b'u' => {
@@ -133,7 +157,7 @@ impl Machine<'_> {
                 }
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
-                    self.push(Value::Class(format!("{module}.{name}")))?;
+                    self.push_class(&module, &name)?;
                 }
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?);
@@ -141,12 +165,17 @@ impl Machine<'_> {
                     else {
                         return Err("texts that name a class".into());
                     };
-                    self.push(Value::Class(format!("{module}.{name}")))?;
+                    let (module, name) = (module.clone(), name.clone());
+                    self.push_class(&module, &name)?;
+                }
+                b'P' => {
+                    let id = Value::Text(self.line()?);
+                    let id = self.values.add(id)?;
+                    self.push_persistent(id)?;
                 }
                 b'Q' => {
                     let id = self.pop()?;
-                    let storage = rebuild::storage(&self.values, id);
-                    self.push(storage)?;
+                    self.push_persistent(id)?;
                 }
                 b'R' | 0x81 => {
                     let (arguments, class) = (self.pop()?, self.pop()?);
@@ -161,7 +190,7 @@ impl Machine<'_> {
                 b'b' => {
                     let state = self.pop()?;
                     let object = self.top("an object to build")?;
-                    rebuild::build(&mut self.values, object, state);
+                    rebuild::build(&mut self.values, object, state)?;
                 }
                 other => return Err(format!("a known opcode, not 0x{other:02x}")),
             }
@@ -178,13 +207,48 @@ impl Machine<'_> {
         Ok(())
     }
 
+    fn push_text(&mut self, text: String) -> Result<(), String> {
+        if text.len() > LONGEST_TEXT {
+            self.stack.push(OTHER);
+            return Ok(());
+        }
+        self.push(Value::Text(text))
+    }
+
+    fn push_class(&mut self, module: &str, name: &str) -> Result<(), String> {
+        if module.len() + name.len() > LONGEST_TEXT {
+            return Err(format!("names of classes of at most {LONGEST_TEXT} bytes"));
+        }
+        self.values.copy(module.len() + name.len())?;
+        self.push(Value::Class(format!("{module}.{name}")))
+    }
+
+    /// What an id stands for that is none of the pickle's own: a tensor that is known already, or a storage.
+    fn push_persistent(&mut self, id: Place) -> Result<(), String> {
+        let known = match &self.values[id] {
+            Value::Text(id) => self.known.get(id),
+            Value::Int(id) => self.known.get(&id.to_string()),
+            _ => None,
+        };
+        let meant = match known {
+            Some(described) => {
+                self.values.copy(described.size())?;
+                Value::Tensor(Box::new(described.clone()))
+            }
+            None => rebuild::storage(&mut self.values, id)?,
+        };
+        self.push(meant)
+    }
+
     fn pop(&mut self) -> Result<Place, String> {
         self.stack.pop().ok_or_else(|| "a value on the stack".into())
     }
 
     fn pop_mark(&mut self) -> Result<Vec<Place>, String> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
-        Ok(self.stack.split_off(mark.ok_or("a mark on the stack")?))
+        let items = self.stack.split_off(mark.ok_or("a mark on the stack")?);
+        self.placed += items.len();
+        Ok(items)
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
@@ -211,7 +275,8 @@ impl Machine<'_> {
 
     fn line(&mut self) -> Result<String, String> {
         let end = self.rest.iter().position(|byte| *byte == b'\n').ok_or("the end of a line")?;
-        let line = String::from_utf8_lossy(&self.rest[..end]).trim_end_matches('\r').to_string();
+        let line = &self.rest[..end.min(LONGEST_TEXT + 1)];
+        let line = String::from_utf8_lossy(line).trim_end_matches('\r').to_string();
         self.rest = &self.rest[end + 1..];
         Ok(line)
     }

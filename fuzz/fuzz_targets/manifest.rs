@@ -1,0 +1,6 @@
+#![no_main]
+//! `cargo +nightly fuzz run manifest -- -max_total_time=300`
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = bonfire_checkpoint::hostile::manifest(bytes);
+});
