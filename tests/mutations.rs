@@ -10,6 +10,7 @@
 //! `BONFIRE_MUTATIONS=100000 cargo test --release --test program mutations:: -- --nocapture` reads so many files;
 //! `BONFIRE_MUTATIONS_SEED` draws others.
 
+use bonfire::checkpoint::hostile as weights;
 use bonfire::contract::{SplitMix64, mix};
 use bonfire::datasets::hostile;
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
@@ -126,6 +127,10 @@ fn readers() -> Vec<Reader> {
         Reader::new("picture", 6, hostile::picture),
         Reader::new("tar", 1, hostile::tar),
         Reader::new("text", 1, hostile::text),
+        Reader::new("manifest", 1, weights::manifest),
+        Reader::new("safetensors", 1, weights::safetensors),
+        // A zip, a tar, and a stream of pickles.
+        Reader::new("torch", 3, weights::torch),
     ]
 }
 

@@ -58,7 +58,7 @@ pub enum CheckpointError {
         found: String,
     },
     /// The file's content does not fit its name.
-    #[error("{path}: expected {expected}, found {found}")]
+    #[error("{path}: expected {}, found {}", one_line(expected), one_line(found))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -68,7 +68,7 @@ pub enum CheckpointError {
         found: String,
     },
     /// A tensor does not fit the model.
-    #[error("{path}: tensor `{tensor}`: expected {expected}, found {found}")]
+    #[error("{path}: tensor `{}`: expected {expected}, found {}", one_line(tensor), one_line(found))]
     Tensor {
         /// The safetensors file.
         path: PathBuf,
@@ -89,6 +89,11 @@ pub enum CheckpointError {
         /// The error of the newest checkpoint.
         newest: String,
     },
+}
+
+/// A text of a file in a message: names of tensors may hold anything.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 impl CheckpointError {
@@ -117,5 +122,11 @@ mod tests {
         let error = CheckpointError::io("write", Path::new("run"))(io::Error::other("no space"));
         assert_eq!(error.to_string(), "run: cannot write: no space");
         assert!(error.source().is_none());
+    }
+
+    #[test]
+    fn a_name_with_breaks_stays_on_one_line() {
+        let error = CheckpointError::malformed(Path::new("x"), "`a`", "`b\n\u{1b}[31mc`").to_string();
+        assert_eq!(error, "x: expected `a`, found `b\u{fffd}\u{fffd}[31mc`");
     }
 }

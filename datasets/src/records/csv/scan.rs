@@ -57,6 +57,12 @@ pub(in crate::records) fn scan_csv(
         row.begin.set((end - cutter.begin) as usize);
         // Blanks alone are no row, as for the reader of blocks.
         if row.width.get() != 1 && record.len() == 1 && is_blank(&record[0]) {
+            // Of a file of one column they are rows, but for those before the first.
+            if row.width.get() == 0 {
+                kept.borrow_mut().drain(..(end - cutter.begin) as usize);
+                row.begin.set(0);
+                (cutter.begin, cutter.line) = (end, line);
+            }
             continue;
         }
         if row.width.get() == 0 {
