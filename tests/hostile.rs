@@ -85,8 +85,8 @@ fn recipes_with_mistakes() {
     );
     workshop.fail(&["train", "fashion", "--set", "model.widths=[1000000, 1000000]"], &["parameters"]);
     workshop.fail(
-        &["train", "fashion", "--max-memory", "400MB", "--set", "model.hidden=20000"],
-        &["parameters of at most 400.0 MB (BONFIRE_MEMORY, --max-memory)", "MB"],
+        &["train", "fashion", "--max-memory", "50MB", "--set", "model.hidden=20000"],
+        &["parameters of at most 50.0 MB (BONFIRE_MEMORY, --max-memory)", "found 17552"],
     );
     workshop.fail(&["train", "fashion", "--set", "train.accumulate=-1"], &["a whole number from 0 on", "-1"]);
     workshop
@@ -98,6 +98,16 @@ fn recipes_with_mistakes() {
     workshop.fail(&["train", "fashion", "--device", "cuda"], &["--features cuda"]);
     workshop.fail(&["train", "fashion", "--device", "gpu"], &["expected one of cpu"]);
     assert!(!workshop.path("run").exists(), "a refused recipe leaves no run folder");
+}
+
+/// The limit is of data: what a model took beside them refuses nothing, in no epoch.
+#[test]
+fn a_model_may_take_more_than_the_limit_of_data() {
+    let workshop = Workshop::new();
+    let sets = ["model.hidden=4000", "train.epochs=2", "train.batch_size=256", "schedule.name=constant"];
+    let sets = sets.map(|set| ["--set", set]).concat();
+    workshop.succeed(&[&["train", "fashion", "--run", "run", "--max-memory", "40MB"], &sets[..]].concat());
+    workshop.succeed(&["evaluate", "run", "--max-memory", "40MB"]);
 }
 
 #[test]

@@ -37,30 +37,57 @@ pub fn limit() -> u64 {
     }
 }
 
-/// Checks that the process is within the limit, while what is at `uri` is taken into memory; `way` says how
-/// less would be held.
-///
-/// # Errors
-/// With the limit and what the process has.
-pub(crate) fn check(uri: &str, way: &str) -> Result<(), DataError> {
-    check_more(uri, 0, way)
+/// Bytes that are never refused: beside a model, an optimizer and activations, whatever these took, they are
+/// nothing.
+const SMALL: u64 = 64 << 20;
+
+/// What is taken into memory piece by piece.
+pub(crate) struct Growth {
+    /// Resident bytes when it began.
+    began: u64,
 }
 
-/// As [`check`], before so many bytes more are held.
+impl Growth {
+    pub(crate) fn begin() -> Self {
+        Growth { began: resident().unwrap_or(0) }
+    }
+
+    /// Checks that the process is within the limit, while what is at `uri` is taken into memory; `way` says how
+    /// less would be held.
+    ///
+    /// # Errors
+    /// With the limit and what the process has.
+    pub(crate) fn check(&self, uri: &str, way: &str) -> Result<(), DataError> {
+        let (limit, has) = (limit(), resident().unwrap_or(0));
+        if has <= limit || has.saturating_sub(self.began) < SMALL {
+            return Ok(());
+        }
+        Err(refused(uri, format!("{} taken, and more to come", size(has)), way))
+    }
+}
+
+/// Checks that the process would be within the limit with so many bytes more, before they are held.
 ///
 /// # Errors
 /// With the limit and what the process has and would have.
 pub(crate) fn check_more(uri: &str, more: u64, way: &str) -> Result<(), DataError> {
-    let limit = limit();
-    let has = resident().unwrap_or(0);
-    if has.saturating_add(more) <= limit {
+    let (limit, has) = (limit(), resident().unwrap_or(0));
+    if more < SMALL || has.saturating_add(more) <= limit {
         return Ok(());
     }
-    let found = match more {
-        0 => format!("{} taken, and more to come", size(has)),
-        _ => format!("{} taken and {} more to take", size(has), size(more)),
-    };
-    Err(DataError::Memory { uri: uri.to_string(), limit: size(limit), found, way: way.to_string() })
+    Err(refused(uri, format!("{} taken and {} more to take", size(has), size(more)), way))
+}
+
+/// Checks that the limit holds so many bytes, which are taken again and again: what the process has may be theirs.
+///
+/// # Errors
+/// With the limit and what would be taken.
+pub(crate) fn check_again(uri: &str, bytes: u64, way: &str) -> Result<(), DataError> {
+    if bytes <= limit() { Ok(()) } else { Err(refused(uri, size(bytes), way)) }
+}
+
+fn refused(uri: &str, found: String, way: &str) -> DataError {
+    DataError::Memory { uri: uri.to_string(), limit: size(limit()), found, way: way.to_string() }
 }
 
 /// The resident bytes of this process, where the system tells them.
@@ -135,7 +162,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_with_both_numbers() {
-        check("x.csv", "data.stream = true").unwrap();
+        Growth::begin().check("x.csv", "data.stream = true").unwrap();
+        check_again("a batch", limit(), "less").unwrap();
+        let error = check_again("a batch", u64::MAX, "smaller samples").unwrap_err().to_string();
+        assert!(
+            error.starts_with("a batch: expected to hold it in ") && error.contains(", found "),
+            "{error}"
+        );
         let error =
             check_more("x.csv", u64::MAX, "data.stream = true reads it in parts").unwrap_err().to_string();
         assert!(

@@ -109,7 +109,7 @@ impl<D: Dataset> Loader<D::Input> for Pipeline<D> {
         // The next batch is made while one is computed with.
         let samples = len.min((windows.most() as u64).saturating_mul(2));
         let bytes = self.dataset.sample_bytes().saturating_mul(samples);
-        if let Err(error) = memory::check_more("two batches", bytes, SMALLER) {
+        if let Err(error) = memory::check_again("two batches", bytes, SMALLER) {
             return Box::new(std::iter::once(Err(LoadError(Box::new(error)))));
         }
         if self.dataset.held().is_some() {

@@ -2,10 +2,9 @@
 
 use crate::DataError;
 use crate::source::one_line;
-use bonfire_contract::files::replace;
+use bonfire_contract::files::{self, replace};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs;
 use std::path::Path;
 
 /// Writes `schema` as `folder/name`, whole or not at all.
@@ -20,6 +19,9 @@ pub(crate) fn save(folder: &Path, name: &str, schema: &impl Serialize) -> Result
         .map_err(|error| DataError::source(path.display(), "a file that can be written", one_line(error)))
 }
 
+/// Bytes that a schema may have: those of large vocabularies have some millions.
+const LONGEST: u64 = 256 << 20;
+
 /// Reads `folder/name`, whose `format` and `version` must be these.
 ///
 /// # Errors
@@ -31,7 +33,7 @@ pub(crate) fn load<S: DeserializeOwned>(
     version: u64,
 ) -> Result<S, DataError> {
     let path = folder.join(name);
-    let text = fs::read_to_string(&path)
+    let text = files::read_text(&path, LONGEST)
         .map_err(|error| DataError::source(path.display(), "a schema file", error))?;
     let malformed = |error: serde_json::Error| {
         let place = format!("line {}", error.line());
@@ -50,6 +52,7 @@ pub(crate) fn load<S: DeserializeOwned>(
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+    use std::fs;
 
     #[test]
     fn another_version_is_refused_in_words() {

@@ -2,6 +2,7 @@
 
 use crate::atomic::sync_folder;
 use crate::{CheckpointError, CheckpointStore, write_atomically};
+use bonfire_contract::files;
 use serde_json::{Value, json};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -146,7 +147,7 @@ impl RunFolder {
 
 /// Refuses a run of another format.
 fn check_format(marker: &Path) -> Result<(), CheckpointError> {
-    let text = fs::read_to_string(marker).map_err(CheckpointError::io("read", marker))?;
+    let text = files::read_text(marker, 1 << 20).map_err(CheckpointError::io("read", marker))?;
     let value: Value =
         serde_json::from_str(&text).map_err(|error| CheckpointError::malformed(marker, "JSON", error))?;
     match value.get("format") {

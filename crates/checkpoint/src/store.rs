@@ -12,6 +12,7 @@
 
 use crate::CheckpointError;
 use crate::atomic::{sync_folder, write_through};
+use bonfire_contract::files;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 const MANIFEST: &str = "manifest.json";
+/// Bytes that a list of files may have.
+const LONGEST_MANIFEST: u64 = 16 << 20;
 const WRITING: &str = ".writing-";
 const REMOVING: &str = ".removing-";
 const DAMAGED: &str = ".damaged-";
@@ -158,7 +161,10 @@ impl CheckpointStore {
             let path = folder.join(file);
             fs::read(&path).map_err(CheckpointError::io("read", &path))
         };
-        let manifest = Manifest::read(&read(MANIFEST)?, &folder.join(MANIFEST))?;
+        let path = folder.join(MANIFEST);
+        let manifest =
+            files::read_text(&path, LONGEST_MANIFEST).map_err(CheckpointError::io("read", &path))?;
+        let manifest = Manifest::read(manifest.as_bytes(), &path)?;
         let mut files = Files::new();
         for (file, expected) in manifest.files {
             let path = folder.join(&file);

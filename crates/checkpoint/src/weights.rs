@@ -88,6 +88,10 @@ pub(crate) fn stated_step(file: &mut dyn Read, path: &Path) -> Result<Option<u64
 /// states, or one holds a number that is not finite; when it lacks a tensor of the module, has one too many,
 /// or has one of another shape. All but the first three name the tensor.
 pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, CheckpointError> {
+    let metadata = fs::metadata(path).map_err(CheckpointError::io("read", path))?;
+    if !metadata.is_file() {
+        return Err(CheckpointError::malformed(path, "a file of weights", "no file"));
+    }
     let bytes = fs::read(path).map_err(CheckpointError::io("read", path))?;
     let weights = Weights::from_safetensors(&bytes, path)?;
     weights.check(&bytes, path)?;

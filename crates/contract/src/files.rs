@@ -7,11 +7,44 @@
 //!
 //! As with `cp`, a symbolic link stays one and the file that it names is replaced; what is there and no file,
 //! a device or a pipe, is written into; a folder is refused.
+//!
+//! [`read_text`] reads what should be short, whatever is there: a device has no end.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+/// Reads a file of text of at most `most` bytes.
+///
+/// # Errors
+/// When the file system refuses, there is no file but a folder, a device or a pipe, the text is longer, or it is
+/// no UTF-8.
+pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    // Nobody may write to a pipe that is opened.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file"));
+    }
+    text_of(File::open(path)?, most)
+}
+
+/// As [`read_text`], of whatever is read.
+///
+/// # Errors
+/// When reading fails, the text is longer, or it is no UTF-8.
+pub fn text_of(reader: impl Read, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = reader.take(most.saturating_add(1)).read_to_string(&mut text)?;
+    match read as u64 > most {
+        true => Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {most} bytes"))),
+        false => Ok(text),
+    }
+}
+
+/// True for what is there and is neither a file nor a folder, a link to it included.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
 
 /// Replaces the content of `path`. A crash at any instant leaves the old file or the new one, whole. One
 /// process may write to a path at a time.
@@ -45,7 +78,8 @@ impl Replacement {
     pub fn create(path: &Path, beside: impl Into<OsString>) -> io::Result<Self> {
         let found = fs::symlink_metadata(path);
         let path = match &found {
-            Ok(found) if found.is_symlink() => fs::canonicalize(path)?,
+            // What a link leads to and is no file may have no path of its own: `/dev/stdout`, where it is a pipe.
+            Ok(found) if found.is_symlink() && !is_special(path) => fs::canonicalize(path)?,
             _ => path.to_path_buf(),
         };
         let found = found.and_then(|_| fs::metadata(&path));
@@ -181,6 +215,20 @@ pub fn flush_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_should_be_short_is_read_to_its_limit_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read_text(&path, 5).unwrap(), "12345");
+        assert_eq!(read_text(&path, 4).unwrap_err().to_string(), "more than 4 bytes");
+        if cfg!(unix) {
+            assert_eq!(read_text(Path::new("/dev/zero"), 1000).unwrap_err().to_string(), "no file");
+            let endless = text_of(File::open("/dev/zero").unwrap(), 1000).unwrap_err();
+            assert_eq!(endless.to_string(), "more than 1000 bytes");
+        }
+    }
 
     #[test]
     fn content_is_replaced_never_written_into_and_nothing_is_left_beside() {

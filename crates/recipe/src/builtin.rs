@@ -1,7 +1,8 @@
 //! The built-in recipes, and recipes read from files.
 
 use crate::{Document, RecipeError};
-use bonfire_contract::{did_you_mean, nearest};
+use bonfire_contract::{did_you_mean, files, nearest};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 macro_rules! builtin {
@@ -31,13 +32,17 @@ pub fn builtin(name: &str) -> Result<&'static str, RecipeError> {
     Err(RecipeError::UnknownRecipe { name: name.to_string(), known: names.join(", "), suggestion })
 }
 
+/// Bytes that a recipe may have.
+pub const LONGEST_RECIPE: u64 = 16 << 20;
+
 /// Reads a recipe by path or by built-in name. A name with an extension or a separator is a path.
 ///
 /// # Errors
 /// When no such recipe is there, or it is not TOML.
 pub fn read(recipe: &str) -> Result<Document, RecipeError> {
     if is_file(recipe) {
-        let text = std::fs::read_to_string(recipe)
+        let text = File::open(recipe)
+            .and_then(|file| files::text_of(file, LONGEST_RECIPE))
             .map_err(|cause| RecipeError::Unreadable { path: recipe.to_string(), cause })?;
         return Document::parse(recipe, &text);
     }

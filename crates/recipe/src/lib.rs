@@ -21,7 +21,7 @@ mod recipe;
 mod resume;
 pub mod section;
 
-pub use builtin::{BUILTIN, builtin, folder, read};
+pub use builtin::{BUILTIN, LONGEST_RECIPE, builtin, folder, read};
 pub use data::DataConfig;
 pub use document::Document;
 pub use error::RecipeError;

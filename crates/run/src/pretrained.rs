@@ -2,11 +2,13 @@
 
 use crate::{Notices, RunError};
 use bonfire_checkpoint::{Key, Names, Part, Published, Replaced, Weights, write_atomically};
-use bonfire_datasets::source;
+use bonfire_datasets::source::Object;
 use bonfire_models::{Architecture, LayerNames, tensor_keys};
 use bonfire_recipe::FinetuneConfig;
 use burn::module::Module;
 use burn::tensor::Device;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 /// The path of the layer that answers, in every model.
@@ -66,7 +68,11 @@ pub(crate) fn with_local<T>(
     let folder = tempfile::tempdir().map_err(RunError::io(&std::env::temp_dir()))?;
     let name = uri.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("weights");
     let path = folder.path().join(name);
-    write_atomically(&path, &source::read(uri)?)?;
+    let mut copy = File::create(&path).map_err(RunError::io(&path))?;
+    // Not held in memory: of a file of many tensors few may be the model's.
+    io::copy(&mut Object::open(uri)?.stream()?, &mut copy)
+        .map_err(|error| RunError::unexpected(uri, "weights that can be read to their end", error))?;
+    drop(copy);
     read(&path)
 }
 

@@ -6,9 +6,10 @@ use crate::places::seen_from_here;
 use crate::schema::Schema;
 use crate::{RunError, pretrained};
 use bonfire_checkpoint::{RunFolder, Weights, load_weights, step_of_weights, write_atomically};
+use bonfire_contract::files;
 use bonfire_datasets::source::Object;
 use bonfire_models::Architecture;
-use bonfire_recipe::{DataConfig, Document, Recipe};
+use bonfire_recipe::{DataConfig, Document, LONGEST_RECIPE, Recipe};
 use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::Value;
@@ -97,7 +98,7 @@ pub(crate) fn read_recipe(folder: &RunFolder) -> Result<(Document, Recipe), RunE
 /// The text of the recipe that a run folder keeps.
 pub(crate) fn recipe_text(folder: &RunFolder) -> Result<String, RunError> {
     let path = folder.recipe();
-    std::fs::read_to_string(&path).map_err(|cause| {
+    files::read_text(&path, LONGEST_RECIPE).map_err(|cause| {
         RunError::unexpected(path.display(), "the run's recipe", format!("nothing readable: {cause}"))
     })
 }

@@ -312,15 +312,15 @@ fn column(uri: &str, frames: &[Frame], name: String) -> ColumnLook {
     let mut seen = Seen::new();
     let mut tally: Option<Tally> = None;
     for frame in frames {
-        let rows: Vec<usize> = (0..frame.len()).collect();
         let more = match frame.position(&name) {
             Some(at) => {
                 seen.add(&frame.columns[at]);
+                let rows: Vec<usize> = (0..frame.len()).collect();
                 Tally::of_input(frame, at, &rows, Counting::Values, None)
             }
             None => {
-                seen.missing += rows.len() as u64;
-                Tally::lacking(rows.len() as u64)
+                seen.missing += frame.len() as u64;
+                Tally::lacking(frame.len() as u64)
             }
         };
         match &mut tally {

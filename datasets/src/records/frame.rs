@@ -3,7 +3,8 @@
 use super::cells::{Cells, TextCells};
 use super::wording::listed;
 use crate::DataError;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 /// Some records of a file, or all of several.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Frame {
     pub varies: bool,
     /// True where such a record has 0 in the columns that it does not name.
     pub sparse: bool,
+    /// The places of many columns by name, those that were there when one was first looked for.
+    pub(super) places: OnceLock<HashMap<String, usize>>,
 }
 
 impl Frame {
@@ -39,7 +42,18 @@ impl Frame {
     ) -> Self {
         let files = vec![(uri.to_string(), 0)];
         let (uri, ignored) = (uri.to_string(), Vec::new());
-        Frame { uri, names, columns, lines, files, ignored, unit, varies: false, sparse: false }
+        Frame {
+            uri,
+            names,
+            columns,
+            lines,
+            files,
+            ignored,
+            unit,
+            varies: false,
+            sparse: false,
+            places: OnceLock::new(),
+        }
     }
 
     /// Adds the rows that come next, of the same file or another one, their columns found by name.
@@ -103,7 +117,21 @@ impl Frame {
 
     /// The index of a column.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|column| column == name)
+        const FEW: usize = 64;
+        let among_all = || self.names.iter().position(|column| column == name);
+        if self.names.len() <= FEW {
+            return among_all();
+        }
+        let placed = |(at, name): (usize, &String)| (name.clone(), at);
+        // Of columns of one name the first is found.
+        let places = || self.names.iter().enumerate().rev().map(placed).collect();
+        let places: &HashMap<String, usize> = self.places.get_or_init(places);
+        match places.get(name) {
+            Some(&at) => Some(at),
+            // Columns are added at the end alone.
+            None if places.len() == self.names.len() => None,
+            None => among_all(),
+        }
     }
 
     /// The names of all columns, those that were not read behind the others.
@@ -127,7 +155,24 @@ impl Frame {
 /// Adds those of `more` that are not among `names`; most often they are the same.
 pub(crate) fn add_names(names: &mut Vec<String>, more: Vec<String>) {
     if *names != more {
-        let new: Vec<String> = more.into_iter().filter(|name| !names.contains(name)).collect();
+        let known: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let new: Vec<String> = more.into_iter().filter(|name| !known.contains(name.as_str())).collect();
         names.extend(new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_found_among_many_and_when_it_came_later() {
+        let names: Vec<String> = (0..100).map(|number| format!("c{}", number % 99)).collect();
+        let columns = names.iter().map(|_| Cells::Text(TextCells::default())).collect();
+        let mut frame = Frame::new("x", names, columns, Vec::new(), "line");
+        assert_eq!((frame.position("c0"), frame.position("c98")), (Some(0), Some(98)));
+        assert_eq!(frame.position("late"), None);
+        frame.complete(["late", "c5"].into_iter());
+        assert_eq!((frame.position("late"), frame.position("later")), (Some(100), None));
     }
 }

@@ -6,7 +6,8 @@
 use super::archive::{self, Seeking};
 use super::bounded::{Bounded, Counted};
 use super::{Object, one_line};
-use crate::{DataError, memory};
+use crate::DataError;
+use crate::memory::Growth;
 use bytes::Bytes;
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
@@ -120,10 +121,10 @@ pub(super) fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
     };
     let kind = kind.name();
     // The size in a trailer is a claim: the buffer grows with what is really unpacked.
-    let mut unpacked = Vec::new();
+    let (mut unpacked, growth) = (Vec::new(), Growth::begin());
     let read_all = |mut reader: Box<dyn Read + Send>| -> io::Result<Option<DataError>> {
         while Read::by_ref(&mut reader).take(STEP).read_to_end(&mut unpacked)? > 0 {
-            if let Err(error) = memory::check(uri, WAY) {
+            if let Err(error) = growth.check(uri, WAY) {
                 return Ok(Some(error));
             }
         }

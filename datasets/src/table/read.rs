@@ -47,6 +47,7 @@ impl Frames {
             return Err(DataError::source(uri, "at least one file", "an empty folder"));
         }
         let mut all = Frames { uri: uri.to_string(), frames: Vec::new(), skipped: 0 };
+        let growth = memory::Growth::begin();
         for file in files {
             read_file(&file, config, &packing, &mut |found| {
                 match found {
@@ -54,7 +55,7 @@ impl Frames {
                     Found::Frame(frame) => {
                         same.check(&frame)?;
                         all.frames.push(frame);
-                        memory::check(uri, STREAMED)?;
+                        growth.check(uri, STREAMED)?;
                     }
                 }
                 Ok(())
