@@ -104,7 +104,7 @@ fn recipes_with_mistakes() {
 #[test]
 fn a_model_may_take_more_than_the_limit_of_data() {
     let workshop = Workshop::new();
-    let sets = ["model.hidden=4000", "train.epochs=2", "train.batch_size=256", "schedule.name=constant"];
+    let sets = ["train.epochs=2", "train.batch_size=256", "schedule.name=constant"];
     let sets = sets.map(|set| ["--set", set]).concat();
     workshop.succeed(&[&["train", "fashion", "--run", "run", "--max-memory", "40MB"], &sets[..]].concat());
     workshop.succeed(&["evaluate", "run", "--max-memory", "40MB"]);

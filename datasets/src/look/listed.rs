@@ -234,7 +234,10 @@ pub(super) fn names(table: &str, rows: &RowsLook, pictures: &[String]) -> Result
         // Numbers of few values may be names of pictures by chance.
         let is_name = cells.first().is_some_and(|cell| has_ending(cell))
             || column.distinct.is_none_or(|distinct| 2 * distinct > column.values);
-        found > 0 && 2 * found >= cells.len() && is_name
+        // Any table may count its rows from 1, and many a picture is called by a number.
+        let are_numbers = cells.first().is_some_and(|cell| cell.trim().parse::<f64>().is_ok());
+        let enough = if are_numbers { 10 * found >= 9 * cells.len() } else { 2 * found >= cells.len() };
+        found > 0 && enough && is_name
     };
     let rank = |column: &&ColumnLook| {
         let has_ending = rows.cells(&column.name).next().is_some_and(|cell| has_ending(&cell));

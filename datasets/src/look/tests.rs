@@ -68,6 +68,17 @@ fn a_table_that_is_named_finds_the_pictures_beside_it() {
 }
 
 #[test]
+fn a_table_whose_rows_are_counted_is_no_list_of_pictures_that_are_called_by_numbers() {
+    let table = rows("id,x,label", |row| format!("{row},{},{}", row * 7 % 30, ["a", "b"][row % 2]));
+    for (count, is_list) in [(15, false), (30, true)] {
+        let folder = folder(&[("t.csv", &table)]);
+        pictures(&folder, "", 0..count);
+        let found = look_at(&folder, "t.csv").unwrap().found;
+        assert_eq!(matches!(found, Found::Listed(_)), is_list, "{count} pictures: {found:?}");
+    }
+}
+
+#[test]
 fn a_table_beside_the_folder_of_the_training_pictures_lists_them_without_endings() {
     let labels = rows("id,label", |row| format!("{row},{}", row % 2));
     let submission = rows("id,label", |row| format!("{},0", row + 100));
