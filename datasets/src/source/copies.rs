@@ -14,7 +14,7 @@ use crate::DataError;
 use bonfire_contract::files;
 use crc32fast::Hasher;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -30,24 +30,32 @@ pub(crate) fn copy(
     if is_whole(path) {
         return Object::open(&uri);
     }
-    if path.exists() {
+    if path.exists() && stamped(path).is_some() {
         log::warn!("{uri}: a copy that is not what it was when it was made; it is made anew");
     }
-    discard(path);
+    // The old copy stays until the new one takes its place: other processes may be about to open it.
     let copy = Object::create(&uri)?;
     let mut summed = Summed { writer: Writer::new(copy.clone()), hasher: Hasher::new() };
     fill(&mut summed)?;
     let crc32 = summed.hasher.finalize();
     summed.writer.finish()?;
-    stamp(path, crc32).map_err(|error| DataError::unreachable(&uri, "a place to write to", error))?;
+    if let Err(error) = stamp(path, crc32) {
+        log::warn!("{uri}: a copy without a stamp, which is made anew the next time: {error}");
+    }
     Ok(copy)
 }
 
-/// Removes a copy, so that it is made anew.
-pub(crate) fn discard(path: &Path) {
-    // What cannot be removed is replaced, and has no stamp that fits.
-    let _ = fs::remove_file(stamp_path(path));
-    let _ = fs::remove_file(path);
+/// Has a copy made anew when it is asked for next.
+///
+/// # Errors
+/// When its stamp cannot be removed.
+pub(crate) fn discard(path: &Path) -> Result<(), DataError> {
+    match fs::remove_file(stamp_path(path)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(DataError::unreachable(path.display(), "a folder that can be written to", error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// True where a copy is what it was when it was made.

@@ -78,7 +78,7 @@ impl Unpacked {
             return Ok(again);
         }
         log::warn!("{}: a damaged copy of {uri}; it is made anew", copy.uri());
-        copies::discard(Path::new(copy.uri()));
+        copies::discard(Path::new(copy.uri()))?;
         self.copies.lock().unwrap_or_else(PoisonError::into_inner).remove(&shard);
         read()
     }
