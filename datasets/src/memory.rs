@@ -37,11 +37,11 @@ pub fn limit() -> u64 {
     }
 }
 
-/// Bytes that are never refused: beside a model, an optimizer and activations, whatever these took, they are
-/// nothing.
+/// Bytes that are never refused. The process may be above the limit by its model, an optimizer and activations,
+/// and small files must still be read then.
 const SMALL: u64 = 64 << 20;
 
-/// What is taken into memory piece by piece.
+/// The growth of the process while something is taken into memory piece by piece.
 pub(crate) struct Growth {
     /// Resident bytes when it began.
     began: u64,

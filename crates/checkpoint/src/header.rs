@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    /// What is said of a file with this header and so many bytes of numbers.
+    /// The answer to a file with this header and so many bytes of numbers.
     fn said(header: &str, numbers: usize) -> String {
         let length = (header.len() as u64).to_le_bytes();
         said_of([&length[..], header.as_bytes(), &vec![0; numbers]].concat())

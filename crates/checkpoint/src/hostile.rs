@@ -1,5 +1,5 @@
-//! The readers of bytes that anybody may have written, one function each: what `fuzz/` calls, and the test
-//! that replays its corpus. Each must answer for any bytes, with what they hold or an error, and never panic.
+//! The readers of bytes that anybody may have written, one function each, for `fuzz/` and `tests/mutations.rs`.
+//! Each must answer for any bytes, with what they hold or an error, and never panic.
 
 use crate::tensors::TensorFile;
 use crate::{CheckpointError, store, weights};

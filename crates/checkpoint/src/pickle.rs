@@ -87,7 +87,7 @@ impl Pickle {
         }))
     }
 
-    /// What the result, a dictionary, says of `name`, true or false.
+    /// The truth value under `name`, where the result is a dictionary.
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         let Value::Dict(pairs) = &self.values[self.root] else { return None };
         let named = |key: &Place| self.values.text(*key).is_some_and(|key| key == name);

@@ -34,7 +34,7 @@ pub(crate) trait Source: Read + Seek {}
 
 impl<T: Read + Seek> Source for T {}
 
-/// Where a tensor's numbers lie. The offset and the strides count numbers, not bytes.
+/// The place of a tensor's numbers. The offset and the strides count numbers, not bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Located {
     pub(crate) storage: String,

@@ -78,7 +78,7 @@ impl Replacement {
     pub fn create(path: &Path, beside: impl Into<OsString>) -> io::Result<Self> {
         let found = fs::symlink_metadata(path);
         let path = match &found {
-            // What a link leads to and is no file may have no path of its own: `/dev/stdout`, where it is a pipe.
+            // A pipe behind a link may have no path of its own: `/dev/stdout`.
             Ok(found) if found.is_symlink() && !is_special(path) => fs::canonicalize(path)?,
             _ => path.to_path_buf(),
         };

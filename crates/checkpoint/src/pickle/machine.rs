@@ -223,7 +223,7 @@ impl Machine<'_, '_> {
         self.push(Value::Class(format!("{module}.{name}")))
     }
 
-    /// What an id stands for that is none of the pickle's own: a tensor that is known already, or a storage.
+    /// Pushes the value of an id of another part of the file: a tensor that is known already, or a storage.
     fn push_persistent(&mut self, id: Place) -> Result<(), String> {
         let known = match &self.values[id] {
             Value::Text(id) => self.known.get(id),

@@ -26,7 +26,7 @@ use std::path::Path;
 /// The magic number as pickles have it: in bytes, and in digits.
 const MAGIC: [&[u8]; 2] = [b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", b"119547037146038801333356"];
 
-/// Where a tar says what it is, in its first block.
+/// The byte of a tar's first block at which its magic word begins.
 const TAR_MAGIC: usize = 257;
 
 /// The tensors that a file of `size` bytes describes, which begins with `start`, and its storages.
@@ -100,7 +100,7 @@ impl Streamed {
         Ok(Streamed { object, names, length: (bytes.len() - rest.len()) as u64 })
     }
 
-    /// Where the storages lie in a file of `size` bytes: the first of their numbers, and bytes.
+    /// The places of the storages in a file of `size` bytes: the byte of their first number, and their bytes.
     fn places(&self, source: &mut dyn Source, size: u64) -> Result<HashMap<String, (u64, u64)>, String> {
         let mut named = HashMap::new();
         for storage in self.object.storages() {

@@ -18,7 +18,7 @@ const MOST_AXES: u32 = 64;
 /// Bytes of a file: the first, and the one behind the last.
 type Span = (u64, u64);
 
-/// Where the storages lie: the first of their bytes, and how many.
+/// The places of the storages: their first byte, and the count of bytes.
 type Places = HashMap<String, (u64, u64)>;
 
 /// The tensors of a tar of `size` bytes, and where their storages lie.
