@@ -60,6 +60,35 @@ fn shards_are_packed_inspected_verified_and_measured() {
 }
 
 #[test]
+fn pictures_that_are_none_are_named_by_pack_and_by_verify() {
+    let workshop = packed();
+    let pictures = workshop.succeed(&["data", "verify", "pictures"]);
+    assert!(pictures.stderr.contains("60 samples") && pictures.stdout.is_empty(), "{}", pictures.stderr);
+    workshop.write("pictures/cat/none.jpg", "no picture");
+    let half = std::fs::read(workshop.path("pictures/dog/1.png")).unwrap();
+    workshop.write("pictures/dog/half.png", &half[..half.len() / 2]);
+    for uri in ["pictures", "pictures/*/*"] {
+        let verified = workshop.run(&["data", "verify", uri]);
+        assert_eq!(verified.code, Some(1));
+        assert!(
+            verified.stderr.contains("62 samples") && verified.stderr.contains("2 corrupt"),
+            "{}", verified.stderr
+        );
+        for file in ["pictures/cat/none.jpg, picture: ", "pictures/dog/half.png, picture: "] {
+            assert!(verified.stdout.contains(file), "{}", verified.stdout);
+        }
+    }
+    let packed = workshop.succeed(&["data", "pack", "pictures", "more"]);
+    assert!(packed.stdout.contains("62 pictures"), "{}", packed.stdout);
+    assert!(packed.stderr.contains("pictures/cat/none.jpg, picture: expected "), "{}", packed.stderr);
+    assert!(
+        packed.stderr.contains("1 of the pictures are none, and were packed all the same"),
+        "{}",
+        packed.stderr
+    );
+}
+
+#[test]
 fn shards_train_evaluate_and_predict_as_their_folder_does() {
     let workshop = packed();
     workshop.write(

@@ -1,7 +1,7 @@
 //! Columns of inputs that are carried along into their answers, as the files spell them.
 
 use crate::DataError;
-use crate::records::{Cells, Frame, nearest};
+use crate::records::{Cells, Frame, none_but};
 
 /// A cell that is carried along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) fn kept(
     let place = |name: &String| match frame.position(name) {
         None if !frame.varies || first && frame.len() > 0 => {
             let expected = format!("a column `{name}`, which is to be kept");
-            Err(DataError::source(&frame.uri, expected, nearest(&frame.all_names(), name)))
+            Err(DataError::source(&frame.uri, expected, none_but(&frame.all_names(), name)))
         }
         at => Ok(at),
     };

@@ -49,7 +49,7 @@ pub mod table;
 pub mod text;
 
 pub use argument::names_files;
-pub use audit::{Verified, verify};
+pub use audit::{Verified, verify, verify_pictures};
 pub use corrupt::OnCorrupt;
 pub use dataset::{Dataset, Draw, Gathered, Held};
 pub use error::DataError;

@@ -5,6 +5,7 @@
 //! are asked for before.
 
 use crate::{DataError, size};
+use std::io::{self, Read};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,6 +64,27 @@ impl Growth {
             return Ok(());
         }
         Err(refused(uri, format!("{} taken, and more to come", size(has)), way))
+    }
+
+    /// Appends all that `reader` has to `bytes`; the process is within the limit all the while.
+    ///
+    /// # Errors
+    /// When it cannot be read; the second is that of [`check`](Growth::check).
+    pub(crate) fn fill(
+        &self,
+        uri: &str,
+        mut reader: impl Read,
+        bytes: &mut Vec<u8>,
+        way: &str,
+    ) -> io::Result<Result<(), DataError>> {
+        // Bytes between two looks at the memory.
+        const STEP: u64 = 8 << 20;
+        while reader.by_ref().take(STEP).read_to_end(bytes)? > 0 {
+            if let Err(error) = self.check(uri, way) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
     }
 }
 

@@ -129,6 +129,23 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
+    /// True where the weights that training chose are there.
+    ///
+    /// # Errors
+    /// When something else bears their name: a folder, a device, or a link to nothing.
+    pub fn has_model(&self) -> Result<bool, CheckpointError> {
+        let path = self.model();
+        match (fs::symlink_metadata(&path), fs::metadata(&path)) {
+            (Err(error), _) if error.kind() == ErrorKind::NotFound => Ok(false),
+            (_, Ok(found)) if found.is_file() => Ok(true),
+            (_, Ok(found)) => {
+                let found = if found.is_dir() { "a folder" } else { "a device or a pipe" };
+                Err(CheckpointError::malformed(&path, "a file of weights", found))
+            }
+            (_, Err(error)) => Err(CheckpointError::io("read", &path)(error)),
+        }
+    }
+
     /// The page of evaluation results, as HTML.
     pub fn report(&self) -> PathBuf {
         self.path.join("report.html")

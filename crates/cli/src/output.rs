@@ -37,12 +37,17 @@ fn refused(path: &Path) -> String {
 
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
+        self.writer.write(bytes).map_err(|error| named(&self.path, error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        self.writer.flush().map_err(|error| named(&self.path, error))
     }
+}
+
+/// The error with the file that it is of.
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -69,6 +74,9 @@ mod tests {
             nowhere.write_all(b"gone").unwrap();
             nowhere.finish().unwrap();
             assert!(!Path::new("/dev/null").is_file());
+            let error =
+                OutputFile::create(Path::new("/dev/full")).unwrap().write_all(&[0; 1 << 16]).unwrap_err();
+            assert!(error.to_string().starts_with("/dev/full: "), "{error}");
         }
         let error = OutputFile::create(&folder.path().join("gone/x")).err().unwrap();
         assert!(error.to_string().ends_with("expected a file to write, found it refused"), "{error}");

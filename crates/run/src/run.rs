@@ -47,7 +47,7 @@ const WEIGHTS: [&str; 2] = ["average.safetensors", "weights.safetensors"];
 /// The newest intact checkpoint of a run without final weights, and lines about it and its run, which was
 /// named `name`; none of a run that has ended, or has no checkpoint.
 fn unfinished(folder: &RunFolder, name: &Path) -> Result<Option<(Unfinished, Vec<String>)>, RunError> {
-    if folder.model().is_file() {
+    if folder.has_model()? {
         return Ok(None);
     }
     let store = folder.checkpoint_store();
@@ -72,10 +72,10 @@ fn unfinished(folder: &RunFolder, name: &Path) -> Result<Option<(Unfinished, Vec
 
 /// A line about weights that are older than the run's newest checkpoint, of the run that was named `name`.
 fn older_weights(folder: &RunFolder, name: &Path) -> Result<Option<String>, RunError> {
-    let path = folder.model();
-    if !path.is_file() {
+    if !folder.has_model()? {
         return Ok(None);
     }
+    let path = folder.model();
     let (step, newest) = (step_of_weights(&path)?, folder.checkpoint_store().newest_step()?);
     let (Some(step), Some(newest)) = (step, newest) else { return Ok(None) };
     let name = name.display();
@@ -116,7 +116,7 @@ impl Run {
             Some(bucket) => {
                 bucket.fetch(false)?;
                 let folder = RunFolder::open(bucket.local())?;
-                if !folder.model().is_file() {
+                if !folder.has_model()? {
                     // Of a run that has not ended, the weights lie in its checkpoints.
                     bucket.fetch(true)?;
                 }

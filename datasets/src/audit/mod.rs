@@ -6,6 +6,7 @@ use crate::index::Index;
 use crate::records::{ReadOptions, Use};
 use crate::store::{PictureDecoder, PicturePart, ShardSet, Source};
 use crate::{DataError, pool};
+pub use pictures::verify_pictures;
 use pictures::{verify_row_groups, verify_tar};
 
 /// Samples that were checked.

@@ -1,9 +1,26 @@
 //! Shards of pictures checked as a whole: every sample decoded.
 
-use super::Verified;
-use crate::DataError;
+use super::{Verified, each};
 use crate::image::check_picture;
 use crate::store::{Decode, PictureDecoder, ShardSet, Source, is_picture_part};
+use crate::{DataError, source};
+
+/// Reads every picture file, on all processors, and decodes it as strictly as those of shards.
+///
+/// # Errors
+/// When one cannot be reached.
+pub fn verify_pictures(uris: &[String], report: &(dyn Fn(&DataError) + Sync)) -> Result<Verified, DataError> {
+    each(uris.len(), |number, verified| {
+        let uri = &uris[number];
+        let bytes = source::read(uri)?;
+        *verified = Verified { samples: 1, corrupt: 0, bytes: bytes.len() as u64 };
+        if let Err(error) = check_picture(uri, &bytes) {
+            report(&error);
+            verified.corrupt = 1;
+        }
+        Ok(())
+    })
+}
 
 /// Samples of a shard whose parts are read in one request.
 const AT_ONCE: u64 = 64;

@@ -3,11 +3,11 @@
 
 use super::form::Form;
 use super::jpeg;
-use super::picture::{LARGEST_PICTURE, Need, Picture, turns_sides};
+use super::picture::{Need, Picture, beyond, largest_picture, turns_sides};
 use crate::{DataError, source::one_line};
 use bonfire_contract::guarded;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::fmt;
 use std::io::Cursor;
 
@@ -20,7 +20,7 @@ const EXPECTED: &str = "a complete picture (PNG, JPEG, WebP, BMP, TIFF or GIF)";
 ///
 /// # Errors
 /// When the content is of another format, damaged, cut short, or claims a size beyond
-/// [`LARGEST_PICTURE`]; `place` names it in errors.
+/// [`largest_picture`]; `place` names it in errors.
 pub(super) fn decode(
     place: &dyn fmt::Display,
     bytes: &[u8],
@@ -36,7 +36,7 @@ pub(super) fn decode(
             Ok((image, header.upright()))
         }
         format => {
-            let image = whole_image(bytes, format).map_err(one_line)?;
+            let image = whole_image(bytes, format)?;
             let full = [image.height() as usize, image.width() as usize];
             Ok((image, full))
         }
@@ -54,7 +54,7 @@ pub(crate) fn check(place: &dyn fmt::Display, bytes: &[u8]) -> Result<(), DataEr
     let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
     unpanicked(|| match format(bytes)? {
         ImageFormat::Jpeg => jpeg::check(bytes, &jpeg::Header::read(bytes)?),
-        format => whole_image(bytes, format).map(drop).map_err(one_line),
+        format => whole_image(bytes, format).map(drop),
     })
     .map_err(refuse)
 }
@@ -77,7 +77,7 @@ pub(crate) struct Facts {
 ///
 /// # Errors
 /// When it is of another format, or its beginning is damaged.
-pub(super) fn facts(place: &dyn fmt::Display, bytes: &[u8]) -> Result<Facts, DataError> {
+pub(crate) fn facts(place: &dyn fmt::Display, bytes: &[u8]) -> Result<Facts, DataError> {
     let refuse = |found: String| DataError::malformed(place, "picture", EXPECTED, found);
     let format = format(bytes).map_err(refuse)?;
     if format == ImageFormat::Jpeg {
@@ -85,7 +85,7 @@ pub(super) fn facts(place: &dyn fmt::Display, bytes: &[u8]) -> Result<Facts, Dat
         let mode = if header.components == 1 { "grey" } else { "colour" };
         return Ok(Facts { size: header.upright(), mode });
     }
-    let mut decoder = decoder(bytes, format).map_err(|error| refuse(one_line(error)))?;
+    let mut decoder = decoder(bytes, format).map_err(refuse)?;
     let (width, height) = decoder.dimensions();
     let turned = decoder.orientation().is_ok_and(turns_sides);
     let [height, width] = if turned { [width, height] } else { [height, width] };
@@ -115,23 +115,37 @@ pub(super) fn is_picture(bytes: &[u8]) -> bool {
     format(bytes).is_ok()
 }
 
-/// The decoder of a file whose pixels take no more than [`LARGEST_PICTURE`].
-fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, ImageError> {
+/// The decoder of a file whose pixels take no more than [`largest_picture`].
+fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, String> {
+    let most = largest_picture();
+    let claimed = if format == ImageFormat::Png { of_png(bytes) } else { None };
     let mut limits = Limits::default();
-    limits.max_alloc = Some(LARGEST_PICTURE);
+    limits.max_alloc = Some(claimed.map_or(most, |claimed| most.min(claimed + METADATA)));
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits.clone());
-    let decoder = reader.into_decoder()?;
-    limits.reserve(decoder.total_bytes())?;
-    Ok(decoder)
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(one_line)?;
+    if decoder.total_bytes() > most { Err(beyond(decoder.total_bytes())) } else { Ok(decoder) }
+}
+
+/// Bytes that a PNG's profile of colours and its texts may take once they are unpacked; beyond it they are left out.
+const METADATA: u64 = 16 << 20;
+
+/// The bytes of a PNG's pixels, at most: eight for each.
+///
+/// ```text
+/// [signature: 8 bytes] [length: 4 bytes] ["IHDR"] [width: u32 be] [height: u32 be]
+/// ```
+fn of_png(bytes: &[u8]) -> Option<u64> {
+    let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?) as u64);
+    Some(side(16)?.saturating_mul(side(20)?).saturating_mul(8))
 }
 
 /// The image of a file that is no JPEG, set upright.
-fn whole_image(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError> {
+fn whole_image(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, String> {
     let mut decoder = decoder(bytes, format)?;
     // Damaged metadata does not make the pixels unreadable.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(one_line)?;
     image.apply_orientation(orientation);
     Ok(image)
 }
@@ -285,6 +299,30 @@ pub(super) mod tests {
         let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
         refused(&jpeg);
+    }
+
+    #[test]
+    fn a_profile_of_colours_beyond_measure_is_left_out() {
+        use flate2::{Compression, write::ZlibEncoder};
+        use std::io::Write;
+        let png = file(ImageFormat::Png, 4, 4);
+        let with_profile = |length: usize| {
+            let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
+            packed.write_all(&vec![0; length]).unwrap();
+            let content = [b"iCCPx\0\0", &packed.finish().unwrap()[..]].concat();
+            let mut crc = flate2::Crc::new();
+            crc.update(&content);
+            let length = (content.len() as u32 - 4).to_be_bytes();
+            // Behind the signature and IHDR.
+            [&png[..33], &length, &content, &crc.sum().to_be_bytes(), &png[33..]].concat()
+        };
+        for (length, kept) in [(1 << 10, true), (METADATA as usize + (1 << 20), false)] {
+            let bytes = with_profile(length);
+            let profile = decoder(&bytes, ImageFormat::Png).unwrap().icc_profile().unwrap();
+            assert_eq!(profile.is_some(), kept);
+            let pixels = |bytes: &[u8]| decode(&"x", bytes, &Form::colour(), &whole).unwrap();
+            assert_eq!(pixels(&bytes), pixels(&png));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //!
 //! ITU-T T.81 (JPEG), annex B; Exif 2.3.
 
-use super::picture::{LARGEST_PICTURE, Need, turns_sides};
+use super::picture::{Need, beyond, largest_picture, turns_sides};
 use crate::source::one_line;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
@@ -50,6 +50,9 @@ impl Header {
                     at += 1;
                     continue;
                 }
+                (0xc0..=0xc2, &[bits, ..]) if bits != 8 => {
+                    return Err(format!("a JPEG of {bits} bits for each value of a pixel, not of 8"));
+                }
                 (0xc0..=0xc2, &[_, h1, h0, w1, w0, components, ..]) => {
                     let size = [[h1, h0], [w1, w0]].map(|side| usize::from(u16::from_be_bytes(side)));
                     if frame.replace((size, components)).is_some() {
@@ -71,6 +74,9 @@ impl Header {
             }
             at = end;
         }
+        if bytes.get(at).is_some_and(|&byte| byte != 0xff) {
+            return Err(format!("no marker of a JPEG picture at byte {at}"));
+        }
         Err(format!("a JPEG picture cut short after {} bytes", bytes.len()))
     }
 
@@ -78,8 +84,8 @@ impl Header {
         let [height, width] = self.size;
         match (height * width) as u64 * 3 {
             0 => Err(format!("a picture of {height} x {width} pixels")),
-            1..=LARGEST_PICTURE => Ok(self),
-            bytes => Err(format!("one of {bytes} bytes, beyond the limit of {LARGEST_PICTURE}")),
+            bytes if bytes <= largest_picture() => Ok(self),
+            bytes => Err(beyond(bytes)),
         }
     }
 

@@ -35,7 +35,7 @@ mod transform;
 
 pub use bench::{Measured, Work, bench};
 pub use config::{ImageConfig, ImageTarget};
-pub(crate) use decode::{Facts, check as check_picture};
+pub(crate) use decode::{Facts, check as check_picture, facts as picture_facts};
 pub(crate) use folder::is_picture;
 pub use folder::pictures_of;
 pub use form::Grey;

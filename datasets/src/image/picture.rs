@@ -1,12 +1,27 @@
 //! A decoded picture.
 
-use crate::buffers;
+use crate::{buffers, memory, size};
 use image::metadata::Orientation;
 use std::borrow::Cow;
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
 
-/// Bytes that the pixels of one picture may take while it is decoded: 170 million pixels in
-/// colour. A header that claims more is refused before anything is allocated for it.
-pub(super) const LARGEST_PICTURE: u64 = 512 << 20;
+/// Bytes that the pixels of one picture may take while it is decoded: 170 million pixels in colour, or fewer where
+/// the limit of memory, shared by the processor's cores, is below two such pictures for each. It is never below 64
+/// MiB, 22 million pixels. A header that claims more is refused before anything is allocated for it.
+pub(super) fn largest_picture() -> u64 {
+    const LARGEST: u64 = 512 << 20;
+    const SMALLEST: u64 = 64 << 20;
+    static CORES: LazyLock<u64> =
+        LazyLock::new(|| available_parallelism().map_or(1, |cores| cores.get() as u64));
+    (memory::limit() / (2 * *CORES)).clamp(SMALLEST, LARGEST)
+}
+
+/// What is found where the pixels of a picture would take so many bytes.
+pub(super) fn beyond(bytes: u64) -> String {
+    let most = size(largest_picture());
+    format!("one whose pixels take {}, beyond the limit of {most}", size(bytes))
+}
 
 /// The part of a picture that will be looked at: a decoder that can leaves out the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

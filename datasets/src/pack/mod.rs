@@ -9,7 +9,7 @@ mod shards;
 mod tar;
 
 pub use convert::{Convert, convert};
-pub use plan::Pack;
+pub use plan::{Pack, Report};
 pub use shards::Packed;
 
 use crate::DataError;
@@ -19,18 +19,23 @@ use plan::plan;
 use shards::{shard_uri, sizes, written};
 
 /// Writes the shards, several at once; those that are there with the planned size are left as they
-/// are. `done` is told how many shards are finished, and how many there are.
+/// are. `done` is told how many shards are finished, and how many there are; `report` of pictures that are none, which
+/// are packed all the same.
 ///
 /// # Errors
 /// When a picture cannot be read or a shard not be written. Shards written before stay.
-pub fn pack(pack: &Pack, done: &mut dyn FnMut(usize, usize)) -> Result<Packed, DataError> {
+pub fn pack(
+    pack: &Pack,
+    done: &mut dyn FnMut(usize, usize),
+    report: Report<'_>,
+) -> Result<Packed, DataError> {
     let plan = plan(pack)?;
     let name = source::name(pack.source.trim_end_matches('/'));
     let base = format!("{}/{name}", pack.folder.trim_end_matches('/'));
     let uri = |shard: usize| shard_uri(&base, plan.len(), shard, pack.format.name());
     let found = written(plan.len(), done, |shard| match pack.format {
-        Format::Parquet => parquet::write(&uri(shard), &plan[shard]),
-        _ => tar::write(&uri(shard), &plan[shard]),
+        Format::Parquet => parquet::write(&uri(shard), &plan[shard], report),
+        _ => tar::write(&uri(shard), &plan[shard], report),
     })?;
     Ok(Packed {
         uri: shard_uri(&base, plan.len(), usize::MAX, pack.format.name()),
@@ -55,8 +60,12 @@ mod tests {
         let uris = source::list(&source).unwrap();
         let pictures = uris.iter().map(|uri| (uri.clone(), class(uri))).collect();
         let folder = folder.join("shards").display().to_string();
-        pack(&Pack { pictures, source, folder, shard_bytes, seed: 1, format: Format::Tar }, &mut |_, _| {})
-            .unwrap()
+        pack(
+            &Pack { pictures, source, folder, shard_bytes, seed: 1, format: Format::Tar },
+            &mut |_, _| {},
+            &|_| {},
+        )
+        .unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! image: struct { bytes: binary, path: string }, label: string (absent where there are no classes)
 //! ```
 
-use super::plan::Planned;
+use super::plan::{Planned, Report};
 use crate::DataError;
 use crate::records::parquet::footer;
 use crate::source::{self, Object, Writer, one_line};
@@ -39,7 +39,7 @@ pub(super) fn is_planned(object: &Object, plan: u64) -> bool {
 }
 
 /// Writes a shard; false when it was there.
-pub(super) fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
+pub(super) fn write(uri: &str, samples: &[Planned], report: Report<'_>) -> Result<bool, DataError> {
     let object = Object::create(uri)?;
     let text = |hash: u64, text: &str| text.bytes().fold(hash, |hash, byte| mix(hash, u64::from(byte)));
     let plan = samples.iter().fold(1, |hash, sample| text(mix(hash, sample.size), &sample.key));
@@ -68,7 +68,7 @@ pub(super) fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
     let bytes: u64 = samples.iter().map(|sample| sample.size).sum();
     let groups = bytes.div_ceil(GROUP_BYTES).max(1) as usize;
     for group in samples.chunks(samples.len().div_ceil(groups).max(1)) {
-        let pictures = group.iter().map(Planned::read).collect::<Result<Vec<_>, _>>()?;
+        let pictures = group.iter().map(|sample| sample.read(report)).collect::<Result<Vec<_>, _>>()?;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(BinaryArray::from_iter_values(pictures)),
             Arc::new(StringArray::from_iter_values(group.iter().map(|sample| source::name(&sample.uri)))),

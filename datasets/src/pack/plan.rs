@@ -3,6 +3,7 @@
 //! A plan is made out of names and sizes alone, and is the same whenever the folder is. Pictures are put in
 //! random order, as orders that read shards from their beginning to their end need it.
 
+use crate::image::picture_facts;
 use crate::records::Format;
 use crate::source::{self, Object};
 use crate::{DataError, Order};
@@ -32,6 +33,9 @@ const END: u64 = 2 * BLOCK;
 /// Bytes that a tar's header has for a name; a longer one becomes a member of its own before it.
 const LONGEST_NAME: usize = 100;
 
+/// Is told of each picture that is packed although its beginning is that of none, in no order.
+pub type Report<'a> = &'a (dyn Fn(&DataError) + Sync);
+
 /// One sample of the plan.
 #[derive(Debug)]
 pub(super) struct Planned {
@@ -43,15 +47,18 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    /// The encoded picture.
+    /// The encoded picture. `report` is told where its beginning is that of none.
     ///
     /// # Errors
     /// When it cannot be read, or is not as large as it was when the plan was made.
-    pub(super) fn read(&self) -> Result<Bytes, DataError> {
+    pub(super) fn read(&self, report: Report<'_>) -> Result<Bytes, DataError> {
         let picture = source::read(&self.uri)?;
         if picture.len() as u64 != self.size {
             let found = format!("{}: it changed while it was packed", picture.len());
             return Err(DataError::source(&self.uri, format!("{} bytes", self.size), found));
+        }
+        if let Err(error) = picture_facts(&self.uri, &picture) {
+            report(&error);
         }
         Ok(picture)
     }

@@ -1,12 +1,12 @@
 //! A shard of pictures as a tar in WebDataset's layout.
 
-use super::plan::{Planned, tar_bytes};
+use super::plan::{Planned, Report, tar_bytes};
 use crate::DataError;
 use crate::source::{Object, Writer, one_line};
 use std::io::{self, Write};
 
 /// Writes a shard; false when it was there.
-pub(super) fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
+pub(super) fn write(uri: &str, samples: &[Planned], report: Report<'_>) -> Result<bool, DataError> {
     let object = Object::create(uri)?;
     let bytes = tar_bytes(samples);
     if object.stat().is_ok_and(|stat| stat.size == bytes) {
@@ -16,7 +16,7 @@ pub(super) fn write(uri: &str, samples: &[Planned]) -> Result<bool, DataError> {
     let refused = |error: io::Error| DataError::source(uri, "a place to write to", one_line(error));
     let mut builder = tar::Builder::new(Writer::new(object.clone()));
     for sample in samples {
-        let picture = sample.read()?;
+        let picture = sample.read(report)?;
         append(&mut builder, &format!("{}.{}", sample.key, sample.extension), &picture).map_err(refused)?;
         if let Some(class) = &sample.class {
             append(&mut builder, &format!("{}.cls", sample.key), class.as_bytes()).map_err(refused)?;

@@ -9,10 +9,12 @@ mod pieces;
 mod quotes;
 mod scan;
 pub(super) mod sniff;
+mod width;
 
 use pieces::csv_pieces;
 use quotes::check_quotes;
 use scan::scan_csv;
+use width::{check_width, first_line, separators};
 
 use super::cells::{Cells, TextCells};
 use super::cut::BLOCK;
@@ -24,7 +26,6 @@ use super::once::warn_once;
 use super::read::{Fill, ReadBlocks, ReadOptions, ReadRecords, TakeFound, frames};
 use super::shard::{Block, Shard};
 use crate::DataError;
-use crate::bounds::MOST_COLUMNS;
 use ::csv::{ErrorKind, Position, Reader, StringRecord};
 use bytes::Bytes;
 use std::mem;
@@ -121,7 +122,8 @@ impl<'a> Csv<'a> {
         let columns = Columns { dialect, decoding, names: Vec::new(), told: Arc::default() };
         let stated = sniff::stated(bytes).map_or(0, |(_, length)| length);
         let mut csv = Csv::block(uri, &bytes[stated..], columns, 1 + u64::from(stated > 0));
-        csv.check_width()?;
+        let width = 1 + separators(first_line(csv.bytes, dialect), dialect);
+        check_width(uri, csv.first_line, width)?;
         let expected = if dialect.header { "a header and rows" } else { "rows" };
         let line = match csv.advance() {
             None => return Err(DataError::source(uri, expected, "an empty file")),
@@ -143,31 +145,10 @@ impl<'a> Csv<'a> {
         Csv { uri, bytes, columns, reader, record, quoted, first_line, waiting }
     }
 
-    /// Refuses a first line of more columns than a table may have, before any of them is held.
-    fn check_width(&self) -> Result<(), DataError> {
-        let (mut within, mut separators) = (false, 0);
-        for &byte in self.bytes.trim_ascii_start() {
-            match byte {
-                b'"' => within = self.quoted && !within,
-                b'\n' | b'\r' if !within => break,
-                _ => separators += usize::from(byte == self.columns.dialect.separator && !within),
-            }
-        }
-        self.check_columns(self.first_line, separators + 1)
-    }
-
-    fn check_columns(&self, line: u64, found: usize) -> Result<(), DataError> {
-        if found > MOST_COLUMNS {
-            let expected = format!("at most {MOST_COLUMNS} columns");
-            return Err(DataError::malformed(self.uri, format!("line {line}"), expected, found));
-        }
-        Ok(())
-    }
-
     /// The names of the columns, given the file's first row in `record`.
     fn names_by(&self, line: u64, given: Given<'_>) -> Result<Vec<String>, DataError> {
         let (width, header) = (self.record.len(), self.columns.dialect.header);
-        self.check_columns(line, width)?;
+        check_width(self.uri, line, width)?;
         match given.names {
             Some(names) => {
                 names::check_distinct(names)?;

@@ -70,7 +70,7 @@ pub(crate) use read::{Found, ReadBlocks, ReadOptions, TakeFound, Use};
 pub(crate) use shard::{Block, Shard};
 pub(crate) use sniff::MAGIC as MAGIC_BYTES;
 pub(crate) use spelling::{NumberFormat, canonical, is_grouped};
-pub(crate) use wording::{listed, nearest, quoted, shortened};
+pub(crate) use wording::{listed, nearest, none_but, quoted, shortened};
 
 pub(crate) use csv::hostile_csv;
 pub(crate) use encoding::hostile_text;

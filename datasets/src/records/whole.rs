@@ -5,6 +5,7 @@ use super::entry::{Entries, Entry, File, Member, TakeEntry, scanned, scanned_tex
 use super::read::{ReadBlocks, ReadOptions, ReadRecords, TakeFound};
 use super::shard::{Block, Shard};
 use crate::DataError;
+use crate::memory::Growth;
 use crate::source::{Object, one_line, packing};
 use bytes::Bytes;
 use std::fmt;
@@ -52,11 +53,15 @@ pub(super) fn bytes(uri: &str) -> Result<Bytes, DataError> {
 /// # Errors
 /// When they cannot be read or are too many.
 pub(super) fn all(uri: &str, unpacked: impl Read) -> Result<Bytes, DataError> {
-    let mut bytes = Vec::new();
-    unpacked
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| DataError::source(uri, "a readable file", one_line(error)))?;
+    let (mut bytes, growth) = (Vec::new(), Growth::begin());
+    growth
+        .fill(
+            uri,
+            unpacked.take(LARGEST + 1),
+            &mut bytes,
+            "its format is read whole (CSV and Parquet are not)",
+        )
+        .map_err(|error| DataError::source(uri, "a readable file", one_line(error)))??;
     check_size(uri, bytes.len() as u64)?;
     Ok(bytes.into())
 }

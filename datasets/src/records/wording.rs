@@ -10,6 +10,11 @@ pub(crate) fn nearest(names: &[String], name: &str) -> String {
     format!("the nearest are {}", nearest.join(", "))
 }
 
+/// What is found where none of the names is `name`: "none; the nearest are `age`, `sex`".
+pub(crate) fn none_but(names: &[String], name: &str) -> String {
+    if names.is_empty() { "none".to_string() } else { format!("none; {}", nearest(names, name)) }
+}
+
 /// Labels: all of a few, the first of many.
 pub(crate) fn quoted(labels: &[String]) -> String {
     const MOST: usize = 12;

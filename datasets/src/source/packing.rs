@@ -58,8 +58,6 @@ pub(super) const MARK: u64 = 10;
 /// KiB that the dictionary of an xz stream may take: those that `xz -9` takes are 64 MiB.
 const XZ_MEMORY: u32 = 256 << 10;
 
-/// Unpacked bytes between two looks at the memory that they take.
-const STEP: u64 = 16 << 20;
 /// How less of a packed file would be held.
 const WAY: &str = "unpacked, or as a shard of several, it can be read in parts";
 
@@ -122,17 +120,9 @@ pub(super) fn unpack(uri: &str, packed: Bytes) -> Result<Bytes, DataError> {
     let kind = kind.name();
     // The size in a trailer is a claim: the buffer grows with what is really unpacked.
     let (mut unpacked, growth) = (Vec::new(), Growth::begin());
-    let read_all = |mut reader: Box<dyn Read + Send>| -> io::Result<Option<DataError>> {
-        while Read::by_ref(&mut reader).take(STEP).read_to_end(&mut unpacked)? > 0 {
-            if let Err(error) = growth.check(uri, WAY) {
-                return Ok(Some(error));
-            }
-        }
-        Ok(None)
-    };
-    match opened.and_then(read_all) {
-        Ok(None) => Ok(unpacked.into()),
-        Ok(Some(error)) => Err(error),
+    match opened.and_then(|reader| growth.fill(uri, reader, &mut unpacked, WAY)) {
+        Ok(Ok(())) => Ok(unpacked.into()),
+        Ok(Err(error)) => Err(error),
         Err(error) => {
             let place = format!("{kind} stream after {} unpacked bytes", unpacked.len());
             let found = match error.kind() {

@@ -347,7 +347,7 @@ mod tests {
         for file in ["new.csv", "new.jsonl"] {
             let error = trained.predict_keeping(&[file], &skip, &["idd"]).unwrap_err();
             assert!(
-                error.contains("a column `idd`, which is to be kept, found the nearest are `id`"),
+                error.contains("a column `idd`, which is to be kept, found none; the nearest are `id`"),
                 "{error}"
             );
         }

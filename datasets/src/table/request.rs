@@ -5,7 +5,7 @@ use super::encode::Encoder;
 use super::packing::Packing;
 use super::schema::TableSchema;
 use super::set::TableSet;
-use crate::records::{Cells, Frame, TextCells, nearest};
+use crate::records::{Cells, Frame, TextCells, none_but};
 use crate::request::{REQUEST, Requested};
 use crate::{DataError, Pipeline};
 use std::ops::ControlFlow;
@@ -64,7 +64,7 @@ pub fn records(
             Some(column) => {
                 let names: Vec<String> = row.iter().map(|(name, _)| name.clone()).collect();
                 let (place, expected) = (format!("record {number}"), format!("a column `{column}`"));
-                let error = DataError::malformed(REQUEST, place, expected, nearest(&names, column));
+                let error = DataError::malformed(REQUEST, place, expected, none_but(&names, column));
                 refused.push((*number, error));
             }
         }
@@ -149,7 +149,11 @@ mod tests {
             requested.refused.iter().map(|(number, error)| (*number, error.to_string())).collect();
         assert_eq!(
             refused[0],
-            (3, "request, record 3: expected a column `c`, found the nearest are `colour`, `n`".to_string())
+            (
+                3,
+                "request, record 3: expected a column `c`, found none; the nearest are `colour`, `n`"
+                    .to_string()
+            )
         );
         assert!(refused[1].1.starts_with("request, record 4, column `n`: expected a number"), "{refused:?}");
         let set = requested.samples.dataset();

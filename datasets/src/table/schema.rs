@@ -2,7 +2,7 @@
 
 use super::config::TableConfig;
 use crate::fields::{Column, Encoding, TableTarget, share_spellings};
-use crate::records::{Frame, nearest};
+use crate::records::{Frame, nearest, none_but};
 use crate::store::Known;
 use crate::{DataError, SplitBy, saved};
 use serde::{Deserialize, Serialize};
@@ -218,8 +218,8 @@ pub(super) fn column_indices<'a>(
         let place = |names: &[String]| names.iter().position(|column| column == name);
         let (before, after) = frame.names.split_at(next);
         let Some(index) = place(after).map(|at| next + at).or_else(|| place(before)) else {
-            let nearest = nearest(&frame.all_names(), name);
-            return Err(DataError::source(&frame.uri, format!("a column `{name}`"), nearest));
+            let found = none_but(&frame.all_names(), name);
+            return Err(DataError::source(&frame.uri, format!("a column `{name}`"), found));
         };
         next = index + 1;
         Ok(index)

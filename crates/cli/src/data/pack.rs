@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 use bonfire_datasets::index::{self, Index};
 use bonfire_datasets::records::Format;
-use bonfire_datasets::{image, pack as packing, parse_size, size, source};
+use bonfire_datasets::{DataError, image, pack as packing, parse_size, size, source};
 use clap::{Args, ValueEnum};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Args, Debug)]
 pub struct PackArguments {
@@ -29,6 +30,9 @@ enum PackFormat {
     Tar,
     Parquet,
 }
+
+/// Files that are named which are no pictures.
+const NAMED: u64 = 10;
 
 /// Packs, then reads the shards back for their index.
 pub fn pack(arguments: &PackArguments) -> Result<()> {
@@ -61,7 +65,20 @@ pub fn pack(arguments: &PackArguments) -> Result<()> {
             shard_bytes: arguments.shard_size,
             seed: arguments.seed,
         };
-        (packing::pack(&pack, &mut done)?, "pictures")
+        let damaged = AtomicU64::new(0);
+        let report = |error: &DataError| {
+            if damaged.fetch_add(1, Ordering::Relaxed) < NAMED {
+                eprintln!("{error}");
+            }
+        };
+        let packed = packing::pack(&pack, &mut done, &report)?;
+        match damaged.into_inner() {
+            0 => {}
+            damaged => eprintln!(
+                "{damaged} of the pictures are none, and were packed all the same (bonfire data verify)"
+            ),
+        }
+        (packed, "pictures")
     };
     let index = Index::open(&packed.uri, &mut index::report(&packed.uri))?;
     println!(

@@ -463,6 +463,14 @@ fn a_run_that_has_not_ended_answers_with_its_newest_whole_checkpoint() {
     let [notice] = unfinished.notices() else { panic!("{:?}", unfinished.notices()) };
     assert!(notice.contains("not finished") && notice.contains("its checkpoint at step 3"), "{notice}");
     assert_eq!(ask(&unfinished), expected);
+    // Weights that cannot be read are not those of a run that goes on.
+    #[cfg(unix)]
+    for place in ["/dev/zero", "/nowhere"] {
+        std::os::unix::fs::symlink(place, run.folder.model()).unwrap();
+        let error = Run::open(&path).err().unwrap().to_string();
+        assert!(error.contains("model.safetensors"), "{error}");
+        std::fs::remove_file(run.folder.model()).unwrap();
+    }
     std::fs::write(run.folder.checkpoints().join("step-000000003/weights.safetensors"), "half").unwrap();
     assert!(Run::open(&path).err().unwrap().to_string().contains("found 1 damaged"));
     std::fs::remove_dir_all(run.folder.checkpoints()).unwrap();

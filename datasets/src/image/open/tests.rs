@@ -680,7 +680,7 @@ fn packed(source: &str, folder: &Path, shard_bytes: u64) -> String {
         shard_bytes,
         seed: 1,
     };
-    crate::pack::pack(&pack, &mut |_, _| {}).unwrap().uri
+    crate::pack::pack(&pack, &mut |_, _| {}, &|_| {}).unwrap().uri
 }
 
 /// Many pictures that differ, in class folders.

@@ -2,7 +2,9 @@
 
 use super::quotes::{breaks, refused, swallowing};
 use super::sniff::stated;
+use super::width::{separators, too_wide};
 use crate::DataError;
+use crate::bounds::MOST_COLUMNS;
 use crate::records::cut::{Cutter, LONGEST_RECORD};
 use crate::records::dialect::Dialect;
 use crate::records::entry::Entry;
@@ -34,14 +36,15 @@ pub(in crate::records) fn scan_csv(
     let mut csv = dialect.reader().buffer_capacity(1 << 18).from_reader(reader);
     let mut cutter = Cutter::new("csv", take);
     let mut record = ByteRecord::new();
-    let malformed = |byte: u64, line: u64, error: Error| match row.opened.take() {
-        Some(open) => {
+    let malformed = |byte: u64, line: u64, error: Error| match row.stop.take() {
+        Some(Stop::Opened(open)) => {
             let lines = breaks(&kept.borrow()[row.begin.get()..][..open]);
             refused(
                 uri,
                 format!("on line {} that does not close before lines that look like rows", line + lines),
             )
         }
+        Some(Stop::Wide(cells)) => too_wide(uri, line, format!("{cells} and more")),
         None => DataError::malformed(uri, format!("byte {byte}"), "readable rows of a CSV", one_line(error)),
     };
     loop {
@@ -104,8 +107,17 @@ struct Row {
     line: Cell<u64>,
     /// The cells of the first row; 0 before it.
     width: Cell<usize>,
-    /// The place of the quote in it that cannot be meant.
-    opened: Cell<Option<usize>>,
+    /// The reason why reading it was stopped.
+    stop: Cell<Option<Stop>>,
+}
+
+/// A fault of a row that stops the reading of its file.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// A quote that cannot be meant opens a cell at this place of the row.
+    Opened(usize),
+    /// It has more cells than a table may have columns: this many so far.
+    Wide(usize),
 }
 
 fn is_blank(cell: &[u8]) -> bool {
@@ -129,12 +141,20 @@ impl<R: Read> Read for Kept<R> {
         let long = kept.len() - self.row.begin.get().min(kept.len());
         if long < self.next {
             self.next = self.next.min(LONG_ROW.max(2 * long));
-        } else if self.dialect.quoting.doubts() {
+        } else {
             self.next = 2 * long;
             let row = &kept[self.row.begin.get()..];
-            if let Some(open) = swallowing(row, self.row.width.get(), self.dialect) {
-                self.row.opened.set(Some(open));
+            if self.dialect.quoting.doubts()
+                && let Some(open) = swallowing(row, self.row.width.get(), self.dialect)
+            {
+                self.row.stop.set(Some(Stop::Opened(open)));
                 return Err(io::Error::other("a quote that cannot be meant"));
+            }
+            // Each cell of a row has its end, which takes eight times a separator's byte.
+            let cells = 1 + separators(row, self.dialect);
+            if cells > MOST_COLUMNS {
+                self.row.stop.set(Some(Stop::Wide(cells)));
+                return Err(io::Error::other("more cells than a table may have columns"));
             }
         }
         if kept.len() > self.most {
@@ -154,6 +174,7 @@ impl<R: Read> Read for Kept<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::cut::BLOCK;
     use ::csv::ReaderBuilder;
     use crc32fast::hash;
     use proptest::prelude::*;
@@ -187,6 +208,30 @@ mod tests {
         assert_eq!(found.len(), 3);
         assert_eq!(blocks("a,b\n", 1), []);
         assert_eq!(blocks("", 1), []);
+    }
+
+    #[test]
+    fn rows_of_more_cells_than_a_table_has_are_refused_while_they_are_read() {
+        let error = |text: &[u8]| {
+            scan_csv("x.csv", text, Dialect::default(), BLOCK, |_| Ok(())).unwrap_err().to_string()
+        };
+        let commas = [b",".repeat(3 << 20), b"\n".to_vec()].concat();
+        for (text, line) in [(commas.clone(), 1), ([b"a,b\n1,2\n", &commas[..]].concat(), 3)] {
+            let error = error(&text);
+            assert!(
+                error.starts_with(&format!("x.csv, line {line}: expected at most 1048576 columns, found ")),
+                "{error}"
+            );
+        }
+        // Separators within a quoted cell are none.
+        let quoted = [b"a,b\n1,\"", &b",".repeat(3 << 20)[..], b"\"\n"].concat();
+        let mut rows = 0;
+        scan_csv("x.csv", &quoted[..], Dialect::default(), BLOCK, |entry| {
+            rows += entry.records;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(rows, 1);
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 //! stands for fits, it is taken: a comma, or a tab in `.tsv` files. Before all of this goes a first line that states
 //! it, `sep=;`, which is no row.
 
+use super::width::{first_line, separators};
 use crate::DataError;
 use crate::bounds::MOST_COLUMNS;
 use crate::records::dialect::Dialect;
@@ -84,9 +85,8 @@ pub(in crate::records) fn separator(
 
 /// The first lines as a separator cuts them; none where it does not fit.
 fn cut(lines: &[u8], whole: bool, dialect: Dialect, names: Option<usize>) -> Option<Cut> {
-    let first = lines.trim_ascii_start().split(|&byte| byte == b'\n').next().unwrap_or_default();
     // More columns than a table may have are told of where it is read.
-    if first.iter().filter(|&&byte| byte == dialect.separator).count() > MOST_COLUMNS {
+    if separators(first_line(lines, dialect), dialect) >= MOST_COLUMNS {
         return None;
     }
     let mut reader = dialect.reader().from_reader(lines);
