@@ -72,7 +72,8 @@ fn pictures_that_are_none_are_named_by_pack_and_by_verify() {
         assert_eq!(verified.code, Some(1));
         assert!(
             verified.stderr.contains("62 samples") && verified.stderr.contains("2 corrupt"),
-            "{}", verified.stderr
+            "{}",
+            verified.stderr
         );
         for file in ["pictures/cat/none.jpg, picture: ", "pictures/dog/half.png, picture: "] {
             assert!(verified.stdout.contains(file), "{}", verified.stdout);
