@@ -1,10 +1,11 @@
 //! A schema on disk: one readable JSON file of the run folder.
 
-use crate::DataError;
 use crate::source::one_line;
+use crate::{DataError, memory};
 use bonfire_contract::files::{self, replace};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::Path;
 
 /// Writes `schema` as `folder/name`, whole or not at all.
@@ -21,6 +22,18 @@ pub(crate) fn save(folder: &Path, name: &str, schema: &impl Serialize) -> Result
 
 /// Bytes that a schema may have: those of large vocabularies have some millions.
 const LONGEST: u64 = 256 << 20;
+
+/// Bytes that a byte of its text takes, at most about: words of three bytes, each with its number.
+const TIMES: u64 = 24;
+
+/// What says that a file is a schema, and which.
+#[derive(Deserialize)]
+struct Marks {
+    #[serde(default)]
+    format: Value,
+    #[serde(default)]
+    version: Value,
+}
 
 /// Reads `folder/name`, whose `format` and `version` must be these.
 ///
@@ -39,10 +52,17 @@ pub(crate) fn load<S: DeserializeOwned>(
         let place = format!("line {}", error.line());
         DataError::malformed(path.display(), place, format!("a {format} schema"), error)
     };
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(malformed)?;
-    for (key, expected) in [("format", serde_json::json!(format)), ("version", serde_json::json!(version))] {
-        if value[key] != expected {
-            return Err(DataError::malformed(path.display(), format!("`{key}`"), expected, &value[key]));
+    memory::check_more(
+        &path.display().to_string(),
+        TIMES * text.len() as u64,
+        "a smaller vocabulary, or fewer columns",
+    )?;
+    let marks: Marks = serde_json::from_str(&text).map_err(malformed)?;
+    for (key, found, expected) in
+        [("format", marks.format, Value::from(format)), ("version", marks.version, Value::from(version))]
+    {
+        if found != expected {
+            return Err(DataError::malformed(path.display(), format!("`{key}`"), expected, found));
         }
     }
     serde_json::from_str(&text).map_err(malformed)
@@ -51,7 +71,7 @@ pub(crate) fn load<S: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use std::fs;
 
     #[test]
