@@ -1,6 +1,7 @@
 //! The program's arguments as typed.
 
 use crate::cases;
+use crate::peers::Peer;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -24,14 +25,14 @@ pub enum Command {
     /// size: `mpirun -n 2 bonfire-bench ranks --threads 1` in a build with the feature `mpi`.
     #[command(after_long_help = cases::help())]
     Ranks(RanksArguments),
-    /// Milliseconds per prediction of 1 and of 32 samples, without autodiff.
+    /// Milliseconds per prediction of 1, 8 and 32 samples, without autodiff.
     #[command(after_long_help = cases::help())]
     Infer(Chosen),
     /// GFLOP/s and GB/s of each op, forward and backward, beside the machine's ceilings.
     Ops(OpsArguments),
     /// Draw the ops under the machine's ceilings, as SVG.
     Roofline(RooflineArguments),
-    /// Run PyTorch and Bonfire in turn, and print a Markdown table of both.
+    /// Run PyTorch, or other engines, and Bonfire in turn, and print a Markdown table of all.
     #[command(after_long_help = cases::help())]
     Compare(CompareArguments),
 }
@@ -94,9 +95,19 @@ pub struct CompareArguments {
     /// PyTorch's side of the training steps.
     #[arg(long, value_name = "FILE", default_value = "../shared/bench/torch_steps.py")]
     pub script: PathBuf,
-    /// Compare predictions instead of training steps; PyTorch's side is built in.
+    /// Compare predictions instead of training steps; the peers' sides are built in.
     #[arg(long, conflicts_with = "script")]
     pub infer: bool,
+    /// The peers in predictions: the interpreter has to have them, and ONNX to export for those that are not PyTorch.
+    #[arg(
+        long,
+        value_name = "PEER",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "torch",
+        requires = "infer"
+    )]
+    pub peers: Vec<Peer>,
     /// Rounds: in each, both sides run once.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
@@ -127,6 +138,7 @@ mod tests {
             "bonfire-bench roofline -o roofline.svg",
             "bonfire-bench compare --torch python3 --script steps.py mlp_b128 --rounds 5 --json out.json",
             "bonfire-bench compare --torch python3 --infer",
+            "bonfire-bench compare --torch python3 --infer --peers onnxruntime,openvino,torch mlp_b8",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -136,6 +148,8 @@ mod tests {
             "bonfire-bench compare",
             "bonfire-bench compare --torch python3 --rounds 0",
             "bonfire-bench compare --torch python3 --infer --script steps.py",
+            "bonfire-bench compare --torch python3 --peers onnxruntime",
+            "bonfire-bench compare --torch python3 --infer --peers tvm",
             "bonfire-bench roofline",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -19,7 +19,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use std::sync::Arc;
 
 /// Batch sizes of the measured predictions.
-pub const PREDICTED: [usize; 2] = [1, 32];
+pub const PREDICTED: [usize; 3] = [1, 8, 32];
 
 /// A model to measure, with its batch size and its number of steps.
 pub struct Case {

@@ -1,47 +1,44 @@
-//! PyTorch and Bonfire in turn, in one sitting on one machine.
+//! Peers and Bonfire in turn, in one sitting on one machine.
 
 use crate::args::CompareArguments;
 use crate::figures::{Figures, geometric_mean, median, rounded};
+use crate::peers::Peer;
 use crate::process::{self, Side};
-use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
-use std::fmt::Write;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
 
-/// PyTorch's side of predictions.
-const INFER: &str = concat!(include_str!("../torch_resnet20.py"), include_str!("../torch_infer.py"));
-
-/// PyTorch's side of the training steps that the usual script lacks.
-const STEPS: &str = concat!(include_str!("../torch_resnet20.py"), include_str!("../torch_steps.py"));
-
-/// The cases of [`STEPS`].
-const BUILT_IN: [&str; 2] = ["resnet20_b128_28", "efficientnet_b0_b8_224"];
-
-/// A case on both sides: the median time over the rounds, and the greatest peak memory.
-#[derive(Clone, Debug)]
-pub struct Pair {
-    /// The case's name.
-    pub case: String,
-    /// PyTorch's milliseconds and MiB.
-    pub torch: (f64, u64),
-    /// Bonfire's milliseconds and MiB.
-    pub bonfire: (f64, u64),
+/// One side of a case: the median of its times over the rounds, and its greatest peak memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taken {
+    /// Milliseconds.
+    pub ms: f64,
+    /// MiB.
+    pub mb: u64,
 }
 
-impl Pair {
-    fn new(case: &str, torch: &[Figures], bonfire: &[Figures]) -> Self {
-        let side = |rounds: &[Figures]| {
-            let times: Vec<f64> = rounds.iter().map(|figures| figures.median_ms).collect();
-            (median(&times), rounds.iter().map(|figures| figures.peak_rss_mb).max().unwrap_or(0))
-        };
-        Pair { case: case.into(), torch: side(torch), bonfire: side(bonfire) }
+impl Taken {
+    fn of(rounds: &[Figures]) -> Self {
+        let times: Vec<f64> = rounds.iter().map(|figures| figures.median_ms).collect();
+        Taken { ms: median(&times), mb: rounds.iter().map(|figures| figures.peak_rss_mb).max().unwrap_or(0) }
     }
+}
 
-    /// PyTorch's time divided by Bonfire's.
+/// A case on all sides.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// The case's name.
+    pub case: String,
+    /// Each peer's side, in the order in which they were asked for.
+    pub peers: Vec<Taken>,
+    /// Bonfire's side.
+    pub bonfire: Taken,
+}
+
+impl Compared {
+    /// The fastest peer's time divided by Bonfire's.
     pub fn ratio(&self) -> f64 {
-        self.torch.0 / self.bonfire.0
+        self.peers.iter().map(|peer| peer.ms).fold(f64::INFINITY, f64::min) / self.bonfire.ms
     }
 }
 
@@ -50,110 +47,76 @@ pub(crate) fn report(arguments: &CompareArguments, threads: Option<usize>) -> Re
     let side = if arguments.infer { Side::Predict } else { Side::Train };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.unwrap_or_else(processors);
-    let chosen = process::chosen(side, &arguments.cases)?;
+    let peers = &arguments.peers;
+    let exported = tempfile::tempdir().context("a folder for exported models")?;
     let rounds = usize::from(arguments.rounds);
-    let mut figures = vec![(Vec::new(), Vec::new()); chosen.len()];
-    for round in 1..=rounds {
-        for (measured, (torchs, ours)) in chosen.iter().zip(&mut figures) {
-            let torch = torch(arguments, &measured.name, threads)?;
-            let bonfire = process::alone(side, &measured.name, "cpu", Some(threads))?;
-            eprintln!(
-                "round {round}/{rounds}  {}  PyTorch {:.3} ms  Bonfire {:.3} ms",
-                measured.name, torch.median_ms, bonfire.median_ms
-            );
-            torchs.push(torch);
+    let mut compared = Vec::new();
+    for measured in process::chosen(side, &arguments.cases)? {
+        let case = measured.name;
+        let mut figures = vec![Vec::new(); peers.len()];
+        let mut ours = Vec::new();
+        for round in 1..=rounds {
+            let mut line = format!("round {round}/{rounds}  {case}");
+            for (peer, figures) in peers.iter().zip(&mut figures) {
+                let taken = peer.measure(arguments, &case, threads, exported.path())?;
+                line += &format!("  {} {:.3} ms", peer.title(), taken.median_ms);
+                figures.push(taken);
+            }
+            let bonfire = process::alone(side, &case, "cpu", Some(threads))?;
+            eprintln!("{line}  Bonfire {:.3} ms", bonfire.median_ms);
             ours.push(bonfire);
         }
+        let peers = figures.iter().map(|rounds| Taken::of(rounds)).collect();
+        compared.push(Compared { case, peers, bonfire: Taken::of(&ours) });
     }
-    let pairs: Vec<Pair> = chosen
-        .iter()
-        .zip(&figures)
-        .map(|(measured, (torch, bonfire))| Pair::new(&measured.name, torch, bonfire))
-        .collect();
-    print!("{}", markdown(&pairs));
+    print!("{}", markdown(peers, &compared));
     if let Some(path) = &arguments.json {
-        let figures = serde_json::to_string_pretty(&json(&pairs, threads, rounds))?;
+        let figures = serde_json::to_string_pretty(&json(peers, &compared, threads, rounds))?;
         std::fs::write(path, figures + "\n").with_context(|| path.display().to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a case on PyTorch's side, in a process of its own.
-fn torch(arguments: &CompareArguments, case: &str, threads: usize) -> Result<Figures> {
-    let mut command = Command::new(&arguments.torch);
-    let script: &Path = match (arguments.infer, BUILT_IN.contains(&case)) {
-        (true, _) => {
-            command.args(["-c", INFER]);
-            Path::new("torch_infer.py")
-        }
-        (false, true) => {
-            command.args(["-c", STEPS]);
-            Path::new("torch_steps.py")
-        }
-        (false, false) => {
-            command.arg(&arguments.script);
-            &arguments.script
-        }
+/// A table of all sides, and the geometric mean of the ratios.
+pub fn markdown(peers: &[Peer], compared: &[Compared]) -> String {
+    let sides = || peers.iter().map(|peer| peer.title()).chain(["Bonfire"]);
+    let row = |first: &str, times: Vec<String>, ratio: &str, memory: Vec<String>| {
+        let cells = [vec![first.to_string()], times, vec![ratio.to_string()], memory].concat();
+        format!("| {} |\n", cells.join(" | "))
     };
-    let what = || format!("{} {} {case}", arguments.torch.display(), script.display());
-    command.arg(case).env("OMP_NUM_THREADS", threads.to_string()).env("PYTHONWARNINGS", "ignore");
-    let mut child = command.stdout(Stdio::piped()).spawn().with_context(what)?;
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    let found = lines.find_map(|line| serde_json::from_str::<Figures>(&line.ok()?).ok());
-    if found.is_some() {
-        // The script goes on to build every later model, which the case does not need.
-        child.kill().with_context(what)?;
+    let titles = |unit: &str| sides().map(|side| format!("{side} {unit}")).collect();
+    let mut table = row("case", titles("ms"), "times as fast", titles("MB"));
+    table += &format!("|{}\n", "---|".repeat(2 * peers.len() + 4));
+    for each in compared {
+        let sides = || each.peers.iter().chain([&each.bonfire]);
+        let times = sides().map(|side| format!("{:.3}", side.ms)).collect();
+        let memory = sides().map(|side| side.mb.to_string()).collect();
+        table += &row(&each.case, times, &format!("{:.2}", each.ratio()), memory);
     }
-    let status = child.wait().with_context(what)?;
-    match found {
-        Some(figures) if figures.case == case => Ok(figures),
-        Some(figures) => bail!("{}: expected figures of '{case}', found '{}'", what(), figures.case),
-        None => bail!("{}: expected a line of figures, found none ({status})", what()),
-    }
+    let empty = || vec![String::new(); peers.len() + 1];
+    table + &row("geometric mean", empty(), &format!("{:.2}", mean(compared)), empty())
 }
 
-/// A table of both sides, and the geometric mean of the ratios.
-pub fn markdown(pairs: &[Pair]) -> String {
-    let mut table =
-        String::from("| case | PyTorch ms | Bonfire ms | times as fast | PyTorch MB | Bonfire MB |\n");
-    table.push_str("|---|---|---|---|---|---|\n");
-    for pair in pairs {
-        let (torch, bonfire) = (pair.torch, pair.bonfire);
-        writeln!(
-            table,
-            "| {} | {:.3} | {:.3} | {:.2} | {} | {} |",
-            pair.case,
-            torch.0,
-            bonfire.0,
-            pair.ratio(),
-            torch.1,
-            bonfire.1
-        )
-        .expect("a string takes every line");
-    }
-    writeln!(table, "| geometric mean | | | {:.2} | | |", mean(pairs)).expect("a string takes every line");
-    table
+fn mean(compared: &[Compared]) -> f64 {
+    geometric_mean(&compared.iter().map(Compared::ratio).collect::<Vec<f64>>())
 }
 
-fn mean(pairs: &[Pair]) -> f64 {
-    geometric_mean(&pairs.iter().map(Pair::ratio).collect::<Vec<f64>>())
-}
-
-fn json(pairs: &[Pair], threads: usize, rounds: usize) -> Value {
-    let cases: Vec<Value> = pairs
+fn json(peers: &[Peer], compared: &[Compared], threads: usize, rounds: usize) -> Value {
+    let cases: Vec<Value> = compared
         .iter()
-        .map(|pair| {
-            json!({
-                "case": pair.case,
-                "torch_ms": pair.torch.0,
-                "bonfire_ms": pair.bonfire.0,
-                "ratio": rounded(pair.ratio()),
-                "torch_peak_mb": pair.torch.1,
-                "bonfire_peak_mb": pair.bonfire.1,
-            })
+        .map(|compared| {
+            let mut fields = Map::new();
+            fields.insert("case".into(), json!(compared.case));
+            let names = peers.iter().map(|peer| peer.name()).chain(["bonfire".to_string()]);
+            for (name, side) in names.zip(compared.peers.iter().chain([&compared.bonfire])) {
+                fields.insert(format!("{name}_ms"), json!(side.ms));
+                fields.insert(format!("{name}_peak_mb"), json!(side.mb));
+            }
+            fields.insert("ratio".into(), json!(rounded(compared.ratio())));
+            Value::Object(fields)
         })
         .collect();
-    json!({ "threads": threads, "rounds": rounds, "cases": cases, "geometric_mean": rounded(mean(pairs)) })
+    json!({ "threads": threads, "rounds": rounds, "cases": cases, "geometric_mean": rounded(mean(compared)) })
 }
 
 #[cfg(test)]
@@ -164,26 +127,40 @@ mod tests {
         Figures { case: "mlp_b128".into(), median_ms, min_ms: 1.0, threads: 2, peak_rss_mb }
     }
 
-    fn pair() -> Pair {
+    fn compared() -> Compared {
         let torch = [figures(9.0, 400), figures(4.0, 410), figures(5.0, 405)];
         let bonfire = [figures(2.0, 80), figures(2.5, 81), figures(9.0, 82)];
-        Pair::new("mlp_b128", &torch, &bonfire)
+        Compared { case: "mlp_b128".into(), peers: vec![Taken::of(&torch)], bonfire: Taken::of(&bonfire) }
     }
 
     #[test]
     fn medians_of_medians_make_the_table() {
-        let slower = Pair { case: "slow".into(), torch: (1.0, 1), bonfire: (2.0, 1) };
-        let table = markdown(&[pair(), slower]);
+        let side = |ms| Taken { ms, mb: 1 };
+        let slower = Compared { case: "slow".into(), peers: vec![side(1.0)], bonfire: side(2.0) };
+        let table = markdown(&[Peer::Torch], &[compared(), slower]);
         let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[0], "| case | PyTorch ms | Bonfire ms | times as fast | PyTorch MB | Bonfire MB |");
         assert_eq!(lines[2], "| mlp_b128 | 5.000 | 2.500 | 2.00 | 410 | 82 |");
-        assert_eq!(lines[4], "| geometric mean | | | 1.00 | | |");
+        assert_eq!(lines[4], "| geometric mean |  |  | 1.00 |  |  |");
         assert!(lines.iter().all(|line| line.matches('|').count() == 7), "{table}");
     }
 
     #[test]
+    fn the_fastest_peer_is_the_measure() {
+        let side = |ms| Taken { ms, mb: 1 };
+        let case = Compared { case: "x".into(), peers: vec![side(3.0), side(1.0)], bonfire: side(2.0) };
+        let peers = [Peer::OpenVino, Peer::OnnxRuntime];
+        let table = markdown(&peers, std::slice::from_ref(&case));
+        assert!(table.contains("| x | 3.000 | 1.000 | 2.000 | 0.50 | 1 | 1 | 1 |"), "{table}");
+        let written = json(&peers, &[case], 2, 3);
+        assert_eq!(written["cases"][0]["openvino_ms"], 3.0);
+    }
+
+    #[test]
     fn the_file_holds_every_figure() {
-        let written = json(&[pair()], 2, 3);
+        let written = json(&[Peer::Torch], &[compared()], 2, 3);
         assert_eq!((&written["threads"], &written["rounds"]), (&2.into(), &3.into()));
+        assert_eq!(written["cases"][0]["torch_peak_mb"], 410);
         assert_eq!(written["cases"][0]["ratio"], 2.0);
         assert_eq!(written["geometric_mean"], 2.0);
     }

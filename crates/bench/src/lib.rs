@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! cases (models, data) -> steps, infer ┐
-//!                                      ├-> figures (JSON lines) -> compare with PyTorch's -> Markdown, JSON
-//! PyTorch's script --------------------┘
+//!                                      ├-> figures (JSON lines) -> compare -> Markdown, JSON
+//! peers: PyTorch, ONNX Runtime, OpenVINO ┘
 //! ops (registry) -> measure, ceilings -> table, roofline (SVG)
 //! ```
 //!
@@ -20,6 +20,7 @@ pub mod infer;
 pub mod measure;
 mod names;
 pub mod ops;
+pub mod peers;
 mod process;
 pub mod roofline;
 pub mod steps;

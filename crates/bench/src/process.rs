@@ -158,9 +158,9 @@ mod tests {
     }
 
     #[test]
-    fn each_model_predicts_one_and_many() {
-        let found = names(Side::Predict, &["cnn28_b1", "cnn28_b32"]).unwrap();
-        assert_eq!(found, ["cnn28_b1", "cnn28_b32"]);
-        assert_eq!(names(Side::Predict, &[]).unwrap().len(), 2 * names(Side::Train, &[]).unwrap().len());
+    fn each_model_predicts_one_a_few_and_many() {
+        let found = names(Side::Predict, &["cnn28_b1", "cnn28_b8", "cnn28_b32"]).unwrap();
+        assert_eq!(found, ["cnn28_b1", "cnn28_b8", "cnn28_b32"]);
+        assert_eq!(names(Side::Predict, &[]).unwrap().len(), 3 * names(Side::Train, &[]).unwrap().len());
     }
 }
