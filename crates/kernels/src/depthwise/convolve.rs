@@ -37,6 +37,8 @@ pub(super) struct Emit<'a> {
     /// The memory for the sums before the activation, if they are kept.
     pub sums: Option<Shared<'a, f32>>,
     pub bias: f32,
+    /// Applied here if it is [cheap](Activation::is_cheap). Other activations follow once a plane is
+    /// complete: the compiler would compute their polynomials for each vector, whichever was asked for.
     pub activation: Activation,
 }
 
@@ -49,7 +51,7 @@ impl Emit<'_> {
         }
         // SAFETY: as above.
         let to = unsafe { self.to.part(start..start + count) };
-        s.store_first(to, self.activation.apply(s, value));
+        s.store_first(to, self.activation.apply_cheap(s, value));
     }
 }
 
