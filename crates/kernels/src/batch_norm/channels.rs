@@ -230,9 +230,19 @@ pub(crate) struct Affine {
 
 impl Affine {
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+    pub(crate) fn apply<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
         s.mul_add(s.sub(x, s.splat(self.mean)), s.splat(self.scale), s.splat(self.bias))
     }
+}
+
+/// The maps and the residual of a norm that another op applies to its own numbers, which then are written
+/// once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normed<'a> {
+    /// One map for each channel.
+    pub maps: &'a [Affine],
+    /// One number for each of the op's, in the same places.
+    pub residual: Option<&'a [f32]>,
 }
 
 /// Computes `to = activation(affine(x) + residual)` for the numbers `range` of a channel.

@@ -338,11 +338,7 @@ fn forward(
     let (numbers, weight, bias): (&[f32], &[f32], &[f32]) = (&x, &weight, &bias);
     let added = residual.as_deref();
     let given = given.as_ref().map(|(mean, variance)| -> (&[f32], &[f32]) { (mean, variance) });
-    let affine = |channel: usize, moments: Moments| Affine {
-        mean: moments.mean as f32,
-        scale: weight[channel] * inverse(moments, epsilon),
-        bias: bias[channel],
-    };
+    let map = |channel: usize, moments| affine(moments, weight[channel], bias[channel], epsilon);
     let moments = in_turn(
         planes,
         |channel, range| match given {
@@ -354,7 +350,7 @@ fn forward(
         |all, more| if measured { all.and(more) } else { all },
         add_up.as_ref().map(|add_up| add_up as _),
         |channel, range, moments| {
-            let affine = affine(channel, moments);
+            let affine = map(channel, moments);
             run(Map { x: numbers, residual: added, to, planes, channel, range, affine, activation });
         },
     );
@@ -368,7 +364,7 @@ fn forward(
     });
     let maps_and_inverses = (keep == Keep::ForBackward).then(|| {
         let each =
-            |(channel, moments): (usize, &Moments)| (affine(channel, *moments), inverse(*moments, epsilon));
+            |(channel, moments): (usize, &Moments)| (map(channel, *moments), inverse(*moments, epsilon));
         moments.iter().enumerate().map(each).unzip()
     });
     let output = flex::tensor(output, &shape);
@@ -390,6 +386,30 @@ fn forward(
         activation,
     });
     (output, statistics, saved)
+}
+
+/// The maps of a norm with given statistics, one a channel: those that [`batch_norm_eval`] applies.
+///
+/// # Panics
+/// When the slices differ in length.
+pub(crate) fn maps_of(
+    weight: &[f32],
+    bias: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f64,
+) -> Vec<Affine> {
+    let channels = weight.len();
+    assert_eq!([bias.len(), mean.len(), variance.len()], [channels; 3], "a number for each channel");
+    let map = |channel: usize| {
+        let moments = Moments { count: 1.0, mean: mean[channel] as f64, squares: variance[channel] as f64 };
+        affine(moments, weight[channel], bias[channel], epsilon)
+    };
+    (0..channels).map(map).collect()
+}
+
+fn affine(moments: Moments, weight: f32, bias: f32, epsilon: f64) -> Affine {
+    Affine { mean: moments.mean as f32, scale: weight * inverse(moments, epsilon), bias }
 }
 
 fn inverse(moments: Moments, epsilon: f64) -> f32 {

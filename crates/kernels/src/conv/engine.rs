@@ -97,6 +97,10 @@ impl Product<'_> {
     fn compute(self) {
         let Product { images, grid, weights, .. } = self;
         let columns = images * grid.size[0] * grid.size[1];
+        assert!(
+            self.finish.normed.is_none() || grid.write_step == [1, 1],
+            "a norm of sums that lie side by side"
+        );
         let taps: usize = grid.families.iter().map(|family| family.outlets.len() * family.reach.len()).sum();
         if columns == 0 || weights.rows == 0 {
             return;

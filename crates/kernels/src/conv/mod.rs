@@ -7,6 +7,7 @@
 mod columns;
 mod engine;
 mod geometry;
+mod norm;
 mod options;
 mod point;
 mod slope;
@@ -27,6 +28,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, module, ops};
 use geometry::Geometry;
+pub use norm::conv_norm;
 pub use options::{ConvOptions, ConvTransposeOptions};
 use writer::Finish;
 
@@ -53,7 +55,7 @@ pub fn conv2d(
     check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
     // An empty convolution is left to Burn.
     let fast = flex::runs_on(&x) && geometry.input_length() > 0 && geometry.weight_length() > 0;
-    if fast && geometry.groups == x.dims()[1] && geometry.outputs == 1 && geometry.groups > 1 {
+    if fast && is_depthwise(geometry) {
         let ConvOptions { stride, padding, dilation, .. } = options;
         return depthwise_conv2d(x, weight, bias, stride, padding, dilation, activation);
     }
@@ -136,6 +138,11 @@ pub(crate) fn plain_transposed(
     let ConvTransposeOptions { stride, padding, padding_out, dilation, groups } = options;
     let options = ops::ConvTransposeOptions::new(stride, padding, padding_out, dilation, groups);
     activation.plain(module::conv_transpose2d(x, weight, bias, options))
+}
+
+/// True for a convolution of each channel by itself.
+fn is_depthwise(geometry: Geometry) -> bool {
+    geometry.inputs == 1 && geometry.outputs == 1 && geometry.groups > 1
 }
 
 fn check_bias(bias: Option<&Tensor<1>>, channels: usize) {
@@ -273,8 +280,12 @@ impl Op {
         let mut output = for_overwriting(shape.iter().product());
         let sums_kept = keep == Keep::ForBackward && !activation.is_known_by_output();
         let mut sums = for_overwriting(if sums_kept { output.len() } else { 0 });
-        let finish =
-            Finish { bias: bias.as_deref(), activation, sums: sums_kept.then(|| Shared::new(&mut sums)) };
+        let finish = Finish {
+            bias: bias.as_deref(),
+            normed: None,
+            activation,
+            sums: sums_kept.then(|| Shared::new(&mut sums)),
+        };
         if transposed {
             engine::backward(geometry, &x, &weight, finish, &mut output);
         } else {

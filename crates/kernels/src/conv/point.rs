@@ -3,6 +3,7 @@
 
 use super::geometry::Geometry;
 use super::writer::Finish;
+use crate::batch_norm::channels::Normed;
 use crate::gemm::{self, Matrix, products};
 use crate::simd::Simd;
 
@@ -50,7 +51,7 @@ pub(super) fn convolve(
     }
 }
 
-/// [`Finish`] for the channels from `channel` on, with their sums kept from `first` on.
+/// [`Finish`] for the channels from `channel` on, whose places in the output start at `first`.
 #[derive(Clone, Copy)]
 struct Channels<'a> {
     finish: Finish<'a>,
@@ -62,12 +63,18 @@ struct Channels<'a> {
 impl gemm::Finish for Channels<'_> {
     #[inline(always)]
     fn finish<S: Simd>(self, s: S, value: S::F32, row: usize, column: usize, columns: usize) -> S::F32 {
-        let Finish { bias, activation, sums } = self.finish;
-        let value = s.add(value, s.splat(bias.map_or(0.0, |bias| bias[self.channel + row])));
+        let Finish { bias, normed, activation, sums } = self.finish;
+        let mut value = s.add(value, s.splat(bias.map_or(0.0, |bias| bias[self.channel + row])));
+        let start = self.first + row * self.plane + column;
         if let Some(sums) = sums {
-            let start = self.first + row * self.plane + column;
             // SAFETY: each place of a product is finished once, by one thread.
             s.store_first(unsafe { sums.part(start..start + columns) }, value);
+        }
+        if let Some(Normed { maps, residual }) = normed {
+            value = maps[self.channel + row].apply(s, value);
+            if let Some(residual) = residual {
+                value = s.add(value, s.load_first(&residual[start..start + columns]));
+            }
         }
         activation.apply(s, value)
     }

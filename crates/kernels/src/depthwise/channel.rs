@@ -3,6 +3,7 @@
 use super::convolve::{Convolve, Correlate, Emit, Gather, links, strips};
 use super::frame::{Frame, ROOM, Zeros};
 use crate::activation::{Activation, activate, chosen, slopes as slopes_of};
+use crate::batch_norm::channels::Normed;
 use crate::simd::{Kernel, Simd};
 use crate::threads::Shared;
 use crate::windows::Windows;
@@ -19,6 +20,7 @@ pub(super) struct Forward<'a> {
     pub x: &'a [f32],
     pub weights: &'a [f32],
     pub bias: Option<&'a [f32]>,
+    pub normed: Option<Normed<'a>>,
     pub activation: Activation,
     pub to: Shared<'a, f32>,
     pub sums: Option<Shared<'a, f32>>,
@@ -56,7 +58,8 @@ impl Kernel for Forward<'_> {
                     starts.push(plane * sizes.plane_out());
                 }
                 strips(s, &sizes, &frame, &starts, &mut all);
-                let emit = Emit { to: self.to, sums: self.sums, bias, activation: self.activation };
+                let normed = self.normed.map(|normed| (normed.maps[channel], normed.residual));
+                let emit = Emit { to: self.to, sums: self.sums, bias, normed, activation: self.activation };
                 Convolve { sizes, frame, frames: &frames, offsets: &offsets, weights, emit }.run(s, &all);
                 if !self.activation.is_cheap() {
                     for &start in &starts {
@@ -158,7 +161,8 @@ impl Kernel for Backward<'_> {
                 }
                 if let (Some(of_x), true) = (self.of_x, plain) {
                     strips(s, &back, &frame, &starts, &mut all);
-                    let emit = Emit { to: of_x, sums: None, bias: 0.0, activation: Activation::Identity };
+                    let activation = Activation::Identity;
+                    let emit = Emit { to: of_x, sums: None, bias: 0.0, normed: None, activation };
                     Convolve {
                         sizes: back,
                         frame,
