@@ -21,6 +21,7 @@ use crate::depthwise::depthwise_conv2d;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::precision::like;
+use crate::prepared;
 use crate::threads::Shared;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -30,6 +31,7 @@ use burn::tensor::{Tensor, module, ops};
 use geometry::Geometry;
 pub use norm::conv_norm;
 pub use options::{ConvOptions, ConvTransposeOptions};
+use weights::Weight;
 use writer::Finish;
 
 /// `activation(x * weight + bias)`. `*` is the cross-correlation that networks call convolution.
@@ -274,6 +276,7 @@ impl Op {
     fn forward(self, inputs: [FlexTensor; 3], keep: Keep) -> (FlexTensor, Option<Convolved>) {
         let Op { geometry, transposed, activation } = self;
         let [x, weight, bias] = inputs;
+        let lasting = if keep == Keep::Nothing { prepared::lasting(&weight) } else { None };
         let (x, weight, bias) = (Floats::new(x), Floats::new(weight), flex::unless_empty(bias));
         let (channels, [height, width]) = self.out();
         let shape = [geometry.images, channels, height, width];
@@ -289,7 +292,8 @@ impl Op {
         if transposed {
             engine::backward(geometry, &x, &weight, finish, &mut output);
         } else {
-            engine::forward(geometry, &x, &weight, finish, &mut output);
+            let weight = Weight { numbers: &weight, lasting: lasting.as_ref() };
+            engine::forward(geometry, &x, weight, finish, &mut output);
         }
         let output = flex::tensor(output, &shape);
         let saved = (keep == Keep::ForBackward).then(|| Convolved {
@@ -324,7 +328,7 @@ impl Saved<3> for Convolved {
         let of_x = wanted[0].then(|| {
             let mut to = for_overwriting(x.len());
             if op.transposed {
-                engine::forward(op.geometry, slope, &weight, Finish::default(), &mut to);
+                engine::forward(op.geometry, slope, Weight::passing(&weight), Finish::default(), &mut to);
             } else {
                 engine::backward(op.geometry, slope, &weight, Finish::default(), &mut to);
             }

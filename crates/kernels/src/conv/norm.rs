@@ -4,10 +4,11 @@
 use super::engine;
 use super::geometry::Geometry;
 use super::options::ConvOptions;
+use super::weights::Weight;
 use super::writer::Finish;
 use super::{check_bias, is_depthwise};
 use crate::activation::Activation;
-use crate::batch_norm::channels::Normed;
+use crate::batch_norm::channels::{Affine, Normed};
 use crate::batch_norm::{batch_norm, maps_of};
 use crate::count;
 use crate::depthwise;
@@ -15,10 +16,13 @@ use crate::elementwise::opens;
 use crate::flex::{self, Floats};
 use crate::memory::for_overwriting;
 use crate::modules;
-use burn::backend::Flex;
+use crate::prepared::{self, Form, kept};
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Flex, TensorMetadata};
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
+use std::sync::Arc;
 
 /// `activation(norm(convolution(x)) + residual)`, with the norm that [`batch_norm`] computes.
 ///
@@ -100,10 +104,11 @@ impl OnePass {
         let Geometry { images, groups, outputs, output: [height, width], .. } = geometry;
         let shape = [images, groups * outputs, height, width];
         count::add(&[shape.iter().product(), geometry.inputs, geometry.taps()]);
-        let (x, weight, bias) = (floats(x), floats(weight), bias.map(floats));
-        let [gamma, beta, mean, variance] = norm.map(floats);
-        let residual = residual.map(floats);
-        let maps = maps_of(&gamma, &beta, &mean, &variance, epsilon);
+        let weight = primitive(weight);
+        let lasting = prepared::lasting(&weight);
+        let (x, weight, bias) = (Floats::new(primitive(x)), Floats::new(weight), bias.map(primitive));
+        let (bias, residual) = (bias.map(Floats::new), residual.map(primitive).map(Floats::new));
+        let maps = maps(norm.map(primitive), epsilon);
         let normed = Normed { maps: &maps, residual: residual.as_deref() };
         if is_depthwise(geometry) {
             let (bias, sizes) = (bias.as_deref(), geometry.windows());
@@ -112,14 +117,28 @@ impl OnePass {
         }
         let mut output = for_overwriting(geometry.output_length());
         let finish = Finish { bias: bias.as_deref(), normed: Some(normed), activation, sums: None };
-        engine::forward(geometry, &x, &weight, finish, &mut output);
+        let weight = Weight { numbers: &weight, lasting: lasting.as_ref() };
+        engine::forward(geometry, &x, weight, finish, &mut output);
         Tensor::from_primitive::<Flex>(flex::tensor(output, &shape))
     }
 }
 
-/// The numbers of a tensor that [`opens`].
-fn floats<const D: usize>(tensor: Tensor<D>) -> Floats {
-    Floats::new(tensor.try_into_primitive::<Flex>().expect("a tensor that opens"))
+/// The norm's maps of its weight, bias, mean and variance.
+fn maps(norm: [FlexTensor; 4], epsilon: f64) -> Arc<Vec<Affine>> {
+    let lasting: Option<Vec<FlexTensor>> = norm.iter().map(prepared::lasting).collect();
+    let bytes = norm[0].shape().num_elements() * size_of::<Affine>();
+    let make = || {
+        let [weight, bias, mean, variance] = norm.clone().map(Floats::new);
+        maps_of(&weight, &bias, &mean, &variance, epsilon)
+    };
+    let form = Form::Maps { epsilon: epsilon.to_bits() };
+    let known = lasting.and_then(|lasting| kept(&lasting, form, bytes, make));
+    known.unwrap_or_else(|| Arc::new(make()))
+}
+
+/// A tensor that [`opens`] as Burn's CPU tensor.
+fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    tensor.try_into_primitive::<Flex>().expect("a tensor that opens")
 }
 
 #[cfg(test)]
