@@ -58,7 +58,7 @@ impl PackedRows {
     /// The panels of a block of rows and a block of depth, as `product` cuts them.
     #[inline(always)]
     pub(super) fn block(&self, rows: Range<usize>, depth: Range<usize>) -> &[f32] {
-        debug_assert!(rows.start.is_multiple_of(BLOCK_ROWS) && depth.start.is_multiple_of(DEPTH));
+        assert!(rows.start.is_multiple_of(BLOCK_ROWS) && depth.start.is_multiple_of(DEPTH));
         let end = if rows.end == self.rows { self.padded } else { rows.end };
         &self.numbers[depth.start * self.padded + rows.start * depth.len()..]
             [..(end - rows.start) * depth.len()]
@@ -91,7 +91,7 @@ impl PackedColumns {
     /// The panels of some columns, from the first of a panel on, and of a block of depth.
     #[inline(always)]
     pub(super) fn panels(&self, columns: Range<usize>, depth: Range<usize>) -> &[f32] {
-        debug_assert!(columns.start.is_multiple_of(self.width) && depth.start.is_multiple_of(DEPTH));
+        assert!(columns.start.is_multiple_of(self.width) && depth.start.is_multiple_of(DEPTH));
         let padded = self.columns.next_multiple_of(self.width);
         let length = columns.len().next_multiple_of(self.width) * depth.len();
         &self.numbers[depth.start * padded + columns.start * depth.len()..][..length]
