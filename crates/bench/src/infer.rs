@@ -3,6 +3,7 @@
 use crate::steps::Made;
 use anyhow::Result;
 use bonfire_contract::Task;
+use bonfire_train::Predictor;
 use burn::tensor::Device;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ const ENOUGH: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the device fails.
 pub fn predict<M: Task>(made: &Made<M>, device: &Device) -> Result<Vec<f64>> {
+    let predictor = Predictor::new(made.model.clone());
     let mut times = Vec::new();
     let mut began = Instant::now();
     while times.len() < WARM_UP + LEAST || (began.elapsed() < ENOUGH && times.len() < WARM_UP + MOST) {
@@ -27,7 +29,7 @@ pub fn predict<M: Task>(made: &Made<M>, device: &Device) -> Result<Vec<f64>> {
             began = Instant::now();
         }
         let start = Instant::now();
-        let output = made.model.predict(made.input.clone());
+        let output = predictor.predict(made.input.clone());
         device.sync()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
         drop(output);

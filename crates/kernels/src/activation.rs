@@ -24,6 +24,25 @@ pub enum Activation {
     Tanh,
 }
 
+/// Calls `$work` with the activation as a constant. A loop inside then chooses once, where otherwise it would
+/// choose for each vector. `$work` is compiled once for each activation.
+macro_rules! chosen {
+    ($activation:expr, |$constant:ident| $work:expr) => {
+        $crate::activation::chosen!(
+            $activation, $constant, $work, [Identity Relu Relu6 Gelu GeluTanh Silu Tanh]
+        )
+    };
+    ($activation:expr, $constant:ident, $work:expr, [$($name:ident)*]) => {
+        match $activation {
+            $($crate::activation::Activation::$name => {
+                let $constant = $crate::activation::Activation::$name;
+                $work
+            })*
+        }
+    };
+}
+pub(crate) use chosen;
+
 const SQRT_2_OVER_PI: f32 = 0.797_884_56;
 const CUBIC: f32 = 0.044_715;
 
@@ -46,13 +65,27 @@ impl Activation {
         matches!(self, Activation::Identity | Activation::Relu | Activation::Relu6 | Activation::Tanh)
     }
 
+    /// True if the activation takes an instruction or two.
+    #[inline(always)]
+    pub(crate) fn is_cheap(self) -> bool {
+        matches!(self, Activation::Identity | Activation::Relu | Activation::Relu6)
+    }
+
+    /// The activation of `x` if it [`is_cheap`](Activation::is_cheap), else `x`.
+    #[inline(always)]
+    pub(crate) fn apply_cheap<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+        match self {
+            Activation::Relu => s.max(x, s.splat(0.0)),
+            Activation::Relu6 => s.min(s.max(x, s.splat(0.0)), s.splat(6.0)),
+            _ => x,
+        }
+    }
+
     /// The activation of `x`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
         match self {
-            Activation::Identity => x,
-            Activation::Relu => s.max(x, s.splat(0.0)),
-            Activation::Relu6 => s.min(s.max(x, s.splat(0.0)), s.splat(6.0)),
+            Activation::Identity | Activation::Relu | Activation::Relu6 => self.apply_cheap(s, x),
             Activation::Gelu => {
                 let erf = math::erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
                 let half = s.mul(x, s.splat(0.5));
@@ -112,7 +145,26 @@ fn gelu_tanh<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     (math::sigmoid(s, s.mul(u, s.splat(2.0 * SQRT_2_OVER_PI))), square)
 }
 
-/// `to = gradient * derivative(x)` on all threads. `x` is the argument of [`Activation::derivative`].
+/// `to = gradient * derivative(x)`. `x` is the argument of [`Activation::derivative`].
+#[inline(always)]
+pub(crate) fn slopes<S: Simd>(s: S, activation: Activation, x: &[f32], gradient: &[f32], to: &mut [f32]) {
+    let chunks = x.chunks(S::LANES).zip(gradient.chunks(S::LANES));
+    for ((x, gradient), to) in chunks.zip(to.chunks_mut(S::LANES)) {
+        let slope = activation.derivative(s, s.load_first(x));
+        s.store_first(to, s.mul(slope, s.load_first(gradient)));
+    }
+}
+
+/// `to = activation(to)`.
+#[inline(always)]
+pub(crate) fn activate<S: Simd>(s: S, activation: Activation, to: &mut [f32]) {
+    for to in to.chunks_mut(S::LANES) {
+        let value = activation.apply(s, s.load_first(to));
+        s.store_first(to, value);
+    }
+}
+
+/// [`slopes`] on all threads. `x` is the argument of [`Activation::derivative`].
 pub(crate) fn backward(activation: Activation, x: &[f32], gradient: &[f32], to: &mut [f32]) {
     struct Slopes<'a>(Activation, &'a [f32], &'a [f32], &'a mut [f32]);
     impl Kernel for Slopes<'_> {
@@ -120,11 +172,7 @@ pub(crate) fn backward(activation: Activation, x: &[f32], gradient: &[f32], to: 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let Slopes(activation, x, gradient, to) = self;
-            let chunks = x.chunks(S::LANES).zip(gradient.chunks(S::LANES));
-            for ((x, gradient), to) in chunks.zip(to.chunks_mut(S::LANES)) {
-                let slope = activation.derivative(s, s.load_first(x));
-                s.store_first(to, s.mul(slope, s.load_first(gradient)));
-            }
+            chosen!(activation, |activation| slopes(s, activation, x, gradient, to));
         }
     }
     assert_eq!((x.len(), gradient.len()), (to.len(), to.len()));

@@ -66,7 +66,7 @@ fn forward(table: FlexTensor, tokens: FlexTensor, keep: Keep) -> (FlexTensor, Op
     let tokens = Indices::new(&tokens, rows, "token");
     shape.push(columns);
     let mut output = for_overwriting(tokens.len() * columns);
-    let shared = Shared::new(&mut output);
+    let (table, shared): (&[f32], _) = (&table, Shared::new(&mut output));
     threads::ranges(tokens.len(), (1 << 14) / columns.max(1) + 1, |range| {
         // SAFETY: the ranges do not overlap.
         let to = unsafe { shared.part(range.start * columns..range.end * columns) };

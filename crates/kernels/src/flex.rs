@@ -13,6 +13,7 @@ use burn::backend::{Autodiff, DispatchDevice, DispatchTensor, Flex, TensorMetada
 use burn::tensor::{DType, Tensor, TensorData};
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// True if kernels can run on this tensor: `f32` on the flex backend, tracked or not.
 pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -26,21 +27,26 @@ pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
 
 /// A tensor's numbers row after row. They are copied only if they lie otherwise.
 #[derive(Clone, Debug)]
-pub(crate) struct Floats(FlexTensor);
+pub(crate) struct Floats {
+    tensor: FlexTensor,
+    /// The places of the numbers in the tensor's buffer, found once: kernels read them channel by channel.
+    places: Range<usize>,
+}
 
 impl Floats {
     pub(crate) fn new(tensor: FlexTensor) -> Self {
-        let floats = Floats(tensor.to_contiguous());
-        debug_assert_eq!(floats.0.dtype(), DType::F32);
-        floats
+        let tensor = tensor.to_contiguous();
+        debug_assert_eq!(tensor.dtype(), DType::F32);
+        let (start, end) = tensor.layout().contiguous_offsets().expect("contiguous numbers");
+        Floats { tensor, places: start..end }
     }
 
     pub(crate) fn dims(&self) -> &[usize] {
-        self.0.layout().shape().as_slice()
+        self.tensor.layout().shape().as_slice()
     }
 
     pub(crate) fn tensor(self) -> FlexTensor {
-        self.0
+        self.tensor
     }
 }
 
@@ -48,7 +54,7 @@ impl std::ops::Deref for Floats {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        self.0.as_slice().expect("contiguous f32")
+        &self.tensor.storage()[self.places.clone()]
     }
 }
 

@@ -146,9 +146,10 @@ fn forward(
     let mut statistics = vec![[0.0; 2]; whole.channels];
     {
         let (to, statistics) = (Shared::new(&mut output), Shared::new(&mut statistics));
+        let (x, weight, bias): (&[f32], &[f32], &[f32]) = (&x, &weight, &bias);
         threads::ranges(whole.channels, LEAST.div_ceil(whole.size), |range| {
             for group in range {
-                let moments = run(Measure { x: &x, planes: whole, channel: group, range: 0..whole.size });
+                let moments = run(Measure { x, planes: whole, channel: group, range: 0..whole.size });
                 let (mean, inverse) =
                     (moments.mean as f32, (1.0 / (moments.variance() + epsilon).sqrt()) as f32);
                 // SAFETY: each group is one thread's.
@@ -157,7 +158,7 @@ fn forward(
                     let channel = plane % shape[1];
                     let affine = Affine { mean, scale: weight[channel] * inverse, bias: bias[channel] };
                     run(Map {
-                        x: &x,
+                        x,
                         residual: None,
                         to,
                         planes,
@@ -186,7 +187,8 @@ impl Saved<3> for GroupNorm {
         let mut sums = vec![[0.0f64; 2]; planes.channels];
         {
             let to = wanted[0].then(|| Shared::new(&mut of_x));
-            let (x, sums, source) = (&self.x, Shared::new(&mut sums), Source::Apart(&gradient));
+            let (x, weights): (&[f32], &[f32]) = (&self.x, &self.weight);
+            let (sums, source) = (Shared::new(&mut sums), Source::Apart(&gradient));
             let range = 0..planes.size;
             threads::ranges(whole.channels, LEAST.div_ceil(whole.size), |groups| {
                 for group in groups {
@@ -208,7 +210,7 @@ impl Saved<3> for GroupNorm {
                             affine,
                             activation: Activation::Identity,
                         });
-                        let weight = self.weight[plane % channels] as f64;
+                        let weight = weights[plane % channels] as f64;
                         whole_sums[0] += weight * found[0];
                         whole_sums[1] += weight * found[1];
                     }
@@ -218,7 +220,7 @@ impl Saved<3> for GroupNorm {
                     let linear = (whole_sums[1] * share * (inverse as f64).powi(2)) as f32;
                     for plane in of_group {
                         let (channel, range) = (plane, range.clone());
-                        let scale = self.weight[plane % channels] * inverse;
+                        let scale = weights[plane % channels] * inverse;
                         run(Spread {
                             x,
                             slope: source,

@@ -34,6 +34,7 @@ mod linear;
 mod narrow;
 mod pool;
 mod precision;
+mod prepared;
 #[cfg(test)]
 mod proof;
 mod recurrent;
@@ -63,5 +64,6 @@ pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_onto};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use precision::{like, widened};
+pub use prepared::{MOST_BYTES, Prepared};
 pub use recurrent::{Gates, GruWeights, Squash, gru, lstm, rnn};
 pub use simd::{Isa, UnknownIsa};

@@ -5,10 +5,11 @@
 use crate::activation::{self, Activation};
 use crate::count;
 use crate::flex::{self, Floats, Keep, Saved};
-use crate::gemm::{Finish, Matrix, product};
+use crate::gemm::{Finish, Matrix, PackedColumns, product, product_by};
 use crate::memory::for_overwriting;
 use crate::narrow;
 use crate::precision::like;
+use crate::prepared::{self, Form, kept};
 use crate::reduce;
 use crate::simd::Simd;
 use crate::threads::Shared;
@@ -164,9 +165,15 @@ fn forward(
     activation: Activation,
     keep: Keep,
 ) -> (FlexTensor, Option<Linear>) {
+    let lasting = if keep == Keep::Nothing { prepared::lasting(&weight) } else { None };
     let (x, weight) = (Floats::new(x), readable(weight));
     let (bias, residual) = (flex::unless_empty(bias), flex::unless_empty(residual));
     let map = matrix(&weight);
+    let lasting = lasting.filter(|_| x.len() > map.rows); // a single row reads the weight along its rows
+    let packed = lasting.and_then(|weight| {
+        let make = || PackedColumns::new(map);
+        kept(&[weight], Form::Columns, PackedColumns::bytes(&map), make)
+    });
     let rows = x.len().checked_div(map.rows).unwrap_or_else(|| x.dims().iter().rev().skip(1).product());
     let mut shape = x.dims().to_vec();
     *shape.last_mut().expect("an axis of inputs") = map.columns;
@@ -180,7 +187,7 @@ fn forward(
         sums: sums_kept.then(|| Shared::new(&mut sums)),
         stride: map.columns,
     };
-    product(Matrix::new(&x, rows, map.rows), map, &mut output, false, finish);
+    product_by(Matrix::new(&x, rows, map.rows), map, packed.as_deref(), &mut output, false, finish);
     let output = flex::tensor(output, &shape);
     let saved = (keep == Keep::ForBackward).then(|| Linear {
         x,

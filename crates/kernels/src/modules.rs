@@ -24,6 +24,7 @@ pub fn linear_onto<const D: usize>(residual: Tensor<D>, module: &Linear, x: Tens
 }
 
 pub use crate::batch_norm::batch_norm;
+pub use crate::conv::conv_norm;
 pub use crate::dropout::{dropout, dropout_along};
 
 /// `module(x)`, `[..., D]` to the same. Burn's module hides its `epsilon`, so the caller repeats it.
@@ -213,7 +214,7 @@ fn or_zeros(map: &Linear) -> Tensor<1> {
 }
 
 /// The padding above and below, and at either side; `None` if the sides differ or depend on the input.
-fn symmetric(padding: &PaddingConfig2d) -> Option<[usize; 2]> {
+pub(crate) fn symmetric(padding: &PaddingConfig2d) -> Option<[usize; 2]> {
     match *padding {
         PaddingConfig2d::Valid => Some([0, 0]),
         PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {

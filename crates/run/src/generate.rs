@@ -49,7 +49,7 @@ impl Generation {
 
 /// A language model that continues prompts.
 pub(crate) struct Writer<M> {
-    model: M,
+    model: bonfire_train::Predictor<M>,
     language: AsLanguageModel<M>,
     schema: TextSchema,
     device: Device,
@@ -67,7 +67,7 @@ impl<M> Writer<M> {
         device: Device,
         options: Generation,
     ) -> Self {
-        Writer { model, language, schema, device, options }
+        Writer { model: bonfire_train::Predictor::new(model), language, schema, device, options }
     }
 
     /// The tokens of a prompt.
@@ -83,7 +83,7 @@ impl<M> Writer<M> {
     /// The text behind a prompt, where the model's numbers are finite. Choices are drawn from a stream of
     /// this number.
     fn continued(&self, mut tokens: Vec<u32>, stream: u64) -> Result<Result<Answer, NotFinite>, RunError> {
-        let Some(model) = (self.language)(&self.model) else {
+        let Some(model) = (self.language)(self.model.model()) else {
             return Err(RunError::unexpected("predict", "a language model", "one that answers otherwise"));
         };
         let mut sampler = Sampler::new(&self.options, stream);
@@ -98,7 +98,8 @@ impl<M> Writer<M> {
                 tokens: Tensor::from_data(TensorData::new(last, shape), &self.device),
                 padding: Tensor::from_data(padding, &self.device),
             };
-            match finite(numbers(model.next_logits(last).into_data())) {
+            let logits = self.model.ask(|_| model.next_logits(last));
+            match finite(numbers(logits.into_data())) {
                 Ok(logits) => tokens.push(sampler.choose(&logits)), // [V]
                 Err(error) => return Ok(Err(error)),
             }

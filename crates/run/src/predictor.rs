@@ -83,7 +83,7 @@ pub trait Predictor: Send {
 
 /// A model with everything that turns files and records into its input.
 pub(crate) struct Model<M> {
-    model: M,
+    model: bonfire_train::Predictor<M>,
     data: DataConfig,
     schema: Schema,
     /// Columns of files that are carried along.
@@ -97,7 +97,8 @@ pub(crate) struct Model<M> {
 
 impl<M: Task> Model<M> {
     pub(crate) fn new(model: M, data: DataConfig, schema: Schema, batch_size: usize, device: Device) -> Self {
-        Model { scale: schema.value_scale(), model, data, schema, keep: Vec::new(), batch_size, device }
+        let (model, scale) = (bonfire_train::Predictor::new(model), schema.value_scale());
+        Model { scale, model, data, schema, keep: Vec::new(), batch_size, device }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::metrics::average_views;
 use crate::ranks::{Ranks, Report};
-use crate::{Evaluation, Interrupt, Meter, MetricConfig, TrainError};
+use crate::{Evaluation, Interrupt, Meter, MetricConfig, Predictor, TrainError};
 use bonfire_cluster::{Alone, Wire};
 use bonfire_contract::{Batch, Loader, Portion, Position, Task};
 use burn::tensor::Device;
@@ -87,13 +87,15 @@ impl Evaluator<'_> {
         loader: &dyn Loader<M::Input>,
     ) -> Result<Passed, TrainError> {
         let device = self.device.clone().without_autodiff();
+        // It ends with this pass, before another step changes the weights.
+        let predictor = &Predictor::new(model.clone());
         let mut meter = Meter::new(self.metrics).counting_not_finite(self.counts_not_finite);
         let mut unchecked = self.monitor;
         let at_once = self.batch_size.saturating_mul(self.ranks.count());
         for portion in loader.portions(Position::default(), at_once, self.ranks.share(), &device) {
             let taken = portion.map_err(TrainError::from).and_then(|portion| match portion {
                 Portion::Nothing { .. } => Ok(()),
-                Portion::Samples(batch) => self.take(model, batch, &mut meter, unchecked.take()),
+                Portion::Samples(batch) => self.take(predictor, batch, &mut meter, unchecked.take()),
             });
             let own = Report { failed: taken.is_err(), signal: self.interrupt.raised(), ..Report::default() };
             let common = self.ranks.common_report(own);
@@ -115,12 +117,12 @@ impl Evaluator<'_> {
     /// Measures a batch.
     fn take<M: Task>(
         &self,
-        model: &M,
+        predictor: &Predictor<M>,
         batch: Batch<M::Input>,
         meter: &mut Meter,
         monitor: Option<&str>,
     ) -> Result<(), TrainError> {
-        let output = average_views(model.predict(batch.input), self.views)?;
+        let output = average_views(predictor.predict(batch.input), self.views)?;
         meter.add_samples(&batch.samples, output, batch.target)?;
         match monitor {
             Some(monitor) => meter.check_monitor(monitor),

@@ -21,6 +21,7 @@
 //! | `keep/` | log, checkpoints, final weights |
 //! | `optimizer/`, `schedule/` | one file each |
 //! | `metrics/`, `evaluate` | the figures of a set |
+//! | `predictor` | a model that only predicts |
 //! | `finish` | selected weights, test, summary |
 
 mod average;
@@ -43,6 +44,7 @@ mod metrics;
 mod optimizer;
 mod parameters;
 mod pieces;
+mod predictor;
 mod ranks;
 mod records;
 mod registered;
@@ -70,6 +72,7 @@ pub use metrics::{
 };
 pub use optimizer::OptimizerConfig;
 pub use parameters::{Parameter, parameter_table, parameters, tensor_summary};
+pub use predictor::Predictor;
 pub use resources::peak_memory_bytes;
 pub use schedule::ScheduleConfig;
 pub use terminal::Terminal;

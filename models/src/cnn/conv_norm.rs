@@ -1,7 +1,7 @@
 //! A convolution without a bias and the batch norm that follows it.
 
 use bonfire_kernels::Activation;
-use bonfire_kernels::modules::{batch_norm, conv2d};
+use bonfire_kernels::modules::conv_norm;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
@@ -87,7 +87,7 @@ impl ConvNorm {
     /// up.
     pub(super) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let x = if self.pads_itself { self.padded(x) } else { x };
-        batch_norm(&self.norm, conv2d(&self.convolution, x, Activation::Identity), None, activation)
+        conv_norm(&self.convolution, &self.norm, x, None, activation)
     }
 
     /// TensorFlow's padding `SAME`.
@@ -106,7 +106,7 @@ impl ConvNorm {
     /// `activation(norm(convolution(x)) + residual)`
     pub(super) fn onto(&self, residual: Tensor<4>, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let x = if self.pads_itself { self.padded(x) } else { x };
-        batch_norm(&self.norm, conv2d(&self.convolution, x, Activation::Identity), Some(residual), activation)
+        conv_norm(&self.convolution, &self.norm, x, Some(residual), activation)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sums and maps over a channel's numbers, which lie in one stretch in each image.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, chosen};
 use crate::simd::{Kernel, Simd};
 use crate::threads::{self, Shared};
 use std::ops::Range;
@@ -230,9 +230,19 @@ pub(crate) struct Affine {
 
 impl Affine {
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+    pub(crate) fn apply<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
         s.mul_add(s.sub(x, s.splat(self.mean)), s.splat(self.scale), s.splat(self.bias))
     }
+}
+
+/// The maps and the residual of a norm that another op applies to its own numbers, which then are written
+/// once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normed<'a> {
+    /// One map for each channel.
+    pub maps: &'a [Affine],
+    /// One number for each of the op's, in the same places.
+    pub residual: Option<&'a [f32]>,
 }
 
 /// Computes `to = activation(affine(x) + residual)` for the numbers `range` of a channel.
@@ -252,6 +262,13 @@ impl Kernel for Map<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        chosen!(self.activation, |activation| self.map(s, activation));
+    }
+}
+
+impl Map<'_> {
+    #[inline(always)]
+    fn map<S: Simd>(&self, s: S, activation: Activation) {
         for stretch in self.planes.stretches(self.channel, self.range.clone()) {
             // SAFETY: each place belongs to one channel and one range of it, which one thread maps.
             let to = unsafe { self.to.part(stretch.clone()) };
@@ -260,14 +277,14 @@ impl Kernel for Map<'_> {
                 None => {
                     for (x, to) in x.zip(to.chunks_mut(S::LANES)) {
                         let value = self.affine.apply(s, s.load_first(x));
-                        s.store_first(to, self.activation.apply(s, value));
+                        s.store_first(to, activation.apply(s, value));
                     }
                 }
                 Some(residual) => {
                     let residual = residual[stretch].chunks(S::LANES);
                     for ((x, residual), to) in x.zip(residual).zip(to.chunks_mut(S::LANES)) {
                         let value = s.add(self.affine.apply(s, s.load_first(x)), s.load_first(residual));
-                        s.store_first(to, self.activation.apply(s, value));
+                        s.store_first(to, activation.apply(s, value));
                     }
                 }
             }

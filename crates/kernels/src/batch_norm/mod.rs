@@ -227,8 +227,9 @@ impl BatchNormOps for Flex {
         activation: Activation,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let inputs = [x, weight, bias, residual];
-        let (y, statistics, _) = forward(inputs, None, epsilon, activation, Keep::Nothing);
-        (y, statistics.mean, statistics.variance)
+        let (y, measured, _) = forward(inputs, None, epsilon, activation, Keep::Nothing);
+        let Statistics { mean, variance } = measured.expect("measured statistics");
+        (y, mean, variance)
     }
 
     fn batch_norm_given(
@@ -258,7 +259,7 @@ impl<C: CheckpointStrategy> BatchNormOps for Autodiff<Flex, C> {
         let mut measured = None;
         let y = flex::track::<C, _, 4>([x, weight, bias, residual], |inputs, keep| {
             let (y, statistics, saved) = forward(inputs, None, epsilon, activation, keep);
-            measured = Some(statistics);
+            measured = statistics;
             (y, saved)
         });
         let statistics = measured.expect("the op has run");
@@ -315,13 +316,14 @@ enum Teller {
     Output(Floats),
 }
 
+/// The output, the statistics unless they were given, and the state for the backward pass if one may follow.
 fn forward(
     [x, weight, bias, residual]: [FlexTensor; 4],
     given: Option<Statistics>,
     epsilon: f64,
     activation: Activation,
     keep: Keep,
-) -> (FlexTensor, Statistics, Option<BatchNorm>) {
+) -> (FlexTensor, Option<Statistics>, Option<BatchNorm>) {
     let (x, residual) = (Floats::new(x), flex::unless_empty(residual));
     let (weight, bias) = (Floats::new(weight), Floats::new(bias));
     let shape = x.dims().to_vec();
@@ -332,15 +334,15 @@ fn forward(
     let add_up = over_ranks.as_ref().map(|over_ranks| |moments: &mut [Moments]| over_ranks.moments(moments));
     let given = given.map(|given| (Floats::new(given.mean), Floats::new(given.variance)));
     let to = Shared::new(&mut output);
-    let affine = |channel: usize, moments: Moments| Affine {
-        mean: moments.mean as f32,
-        scale: weight[channel] * inverse(moments, epsilon),
-        bias: bias[channel],
-    };
+    // As slices: a tensor checks its buffer each time it is read, and each channel reads them all.
+    let (numbers, weight, bias): (&[f32], &[f32], &[f32]) = (&x, &weight, &bias);
+    let added = residual.as_deref();
+    let given = given.as_ref().map(|(mean, variance)| -> (&[f32], &[f32]) { (mean, variance) });
+    let map = |channel: usize, moments| affine(moments, weight[channel], bias[channel], epsilon);
     let moments = in_turn(
         planes,
-        |channel, range| match &given {
-            None => run(Measure { x: &x, planes, channel, range }),
+        |channel, range| match given {
+            None => run(Measure { x: numbers, planes, channel, range }),
             Some((mean, variance)) => {
                 Moments { count: 1.0, mean: mean[channel] as f64, squares: variance[channel] as f64 }
             }
@@ -348,19 +350,25 @@ fn forward(
         |all, more| if measured { all.and(more) } else { all },
         add_up.as_ref().map(|add_up| add_up as _),
         |channel, range, moments| {
-            let (residual, affine) = (residual.as_deref(), affine(channel, moments));
-            run(Map { x: &x, residual, to, planes, channel, range, affine, activation });
+            let affine = map(channel, moments);
+            run(Map { x: numbers, residual: added, to, planes, channel, range, affine, activation });
         },
     );
-    let means = moments.iter().map(|moments| moments.mean as f32).collect();
-    let variances = moments.iter().map(|moments| moments.variance() as f32).collect();
-    let inverses = moments.iter().map(|moments| inverse(*moments, epsilon)).collect();
-    let maps = moments.iter().enumerate().map(|(channel, moments)| affine(channel, *moments)).collect();
-    let channels = [planes.channels];
-    let statistics =
-        Statistics { mean: flex::tensor(means, &channels), variance: flex::tensor(variances, &channels) };
+    let of_channels = |number: fn(&Moments) -> f64| {
+        let numbers = moments.iter().map(|moments| number(moments) as f32).collect();
+        flex::tensor(numbers, &[planes.channels])
+    };
+    let statistics = measured.then(|| Statistics {
+        mean: of_channels(|moments| moments.mean),
+        variance: of_channels(Moments::variance),
+    });
+    let maps_and_inverses = (keep == Keep::ForBackward).then(|| {
+        let each =
+            |(channel, moments): (usize, &Moments)| (map(channel, *moments), inverse(*moments, epsilon));
+        moments.iter().enumerate().map(each).unzip()
+    });
     let output = flex::tensor(output, &shape);
-    let saved = (keep == Keep::ForBackward).then(|| BatchNorm {
+    let saved = maps_and_inverses.map(|(maps, inverses)| BatchNorm {
         told: match (activation, residual) {
             (Activation::Identity, _) => Teller::Nothing,
             (_, None) => Teller::Input,
@@ -378,6 +386,30 @@ fn forward(
         activation,
     });
     (output, statistics, saved)
+}
+
+/// The maps of a norm with given statistics, one a channel: those that [`batch_norm_eval`] applies.
+///
+/// # Panics
+/// When the slices differ in length.
+pub(crate) fn maps_of(
+    weight: &[f32],
+    bias: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f64,
+) -> Vec<Affine> {
+    let channels = weight.len();
+    assert_eq!([bias.len(), mean.len(), variance.len()], [channels; 3], "a number for each channel");
+    let map = |channel: usize| {
+        let moments = Moments { count: 1.0, mean: mean[channel] as f64, squares: variance[channel] as f64 };
+        affine(moments, weight[channel], bias[channel], epsilon)
+    };
+    (0..channels).map(map).collect()
+}
+
+fn affine(moments: Moments, weight: f32, bias: f32, epsilon: f64) -> Affine {
+    Affine { mean: moments.mean as f32, scale: weight * inverse(moments, epsilon), bias }
 }
 
 fn inverse(moments: Moments, epsilon: f64) -> f32 {
@@ -418,7 +450,7 @@ impl Saved<4> for BatchNorm {
             (false, true) => Some(Shared::new(&mut slopes)),
             (false, false) => to,
         };
-        let (x, activation) = (&self.x, self.activation);
+        let (x, activation): (&[f32], _) = (&self.x, self.activation);
         // Weight and bias take this rank's own sums: their gradients are added up later, with all others.
         let own_sums = RefCell::new(None);
         let add_up = self.over_ranks.as_ref().map(|over_ranks| {

@@ -4,13 +4,16 @@
 use super::columns::{PanelPacking, Source, Width, width};
 use super::geometry::Geometry;
 use super::point;
-use super::weights::{Packed, Weights};
+use super::weights::{Packed, Weight, Weights};
 use super::writer::{Finish, Product, Writer};
 use crate::gemm::{Columns, Sink, TILE_VECTORS, fitting_tile};
 use crate::memory::for_overwriting;
+use crate::prepared::{Form, kept};
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
+use burn::backend::flex::FlexTensor;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The count of unfinished sums that a thread holds at a time, in its second cache.
 const HELD: usize = 1 << 17;
@@ -19,10 +22,10 @@ const HELD: usize = 1 << 17;
 const PANELS: usize = 8;
 
 /// The convolution of `x` by `weight`.
-pub(super) fn forward(geometry: Geometry, x: &[f32], weight: &[f32], finish: Finish, to: &mut [f32]) {
+pub(super) fn forward(geometry: Geometry, x: &[f32], weight: Weight, finish: Finish, to: &mut [f32]) {
     let geometry = geometry.simplified();
     assert_eq!(x.len(), geometry.input_length());
-    assert_eq!(weight.len(), geometry.weight_length());
+    assert_eq!(weight.numbers.len(), geometry.weight_length());
     assert_eq!(to.len(), geometry.output_length());
     if point::serves(geometry) {
         return point::convolve(geometry, x, weight, false, finish, to);
@@ -38,7 +41,7 @@ pub(super) fn forward(geometry: Geometry, x: &[f32], weight: &[f32], finish: Fin
             source: Source { data: x, first, image: groups * inputs * plane, size: geometry.input },
             grid: &grid,
             weights: Weights {
-                data: &weight[group * outputs * inputs * taps..],
+                data: &weight.numbers[group * outputs * inputs * taps..],
                 rows: outputs,
                 channels: inputs,
                 row_stride: inputs * taps,
@@ -51,7 +54,7 @@ pub(super) fn forward(geometry: Geometry, x: &[f32], weight: &[f32], finish: Fin
             size: geometry.output,
             finish,
         }
-        .compute();
+        .compute(weight.lasting.map(|weight| (weight, groups, group)));
     }
 }
 
@@ -63,7 +66,7 @@ pub(super) fn backward(geometry: Geometry, y: &[f32], weight: &[f32], finish: Fi
     assert_eq!(weight.len(), geometry.weight_length());
     assert_eq!(to.len(), geometry.input_length());
     if point::serves(geometry) {
-        return point::convolve(geometry, y, weight, true, finish, to);
+        return point::convolve(geometry, y, Weight::passing(weight), true, finish, to);
     }
     let Geometry { groups, inputs, outputs, .. } = geometry;
     let (taps, plane) = (geometry.taps(), geometry.output_plane());
@@ -89,14 +92,20 @@ pub(super) fn backward(geometry: Geometry, y: &[f32], weight: &[f32], finish: Fi
             size: geometry.input,
             finish,
         }
-        .compute();
+        .compute(None);
     }
 }
 
 impl Product<'_> {
-    fn compute(self) {
+    /// Computes the product. What is made of a group of a forward convolution's lasting weight is kept: of
+    /// so many groups, the one of this number.
+    fn compute(self, lasting: Option<(&FlexTensor, usize, usize)>) {
         let Product { images, grid, weights, .. } = self;
         let columns = images * grid.size[0] * grid.size[1];
+        assert!(
+            self.finish.normed.is_none() || grid.write_step == [1, 1],
+            "a norm of sums that lie side by side"
+        );
         let taps: usize = grid.families.iter().map(|family| family.outlets.len() * family.reach.len()).sum();
         if columns == 0 || weights.rows == 0 {
             return;
@@ -108,7 +117,12 @@ impl Product<'_> {
         // few panels cannot be shared out evenly, and neither can few rows
         let down = if panels < 8 * threads && weights.rows >= 24 * threads { threads } else { 1 };
         let across = (threads / down).min(panels);
-        let packed = Packed::new(weights, self.places, &grid.families, down);
+        let pack = || Packed::new(weights, self.places, &grid.families, down);
+        let known = lasting.and_then(|(weight, groups, group)| {
+            let form = Form::Panels { groups, group, lots: down };
+            kept(std::slice::from_ref(weight), form, Packed::bytes(&weights, self.places), pack)
+        });
+        let packed = known.unwrap_or_else(|| Arc::new(pack()));
         threads::parallel(across * down, |part| {
             let panels = threads::range(panels, across, part / down, 1);
             let columns = panels.start * width..(panels.end * width).min(columns);

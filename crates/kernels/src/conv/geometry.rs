@@ -103,6 +103,12 @@ impl Geometry {
         Geometry { images, groups, inputs, outputs, input, output, kernel, stride, padding, dilation }
     }
 
+    /// The windows that the kernel takes of a plane.
+    pub(super) fn windows(&self) -> Windows {
+        let Geometry { input: size, output: out, kernel, stride, padding, dilation, .. } = *self;
+        Windows { size, kernel, stride, padding, dilation, out }
+    }
+
     /// True if each output depends on the input at the same position alone.
     pub(super) fn is_point(&self) -> bool {
         let point = self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0];

@@ -7,6 +7,7 @@
 mod columns;
 mod engine;
 mod geometry;
+mod norm;
 mod options;
 mod point;
 mod slope;
@@ -20,6 +21,7 @@ use crate::depthwise::depthwise_conv2d;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::precision::like;
+use crate::prepared;
 use crate::threads::Shared;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -27,7 +29,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, module, ops};
 use geometry::Geometry;
+pub use norm::conv_norm;
 pub use options::{ConvOptions, ConvTransposeOptions};
+use weights::Weight;
 use writer::Finish;
 
 /// `activation(x * weight + bias)`. `*` is the cross-correlation that networks call convolution.
@@ -53,7 +57,7 @@ pub fn conv2d(
     check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
     // An empty convolution is left to Burn.
     let fast = flex::runs_on(&x) && geometry.input_length() > 0 && geometry.weight_length() > 0;
-    if fast && geometry.groups == x.dims()[1] && geometry.outputs == 1 && geometry.groups > 1 {
+    if fast && is_depthwise(geometry) {
         let ConvOptions { stride, padding, dilation, .. } = options;
         return depthwise_conv2d(x, weight, bias, stride, padding, dilation, activation);
     }
@@ -136,6 +140,11 @@ pub(crate) fn plain_transposed(
     let ConvTransposeOptions { stride, padding, padding_out, dilation, groups } = options;
     let options = ops::ConvTransposeOptions::new(stride, padding, padding_out, dilation, groups);
     activation.plain(module::conv_transpose2d(x, weight, bias, options))
+}
+
+/// True for a convolution of each channel by itself.
+fn is_depthwise(geometry: Geometry) -> bool {
+    geometry.inputs == 1 && geometry.outputs == 1 && geometry.groups > 1
 }
 
 fn check_bias(bias: Option<&Tensor<1>>, channels: usize) {
@@ -267,18 +276,24 @@ impl Op {
     fn forward(self, inputs: [FlexTensor; 3], keep: Keep) -> (FlexTensor, Option<Convolved>) {
         let Op { geometry, transposed, activation } = self;
         let [x, weight, bias] = inputs;
+        let lasting = if keep == Keep::Nothing { prepared::lasting(&weight) } else { None };
         let (x, weight, bias) = (Floats::new(x), Floats::new(weight), flex::unless_empty(bias));
         let (channels, [height, width]) = self.out();
         let shape = [geometry.images, channels, height, width];
         let mut output = for_overwriting(shape.iter().product());
         let sums_kept = keep == Keep::ForBackward && !activation.is_known_by_output();
         let mut sums = for_overwriting(if sums_kept { output.len() } else { 0 });
-        let finish =
-            Finish { bias: bias.as_deref(), activation, sums: sums_kept.then(|| Shared::new(&mut sums)) };
+        let finish = Finish {
+            bias: bias.as_deref(),
+            normed: None,
+            activation,
+            sums: sums_kept.then(|| Shared::new(&mut sums)),
+        };
         if transposed {
             engine::backward(geometry, &x, &weight, finish, &mut output);
         } else {
-            engine::forward(geometry, &x, &weight, finish, &mut output);
+            let weight = Weight { numbers: &weight, lasting: lasting.as_ref() };
+            engine::forward(geometry, &x, weight, finish, &mut output);
         }
         let output = flex::tensor(output, &shape);
         let saved = (keep == Keep::ForBackward).then(|| Convolved {
@@ -313,7 +328,7 @@ impl Saved<3> for Convolved {
         let of_x = wanted[0].then(|| {
             let mut to = for_overwriting(x.len());
             if op.transposed {
-                engine::forward(op.geometry, slope, &weight, Finish::default(), &mut to);
+                engine::forward(op.geometry, slope, Weight::passing(&weight), Finish::default(), &mut to);
             } else {
                 engine::backward(op.geometry, slope, &weight, Finish::default(), &mut to);
             }

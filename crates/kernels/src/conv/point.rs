@@ -2,8 +2,11 @@
 //! right-hand side.
 
 use super::geometry::Geometry;
+use super::weights::Weight;
 use super::writer::Finish;
-use crate::gemm::{self, Matrix, products};
+use crate::batch_norm::channels::Normed;
+use crate::gemm::{self, Matrix, PackedRows, products};
+use crate::prepared::{Form, kept};
 use crate::simd::Simd;
 
 /// The least size of an image's plane that is worth a product of its own. In a smaller one the last tile
@@ -26,7 +29,7 @@ pub(super) fn rows_lie_well(geometry: Geometry) -> bool {
 pub(super) fn convolve(
     geometry: Geometry,
     x: &[f32],
-    weight: &[f32],
+    weight: Weight<'_>,
     transposed: bool,
     finish: Finish,
     to: &mut [f32],
@@ -35,22 +38,26 @@ pub(super) fn convolve(
     let plane = geometry.input_plane();
     let (from, into) = if transposed { (outputs, inputs) } else { (inputs, outputs) };
     for group in 0..groups {
-        let weight = Matrix::new(&weight[group * outputs * inputs..], outputs, inputs);
+        let matrix = Matrix::new(&weight.numbers[group * outputs * inputs..], outputs, inputs);
+        let matrix = if transposed { matrix.transposed() } else { matrix };
+        let packed = weight.lasting.filter(|_| !transposed).and_then(|weight| {
+            let form = Form::Rows { groups, group };
+            kept(std::slice::from_ref(weight), form, PackedRows::bytes(&matrix), || PackedRows::new(matrix))
+        });
         let image = |image: usize| {
             Matrix::new(&x[(image * groups + group) * from * plane..][..from * plane], from, plane)
         };
         let (first, step) = (group * into * plane, groups * into * plane);
-        products(
-            images,
-            if transposed { weight.transposed() } else { weight },
-            image,
-            (&mut *to, first, step),
-            |image| Channels { finish, channel: group * into, first: first + image * step, plane },
-        );
+        products(images, (matrix, packed.as_deref()), image, (&mut *to, first, step), |image| Channels {
+            finish,
+            channel: group * into,
+            first: first + image * step,
+            plane,
+        });
     }
 }
 
-/// [`Finish`] for the channels from `channel` on, with their sums kept from `first` on.
+/// [`Finish`] for the channels from `channel` on, whose places in the output start at `first`.
 #[derive(Clone, Copy)]
 struct Channels<'a> {
     finish: Finish<'a>,
@@ -62,12 +69,18 @@ struct Channels<'a> {
 impl gemm::Finish for Channels<'_> {
     #[inline(always)]
     fn finish<S: Simd>(self, s: S, value: S::F32, row: usize, column: usize, columns: usize) -> S::F32 {
-        let Finish { bias, activation, sums } = self.finish;
-        let value = s.add(value, s.splat(bias.map_or(0.0, |bias| bias[self.channel + row])));
+        let Finish { bias, normed, activation, sums } = self.finish;
+        let mut value = s.add(value, s.splat(bias.map_or(0.0, |bias| bias[self.channel + row])));
+        let start = self.first + row * self.plane + column;
         if let Some(sums) = sums {
-            let start = self.first + row * self.plane + column;
             // SAFETY: each place of a product is finished once, by one thread.
             s.store_first(unsafe { sums.part(start..start + columns) }, value);
+        }
+        if let Some(Normed { maps, residual }) = normed {
+            value = maps[self.channel + row].apply(s, value);
+            if let Some(residual) = residual {
+                value = s.add(value, s.load_first(&residual[start..start + columns]));
+            }
         }
         activation.apply(s, value)
     }

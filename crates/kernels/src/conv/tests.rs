@@ -171,7 +171,7 @@ fn agrees_with_the_definition() {
     let at = ConvOptions { stride: [2, 1], padding: [1, 2], dilation: [1, 2], groups: 1 };
     let geometry = Geometry::convolution([2, 2, 5, 6], [3, 2, 3, 2], at);
     let mut found = vec![0.0; geometry.output_length()];
-    engine::forward(geometry, &x.values, &weight.values, Finish::default(), &mut found);
+    engine::forward(geometry, &x.values, Weight::passing(&weight.values), Finish::default(), &mut found);
     let [height, width] = geometry.output;
     for (place, found) in found.into_iter().enumerate() {
         let (column, row) = (place % width, place / width % height);

@@ -3,15 +3,34 @@
 use super::geometry::{Family, Outlet};
 use crate::gemm::{packed_rows, panel_height};
 use crate::memory::for_overwriting;
+#[cfg(doc)]
+use crate::prepared;
 use crate::simd::{Kernel, Simd, run};
 use crate::threads::{self, Shared};
+use burn::backend::flex::FlexTensor;
 use std::ops::Range;
 
 /// The number of rows of a panel that are packed at a time, about: 32 KiB of AVX-512's panels, which stay in
 /// the first cache.
 const DEPTH: usize = 256;
 
-/// A weight: `data[row * row_stride + channel * channel_stride + place * place_stride]`.
+/// A weight as a caller has it.
+#[derive(Clone, Copy)]
+pub(super) struct Weight<'a> {
+    /// Row after row.
+    pub numbers: &'a [f32],
+    /// The tensor of the same numbers, if what is made of it may be [kept](prepared::lasting).
+    pub lasting: Option<&'a FlexTensor>,
+}
+
+impl<'a> Weight<'a> {
+    /// A weight that nothing is kept of.
+    pub(super) fn passing(numbers: &'a [f32]) -> Self {
+        Weight { numbers, lasting: None }
+    }
+}
+
+/// The rows of a weight as a product reads them: `data[row * row_stride + channel * channel_stride + place * place_stride]`.
 #[derive(Clone, Copy)]
 pub(super) struct Weights<'a> {
     pub data: &'a [f32],
@@ -100,6 +119,12 @@ struct Panel {
 }
 
 impl Packed {
+    /// At least the bytes of a packed weight in which each row of the kernel has its place once.
+    pub(super) fn bytes(weights: &Weights, places: usize) -> usize {
+        let rows = weights.rows.next_multiple_of(run(TileRows));
+        rows * weights.channels * places * size_of::<f32>()
+    }
+
     /// Packs the weights for the families. `places` is the size of the kernel.
     pub(super) fn new(weights: Weights, places: usize, families: &[Family], lots: usize) -> Self {
         let Weights { rows, channels, .. } = weights;

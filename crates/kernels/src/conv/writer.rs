@@ -5,6 +5,7 @@ use super::columns::{Run, Source, runs};
 use super::geometry::{Family, Grid};
 use super::weights::Weights;
 use crate::activation::Activation;
+use crate::batch_norm::channels::Normed;
 use crate::simd::Simd;
 use crate::threads::Shared;
 use std::ops::Range;
@@ -14,6 +15,8 @@ use std::ops::Range;
 pub(super) struct Finish<'a> {
     /// One number for each channel of all groups.
     pub bias: Option<&'a [f32]>,
+    /// The norm between bias and activation, if there is one. A transposed convolution has none.
+    pub normed: Option<Normed<'a>>,
     pub activation: Activation,
     /// The memory for the sums before the activation, if they are kept.
     pub sums: Option<Shared<'a, f32>>,
@@ -89,7 +92,10 @@ impl Writer<'_> {
         // SAFETY: each position of each channel is written once, by one thread.
         let to = unsafe { to.part(places.clone()) };
         // SAFETY: as above.
-        let mut kept = finish.sums.map(|kept| unsafe { kept.part(places) });
+        let mut kept = finish.sums.map(|kept| unsafe { kept.part(places.clone()) });
+        let normed = finish
+            .normed
+            .map(|normed| (normed.maps[channel], normed.residual.map(|residual| &residual[places.clone()])));
         let bias = s.splat(finish.bias.map_or(0.0, |bias| bias[channel]));
         let step = grid.write_step[1];
         if step == 2 {
@@ -111,10 +117,16 @@ impl Writer<'_> {
         for left in 0..step.min(to.len()) {
             let sums = self.sums_of(sums, [above, left], row, run);
             for at in (0..run.length).step_by(S::LANES) {
-                let value = s.add(load(s, sums, at), bias);
+                let mut value = s.add(load(s, sums, at), bias);
                 let place = (at * step + left).min(to.len());
                 if let Some(kept) = &mut kept {
                     store(s, &mut kept[place..], step, value);
+                }
+                if let Some((map, residual)) = normed {
+                    value = map.apply(s, value);
+                    if let Some(residual) = residual {
+                        value = s.add(value, s.load_first(&residual[place..]));
+                    }
                 }
                 store(s, &mut to[place..], step, finish.activation.apply(s, value));
             }

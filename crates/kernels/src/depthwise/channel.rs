@@ -2,7 +2,8 @@
 
 use super::convolve::{Convolve, Correlate, Emit, Gather, links, strips};
 use super::frame::{Frame, ROOM, Zeros};
-use crate::activation::Activation;
+use crate::activation::{Activation, activate, chosen, slopes as slopes_of};
+use crate::batch_norm::channels::Normed;
 use crate::simd::{Kernel, Simd};
 use crate::threads::Shared;
 use crate::windows::Windows;
@@ -19,6 +20,7 @@ pub(super) struct Forward<'a> {
     pub x: &'a [f32],
     pub weights: &'a [f32],
     pub bias: Option<&'a [f32]>,
+    pub normed: Option<Normed<'a>>,
     pub activation: Activation,
     pub to: Shared<'a, f32>,
     pub sums: Option<Shared<'a, f32>>,
@@ -56,8 +58,16 @@ impl Kernel for Forward<'_> {
                     starts.push(plane * sizes.plane_out());
                 }
                 strips(s, &sizes, &frame, &starts, &mut all);
-                let emit = Emit { to: self.to, sums: self.sums, bias, activation: self.activation };
+                let normed = self.normed.map(|normed| (normed.maps[channel], normed.residual));
+                let emit = Emit { to: self.to, sums: self.sums, bias, normed, activation: self.activation };
                 Convolve { sizes, frame, frames: &frames, offsets: &offsets, weights, emit }.run(s, &all);
+                if !self.activation.is_cheap() {
+                    for &start in &starts {
+                        // SAFETY: each plane of the output is one thread's.
+                        let to = unsafe { self.to.part(start..start + sizes.plane_out()) };
+                        chosen!(self.activation, |activation| activate(s, activation, to));
+                    }
+                }
             }
         }
     }
@@ -118,7 +128,8 @@ impl Kernel for Backward<'_> {
                     let places = plane * sizes.plane_out()..(plane + 1) * sizes.plane_out();
                     let mut slope = &self.gradient[places.clone()];
                     if let Some(activated) = self.activated {
-                        scale(s, self.activation, &activated[places], slope, &mut slopes);
+                        let (activated, to) = (&activated[places], &mut slopes);
+                        chosen!(self.activation, |activation| slopes_of(s, activation, activated, slope, to));
                         slope = &slopes;
                     }
                     if self.of_bias.is_some() {
@@ -150,7 +161,8 @@ impl Kernel for Backward<'_> {
                 }
                 if let (Some(of_x), true) = (self.of_x, plain) {
                     strips(s, &back, &frame, &starts, &mut all);
-                    let emit = Emit { to: of_x, sums: None, bias: 0.0, activation: Activation::Identity };
+                    let activation = Activation::Identity;
+                    let emit = Emit { to: of_x, sums: None, bias: 0.0, normed: None, activation };
                     Convolve {
                         sizes: back,
                         frame,
@@ -174,19 +186,6 @@ impl Kernel for Backward<'_> {
                 unsafe { to.part(channel..channel + 1)[0] = total as f32 };
             }
         }
-    }
-}
-
-/// Computes `to = gradient * derivative`.
-#[inline(always)]
-fn scale<S: Simd>(s: S, activation: Activation, at: &[f32], gradient: &[f32], to: &mut [f32]) {
-    let mut start = 0;
-    while start < to.len() {
-        let places = start..to.len().min(start + S::LANES);
-        start = places.end;
-        let slope = activation.derivative(s, s.load_first(&at[places.clone()]));
-        let gradient = s.load_first(&gradient[places.clone()]);
-        s.store_first(&mut to[places], s.mul(slope, gradient));
     }
 }
 

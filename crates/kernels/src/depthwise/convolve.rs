@@ -2,6 +2,7 @@
 
 use super::frame::{Frame, ROOM};
 use crate::activation::Activation;
+use crate::batch_norm::channels::Affine;
 use crate::simd::Simd;
 use crate::threads::Shared;
 use crate::windows::Windows;
@@ -37,6 +38,10 @@ pub(super) struct Emit<'a> {
     /// The memory for the sums before the activation, if they are kept.
     pub sums: Option<Shared<'a, f32>>,
     pub bias: f32,
+    /// The channel's map and the residual of a norm before the activation, if there is one.
+    pub normed: Option<(Affine, Option<&'a [f32]>)>,
+    /// Applied here if it is [cheap](Activation::is_cheap). Other activations follow once a plane is
+    /// complete: the compiler would compute their polynomials for each vector, whichever was asked for.
     pub activation: Activation,
 }
 
@@ -47,9 +52,16 @@ impl Emit<'_> {
             // SAFETY: each plane of the output is one thread's.
             s.store_first(unsafe { sums.part(start..start + count) }, value);
         }
+        let mut value = value;
+        if let Some((map, residual)) = self.normed {
+            value = map.apply(s, value);
+            if let Some(residual) = residual {
+                value = s.add(value, s.load_first(&residual[start..start + count]));
+            }
+        }
         // SAFETY: as above.
         let to = unsafe { self.to.part(start..start + count) };
-        s.store_first(to, self.activation.apply(s, value));
+        s.store_first(to, self.activation.apply_cheap(s, value));
     }
 }
 

@@ -39,7 +39,7 @@ impl std::ops::DerefMut for Zeros {
 impl Windows {
     /// True if the padding stays within the kernel. The input's gradient is then a convolution with padding
     /// too.
-    pub(super) fn is_usual(&self) -> bool {
+    pub(crate) fn is_usual(&self) -> bool {
         (0..2).all(|axis| self.padding[axis] <= self.dilation[axis] * (self.kernel[axis] - 1))
     }
 

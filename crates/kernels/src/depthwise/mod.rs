@@ -14,6 +14,7 @@ mod convolve;
 mod frame;
 
 use crate::activation::Activation;
+use crate::batch_norm::channels::Normed;
 use crate::count;
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
@@ -154,28 +155,19 @@ fn forward(
     let mut output = for_overwriting(shape.iter().product());
     let sums_kept = keep == Keep::ForBackward && !activation.is_known_by_output();
     let mut sums = for_overwriting(if sums_kept { output.len() } else { 0 });
-    {
-        let to = Shared::new(&mut output);
-        let sums = sums_kept.then(|| Shared::new(&mut sums));
-        let parts = threads::parts(to_products(images * all_channels, &sizes), LEAST);
-        // with few channels, threads also share their images
-        let by_image = if all_channels < parts { images.clamp(1, parts) } else { 1 };
-        let by_channel = parts.min(all_channels).max(1);
-        threads::parallel(by_channel * by_image, |part| {
-            run(Forward {
-                sizes,
-                x: &x,
-                weights: &weight,
-                bias: bias.as_deref(),
-                activation,
-                to,
-                sums,
-                all_channels,
-                channels: threads::range(all_channels, by_channel, part / by_image, 1),
-                images: threads::range(images, by_image, part % by_image, 1),
-            });
-        });
-    }
+    convolve(Forward {
+        sizes,
+        x: &x,
+        weights: &weight,
+        bias: bias.as_deref(),
+        normed: None,
+        activation,
+        to: Shared::new(&mut output),
+        sums: sums_kept.then(|| Shared::new(&mut sums)),
+        all_channels,
+        channels: 0..all_channels,
+        images: 0..images,
+    });
     let output = flex::tensor(output, &shape);
     let saved = (keep == Keep::ForBackward).then(|| Depthwise {
         x,
@@ -189,6 +181,50 @@ fn forward(
         activation,
     });
     (output, saved)
+}
+
+/// `activation(norm(conv(x, weight) + bias) + residual)`, on no graph. `x` and `weight` are the numbers of
+/// [`depthwise_conv2d`]'s.
+pub(crate) fn normed(
+    x: &Floats,
+    weight: &Floats,
+    bias: Option<&[f32]>,
+    sizes: Windows,
+    normed: Normed<'_>,
+    activation: Activation,
+) -> FlexTensor {
+    let [images, all_channels] = [x.dims()[0], x.dims()[1]];
+    let shape = [images, all_channels, sizes.out[0], sizes.out[1]];
+    let mut output = for_overwriting(shape.iter().product());
+    convolve(Forward {
+        sizes,
+        x,
+        weights: weight,
+        bias,
+        normed: Some(normed),
+        activation,
+        to: Shared::new(&mut output),
+        sums: None,
+        all_channels,
+        channels: 0..all_channels,
+        images: 0..images,
+    });
+    flex::tensor(output, &shape)
+}
+
+/// Shares the channels out to threads and, where they are few, the images.
+fn convolve(all: Forward<'_>) {
+    let (channels, images) = (all.channels.len(), all.images.len());
+    let parts = threads::parts(to_products(images * channels, &all.sizes), LEAST);
+    let by_image = if channels < parts { images.clamp(1, parts) } else { 1 };
+    let by_channel = parts.min(channels).max(1);
+    threads::parallel(by_channel * by_image, |part| {
+        run(Forward {
+            channels: threads::range(channels, by_channel, part / by_image, 1),
+            images: threads::range(images, by_image, part % by_image, 1),
+            ..all
+        });
+    });
 }
 
 fn to_products(planes: usize, sizes: &Windows) -> usize {

@@ -11,12 +11,15 @@
 //!
 //! Few rows do not repay the packing of `B`: up to [`ROWS_IN_PLACE`] rows read it in place, and a single row
 //! reads it along its rows. [`products`] uses each right-hand side in one product only, so it always reads
-//! them in place.
+//! them in place. A whole side may be packed beforehand, as [`PackedRows`] or [`PackedColumns`], where it is
+//! multiplied again and again.
 
 mod pack;
+mod packed;
 mod tile;
 
 pub(crate) use pack::packed_rows;
+pub(crate) use packed::{PackedColumns, PackedRows};
 pub(crate) use tile::{Columns, Sink, TILE_VECTORS, accumulate, fitting_tile, panel_height};
 
 use crate::memory::for_overwriting;
@@ -155,6 +158,19 @@ impl<F: Finish> Sink for Rows<'_, F> {
 /// # Panics
 /// When the shapes do not fit each other.
 pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool, finish: F) {
+    product_by(a, b, None, c, add, finish);
+}
+
+/// [`product`] with the columns of `b` packed beforehand, if they are.
+pub(crate) fn product_by<F: Finish>(
+    a: Matrix,
+    b: Matrix,
+    packed: Option<&PackedColumns>,
+    c: &mut [f32],
+    add: bool,
+    finish: F,
+) {
+    assert!(packed.is_none_or(|packed| packed.is_of(&b)), "columns packed of another matrix");
     assert_eq!(a.columns, b.rows, "the columns of A and the rows of B");
     assert_eq!(c.len(), a.rows * b.columns, "the numbers of C");
     a.check();
@@ -171,7 +187,7 @@ pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool,
         let columns = threads::range(columns, wide, part % wide, WIDTH);
         if !rows.is_empty() && !columns.is_empty() {
             let in_place = rows.len() <= ROWS_IN_PLACE && b.column_stride == 1;
-            run(Product { a, b, rows, columns, in_place, to });
+            run(Product { a, b, sides: (None, packed), rows, columns, in_place, to });
         }
     });
 }
@@ -179,13 +195,13 @@ pub(crate) fn product<F: Finish>(a: Matrix, b: Matrix, c: &mut [f32], add: bool,
 /// `c[i] = finish[i](a b[i])` for `count` right-hand sides of one shape, which are read in place. The
 /// products lie in `c` row after row, the first at `first` and each next one `step` numbers further.
 ///
-/// Threads share out the columns of all products.
+/// Threads share out the columns of all products. The rows of `a` may be packed beforehand.
 ///
 /// # Panics
 /// When the shapes do not fit each other, products overlap, or a row of a right-hand side is not contiguous.
 pub(crate) fn products<'a, F: Finish>(
     count: usize,
-    a: Matrix,
+    (a, packed): (Matrix, Option<&PackedRows>),
     b: impl Fn(usize) -> Matrix<'a> + Sync,
     (c, first, step): (&mut [f32], usize, usize),
     finish: impl Fn(usize) -> F + Sync,
@@ -193,6 +209,7 @@ pub(crate) fn products<'a, F: Finish>(
     if count == 0 {
         return;
     }
+    assert!(packed.is_none_or(|packed| packed.is_of(&a)), "rows packed of another matrix");
     let (rows, columns) = (a.rows, b(0).columns);
     assert!(rows * columns <= step || count == 1, "products of {rows} x {columns} every {step} numbers");
     assert!(first + (count - 1) * step + rows * columns <= c.len(), "products within {} numbers", c.len());
@@ -212,7 +229,7 @@ pub(crate) fn products<'a, F: Finish>(
             let first = first + index * step;
             let to = Rows { to, first, stride: columns, add: false, complete: true, finish: finish(index) };
             let columns = start * WIDTH..(end * WIDTH).min(columns);
-            run(Product { a, b, rows: 0..rows, columns, in_place: true, to });
+            run(Product { a, b, sides: (packed, None), rows: 0..rows, columns, in_place: true, to });
             panel.start += end - start;
         }
     });
@@ -239,6 +256,8 @@ fn grid(rows: usize, columns: usize, parts: usize) -> (usize, usize) {
 struct Product<'a, F> {
     a: Matrix<'a>,
     b: Matrix<'a>,
+    /// `A` and `B` packed beforehand. `B` is not read in place then.
+    sides: (Option<&'a PackedRows>, Option<&'a PackedColumns>),
     rows: Range<usize>,
     columns: Range<usize>,
     /// True if `B` is read in place; its rows are contiguous then.
@@ -251,7 +270,7 @@ impl<F: Finish> Kernel for Product<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Product { a, b, rows, mut columns, in_place, to } = self;
+        let Product { a, b, sides: (all_rows, all_columns), rows, mut columns, in_place, to } = self;
         let width = TILE_VECTORS * S::LANES;
         if rows.len() == 1 && a.column_stride == 1 && b.column_stride == 1 {
             // SAFETY: the places are this part's own.
@@ -261,9 +280,14 @@ impl<F: Finish> Kernel for Product<'_, F> {
             }
         }
         let depth = a.columns.min(DEPTH);
-        let widest = if in_place { width } else { columns.len().min(BLOCK_COLUMNS).next_multiple_of(width) };
+        let widest = match all_columns {
+            Some(_) => 0,
+            None if in_place => width,
+            None => columns.len().min(BLOCK_COLUMNS).next_multiple_of(width),
+        };
         let mut packed = for_overwriting(widest * depth);
-        let mut block = for_overwriting(packed_rows::<S>(BLOCK_ROWS.min(rows.len())) * depth);
+        let block = if all_rows.is_some() { 0 } else { packed_rows::<S>(BLOCK_ROWS.min(rows.len())) };
+        let mut block = for_overwriting(block * depth);
         for first in columns.clone().step_by(BLOCK_COLUMNS) {
             let columns = first..(first + BLOCK_COLUMNS).min(columns.end);
             let mut start = 0;
@@ -271,7 +295,9 @@ impl<F: Finish> Kernel for Product<'_, F> {
             while start == 0 || start < a.columns {
                 let depth = start..(start + DEPTH).min(a.columns);
                 let to = Rows { add: to.add || start > 0, complete: depth.end == a.columns, ..to };
-                let panels = if in_place {
+                let panels = if let Some(all) = all_columns {
+                    Panels { packed: all.panels(columns.clone(), depth.clone()), unpacked: None }
+                } else if in_place {
                     let whole = columns.start + columns.len() / width * width;
                     if whole < columns.end {
                         pack_columns(s, &b, depth.clone(), whole..columns.end, &mut packed);
@@ -283,10 +309,17 @@ impl<F: Finish> Kernel for Product<'_, F> {
                 };
                 for first in rows.clone().step_by(BLOCK_ROWS) {
                     let rows = first..(first + BLOCK_ROWS).min(rows.end);
-                    pack_rows(s, &a, rows.clone(), depth.clone(), &mut block);
-                    // SAFETY: block and panels were packed with this depth just above, rows of `B` in place
-                    // are whole, and the places are this part's own.
-                    unsafe { multiply(s, depth.len(), &block, rows, panels, columns.clone(), to) };
+                    let block = match all_rows {
+                        Some(all) => all.block(rows.clone(), depth.clone()),
+                        None => {
+                            pack_rows(s, &a, rows.clone(), depth.clone(), &mut block);
+                            &block
+                        }
+                    };
+                    // SAFETY: block and panels were packed with this depth just above, or beforehand of the
+                    // same matrices with the same instructions, rows of `B` in place are whole, and the places
+                    // are this part's own.
+                    unsafe { multiply(s, depth.len(), block, rows, panels, columns.clone(), to) };
                 }
                 start += DEPTH;
             }
