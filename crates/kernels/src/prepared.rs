@@ -300,7 +300,7 @@ mod tests {
             || bits(conv_transpose2d(x.clone(), weight.clone(), None, Default::default(), Activation::Relu));
         let down = || bits(convolve(&x, &weight, 2));
         let alone = || bits(convolve(&x.clone().slice([0..1, 0..4]), &weight, 1));
-        let halves = weight.clone().slice([4..8]);
+        let halves = weight.clone().slice(4..8);
         let half = || bits(convolve(&x.clone().slice([0..1, 0..4]), &halves, 1));
         let expected = [up(), down(), alone(), half()];
         let prepared = Prepared::new();
