@@ -11,7 +11,7 @@ use crate::objective::Objective;
 use bonfire_contract::{Images, Output, Target, Task};
 use bonfire_kernels::Activation::{self, Identity};
 use bonfire_kernels::modules::{conv2d, dropout, linear};
-use bonfire_kernels::{checkpoint, global_avg_pool};
+use bonfire_kernels::{checkpoint, gated, global_avg_pool};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
@@ -159,7 +159,7 @@ impl SqueezeExcitation {
     fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let means = global_avg_pool(x.clone()).unsqueeze_dims(&[2, 3]); // [B, C, 1, 1]
         let squeezed = conv2d(&self.reduce, means, activation); // [B, S, 1, 1]
-        x * sigmoid(conv2d(&self.expand, squeezed, Identity)) // [B, C, H, W]
+        gated(x, sigmoid(conv2d(&self.expand, squeezed, Identity))) // [B, C, H, W]
     }
 }
 

@@ -13,7 +13,7 @@ use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation;
-use bonfire_kernels::modules::{batch_norm, conv2d, dropout, linear, max_pool2d};
+use bonfire_kernels::modules::{conv_norm, conv2d, dropout, linear, max_pool2d};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -165,10 +165,7 @@ impl Stage {
         for (index, convolution) in self.convolutions.iter().enumerate() {
             // [B, C_out, H, W], or 2 fewer pixels each without padding
             x = match self.norms.get(index) {
-                Some(norm) => {
-                    let x = conv2d(convolution, x, Activation::Identity);
-                    batch_norm(norm, x, None, Activation::Relu)
-                }
+                Some(norm) => conv_norm(convolution, norm, x, None, Activation::Relu),
                 None => conv2d(convolution, x, Activation::Relu),
             };
         }

@@ -13,7 +13,7 @@ use crate::objective::Objective;
 use crate::spec::{Misfit, Spec};
 use bonfire_contract::{ConfigError, Images, Output, Target, Task};
 use bonfire_kernels::Activation::{Identity, Relu};
-use bonfire_kernels::modules::{batch_norm, conv2d, linear};
+use bonfire_kernels::modules::{conv_norm, linear};
 use bonfire_kernels::{checkpoint, global_avg_pool};
 use burn::config::Config;
 use burn::module::Module;
@@ -132,13 +132,13 @@ impl BasicBlock {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.shortcut {
             Some(Projection { convolution, norm }) => {
-                batch_norm(norm, conv2d(convolution, input.clone(), Identity), None, Identity)
+                conv_norm(convolution, norm, input.clone(), None, Identity)
             }
             None => input.clone(),
         }; // [B, C_out, H / stride, W / stride]
         // [B, C_out, H / stride, W / stride]
-        let x = batch_norm(&self.first_norm, conv2d(&self.first, input, Identity), None, Relu);
-        batch_norm(&self.second_norm, conv2d(&self.second, x, Identity), Some(shortcut), Relu)
+        let x = conv_norm(&self.first, &self.first_norm, input, None, Relu);
+        conv_norm(&self.second, &self.second_norm, x, Some(shortcut), Relu)
     }
 }
 
@@ -173,8 +173,7 @@ impl Headed for SmallResNet {
     fn features(&self, input: Images) -> Tensor<2> {
         let channels = self.channels;
         assert_shape!(input.pixels, [_, channels, _, _]);
-        let x = conv2d(&self.stem, input.pixels, Identity); // [B, width, H, W]
-        let mut x = batch_norm(&self.norm, x, None, Relu);
+        let mut x = conv_norm(&self.stem, &self.norm, input.pixels, None, Relu); // [B, width, H, W]
         for block in &self.blocks {
             x = checkpoint::block(block, x, BasicBlock::forward);
         } // [B, 4 * width, H / 4, W / 4]

@@ -6,17 +6,19 @@
 //! written once, with the sum over the windows that contain it. So threads never write the same place, and
 //! memory needs no zeroing.
 
+mod last;
 mod windows;
 
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
+use crate::pixels;
 use crate::simd::run;
 use crate::threads::{self, Shared};
 use crate::windows::Windows;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use std::sync::Arc;
@@ -131,11 +133,11 @@ pub trait PoolOps: Backend {
 
 impl PoolOps for Flex {
     fn max_pooled(x: FlexTensor, windows: Windows) -> FlexTensor {
-        forward(x, windows, Kind::Max, Keep::Nothing).0
+        predict(x, windows, Kind::Max)
     }
 
     fn average_pooled(x: FlexTensor, windows: Windows, count_include_pad: bool) -> FlexTensor {
-        forward(x, windows, Kind::Average { count_include_pad }, Keep::Nothing).0
+        predict(x, windows, Kind::Average { count_include_pad })
     }
 }
 
@@ -168,6 +170,20 @@ struct Pool {
 
 /// The least count of the input's numbers that is worth a thread.
 const LEAST: usize = 1 << 14;
+
+/// The pooled windows, in the order that the input's numbers have.
+fn predict(x: FlexTensor, windows: Windows, kind: Kind) -> FlexTensor {
+    if !pixels::come_first(&x) {
+        return forward(x, windows, kind, Keep::Nothing).0;
+    }
+    let [images, channels, ..] = x.shape().dims::<4>();
+    let (x, sizes) = (pixels::of(x), [images, channels]);
+    let output = match kind {
+        Kind::Max => last::pool::<true>(&x, sizes, windows, false),
+        Kind::Average { count_include_pad } => last::pool::<false>(&x, sizes, windows, count_include_pad),
+    };
+    pixels::image(output, [images, windows.out[0], windows.out[1], channels])
+}
 
 fn forward(x: FlexTensor, windows: Windows, kind: Kind, keep: Keep) -> (FlexTensor, Option<Pool>) {
     let x = Floats::new(x);

@@ -13,7 +13,7 @@ impl Windows {
 
     /// The taps of a window that lie in the plane, along one axis.
     #[inline(always)]
-    fn inside(&self, axis: usize, window: usize) -> Range<usize> {
+    pub(super) fn inside(&self, axis: usize, window: usize) -> Range<usize> {
         let (start, step) = (window * self.stride[axis], self.dilation[axis]);
         let first = self.padding[axis].saturating_sub(start).div_ceil(step).min(self.kernel[axis]);
         let room = (self.size[axis] + self.padding[axis]).saturating_sub(start);
@@ -22,7 +22,7 @@ impl Windows {
 
     /// The place of a tap in the plane, along one axis. The tap must lie in the plane.
     #[inline(always)]
-    fn place(&self, axis: usize, window: usize, tap: usize) -> usize {
+    pub(super) fn place(&self, axis: usize, window: usize, tap: usize) -> usize {
         window * self.stride[axis] + tap * self.dilation[axis] - self.padding[axis]
     }
 
