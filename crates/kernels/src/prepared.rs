@@ -8,6 +8,7 @@
 //! only where nobody else holds its buffer, and a clone holds it: a weight that an optimizer changes moves to
 //! a buffer of its own. What is found is therefore never out of date.
 
+use crate::conv::ConvOptions;
 use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
 use std::any::Any;
@@ -70,6 +71,8 @@ pub(crate) enum Form {
     Rows { groups: usize, group: usize },
     /// The columns of a matrix.
     Columns,
+    /// The weight of a convolution of pixels, or of planes to pixels.
+    Pixels { options: ConvOptions, planes: bool },
     /// The maps of a norm with this epsilon, by its bits.
     Maps { epsilon: u64 },
 }
@@ -161,11 +164,15 @@ impl Place {
     }
 }
 
+/// True within [`Prepared::run`].
+pub(crate) fn is_predicting() -> bool {
+    CURRENT.with_borrow(Option::is_some)
+}
+
 /// A clone of the tensor, if what is made of it may be kept: within [`Prepared::run`], and if somebody else
 /// holds it too. A weight that was computed for this one call will not come again.
 pub(crate) fn lasting(tensor: &FlexTensor) -> Option<FlexTensor> {
-    let within = CURRENT.with_borrow(Option::is_some);
-    (within && !tensor.is_unique()).then(|| tensor.clone())
+    (is_predicting() && !tensor.is_unique()).then(|| tensor.clone())
 }
 
 /// What `make` makes of the tensors, or what it made of them before. `None` if its `bytes` exceed the bound,

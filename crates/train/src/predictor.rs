@@ -32,7 +32,8 @@ impl<M> Predictor<M> {
 }
 
 impl<M: Task> Predictor<M> {
-    /// [`Task::predict`], with the same bits.
+    /// [`Task::predict`]. Its convolutions may add in another order: answers agree to some 1e-6 of their size. A sample
+    /// has the same bits in any batch.
     pub fn predict(&self, input: M::Input) -> Output {
         self.ask(|model| model.predict(input))
     }
@@ -91,30 +92,35 @@ mod tests {
         Images { pixels: Tensor::random([4, 3, 8, 8], Distribution::Normal(0.2, 1.0), device) }
     }
 
-    fn bits(output: Output) -> Vec<u32> {
+    fn values(output: Output) -> Vec<f32> {
         let Output::Values(values) = output else { panic!("values") };
-        values.into_data().iter::<f32>().map(f32::to_bits).collect()
+        values.into_data().iter::<f32>().collect()
+    }
+
+    fn agree(found: &[f32], expected: &[f32]) -> bool {
+        let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() <= 1e-5 * largest)
     }
 
     #[test]
-    fn predictions_have_the_models_bits_after_each_step_of_a_training() {
+    fn predictions_are_the_models_after_each_step_of_a_training() {
         let (device, plain) = (Device::flex().autodiff(), Device::flex());
         let mut model = Small::new(&device);
         let mut optimizer = SgdConfig::new().init();
-        let mut kept: Vec<(Predictor<Small>, Vec<u32>)> = Vec::new();
+        let mut kept: Vec<(Predictor<Small>, Vec<f32>)> = Vec::new();
         for _ in 0..4 {
             let predictor = Predictor::new(model.valid());
-            let expected = bits(model.valid().predict(pictures(&plain)));
-            for _ in 0..2 {
-                assert_eq!(bits(predictor.predict(pictures(&plain))), expected);
-            }
+            let expected = values(model.valid().predict(pictures(&plain)));
+            let found = values(predictor.predict(pictures(&plain)));
+            assert!(agree(&found, &expected));
+            assert_eq!(values(predictor.predict(pictures(&plain))), found);
             assert!(predictor.prepared.bytes() > 0);
             // predictors of earlier weights keep those
             for (earlier, answers) in &kept {
-                assert_eq!(&bits(earlier.predict(pictures(&plain))), answers);
-                assert_ne!(*answers, expected, "the step changed the weights");
+                assert_eq!(&values(earlier.predict(pictures(&plain))), answers);
+                assert!(!agree(answers, &expected), "the step changed the weights");
             }
-            kept.push((predictor, expected));
+            kept.push((predictor, found));
             let gradients =
                 GradientsParams::from_grads(model.loss(pictures(&device), Target::Absent).backward(), &model);
             model = optimizer.step(0.1, model, gradients);

@@ -1,6 +1,7 @@
 //! The sizes of a convolution, and the pairs of input and output that a tap of its kernel connects.
 
 use super::options::{ConvOptions, ConvTransposeOptions};
+use crate::count;
 use crate::windows::Windows;
 
 /// The sizes and options of a convolution. A transposed convolution is described by the convolution whose
@@ -122,6 +123,16 @@ impl Geometry {
             self.output = self.input;
         }
         self
+    }
+
+    /// True if each channel is convolved by itself.
+    pub(super) fn is_depthwise(&self) -> bool {
+        self.inputs == 1 && self.outputs == 1 && self.groups > 1
+    }
+
+    /// Counts the multiplications.
+    pub(super) fn count(&self) {
+        count::add(&[self.output_length(), self.inputs, self.taps()]);
     }
 
     pub(super) fn taps(&self) -> usize {

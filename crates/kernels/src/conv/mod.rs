@@ -7,6 +7,7 @@
 mod columns;
 mod engine;
 mod geometry;
+pub(crate) mod last;
 mod norm;
 mod options;
 mod point;
@@ -16,8 +17,8 @@ mod weights;
 mod writer;
 
 use crate::activation::Activation;
-use crate::count;
 use crate::depthwise::depthwise_conv2d;
+use crate::elementwise::{close, open, opens};
 use crate::flex::{self, Floats, Keep, Saved};
 use crate::memory::for_overwriting;
 use crate::precision::like;
@@ -29,6 +30,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, module, ops};
 use geometry::Geometry;
+use last::op::After;
 pub use norm::conv_norm;
 pub use options::{ConvOptions, ConvTransposeOptions};
 use weights::Weight;
@@ -57,13 +59,14 @@ pub fn conv2d(
     check_bias(bias.as_ref(), geometry.groups * geometry.outputs);
     // An empty convolution is left to Burn.
     let fast = flex::runs_on(&x) && geometry.input_length() > 0 && geometry.weight_length() > 0;
-    if fast && is_depthwise(geometry) {
+    if fast && let Some(y) = predicted(&x, &weight, bias.as_ref(), geometry, activation) {
+        return y;
+    }
+    if fast && geometry.is_depthwise() {
         let ConvOptions { stride, padding, dilation, .. } = options;
         return depthwise_conv2d(x, weight, bias, stride, padding, dilation, activation);
     }
-    let Geometry { images, output: [rows, columns], inputs, .. } = geometry;
-    let outputs = geometry.groups * geometry.outputs;
-    count::add(&[images, outputs, rows, columns, inputs, geometry.taps()]);
+    geometry.count();
     if !fast {
         return plain(x, weight, bias, options, activation);
     }
@@ -100,9 +103,7 @@ pub fn conv_transpose2d(
     let geometry = Geometry::transposed(x.dims(), weight.dims(), options);
     check_bias(bias.as_ref(), geometry.groups * geometry.inputs);
     // each input number meets each tap of each output channel
-    let Geometry { images, output: [rows, columns], inputs, .. } = geometry;
-    let outputs = geometry.groups * geometry.outputs;
-    count::add(&[images, outputs, rows, columns, inputs, geometry.taps()]);
+    geometry.count();
     if !flex::runs_on(&x) || geometry.output_length() == 0 || geometry.weight_length() == 0 {
         return plain_transposed(x, weight, bias, options, activation);
     }
@@ -114,6 +115,26 @@ pub fn conv_transpose2d(
         options,
         activation,
     ))
+}
+
+/// [`conv2d`] within a prediction; `None` elsewhere, and where the op is not served there.
+fn predicted(
+    x: &Tensor<4>,
+    weight: &Tensor<4>,
+    bias: Option<&Tensor<1>>,
+    geometry: Geometry,
+    activation: Activation,
+) -> Option<Tensor<4>> {
+    if !prepared::is_predicting() || !opens(x) || !opens(weight) || !bias.is_none_or(opens) {
+        return None;
+    }
+    let primitive = |x: &Tensor<4>| x.clone().try_into_primitive::<Flex>().expect("a tensor that opens");
+    let (x, weight) = (primitive(x), primitive(weight));
+    let bias = bias.map(|bias| Floats::new(open(bias.clone())));
+    let after = After { bias: bias.as_ref(), maps: None, residual: None, activation };
+    let y = last::op::convolve(&x, &weight, geometry, after)?;
+    geometry.count();
+    Some(close(y))
 }
 
 /// The twin of [`conv2d`], made of Burn's own ops.
@@ -143,10 +164,6 @@ pub(crate) fn plain_transposed(
 }
 
 /// True for a convolution of each channel by itself.
-fn is_depthwise(geometry: Geometry) -> bool {
-    geometry.inputs == 1 && geometry.outputs == 1 && geometry.groups > 1
-}
-
 fn check_bias(bias: Option<&Tensor<1>>, channels: usize) {
     if let Some(bias) = bias {
         assert_eq!(bias.dims(), [channels], "the bias of {channels} channels");

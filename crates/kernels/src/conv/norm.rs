@@ -1,16 +1,16 @@
 //! A convolution and the batch norm behind it. Where nothing is trained, the norm, a residual and the
 //! activation are part of the convolution's pass.
 
+use super::check_bias;
 use super::engine;
 use super::geometry::Geometry;
+use super::last::{self, op::After};
 use super::options::ConvOptions;
 use super::weights::Weight;
 use super::writer::Finish;
-use super::{check_bias, is_depthwise};
 use crate::activation::Activation;
 use crate::batch_norm::channels::{Affine, Normed};
 use crate::batch_norm::{batch_norm, maps_of};
-use crate::count;
 use crate::depthwise;
 use crate::elementwise::opens;
 use crate::flex::{self, Floats};
@@ -95,7 +95,7 @@ impl OnePass {
             assert_eq!(residual.dims(), output, "the residual of an output");
         }
         let full = geometry.input_length() > 0 && geometry.weight_length() > 0;
-        let unusual = is_depthwise(geometry) && !geometry.windows().is_usual();
+        let unusual = geometry.is_depthwise() && !geometry.windows().is_usual();
         (full && !unusual).then_some(OnePass { geometry, weight, bias, norm: of_norm, epsilon: norm.epsilon })
     }
 
@@ -103,14 +103,18 @@ impl OnePass {
         let OnePass { geometry, weight, bias, norm, epsilon } = self;
         let Geometry { images, groups, outputs, output: [height, width], .. } = geometry;
         let shape = [images, groups * outputs, height, width];
-        count::add(&[shape.iter().product(), geometry.inputs, geometry.taps()]);
-        let weight = primitive(weight);
-        let lasting = prepared::lasting(&weight);
-        let (x, weight, bias) = (Floats::new(primitive(x)), Floats::new(weight), bias.map(primitive));
-        let (bias, residual) = (bias.map(Floats::new), residual.map(primitive).map(Floats::new));
+        geometry.count();
+        let (x, weight) = (primitive(x), primitive(weight));
+        let (bias, residual) = (bias.map(primitive).map(Floats::new), residual.map(primitive));
         let maps = maps(norm.map(primitive), epsilon);
+        let after = After { bias: bias.as_ref(), maps: Some(&maps), residual: residual.as_ref(), activation };
+        if let Some(output) = last::op::convolve(&x, &weight, geometry, after) {
+            return Tensor::from_primitive::<Flex>(output);
+        }
+        let lasting = prepared::lasting(&weight);
+        let (x, weight, residual) = (Floats::new(x), Floats::new(weight), residual.map(Floats::new));
         let normed = Normed { maps: &maps, residual: residual.as_deref() };
-        if is_depthwise(geometry) {
+        if geometry.is_depthwise() {
             let (bias, sizes) = (bias.as_deref(), geometry.windows());
             let output = depthwise::normed(&x, &weight, bias, sizes, normed, activation);
             return Tensor::from_primitive::<Flex>(output);

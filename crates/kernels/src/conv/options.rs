@@ -1,7 +1,7 @@
 //! Options of convolutions.
 
 /// Options of a convolution. All pairs are `[height, width]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvOptions {
     /// The distance in pixels between the inputs of neighbouring outputs.
     pub stride: [usize; 2],

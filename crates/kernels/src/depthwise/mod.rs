@@ -12,6 +12,7 @@
 mod channel;
 mod convolve;
 mod frame;
+pub(crate) mod last;
 
 use crate::activation::Activation;
 use crate::batch_norm::channels::Normed;

@@ -67,7 +67,8 @@ impl<const MAX: bool> Kernel for Pool<'_, MAX> {
                 let mut found = s.splat(if MAX { f32::NEG_INFINITY } else { 0.0 });
                 for i in rows.clone() {
                     for j in columns.clone() {
-                        let pixel = image * w.plane() + w.place(0, row, i) * w.size[1] + w.place(1, column, j);
+                        let pixel =
+                            image * w.plane() + w.place(0, row, i) * w.size[1] + w.place(1, column, j);
                         let at = pixel * channels + channel;
                         let value = s.load_first(&x[at..at + to.len()]);
                         found = match MAX {
