@@ -415,4 +415,72 @@ mod tests {
         assert!(Case::of(0, 5, 8, 3, 1).run(&[], Finish::default()).is_empty());
         assert!(Case::of(2, 5, 0, 3, 1).run(&[], Finish::default()).is_empty());
     }
+
+    /// Run alone: `cargo test --release -p bonfire-kernels depthwise::last -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "times are for people to read"]
+    fn layers_beside_planes() {
+        use super::super::Forward;
+        use crate::memory::TIMED;
+        use crate::threads::Shared;
+        use std::sync::atomic::Ordering;
+        use std::time::Instant;
+        TIMED.store(true, Ordering::Relaxed);
+        threads::inside(|| {
+            for (images, size, channels, stride) in [
+                (1, 112, 32, 1),
+                (1, 112, 96, 2),
+                (1, 56, 144, 1),
+                (1, 56, 144, 2),
+                (1, 28, 192, 2),
+                (1, 14, 384, 1),
+                (1, 14, 576, 2),
+                (1, 7, 960, 1),
+                (8, 56, 144, 1),
+                (8, 14, 384, 1),
+            ] {
+                let case = Case::of(images, size, channels, 3, stride);
+                let (layer, x, weights) = (case.layer(), case.input(), numbers(channels * 9, 5));
+                let (sizes, bias) = (layer.windows(case.size), vec![0.1; channels]);
+                let mut to = vec![0.0; images * sizes.plane_out() * channels];
+                let mut quickest = [f64::INFINITY; 2];
+                for _ in 0..200 {
+                    let start = Instant::now();
+                    let shared = Shared::new(&mut to);
+                    let parts = threads::count();
+                    threads::parallel(parts, |part| {
+                        run_kernel(Forward {
+                            sizes,
+                            x: &x,
+                            weights: &weights,
+                            bias: Some(&bias),
+                            activation: Activation::Relu6,
+                            to: shared,
+                            sums: None,
+                            all_channels: channels,
+                            channels: threads::range(channels, parts, part, 1),
+                            images: 0..images,
+                        });
+                    });
+                    quickest[0] = quickest[0].min(start.elapsed().as_secs_f64());
+                    let start = Instant::now();
+                    let activation = Activation::Relu6;
+                    let finish = Finish { shift: Some(&bias), activation, ..Finish::default() };
+                    layer.run(&x, images, case.size, finish, &mut to);
+                    quickest[1] = quickest[1].min(start.elapsed().as_secs_f64());
+                }
+                let work = 2.0 * (to.len() * 9) as f64 / 1e9;
+                let [planes, last] = quickest;
+                println!(
+                    "b{images} {channels} s{stride} at {size}: planes {:.3} ms ({:.0}), last {:.3} ms ({:.0}, {:.2}x)",
+                    planes * 1e3,
+                    work / planes,
+                    last * 1e3,
+                    work / last,
+                    planes / last
+                );
+            }
+        });
+        TIMED.store(false, Ordering::Relaxed);
+    }
 }

@@ -82,7 +82,7 @@ pub(super) fn run<const T: usize, const N: usize>(
     if down == 1 {
         threads::parallel(across, |part| {
             let part = threads::range(count, across, part, 1);
-            let together = (HELD / (N * N * inputs)).max(LEAST_TILES).min(part.len());
+            let together = (HELD / (N * N * inputs).max(1)).max(LEAST_TILES).min(part.len());
             let mut transformed = for_overwriting(N * N * together * inputs);
             for first in part.clone().step_by(together.max(1)) {
                 let tiles_now = first..(first + together).min(part.end);
@@ -109,7 +109,7 @@ pub(super) fn run<const T: usize, const N: usize>(
         return;
     }
     // Few tiles and many weights: threads transform some channels each, and then share the panels.
-    let together = (threads::count() * HELD / (N * N * inputs)).max(4 * LEAST_TILES).min(count);
+    let together = (threads::count() * HELD / (N * N * inputs).max(1)).max(4 * LEAST_TILES).min(count);
     let mut transformed = for_overwriting(N * N * together * inputs);
     for first in (0..count).step_by(together) {
         let now = first..(first + together).min(count);
