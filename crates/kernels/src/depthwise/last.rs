@@ -454,6 +454,7 @@ mod tests {
                             x: &x,
                             weights: &weights,
                             bias: Some(&bias),
+                            normed: None,
                             activation: Activation::Relu6,
                             to: shared,
                             sums: None,
