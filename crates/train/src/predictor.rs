@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use bonfire_contract::{Images, Target};
     use bonfire_kernels::{Activation, modules};
-    use burn::module::{AutodiffModule, Module};
+    use burn::module::Module;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::optim::{GradientsParams, SgdConfig};
