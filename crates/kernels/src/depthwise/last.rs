@@ -51,6 +51,7 @@ impl Layer {
     ///
     /// # Panics
     /// When the kernel is larger than the padded image, or a stride or a dilation is 0.
+    #[cfg(test)]
     pub(crate) fn out(&self, size: [usize; 2]) -> [usize; 2] {
         self.windows(size).out
     }
@@ -63,11 +64,11 @@ impl Layer {
     ///
     /// # Shapes
     /// - x: `[B, H, W, C]`
-    /// - to and the residual: `[B, H', W', C]` with `[H', W']` from [`Layer::out`]
+    /// - to and the residual: `[B, H', W', C]` with `[H', W']` the windows' count
     /// - scale and shift: `[C]`
     ///
     /// # Panics
-    /// When the slices do not have these shapes, or as [`Layer::out`].
+    /// When the slices do not have these shapes, or the kernel is larger than the padded image.
     pub(crate) fn run(&self, x: &[f32], images: usize, size: [usize; 2], finish: Finish, to: &mut [f32]) {
         let (windows, channels) = (self.windows(size), self.channels);
         assert_eq!(x.len(), images * windows.plane() * channels, "the input of {images} images of {size:?}");

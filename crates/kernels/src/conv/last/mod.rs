@@ -128,6 +128,7 @@ impl Layer {
     ///
     /// # Panics
     /// When the kernel is larger than the padded image, or a stride or a dilation is 0.
+    #[cfg(test)]
     pub(crate) fn out(&self, size: [usize; 2]) -> [usize; 2] {
         self.windows(size).out
     }
@@ -145,11 +146,11 @@ impl Layer {
     ///
     /// # Shapes
     /// - x: `[B, H, W, C_in]`, or `[B, C_in, H, W]` if the layer was made for that order
-    /// - to and the residual: `[B, H', W', C_out]` with `[H', W']` from [`Layer::out`]
+    /// - to and the residual: `[B, H', W', C_out]` with `[H', W']` the windows' count
     /// - scale and shift: `[C_out]`
     ///
     /// # Panics
-    /// When the slices do not have these shapes, or as [`Layer::out`].
+    /// When the slices do not have these shapes, or the kernel is larger than the padded image.
     pub(crate) fn run(&self, x: &[f32], images: usize, size: [usize; 2], finish: Finish, to: &mut [f32]) {
         let windows = self.windows(size);
         assert_eq!(

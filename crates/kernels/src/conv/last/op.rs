@@ -214,7 +214,7 @@ mod tests {
             }
             // A sample has the same bits in any batch.
             for sample in 0..3 {
-                let alone = x.clone().slice([sample..sample + 1]);
+                let alone = x.clone().narrow(0, sample, 1);
                 let (alone, _) = prepared.run(|| net.forward(alone));
                 assert_eq!(numbers(alone), found[0][17 * sample..17 * (sample + 1)]);
             }
