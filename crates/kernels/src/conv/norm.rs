@@ -27,7 +27,8 @@ use std::sync::Arc;
 /// `activation(norm(convolution(x)) + residual)`, with the norm that [`batch_norm`] computes.
 ///
 /// On the CPU backend in `f32`, off autodiff, it is one pass: each sum of the convolution is normed by the
-/// running statistics before it is written. Its answers have the bits of the two passes. The weights stay as
+/// running statistics before it is written. Its answers have the bits of the two passes, but within
+/// [`Prepared::run`](crate::Prepared::run), where images come channels last. The weights stay as
 /// they are: a norm folded into them would round otherwise, and would have to follow them.
 ///
 /// # Shapes
