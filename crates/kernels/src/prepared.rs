@@ -1,11 +1,11 @@
-//! What kernels make of weights before they multiply by them, kept from one prediction to the next.
+//! Packed weights and the like, as kernels make them before they multiply, kept from one prediction to the next.
 //!
 //! It is also where a prediction is known to be one: convolutions hand images on channels last there.
 //!
 //! Products read weights in panels. Packing them takes as long as a small batch takes to multiply, and each
 //! prediction would pack the same weights again. Within [`Prepared::run`] they are packed once.
 //!
-//! What is made is found by the buffers of the tensors that it was made of, and it is kept beside clones of
+//! A thing made is found by the buffers of the tensors that it was made of, and it is kept beside clones of
 //! them. So such a buffer is not freed, and its place is not given to others. Burn writes a tensor in place
 //! only where nobody else holds its buffer, and a clone holds it: a weight that an optimizer changes moves to
 //! a buffer of its own. What is found is therefore never out of date.
@@ -64,7 +64,7 @@ struct Place {
     strides: Vec<isize>,
 }
 
-/// What is made of tensors. Each form is of one type.
+/// A form in which kernels read tensors. Each is of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
     /// The panels of one group of a convolution's weight, its rows in so many lots.
@@ -179,7 +179,7 @@ pub(crate) fn lasting(tensor: &FlexTensor) -> Option<FlexTensor> {
     (is_predicting() && !tensor.is_unique()).then(|| tensor.clone())
 }
 
-/// What `make` makes of the tensors, or what it made of them before. `None` if its `bytes` exceed the bound,
+/// The thing that `make` makes of the tensors, or made of them before. `None` if its `bytes` exceed the bound,
 /// or outside of [`Prepared::run`].
 ///
 /// # Panics

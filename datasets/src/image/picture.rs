@@ -17,7 +17,7 @@ pub(super) fn largest_picture() -> u64 {
     (memory::limit() / (2 * *CORES)).clamp(SMALLEST, LARGEST)
 }
 
-/// What is found where the pixels of a picture would take so many bytes.
+/// The finding where the pixels of a picture would take so many bytes.
 pub(super) fn beyond(bytes: u64) -> String {
     let most = size(largest_picture());
     format!("one whose pixels take {}, beyond the limit of {most}", size(bytes))

@@ -10,7 +10,7 @@ pub(crate) fn nearest(names: &[String], name: &str) -> String {
     format!("the nearest are {}", nearest.join(", "))
 }
 
-/// What is found where none of the names is `name`: "none; the nearest are `age`, `sex`".
+/// The finding where none of the names is `name`: "none; the nearest are `age`, `sex`".
 pub(crate) fn none_but(names: &[String], name: &str) -> String {
     if names.is_empty() { "none".to_string() } else { format!("none; {}", nearest(names, name)) }
 }

@@ -1,7 +1,7 @@
 //! The left-hand side of a convolution's product, packed once a call in the order in which tiles read it.
 
 use super::geometry::{Family, Outlet};
-use crate::gemm::{packed_rows, panel_height};
+use crate::gemm::{PaddedRows, panel_height};
 use crate::memory::for_overwriting;
 #[cfg(doc)]
 use crate::prepared;
@@ -30,7 +30,8 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// The rows of a weight as a product reads them: `data[row * row_stride + channel * channel_stride + place * place_stride]`.
+/// The rows of a weight as a product reads them:
+/// `data[row * row_stride + channel * channel_stride + place * place_stride]`.
 #[derive(Clone, Copy)]
 pub(super) struct Weights<'a> {
     pub data: &'a [f32],
@@ -233,17 +234,6 @@ impl Kernel for TileRows {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> usize {
         S::TILE_ROWS
-    }
-}
-
-/// Rounds rows up to whole panels.
-struct PaddedRows(usize);
-
-impl Kernel for PaddedRows {
-    type Output = usize;
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        packed_rows::<S>(self.0)
     }
 }
 

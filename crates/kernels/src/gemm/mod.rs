@@ -18,14 +18,13 @@ mod pack;
 mod packed;
 mod tile;
 
-pub(crate) use pack::packed_rows;
-pub(crate) use packed::{PackedColumns, PackedRows};
+pub(crate) use packed::{PackedColumns, PackedRows, PaddedRows};
 pub(crate) use tile::{Columns, Sink, TILE_VECTORS, accumulate, fitting_tile, panel_height};
 
 use crate::memory::for_overwriting;
 use crate::simd::{Kernel, Simd, prefetch, run};
 use crate::threads::{self, Shared};
-use pack::{pack_columns, pack_rows};
+use pack::{pack_columns, pack_rows, packed_rows};
 use std::ops::Range;
 use tile::{LINE, tile};
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// The padded count of rows that the panels of `rows` rows hold.
 #[inline(always)]
-pub(crate) fn packed_rows<S: Simd>(rows: usize) -> usize {
+pub(super) fn packed_rows<S: Simd>(rows: usize) -> usize {
     let full = rows / S::TILE_ROWS * S::TILE_ROWS;
     if rows > full { full + panel_height::<S>(rows - full) } else { full }
 }

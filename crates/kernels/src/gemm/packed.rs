@@ -156,7 +156,7 @@ impl Kernel for PackColumns<'_> {
 }
 
 /// Rounds rows up to whole panels.
-struct PaddedRows(usize);
+pub(crate) struct PaddedRows(pub(crate) usize);
 
 impl Kernel for PaddedRows {
     type Output = usize;

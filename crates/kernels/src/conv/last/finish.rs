@@ -1,6 +1,6 @@
 //! The last step of channels-last kernels, from sums to numbers of the output.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, chosen};
 use crate::simd::Simd;
 use crate::threads::Shared;
 
@@ -28,22 +28,6 @@ pub(crate) struct Finisher<'a> {
     channels: usize,
     to: Shared<'a, f32>,
 }
-
-/// An activation as a type, so that loops over vectors are compiled for each.
-trait Chosen {
-    const ACTIVATION: Activation;
-}
-
-macro_rules! chosen {
-    ($($name:ident),*) => {
-        $(struct $name;
-        impl Chosen for $name {
-            const ACTIVATION: Activation = Activation::$name;
-        })*
-    };
-}
-
-chosen!(Identity, Relu, Relu6, Gelu, GeluTanh, Silu, Tanh);
 
 impl<'a> Finisher<'a> {
     /// Finishes sums into `to`, pixels of `channels` numbers.
@@ -86,18 +70,10 @@ impl<'a> Finisher<'a> {
         first: usize,
         pixels: &[usize],
     ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match self.activation {
-                Activation::Identity => self.rows_by::<S, Identity>(s, sums, width, first, pixels),
-                Activation::Relu => self.rows_by::<S, Relu>(s, sums, width, first, pixels),
-                Activation::Relu6 => self.rows_by::<S, Relu6>(s, sums, width, first, pixels),
-                Activation::Gelu => self.rows_by::<S, Gelu>(s, sums, width, first, pixels),
-                Activation::GeluTanh => self.rows_by::<S, GeluTanh>(s, sums, width, first, pixels),
-                Activation::Silu => self.rows_by::<S, Silu>(s, sums, width, first, pixels),
-                Activation::Tanh => self.rows_by::<S, Tanh>(s, sums, width, first, pixels),
-            }
-        }
+        chosen!(self.activation, |activation| {
+            // SAFETY: the caller's promise.
+            unsafe { self.rows_by(s, activation, sums, width, first, pixels) }
+        });
     }
 
     /// [`Finisher::rows`] with one activation.
@@ -105,9 +81,10 @@ impl<'a> Finisher<'a> {
     /// # Safety
     /// The same.
     #[inline(always)]
-    unsafe fn rows_by<S: Simd, A: Chosen>(
+    unsafe fn rows_by<S: Simd>(
         &self,
         s: S,
+        activation: Activation,
         sums: *const f32,
         width: usize,
         first: usize,
@@ -131,7 +108,7 @@ impl<'a> Finisher<'a> {
                     if let Some(residual) = residual {
                         value = s.add(value, s.load_from(residual.add(place + at)));
                     }
-                    s.store_to(to.add(at), A::ACTIVATION.apply(s, value));
+                    s.store_to(to.add(at), activation.apply(s, value));
                 }
                 if whole < channels {
                     let left = channels - whole;
@@ -141,7 +118,7 @@ impl<'a> Finisher<'a> {
                     if let Some(residual) = residual {
                         value = s.add(value, s.load_first_from(residual.add(place + whole), left));
                     }
-                    s.store_first_to(to.add(whole), A::ACTIVATION.apply(s, value), left);
+                    s.store_first_to(to.add(whole), activation.apply(s, value), left);
                 }
                 sums = sums.add(width);
             }

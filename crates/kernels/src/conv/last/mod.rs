@@ -97,7 +97,7 @@ pub(crate) struct Layer {
     order: Order,
     way: Way,
     packed: Packed,
-    /// What pixels outside of the image read.
+    /// Zeros, which pixels outside of the image read.
     zeros: Vec<f32>,
 }
 

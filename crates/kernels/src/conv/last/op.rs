@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// The most channels of planes that a layer reads: those of pictures.
 const MOST_PLANES: usize = 4;
 
-/// What follows a convolution's sums, before the activation.
+/// The ops behind a convolution's sums, the activation included.
 pub(in crate::conv) struct After<'a> {
     /// One number for each output channel.
     pub bias: Option<&'a Floats>,

@@ -1,11 +1,10 @@
 use super::*;
 use crate::activation::Activation;
-use crate::splitmix;
+use crate::testing::random;
 
 /// Numbers in `[-1, 1)`.
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    let number = |place| (splitmix::at(seed, place) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
-    (0..count as u64).map(number).collect()
+    random(&[count], seed).values
 }
 
 #[derive(Clone, Copy, Debug)]
