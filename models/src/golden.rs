@@ -14,6 +14,7 @@ use crate::{
     VariationalAutoencoderConfig,
 };
 use bonfire_contract::{Images, Output, Table, Target, Task, Tokens};
+use bonfire_kernels::Prepared;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use serde_json::Value;
@@ -117,12 +118,18 @@ where
     let golden = &golden[case];
     // frozen, so that batch norm and dropout behave as in evaluation, and then with gradients again
     let model = init(&device).map(&mut Filler::default()).freeze().set_require_grad(true);
-    let output = match model.valid().predict(input.clone().inner()) {
-        Output::Logits(output) | Output::Values(output) | Output::Reconstruction { output, .. } => output,
-        Output::TokenLogits(logits) => logits.flatten::<2>(0, 1).select(0, input.text()),
-    };
-    let output: Vec<f64> = output.into_data().iter().collect();
-    assert_near(&format!("{case}: output"), &output, &numbers(&golden["output"]), TOLERANCE);
+    let evaluated = model.valid();
+    let predict = || evaluated.predict(input.clone().inner());
+    for (place, output) in
+        [("output", predict()), ("output of prepared weights", Prepared::new().run(predict))]
+    {
+        let output = match output {
+            Output::Logits(output) | Output::Values(output) | Output::Reconstruction { output, .. } => output,
+            Output::TokenLogits(logits) => logits.flatten::<2>(0, 1).select(0, input.text()),
+        };
+        let output: Vec<f64> = output.into_data().iter().collect();
+        assert_near(&format!("{case}: {place}"), &output, &numbers(&golden["output"]), TOLERANCE);
+    }
     let loss = model.loss(input, target);
     let value = f64::from(loss.clone().into_scalar::<f32>());
     assert_near(&format!("{case}: loss"), &[value], &numbers(&golden["loss"]), TOLERANCE);

@@ -10,6 +10,7 @@ use crate::{
     ResNet9Config, ResNetConfig, TensorKey, VisionTransformerConfig, tensor_keys,
 };
 use bonfire_contract::{Images, Output, Target, Task};
+use bonfire_kernels::Prepared;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, SgdConfig};
@@ -172,11 +173,15 @@ fn check<M: Task<Input = Images>>(case: &str, init: impl Fn(&Device) -> M, names
 
     // frozen, so that norms and dropout behave as in evaluation, and then with gradients again
     let model = model.map(&mut Filler::new(&keys)).freeze().set_require_grad(true);
-    let Output::Logits(logits) = model.valid().predict(pictures(side, &device.clone().inner())) else {
-        panic!("classes have logits");
-    };
-    let logits: Vec<f64> = logits.into_data().iter().collect();
-    assert_near(&format!("{case}: logits"), &logits, &numbers(&golden["logits"]), super::TOLERANCE);
+    let evaluated = model.valid();
+    let predict = || evaluated.predict(pictures(side, &device.clone().inner()));
+    for (place, output) in
+        [("logits", predict()), ("logits of prepared weights", Prepared::new().run(predict))]
+    {
+        let Output::Logits(logits) = output else { panic!("classes have logits") };
+        let logits: Vec<f64> = logits.into_data().iter().collect();
+        assert_near(&format!("{case}: {place}"), &logits, &numbers(&golden["logits"]), super::TOLERANCE);
+    }
     let loss = model.loss(pictures(side, &device), labels(&device));
     let value = f64::from(loss.clone().into_scalar::<f32>());
     assert_near(&format!("{case}: loss"), &[value], &numbers(&golden["loss"]), super::TOLERANCE);
